@@ -1,0 +1,71 @@
+// The stored type (scalar), the type of arithmetic (real), and the way from one to the other. Half types travel as 16-bit integers and are
+// calculated with in float; double only meets double.
+
+#if DTYPE_F64
+typedef double scalar;
+typedef double real;
+#elif DTYPE_F32
+typedef float scalar;
+typedef float real;
+#else
+typedef u16 scalar;
+typedef float real;
+#endif
+
+DEVICE float bf16_to_f32(u16 bits) { return AS_F32((u32)bits << 16); }
+
+// Rounds to nearest, ties to even; NaN stays NaN.
+DEVICE u16 f32_to_bf16(float value) {
+    const u32 bits = AS_U32(value);
+    if (value != value) return (u16)((bits >> 16) | 0x40u);
+    return (u16)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+DEVICE real to_real(scalar stored) {
+#if DTYPE_F16
+    return f16_to_f32(stored);
+#elif DTYPE_BF16
+    return bf16_to_f32(stored);
+#else
+    return stored;
+#endif
+}
+
+DEVICE scalar to_scalar(real value) {
+#if DTYPE_F16
+    return f32_to_f16(value);
+#elif DTYPE_BF16
+    return f32_to_bf16(value);
+#else
+    return value;
+#endif
+}
+
+DEVICE real load(GLOBAL const scalar* source, u64 index) { return to_real(source[index]); }
+
+DEVICE void store(GLOBAL scalar* target, u64 index, real value) { target[index] = to_scalar(value); }
+
+// Elements index to index + 7 in wide accesses; only where the host chose VEC = 8.
+DEVICE void load8(GLOBAL const scalar* source, u64 index, real* values) {
+#if DTYPE_F64
+    load8_f64(source + index, values);
+#elif DTYPE_F32
+    load8_f32(source + index, values);
+#else
+    u16 stored[8];
+    load8_u16(source + index, stored);
+    for (int i = 0; i < 8; i++) values[i] = to_real(stored[i]);
+#endif
+}
+
+DEVICE void store8(GLOBAL scalar* target, u64 index, const real* values) {
+#if DTYPE_F64
+    store8_f64(target + index, values);
+#elif DTYPE_F32
+    store8_f32(target + index, values);
+#else
+    u16 stored[8];
+    for (int i = 0; i < 8; i++) stored[i] = to_scalar(values[i]);
+    store8_u16(target + index, stored);
+#endif
+}

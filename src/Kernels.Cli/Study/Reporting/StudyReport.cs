@@ -1,0 +1,163 @@
+using System.Text;
+
+namespace Kernels.Cli.Study;
+
+/// <summary>
+/// The study as one HTML file that needs nothing else: no scripts, no fonts, no images from outside. It is well-formed XML too, which the tests use.
+/// </summary>
+internal static class StudyReport
+{
+    /// <summary>Tells before an hour of training, not after it, that the report has no place to go.</summary>
+    public static void CheckWritable(string path)
+    {
+        bool existed = File.Exists(path);
+        Guard(path, () =>
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+            File.Open(path, FileMode.OpenOrCreate, FileAccess.Write).Dispose();
+            if (!existed) File.Delete(path);
+        });
+    }
+
+    /// <summary>Writes the report; an older one stays whole until the new one is complete.</summary>
+    public static void Write(StudyResult study, string path) => Guard(path, () =>
+    {
+        string unfinished = $"{path}.{Environment.ProcessId}.tmp";
+        File.WriteAllText(unfinished, Html(study), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false));
+        File.Move(unfinished, path, overwrite: true);
+    });
+
+    public static string Html(StudyResult study) => $"""
+        <!DOCTYPE html>
+        <html lang="en">
+        <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <title>Regularization study on Fashion-MNIST</title>
+        <style>
+        {ReportStyle.Css}
+        </style>
+        </head>
+        <body>
+        <main>
+        <header>
+        <h1>What regularization does to the generalization gap</h1>
+        <p class="facts">{Facts(study)}</p>
+        <p class="lead">{Svg.Escape(StudyReading.Of(study))}</p>
+        </header>
+        <section>
+        <h2>The gap between images learned and images never seen</h2>
+        <p class="facts">Accuracy on the test images (filled, blue) and on the training images (hollow, orange); the bar between them is the generalization gap, in points.{SeedMarks(study)}</p>
+        <div class="wide">
+        {GapChart.Draw(study)}
+        </div>
+        </section>
+        <section>
+        <h2>Results</h2>
+        {Table(study)}
+        </section>
+        <section class="curves">
+        <h2>Learning curves</h2>
+        <div class="panels">
+        {Panels(study)}
+        {HowToRead(study)}
+        </div>
+        </section>
+        {ReportMethod.Section(study)}
+        </main>
+        </body>
+        </html>
+
+        """;
+
+    private static string Facts(StudyResult study) => Svg.Escape(
+        $"Fashion-MNIST, {study.Sizes.Train:N0} training and {study.Sizes.Test:N0} test images · network {string.Join('-', study.Settings.Widths)} · " +
+        $"{(study.Seeds.Count == 1 ? "1 seed" : $"{study.Seeds.Count} seeds")} · {study.DeviceId} ({study.DeviceName}) · " +
+        $"{study.Date:yyyy-MM-dd HH:mm} · {study.Seconds:0} s");
+
+    private static string SeedMarks(StudyResult study) => study.Seeds.Count > 1 ? " Dots are means over seeds; each thin mark is one seed." : "";
+
+    private static string Table(StudyResult study)
+    {
+        double best = study.Summaries.Max(summary => summary.Test.Mean);
+        IEnumerable<string> rows = study.Summaries.Select(summary => $"""
+            <tr>
+            <th scope="row">{Svg.Escape(summary.Recipe.Name)}</th>
+            <td>{summary.Train.Percent()}</td>
+            <td{(summary.Test.Mean == best && study.Summaries.Count > 1 ? " class=\"best\"" : "")}>{summary.Test.Percent()}</td>
+            <td>{summary.Gap.Percent()}</td>
+            <td>{summary.TestGain?.Percent(signed: true)}</td>
+            <td>{summary.GapChange?.Percent(signed: true)}</td>
+            <td>{string.Join(", ", summary.Runs.Select(run => run.BestEpoch < run.Epochs ? $"{run.BestEpoch} of {run.Epochs}" : $"{run.Epochs}").Distinct())}</td>
+            <td>{summary.Seconds:0.0}</td>
+            </tr>
+            """);
+        string spread = study.Seeds.Count > 1 ? $" Mean ± sample standard deviation over {study.Seeds.Count} seeds; seconds per run." : "";
+        return $"""
+            <div class="scroll">
+            <table>
+            <caption>Accuracies in percent, differences in percentage points.{spread}</caption>
+            <thead>
+            <tr>
+            <th scope="col">recipe</th><th scope="col">train</th><th scope="col">test</th><th scope="col">gap</th>
+            <th scope="col">test vs<br />baseline</th><th scope="col">gap vs<br />baseline</th><th scope="col">epochs kept<br />of run</th>
+            <th scope="col">seconds</th>
+            </tr>
+            </thead>
+            <tbody>
+            {string.Join('\n', rows)}
+            </tbody>
+            </table>
+            </div>
+            """;
+    }
+
+    private static string Panels(StudyResult study)
+    {
+        LearningCurves curves = new(study);
+        return string.Join('\n', study.Summaries.Select((summary, i) => $"""
+            <article class="panel">
+            <h3>{Svg.Escape(summary.Recipe.Name)}</h3>
+            <p>{Svg.Escape(summary.Recipe.Summary)}</p>
+            <p class="numbers">train <b>{100 * summary.Train.Mean:0.0}</b> · test <b>{100 * summary.Test.Mean:0.0}</b> · gap <b>{100 * summary.Gap.Mean:0.0}</b></p>
+            {curves.Draw(summary, $"curves-{i}")}
+            </article>
+            """));
+    }
+
+    private static string HowToRead(StudyResult study)
+    {
+        List<string> hints =
+        [
+            "Solid line: test images. Dashed line: training images. Both are measured without dropout.",
+            "The tinted area between the two accuracies is the generalization gap.",
+        ];
+        if (study.Summaries.Count > 1 && study.Summaries.Any(summary => summary.IsBaseline))
+            hints.Add("Dotted line: the baseline’s final test accuracy, to compare with.");
+        if (study.Runs.Any(run => run.BestEpoch < run.Epochs))
+            hints.Add("Vertical line with two dots: the epoch whose weights early stopping kept. What lies behind it was thrown away.");
+        if (study.Seeds.Count > 1)
+            hints.Add("Thin lines: one per seed. Bold lines: their mean, as far as all seeds ran.");
+        hints.Add("All panels share their scales.");
+        return $"""
+            <aside class="panel">
+            <h3>How to read the panels</h3>
+            <ul>
+            {string.Join('\n', hints.Select(hint => $"<li>{Svg.Escape(hint)}</li>"))}
+            </ul>
+            </aside>
+            """;
+    }
+
+    private static void Guard(string path, Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            throw new ReportException(path, e);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+namespace Kernels.Cli.Study;
+
+/// <summary>What all recipes share: network, optimizer and schedule. Only regularization differs between recipes.</summary>
+internal sealed record StudySettings
+{
+    public IReadOnlyList<int> Widths { get; init; } = [FashionMnist.Pixels, 512, 512, FashionMnist.Classes];
+
+    public int Epochs { get; init; } = 60;
+
+    public int BatchSize { get; init; } = 50;
+
+    public double LearningRate { get; init; } = 0.02;
+
+    public double Momentum { get; init; } = 0.9;
+
+    /// <summary>The curves get a point each so many epochs: a look at 10,000 test images costs more than an epoch of training.</summary>
+    public int EpochsPerPoint { get; init; } = 3;
+
+    /// <summary>The first epochs, where curves are steep, get a point each.</summary>
+    public int DensePoints { get; init; } = 6;
+
+    public bool IsPoint(int epoch) => epoch <= DensePoints || epoch % EpochsPerPoint == 0;
+
+    /// <summary>Half a cosine from <see cref="LearningRate"/> to zero over all steps of a full run (Loshchilov and Hutter, 2017).</summary>
+    public double LearningRateAt(long step, long steps) => 0.5 * LearningRate * (1 + Math.Cos(Math.PI * step / steps));
+}

@@ -1,0 +1,156 @@
+using System.Diagnostics;
+
+namespace Kernels.Cli.Study;
+
+/// <summary>Trains one network per recipe and seed on one device. The images are uploaded once and shared by all runs.</summary>
+internal sealed class Trainer : IDisposable
+{
+    private readonly Device _device;
+    private readonly StudyData _data;
+    private readonly StudySettings _settings;
+    private readonly DeviceStream _stream;
+    private readonly Evaluator _evaluator;
+    private readonly DeviceExamples _train;
+    private readonly DeviceExamples _validation;
+    private readonly DeviceExamples _test;
+    private readonly DeviceExamples _epoch;
+    private readonly DeviceTensor<float> _losses;
+    private readonly float[] _hostLosses;
+
+    public Trainer(Device device, StudyData data, StudySettings settings)
+    {
+        _device = device;
+        _data = data;
+        _settings = settings;
+        _stream = device.CreateStream();
+        _evaluator = new Evaluator(device, _stream, settings.Widths[^1]);
+        _train = new DeviceExamples(device, data.Train);
+        _validation = new DeviceExamples(device, data.Validation);
+        _test = new DeviceExamples(device, data.Test);
+        _epoch = new DeviceExamples(device, data.Train with { Labels = [.. data.Train.Labels] });
+        _losses = device.Allocate<float>(data.Train.Count);
+        _hostLosses = new float[data.Train.Count];
+    }
+
+    public RunResult Run(Recipe recipe, int seed, IStudyProgress progress, CancellationToken cancellation = default)
+    {
+        Stopwatch clock = Stopwatch.StartNew();
+        using Mlp network = new(_device, _settings.Widths, Math.Max(_settings.BatchSize, Evaluator.BlockRows));
+        using Optimizer optimizer = new(_device, _stream, network, recipe, _settings);
+        using ParameterSnapshot<float>? best = recipe.EarlyStopping is null ? null : new(_device, network.Parameters);
+        EarlyStopping? stopping = recipe.EarlyStopping is { } options ? new(options) : null;
+        network.Initialize(_stream, StudyRandom.SeedFor(seed, RandomPurpose.InitialWeights));
+
+        List<CurvePoint> curve = [];
+        int epoch = 0, bestEpoch = 0;
+        bool stop = false;
+        while (epoch < _settings.Epochs && !stop)
+        {
+            double batchLoss = TrainEpoch(network, optimizer, recipe, seed, epoch++, cancellation);
+            if (stopping is not null)
+            {
+                stop = stopping.Update(_evaluator.Measure(network, _validation).Loss);
+                if (stopping.IsBest)
+                {
+                    best!.Save(_stream);
+                    bestEpoch = epoch;
+                }
+            }
+
+            bool isPoint = _settings.IsPoint(epoch) || stop || epoch == _settings.Epochs;
+            if (isPoint) curve.Add(Measure(network, epoch));
+            progress.OnEpoch(new EpochReport(recipe, seed, epoch, _settings.Epochs, batchLoss, isPoint ? curve[^1] : null));
+        }
+
+        CurvePoint final = curve[^1];
+        if (stopping is null)
+        {
+            bestEpoch = epoch;
+        }
+        else if (bestEpoch != epoch)
+        {
+            best!.Restore(_stream);
+            final = Measure(network, bestEpoch);
+        }
+
+        RunResult result = new(recipe, seed, epoch, bestEpoch, final, curve, clock.Elapsed.TotalSeconds);
+        progress.OnRunEnd(result);
+        return result;
+    }
+
+    public void Dispose()
+    {
+        _losses.Dispose();
+        _epoch.Dispose();
+        _test.Dispose();
+        _validation.Dispose();
+        _train.Dispose();
+        _evaluator.Dispose();
+        _stream.Dispose();
+    }
+
+    private CurvePoint Measure(Mlp network, int epoch) => new(
+        epoch, _evaluator.Measure(network, _train), _evaluator.Measure(network, _validation), _evaluator.Measure(network, _test));
+
+    /// <summary>One pass over all training images in an order of this seed and epoch. Returns the mean loss of its batches.</summary>
+    private double TrainEpoch(Mlp network, Optimizer optimizer, Recipe recipe, int seed, int epoch, CancellationToken cancellation)
+    {
+        int count = _data.Train.Count;
+        ulong orderSeed = StudyRandom.SeedFor(seed, RandomPurpose.BatchOrder) + (ulong)epoch;
+        _epoch.Upload(_stream, _data.Train, StudyRandom.Permutation(orderSeed, count));
+
+        long stepsPerEpoch = (count + _settings.BatchSize - 1) / _settings.BatchSize;
+        for (long batch = 0; batch < stepsPerEpoch; batch++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            long start = batch * _settings.BatchSize;
+            long rows = Math.Min(_settings.BatchSize, count - start);
+            TrainingStep step = new(_stream, seed, (epoch * stepsPerEpoch) + batch);
+
+            // Regularizers may change the batch in place: these are the epoch's own copies, and each row is used once.
+            DeviceTensor<float> input = _epoch.Images.Slice(start, rows);
+            DeviceTensor<float> logits = network.Forward(_stream, input, step, recipe.Regularizers);
+            CrossEntropy.ForwardBackward(
+                _stream, logits, _epoch.Labels.Slice(start, rows), _losses.Slice(start, rows), network.LogitGradient(rows), 1.0 / rows);
+            network.Backward(step, input, recipe.Regularizers);
+            optimizer.Step(_settings.LearningRateAt(step.Index, _settings.Epochs * stepsPerEpoch));
+        }
+
+        _stream.Download(_losses, _hostLosses);
+        return _hostLosses.Average(loss => (double)loss);
+    }
+
+    /// <summary>SGD with momentum over all parameters of a network.</summary>
+    private sealed class Optimizer : IDisposable
+    {
+        private readonly DeviceStream _stream;
+        private readonly Mlp _network;
+        private readonly DeviceTensor<float>[] _momentum;
+        private readonly SgdOptions _weightOptions;
+        private readonly SgdOptions _biasOptions;
+
+        public Optimizer(Device device, DeviceStream stream, Mlp network, Recipe recipe, StudySettings settings)
+        {
+            _stream = stream;
+            _network = network;
+            _momentum = [.. network.Parameters.Select(parameter => device.Allocate<float>(parameter.Shape))];
+            foreach (DeviceTensor<float> momentum in _momentum) stream.Fill(momentum, 0f);
+            _biasOptions = new SgdOptions { Momentum = settings.Momentum };
+            _weightOptions = recipe.Regularizers.Aggregate(_biasOptions, (options, regularizer) => regularizer.ForWeights(options));
+        }
+
+        public void Step(double learningRate)
+        {
+            for (int i = 0; i < _momentum.Length; i++)
+            {
+                SgdOptions options = (Mlp.IsWeight(i) ? _weightOptions : _biasOptions) with { LearningRate = learningRate };
+                Sgd.Step(_stream, _network.Parameters[i], _network.Gradients[i], _momentum[i], options);
+            }
+        }
+
+        public void Dispose()
+        {
+            foreach (DeviceTensor<float> momentum in _momentum) momentum.Dispose();
+        }
+    }
+}

@@ -1,0 +1,42 @@
+namespace Kernels.Reference;
+
+/// <summary>
+/// Philox4x32-10, written from the paper: J. K. Salmon, M. A. Moraes, R. O. Dror and D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3",
+/// SC 2011, section 3.3.
+/// </summary>
+public static class PhiloxReference
+{
+    /// <summary>The four output words of one block.</summary>
+    /// <param name="counter">Four counter words.</param>
+    /// <param name="key">Two key words.</param>
+    public static uint[] Block(ReadOnlySpan<uint> counter, ReadOnlySpan<uint> key)
+    {
+        uint[] state = counter.ToArray();
+        uint[] roundKey = key.ToArray();
+        for (int round = 0; round < 10; round++)
+        {
+            ulong left = 0xD2511F53UL * state[0];
+            ulong right = 0xCD9E8D57UL * state[2];
+            state = [High(right) ^ state[1] ^ roundKey[0], Low(right), High(left) ^ state[3] ^ roundKey[1], Low(left)];
+            roundKey[0] = unchecked(roundKey[0] + 0x9E3779B9u);
+            roundKey[1] = unchecked(roundKey[1] + 0xBB67AE85u);
+        }
+
+        return state;
+    }
+
+    /// <summary>The four words of block number <paramref name="block"/> under (seed, offset): key = seed, counter = (block, offset).</summary>
+    public static uint[] Block(ulong seed, ulong offset, ulong block) =>
+        Block([Low(block), High(block), Low(offset), High(offset)], [Low(seed), High(seed)]);
+
+    /// <summary>The 16 random bits of an element: lane index mod 8 of block index / 8, low half of each word first.</summary>
+    public static int Lane(ulong seed, ulong offset, ulong index)
+    {
+        uint word = Block(seed, offset, index / 8)[index % 8 / 2];
+        return (int)(index % 2 == 0 ? word & 0xffff : word >> 16);
+    }
+
+    private static uint Low(ulong value) => unchecked((uint)value);
+
+    private static uint High(ulong value) => (uint)(value >> 32);
+}

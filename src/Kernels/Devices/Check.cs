@@ -1,0 +1,93 @@
+namespace Kernels.Devices;
+
+/// <summary>
+/// The preconditions that ops share. Each is checked before anything is launched and says op, argument, value and shape.
+/// </summary>
+internal static class Check
+{
+    /// <summary>Not null, not disposed, on the stream's device, of a type the device can calculate with.</summary>
+    public static void Tensor<T>(string op, DeviceStream stream, DeviceTensor<T> tensor, string name)
+        where T : unmanaged
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        if (tensor is null) throw new ArgumentNullException(name, $"{op}: {name} is null.");
+        if (tensor.Buffer.Memory.IsClosed) throw new ObjectDisposedException(name, $"{op}: {name} was disposed.");
+        if (tensor.Device != stream.Device)
+            throw new ArgumentException($"{op}: {name} is on {tensor.Device}, the stream on {stream.Device}.", name);
+        if (tensor.DType == DType.Float64 && !stream.Device.SupportsFloat64)
+            throw new NotSupportedException($"{op}: {stream.Device} has no double precision, which {name} needs.");
+    }
+
+    /// <summary>A tensor of the floating-point types, as <see cref="Tensor"/>.</summary>
+    public static void FloatTensor<T>(string op, DeviceStream stream, DeviceTensor<T> tensor, string name)
+        where T : unmanaged
+    {
+        Tensor(op, stream, tensor, name);
+        if (!tensor.DType.IsFloat()) throw new ArgumentException($"{op}: {name} stores {tensor.DType.ShortName()}, not a floating-point type.", name);
+    }
+
+    /// <summary>The tensor has exactly this shape.</summary>
+    public static void Shape<T>(string op, DeviceTensor<T> tensor, string name, params ReadOnlySpan<long> expected)
+        where T : unmanaged
+    {
+        if (!tensor.Shape.SequenceEqual(expected))
+        {
+            throw new ArgumentException(
+                $"{op}: {name} has the shape {TensorShape.Format(tensor.Shape)}, expected {TensorShape.Format(expected)}.", name);
+        }
+    }
+
+    /// <summary>The tensor has this many dimensions.</summary>
+    public static void Rank<T>(string op, DeviceTensor<T> tensor, string name, int rank)
+        where T : unmanaged
+    {
+        if (tensor.Shape.Length != rank)
+            throw new ArgumentException($"{op}: {name} has the shape {TensorShape.Format(tensor.Shape)}, expected {rank} dimensions.", name);
+    }
+
+    /// <summary>Source and destination of an elementwise op: float tensors of one shape, the same memory or disjoint.</summary>
+    public static void Elementwise<T>(
+        string op, DeviceStream stream, DeviceTensor<T> source, string sourceName, DeviceTensor<T> destination, string destinationName)
+        where T : unmanaged
+    {
+        FloatTensor(op, stream, source, sourceName);
+        FloatTensor(op, stream, destination, destinationName);
+        Shape(op, destination, destinationName, source.Shape);
+        if (!source.IsSameMemoryAs(destination)) Disjoint(op, source, sourceName, destination, destinationName);
+    }
+
+    /// <summary>The tensors share no memory.</summary>
+    public static void Disjoint<TA, TB>(string op, DeviceTensor<TA> a, string aName, DeviceTensor<TB> b, string bName)
+        where TA : unmanaged
+        where TB : unmanaged
+    {
+        if (a.Overlaps(b)) throw new ArgumentException($"{op}: {aName} {a} and {bName} {b} overlap in memory.", bName);
+    }
+
+    /// <summary>A probability in [0, 1], not NaN.</summary>
+    public static void Probability(string op, double value, string name)
+    {
+        if (!(value is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(name, value, $"{op}: {name} lies in [0, 1].");
+    }
+
+    /// <summary>A finite number of at least <paramref name="minimum"/>.</summary>
+    public static void AtLeast(string op, double value, string name, double minimum)
+    {
+        if (!(value >= minimum) || double.IsInfinity(value))
+            throw new ArgumentOutOfRangeException(name, value, $"{op}: {name} is finite and at least {minimum}.");
+    }
+
+    /// <summary>A finite number.</summary>
+    public static void Finite(string op, double value, string name)
+    {
+        if (!double.IsFinite(value)) throw new ArgumentOutOfRangeException(name, value, $"{op}: {name} is finite.");
+    }
+
+    /// <summary>A random key: when in device memory, two ulong on the stream's device.</summary>
+    public static void Key(string op, DeviceStream stream, in RandomKeySource key, string name)
+    {
+        if (key.Tensor is not { } tensor) return;
+        Tensor(op, stream, tensor, name);
+        Shape(op, tensor, name, 2);
+    }
+}

@@ -1,0 +1,36 @@
+using System.Runtime.Intrinsics;
+
+namespace Kernels.Devices.Cpu;
+
+/// <summary>The managed device. It runs each kernel's managed body, vectorised and on all cores, before the launch returns.</summary>
+internal sealed class CpuDevice : Device
+{
+    public CpuDevice()
+        : base(Describe())
+    {
+    }
+
+    public override bool SupportsFloat64 => true;
+
+    public override nint NativeContext => 0;
+
+    internal override int MaximumGroups => int.MaxValue;
+
+    public static DeviceDescription Describe()
+    {
+        int bits = Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
+        string name = $"managed, {Environment.ProcessorCount} threads, {bits}-bit vectors";
+        return new DeviceDescription("cpu", DeviceKind.Cpu, name, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes, Available: true, Reason: null);
+    }
+
+    internal override DeviceMemory AllocateMemory(long bytes) => CpuMemory.Allocate(this, bytes);
+
+    internal override DeviceMemory WrapMemory(nint nativeHandle, long bytes) => CpuMemory.Borrow(this, nativeHandle, bytes);
+
+    private protected override DeviceStream CreateStreamCore(nint nativeHandle) => new CpuStream(this);
+
+    private protected override void DisposeCore()
+    {
+        // Nothing native: buffers free themselves.
+    }
+}

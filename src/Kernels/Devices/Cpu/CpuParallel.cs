@@ -1,0 +1,40 @@
+namespace Kernels.Devices.Cpu;
+
+/// <summary>
+/// Runs independent pieces of an op on all cores. How many pieces there are depends on the problem alone and each writes its own part of the
+/// result, so results do not depend on the number of threads.
+/// </summary>
+internal static class CpuParallel
+{
+    /// <summary>Elements of an elementwise op that one core takes at a time: worth a hand-over, and small enough to share the work evenly.</summary>
+    public const long ElementsPerChunk = 1 << 16;
+
+    private static readonly ParallelOptions Options = new() { MaxDegreeOfParallelism = Environment.ProcessorCount };
+
+    /// <summary>Calls <paramref name="body"/> for 0 to count - 1; inline when there is only one piece or one core.</summary>
+    public static void For(int count, Action<int> body)
+    {
+        if (count <= 1 || Environment.ProcessorCount == 1)
+        {
+            for (int i = 0; i < count; i++) body(i);
+            return;
+        }
+
+        Parallel.For(0, count, Options, body);
+    }
+
+    /// <summary>
+    /// Splits [0, count) into ranges of <paramref name="chunk"/> elements (the last may be shorter) and calls <paramref name="body"/> with the
+    /// start and end of each.
+    /// </summary>
+    public static void ForRange(long count, long chunk, Action<long, long> body)
+    {
+        if (count <= chunk)
+        {
+            if (count > 0) body(0, count);
+            return;
+        }
+
+        For(checked((int)((count + chunk - 1) / chunk)), i => body(i * chunk, Math.Min(count, (i + 1) * chunk)));
+    }
+}

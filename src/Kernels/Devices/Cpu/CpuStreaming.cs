@@ -1,0 +1,65 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Kernels.Devices.Cpu;
+
+/// <summary>
+/// Stores that go past the caches. A normal store first reads the line it overwrites, so y = f(x) moves three times the tensor; a streaming store
+/// makes that two. It pays only when the result would not be found in the cache anyway.
+/// </summary>
+internal static unsafe class CpuStreaming
+{
+    /// <summary>Results of at least this many bytes leave the caches before anyone reads them.</summary>
+    public const long ThresholdBytes = 8 << 20;
+
+    private const int VectorBytes = 64;
+
+    /// <summary>Whether a result of <paramref name="bytes"/> at <paramref name="destination"/> should be stored past the caches.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Pays(void* destination, long bytes) => bytes >= ThresholdBytes && ((nuint)destination & (VectorBytes - 1)) == 0;
+
+    /// <summary>Copies one part of a copy of <paramref name="totalBytes"/>.</summary>
+    public static void Copy(byte* source, byte* destination, long bytes, long totalBytes)
+    {
+        if (!Pays(destination, totalBytes))
+        {
+            Buffer.MemoryCopy(source, destination, bytes, bytes);
+            return;
+        }
+
+        long i = 0;
+        for (; i <= bytes - (4 * VectorBytes); i += 4 * VectorBytes)
+        {
+            Vector512<byte> a = Vector512.Load(source + i);
+            Vector512<byte> b = Vector512.Load(source + i + VectorBytes);
+            Vector512<byte> c = Vector512.Load(source + i + (2 * VectorBytes));
+            Vector512<byte> d = Vector512.Load(source + i + (3 * VectorBytes));
+            a.StoreAlignedNonTemporal(destination + i);
+            b.StoreAlignedNonTemporal(destination + i + VectorBytes);
+            c.StoreAlignedNonTemporal(destination + i + (2 * VectorBytes));
+            d.StoreAlignedNonTemporal(destination + i + (3 * VectorBytes));
+        }
+
+        Buffer.MemoryCopy(source + i, destination + i, bytes - i, bytes - i);
+    }
+}
+
+/// <summary>How a loop stores its 64-byte results; a type parameter, so that each loop is compiled for one way.</summary>
+internal unsafe interface IVectorStore
+{
+    static abstract void Store(byte* destination, Vector512<byte> value);
+}
+
+/// <summary>An ordinary store.</summary>
+internal readonly unsafe struct CachedStore : IVectorStore
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(byte* destination, Vector512<byte> value) => value.Store(destination);
+}
+
+/// <summary>A store past the caches; the destination lies on 64 bytes.</summary>
+internal readonly unsafe struct StreamingStore : IVectorStore
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(byte* destination, Vector512<byte> value) => value.StoreAlignedNonTemporal(destination);
+}

@@ -1,0 +1,144 @@
+using System.Text;
+using Kernels.Interop;
+using static Kernels.Interop.CudaDriver;
+
+namespace Kernels.Devices.Cuda;
+
+/// <summary>An NVIDIA GPU through the CUDA driver API and its primary context; kernels are compiled by NVRTC.</summary>
+internal sealed unsafe class CudaDevice : Device
+{
+    /// <summary>Groups per multiprocessor: several times what is resident, so that the end of a launch evens out.</summary>
+    private const int GroupsPerMultiprocessor = 32;
+
+    private readonly int _multiprocessors;
+
+    private CudaDevice(DeviceDescription description, CudaContext context, int device)
+        : base(description)
+    {
+        Context = context;
+        ComputeCapability = Capability(device);
+        _multiprocessors = Attribute(CudaDeviceAttribute.MultiprocessorCount, device);
+        Programs = new CudaPrograms(this);
+    }
+
+    public override bool SupportsFloat64 => true;
+
+    public override nint NativeContext => Context.Value;
+
+    internal CudaContext Context { get; }
+
+    internal CudaPrograms Programs { get; }
+
+    /// <summary>Ten times the major version plus the minor one: 90 for Hopper.</summary>
+    internal int ComputeCapability { get; }
+
+    internal override int MaximumGroups => _multiprocessors * GroupsPerMultiprocessor;
+
+    public static IReadOnlyList<DeviceDescription> Describe()
+    {
+        if (Count(out string? reason) is not (> 0 and int count))
+            return [new DeviceDescription("cuda:0", DeviceKind.Cuda, "CUDA", 0, Available: false, reason ?? "the driver reports no GPU")];
+        return [.. Enumerable.Range(0, count).Select(Describe)];
+    }
+
+    public static CudaDevice Open(int index)
+    {
+        int count = Count(out string? reason);
+        if (index < 0 || index >= count)
+            throw new DeviceNotAvailableException($"There is no device cuda:{index}: {reason ?? $"the driver reports {count}"}.");
+        DeviceDescription description = Describe(index);
+        if (!description.Available) throw new DeviceNotAvailableException($"{description.Id} ({description.Name}): {description.Reason}.");
+        ThrowIfFailed(cuDeviceGet(out int device, index), "cuDeviceGet");
+        ThrowIfFailed(cuDevicePrimaryCtxRetain(out nint context, device), "cuDevicePrimaryCtxRetain");
+        CudaContext shared = new(context, device);
+        try
+        {
+            return new CudaDevice(description, shared, device);
+        }
+        catch
+        {
+            shared.Dispose();
+            throw;
+        }
+    }
+
+    internal override DeviceMemory AllocateMemory(long bytes)
+    {
+        using CudaContext.Scope scope = Context.MakeCurrent();
+        Context.ReleaseAbandoned();
+        CudaStatus status = cuMemAlloc_v2(out nuint pointer, (nuint)Math.Max(bytes, 1));
+        if (status == CudaStatus.OutOfMemory)
+        {
+            throw new OutOfDeviceMemoryException(
+                $"{this}: {bytes} bytes cannot be had ({Counters.LiveBytes} are in use).", bytes, $"{status} ({(int)status})", "cuMemAlloc");
+        }
+
+        Context.ThrowIfFailed(status, call: "cuMemAlloc");
+        return new CudaMemory(this, Context, pointer, bytes, owns: true);
+    }
+
+    internal override DeviceMemory WrapMemory(nint nativeHandle, long bytes) => new CudaMemory(this, Context, (nuint)nativeHandle, bytes, owns: false);
+
+    internal override DeviceMemory AllocateHostMemory(long bytes)
+    {
+        using CudaContext.Scope scope = Context.MakeCurrent();
+        Context.ReleaseAbandoned();
+        Context.ThrowIfFailed(cuMemHostAlloc(out nint pointer, (nuint)Math.Max(bytes, 1), CudaHostAllocFlags.Portable));
+        return new CudaHostMemory(this, Context, pointer, bytes);
+    }
+
+    private protected override DeviceStream CreateStreamCore(nint nativeHandle)
+    {
+        if (nativeHandle != 0) return new CudaStream(this, new CudaStreamHandle(Context, nativeHandle, owns: false));
+        using CudaContext.Scope scope = Context.MakeCurrent();
+        Context.ReleaseAbandoned();
+        Context.ThrowIfFailed(cuStreamCreate(out nint stream, CudaStreamFlags.NonBlocking));
+        return new CudaStream(this, new CudaStreamHandle(Context, stream, owns: true));
+    }
+
+    private protected override void DisposeCore()
+    {
+        Programs.Dispose();
+        if (!Context.IsPoisoned) Context.ReleaseAbandoned();
+        Context.Dispose();
+    }
+
+    /// <summary>Number of GPUs; 0 with a reason when the driver is missing or refuses.</summary>
+    private static int Count(out string? reason)
+    {
+        if (!NativeLibraries.TryLoad(NativeLibraries.Cuda, out reason)) return 0;
+        CudaStatus status = cuInit(0);
+        int count = 0;
+        if (status == CudaStatus.Success) status = cuDeviceGetCount(out count);
+        if (status == CudaStatus.Success) return count;
+        reason = $"the CUDA driver answers {status} ({(int)status}): {CudaError.Describe(status)}";
+        return 0;
+    }
+
+    private static DeviceDescription Describe(int index)
+    {
+        ThrowIfFailed(cuDeviceGet(out int device, index), "cuDeviceGet");
+        byte* name = stackalloc byte[256];
+        ThrowIfFailed(cuDeviceGetName(name, 256, device), "cuDeviceGetName");
+        ThrowIfFailed(cuDeviceTotalMem_v2(out nuint memory, device), "cuDeviceTotalMem");
+        string text = Encoding.UTF8.GetString(new ReadOnlySpan<byte>(name, 256)).TrimEnd('\0');
+        string? reason = null;
+        if (!NativeLibraries.TryLoad(NativeLibraries.Nvrtc, out string? missing)) reason = $"kernels are compiled by NVRTC: {missing}";
+        if (Capability(device) < 70) reason = $"its compute capability is {Capability(device) / 10.0:0.0}, 7.0 is needed";
+        return new DeviceDescription($"cuda:{index}", DeviceKind.Cuda, text, (long)memory, reason is null, reason);
+    }
+
+    private static int Capability(int device) =>
+        (10 * Attribute(CudaDeviceAttribute.ComputeCapabilityMajor, device)) + Attribute(CudaDeviceAttribute.ComputeCapabilityMinor, device);
+
+    private static int Attribute(CudaDeviceAttribute attribute, int device)
+    {
+        ThrowIfFailed(cuDeviceGetAttribute(out int value, attribute, device), $"cuDeviceGetAttribute({attribute})");
+        return value;
+    }
+
+    private static void ThrowIfFailed(CudaStatus status, string call)
+    {
+        if (status != CudaStatus.Success) throw CudaError.Exception(status, call, op: null);
+    }
+}

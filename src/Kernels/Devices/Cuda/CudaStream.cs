@@ -1,0 +1,237 @@
+using System.Runtime.CompilerServices;
+using Kernels.Interop;
+using static Kernels.Interop.CudaDriver;
+
+namespace Kernels.Devices.Cuda;
+
+/// <summary>A CUDA stream.</summary>
+internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stream) : DeviceStream(device)
+{
+    /// <summary>More than any kernel takes; the binder throws beyond it.</summary>
+    private const int MaximumParameters = 64;
+
+    private CublasHandle? _blas;
+
+    public override nint NativeHandle
+    {
+        get
+        {
+            ThrowIfDisposed();
+            return stream.Value;
+        }
+    }
+
+    internal override IVendorBlas? Blas => CublasHandle.IsAvailable ? LazyInitializer.EnsureInitialized(ref _blas, () => new CublasHandle(device, stream.Value)) : null;
+
+    public override void Synchronize()
+    {
+        ThrowIfDisposed();
+        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        device.Context.ReleaseAbandoned();
+        device.Context.ThrowIfFailed(cuStreamSynchronize(stream.Value));
+    }
+
+    public override DeviceEvent Record()
+    {
+        ThrowIfDisposed();
+        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        device.Context.ThrowIfFailed(cuEventCreate(out nint value, CudaEventFlags.Default));
+        CudaEventHandle handle = new(device.Context, value);
+        try
+        {
+            device.Context.ThrowIfFailed(cuEventRecord(value, stream.Value));
+            return new CudaEvent(device, handle);
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
+    }
+
+    internal override void Launch<TArguments>(
+        KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
+    {
+        ThrowIfDisposed();
+        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        CudaKernel compiled = device.Programs.Get(kernel, variant);
+        using MemoryLease lease = MemoryLease.Take(arguments);
+        ulong* values = stackalloc ulong[MaximumParameters];
+        void** parameters = stackalloc void*[MaximumParameters];
+        CudaArgumentBinder binder = new(values, parameters, variant.DType == DType.Float64);
+        arguments.Bind(ref binder);
+        uint groups = (uint)Math.Clamp(shape.Groups, 1, device.MaximumGroups);
+        device.Context.ThrowIfFailed(
+            cuLaunchKernel(compiled.Function, groups, 1, 1, (uint)kernel.GroupSize, 1, 1, 0, stream.Value, parameters, null),
+            kernel.EntryPoint,
+            nameof(cuLaunchKernel));
+        device.Counters.Launched();
+        if (device.SynchronizeAfterLaunch) device.Context.ThrowIfFailed(cuStreamSynchronize(stream.Value), kernel.EntryPoint);
+    }
+
+    private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset)
+    {
+        using MemoryLease lease = MemoryLease.Take(destination);
+        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        fixed (byte* from = source)
+        {
+            device.Context.ThrowIfFailed(cuMemcpyHtoDAsync_v2(Address(destination, destinationOffset), from, (nuint)source.Length, stream.Value));
+            // The driver has copied pageable memory when it returns, but promises so only for some sizes; wait, as the span may go.
+            device.Context.ThrowIfFailed(cuStreamSynchronize(stream.Value));
+        }
+    }
+
+    private protected override void DownloadCore(DeviceMemory source, long sourceOffset, Span<byte> destination)
+    {
+        using MemoryLease lease = MemoryLease.Take(source);
+        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        device.Context.ReleaseAbandoned();
+        fixed (byte* to = destination)
+        {
+            device.Context.ThrowIfFailed(cuMemcpyDtoHAsync_v2(to, Address(source, sourceOffset), (nuint)destination.Length, stream.Value));
+            device.Context.ThrowIfFailed(cuStreamSynchronize(stream.Value));
+        }
+    }
+
+    private protected override void UploadAsyncCore(DeviceMemory host, DeviceMemory destination, long destinationOffset, long bytes)
+    {
+        using MemoryLease from = MemoryLease.Take(host);
+        using MemoryLease to = MemoryLease.Take(destination);
+        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        device.Context.ThrowIfFailed(
+            cuMemcpyHtoDAsync_v2(Address(destination, destinationOffset), (void*)host.Value, (nuint)bytes, stream.Value));
+    }
+
+    private protected override void DownloadAsyncCore(DeviceMemory source, long sourceOffset, DeviceMemory host, long bytes)
+    {
+        using MemoryLease from = MemoryLease.Take(source);
+        using MemoryLease to = MemoryLease.Take(host);
+        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        device.Context.ThrowIfFailed(cuMemcpyDtoHAsync_v2((void*)host.Value, Address(source, sourceOffset), (nuint)bytes, stream.Value));
+    }
+
+    private protected override void CopyCore(
+        DeviceMemory source, long sourceOffset, DeviceMemory destination, long destinationOffset, long bytes)
+    {
+        using MemoryLease from = MemoryLease.Take(source);
+        using MemoryLease to = MemoryLease.Take(destination);
+        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        device.Context.ThrowIfFailed(cuMemcpyDtoDAsync_v2(
+            Address(destination, destinationOffset), Address(source, sourceOffset), (nuint)bytes, stream.Value));
+    }
+
+    private protected override void FillCore(DeviceMemory destination, long offset, long bytes, ReadOnlySpan<byte> pattern)
+    {
+        using MemoryLease lease = MemoryLease.Take(destination);
+        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        nuint start = Address(destination, offset);
+        CudaStatus status = pattern.Length switch
+        {
+            1 => cuMemsetD8Async(start, pattern[0], (nuint)bytes, stream.Value),
+            2 => cuMemsetD16Async(start, Unsafe.ReadUnaligned<ushort>(in pattern[0]), (nuint)bytes / 2, stream.Value),
+            4 => cuMemsetD32Async(start, Unsafe.ReadUnaligned<uint>(in pattern[0]), (nuint)bytes / 4, stream.Value),
+            _ => FillEightBytes(start, bytes, pattern),
+        };
+        device.Context.ThrowIfFailed(status, call: "cuMemsetAsync");
+    }
+
+    private protected override void WaitForCore(DeviceEvent deviceEvent)
+    {
+        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        device.Context.ThrowIfFailed(cuStreamWaitEvent(stream.Value, ((CudaEvent)deviceEvent).Handle, 0));
+    }
+
+    private protected override void DisposeCore()
+    {
+        _blas?.Dispose();
+        stream.Dispose();
+    }
+
+    private static nuint Address(DeviceMemory memory, long offset) => (nuint)memory.Value + (nuint)offset;
+
+    /// <summary>CUDA has no 64-bit fill. Equal halves are a 32-bit one; else the first element is uploaded and doubled by copies.</summary>
+    private CudaStatus FillEightBytes(nuint start, long bytes, ReadOnlySpan<byte> pattern)
+    {
+        uint low = Unsafe.ReadUnaligned<uint>(in pattern[0]);
+        if (low == Unsafe.ReadUnaligned<uint>(in pattern[4])) return cuMemsetD32Async(start, low, (nuint)bytes / 4, stream.Value);
+        CudaStatus status;
+        fixed (byte* first = pattern) status = cuMemcpyHtoDAsync_v2(start, first, 8, stream.Value);
+        if (status == CudaStatus.Success) status = cuStreamSynchronize(stream.Value);
+        for (long filled = 8; status == CudaStatus.Success && filled < bytes; filled *= 2)
+            status = cuMemcpyDtoDAsync_v2(start + (nuint)filled, start, (nuint)Math.Min(filled, bytes - filled), stream.Value);
+        return status;
+    }
+}
+
+/// <summary>Lays the arguments out one after the other and points to each, as cuLaunchKernel wants them.</summary>
+internal unsafe ref struct CudaArgumentBinder(ulong* values, void** parameters, bool doublePrecision) : IArgumentBinder
+{
+    private int _count;
+
+    public void Tensor(TensorArgument value, string name = "")
+    {
+        UInt64((ulong)(value.Memory?.Value ?? 0), name);
+        UInt64(value.Offset, name);
+    }
+
+    public void Key(in KeyArgument value, string name = "")
+    {
+        Tensor(value.Device, name);
+        UInt64(value.Seed, name);
+        UInt64(value.Offset, name);
+    }
+
+    // Little-endian: a narrower parameter is read from the low bytes of its slot.
+    public void UInt64(ulong value, string name = "")
+    {
+        if (_count == 64) throw new InvalidOperationException($"{name} is one parameter too many.");
+        values[_count] = value;
+        parameters[_count] = values + _count;
+        _count++;
+    }
+
+    public void UInt32(uint value, string name = "") => UInt64(value, name);
+
+    public void Real(double value, string name = "") =>
+        UInt64(doublePrecision ? BitConverter.DoubleToUInt64Bits(value) : BitConverter.SingleToUInt32Bits((float)value), name);
+}
+
+/// <summary>An event in a CUDA stream.</summary>
+internal sealed class CudaEvent(CudaDevice device, CudaEventHandle handle) : DeviceEvent(device)
+{
+    public override bool IsCompleted
+    {
+        get
+        {
+            using CudaContext.Scope scope = device.Context.MakeCurrent();
+            CudaStatus status = cuEventQuery(Handle);
+            if (status == CudaStatus.NotReady) return false;
+            device.Context.ThrowIfFailed(status, call: "cuEventQuery");
+            return true;
+        }
+    }
+
+    internal nint Handle
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(handle.IsClosed, this);
+            return handle.Value;
+        }
+    }
+
+    public override void Wait()
+    {
+        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        device.Context.ThrowIfFailed(cuEventSynchronize(Handle));
+    }
+
+    public override void Dispose() => handle.Dispose();
+
+    private protected override TimeSpan ElapsedSinceCore(DeviceEvent earlier)
+    {
+        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        device.Context.ThrowIfFailed(cuEventElapsedTime(out float milliseconds, ((CudaEvent)earlier).Handle, Handle));
+        return TimeSpan.FromMilliseconds(milliseconds);
+    }
+}

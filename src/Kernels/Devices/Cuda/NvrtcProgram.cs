@@ -1,0 +1,105 @@
+using System.Text;
+using Kernels.Interop;
+using static Kernels.Interop.Nvrtc;
+
+namespace Kernels.Devices.Cuda;
+
+/// <summary>Compiles one text by NVRTC. Needs no GPU and no driver, so tests compile every kernel for every architecture with it.</summary>
+internal static unsafe class NvrtcProgram
+{
+    /// <summary>The compiler's version, or a reason why there is none.</summary>
+    public static bool TryVersion(out Version version, out string? reason)
+    {
+        version = new Version(0, 0);
+        if (!NativeLibraries.TryLoad(NativeLibraries.Nvrtc, out reason)) return false;
+        ThrowIfFailed(nvrtcVersion(out int major, out int minor), "nvrtcVersion");
+        version = new Version(major, minor);
+        return true;
+    }
+
+    /// <summary>The architectures this NVRTC knows: 70, 80, 90, ...</summary>
+    public static IReadOnlyList<int> Architectures()
+    {
+        ThrowIfFailed(nvrtcGetNumSupportedArchs(out int count), "nvrtcGetNumSupportedArchs");
+        int[] architectures = new int[count];
+        fixed (int* first = architectures) ThrowIfFailed(nvrtcGetSupportedArchs(first), "nvrtcGetSupportedArchs");
+        return architectures;
+    }
+
+    /// <summary>
+    /// The option for a GPU: its own machine code (sm_) when the compiler knows it, which no driver version can misread; else PTX (compute_) of the
+    /// newest architecture before it.
+    /// </summary>
+    public static string ArchitectureFor(int computeCapability)
+    {
+        IReadOnlyList<int> known = Architectures();
+        if (known.Contains(computeCapability)) return $"sm_{computeCapability}";
+        int older = known.Where(architecture => architecture < computeCapability).DefaultIfEmpty(70).Max();
+        return $"compute_{older}";
+    }
+
+    /// <summary>Machine code for an <c>sm_</c> architecture, zero-terminated PTX for a <c>compute_</c> one.</summary>
+    /// <exception cref="KernelCompilationException">The text does not compile; the log names the real files.</exception>
+    public static byte[] Compile(string text, string name, string architecture)
+    {
+        nint program;
+        fixed (byte* source = Encoding.UTF8.GetBytes(text + '\0'))
+        fixed (byte* fileName = Encoding.UTF8.GetBytes(name + '\0'))
+        {
+            ThrowIfFailed(nvrtcCreateProgram(out program, source, fileName, 0, null, null), "nvrtcCreateProgram");
+        }
+
+        try
+        {
+            NvrtcStatus status;
+            fixed (byte* option = Encoding.ASCII.GetBytes($"--gpu-architecture={architecture}\0"))
+            {
+                byte* options = option;
+                status = nvrtcCompileProgram(program, 1, &options);
+            }
+
+            if (status != NvrtcStatus.Success)
+                throw new KernelCompilationException($"{name} does not compile for {architecture}.", Log(program), Name(status), "nvrtcCompileProgram");
+            return architecture.StartsWith("sm_", StringComparison.Ordinal) ? MachineCode(program) : Ptx(program);
+        }
+        finally
+        {
+            nvrtcDestroyProgram(ref program);
+        }
+    }
+
+    private static byte[] MachineCode(nint program)
+    {
+        ThrowIfFailed(nvrtcGetCUBINSize(program, out nuint size), "nvrtcGetCUBINSize");
+        byte[] code = new byte[size];
+        fixed (byte* first = code) ThrowIfFailed(nvrtcGetCUBIN(program, first), "nvrtcGetCUBIN");
+        return code;
+    }
+
+    private static byte[] Ptx(nint program)
+    {
+        ThrowIfFailed(nvrtcGetPTXSize(program, out nuint size), "nvrtcGetPTXSize");
+        byte[] ptx = new byte[size];
+        fixed (byte* first = ptx) ThrowIfFailed(nvrtcGetPTX(program, first), "nvrtcGetPTX");
+        return ptx;
+    }
+
+    private static string Log(nint program)
+    {
+        if (nvrtcGetProgramLogSize(program, out nuint size) != NvrtcStatus.Success) return "";
+        byte[] log = new byte[size];
+        fixed (byte* first = log)
+        {
+            if (nvrtcGetProgramLog(program, first) != NvrtcStatus.Success) return "";
+        }
+
+        return Encoding.UTF8.GetString(log).TrimEnd('\0').Trim();
+    }
+
+    private static string Name(NvrtcStatus status) => $"{status} ({(int)status})";
+
+    private static void ThrowIfFailed(NvrtcStatus status, string call)
+    {
+        if (status != NvrtcStatus.Success) throw new DeviceException($"NVRTC: {Name(status)} from {call}", Name(status), call);
+    }
+}

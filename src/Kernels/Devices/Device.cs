@@ -1,0 +1,215 @@
+using Kernels.Devices;
+using Kernels.Devices.Cpu;
+using Kernels.Devices.Cuda;
+using Kernels.Devices.OpenCl;
+
+namespace Kernels;
+
+/// <summary>The kind of a device.</summary>
+public enum DeviceKind
+{
+    /// <summary>The managed device: vectorised C#, always there.</summary>
+    Cpu,
+
+    /// <summary>An OpenCL 1.2 (or newer) device of any vendor.</summary>
+    OpenCl,
+
+    /// <summary>An NVIDIA GPU through the CUDA driver.</summary>
+    Cuda,
+}
+
+/// <summary>One line of <see cref="Device.List"/>.</summary>
+/// <param name="Id">What <see cref="Device.Open"/> takes: <c>cpu</c>, <c>opencl:0</c>, <c>cuda:0</c>.</param>
+/// <param name="Kind">The kind of device.</param>
+/// <param name="Name">The vendor's name.</param>
+/// <param name="MemoryBytes">Device memory in bytes; 0 when unknown.</param>
+/// <param name="Available">Whether it can be opened.</param>
+/// <param name="Reason">Why it cannot be opened, or null.</param>
+public sealed record DeviceDescription(string Id, DeviceKind Kind, string Name, long MemoryBytes, bool Available, string? Reason);
+
+/// <summary>
+/// A place where kernels run. Everything made from a device (streams, buffers, tensors, events) keeps its native context alive, so objects may
+/// be disposed in any order. All members may be called from any thread.
+/// </summary>
+public abstract class Device : IDisposable
+{
+    private int _disposed;
+
+    private protected Device(DeviceDescription description)
+    {
+        Description = description;
+        SynchronizeAfterLaunch = Environment.GetEnvironmentVariable("KERNELS_SYNC") == "1";
+    }
+
+    /// <summary>Id, kind, name and memory of this device.</summary>
+    public DeviceDescription Description { get; }
+
+    /// <summary>The id that opens this device: <c>cpu</c>, <c>opencl:0</c>, <c>cuda:0</c>.</summary>
+    public string Id => Description.Id;
+
+    /// <summary>The kind of device.</summary>
+    public DeviceKind Kind => Description.Kind;
+
+    /// <summary>The vendor's name.</summary>
+    public string Name => Description.Name;
+
+    /// <summary>What this device has handed out and done.</summary>
+    public DeviceCounters Counters { get; } = new();
+
+    /// <summary>True when double-precision tensors can be used.</summary>
+    public abstract bool SupportsFloat64 { get; }
+
+    /// <summary>The native context: CUcontext, cl_context, or 0 on the CPU. Borrowed: do not release it.</summary>
+    public abstract nint NativeContext { get; }
+
+    /// <summary>Each launch is followed by a synchronisation, so that an error names its kernel (environment KERNELS_SYNC=1).</summary>
+    internal bool SynchronizeAfterLaunch { get; }
+
+    /// <summary>How many work groups fill this device; grid-stride kernels are launched with no more than a small multiple of it.</summary>
+    internal abstract int MaximumGroups { get; }
+
+    /// <summary>Every device this machine could have, the missing kinds included with the reason why they are missing.</summary>
+    public static IReadOnlyList<DeviceDescription> List() =>
+        [CpuDevice.Describe(), .. OpenClDevice.Describe(), .. CudaDevice.Describe()];
+
+    /// <summary>
+    /// Opens a device: the one with this <paramref name="id"/>, or else the first CUDA GPU, else the first OpenCL GPU, else the CPU.
+    /// </summary>
+    /// <exception cref="ArgumentException">The id is not of the form <c>cpu</c>, <c>opencl:N</c> or <c>cuda:N</c>.</exception>
+    /// <exception cref="DeviceNotAvailableException">There is no such device, or its driver cannot be loaded; the message says why.</exception>
+    public static Device Open(string? id = null)
+    {
+        if (id is null)
+        {
+            DeviceDescription? gpu = CudaDevice.Describe().FirstOrDefault(d => d.Available)
+                ?? OpenClDevice.DescribeGpus().FirstOrDefault(d => d.Available);
+            return gpu is null ? new CpuDevice() : Open(gpu.Id);
+        }
+
+        string[] parts = id.Trim().ToLowerInvariant().Split(':');
+        bool numbered = parts.Length == 2 && int.TryParse(parts[1], out _);
+        return parts[0] switch
+        {
+            "cpu" when parts.Length == 1 => new CpuDevice(),
+            "opencl" when parts.Length == 1 || numbered => OpenClDevice.Open(parts.Length == 1 ? 0 : int.Parse(parts[1])),
+            "cuda" when parts.Length == 1 || numbered => CudaDevice.Open(parts.Length == 1 ? 0 : int.Parse(parts[1])),
+            _ => throw new ArgumentException($"'{id}' is not a device id; use cpu, opencl:N or cuda:N.", nameof(id)),
+        };
+    }
+
+    /// <summary>Creates a queue of work. Work in one stream runs in the order of the calls; different streams may overlap.</summary>
+    public DeviceStream CreateStream()
+    {
+        ThrowIfDisposed();
+        return CreateStreamCore(0);
+    }
+
+    /// <summary>
+    /// A stream over a queue that another library owns (CUstream of the primary context, cl_command_queue of <see cref="NativeContext"/>). It is
+    /// borrowed: the caller keeps it alive as long as this object is used.
+    /// </summary>
+    /// <exception cref="NotSupportedException">The CPU device has no native queues.</exception>
+    public DeviceStream WrapStream(nint nativeHandle)
+    {
+        ThrowIfDisposed();
+        if (Kind == DeviceKind.Cpu) throw new NotSupportedException("Device.WrapStream: the CPU device has no native queues.");
+        if (nativeHandle == 0) throw new ArgumentException("Device.WrapStream: the handle is null.", nameof(nativeHandle));
+        return CreateStreamCore(nativeHandle);
+    }
+
+    /// <summary>A buffer of <paramref name="length"/> elements, not initialised.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The length is negative, or its bytes exceed 2^63.</exception>
+    /// <exception cref="OutOfDeviceMemoryException">The device has too little free memory; it stays usable.</exception>
+    public DeviceBuffer<T> AllocateBuffer<T>(long length)
+        where T : unmanaged
+    {
+        ThrowIfDisposed();
+        return new DeviceBuffer<T>(AllocateMemory(BytesOf<T>(length)), length);
+    }
+
+    /// <summary>
+    /// A buffer over memory that another library owns: a CUdeviceptr, a cl_mem of <see cref="NativeContext"/>, or an address on the CPU. It is
+    /// borrowed: disposing the buffer does not free it, and the caller keeps it alive as long as this object is used.
+    /// </summary>
+    public DeviceBuffer<T> WrapBuffer<T>(nint nativeHandle, long length)
+        where T : unmanaged
+    {
+        ThrowIfDisposed();
+        long bytes = BytesOf<T>(length);
+        if (nativeHandle == 0 && bytes > 0) throw new ArgumentException("Device.WrapBuffer: the handle is null.", nameof(nativeHandle));
+        return new DeviceBuffer<T>(WrapMemory(nativeHandle, bytes), length);
+    }
+
+    /// <summary>A dense tensor of the given shape, not initialised. It owns its memory.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A dimension is negative, or the bytes exceed 2^63.</exception>
+    /// <exception cref="OutOfDeviceMemoryException">The device has too little free memory; it stays usable.</exception>
+    public DeviceTensor<T> Allocate<T>(params ReadOnlySpan<long> shape)
+        where T : unmanaged
+    {
+        DeviceBuffer<T> buffer = AllocateBuffer<T>(TensorShape.Count(shape));
+        return new DeviceTensor<T>(buffer, 0, shape.ToArray(), ownsBuffer: true);
+    }
+
+    /// <summary>A dense tensor with these values, row-major. Blocks until they are on the device.</summary>
+    /// <exception cref="ArgumentException">The number of values is not the product of the shape.</exception>
+    public DeviceTensor<T> Upload<T>(ReadOnlySpan<T> values, params ReadOnlySpan<long> shape)
+        where T : unmanaged
+    {
+        if (values.Length != TensorShape.Count(shape))
+            throw new ArgumentException($"Device.Upload: {values.Length} values do not fill the shape {TensorShape.Format(shape)}.", nameof(values));
+        DeviceTensor<T> tensor = Allocate<T>(shape);
+        try
+        {
+            using DeviceStream stream = CreateStream();
+            stream.Upload(values, tensor);
+            stream.Synchronize();
+            return tensor;
+        }
+        catch
+        {
+            tensor.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Host memory that transfers to and from this device without a copy in between (page-locked where the driver offers it).</summary>
+    public HostBuffer<T> AllocateHost<T>(int length)
+        where T : unmanaged
+    {
+        ThrowIfDisposed();
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        return new HostBuffer<T>(AllocateHostMemory(BytesOf<T>(length)), length);
+    }
+
+    /// <summary>Lets go of the device. Its native context goes when the last stream, buffer and event made from it is gone.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0) DisposeCore();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Id} ({Name})";
+
+    internal abstract DeviceMemory AllocateMemory(long bytes);
+
+    internal abstract DeviceMemory WrapMemory(nint nativeHandle, long bytes);
+
+    internal virtual DeviceMemory AllocateHostMemory(long bytes) => CpuMemory.Allocate(this, bytes);
+
+    private protected abstract DeviceStream CreateStreamCore(nint nativeHandle);
+
+    private protected abstract void DisposeCore();
+
+    private protected void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
+
+    private static long BytesOf<T>(long length)
+        where T : unmanaged
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        int size = DTypes.Of<T>().SizeInBytes();
+        if (length > long.MaxValue / size)
+            throw new ArgumentOutOfRangeException(nameof(length), length, $"{length} elements of {size} bytes exceed 2^63 bytes.");
+        return length * size;
+    }
+}

@@ -1,0 +1,169 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Kernels.Devices;
+
+namespace Kernels;
+
+/// <summary>
+/// A queue of work on one device. Calls return once the work is queued (the CPU device runs it at once, on all cores); work of one stream runs in
+/// the order of the calls. Calls from several threads are safe, their order is then up to the threads.
+/// </summary>
+public abstract class DeviceStream : IDisposable
+{
+    private readonly ScratchPool _scratch;
+    private int _disposed;
+
+    private protected DeviceStream(Device device)
+    {
+        Device = device;
+        _scratch = new ScratchPool(device);
+    }
+
+    /// <summary>The device that runs the work.</summary>
+    public Device Device { get; }
+
+    /// <summary>The native queue: CUstream, cl_command_queue, or 0 on the CPU. Borrowed: valid until this stream is disposed.</summary>
+    public abstract nint NativeHandle { get; }
+
+    /// <summary>The vendor's matrix product on this stream, or null where there is none.</summary>
+    internal virtual IVendorBlas? Blas => null;
+
+    /// <summary>Copies host values to the device. The span may be reused on return.</summary>
+    /// <exception cref="ArgumentException">The lengths differ, or the tensor is on another device.</exception>
+    public void Upload<T>(ReadOnlySpan<T> source, DeviceTensor<T> destination)
+        where T : unmanaged
+    {
+        CheckTransfer(source.Length, destination);
+        if (source.IsEmpty) return;
+        UploadCore(MemoryMarshal.AsBytes(source), destination.Buffer.Memory, ByteOffset(destination));
+    }
+
+    /// <summary>Copies a tensor to host memory. Blocks until the values are there.</summary>
+    /// <exception cref="ArgumentException">The lengths differ, or the tensor is on another device.</exception>
+    public void Download<T>(DeviceTensor<T> source, Span<T> destination)
+        where T : unmanaged
+    {
+        CheckTransfer(destination.Length, source);
+        if (destination.IsEmpty) return;
+        DownloadCore(source.Buffer.Memory, ByteOffset(source), MemoryMarshal.AsBytes(destination));
+    }
+
+    /// <summary>Queues a copy of host values to the device. Leave the host buffer alone until an event recorded after this call is done.</summary>
+    public void Upload<T>(HostBuffer<T> source, DeviceTensor<T> destination)
+        where T : unmanaged
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        CheckTransfer(source.Length, destination);
+        if (source.Length > 0) UploadAsyncCore(source.Memory, destination.Buffer.Memory, ByteOffset(destination), ByteLength(destination));
+    }
+
+    /// <summary>Queues a copy of a tensor to host memory. The values are there once an event recorded after this call is done.</summary>
+    public void Download<T>(DeviceTensor<T> source, HostBuffer<T> destination)
+        where T : unmanaged
+    {
+        ArgumentNullException.ThrowIfNull(destination);
+        CheckTransfer(destination.Length, source);
+        if (destination.Length > 0) DownloadAsyncCore(source.Buffer.Memory, ByteOffset(source), destination.Memory, ByteLength(source));
+    }
+
+    /// <summary>Queues a copy between tensors of the same length on this device, bit for bit.</summary>
+    /// <exception cref="ArgumentException">The lengths differ, the tensors overlap in part, or one is on another device.</exception>
+    public void Copy<T>(DeviceTensor<T> source, DeviceTensor<T> destination)
+        where T : unmanaged
+    {
+        CheckTensor(source, nameof(source));
+        CheckTensor(destination, nameof(destination));
+        if (source.Length != destination.Length)
+            throw new ArgumentException($"DeviceStream.Copy: {source} has {source.Length} elements, {destination} has {destination.Length}.", nameof(destination));
+        if (source.IsSameMemoryAs(destination) || source.Length == 0) return;
+        if (source.Overlaps(destination)) throw new ArgumentException("DeviceStream.Copy: the tensors overlap in part.", nameof(destination));
+        CopyCore(source.Buffer.Memory, ByteOffset(source), destination.Buffer.Memory, ByteOffset(destination), ByteLength(source));
+    }
+
+    /// <summary>Queues setting every element to <paramref name="value"/>.</summary>
+    public unsafe void Fill<T>(DeviceTensor<T> destination, T value)
+        where T : unmanaged
+    {
+        CheckTensor(destination, nameof(destination));
+        if (destination.Length == 0) return;
+        FillCore(destination.Buffer.Memory, ByteOffset(destination), ByteLength(destination), new ReadOnlySpan<byte>(&value, sizeof(T)));
+    }
+
+    /// <summary>Blocks until everything queued so far is done.</summary>
+    /// <exception cref="DeviceException">Some of that work failed.</exception>
+    public abstract void Synchronize();
+
+    /// <summary>An event that completes when everything queued so far is done.</summary>
+    public abstract DeviceEvent Record();
+
+    /// <summary>Work queued after this call waits for <paramref name="deviceEvent"/>, which may come from another stream of the device.</summary>
+    public void WaitFor(DeviceEvent deviceEvent)
+    {
+        ArgumentNullException.ThrowIfNull(deviceEvent);
+        if (deviceEvent.Device != Device)
+            throw new ArgumentException($"DeviceStream.WaitFor: the event belongs to {deviceEvent.Device}, the stream to {Device}.", nameof(deviceEvent));
+        WaitForCore(deviceEvent);
+    }
+
+    /// <summary>Lets the stream go. Work already queued still runs.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
+        _scratch.Dispose();
+        DisposeCore();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>
+    /// Device memory for the duration of one op, from this stream's pool. Giving it back at once is right although the kernels that use it may not
+    /// have run yet: only later work of this same stream can get it.
+    /// </summary>
+    internal ScratchPool.Lease<T> RentScratch<T>(long length)
+        where T : unmanaged => _scratch.Rent<T>(length);
+
+    internal abstract void Launch<TArguments>(
+        KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
+        where TArguments : struct, IKernelArguments;
+
+    private protected abstract void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset);
+
+    private protected abstract void DownloadCore(DeviceMemory source, long sourceOffset, Span<byte> destination);
+
+    private protected abstract void UploadAsyncCore(DeviceMemory host, DeviceMemory destination, long destinationOffset, long bytes);
+
+    private protected abstract void DownloadAsyncCore(DeviceMemory source, long sourceOffset, DeviceMemory host, long bytes);
+
+    private protected abstract void CopyCore(DeviceMemory source, long sourceOffset, DeviceMemory destination, long destinationOffset, long bytes);
+
+    private protected abstract void FillCore(DeviceMemory destination, long offset, long bytes, ReadOnlySpan<byte> pattern);
+
+    private protected abstract void WaitForCore(DeviceEvent deviceEvent);
+
+    private protected abstract void DisposeCore();
+
+    private protected void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
+
+    private static long ByteOffset<T>(DeviceTensor<T> tensor)
+        where T : unmanaged => tensor.Offset * Unsafe.SizeOf<T>();
+
+    private static long ByteLength<T>(DeviceTensor<T> tensor)
+        where T : unmanaged => tensor.Length * Unsafe.SizeOf<T>();
+
+    private void CheckTransfer<T>(long hostLength, DeviceTensor<T> tensor, [CallerMemberName] string call = "")
+        where T : unmanaged
+    {
+        CheckTensor(tensor, nameof(tensor), call);
+        if (tensor.Length != hostLength)
+            throw new ArgumentException($"DeviceStream.{call}: the host side has {hostLength} elements, {tensor} has {tensor.Length}.");
+    }
+
+    private void CheckTensor<T>(DeviceTensor<T> tensor, string name, [CallerMemberName] string call = "")
+        where T : unmanaged
+    {
+        ThrowIfDisposed();
+        ArgumentNullException.ThrowIfNull(tensor, name);
+        ObjectDisposedException.ThrowIf(tensor.Buffer.Memory.IsClosed, tensor);
+        if (tensor.Device != Device)
+            throw new ArgumentException($"DeviceStream.{call}: {name} is on {tensor.Device}, the stream on {Device}.", name);
+    }
+}

@@ -1,0 +1,116 @@
+namespace Kernels.Devices;
+
+/// <summary>
+/// One entry point of a file under <c>kernels/</c>: where its text is, in which variants it can be compiled, and the managed body that
+/// does the same on the CPU.
+/// </summary>
+internal abstract class KernelDefinition
+{
+    /// <summary>Work items in a group; a constant of the text (<c>GROUP_SIZE</c>), since local arrays need one.</summary>
+    public const int DefaultGroupSize = 256;
+
+    protected KernelDefinition(string file, string entryPoint, DType[] dtypes, int[]? vectorWidths, string[]? switches, int groupSize)
+    {
+        File = file;
+        EntryPoint = entryPoint;
+        DTypes = dtypes;
+        VectorWidths = vectorWidths ?? [1];
+        Switches = switches ?? [];
+        GroupSize = groupSize;
+    }
+
+    /// <summary>Path under <c>kernels/</c>: <c>portable/dropout.cl</c>.</summary>
+    public string File { get; }
+
+    public string EntryPoint { get; }
+
+    public IReadOnlyList<DType> DTypes { get; }
+
+    /// <summary>The values <c>VEC</c> can take.</summary>
+    public IReadOnlyList<int> VectorWidths { get; }
+
+    /// <summary>Names of 0/1 macros; bit i of <see cref="KernelVariant.Switches"/> sets the i-th.</summary>
+    public IReadOnlyList<string> Switches { get; }
+
+    public int GroupSize { get; }
+
+    /// <summary>Every variant the host may ask for; tests compile them all.</summary>
+    public IEnumerable<KernelVariant> Variants =>
+        from dtype in DTypes
+        from width in VectorWidths
+        from switches in Enumerable.Range(0, 1 << Switches.Count)
+        select new KernelVariant(dtype, width, (uint)switches);
+
+    /// <summary>Binds a default record, so that a test can compare its fields with the kernel's parameters.</summary>
+    public abstract void BindDefaults<TBinder>(ref TBinder binder)
+        where TBinder : struct, IArgumentBinder, allows ref struct;
+
+    public override string ToString() => $"{File}:{EntryPoint}";
+}
+
+/// <summary>A kernel with its record type and its managed body.</summary>
+internal sealed class KernelDefinition<TArguments> : KernelDefinition
+    where TArguments : struct, IKernelArguments
+{
+    private KernelDefinition(
+        string file, string entryPoint, DType[] dtypes, int[]? vectorWidths, string[]? switches, int groupSize, CpuBody body)
+        : base(file, entryPoint, dtypes, vectorWidths, switches, groupSize) => Body = body;
+
+    /// <summary>The managed body: computes what the kernel computes, on all cores, before it returns.</summary>
+    internal delegate void CpuBody(in KernelVariant variant, in TArguments arguments);
+
+    public CpuBody Body { get; }
+
+    /// <summary>Defines a kernel over the floating-point types; <typeparamref name="TCpu"/> is its managed body.</summary>
+    public static KernelDefinition<TArguments> Float<TCpu>(
+        string file, string entryPoint, int[]? vectorWidths = null, string[]? switches = null, int groupSize = DefaultGroupSize)
+        where TCpu : ICpuKernel<TArguments> =>
+        new(file, entryPoint, [DType.Float32, DType.Float16, DType.BFloat16, DType.Float64], vectorWidths, switches, groupSize, RunFloat<TCpu>);
+
+    /// <summary>Defines a kernel whose tensors have one fixed type, so that its text does not depend on a stored type.</summary>
+    public static KernelDefinition<TArguments> Fixed(
+        string file, string entryPoint, CpuBody body, string[]? switches = null, int groupSize = DefaultGroupSize) =>
+        new(file, entryPoint, [DType.Float32], null, switches, groupSize, body);
+
+    public override void BindDefaults<TBinder>(ref TBinder binder) => default(TArguments).Bind(ref binder);
+
+    private static void RunFloat<TCpu>(in KernelVariant variant, in TArguments arguments)
+        where TCpu : ICpuKernel<TArguments>
+    {
+        switch (variant.DType)
+        {
+            case DType.Float32: TCpu.Run<float>(variant, arguments); break;
+            case DType.Float16: TCpu.Run<Half>(variant, arguments); break;
+            case DType.BFloat16: TCpu.Run<BFloat16>(variant, arguments); break;
+            case DType.Float64: TCpu.Run<double>(variant, arguments); break;
+            default: throw new InvalidOperationException($"{variant.DType} is not a floating-point type.");
+        }
+    }
+}
+
+/// <summary>The managed body of a kernel, written once for all floating-point storage types.</summary>
+internal interface ICpuKernel<TArguments>
+    where TArguments : struct, IKernelArguments
+{
+    static abstract void Run<T>(in KernelVariant variant, in TArguments arguments)
+        where T : unmanaged;
+}
+
+/// <summary>One way to compile a kernel: stored type, elements per vector access, and which switches are on.</summary>
+internal readonly record struct KernelVariant(DType DType, int VectorWidth = 1, uint Switches = 0)
+{
+    public bool Has(int index) => (Switches >> index & 1) != 0;
+}
+
+/// <summary>
+/// How much work a launch has. Kernels loop over their work with the grid as stride, so the device may launch fewer groups than asked for.
+/// </summary>
+/// <param name="Groups">Work groups that would do all the work in one pass.</param>
+internal readonly record struct LaunchShape(long Groups)
+{
+    /// <summary>One work item for each of <paramref name="items"/>.</summary>
+    public static LaunchShape Items(long items, KernelDefinition kernel) => new((items + kernel.GroupSize - 1) / kernel.GroupSize);
+
+    /// <summary>One work group for each of <paramref name="rows"/>.</summary>
+    public static LaunchShape GroupPerRow(long rows) => new(rows);
+}

@@ -1,0 +1,57 @@
+using System.Collections.Concurrent;
+using System.Text;
+
+namespace Kernels.Devices;
+
+/// <summary>
+/// Assembles the text of one program: the variant's <c>#define</c> lines, the dialect header, and the kernel file with its includes expanded. The
+/// text says all there is to know about the program, so it serves as the cache key; <c>#line</c> keeps the real file names in compiler messages.
+/// </summary>
+internal static class KernelSource
+{
+    private static readonly ConcurrentDictionary<string, string> Files = new();
+
+    public static string Assemble(string dialect, KernelDefinition kernel, in KernelVariant variant)
+    {
+        StringBuilder text = new();
+        foreach (DType dtype in (ReadOnlySpan<DType>)[DType.Float32, DType.Float16, DType.BFloat16, DType.Float64])
+            text.Append($"#define DTYPE_{dtype.ShortName().ToUpperInvariant()} {(variant.DType == dtype ? 1 : 0)}\n");
+        text.Append($"#define VEC {variant.VectorWidth}\n");
+        text.Append($"#define GROUP_SIZE {kernel.GroupSize}\n");
+        for (int i = 0; i < kernel.Switches.Count; i++) text.Append($"#define {kernel.Switches[i]} {(variant.Has(i) ? 1 : 0)}\n");
+
+        HashSet<string> included = [];
+        Append(text, $"dialect/{dialect}.h", included);
+        Append(text, kernel.File, included);
+        return text.ToString();
+    }
+
+    /// <summary>The text of a file under <c>kernels/</c>, as embedded in the assembly.</summary>
+    public static string Read(string file) => Files.GetOrAdd(file, static path =>
+    {
+        using Stream? stream = typeof(KernelSource).Assembly.GetManifestResourceStream($"kernels/{path}");
+        if (stream is null) throw new InvalidOperationException($"kernels/{path} is not embedded in the assembly.");
+        using StreamReader reader = new(stream, Encoding.UTF8);
+        return reader.ReadToEnd().ReplaceLineEndings("\n");
+    });
+
+    private static void Append(StringBuilder text, string file, HashSet<string> included)
+    {
+        if (!included.Add(file)) return;
+        text.Append($"#line 1 \"kernels/{file}\"\n");
+        int number = 0;
+        foreach (string line in Read(file).Split('\n'))
+        {
+            number++;
+            if (line.StartsWith("#include \"", StringComparison.Ordinal))
+            {
+                Append(text, $"portable/{line.Split('"')[1]}", included);
+                text.Append($"#line {number + 1} \"kernels/{file}\"\n");
+            }
+            else
+            {
+                text.Append(line).Append('\n');
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+using Kernels.Interop;
+using static Kernels.Devices.OpenCl.OpenClError;
+using static Kernels.Interop.OpenCl;
+
+namespace Kernels.Devices.OpenCl;
+
+/// <summary>An OpenCL 1.2 device: a GPU, a CPU runtime or an accelerator of any vendor.</summary>
+internal sealed unsafe class OpenClDevice : Device
+{
+    /// <summary>Groups per compute unit: enough to hide latency and even out the end of a launch.</summary>
+    private const int GroupsPerComputeUnit = 64;
+
+    private readonly int _computeUnits;
+
+    private OpenClDevice(DeviceDescription description, nint context, nint device)
+        : base(description)
+    {
+        Context = new OpenClContext(context, device);
+        _computeUnits = (int)OpenClQuery.DeviceValue<uint>(device, OpenClDeviceInfo.MaxComputeUnits);
+        SupportsFloat64 = OpenClQuery.DeviceText(device, OpenClDeviceInfo.Extensions).Split(' ').Contains("cl_khr_fp64");
+        Programs = new OpenClPrograms(this);
+    }
+
+    public override bool SupportsFloat64 { get; }
+
+    public override nint NativeContext => Context.Value;
+
+    internal OpenClContext Context { get; }
+
+    internal OpenClPrograms Programs { get; }
+
+    internal override int MaximumGroups => _computeUnits * GroupsPerComputeUnit;
+
+    public static IReadOnlyList<DeviceDescription> Describe() => Enumerate(out string? reason) is { Count: > 0 } devices
+        ? [.. devices.Select((device, index) => Describe(device.Platform, device.Device, index))]
+        : [new DeviceDescription("opencl:0", DeviceKind.OpenCl, "OpenCL", 0, Available: false, reason ?? "no OpenCL platform is installed")];
+
+    public static IEnumerable<DeviceDescription> DescribeGpus() =>
+        Enumerate(out _)
+            .Select((device, index) => (device, index))
+            .Where(d => OpenClQuery.DeviceValue<OpenClDeviceType>(d.device.Device, OpenClDeviceInfo.Type).HasFlag(OpenClDeviceType.Gpu))
+            .Select(d => Describe(d.device.Platform, d.device.Device, d.index));
+
+    public static OpenClDevice Open(int index)
+    {
+        IReadOnlyList<(nint Platform, nint Device)> devices = Enumerate(out string? reason);
+        if (index < 0 || index >= devices.Count)
+        {
+            throw new DeviceNotAvailableException(
+                $"There is no device opencl:{index}: {reason ?? (devices.Count == 0 ? "no OpenCL platform is installed" : $"{devices.Count} found")}.");
+        }
+
+        (nint platform, nint device) = devices[index];
+        DeviceDescription description = Describe(platform, device, index);
+        if (!description.Available) throw new DeviceNotAvailableException($"{description.Id} ({description.Name}): {description.Reason}.");
+        nint* properties = stackalloc nint[] { OpenClConstants.ContextPlatform, platform, 0 };
+        nint context = clCreateContext(properties, 1, &device, 0, null, out OpenClStatus status);
+        ThrowIfFailed(status, call: "clCreateContext");
+        return new OpenClDevice(description, context, device);
+    }
+
+    /// <summary>A device over a context of another library, so that its cl_mem objects can be used; both handles are retained or borrowed.</summary>
+    public static OpenClDevice FromContext(nint context, nint device)
+    {
+        DeviceDescription description = Describe(OpenClQuery.DeviceValue<nint>(device, OpenClDeviceInfo.Platform), device, 0);
+        ThrowIfFailed(clRetainContext(context));
+        return new OpenClDevice(description, context, device);
+    }
+
+    internal override DeviceMemory AllocateMemory(long bytes)
+    {
+        Context.ReleaseAbandoned();
+        long size = Math.Max(bytes, 1);
+        nint memory = clCreateBuffer(Context.Value, OpenClMemFlags.ReadWrite, (nuint)size, null, out OpenClStatus status);
+        if (IsOutOfMemory(status))
+        {
+            throw new OutOfDeviceMemoryException(
+                $"{this}: {bytes} bytes cannot be had ({Counters.LiveBytes} are in use).", bytes, $"{status} ({(int)status})", "clCreateBuffer");
+        }
+
+        ThrowIfFailed(status, call: "clCreateBuffer");
+        return new OpenClMemory(this, Context, memory, bytes, owns: true);
+    }
+
+    internal override DeviceMemory WrapMemory(nint nativeHandle, long bytes) => new OpenClMemory(this, Context, nativeHandle, bytes, owns: false);
+
+    private protected override DeviceStream CreateStreamCore(nint nativeHandle)
+    {
+        Context.ReleaseAbandoned();
+        if (nativeHandle != 0) return new OpenClStream(this, new OpenClQueue(Context, nativeHandle, owns: false));
+        nint queue = clCreateCommandQueue(Context.Value, Context.Device, OpenClQueueProperties.ProfilingEnable, out OpenClStatus status);
+        ThrowIfFailed(status, call: "clCreateCommandQueue");
+        return new OpenClStream(this, new OpenClQueue(Context, queue, owns: true));
+    }
+
+    private protected override void DisposeCore()
+    {
+        Programs.Dispose();
+        Context.ReleaseAbandoned();
+        Context.Dispose();
+    }
+
+    private static IReadOnlyList<(nint Platform, nint Device)> Enumerate(out string? reason)
+    {
+        if (!NativeLibraries.TryLoad(NativeLibraries.OpenCl, out reason)) return [];
+        try
+        {
+            return OpenClQuery.Devices();
+        }
+        catch (DeviceException e)
+        {
+            reason = e.Message;
+            return [];
+        }
+    }
+
+    private static DeviceDescription Describe(nint platform, nint device, int index)
+    {
+        string name = OpenClQuery.DeviceText(device, OpenClDeviceInfo.Name);
+        string vendor = OpenClQuery.PlatformText(platform, OpenClPlatformInfo.Name);
+        long memory = (long)OpenClQuery.DeviceValue<ulong>(device, OpenClDeviceInfo.GlobalMemSize);
+        string? reason = Unsuitable(device);
+        return new DeviceDescription($"opencl:{index}", DeviceKind.OpenCl, $"{name} ({vendor})", memory, reason is null, reason);
+    }
+
+    private static string? Unsuitable(nint device)
+    {
+        // The text is "OpenCL <major>.<minor> <vendor-specific>".
+        string version = OpenClQuery.DeviceText(device, OpenClDeviceInfo.Version);
+        string[] words = version.Split(' ');
+        if (words.Length < 2 || !Version.TryParse(words[1], out Version? number) || number < new Version(1, 2)) return $"{version} is older than 1.2";
+        if (OpenClQuery.DeviceValue<uint>(device, OpenClDeviceInfo.Available) == 0) return "the driver says that the device is not available";
+        if (OpenClQuery.DeviceValue<uint>(device, OpenClDeviceInfo.CompilerAvailable) == 0) return "its driver has no compiler";
+        if (OpenClQuery.DeviceValue<uint>(device, OpenClDeviceInfo.EndianLittle) == 0) return "big-endian devices are not supported";
+        nuint groupSize = OpenClQuery.DeviceValue<nuint>(device, OpenClDeviceInfo.MaxWorkGroupSize);
+        return groupSize < KernelDefinition.DefaultGroupSize
+            ? $"its work groups hold {groupSize} items, {KernelDefinition.DefaultGroupSize} are needed"
+            : null;
+    }
+}

@@ -1,0 +1,41 @@
+using static Kernels.Interop.OpenCl;
+
+namespace Kernels.Devices.OpenCl;
+
+internal sealed class OpenClContext(nint context, nint device) : DriverContext(context)
+{
+    public nint Device { get; } = device;
+
+    protected override void Release() => clReleaseContext(handle);
+}
+
+internal sealed class OpenClQueue(OpenClContext context, nint queue, bool owns) : DriverHandle(context, queue)
+{
+    protected override void Release()
+    {
+        if (owns) clReleaseCommandQueue(handle);
+    }
+}
+
+internal sealed class OpenClEventHandle(OpenClContext context, nint value) : DriverHandle(context, value)
+{
+    protected override void Release() => clReleaseEvent(handle);
+}
+
+/// <summary>A kernel object. It stores its arguments, so whoever binds and enqueues it holds its lock meanwhile.</summary>
+internal sealed class OpenClKernel(OpenClContext context, nint kernel, string op) : DriverHandle(context, kernel)
+{
+    public Lock Lock { get; } = new();
+
+    /// <summary>The entry point, for messages.</summary>
+    public string Op { get; } = op;
+
+    protected override void Release() => clReleaseKernel(handle);
+}
+
+internal sealed class OpenClMemory(Device device, OpenClContext context, nint memory, long bytes, bool owns)
+    : DeviceMemory(device, context, memory, bytes, owns)
+{
+    /// <summary>The driver keeps the memory until queued commands that use it are done.</summary>
+    protected override void Release() => clReleaseMemObject(handle);
+}

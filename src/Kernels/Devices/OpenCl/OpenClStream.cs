@@ -1,0 +1,200 @@
+using Kernels.Interop;
+using static Kernels.Devices.OpenCl.OpenClError;
+using static Kernels.Interop.OpenCl;
+
+namespace Kernels.Devices.OpenCl;
+
+/// <summary>An in-order OpenCL command queue.</summary>
+internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue) : DeviceStream(device)
+{
+    public override nint NativeHandle
+    {
+        get
+        {
+            ThrowIfDisposed();
+            return queue.Value;
+        }
+    }
+
+    public override void Synchronize()
+    {
+        ThrowIfDisposed();
+        device.Context.ReleaseAbandoned();
+        ThrowIfFailed(clFinish(queue.Value));
+    }
+
+    public override DeviceEvent Record()
+    {
+        ThrowIfDisposed();
+        nint marker;
+        ThrowIfFailed(clEnqueueMarkerWithWaitList(queue.Value, 0, null, &marker));
+        OpenClEvent recorded = new(device, new OpenClEventHandle(device.Context, marker));
+        // Waiting for the event must not depend on someone flushing the queue later.
+        ThrowIfFailed(clFlush(queue.Value));
+        return recorded;
+    }
+
+    internal override void Launch<TArguments>(
+        KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
+    {
+        ThrowIfDisposed();
+        OpenClKernel compiled = device.Programs.Get(kernel, variant);
+        using MemoryLease lease = MemoryLease.Take(arguments);
+        nuint groupSize = (nuint)kernel.GroupSize;
+        nuint globalSize = (nuint)Math.Clamp(shape.Groups, 1, device.MaximumGroups) * groupSize;
+        lock (compiled.Lock)
+        {
+            OpenClArgumentBinder binder = new(compiled, variant.DType == DType.Float64);
+            arguments.Bind(ref binder);
+            ThrowIfFailed(
+                clEnqueueNDRangeKernel(queue.Value, compiled.Value, 1, null, &globalSize, &groupSize, 0, null, null),
+                kernel.EntryPoint,
+                nameof(clEnqueueNDRangeKernel));
+        }
+
+        device.Counters.Launched();
+        if (device.SynchronizeAfterLaunch) ThrowIfFailed(clFinish(queue.Value), kernel.EntryPoint);
+    }
+
+    private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset)
+    {
+        using MemoryLease lease = MemoryLease.Take(destination);
+        fixed (byte* from = source) Write(from, destination, destinationOffset, source.Length, OpenClConstants.True);
+    }
+
+    private protected override void DownloadCore(DeviceMemory source, long sourceOffset, Span<byte> destination)
+    {
+        using MemoryLease lease = MemoryLease.Take(source);
+        device.Context.ReleaseAbandoned();
+        fixed (byte* to = destination) Read(source, sourceOffset, to, destination.Length, OpenClConstants.True);
+    }
+
+    private protected override void UploadAsyncCore(DeviceMemory host, DeviceMemory destination, long destinationOffset, long bytes)
+    {
+        using MemoryLease from = MemoryLease.Take(host);
+        using MemoryLease to = MemoryLease.Take(destination);
+        Write((byte*)host.Value, destination, destinationOffset, bytes, OpenClConstants.False);
+    }
+
+    private protected override void DownloadAsyncCore(DeviceMemory source, long sourceOffset, DeviceMemory host, long bytes)
+    {
+        using MemoryLease from = MemoryLease.Take(source);
+        using MemoryLease to = MemoryLease.Take(host);
+        Read(source, sourceOffset, (byte*)host.Value, bytes, OpenClConstants.False);
+    }
+
+    private protected override void CopyCore(
+        DeviceMemory source, long sourceOffset, DeviceMemory destination, long destinationOffset, long bytes)
+    {
+        using MemoryLease from = MemoryLease.Take(source);
+        using MemoryLease to = MemoryLease.Take(destination);
+        ThrowIfFailed(clEnqueueCopyBuffer(
+            queue.Value, source.Value, destination.Value, (nuint)sourceOffset, (nuint)destinationOffset, (nuint)bytes, 0, null, null));
+    }
+
+    private protected override void FillCore(DeviceMemory destination, long offset, long bytes, ReadOnlySpan<byte> pattern)
+    {
+        using MemoryLease lease = MemoryLease.Take(destination);
+        fixed (byte* first = pattern)
+        {
+            ThrowIfFailed(clEnqueueFillBuffer(
+                queue.Value, destination.Value, first, (nuint)pattern.Length, (nuint)offset, (nuint)bytes, 0, null, null));
+        }
+    }
+
+    private protected override void WaitForCore(DeviceEvent deviceEvent)
+    {
+        nint handle = ((OpenClEvent)deviceEvent).Handle;
+        ThrowIfFailed(clEnqueueBarrierWithWaitList(queue.Value, 1, &handle, null));
+    }
+
+    private protected override void DisposeCore() => queue.Dispose();
+
+    private void Write(byte* source, DeviceMemory destination, long offset, long bytes, uint blocking) => ThrowIfFailed(
+        clEnqueueWriteBuffer(queue.Value, destination.Value, blocking, (nuint)offset, (nuint)bytes, source, 0, null, null));
+
+    private void Read(DeviceMemory source, long offset, byte* destination, long bytes, uint blocking) => ThrowIfFailed(
+        clEnqueueReadBuffer(queue.Value, source.Value, blocking, (nuint)offset, (nuint)bytes, destination, 0, null, null));
+}
+
+/// <summary>Sets a kernel's arguments one after the other.</summary>
+internal unsafe ref struct OpenClArgumentBinder(OpenClKernel kernel, bool doublePrecision) : IArgumentBinder
+{
+    private uint _index;
+
+    public void Tensor(TensorArgument value, string name = "")
+    {
+        nint memory = value.Memory?.Value ?? 0;
+        Set(&memory, sizeof(nint), name);
+        UInt64(value.Offset, name);
+    }
+
+    public void Key(in KeyArgument value, string name = "")
+    {
+        Tensor(value.Device, name);
+        UInt64(value.Seed, name);
+        UInt64(value.Offset, name);
+    }
+
+    public void UInt64(ulong value, string name = "") => Set(&value, sizeof(ulong), name);
+
+    public void UInt32(uint value, string name = "") => Set(&value, sizeof(uint), name);
+
+    public void Real(double value, string name = "")
+    {
+        float single = (float)value;
+        if (doublePrecision)
+            Set(&value, sizeof(double), name);
+        else
+            Set(&single, sizeof(float), name);
+    }
+
+    private void Set(void* value, int size, string name) =>
+        ThrowIfFailed(clSetKernelArg(kernel.Value, _index++, (nuint)size, value), kernel.Op, $"clSetKernelArg({name})");
+}
+
+/// <summary>A marker in an OpenCL queue.</summary>
+internal sealed unsafe class OpenClEvent(OpenClDevice device, OpenClEventHandle handle) : DeviceEvent(device)
+{
+    public override bool IsCompleted
+    {
+        get
+        {
+            int state;
+            ThrowIfFailed(clGetEventInfo(Handle, OpenClEventInfo.CommandExecutionStatus, sizeof(int), &state, null));
+            // A negative state is the status that ended the command.
+            if (state < 0) ThrowIfFailed((OpenClStatus)state, call: "a command before the event");
+            return state == (int)OpenClExecutionStatus.Complete;
+        }
+    }
+
+    internal nint Handle
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(handle.IsClosed, this);
+            return handle.Value;
+        }
+    }
+
+    public override void Wait()
+    {
+        nint value = Handle;
+        ThrowIfFailed(clWaitForEvents(1, &value));
+    }
+
+    public override void Dispose() => handle.Dispose();
+
+    private protected override TimeSpan ElapsedSinceCore(DeviceEvent earlier)
+    {
+        double nanoseconds = (double)EndTime() - ((OpenClEvent)earlier).EndTime();
+        return TimeSpan.FromTicks((long)(nanoseconds / TimeSpan.NanosecondsPerTick));
+    }
+
+    private ulong EndTime()
+    {
+        ulong time;
+        ThrowIfFailed(clGetEventProfilingInfo(Handle, OpenClProfilingInfo.CommandEnd, sizeof(ulong), &time, null));
+        return time;
+    }
+}

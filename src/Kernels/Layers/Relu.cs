@@ -1,0 +1,129 @@
+using System.Runtime.Intrinsics;
+using Kernels.Devices;
+using Kernels.Devices.Cpu;
+
+namespace Kernels;
+
+/// <summary>The rectifier: y = max(x, 0).</summary>
+/// <remarks>
+/// NaN stays NaN, -0 becomes +0. Types: float, Half, BFloat16, double; any shape, including empty. V. Nair and G. Hinton, "Rectified linear units
+/// improve restricted Boltzmann machines", ICML 2010.
+/// </remarks>
+public static unsafe class Relu
+{
+    private static readonly KernelDefinition<ForwardArguments> ForwardKernel =
+        KernelDefinition<ForwardArguments>.Float<ForwardOnCpu>("portable/relu.cl", "relu_forward", vectorWidths: [1, 8]);
+
+    private static readonly KernelDefinition<BackwardArguments> BackwardKernel =
+        KernelDefinition<BackwardArguments>.Float<BackwardOnCpu>("portable/relu.cl", "relu_backward", vectorWidths: [1, 8]);
+
+    /// <summary>y = max(x, 0).</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="x">Input, any shape.</param>
+    /// <param name="y">Output, shape of <paramref name="x"/>; may be <paramref name="x"/>.</param>
+    /// <exception cref="ArgumentException">The shapes differ, the tensors overlap in part, or one is on another device.</exception>
+    public static void Forward<T>(DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y)
+        where T : unmanaged
+    {
+        Check.Elementwise("Relu.Forward", stream, x, nameof(x), y, nameof(y));
+        if (x.Length == 0) return;
+        stream.Launch(
+            ForwardKernel,
+            new KernelVariant(x.DType, x.IsVectorAligned && y.IsVectorAligned ? 8 : 1),
+            LaunchShape.Items((x.Length + 7) / 8, ForwardKernel),
+            new ForwardArguments(x.Argument, y.Argument, (ulong)x.Length));
+    }
+
+    /// <summary>dx = dy where y &gt; 0 (or y is NaN), else 0. Since y and x have the same sign, either may be given.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="y">Output of the forward call (or its input), any shape.</param>
+    /// <param name="dy">Gradient of the output, shape of <paramref name="y"/>.</param>
+    /// <param name="dx">Gradient of the input, shape of <paramref name="y"/>; may be <paramref name="dy"/> or <paramref name="y"/>.</param>
+    /// <exception cref="ArgumentException">The shapes differ, the tensors overlap in part, or one is on another device.</exception>
+    public static void Backward<T>(DeviceStream stream, DeviceTensor<T> y, DeviceTensor<T> dy, DeviceTensor<T> dx)
+        where T : unmanaged
+    {
+        const string Op = "Relu.Backward";
+        Check.Elementwise(Op, stream, dy, nameof(dy), dx, nameof(dx));
+        Check.Elementwise(Op, stream, y, nameof(y), dx, nameof(dx));
+        if (y.Length == 0) return;
+        stream.Launch(
+            BackwardKernel,
+            new KernelVariant(y.DType, y.IsVectorAligned && dy.IsVectorAligned && dx.IsVectorAligned ? 8 : 1),
+            LaunchShape.Items((y.Length + 7) / 8, BackwardKernel),
+            new BackwardArguments(y.Argument, dy.Argument, dx.Argument, (ulong)y.Length));
+    }
+
+    internal readonly record struct ForwardArguments(TensorArgument X, TensorArgument Y, ulong Count) : IKernelArguments
+    {
+        public void Bind<TBinder>(ref TBinder binder)
+            where TBinder : struct, IArgumentBinder, allows ref struct
+        {
+            binder.Tensor(X);
+            binder.Tensor(Y);
+            binder.UInt64(Count);
+        }
+    }
+
+    internal readonly record struct BackwardArguments(TensorArgument Y, TensorArgument Dy, TensorArgument Dx, ulong Count) : IKernelArguments
+    {
+        public void Bind<TBinder>(ref TBinder binder)
+            where TBinder : struct, IArgumentBinder, allows ref struct
+        {
+            binder.Tensor(Y);
+            binder.Tensor(Dy);
+            binder.Tensor(Dx);
+            binder.UInt64(Count);
+        }
+    }
+
+    private readonly struct ForwardOnCpu : ICpuKernel<ForwardArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in ForwardArguments arguments)
+            where T : unmanaged
+        {
+            ForwardArguments a = arguments;
+            CpuParallel.ForRange((long)a.Count, CpuParallel.ElementsPerChunk, (first, end) =>
+            {
+                T* x = a.X.Pointer<T>();
+                T* y = a.Y.Pointer<T>();
+                long i = first;
+                for (; typeof(T) != typeof(double) && i + 16 <= end; i += 16)
+                {
+                    Vector512<float> value = CpuElement.Load(x + i);
+                    Vector512<float> stopped = Vector512.LessThanOrEqual(value, Vector512<float>.Zero);
+                    CpuElement.Store(y + i, Vector512.AndNot(value, stopped));
+                }
+
+                for (; i < end; i++)
+                {
+                    double value = CpuElement.ToDouble(x[i]);
+                    y[i] = CpuElement.FromDouble<T>(value <= 0 ? 0 : value);
+                }
+            });
+        }
+    }
+
+    private readonly struct BackwardOnCpu : ICpuKernel<BackwardArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in BackwardArguments arguments)
+            where T : unmanaged
+        {
+            BackwardArguments a = arguments;
+            CpuParallel.ForRange((long)a.Count, CpuParallel.ElementsPerChunk, (first, end) =>
+            {
+                T* y = a.Y.Pointer<T>();
+                T* dy = a.Dy.Pointer<T>();
+                T* dx = a.Dx.Pointer<T>();
+                long i = first;
+                for (; typeof(T) != typeof(double) && i + 16 <= end; i += 16)
+                {
+                    Vector512<float> stopped = Vector512.LessThanOrEqual(CpuElement.Load(y + i), Vector512<float>.Zero);
+                    CpuElement.Store(dx + i, Vector512.AndNot(CpuElement.Load(dy + i), stopped));
+                }
+
+                for (; i < end; i++) dx[i] = CpuElement.ToDouble(y[i]) <= 0 ? default : dy[i];
+            });
+        }
+    }
+}
