@@ -1,7 +1,7 @@
 // The dialect for CUDA C++ as NVRTC compiles it: no headers, so half floats are converted by PTX. Defines the same names as
 // dialect/opencl.h; kernels/README.md says what each one means.
 
-#define DIALECT_CUDA 1
+#define DIALECT_CUDA   1
 #define DIALECT_OPENCL 0
 
 typedef unsigned char u8;
@@ -11,29 +11,29 @@ typedef unsigned long long u64;
 typedef int i32;
 typedef long long i64;
 
-#define KERNEL extern "C" __global__ __launch_bounds__(GROUP_SIZE)
-#define DEVICE static __device__ __forceinline__
+#define KERNEL   extern "C" __global__ __launch_bounds__(GROUP_SIZE)
+#define DEVICE   static __device__ __forceinline__
 #define CONSTANT static __constant__ const
 #define GLOBAL
 #define LOCAL
-#define SHARED __shared__
+#define SHARED   __shared__
 #define RESTRICT __restrict__
 
-#define LOCAL_ID (threadIdx.x)
-#define GROUP_ID ((u64)blockIdx.x)
+#define LOCAL_ID    (threadIdx.x)
+#define GROUP_ID    ((u64)blockIdx.x)
 #define GROUP_COUNT ((u64)gridDim.x)
-#define GLOBAL_ID ((u64)blockIdx.x * GROUP_SIZE + threadIdx.x)
+#define GLOBAL_ID   ((u64)blockIdx.x * GROUP_SIZE + threadIdx.x)
 #define GLOBAL_SIZE ((u64)gridDim.x * GROUP_SIZE)
-#define BARRIER() __syncthreads()
+#define BARRIER()   __syncthreads()
 
-#define MUL_HI(a, b) __umulhi(a, b)
-#define AS_U32(x) __float_as_uint(x)
-#define AS_F32(x) __uint_as_float(x)
-#define FMA(a, b, c) fma(a, b, c)
-#define EXP(x) exp(x)
-#define LOG(x) log(x)
-#define MAX(a, b) fmax(a, b)
-#define QUIET_NAN ((real)__int_as_float(0x7fc00000))
+#define MUL_HI(a, b)      __umulhi(a, b)
+#define AS_U32(x)         __float_as_uint(x)
+#define AS_F32(x)         __uint_as_float(x)
+#define FMA(a, b, c)      fma(a, b, c)
+#define EXP(x)            exp(x)
+#define LOG(x)            log(x)
+#define MAX(a, b)         fmax(a, b)
+#define QUIET_NAN         ((real)__int_as_float(0x7fc00000))
 #define NEGATIVE_INFINITY ((real)__int_as_float(0xff800000))
 
 DEVICE float f16_to_f32(u16 bits) {

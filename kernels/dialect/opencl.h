@@ -1,6 +1,6 @@
 // The dialect for OpenCL C 1.2. Defines the same names as dialect/cuda.h; kernels/README.md says what each one means.
 
-#define DIALECT_CUDA 0
+#define DIALECT_CUDA   0
 #define DIALECT_OPENCL 1
 
 #if DTYPE_F64
@@ -14,29 +14,29 @@ typedef ulong u64;
 typedef int i32;
 typedef long i64;
 
-#define KERNEL __kernel __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1)))
-#define DEVICE static inline
+#define KERNEL   __kernel __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1)))
+#define DEVICE   static inline
 #define CONSTANT __constant
-#define GLOBAL __global
-#define LOCAL __local
-#define SHARED __local
+#define GLOBAL   __global
+#define LOCAL    __local
+#define SHARED   __local
 #define RESTRICT restrict
 
-#define LOCAL_ID ((u32)get_local_id(0))
-#define GROUP_ID ((u64)get_group_id(0))
+#define LOCAL_ID    ((u32)get_local_id(0))
+#define GROUP_ID    ((u64)get_group_id(0))
 #define GROUP_COUNT ((u64)get_num_groups(0))
-#define GLOBAL_ID ((u64)get_global_id(0))
+#define GLOBAL_ID   ((u64)get_global_id(0))
 #define GLOBAL_SIZE ((u64)get_global_size(0))
-#define BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
+#define BARRIER()   barrier(CLK_LOCAL_MEM_FENCE)
 
-#define MUL_HI(a, b) mul_hi((u32)(a), (u32)(b))
-#define AS_U32(x) as_uint(x)
-#define AS_F32(x) as_float(x)
-#define FMA(a, b, c) fma(a, b, c)
-#define EXP(x) exp(x)
-#define LOG(x) log(x)
-#define MAX(a, b) fmax(a, b)
-#define QUIET_NAN ((real)NAN)
+#define MUL_HI(a, b)      mul_hi((u32)(a), (u32)(b))
+#define AS_U32(x)         as_uint(x)
+#define AS_F32(x)         as_float(x)
+#define FMA(a, b, c)      fma(a, b, c)
+#define EXP(x)            exp(x)
+#define LOG(x)            log(x)
+#define MAX(a, b)         fmax(a, b)
+#define QUIET_NAN         ((real)NAN)
 #define NEGATIVE_INFINITY ((real)(-INFINITY))
 
 DEVICE float f16_to_f32(u16 bits) { return vload_half(0, (const half*)&bits); }

@@ -7,9 +7,9 @@
 #include "reduce.h"
 
 // A label outside [0, classes) gives a NaN loss and a zero gradient for its row.
-KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, GLOBAL const i32* RESTRICT labels, u64 labels_offset,
-                          GLOBAL scalar* losses, u64 losses_offset, GLOBAL scalar* gradient, u64 gradient_offset, u64 rows, u64 classes,
-                          real gradient_scale) {
+KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, GLOBAL const i32* RESTRICT labels,
+                          u64 labels_offset, GLOBAL scalar* losses, u64 losses_offset, GLOBAL scalar* gradient,
+                          u64 gradient_offset, u64 rows, u64 classes, real gradient_scale) {
     SHARED real scratch[GROUP_SIZE];
     for (u64 row = GROUP_ID; row < rows; row += GROUP_COUNT) {
         const u64 first = logits_offset + row * classes;
@@ -32,7 +32,8 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, GLOBAL
         for (u64 k = LOCAL_ID; k < classes; k += GROUP_SIZE) {
             const real probability = EXP(load(logits, first + k) - largest) / sum;
             const real expected = k == (u64)label ? (real)1 : (real)0;
-            store(gradient, gradient_offset + row * classes + k, valid ? gradient_scale * (probability - expected) : (real)0);
+            store(gradient, gradient_offset + row * classes + k,
+                  valid ? gradient_scale * (probability - expected) : (real)0);
         }
 #endif
     }

@@ -5,14 +5,15 @@
 
 #include "types.h"
 
-KERNEL void linear_add_bias(GLOBAL scalar* y, u64 y_offset, GLOBAL const scalar* RESTRICT bias, u64 bias_offset, u64 rows, u64 columns) {
+KERNEL void linear_add_bias(GLOBAL scalar* y, u64 y_offset, GLOBAL const scalar* RESTRICT bias, u64 bias_offset,
+                            u64 rows, u64 columns) {
     for (u64 i = GLOBAL_ID; i < rows * columns; i += GLOBAL_SIZE)
         store(y, y_offset + i, load(y, y_offset + i) + load(bias, bias_offset + i % columns));
 }
 
 // A group takes 32 columns; its work items are 32 wide, so that a row is read in one piece, and 8 deep over the rows.
-KERNEL void linear_backward_bias(GLOBAL const scalar* RESTRICT dy, u64 dy_offset, GLOBAL scalar* RESTRICT dbias, u64 dbias_offset, u64 rows,
-                                 u64 columns) {
+KERNEL void linear_backward_bias(GLOBAL const scalar* RESTRICT dy, u64 dy_offset, GLOBAL scalar* RESTRICT dbias,
+                                 u64 dbias_offset, u64 rows, u64 columns) {
     SHARED real partial[8 * 32];
     const u32 lane = LOCAL_ID % 32, layer = LOCAL_ID / 32;
     for (u64 block = GROUP_ID; block < (columns + 31) / 32; block += GROUP_COUNT) {

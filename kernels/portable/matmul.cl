@@ -5,13 +5,14 @@
 
 #include "types.h"
 
-#define TILE 64
+#define TILE  64
 #define DEPTH 16
 // One column of padding keeps the work items of a column on different banks.
 #define PITCH (TILE + 1)
 
 KERNEL void matmul(GLOBAL const scalar* RESTRICT a, u64 a_offset, GLOBAL const scalar* RESTRICT b, u64 b_offset,
-                   GLOBAL const scalar* RESTRICT bias, u64 bias_offset, GLOBAL scalar* RESTRICT c, u64 c_offset, u64 m, u64 n, u64 k) {
+                   GLOBAL const scalar* RESTRICT bias, u64 bias_offset, GLOBAL scalar* RESTRICT c, u64 c_offset, u64 m,
+                   u64 n, u64 k) {
     SHARED real a_tile[DEPTH * PITCH];
     SHARED real b_tile[DEPTH * PITCH];
     const u32 row_in_tile = LOCAL_ID / 16 * 4, column_in_tile = LOCAL_ID % 16 * 4;

@@ -8,7 +8,8 @@ DEVICE real warp_sum(real value) {
 }
 
 DEVICE real warp_max(real value) {
-    for (int distance = 16; distance > 0; distance /= 2) value = MAX(value, __shfl_xor_sync(0xffffffffu, value, distance));
+    for (int distance = 16; distance > 0; distance /= 2)
+        value = MAX(value, __shfl_xor_sync(0xffffffffu, value, distance));
     return value;
 }
 

@@ -26,8 +26,8 @@ KERNEL void relu_forward(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar* y,
     }
 }
 
-KERNEL void relu_backward(GLOBAL const scalar* y, u64 y_offset, GLOBAL const scalar* dy, u64 dy_offset, GLOBAL scalar* dx, u64 dx_offset,
-                          u64 count) {
+KERNEL void relu_backward(GLOBAL const scalar* y, u64 y_offset, GLOBAL const scalar* dy, u64 dy_offset,
+                          GLOBAL scalar* dx, u64 dx_offset, u64 count) {
     y += y_offset;
     dy += dy_offset;
     dx += dx_offset;

@@ -5,9 +5,9 @@
 
 #include "types.h"
 
-KERNEL void sgd_step(GLOBAL scalar* parameter, u64 parameter_offset, GLOBAL const scalar* RESTRICT gradient, u64 gradient_offset,
-                     GLOBAL scalar* velocity, u64 velocity_offset, u64 count, u32 first_step, u32 nesterov, real rate, real momentum,
-                     real gradient_share, real decay) {
+KERNEL void sgd_step(GLOBAL scalar* parameter, u64 parameter_offset, GLOBAL const scalar* RESTRICT gradient,
+                     u64 gradient_offset, GLOBAL scalar* velocity, u64 velocity_offset, u64 count, u32 first_step,
+                     u32 nesterov, real rate, real momentum, real gradient_share, real decay) {
     for (u64 i = GLOBAL_ID; i < count; i += GLOBAL_SIZE) {
         const real weight = load(parameter, parameter_offset + i);
         const real slope = load(gradient, gradient_offset + i) + decay * weight;

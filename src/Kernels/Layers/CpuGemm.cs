@@ -14,14 +14,14 @@ namespace Kernels;
 /// </remarks>
 internal static unsafe partial class CpuGemm
 {
-    /// <summary>The longest slice of k: a panel of B that long stays near the first-level cache.</summary>
-    private const int MaxDepth = 400;
+    /// <summary>The longest slice of k: a panel of B that long fits the first-level cache.</summary>
+    private const int MaxDepth = 272;
 
     /// <summary>The distance between the packed rows of A, a constant so that it folds into the addresses of the micro-kernel. An
     /// odd number of cache lines spreads the rows over all cache sets.</summary>
     private const int PackedRowStride = MaxDepth;
 
-    /// <summary>The most rows in a block, a multiple of every tile height: the packed block takes 375 KiB of float.</summary>
+    /// <summary>The most rows in a block, a multiple of every tile height: packed, a block of float takes 255 KiB.</summary>
     private const int MaxBlockRows = 240;
 
     /// <summary>The most columns in a block, a multiple of every panel width.</summary>

@@ -1,4 +1,3 @@
-using Kernels.Interop;
 using static Kernels.Interop.CudaDriver;
 
 namespace Kernels.Devices.Cuda;

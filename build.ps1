@@ -1,0 +1,211 @@
+# Sets up, builds, checks and runs Kernels on Windows (PowerShell 5.1 or 7); build.sh has the same verbs for Linux and macOS.
+# Set-up and build messages go to stderr, so that stdout is the command's own.
+# No param block: PowerShell would take `-class` and the like for parameters of this script.
+
+$ErrorActionPreference = 'Stop'
+$ProgressPreference = 'SilentlyContinue'
+$PSNativeCommandUseErrorActionPreference = $false # exit codes are looked at where they matter
+
+$root = $PSScriptRoot
+$artifacts = Join-Path $root '.artifacts'
+$sdkFolder = Join-Path $root '.dotnet'
+$verb = 'help'
+$rest = @()
+if ($args.Count -gt 0) { $verb = [string]$args[0] }
+if ($args.Count -gt 1) { $rest = @($args[1..($args.Count - 1)]) }
+
+if ($PSVersionTable.PSVersion.Major -ge 6 -and -not $IsWindows) {
+    & bash (Join-Path $root 'build.sh') @args
+    exit $LASTEXITCODE
+}
+
+function Show-Usage {
+    @'
+Usage: .\build.ps1 VERB [ARGS]
+
+  run [ARGS]      set up, build, and call the kernels command with ARGS (none: study --quick)
+  test [ARGS]     set up, build, and run all tests; ARGS go to the xUnit.net runner (e.g. -class '*Dropout*')
+  setup           install the .NET 10 SDK if it is missing, and say whether OpenCL is there
+  build           build everything in Release
+  lint            check the layout and style of C#, kernels and native code
+  bench [FILTER]  run the benchmarks whose name matches FILTER (none: all)
+  pack            make the NuGet packages in .artifacts\package
+
+KERNELS_NO_INSTALL=1 forbids every installation; what is missing is then skipped and said.
+'@
+}
+
+function Write-Message([string]$Text) { [Console]::Error.WriteLine("build.ps1: $Text") }
+
+function Stop-Build([string]$Text) {
+    Write-Message $Text
+    exit 1
+}
+
+# Runs dotnet from the repository's root, so that no global.json of the caller's folder chooses another SDK; output goes to stderr.
+function Invoke-InRoot([string[]]$Arguments) {
+    Push-Location $root
+    try { & dotnet @Arguments | ForEach-Object { [Console]::Error.WriteLine($_) } }
+    finally { Pop-Location }
+}
+
+# --- Set-up ---------------------------------------------------------------------------------------------------------
+
+function Test-Sdk([string]$Dotnet) {
+    if (-not (Get-Command $Dotnet -ErrorAction SilentlyContinue)) { return $false }
+    return @(& $Dotnet --list-sdks | Where-Object { $_ -like '10.*' }).Count -gt 0
+}
+
+function Install-Sdk {
+    if (Test-Sdk 'dotnet') { return }
+    $localDotnet = Join-Path $sdkFolder 'dotnet.exe'
+    if (-not (Test-Sdk $localDotnet)) {
+        if ($env:KERNELS_NO_INSTALL -and $env:KERNELS_NO_INSTALL -ne '0') {
+            Stop-Build 'no .NET 10 SDK, and KERNELS_NO_INSTALL is set; see https://dotnet.microsoft.com/download/dotnet/10.0'
+        }
+        Write-Message "installing the .NET 10 SDK into .dotnet\ with Microsoft's dotnet-install.ps1"
+        $installer = Join-Path $sdkFolder 'dotnet-install.ps1'
+        New-Item -ItemType Directory -Force -Path $sdkFolder | Out-Null
+        # Windows PowerShell 5.1 does not offer TLS 1.2 by itself.
+        [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
+        Invoke-WebRequest -UseBasicParsing -Uri 'https://dot.net/v1/dotnet-install.ps1' -OutFile $installer
+        & $installer -Channel 10.0 -InstallDir $sdkFolder -NoPath *>&1 | ForEach-Object { [Console]::Error.WriteLine($_) }
+        if (-not (Test-Sdk $localDotnet)) { Stop-Build 'the .NET 10 SDK could not be installed into .dotnet\' }
+    }
+    $env:DOTNET_ROOT = $sdkFolder
+    $env:PATH = $sdkFolder + ';' + $env:PATH
+}
+
+function Invoke-Setup {
+    Install-Sdk
+    if (-not (Test-Path (Join-Path $env:SystemRoot 'System32\OpenCL.dll'))) {
+        Write-Message "no OpenCL.dll, so OpenCL is skipped; install the GPU's driver or the Intel CPU Runtime for OpenCL Applications"
+    }
+}
+
+# --- Build and check ------------------------------------------------------------------------------------------------
+
+function Invoke-Compile([string]$Project) {
+    Write-Message "building $Project"
+    Invoke-InRoot @('msbuild', $Project, '-restore', '-p:Configuration=Release', '-nologo', '-verbosity:quiet', '-terminalLogger:off')
+    if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
+}
+
+function Get-Output([string]$Assembly) { Join-Path $artifacts "bin\$Assembly\release\$Assembly.dll" }
+
+function Invoke-Lint {
+    Install-Sdk
+    $failed = @()
+
+    Write-Message 'checking csharp'
+    Invoke-InRoot @('restore', 'Kernels.sln', '-verbosity:quiet', '-terminalLogger:off')
+    if ($LASTEXITCODE -eq 0) { Invoke-InRoot @('format', 'Kernels.sln', '--no-restore', '--verify-no-changes') }
+    if ($LASTEXITCODE -ne 0) { $failed += 'csharp' }
+
+    Write-Message 'checking native'
+    $folders = @('kernels', 'native' | ForEach-Object { Join-Path $root $_ } | Where-Object { Test-Path $_ })
+    $files = @(Get-ChildItem -Path $folders -Recurse -File |
+            Where-Object { '.c', '.cl', '.cu', '.h' -contains $_.Extension } | ForEach-Object { $_.FullName })
+    if (-not (Get-Command clang-format -ErrorAction SilentlyContinue)) {
+        Write-Message 'clang-format is missing, so kernels\ and native\ are not checked'
+        if ($env:CI -eq 'true') { $failed += 'native' }
+    }
+    elseif ($files.Count -gt 0) {
+        & clang-format '--style=file' '--dry-run' '-Werror' '--ferror-limit=1' @files
+        if ($LASTEXITCODE -ne 0) { $failed += 'native' }
+    }
+
+    if ($failed.Count -gt 0) { Stop-Build "lint failed: $failed (dotnet format Kernels.sln and clang-format -i FILE repair most of it)" }
+    Write-Message 'lint passed'
+}
+
+# --- Run ------------------------------------------------------------------------------------------------------------
+
+# One number of the runner's summary, `Total: 6, Errors: 0, ...`; a run of no tests gives the total only.
+function Get-Count([string]$Summary, [string]$Name) {
+    if ($Summary -match " ${Name}: (\d+)") { return [int]$Matches[1] }
+    return 0
+}
+
+function Invoke-Tests {
+    Invoke-Setup
+    Invoke-Compile 'tests/Kernels.Tests'
+    $dll = Get-Output 'Kernels.Tests'
+    $seen = $false
+    $summary = ''
+    & dotnet exec $dll -noLogo -noColor @rest | ForEach-Object {
+        [Console]::Out.WriteLine($_)
+        if ($_ -like '=== TEST EXECUTION SUMMARY ===*') { $seen = $true }
+        elseif ($seen -and $_ -like '* Total: *') { $summary = $_ }
+    }
+    $status = $LASTEXITCODE
+    if (-not $summary) {
+        if ($rest -contains '-list') { exit $status }
+        Stop-Build "the test run broke off without a summary (exit code $status)"
+    }
+
+    $failed = (Get-Count $summary 'Failed') + (Get-Count $summary 'Errors')
+    $skipped = Get-Count $summary 'Skipped'
+    $passed = (Get-Count $summary 'Total') - (Get-Count $summary 'Failed') - $skipped - (Get-Count $summary 'Not Run')
+    if ($failed -ne 0 -and $status -eq 0) { $status = 1 }
+    if ($passed + $failed + $skipped -eq 0) {
+        Write-Message "no test matched: $rest"
+        $status = 1
+    }
+    [Console]::Out.WriteLine("$passed passed, $failed failed, $skipped skipped")
+    exit $status
+}
+
+function Invoke-Cli {
+    Invoke-Setup
+    Invoke-Compile 'src/Kernels.Cli'
+    $arguments = $rest
+    if ($arguments.Count -eq 0) { $arguments = @('study', '--quick') }
+    $dll = Get-Output 'Kernels.Cli'
+    & dotnet exec $dll @arguments
+    exit $LASTEXITCODE
+}
+
+function Invoke-Bench {
+    Invoke-Setup
+    Invoke-Compile 'bench/Kernels.Bench'
+    $filter = '*'
+    $more = @()
+    if ($rest.Count -gt 0) { $filter = $rest[0] }
+    if ($rest.Count -gt 1) { $more = @($rest[1..($rest.Count - 1)]) }
+    $dll = Get-Output 'Kernels.Bench'
+    Push-Location $root
+    try { & dotnet exec $dll --filter $filter --artifacts (Join-Path $artifacts 'benchmarks') @more }
+    finally { Pop-Location }
+    exit $LASTEXITCODE
+}
+
+function Invoke-Pack {
+    Install-Sdk
+    $packages = Join-Path $artifacts 'package'
+    foreach ($project in 'Kernels', 'Kernels.Reference', 'Kernels.Cli') {
+        Invoke-InRoot @('pack', "src/$project", '-c', 'Release', '-o', $packages, '--nologo', '-v:quiet', '-tl:off')
+        if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
+    }
+    Get-ChildItem $packages | ForEach-Object { $_.Name }
+}
+
+$env:DOTNET_NOLOGO = '1'
+$env:DOTNET_CLI_TELEMETRY_OPTOUT = '1'
+$env:DOTNET_GENERATE_ASPNET_CERTIFICATE = 'false'
+
+switch ($verb) {
+    'run' { Invoke-Cli }
+    'test' { Invoke-Tests }
+    'setup' { Invoke-Setup }
+    'build' { Install-Sdk; Invoke-Compile 'Kernels.sln' }
+    'lint' { Invoke-Lint }
+    'bench' { Invoke-Bench }
+    'pack' { Invoke-Pack }
+    { $_ -in 'help', '-h', '--help' } { Show-Usage }
+    default {
+        Write-Message "unknown verb '$verb'"
+        [Console]::Error.WriteLine((Show-Usage))
+        exit 2
+    }
+}

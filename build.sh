@@ -1,0 +1,267 @@
+#!/usr/bin/env bash
+# Sets up, builds, checks and runs Kernels on Linux and macOS; build.ps1 has the same verbs for Windows.
+# Set-up and build messages go to stderr, so that stdout is the command's own.
+set -euo pipefail
+
+root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+artifacts=$root/.artifacts
+sdk_folder=$root/.dotnet
+
+usage() {
+    cat <<'EOF'
+Usage: ./build.sh VERB [ARGS]
+
+  run [ARGS]      set up, build, and call the kernels command with ARGS (none: study --quick)
+  test [ARGS]     set up, build, and run all tests; ARGS go to the xUnit.net runner (e.g. -class '*Dropout*')
+  setup           install what is missing: .NET 10 SDK, an OpenCL runtime, the Fashion-MNIST data
+  build           build everything in Release
+  lint            check the layout and style of C#, kernels, native code and scripts
+  bench [FILTER]  run the benchmarks whose name matches FILTER (none: all)
+  pack            make the NuGet packages in .artifacts/package
+
+KERNELS_NO_INSTALL=1 forbids every installation; what is missing is then skipped and said.
+EOF
+}
+
+say() { printf 'build.sh: %s\n' "$*" >&2; }
+fail() {
+    say "$*"
+    exit 1
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# --- Set-up ---------------------------------------------------------------------------------------------------------
+
+may_install() { [[ ${KERNELS_NO_INSTALL:-0} == 0 ]]; }
+can_apt() { [[ $(id -u) == 0 ]] && has apt-get; }
+
+# apt_install PACKAGE...: false, with the reason on stderr, if the packages cannot be had.
+apt_install() {
+    local log=$artifacts/setup/apt-get.log
+    local apt=(apt-get -q -y -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3)
+    mkdir -p "$artifacts/setup"
+    say "installing $* with apt-get (log: .artifacts/setup/apt-get.log)"
+    export DEBIAN_FRONTEND=noninteractive
+    # A machine's package lists are often missing or too old, so the second try comes after an update.
+    "${apt[@]}" install --no-install-recommends "$@" >"$log" 2>&1 && return
+    "${apt[@]}" update >>"$log" 2>&1 && "${apt[@]}" install --no-install-recommends "$@" >>"$log" 2>&1 && return
+    say "apt-get could not install $*"
+    { grep '^E:' "$log" || true; } | tail -n 2 >&2
+    return 1
+}
+
+# install_optional PACKAGE...: tried once, then only by `setup` and `lint`, so that calls stay quick where it does not help.
+install_optional() {
+    local tried=$artifacts/setup/$1.tried
+    [[ ! -e $tried || $verb == setup || $verb == lint ]] || return 1
+    may_install && can_apt || return 1
+    local status=0
+    apt_install "$@" || status=1
+    touch "$tried"
+    return $status
+}
+
+fetch() { # URL FILE
+    if has curl; then curl -fsSL --retry 3 -o "$2" "$1"; else wget -q -O "$2" "$1"; fi
+}
+
+has_sdk() { [[ $'\n'$("$1" --list-sdks 2>/dev/null) == *$'\n10.'* ]]; }
+
+ensure_sdk() {
+    has_sdk dotnet && return
+    if ! has_sdk "$sdk_folder/dotnet"; then
+        may_install || fail "no .NET 10 SDK, and KERNELS_NO_INSTALL is set; see https://dotnet.microsoft.com/download/dotnet/10.0"
+        if ! has curl && ! has wget; then
+            if ! can_apt || ! apt_install curl ca-certificates; then fail "curl or wget is needed to install the .NET 10 SDK"; fi
+        fi
+        local script=$sdk_folder/dotnet-install.sh
+        mkdir -p "$sdk_folder"
+        say "installing the .NET 10 SDK into .dotnet/ with Microsoft's dotnet-install.sh"
+        fetch https://dot.net/v1/dotnet-install.sh "$script" || fail "could not download https://dot.net/v1/dotnet-install.sh"
+        bash "$script" --channel 10.0 --install-dir "$sdk_folder" --no-path >&2 || fail "dotnet-install.sh failed"
+        has_sdk "$sdk_folder/dotnet" || fail "the .NET 10 SDK was installed into .dotnet/ but does not start"
+    fi
+    export DOTNET_ROOT=$sdk_folder PATH=$sdk_folder:$PATH
+}
+
+# A platform is the loader plus a vendor's library: one that an .icd file names and that exists.
+has_opencl() {
+    [[ $(uname) == Linux ]] || return 0                              # elsewhere it comes with the system or the driver
+    [[ -z ${OCL_ICD_VENDORS:-}${OPENCL_VENDOR_PATH:-} ]] || return 0 # the caller has chosen the platforms
+    local libraries file library name
+    libraries=$(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null) || true
+    [[ $libraries == *libOpenCL.so.1* ]] || return 1
+    for file in /etc/OpenCL/vendors/*.icd; do
+        [[ -r $file ]] || continue
+        read -r library <"$file" || true # the line may lack its end
+        [[ -n $library ]] || continue
+        name=${library##*/}
+        [[ -e $library || $libraries == *"${name%%.so*}.so"* ]] && return
+    done
+    return 1
+}
+
+ensure_opencl() {
+    has_opencl && return
+    local packages=(pocl-opencl-icd ocl-icd-libopencl1)
+    if install_optional "${packages[@]}" && has_opencl; then return; fi
+    say "no OpenCL platform, so OpenCL is skipped; install ${packages[*]} (Debian, Ubuntu), PoCL or the GPU's driver"
+}
+
+# Without the package the study downloads the same files when it first runs.
+ensure_data() {
+    [[ -d /usr/share/datasets/fashion-mnist ]] || install_optional dataset-fashion-mnist || true
+}
+
+setup() {
+    ensure_sdk
+    ensure_opencl
+    ensure_data
+}
+
+# --- Build and check ------------------------------------------------------------------------------------------------
+
+# in_root COMMAND...: from the repository's root, so that no global.json of the caller's folder chooses another SDK.
+in_root() { (cd "$root" && "$@"); }
+
+# `dotnet build` says "Build succeeded" even when told to be quiet; `dotnet msbuild` prints errors and warnings only.
+compile() { # PROJECT
+    say "building $1"
+    in_root dotnet msbuild "$1" -restore -p:Configuration=Release -nologo -verbosity:quiet -terminalLogger:off >&2
+}
+
+build() {
+    ensure_sdk
+    compile Kernels.sln
+}
+
+output() { # ASSEMBLY
+    printf '%s/bin/%s/release/%s.dll' "$artifacts" "$1" "$1"
+}
+
+# A restore of its own: dotnet format hides why its restore fails.
+lint_csharp() {
+    in_root dotnet restore Kernels.sln -verbosity:quiet -terminalLogger:off &&
+        in_root dotnet format Kernels.sln --no-restore --verify-no-changes
+}
+
+# Versions of clang-format differ in details; Debian 12's counts where several are installed.
+clang_format() {
+    if has clang-format-14; then clang-format-14 "$@"; else clang-format "$@"; fi
+}
+
+lint_native() {
+    if ! has clang-format-14 && ! has clang-format && ! install_optional clang-format; then
+        say "clang-format is missing, so kernels/ and native/ are not checked"
+        [[ ${CI:-} != true ]]
+        return
+    fi
+    local files=() file
+    while IFS= read -r file; do files+=("$root/$file"); done < <(
+        cd "$root" && find kernels native -type f \( -name '*.c' -o -name '*.cl' -o -name '*.cu' -o -name '*.h' \) 2>/dev/null | sort
+    )
+    [[ ${#files[@]} == 0 ]] || clang_format --style=file --dry-run -Werror --ferror-limit=1 "${files[@]}"
+}
+
+lint_scripts() {
+    local script status=0
+    for script in build.sh .ci/run; do
+        in_root bash -n "$script" || status=1
+        ! has shellcheck || in_root shellcheck -S warning "$script" || status=1
+    done
+    return $status
+}
+
+lint() {
+    local part failed=
+    ensure_sdk
+    for part in csharp native scripts; do
+        say "checking $part"
+        "lint_$part" || failed+=" $part"
+    done
+    [[ -z $failed ]] || fail "lint failed:$failed (dotnet format Kernels.sln and clang-format -i FILE repair most of it)"
+    say "lint passed"
+}
+
+# --- Run ------------------------------------------------------------------------------------------------------------
+
+run_tests() {
+    setup
+    compile tests/Kernels.Tests
+    local log=$artifacts/test.log status=0 summary
+    dotnet exec "$(output Kernels.Tests)" -noLogo -noColor "$@" 2>&1 | tee "$log" || status=$?
+    summary=$(sed -n '/^=== TEST EXECUTION SUMMARY ===/,$p' "$log" | grep ' Total: ' | tail -n 1) || true
+    if [[ -z $summary ]]; then
+        [[ " $* " == *" -list "* ]] && return $status
+        fail "the test run broke off without a summary (exit code $status)"
+    fi
+
+    local failed skipped passed
+    failed=$(($(count Failed) + $(count Errors)))
+    skipped=$(count Skipped)
+    passed=$(($(count Total) - $(count Failed) - skipped - $(count 'Not Run')))
+    [[ $failed == 0 || $status != 0 ]] || status=1
+    if [[ $((passed + failed + skipped)) == 0 ]]; then
+        say "no test matched: $*"
+        status=1
+    fi
+    printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+    return $status
+}
+
+# count NAME: one number of the summary, `Total: 6, Errors: 0, ...`; a run of no tests gives the total only.
+count() {
+    local pattern=" $1: ([0-9]+)"
+    if [[ $summary =~ $pattern ]]; then printf '%d' "${BASH_REMATCH[1]}"; else printf 0; fi
+}
+
+run_command() {
+    setup </dev/null
+    compile src/Kernels.Cli </dev/null
+    [[ $# != 0 ]] || set -- study --quick
+    exec dotnet exec "$(output Kernels.Cli)" "$@"
+}
+
+bench() {
+    setup
+    compile bench/Kernels.Bench
+    local filter=${1:-*}
+    shift $(($# > 0))
+    in_root dotnet exec "$(output Kernels.Bench)" --filter "$filter" --artifacts "$artifacts/benchmarks" "$@"
+}
+
+pack() {
+    local project
+    ensure_sdk
+    for project in Kernels Kernels.Reference Kernels.Cli; do
+        in_root dotnet pack "src/$project" -c Release -o "$artifacts/package" --nologo -v:quiet -tl:off >&2
+    done
+    ls "$artifacts/package"
+}
+
+# The .NET CLI and NuGet keep their files under HOME and stop without one.
+if [[ ! -d ${HOME:-} || ! -w ${HOME:-} ]]; then
+    export HOME=$sdk_folder/home
+    mkdir -p "$HOME"
+fi
+export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_GENERATE_ASPNET_CERTIFICATE=false
+# Nothing here depends on a culture, and a small machine has no ICU library.
+export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
+
+verb=${1:-help}
+shift $(($# > 0))
+case $verb in
+    run) run_command "$@" ;;
+    test) run_tests "$@" ;;
+    setup) setup ;;
+    build) build ;;
+    lint) lint ;;
+    bench) bench "$@" ;;
+    pack) pack ;;
+    help | -h | --help) usage ;;
+    *)
+        say "unknown verb '$verb'"
+        usage >&2
+        exit 2
+        ;;
+esac
