@@ -10,6 +10,6 @@ internal static class DeviceSelection
 
     /// <summary>What <c>all</c> left out, one sentence each.</summary>
     public static IEnumerable<string> Missing(string option) => option == "all"
-        ? Device.List().Where(device => !device.Available).Select(device => $"{device.Id} was skipped: {device.Reason}.")
+        ? Device.List().Where(device => !device.Available).Select(device => $"{device.Id} was skipped: {device.Reason?.TrimEnd('.')}.")
         : [];
 }

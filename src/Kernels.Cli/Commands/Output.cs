@@ -19,15 +19,21 @@ internal static class Output
 
     public static void WriteJson<TRow>(IEnumerable<TRow> rows) => Console.Out.WriteLine(JsonSerializer.Serialize(rows, Json));
 
-    /// <summary>A table without frames around cells: as wide as its content when output goes to a file.</summary>
+    /// <summary>An empty table; numbers are set right and never wrapped.</summary>
     public static Table NewTable(params (string Title, bool IsNumber)[] columns)
     {
-        if (Console.IsOutputRedirected) AnsiConsole.Profile.Width = 220;
+        if (Console.IsOutputRedirected)
+        {
+            // A file or a pipe has no width to keep to and no use for colours.
+            AnsiConsole.Profile.Width = 240;
+            AnsiConsole.Profile.Capabilities.Ansi = false;
+        }
+
         Table table = new Table().Border(TableBorder.Rounded).BorderColor(Color.Grey);
         foreach ((string title, bool isNumber) in columns)
         {
-            TableColumn column = new(new Markup($"[bold]{Markup.Escape(title)}[/]")) { NoWrap = true };
-            table.AddColumn(isNumber ? column.RightAligned() : column);
+            TableColumn column = new(new Markup($"[bold]{Markup.Escape(title)}[/]"));
+            table.AddColumn(isNumber ? column.RightAligned().NoWrap() : column);
         }
 
         return table;

@@ -19,7 +19,7 @@ public sealed class DropoutCase : OpCase
         new DropoutProblem("forward", [3, 0, 5], "zero in the middle", 0.5),
         new DropoutProblem("forward", [2, 3, 5, 7], "four dimensions, odd", 0.3),
         new DropoutProblem("forward", [70000], "several chunks of a core", 0.15),
-        new DropoutProblem("forward", [1 << 20], "more than 65,535 groups of 8 elements", 0.9),
+        new DropoutProblem("forward", [(65536 * 8) + 9], "more than 65,535 Philox blocks", 0.9),
         new DropoutProblem("forward", [257], "p = 0 copies", 0),
         new DropoutProblem("forward", [257], "p = 1 writes zeros", 1),
         new DropoutProblem("forward", [513], "the smallest p, threshold 65535", 1e-9),

@@ -8,7 +8,7 @@ namespace Kernels.Randomness;
 /// Philox for the CPU device: eight blocks at a time, one per 64-bit lane, because the widening 32-bit multiply works on such lanes and leaves both
 /// halves of the product where the next round wants them. Six instructions a round serve 64 elements.
 /// </summary>
-internal readonly struct PhiloxVector
+internal unsafe struct PhiloxVector
 {
     /// <summary>Elements served by one <see cref="Draw"/>.</summary>
     public const int Lanes = 64;
@@ -19,41 +19,51 @@ internal readonly struct PhiloxVector
     /// </summary>
     private static readonly Vector512<ulong> BlockOfLane = Vector512.Create(0UL, 4, 1, 5, 2, 6, 3, 7);
 
-    private readonly Vector512<ulong> _c2;
-    private readonly Vector512<ulong> _c3;
-    private readonly RandomKey _key;
+    // Counter words 2 and 3 are the same for all blocks, so half of the first round is done once, here.
+    private readonly Vector512<ulong> _word0;
+    private readonly Vector512<ulong> _word1;
+    private readonly Vector512<ulong> _word2;
+
+    /// <summary>The keys of rounds 1 to 9, read as broadcast memory operands.</summary>
+    private fixed ulong _roundKeys[2 * (Philox.Rounds - 1)];
 
     public PhiloxVector(RandomKey key)
     {
-        _key = key;
-        _c2 = Vector512.Create((ulong)(uint)key.Offset);
-        _c3 = Vector512.Create(key.Offset >> 32);
+        uint k0 = (uint)key.Seed, k1 = (uint)(key.Seed >> 32);
+        ulong product1 = (ulong)Philox.Multiplier1 * (uint)key.Offset;
+        _word0 = Vector512.Create((product1 >> 32) ^ k0);
+        _word1 = Vector512.Create(product1);
+        _word2 = Vector512.Create((key.Offset >> 32) ^ k1);
+        for (int round = 1; round < Philox.Rounds; round++)
+        {
+            k0 += Philox.KeyStep0;
+            k1 += Philox.KeyStep1;
+            _roundKeys[2 * (round - 1)] = k0;
+            _roundKeys[(2 * (round - 1)) + 1] = k1;
+        }
     }
 
     /// <summary>The lanes of the elements 8 * <paramref name="block"/> and the 63 that follow.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Draw(ulong block, out Vector512<ushort> first, out Vector512<ushort> second)
+    public readonly void Draw(ulong block, out Vector512<ushort> first, out Vector512<ushort> second)
     {
-        Vector512<ulong> c0 = Vector512.Create(block) + BlockOfLane;
-        Vector512<ulong> c1 = c0 >>> 32;
-        Vector512<ulong> c2 = _c2;
-        Vector512<ulong> c3 = _c3;
         Vector512<ulong> m0 = Vector512.Create((ulong)Philox.Multiplier0);
         Vector512<ulong> m1 = Vector512.Create((ulong)Philox.Multiplier1);
-        uint k0 = (uint)_key.Seed;
-        uint k1 = (uint)(_key.Seed >> 32);
+        Vector512<ulong> blocks = Vector512.Create(block) + BlockOfLane;
 
         // The upper half of a lane may hold anything: the multiply reads the lower half only, and the end clears it.
-        for (int round = 0; round < Philox.Rounds; round++)
+        Vector512<ulong> c3 = MultiplyLowHalves(blocks, m0);
+        Vector512<ulong> c2 = (c3 >>> 32) ^ _word2;
+        Vector512<ulong> c1 = _word1;
+        Vector512<ulong> c0 = (blocks >>> 32) ^ _word0;
+        for (int round = 0; round < 2 * (Philox.Rounds - 1); round += 2)
         {
             Vector512<ulong> product0 = MultiplyLowHalves(c0, m0);
             Vector512<ulong> product1 = MultiplyLowHalves(c2, m1);
-            c0 = (product1 >>> 32) ^ c1 ^ Vector512.Create((ulong)k0);
+            c0 = (product1 >>> 32) ^ c1 ^ Vector512.Create(_roundKeys[round]);
             c1 = product1;
-            c2 = (product0 >>> 32) ^ c3 ^ Vector512.Create((ulong)k1);
+            c2 = (product0 >>> 32) ^ c3 ^ Vector512.Create(_roundKeys[round + 1]);
             c3 = product0;
-            k0 += Philox.KeyStep0;
-            k1 += Philox.KeyStep1;
         }
 
         Vector512<ulong> low32 = Vector512.Create((ulong)uint.MaxValue);
