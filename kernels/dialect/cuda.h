@@ -25,6 +25,7 @@ typedef long long i64;
 #define GLOBAL_ID   ((u64)blockIdx.x * GROUP_SIZE + threadIdx.x)
 #define GLOBAL_SIZE ((u64)gridDim.x * GROUP_SIZE)
 #define BARRIER()   __syncthreads()
+#define ATOMIC_MIN(pointer, value) atomicMin(pointer, value)
 
 #define MUL_HI(a, b)      __umulhi(a, b)
 #define AS_U32(x)         __float_as_uint(x)
@@ -32,6 +33,7 @@ typedef long long i64;
 #define FMA(a, b, c)      fma(a, b, c)
 #define EXP(x)            exp(x)
 #define LOG(x)            log(x)
+#define SQRT(x) sqrt(x)
 #define MAX(a, b)         fmax(a, b)
 #define QUIET_NAN         ((real)__int_as_float(0x7fc00000))
 #define NEGATIVE_INFINITY ((real)__int_as_float(0xff800000))

@@ -28,6 +28,7 @@ typedef long i64;
 #define GLOBAL_ID   ((u64)get_global_id(0))
 #define GLOBAL_SIZE ((u64)get_global_size(0))
 #define BARRIER()   barrier(CLK_LOCAL_MEM_FENCE)
+#define ATOMIC_MIN(pointer, value) atomic_min(pointer, value)
 
 #define MUL_HI(a, b)      mul_hi((u32)(a), (u32)(b))
 #define AS_U32(x)         as_uint(x)
@@ -35,6 +36,7 @@ typedef long i64;
 #define FMA(a, b, c)      fma(a, b, c)
 #define EXP(x)            exp(x)
 #define LOG(x)            log(x)
+#define SQRT(x) sqrt(x)
 #define MAX(a, b)         fmax(a, b)
 #define QUIET_NAN         ((real)NAN)
 #define NEGATIVE_INFINITY ((real)(-INFINITY))

@@ -11,12 +11,14 @@ namespace Kernels;
 public abstract class DeviceStream : IDisposable
 {
     private readonly ScratchPool _scratch;
+    private readonly DataErrorLog _dataErrors;
     private int _disposed;
 
     private protected DeviceStream(Device device)
     {
         Device = device;
         _scratch = new ScratchPool(device);
+        _dataErrors = new DataErrorLog(device);
     }
 
     /// <summary>The device that runs the work.</summary>
@@ -46,6 +48,7 @@ public abstract class DeviceStream : IDisposable
         CheckTransfer(destination.Length, source);
         if (destination.IsEmpty) return;
         DownloadCore(source.Buffer.Memory, ByteOffset(source), MemoryMarshal.AsBytes(destination));
+        ThrowDataErrors();
     }
 
     /// <summary>Queues a copy of host values to the device. Leave the host buffer alone until an event recorded after this call is done.</summary>
@@ -91,7 +94,13 @@ public abstract class DeviceStream : IDisposable
 
     /// <summary>Blocks until everything queued so far is done.</summary>
     /// <exception cref="DeviceException">Some of that work failed.</exception>
-    public abstract void Synchronize();
+    /// <exception cref="DeviceDataException">A kernel met data it cannot use; the device and the stream stay usable.</exception>
+    public void Synchronize()
+    {
+        ThrowIfDisposed();
+        SynchronizeCore();
+        ThrowDataErrors();
+    }
 
     /// <summary>An event that completes when everything queued so far is done.</summary>
     public abstract DeviceEvent Record();
@@ -110,6 +119,7 @@ public abstract class DeviceStream : IDisposable
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
         _scratch.Dispose();
+        _dataErrors.Dispose();
         DisposeCore();
         GC.SuppressFinalize(this);
     }
@@ -121,9 +131,17 @@ public abstract class DeviceStream : IDisposable
     internal ScratchPool.Lease<T> RentScratch<T>(long length)
         where T : unmanaged => _scratch.Rent<T>(length);
 
+    /// <summary>
+    /// Where a kernel reports the index of data it cannot use, lowest first (see <c>report_error</c> in the dialect). <paramref name="problem"/> ends the message
+    /// of the exception that the next synchronisation throws.
+    /// </summary>
+    internal TensorArgument DataErrorSlot(string op, string problem) => _dataErrors.Slot(this, op, problem);
+
     internal abstract void Launch<TArguments>(
         KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
         where TArguments : struct, IKernelArguments;
+
+    private protected abstract void SynchronizeCore();
 
     private protected abstract void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset);
 
@@ -142,6 +160,11 @@ public abstract class DeviceStream : IDisposable
     private protected abstract void DisposeCore();
 
     private protected void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
+
+    private void ThrowDataErrors()
+    {
+        if (_dataErrors.IsArmed) _dataErrors.ThrowIfAny(this, DownloadCore);
+    }
 
     private static long ByteOffset<T>(DeviceTensor<T> tensor)
         where T : unmanaged => tensor.Offset * Unsafe.SizeOf<T>();

@@ -46,3 +46,13 @@ public sealed class KernelCompilationException : DeviceException
     /// <summary>The compiler's log.</summary>
     public string CompilerLog { get; }
 }
+
+/// <summary>
+/// A kernel met data it cannot use, such as an id outside a table. Thrown by the synchronisation after the launch; the device stays usable, and what
+/// the op does with such an element is in its documentation.
+/// </summary>
+public sealed class DeviceDataException(string message, string op, long index) : DeviceException(message, op: op)
+{
+    /// <summary>The lowest index of an offending element.</summary>
+    public long Index { get; } = index;
+}

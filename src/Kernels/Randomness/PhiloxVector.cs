@@ -47,15 +47,55 @@ internal unsafe struct PhiloxVector
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly void Draw(ulong block, out Vector512<ushort> first, out Vector512<ushort> second)
     {
+        Rounds(block, out Vector512<ulong> c0, out Vector512<ulong> c1, out Vector512<ulong> c2, out Vector512<ulong> c3);
+        Vector512<ulong> words01 = Vector512.ConditionalSelect(Low32, c0, c1 << 32);
+        Vector512<ulong> words23 = Vector512.ConditionalSelect(Low32, c2, c3 << 32);
+        first = InterleaveEven(words01, words23).AsUInt16();
+        second = InterleaveOdd(words01, words23).AsUInt16();
+    }
+
+    /// <summary>
+    /// The words of eight blocks in the order of the internal lanes: words 0 and 2 of each, and words 1 and 3. What is made of them comes into
+    /// element order by <see cref="InterleavePairs"/>.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void DrawPairs(ulong block, out Vector512<uint> words02, out Vector512<uint> words13)
+    {
+        Rounds(block, out Vector512<ulong> c0, out Vector512<ulong> c1, out Vector512<ulong> c2, out Vector512<ulong> c3);
+        words02 = Vector512.ConditionalSelect(Low32, c0, c2 << 32).AsUInt32();
+        words13 = Vector512.ConditionalSelect(Low32, c1, c3 << 32).AsUInt32();
+    }
+
+    /// <summary>From values made of words (0, 2) and of words (1, 3): those of blocks 0 to 3 and of blocks 4 to 7, four a block, in order.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void InterleavePairs(Vector512<float> of02, Vector512<float> of13, out Vector512<float> first, out Vector512<float> second)
+    {
+        // (v0, v2) and (v1, v3) of a block are the 64-bit lanes here; 32-bit pairs (v0, v1) and (v2, v3) are wanted.
+        Vector512<ulong> pairs01 = Vector512.ConditionalSelect(Low32, of02.AsUInt64(), of13.AsUInt64() << 32);
+        Vector512<ulong> pairs23 = Vector512.ConditionalSelect(Low32, of02.AsUInt64() >>> 32, of13.AsUInt64());
+        first = InterleaveEven(pairs01, pairs23).AsSingle();
+        second = InterleaveOdd(pairs01, pairs23).AsSingle();
+    }
+
+    private static Vector512<ulong> Low32
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Vector512.Create((ulong)uint.MaxValue);
+    }
+
+    /// <summary>The four counter words of eight blocks after the last round, in the low halves of the lanes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly void Rounds(ulong block, out Vector512<ulong> c0, out Vector512<ulong> c1, out Vector512<ulong> c2, out Vector512<ulong> c3)
+    {
         Vector512<ulong> m0 = Vector512.Create((ulong)Philox.Multiplier0);
         Vector512<ulong> m1 = Vector512.Create((ulong)Philox.Multiplier1);
         Vector512<ulong> blocks = Vector512.Create(block) + BlockOfLane;
 
-        // The upper half of a lane may hold anything: the multiply reads the lower half only, and the end clears it.
-        Vector512<ulong> c3 = MultiplyLowHalves(blocks, m0);
-        Vector512<ulong> c2 = (c3 >>> 32) ^ _word2;
-        Vector512<ulong> c1 = _word1;
-        Vector512<ulong> c0 = (blocks >>> 32) ^ _word0;
+        // The upper half of a lane may hold anything: the multiply reads the lower half only, and whoever takes the words clears it.
+        c3 = MultiplyLowHalves(blocks, m0);
+        c2 = (c3 >>> 32) ^ _word2;
+        c1 = _word1;
+        c0 = (blocks >>> 32) ^ _word0;
         for (int round = 0; round < 2 * (Philox.Rounds - 1); round += 2)
         {
             Vector512<ulong> product0 = MultiplyLowHalves(c0, m0);
@@ -65,12 +105,6 @@ internal unsafe struct PhiloxVector
             c2 = (product0 >>> 32) ^ c3 ^ Vector512.Create(_roundKeys[round + 1]);
             c3 = product0;
         }
-
-        Vector512<ulong> low32 = Vector512.Create((ulong)uint.MaxValue);
-        Vector512<ulong> words01 = Vector512.ConditionalSelect(low32, c0, c1 << 32);
-        Vector512<ulong> words23 = Vector512.ConditionalSelect(low32, c2, c3 << 32);
-        first = InterleaveEven(words01, words23).AsUInt16();
-        second = InterleaveOdd(words01, words23).AsUInt16();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -11,7 +11,10 @@ internal sealed unsafe class CpuStream(CpuDevice device) : DeviceStream(device)
 
     public override nint NativeHandle => 0;
 
-    public override void Synchronize() => ThrowIfDisposed();
+    private protected override void SynchronizeCore()
+    {
+        // A call has done its work when it returns.
+    }
 
     public override DeviceEvent Record()
     {

@@ -23,9 +23,8 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
 
     internal override IVendorBlas? Blas => CublasHandle.IsAvailable ? LazyInitializer.EnsureInitialized(ref _blas, () => new CublasHandle(device, stream.Value)) : null;
 
-    public override void Synchronize()
+    private protected override void SynchronizeCore()
     {
-        ThrowIfDisposed();
         using CudaContext.Scope scope = device.Context.MakeCurrent();
         device.Context.ReleaseAbandoned();
         device.Context.ThrowIfFailed(cuStreamSynchronize(stream.Value));

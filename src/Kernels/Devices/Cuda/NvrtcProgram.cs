@@ -40,7 +40,10 @@ internal static unsafe class NvrtcProgram
 
     /// <summary>Machine code for an <c>sm_</c> architecture, zero-terminated PTX for a <c>compute_</c> one.</summary>
     /// <exception cref="KernelCompilationException">The text does not compile; the log names the real files.</exception>
-    public static byte[] Compile(string text, string name, string architecture)
+    public static byte[] Compile(string text, string name, string architecture) => Compile(text, name, architecture, [], out _);
+
+    /// <summary>Compiles with further options, and gives what the compiler had to say although it succeeded.</summary>
+    public static byte[] Compile(string text, string name, string architecture, ReadOnlySpan<string> options, out string log)
     {
         nint program;
         fixed (byte* source = Encoding.UTF8.GetBytes(text + '\0'))
@@ -51,20 +54,28 @@ internal static unsafe class NvrtcProgram
 
         try
         {
-            NvrtcStatus status;
-            fixed (byte* option = Encoding.ASCII.GetBytes($"--gpu-architecture={architecture}\0"))
-            {
-                byte* options = option;
-                status = nvrtcCompileProgram(program, 1, &options);
-            }
-
+            NvrtcStatus status = Compile(program, [$"--gpu-architecture={architecture}", .. options]);
+            log = Log(program);
             if (status != NvrtcStatus.Success)
-                throw new KernelCompilationException($"{name} does not compile for {architecture}.", Log(program), Name(status), "nvrtcCompileProgram");
+                throw new KernelCompilationException($"{name} does not compile for {architecture}.", log, Name(status), "nvrtcCompileProgram");
             return architecture.StartsWith("sm_", StringComparison.Ordinal) ? MachineCode(program) : Ptx(program);
         }
         finally
         {
             nvrtcDestroyProgram(ref program);
+        }
+    }
+
+    private static NvrtcStatus Compile(nint program, string[] options)
+    {
+        // One block of zero-terminated texts, and where each starts.
+        byte*[] starts = new byte*[options.Length];
+        fixed (byte* texts = Encoding.ASCII.GetBytes(string.Concat(options.Select(option => option + '\0'))))
+        fixed (byte** first = starts)
+        {
+            byte* start = texts;
+            for (int i = 0; i < options.Length; start += options[i].Length + 1, i++) starts[i] = start;
+            return nvrtcCompileProgram(program, options.Length, first);
         }
     }
 

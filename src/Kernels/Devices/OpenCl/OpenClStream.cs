@@ -16,9 +16,8 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
         }
     }
 
-    public override void Synchronize()
+    private protected override void SynchronizeCore()
     {
-        ThrowIfDisposed();
         device.Context.ReleaseAbandoned();
         ThrowIfFailed(clFinish(queue.Value));
     }
