@@ -19,12 +19,12 @@ typedef long long i64;
 #define SHARED   __shared__
 #define RESTRICT __restrict__
 
-#define LOCAL_ID    (threadIdx.x)
-#define GROUP_ID    ((u64)blockIdx.x)
-#define GROUP_COUNT ((u64)gridDim.x)
-#define GLOBAL_ID   ((u64)blockIdx.x * GROUP_SIZE + threadIdx.x)
-#define GLOBAL_SIZE ((u64)gridDim.x * GROUP_SIZE)
-#define BARRIER()   __syncthreads()
+#define LOCAL_ID                   (threadIdx.x)
+#define GROUP_ID                   ((u64)blockIdx.x)
+#define GROUP_COUNT                ((u64)gridDim.x)
+#define GLOBAL_ID                  ((u64)blockIdx.x * GROUP_SIZE + threadIdx.x)
+#define GLOBAL_SIZE                ((u64)gridDim.x * GROUP_SIZE)
+#define BARRIER()                  __syncthreads()
 #define ATOMIC_MIN(pointer, value) atomicMin(pointer, value)
 
 #define MUL_HI(a, b)      __umulhi(a, b)
@@ -33,7 +33,7 @@ typedef long long i64;
 #define FMA(a, b, c)      fma(a, b, c)
 #define EXP(x)            exp(x)
 #define LOG(x)            log(x)
-#define SQRT(x) sqrt(x)
+#define SQRT(x)           sqrt(x)
 #define MAX(a, b)         fmax(a, b)
 #define QUIET_NAN         ((real)__int_as_float(0x7fc00000))
 #define NEGATIVE_INFINITY ((real)__int_as_float(0xff800000))

@@ -22,12 +22,12 @@ typedef long i64;
 #define SHARED   __local
 #define RESTRICT restrict
 
-#define LOCAL_ID    ((u32)get_local_id(0))
-#define GROUP_ID    ((u64)get_group_id(0))
-#define GROUP_COUNT ((u64)get_num_groups(0))
-#define GLOBAL_ID   ((u64)get_global_id(0))
-#define GLOBAL_SIZE ((u64)get_global_size(0))
-#define BARRIER()   barrier(CLK_LOCAL_MEM_FENCE)
+#define LOCAL_ID                   ((u32)get_local_id(0))
+#define GROUP_ID                   ((u64)get_group_id(0))
+#define GROUP_COUNT                ((u64)get_num_groups(0))
+#define GLOBAL_ID                  ((u64)get_global_id(0))
+#define GLOBAL_SIZE                ((u64)get_global_size(0))
+#define BARRIER()                  barrier(CLK_LOCAL_MEM_FENCE)
 #define ATOMIC_MIN(pointer, value) atomic_min(pointer, value)
 
 #define MUL_HI(a, b)      mul_hi((u32)(a), (u32)(b))
@@ -36,7 +36,7 @@ typedef long i64;
 #define FMA(a, b, c)      fma(a, b, c)
 #define EXP(x)            exp(x)
 #define LOG(x)            log(x)
-#define SQRT(x) sqrt(x)
+#define SQRT(x)           sqrt(x)
 #define MAX(a, b)         fmax(a, b)
 #define QUIET_NAN         ((real)NAN)
 #define NEGATIVE_INFINITY ((real)(-INFINITY))

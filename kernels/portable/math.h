@@ -23,7 +23,8 @@ DEVICE float exact_log(float x) {
 // e^x for -87 <= x <= 88; arguments outside are moved to the bounds.
 DEVICE float exact_exp(float x) {
     x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
-    const float shifted = FMA(x, 1.44269504088896341f, 12582912.0f); // 1.5 * 2^23: the sum's last bits are the nearest integer
+    const float shifted =
+        FMA(x, 1.44269504088896341f, 12582912.0f); // 1.5 * 2^23: the sum's last bits are the nearest integer
     const float n = shifted - 12582912.0f;
     float r = FMA(n, -0.693359375f, x);
     r = FMA(n, 2.12194440e-4f, r);

@@ -90,4 +90,11 @@ internal static class Check
         Tensor(op, stream, tensor, name);
         Shape(op, tensor, name, 2);
     }
+
+    /// <summary>The elements from <paramref name="globalStart"/> on can be counted in 64 bits, with room to round up to a draw.</summary>
+    public static void IndexRange(string op, long count, ulong globalStart)
+    {
+        if (globalStart > ulong.MaxValue - (ulong)count - 64)
+            throw new ArgumentOutOfRangeException(nameof(globalStart), globalStart, $"{op}: {count} elements from there exceed 2^64.");
+    }
 }

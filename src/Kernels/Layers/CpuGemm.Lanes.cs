@@ -79,7 +79,7 @@ internal static unsafe partial class CpuGemm
             Avx512F.Shuffle(high01, high23, 0b11_10_11_10).Store((float*)(destination + (3 * destinationStride)));
         }
 
-        /// <summary>The columns 0, 4, 8 and 12, one to a 128-bit lane: the transposition within lanes then leaves the columns in order.</summary>
+        /// <summary>The columns 0, 4, 8 and 12, one to a 128-bit lane: transposing within lanes then leaves all columns in order.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private static Vector512<float> Columns(TSum* source, long stride) => Vector512.Create(
             Vector256.Create(Vector128.Load((float*)source), Vector128.Load((float*)(source + (4 * stride)))),

@@ -77,7 +77,7 @@ internal static unsafe partial class CpuGemm
                 case 8:
                     Multiply<Eight>(vectors, depth, a, b, bStride, bias, c, cStride, accumulate);
                     break;
-                case 12:
+                default:
                     Multiply<Twelve>(vectors, depth, a, b, bStride, bias, c, cStride, accumulate);
                     break;
             }

@@ -66,7 +66,10 @@ internal static unsafe partial class CpuGemm
                     }
 
                     for (long row = firstRow; row < endRow; row += TransposedRows)
-                        TLanes.Transpose(strip + (row - firstRow), stripStride, destination + (row * destinationStride) + column, destinationStride);
+                    {
+                        TSum* to = destination + (row * destinationStride) + column;
+                        TLanes.Transpose(strip + (row - firstRow), stripStride, to, destinationStride);
+                    }
                 }
             }
 

@@ -21,8 +21,8 @@ internal static unsafe partial class CpuGemm
     /// odd number of cache lines spreads the rows over all cache sets.</summary>
     private const int PackedRowStride = MaxDepth;
 
-    /// <summary>The most rows in a block, a multiple of every tile height: packed, a block of float takes 255 KiB.</summary>
-    private const int MaxBlockRows = 240;
+    /// <summary>The most rows in a block, a multiple of every tile height: packed, a block of float takes 383 KiB.</summary>
+    private const int MaxBlockRows = 360;
 
     /// <summary>The most columns in a block, a multiple of every panel width.</summary>
     private const int MaxBlockColumns = 512;

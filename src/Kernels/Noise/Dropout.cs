@@ -76,7 +76,7 @@ public static partial class Dropout
     {
         Check.Elementwise(ForwardName, stream, x, nameof(x), y, nameof(y));
         Check.Key(ForwardName, stream, key, nameof(key));
-        Apply(stream, x, y, Threshold(ForwardName, dropProbability), key, options);
+        Apply(ForwardName, stream, x, y, dropProbability, key, options);
     }
 
     /// <summary>Gradient: dx = m * dy / q (or m * dy) with the mask of the forward call that had the same key, probability and options.</summary>
@@ -92,7 +92,7 @@ public static partial class Dropout
     {
         Check.Elementwise(BackwardName, stream, dy, nameof(dy), dx, nameof(dx));
         Check.Key(BackwardName, stream, key, nameof(key));
-        Apply(stream, dy, dx, Threshold(BackwardName, dropProbability), key, options);
+        Apply(BackwardName, stream, dy, dx, dropProbability, key, options);
     }
 
     /// <summary>Inference: y = x under inverted scaling, y = q * x under original scaling. Draws nothing.</summary>
@@ -135,10 +135,10 @@ public static partial class Dropout
     {
         const string Op = "Dropout.ExportMask";
         Check.Tensor(Op, stream, mask, nameof(mask));
-        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        if (count < 0) throw new ArgumentOutOfRangeException(nameof(count), count, $"{Op}: {nameof(count)} is at least 0.");
         Check.Shape(Op, mask, nameof(mask), MaskWords(count));
         Check.Key(Op, stream, key, nameof(key));
-        CheckIndexRange(Op, count, options.GlobalStart);
+        Check.IndexRange(Op, count, options.GlobalStart);
         KeepThreshold threshold = Threshold(Op, dropProbability);
         if (count == 0) return;
         stream.Launch(
@@ -187,10 +187,11 @@ public static partial class Dropout
         scaling == DropoutScaling.Inverted ? threshold.Scale : 1;
 
     private static void Apply<T>(
-        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, KeepThreshold threshold, RandomKeySource key, DropoutOptions options)
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, double dropProbability, RandomKeySource key, DropoutOptions options)
         where T : unmanaged
     {
-        CheckIndexRange(ForwardName, x.Length, options.GlobalStart);
+        KeepThreshold threshold = Threshold(op, dropProbability);
+        Check.IndexRange(op, x.Length, options.GlobalStart);
         if (threshold.KeepsAll)
             stream.Copy(x, y);
         else if (threshold.DropsAll)
@@ -210,12 +211,6 @@ public static partial class Dropout
             new KernelVariant(x.DType, wholeBlocks ? Philox.LanesPerBlock : 1),
             LaunchShape.Items((x.Length / Philox.LanesPerBlock) + 2, ApplyKernel),
             new ApplyArguments(x.Argument, y.Argument, (ulong)x.Length, start, threshold, scale, key.Argument));
-    }
-
-    private static void CheckIndexRange(string op, long count, ulong start)
-    {
-        if (start > ulong.MaxValue - (ulong)count - Philox.LanesPerBlock)
-            throw new ArgumentOutOfRangeException(nameof(DropoutOptions.GlobalStart), start, $"{op}: {count} elements from there exceed 2^64.");
     }
 
     internal readonly record struct ApplyArguments(

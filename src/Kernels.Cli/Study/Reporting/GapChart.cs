@@ -6,7 +6,7 @@ internal static class GapChart
     private const int Width = 720;
     private const int RowHeight = 46;
     private const int Top = 34;
-    private const int Left = 116;
+    private const int Left = 126;
     private const int Right = 60;
 
     public static string Draw(StudyResult study)
@@ -15,7 +15,7 @@ internal static class GapChart
         int bottom = Top + (rows.Count * RowHeight);
         double lowest = study.Runs.Min(run => Math.Min(run.Final.Test.Accuracy, run.Final.Train.Accuracy));
         double from = Math.Max(0, Math.Floor((lowest - 0.02) * 20) / 20);
-        Scale x = new(from, 1, Left + 44, Width - Right);
+        Scale x = new(from, 1, Left + 40, Width - Right);
         Svg svg = new(
             "gap",
             Width,

@@ -39,8 +39,10 @@ internal static class ReportStyle
         svg text { font-family: inherit; fill: var(--ink); }
         .wide { max-width: 860px; }
         .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(290px, 1fr)); gap: 18px; }
-        .panel { background: var(--panel); border: 1px solid var(--grid); border-radius: 8px; padding: 14px 14px 6px; break-inside: avoid; }
+        .panel { background: var(--panel); border: 1px solid var(--grid); border-radius: 8px; padding: 14px 14px 6px; break-inside: avoid;
+          display: flex; flex-direction: column; }
         .panel p { font-size: 0.86rem; line-height: 1.4; color: var(--soft); margin: 2px 0 8px; }
+        .panel svg { margin-top: auto; }
         .panel .numbers { color: var(--ink); font-variant-numeric: tabular-nums; margin: 0 0 6px; }
         .panel .numbers b { font-weight: 600; }
         .panel ul { margin: 6px 0 8px; padding-left: 1.1rem; font-size: 0.86rem; line-height: 1.45; color: var(--soft); }

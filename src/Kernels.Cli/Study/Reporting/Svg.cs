@@ -14,7 +14,8 @@ internal readonly record struct Scale(double From, double To, double PixelFrom, 
         double raw = (To - From) / count;
         double power = Math.Pow(10, Math.Floor(Math.Log10(raw)));
         double step = power * ((raw / power) switch { <= 1 => 1, <= 2 => 2, <= 5 => 5, _ => 10 });
-        for (double i = Math.Ceiling((From / step) - 1e-9); i * step <= To + (step * 1e-9); i++) yield return i * step;
+        // Adding zero turns a negative zero into a plain one.
+        for (double i = Math.Ceiling((From / step) - 1e-9); i * step <= To + (step * 1e-9); i++) yield return (i * step) + 0.0;
     }
 }
 

@@ -41,14 +41,14 @@ internal sealed class Mlp : IDisposable
     /// He et al. (2015), in the uniform form: weights on (-b, b) with b = sqrt(6 / inputs), variance 2 / inputs; zero bias. Uniform, because it
     /// needs no logarithm: the same bits on every platform.
     /// </summary>
-    public void Initialize(DeviceStream stream, ulong seed)
+    public void Initialize(DeviceStream stream, RandomKey key)
     {
         ulong index = 0;
         for (int layer = 0; layer < LayerCount; layer++)
         {
             float[] weights = new float[Parameters[2 * layer].Length];
             double bound = Math.Sqrt(6.0 / _widths[layer]);
-            for (int i = 0; i < weights.Length; i++) weights[i] = (float)(bound * StudyRandom.Symmetric(seed, index++));
+            for (int i = 0; i < weights.Length; i++) weights[i] = (float)(bound * StudyRandom.Symmetric(key, index++));
             stream.Upload<float>(weights, Parameters[2 * layer]);
             stream.Fill(Parameters[(2 * layer) + 1], 0f);
         }

@@ -8,7 +8,7 @@ internal readonly record struct TrainingStep(DeviceStream Stream, int Seed, long
 
     /// <summary>The key for one draw in this step. Forward and backward ask for the same key and so see the same mask.</summary>
     public RandomKey KeyFor(RandomPurpose purpose, int layer) =>
-        new(StudyRandom.SeedFor(Seed, purpose), (ulong)((Index * LayersPerStep) + layer));
+        StudyRandom.KeyFor(Seed, purpose, (Index * LayersPerStep) + layer);
 }
 
 /// <summary>

@@ -37,24 +37,20 @@ internal sealed class Trainer : IDisposable
         Stopwatch clock = Stopwatch.StartNew();
         using Mlp network = new(_device, _settings.Widths, Math.Max(_settings.BatchSize, Evaluator.BlockRows));
         using Optimizer optimizer = new(_device, _stream, network, recipe, _settings);
-        using ParameterSnapshot<float>? best = recipe.EarlyStopping is null ? null : new(_device, network.Parameters);
-        EarlyStopping? stopping = recipe.EarlyStopping is { } options ? new(options) : null;
-        network.Initialize(_stream, StudyRandom.SeedFor(seed, RandomPurpose.InitialWeights));
+        using ParameterSnapshot<float>? best = recipe.Stopping is null ? null : new(_device, network.Parameters);
+        StoppingRule.Run? stopping = recipe.Stopping is { } rule ? new(rule) : null;
+        network.Initialize(_stream, StudyRandom.KeyFor(seed, RandomPurpose.InitialWeights));
 
         List<CurvePoint> curve = [];
-        int epoch = 0, bestEpoch = 0;
+        int epoch = 0;
         bool stop = false;
         while (epoch < _settings.Epochs && !stop)
         {
             double batchLoss = TrainEpoch(network, optimizer, recipe, seed, epoch++, cancellation);
             if (stopping is not null)
             {
-                stop = stopping.Update(_evaluator.Measure(network, _validation).Loss);
-                if (stopping.IsBest)
-                {
-                    best!.Save(_stream);
-                    bestEpoch = epoch;
-                }
+                stop = stopping.Update(_evaluator.Measure(network, _validation));
+                if (stopping.IsBest) best!.Save(_stream);
             }
 
             bool isPoint = _settings.IsPoint(epoch) || stop || epoch == _settings.Epochs;
@@ -62,12 +58,9 @@ internal sealed class Trainer : IDisposable
             progress.OnEpoch(new EpochReport(recipe, seed, epoch, _settings.Epochs, batchLoss, isPoint ? curve[^1] : null));
         }
 
+        int bestEpoch = stopping?.BestEpoch ?? epoch;
         CurvePoint final = curve[^1];
-        if (stopping is null)
-        {
-            bestEpoch = epoch;
-        }
-        else if (bestEpoch != epoch)
+        if (bestEpoch != epoch)
         {
             best!.Restore(_stream);
             final = Measure(network, bestEpoch);
@@ -96,8 +89,7 @@ internal sealed class Trainer : IDisposable
     private double TrainEpoch(Mlp network, Optimizer optimizer, Recipe recipe, int seed, int epoch, CancellationToken cancellation)
     {
         int count = _data.Train.Count;
-        ulong orderSeed = StudyRandom.SeedFor(seed, RandomPurpose.BatchOrder) + (ulong)epoch;
-        _epoch.Upload(_stream, _data.Train, StudyRandom.Permutation(orderSeed, count));
+        _epoch.Upload(_stream, _data.Train, StudyRandom.Permutation(StudyRandom.KeyFor(seed, RandomPurpose.BatchOrder, epoch), count));
 
         long stepsPerEpoch = (count + _settings.BatchSize - 1) / _settings.BatchSize;
         for (long batch = 0; batch < stepsPerEpoch; batch++)
@@ -135,7 +127,7 @@ internal sealed class Trainer : IDisposable
             _network = network;
             _momentum = [.. network.Parameters.Select(parameter => device.Allocate<float>(parameter.Shape))];
             foreach (DeviceTensor<float> momentum in _momentum) stream.Fill(momentum, 0f);
-            _biasOptions = new SgdOptions { Momentum = settings.Momentum };
+            _biasOptions = new SgdOptions { LearningRate = settings.LearningRate, Momentum = settings.Momentum };
             _weightOptions = recipe.Regularizers.Aggregate(_biasOptions, (options, regularizer) => regularizer.ForWeights(options));
         }
 

@@ -1,0 +1,82 @@
+using Kernels.Reference;
+
+namespace Kernels.Verification;
+
+/// <summary>Gaussian dropout, forward and backward.</summary>
+public sealed class GaussianDropoutCase : OpCase
+{
+    private static readonly RandomKey Key = new(0x8877665544332211, 11);
+
+    public override string Op => "gaussian-dropout";
+
+    public override IReadOnlyList<Problem> Problems { get; } =
+    [
+        new GaussianProblem("forward", [0], "zero elements", 0.5),
+        new GaussianProblem("forward", [1], "one element", 0.5),
+        new GaussianProblem("forward", [1021], "prime", 0.1),
+        new GaussianProblem("forward", [257], "p = 0 copies", 0),
+        new GaussianProblem("forward", [257], "p close to 1", 0.99),
+        new GaussianProblem("forward", [300], "shard off a draw boundary", 0.5) { GlobalStart = 77 },
+        new GaussianProblem("forward", [(65536 * 8) + 9], "more than 65,535 work items", 0.5),
+        new GaussianProblem("backward", [1021], "prime", 0.1),
+        new GaussianProblem("backward", [4, 33], "rows with a tail", 0.5),
+    ];
+
+    public override IReadOnlyList<Problem> BenchProblems { get; } =
+    [
+        new GaussianProblem("forward", [1 << 24], "64 MB of floats", 0.1),
+        new GaussianProblem("backward", [1 << 24], "64 MB of floats", 0.1),
+    ];
+
+    public override IReadOnlyList<BadInput> BadInputs { get; } =
+    [
+        new("p is 1", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, 1)),
+        new("p is NaN", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, double.NaN)),
+        new("p below 0", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, -0.1)),
+        new("lengths differ", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> dy = device.Allocate<float>(4);
+            using DeviceTensor<float> dx = device.Allocate<float>(5);
+            GaussianDropout.Backward(stream, dy, dx, 0.1, Key);
+        }),
+    ];
+
+    public override Problem? OfLength(long length) => new GaussianProblem("forward", [length], "every length", 0.5);
+
+    public override IReadOnlyList<(string Source, string Destination)> InPlacePairs(Problem problem) =>
+        problem.Entry == "backward" ? [("dy", "dx")] : [("x", "y")];
+
+    public override Problem? ForwardOf(Problem problem) =>
+        problem is GaussianProblem { Entry: "backward" } backward ? backward with { Entry = "forward" } : null;
+
+    public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
+    {
+        GaussianProblem p = (GaussianProblem)problem;
+        (string source, string destination) = InPlacePairs(problem)[0];
+        Tolerance tolerance = GaussianNoiseCase.Noise(GaussianDropout.StandardDeviation(p.Strength), dtype);
+        return [Input(source, dtype, p.Shape, seed), Output(destination, dtype, p.Shape, tolerance)];
+    }
+
+    public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
+    {
+        GaussianProblem p = (GaussianProblem)problem;
+        if (p.Entry == "forward")
+            GaussianDropout.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.Strength, Key, p.GlobalStart);
+        else
+            GaussianDropout.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.Strength, Key, p.GlobalStart);
+    }
+
+    public override void Reference(Problem problem, ReferenceValues values)
+    {
+        GaussianProblem p = (GaussianProblem)problem;
+        (string source, string destination) = InPlacePairs(problem)[0];
+        double sigma = GaussianDropout.StandardDeviation(p.Strength);
+        GaussianReference.Multiply(values[source], values[destination], sigma, Key.Seed, Key.Offset, p.GlobalStart);
+    }
+
+    private static void Forward(Device device, DeviceStream stream, double dropProbability)
+    {
+        using DeviceTensor<float> x = device.Allocate<float>(4);
+        GaussianDropout.Forward(stream, x, x, dropProbability, Key);
+    }
+}
