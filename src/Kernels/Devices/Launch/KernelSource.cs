@@ -11,6 +11,17 @@ internal static class KernelSource
 {
     private static readonly ConcurrentDictionary<string, string> Files = new();
 
+    private static readonly AsyncLocal<Func<string, string, string>?> Rewriter = new();
+
+    /// <summary>
+    /// Changes the text of files (path, text) on this flow of control: tests plant faults with it and demand that verification finds them.
+    /// </summary>
+    internal static Func<string, string, string>? Rewrite
+    {
+        get => Rewriter.Value;
+        set => Rewriter.Value = value;
+    }
+
     public static string Assemble(string dialect, KernelDefinition kernel, in KernelVariant variant)
     {
         StringBuilder text = new();
@@ -40,7 +51,8 @@ internal static class KernelSource
         if (!included.Add(file)) return;
         text.Append($"#line 1 \"kernels/{file}\"\n");
         int number = 0;
-        foreach (string line in Read(file).Split('\n'))
+        string content = Read(file);
+        foreach (string line in (Rewrite?.Invoke(file, content) ?? content).Split('\n'))
         {
             number++;
             if (line.StartsWith("#include \"", StringComparison.Ordinal))
