@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using Kernels.Cli.Study;
 using Spectre.Console;
 
@@ -8,7 +9,6 @@ namespace Kernels.Cli.Commands;
 /// <summary><c>kernels study</c>: trains on real images and shows what each regularizer does to the generalization gap.</summary>
 internal static class StudyCommand
 {
-    private const int Failed = 2;
     private const int Cancelled = 130;
     private const int DefaultSeeds = 3;
     private const string DefaultReport = "kernels-study.html";
@@ -52,24 +52,34 @@ internal static class StudyCommand
 
     private static async Task<int> RunAsync(Request request, CancellationToken cancellation)
     {
+        // Ctrl+C ends training between two batches and leaves the terminal in order; a second one ends the process.
+        using CancellationTokenSource source = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Cancel);
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Cancel);
         IAnsiConsole terminal = request.Json
             ? AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) })
             : AnsiConsole.Console;
         try
         {
-            StudyResult study = await RunStudyAsync(request, new StudyConsole(terminal), cancellation).ConfigureAwait(false);
+            StudyResult study = await RunStudyAsync(request, new StudyConsole(terminal), source.Token).ConfigureAwait(false);
             if (request.Json) Console.Out.WriteLine(StudyJson.Write(study.Runs, study.DeviceId));
-            return 0;
+            return ExitCode.Success;
         }
-        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        catch (OperationCanceledException) when (source.IsCancellationRequested)
         {
-            await Console.Error.WriteLineAsync("study: stopped").ConfigureAwait(false);
+            await Console.Error.WriteLineAsync("kernels: stopped").ConfigureAwait(false);
             return Cancelled;
         }
-        catch (Exception e) when (e is DatasetException or ReportException or DeviceException || (e is ArgumentException && request.Device is not null))
+        catch (Exception e) when (e is DatasetException or ReportException)
         {
-            await Console.Error.WriteLineAsync($"study: {e.Message}").ConfigureAwait(false);
-            return Failed;
+            await Console.Error.WriteLineAsync($"kernels: {e.Message}").ConfigureAwait(false);
+            return ExitCode.Failed;
+        }
+
+        void Cancel(PosixSignalContext signal)
+        {
+            signal.Cancel = !source.IsCancellationRequested;
+            source.Cancel();
         }
     }
 

@@ -25,7 +25,7 @@ internal static class FashionMnistCache
         {
             throw new DatasetException(
                 Path.Combine(directory, wanted[0].Name),
-                $"not there, and {NoInstallVariable}=1 forbids the download (30 MB). Install Debian's package " +
+                $"missing or damaged, and {NoInstallVariable}=1 forbids the download (30 MB). Install Debian's package " +
                 $"dataset-fashion-mnist, or name a folder with the four files of Fashion-MNIST by --data DIR or " +
                 $"{FashionMnist.DirectoryVariable}, or unset {NoInstallVariable}");
         }

@@ -21,12 +21,12 @@ internal static class GapChart
             Width,
             bottom + 26,
             "Test and training accuracy of each recipe",
-            string.Join("; ", rows.Select(row => $"{row.Recipe.Name}: test {row.Test.Percent()} %, train {row.Train.Percent()} %, gap {row.Gap.Percent()} points")));
+            string.Join("; ", rows.Select(row => $"{row.Recipe.Name}: test {row.Test.Percent()}%, train {row.Train.Percent()}%, gap {row.Gap.Percent()} points")));
 
         foreach (double tick in x.Ticks(6))
         {
             svg.Line(x[tick], Top - 8, x[tick], bottom, "grid");
-            svg.Text(x[tick], bottom + 16, $"{100 * tick:0} %", "tick", "middle");
+            svg.Text(x[tick], bottom + 16, $"{100 * tick:0}%", "tick", "middle");
         }
 
         RecipeSummary? baseline = rows.FirstOrDefault(row => row.IsBaseline);
@@ -56,8 +56,13 @@ internal static class GapChart
 
         svg.Circle(test, y, 6, "test-dot");
         svg.Circle(train, y, 5.5, "train-dot");
-        svg.Text(Math.Min(test, train) - 12, y + 5, $"{100 * row.Test.Mean:0.0}", "value test-text", "end");
-        svg.Text(Math.Max(test, train) + 12, y + 5, $"{100 * row.Train.Mean:0.0}", "value train-text");
+
+        // Outside the outermost mark, wherever that is; an untrained network can be better on the test images.
+        double left = x[row.Runs.Min(run => Math.Min(run.Final.Test.Accuracy, run.Final.Train.Accuracy))] - 11;
+        double right = x[row.Runs.Max(run => Math.Max(run.Final.Test.Accuracy, run.Final.Train.Accuracy))] + 11;
+        bool testIsLeft = test <= train;
+        svg.Text(testIsLeft ? left : right, y + 5, $"{100 * row.Test.Mean:0.0}", "value test-text", testIsLeft ? "end" : "start");
+        svg.Text(testIsLeft ? right : left, y + 5, $"{100 * row.Train.Mean:0.0}", "value train-text", testIsLeft ? "start" : "end");
         svg.Text((test + train) / 2, y - 7, $"gap {100 * row.Gap.Mean:0.0}", "value", "middle");
     }
 }

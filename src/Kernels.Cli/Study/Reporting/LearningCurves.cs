@@ -6,7 +6,7 @@ namespace Kernels.Cli.Study;
 /// </summary>
 internal sealed class LearningCurves
 {
-    private const int Width = 330;
+    private const int Width = 338;
     private const int Left = 34;
     private const int Right = 286;
     private const int AccuracyTop = 20;
@@ -24,10 +24,10 @@ internal sealed class LearningCurves
     public LearningCurves(StudyResult study)
     {
         IReadOnlyList<CurvePoint> points = [.. study.Runs.SelectMany(run => run.Curve)];
-        double lowest = points.Min(point => Math.Min(point.Train.Accuracy, point.Test.Accuracy));
 
-        // The first epochs may lie far below: they leave the frame rather than flatten everything that follows.
-        double from = Math.Clamp(Math.Floor(lowest * 10) / 10, 0, 0.7);
+        // From the worst final result, with room below; what the first epochs do still further down is cut off at the frame.
+        double lowest = study.Runs.Min(run => Math.Min(run.Final.Train.Accuracy, run.Final.Test.Accuracy));
+        double from = Math.Max(0, Math.Floor((lowest - 0.08) * 10) / 10);
         double highest = points.Max(point => Math.Max(point.Train.Loss, point.Test.Loss));
         _epochs = new Scale(0, study.Settings.Epochs, Left, Right);
         _accuracy = new Scale(from, 1, AccuracyBottom, AccuracyTop);
@@ -42,12 +42,12 @@ internal sealed class LearningCurves
             Width,
             Height,
             $"Learning curves of {summary.Recipe.Name}",
-            $"Accuracy and loss on training and test images over {_epochs.To:0} epochs. Final training accuracy {summary.Train.Percent()} %, " +
-            $"test accuracy {summary.Test.Percent()} %.");
+            $"Accuracy and loss on training and test images over {_epochs.To:0} epochs. Final training accuracy {summary.Train.Percent()}%, " +
+            $"test accuracy {summary.Test.Percent()}%.");
         DrawFrame(svg, _accuracy, 4, tick => $"{100 * tick:0}", "accuracy, %");
         DrawFrame(svg, _loss, 3, tick => $"{tick:0.0}", "loss, nats");
         foreach (double tick in _epochs.Ticks(4)) svg.Text(_epochs[tick], LossBottom + 13, $"{tick:0}", "tick", "middle");
-        svg.Text(Right + 6, LossBottom + 13, "epoch", "note");
+        svg.Text(Width - 2, LossBottom + 13, "epoch", "note", "end");
 
         DrawGap(svg, summary);
         if (_baseline is not null && !summary.IsBaseline)

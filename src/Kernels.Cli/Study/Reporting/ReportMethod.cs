@@ -12,13 +12,13 @@ internal static class ReportMethod
             <section>
             <h2>Method</h2>
             <dl>
-            {Entry("Data", $"Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017): grey images of clothing, {FashionMnist.Side} × {FashionMnist.Side} pixels, {FashionMnist.Classes} classes. Training: the first {sizes.Train:N0} images of the training file. Validation: the next {sizes.Validation:N0}. Test: all {sizes.Test:N0} images of the test file. Pixels are standardised by mean and standard deviation of the training images. So few training images are used on purpose: the network can learn them by heart.")}
-            {Entry("Split", "The test images decide nothing. Early stopping looks at the validation images, and the strengths of the recipes were chosen on 10,000 further training images that no run of this study uses.")}
-            {Entry("Network", $"{settings.Widths[0]} pixels, {string.Join(" and ", hidden.Select(width => $"{width}"))} hidden units with ReLU, {settings.Widths[^1]} classes. Weights start uniform on (−b, b), b = √(6 / inputs) (He et al., 2015), biases at zero.")}
-            {Entry("Training", $"Softmax cross-entropy, stochastic gradient descent with momentum {settings.Momentum:0.##} on batches of {settings.BatchSize}, in float32: v ← {settings.Momentum:0.##} v + g, w ← w − η v. The rate η falls along half a cosine from {settings.LearningRate:0.####} to 0 over {settings.Epochs} epochs. Recipes of one seed share initial weights and batch order.")}
-            {Entry("Measures", "Accuracy: share of right answers. Gap: training minus test accuracy, both measured without dropout. Loss: mean cross-entropy in nats.")}
+            {ReportPage.Entry("Data", $"Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017): grey images of clothing, {FashionMnist.Side} × {FashionMnist.Side} pixels, {FashionMnist.Classes} classes. Training: the first {sizes.Train:N0} images of the training file. Validation: the next {sizes.Validation:N0}. Test: all {sizes.Test:N0} images of the test file. Pixels are standardised by mean and standard deviation of the training images. So few training images are used on purpose: the network can learn them by heart.")}
+            {ReportPage.Entry("Split", "The test images decide nothing. Early stopping looks at the validation images, and the strengths of the recipes were chosen on 10,000 further training images that no run of this study uses.")}
+            {ReportPage.Entry("Network", $"{settings.Widths[0]} pixels, {string.Join(" and ", hidden.Select(width => $"{width}"))} hidden units with ReLU, {settings.Widths[^1]} classes. Weights start uniform on (−b, b), b = √(6 / inputs) (He et al., 2015), biases at zero.")}
+            {ReportPage.Entry("Training", $"Softmax cross-entropy, stochastic gradient descent with momentum {settings.Momentum:0.##} on batches of {settings.BatchSize}, in float32: v ← {settings.Momentum:0.##} v + g, w ← w − η v. The rate η falls along half a cosine from {settings.LearningRate:0.####} to 0 over {settings.Epochs} epochs. Recipes of one seed share initial weights and batch order.")}
+            {ReportPage.Entry("Measures", "Accuracy: share of right answers. Gap: training minus test accuracy, both measured without dropout. Loss: mean cross-entropy in nats.")}
             {string.Join('\n', study.Summaries.Select(summary => RecipeEntry(summary.Recipe)))}
-            {Entry("Repeat", "Every random number follows from seed and position, and all sums have a fixed order: on the same device a repeated run gives the same bits.", Command(study))}
+            {ReportPage.Entry("Repeat", "Every random number follows from seed and position, and all sums have a fixed order: on the same device a repeated run gives the same bits.", Command(study))}
             </dl>
             </section>
             """;
@@ -27,11 +27,8 @@ internal static class ReportMethod
     private static string RecipeEntry(Recipe recipe)
     {
         string[] descriptions = [.. recipe.Descriptions];
-        return Entry($"Recipe {recipe.Name}", descriptions.Length == 0 ? recipe.Summary : string.Join(' ', descriptions));
+        return ReportPage.Entry($"Recipe {recipe.Name}", descriptions.Length == 0 ? recipe.Summary : string.Join(' ', descriptions));
     }
-
-    private static string Entry(string term, string text, string? command = null) =>
-        $"<dt>{Svg.Escape(term)}</dt>\n<dd>{Svg.Escape(text)}{(command is null ? "" : $" <code>{Svg.Escape(command)}</code>")}</dd>";
 
     private static string Command(StudyResult study)
     {

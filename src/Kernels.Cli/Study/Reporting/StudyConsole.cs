@@ -15,7 +15,9 @@ internal sealed class StudyConsole
     public StudyConsole(IAnsiConsole console)
     {
         _console = console;
-        if (!IsLive) console.Profile.Width = LogWidth;
+        if (IsLive) return;
+        console.Profile.Width = LogWidth;
+        console.Profile.Capabilities.Ansi = false;
     }
 
     private bool IsLive => _console.Profile.Out.IsTerminal && _console.Profile.Capabilities.Interactive;
@@ -24,7 +26,7 @@ internal sealed class StudyConsole
     {
         _console.WriteLine($"Fashion-MNIST from {dataDirectory}: {sizes.Train:N0} training, {sizes.Validation:N0} validation, {sizes.Test:N0} test images");
         _console.WriteLine(
-            $"Network {string.Join('-', settings.Widths)}, {settings.Epochs} epochs, {(seeds.Count == 1 ? "seed" : "seeds")} {string.Join(", ", seeds)}, on {device}");
+            $"Network {string.Join('-', settings.Widths)}, {settings.Epochs} {(settings.Epochs == 1 ? "epoch" : "epochs")}, {(seeds.Count == 1 ? "seed" : "seeds")} {string.Join(", ", seeds)}, on {device}");
         _console.WriteLine();
     }
 
@@ -73,7 +75,7 @@ internal sealed class StudyConsole
 
     public void WriteResult(StudyResult study)
     {
-        Table table = new Table().Border(IsLive ? TableBorder.Rounded : TableBorder.Simple);
+        Table table = new Table().Border(TableBorder.Rounded).BorderColor(Color.Grey);
         table.AddColumn(new TableColumn("recipe").NoWrap());
         foreach (string column in (string[])["train %", "test %", "gap", "vs baseline", "seconds"])
             table.AddColumn(new TableColumn(column).RightAligned().NoWrap());
@@ -85,7 +87,7 @@ internal sealed class StudyConsole
             table.AddRow(
                 summary.Recipe.Name,
                 summary.Train.Percent(),
-                IsLive && summary.Test.Mean == best ? $"[bold]{test}[/]" : test,
+                summary.Test.Mean == best && study.Summaries.Count > 1 ? $"[bold]{test}[/]" : test,
                 summary.Gap.Percent(),
                 summary.TestGain?.Percent(signed: true) ?? "",
                 $"{summary.Seconds:0.0}");
@@ -109,7 +111,7 @@ internal sealed class StudyConsole
     private static string Describe(EpochReport report, CurvePoint? point)
     {
         string text = $"loss {report.BatchLoss:0.000}";
-        return point is null ? text : $"{text}  train {100 * point.Train.Accuracy:0.0} %  test {100 * point.Test.Accuracy:0.0} %";
+        return point is null ? text : $"{text}  train {100 * point.Train.Accuracy:0.0}%  test {100 * point.Test.Accuracy:0.0}%";
     }
 
     /// <summary>The text at the end of a bar; Spectre has a column only for the text in front of it.</summary>
@@ -167,7 +169,7 @@ internal sealed class StudyConsole
             Write(
                 result.Recipe,
                 result.Seed,
-                $"done after {result.Epochs} epochs{kept}: train {100 * result.Final.Train.Accuracy:0.0} %  test {100 * result.Final.Test.Accuracy:0.0} %  " +
+                $"done after {result.Epochs} epochs{kept}: train {100 * result.Final.Train.Accuracy:0.0}%  test {100 * result.Final.Test.Accuracy:0.0}%  " +
                 $"{result.Seconds:0.0} s");
         }
 

@@ -14,7 +14,7 @@ internal static class StudyReading
         RecipeSummary? baseline = study.Summaries.FirstOrDefault(summary => summary.IsBaseline);
         if (baseline is not null) text.Append(Baseline(baseline, study.Sizes));
 
-        foreach (RecipeSummary summary in study.Summaries.Where(summary => !summary.IsBaseline)) text.Append(' ').Append(Other(summary));
+        foreach (RecipeSummary summary in study.Summaries.Where(summary => !summary.IsBaseline)) text.Append(' ').Append(Other(summary, baseline));
 
         if (study.Summaries.Count > 1) text.Append(' ').Append(Comparison(study.Summaries, baseline));
 
@@ -30,7 +30,7 @@ internal static class StudyReading
             $"seen: a generalization gap of {Points(baseline.Gap.Mean)} points.";
     }
 
-    private static string Other(RecipeSummary summary)
+    private static string Other(RecipeSummary summary, RecipeSummary? baseline)
     {
         if (summary.GapChange is not { } gap || summary.TestGain is not { } gain)
         {
@@ -38,14 +38,21 @@ internal static class StudyReading
                 $"images right, a gap of {Points(summary.Gap.Mean)} points.";
         }
 
-        string gapPart = Math.Abs(gap.Mean) < Visible
-            ? "hardly changes the gap"
-            : $"{(gap.Mean < 0 ? "narrows" : "widens")} the gap to {Points(summary.Gap.Mean)} points";
-        string testPart = Math.Abs(gain.Mean) < Visible
+        bool gapMoves = Math.Abs(gap.Mean) >= Visible, testMoves = Math.Abs(gain.Mean) >= Visible;
+        if (!gapMoves && !testMoves) return $"{summary.Recipe.Name} hardly changes the gap or the test accuracy{Loss(summary, baseline!)}.";
+
+        string gapPart = !gapMoves ? "hardly changes the gap" : $"{(gap.Mean < 0 ? "narrows" : "widens")} the gap to {Points(summary.Gap.Mean)} points";
+        string testPart = !testMoves
             ? "hardly changes the test accuracy"
             : $"{(gain.Mean > 0 ? "gains" : "loses")} {Points(Math.Abs(gain.Mean))} points of test accuracy";
         return $"{summary.Recipe.Name} {gapPart} and {testPart}.";
     }
+
+    /// <summary>Where answers stay as right or wrong as they were, they may still be given with less false certainty.</summary>
+    private static string Loss(RecipeSummary summary, RecipeSummary baseline) =>
+        summary.TestLoss.Mean < 0.95 * baseline.TestLoss.Mean
+            ? $", but lowers the test loss from {baseline.TestLoss.Mean:0.00} to {summary.TestLoss.Mean:0.00}: wrong answers are given with less certainty"
+            : "";
 
     private static string Comparison(IReadOnlyList<RecipeSummary> summaries, RecipeSummary? baseline)
     {
@@ -72,7 +79,7 @@ internal static class StudyReading
             "differences of that size for chance until more seeds (--seeds) confirm them.";
     }
 
-    private static string Percent(double share) => $"{100 * share:0.0} %";
+    private static string Percent(double share) => $"{100 * share:0.0}%";
 
     private static string Points(double share) => $"{100 * share:0.0}";
 }

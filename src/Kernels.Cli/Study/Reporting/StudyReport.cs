@@ -1,48 +1,18 @@
-using System.Text;
-
 namespace Kernels.Cli.Study;
 
-/// <summary>
-/// The study as one HTML file that needs nothing else: no scripts, no fonts, no images from outside. It is well-formed XML too, which the tests use.
-/// </summary>
+/// <summary>The study as a page: reading, gap chart, table, learning curves, method.</summary>
 internal static class StudyReport
 {
-    /// <summary>Tells before an hour of training, not after it, that the report has no place to go.</summary>
-    public static void CheckWritable(string path)
-    {
-        bool existed = File.Exists(path);
-        Guard(path, () =>
-        {
-            Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
-            File.Open(path, FileMode.OpenOrCreate, FileAccess.Write).Dispose();
-            if (!existed) File.Delete(path);
-        });
-    }
+    /// <inheritdoc cref="ReportFile.CheckWritable"/>
+    public static void CheckWritable(string path) => ReportFile.CheckWritable(path);
 
-    /// <summary>Writes the report; an older one stays whole until the new one is complete.</summary>
-    public static void Write(StudyResult study, string path) => Guard(path, () =>
-    {
-        string unfinished = $"{path}.{Environment.ProcessId}.tmp";
-        File.WriteAllText(unfinished, Html(study), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false));
-        File.Move(unfinished, path, overwrite: true);
-    });
+    /// <inheritdoc cref="ReportFile.Write"/>
+    public static void Write(StudyResult study, string path) => ReportFile.Write(path, Html(study));
 
-    public static string Html(StudyResult study) => $"""
-        <!DOCTYPE html>
-        <html lang="en">
-        <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>Regularization study on Fashion-MNIST</title>
-        <style>
-        {ReportStyle.Css}
-        </style>
-        </head>
-        <body>
-        <main>
+    public static string Html(StudyResult study) => ReportPage.Html("Regularization study on Fashion-MNIST", ReportStyle.Css, $"""
         <header>
         <h1>What regularization does to the generalization gap</h1>
-        <p class="facts">{Facts(study)}</p>
+        <p class="facts whole">{Facts(study)}</p>
         <p class="lead">{Svg.Escape(StudyReading.Of(study))}</p>
         </header>
         <section>
@@ -64,16 +34,21 @@ internal static class StudyReport
         </div>
         </section>
         {ReportMethod.Section(study)}
-        </main>
-        </body>
-        </html>
+        """);
 
-        """;
-
-    private static string Facts(StudyResult study) => Svg.Escape(
-        $"Fashion-MNIST, {study.Sizes.Train:N0} training and {study.Sizes.Test:N0} test images · network {string.Join('-', study.Settings.Widths)} · " +
-        $"{(study.Seeds.Count == 1 ? "1 seed" : $"{study.Seeds.Count} seeds")} · {study.DeviceId} ({study.DeviceName}) · " +
-        $"{study.Date:yyyy-MM-dd HH:mm} · {study.Seconds:0} s");
+    private static string Facts(StudyResult study)
+    {
+        string[] facts =
+        [
+            $"Fashion-MNIST, {study.Sizes.Train:N0} training and {study.Sizes.Test:N0} test images",
+            $"network {string.Join('-', study.Settings.Widths)}",
+            study.Seeds.Count == 1 ? $"seed {study.Seeds[0]}" : $"{study.Seeds.Count} seeds",
+            $"{study.DeviceId} ({study.DeviceName})",
+            $"{study.Date:yyyy-MM-dd HH:mm}",
+            $"{study.Seconds:0} s",
+        ];
+        return string.Join(" · ", facts.Select(fact => $"<span>{Svg.Escape(fact)}</span>"));
+    }
 
     private static string SeedMarks(StudyResult study) => study.Seeds.Count > 1 ? " Dots are means over seeds; each thin mark is one seed." : "";
 
@@ -88,7 +63,8 @@ internal static class StudyReport
             <td>{summary.Gap.Percent()}</td>
             <td>{summary.TestGain?.Percent(signed: true)}</td>
             <td>{summary.GapChange?.Percent(signed: true)}</td>
-            <td>{string.Join(", ", summary.Runs.Select(run => run.BestEpoch < run.Epochs ? $"{run.BestEpoch} of {run.Epochs}" : $"{run.Epochs}").Distinct())}</td>
+            <td>{summary.TestLoss.Mean:0.00}</td>
+            <td>{KeptEpochs(summary)}</td>
             <td>{summary.Seconds:0.0}</td>
             </tr>
             """);
@@ -100,8 +76,8 @@ internal static class StudyReport
             <thead>
             <tr>
             <th scope="col">recipe</th><th scope="col">train</th><th scope="col">test</th><th scope="col">gap</th>
-            <th scope="col">test vs<br />baseline</th><th scope="col">gap vs<br />baseline</th><th scope="col">epochs kept<br />of run</th>
-            <th scope="col">seconds</th>
+            <th scope="col">test vs<br />baseline</th><th scope="col">gap vs<br />baseline</th><th scope="col">test<br />loss</th>
+            <th scope="col">epoch kept<br />of run</th><th scope="col">seconds</th>
             </tr>
             </thead>
             <tbody>
@@ -110,6 +86,14 @@ internal static class StudyReport
             </table>
             </div>
             """;
+    }
+
+    private static string KeptEpochs(RecipeSummary summary)
+    {
+        string kept = Range(summary.Runs.Select(run => run.BestEpoch)), run = Range(summary.Runs.Select(run => run.Epochs));
+        return kept == run ? run : $"{kept} of {run}";
+
+        static string Range(IEnumerable<int> epochs) => epochs.Min() == epochs.Max() ? $"{epochs.Min()}" : $"{epochs.Min()}–{epochs.Max()}";
     }
 
     private static string Panels(StudyResult study)
@@ -135,7 +119,7 @@ internal static class StudyReport
         if (study.Summaries.Count > 1 && study.Summaries.Any(summary => summary.IsBaseline))
             hints.Add("Dotted line: the baseline’s final test accuracy, to compare with.");
         if (study.Runs.Any(run => run.BestEpoch < run.Epochs))
-            hints.Add("Vertical line with two dots: the epoch whose weights early stopping kept. What lies behind it was thrown away.");
+            hints.Add("Vertical line with two dots: the epoch whose weights early stopping kept. Later epochs were thrown away.");
         if (study.Seeds.Count > 1)
             hints.Add("Thin lines: one per seed. Bold lines: their mean, as far as all seeds ran.");
         hints.Add("All panels share their scales.");
@@ -147,17 +131,5 @@ internal static class StudyReport
             </ul>
             </aside>
             """;
-    }
-
-    private static void Guard(string path, Action write)
-    {
-        try
-        {
-            write();
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
-        {
-            throw new ReportException(path, e);
-        }
     }
 }

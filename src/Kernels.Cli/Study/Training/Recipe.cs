@@ -24,7 +24,7 @@ internal static class Recipes
     private static readonly Regularizer Dropout = new LayerDropout(input: 0.2, hidden: 0.4);
 
     // The textbook's criterion. The loss turns before the accuracy does, so it stops early indeed.
-    private static readonly StoppingRule ByLoss = new(StoppingMetric.Loss, Window: 1, Patience: 10);
+    private static readonly StoppingRule ByLoss = new(StoppingMetric.Loss, Window: 3, Patience: 10);
 
     // With the other methods at work accuracy grows slowly and to the end, long after the loss has turned.
     private static readonly StoppingRule ByAccuracy = new(StoppingMetric.Accuracy, Window: 5, Patience: 20);

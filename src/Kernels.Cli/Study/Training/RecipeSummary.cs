@@ -21,7 +21,7 @@ internal readonly record struct Spread(double Mean, double? Deviation)
 
 /// <summary>All runs of one recipe, over seeds. Differences to the baseline are taken seed by seed: the seeds share weights and batches.</summary>
 internal sealed record RecipeSummary(
-    Recipe Recipe, IReadOnlyList<RunResult> Runs, Spread Train, Spread Test, Spread Gap, Spread? TestGain, Spread? GapChange, double Seconds)
+    Recipe Recipe, IReadOnlyList<RunResult> Runs, Spread Train, Spread Test, Spread Gap, Spread TestLoss, Spread? TestGain, Spread? GapChange, double Seconds)
 {
     public bool IsBaseline => Recipe.Name == Recipes.Baseline;
 
@@ -39,6 +39,7 @@ internal sealed record RecipeSummary(
             Spread.Of([.. runs.Select(run => run.Final.Train.Accuracy)]),
             Spread.Of([.. runs.Select(run => run.Final.Test.Accuracy)]),
             Spread.Of([.. runs.Select(run => run.Gap)]),
+            Spread.Of([.. runs.Select(run => run.Final.Test.Loss)]),
             Difference(run => run.Final.Test.Accuracy),
             Difference(run => run.Gap),
             runs.Average(run => run.Seconds));

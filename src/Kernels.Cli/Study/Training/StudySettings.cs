@@ -14,7 +14,7 @@ internal sealed record StudySettings
     public double Momentum { get; init; } = 0.9;
 
     /// <summary>The curves get a point each so many epochs: a look at 10,000 test images costs more than an epoch of training.</summary>
-    public int EpochsPerPoint { get; init; } = 2;
+    public int EpochsPerPoint { get; init; } = 3;
 
     /// <summary>The first epochs, where curves are steep, get a point each.</summary>
     public int DensePoints { get; init; } = 6;

@@ -1,7 +1,7 @@
 using System.Net;
 using System.Text;
 
-namespace Kernels.Cli.Study;
+namespace Kernels.Cli;
 
 /// <summary>Maps values to pixels, linearly.</summary>
 internal readonly record struct Scale(double From, double To, double PixelFrom, double PixelTo)

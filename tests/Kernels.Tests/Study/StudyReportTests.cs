@@ -1,0 +1,130 @@
+using System.Text.Json;
+using System.Xml;
+using System.Xml.Linq;
+using Kernels.Cli;
+using Kernels.Cli.Study;
+using Xunit;
+
+namespace Kernels.Tests.Study;
+
+public sealed class StudyReportTests
+{
+    private static readonly string[] AllRecipes = [.. Recipes.All.Select(recipe => recipe.Name)];
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void ShowsEveryRecipeInTableChartAndPanel(int seeds)
+    {
+        XElement html = Parse(StudyReport.Html(StudyFixtures.Result(seeds, AllRecipes)));
+
+        Assert.Equal(AllRecipes, html.Descendants("tbody").Single().Elements("tr").Select(row => row.Element("th")!.Value));
+        Assert.Equal(AllRecipes, html.Descendants("article").Select(panel => panel.Element("h3")!.Value));
+        Assert.Equal(
+            AllRecipes, html.Descendants("text").Where(text => (string?)text.Attribute("class") == "name").Select(text => text.Value));
+        foreach (string recipe in AllRecipes) Assert.Contains(html.Descendants("dt"), term => term.Value == $"Recipe {recipe}");
+    }
+
+    [Fact]
+    public void NeedsNothingFromOutside()
+    {
+        string text = StudyReport.Html(StudyFixtures.Result(2, AllRecipes));
+        XElement html = Parse(text);
+
+        string[] forbidden = ["script", "link", "img", "iframe", "object"];
+        Assert.DoesNotContain(html.Descendants(), element => forbidden.Contains(element.Name.LocalName));
+        Assert.DoesNotContain(html.DescendantsAndSelf().Attributes(), attribute => attribute.Name.LocalName is "src" or "href");
+        Assert.DoesNotContain("url(", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("@import", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void DescribesEveryDrawingInWords()
+    {
+        XElement[] drawings = [.. Parse(StudyReport.Html(StudyFixtures.Result(1, AllRecipes))).Descendants("svg")];
+
+        Assert.Equal(1 + AllRecipes.Length, drawings.Length);
+        Assert.All(drawings, drawing =>
+        {
+            string[] ids = ((string)drawing.Attribute("aria-labelledby")!).Split(' ');
+            Assert.Equal(ids[0], (string?)drawing.Element("title")!.Attribute("id"));
+            Assert.Equal(ids[1], (string?)drawing.Element("desc")!.Attribute("id"));
+            Assert.NotEmpty(drawing.Element("desc")!.Value);
+        });
+        Assert.Distinct(drawings.Elements("title").Select(title => (string)title.Attribute("id")!));
+    }
+
+    [Fact]
+    public void AllCoordinatesAreFinite()
+    {
+        string text = StudyReport.Html(StudyFixtures.Result(1, "l2"));
+
+        Parse(text);
+        Assert.DoesNotContain("NaN", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("∞", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void ReadingFollowsTheNumbers()
+    {
+        // The fixture gives each further recipe one point more on the test images and one less on the training images.
+        string reading = StudyReading.Of(StudyFixtures.Result(3, "baseline", "l2"));
+
+        Assert.Contains("by heart (99.5% right)", reading, StringComparison.Ordinal);
+        Assert.Contains("recognizes 81.8% of 10,000 images", reading, StringComparison.Ordinal);
+        Assert.Contains("gap of 17.7 points", reading, StringComparison.Ordinal);
+        Assert.Contains("l2 narrows the gap to 15.7 points and gains 1.0 points of test accuracy.", reading, StringComparison.Ordinal);
+        Assert.Contains("Best on new images, with the smallest gap: l2.", reading, StringComparison.Ordinal);
+        Assert.Contains("means over 3 seeds", reading, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void ReadingWarnsOfASingleSeed() =>
+        Assert.Contains("standard error of 0.4 points", StudyReading.Of(StudyFixtures.Result(1, "baseline")), StringComparison.Ordinal);
+
+    [Fact]
+    public void JsonIsOneArrayOfFlatObjects()
+    {
+        StudyResult study = StudyFixtures.Result(2, AllRecipes);
+
+        using JsonDocument json = JsonDocument.Parse(StudyJson.Write(study.Runs, study.DeviceId));
+
+        Assert.Equal(2 * AllRecipes.Length, json.RootElement.GetArrayLength());
+        foreach (JsonElement row in json.RootElement.EnumerateArray())
+        {
+            string[] promised = ["recipe", "seed", "trainAccuracy", "testAccuracy", "gap", "seconds"];
+            Assert.All(promised, name => Assert.True(row.TryGetProperty(name, out _), name));
+            Assert.All(row.EnumerateObject(), property => Assert.True(property.Value.ValueKind is JsonValueKind.Number or JsonValueKind.String));
+            Assert.Equal(
+                row.GetProperty("trainAccuracy").GetDouble() - row.GetProperty("testAccuracy").GetDouble(), row.GetProperty("gap").GetDouble(), precision: 5);
+        }
+    }
+
+    [Fact]
+    public void AnImpossiblePlaceIsAClearError()
+    {
+        string directory = Directory.CreateTempSubdirectory("kernels-report-").FullName;
+        try
+        {
+            string file = Path.Combine(directory, "report.html");
+            StudyReport.CheckWritable(file);
+            Assert.False(File.Exists(file));
+
+            // A folder where the file should go.
+            Directory.CreateDirectory(file);
+            ReportException e = Assert.Throws<ReportException>(() => StudyReport.CheckWritable(file));
+            Assert.Contains(file, e.Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    private static XElement Parse(string html)
+    {
+        XmlReaderSettings settings = new() { DtdProcessing = DtdProcessing.Ignore, XmlResolver = null };
+        using XmlReader reader = XmlReader.Create(new StringReader(html), settings);
+        return XElement.Load(reader);
+    }
+}

@@ -1,0 +1,106 @@
+using Kernels.Cli.Study;
+using Xunit;
+
+namespace Kernels.Tests.Study;
+
+public sealed class TrainerTests
+{
+    public static TheoryData<string> RecipeNames => [.. Recipes.All.Select(recipe => recipe.Name)];
+
+    [Theory]
+    [MemberData(nameof(RecipeNames))]
+    public void ARunRepeatsBitByBit(string name)
+    {
+        // Two trainers, and another run in between: nothing may leak from run to run.
+        RunResult first = Train(name, seed: 5);
+        RunResult second = Train(name, seed: 5, warmUp: true);
+
+        Assert.Equal(first.Curve, second.Curve);
+        Assert.Equal(first.Final, second.Final);
+        Assert.Equal((first.Epochs, first.BestEpoch), (second.Epochs, second.BestEpoch));
+    }
+
+    [Fact]
+    public void AnotherSeedIsAnotherRun() => Assert.NotEqual(Train("baseline", seed: 5).Curve, Train("baseline", seed: 6).Curve);
+
+    [Fact]
+    public void LearnsTheTrainingImages()
+    {
+        RunResult run = Train("baseline", seed: 1, StudyFixtures.SmallSettings with { Epochs = 60, LearningRate = 0.05 });
+
+        Assert.Equal(1.0, run.Final.Train.Accuracy);
+        Assert.True(run.Final.Train.Loss < run.Curve[0].Train.Loss);
+        Assert.Equal(60, run.BestEpoch);
+    }
+
+    [Fact]
+    public void DropoutActsInTrainingOnly()
+    {
+        RunResult baseline = Train("baseline", seed: 1), dropout = Train("dropout", seed: 1);
+
+        // Same weights, same batches: the first epoch differs by the masks alone.
+        Assert.NotEqual(baseline.Curve[0], dropout.Curve[0]);
+        Assert.All(dropout.Curve, point => Assert.True(double.IsFinite(point.Train.Loss)));
+    }
+
+    [Fact]
+    public void PointsAreDenseFirstAndIncludeTheEnd() => Assert.Equal([1, 2, 3, 6, 8], Train("baseline", seed: 1).Curve.Select(point => point.Epoch));
+
+    [Fact]
+    public void EarlyStoppingKeepsTheBestWindow()
+    {
+        StoppingRule.Run rule = new(new StoppingRule(StoppingMetric.Loss, Window: 2, Patience: 2));
+        double[] losses = [0.1, 0.9, 0.5, 0.4, 0.6, 0.7, 0.0];
+        List<bool> stops = [], bests = [];
+        foreach (double loss in losses[..6])
+        {
+            stops.Add(rule.Update(new Score(0, loss)));
+            bests.Add(rule.IsBest);
+        }
+
+        // Means from epoch 2 on: 0.5, 0.7, 0.45, 0.5, 0.65.
+        Assert.Equal([false, true, false, true, false, false], bests);
+        Assert.Equal([false, false, false, false, false, true], stops);
+        Assert.Equal(4, rule.BestEpoch);
+    }
+
+    [Fact]
+    public void EarlyStoppingWithoutAFullWindowKeepsTheLastWeights()
+    {
+        RunResult run = Train("all", seed: 1, StudyFixtures.SmallSettings with { Epochs = 2 });
+
+        Assert.Equal((2, 2), (run.Epochs, run.BestEpoch));
+    }
+
+    [Fact]
+    public void StopsWhenAsked()
+    {
+        using CancellationTokenSource source = new();
+        source.Cancel();
+
+        Assert.Throws<OperationCanceledException>(() => Run("baseline", seed: 1, StudyFixtures.SmallSettings, warmUp: false, source.Token));
+    }
+
+    private static RunResult Train(string name, int seed, StudySettings? settings = null, bool warmUp = false) =>
+        Run(name, seed, settings ?? StudyFixtures.SmallSettings, warmUp, TestContext.Current.CancellationToken);
+
+    private static RunResult Run(string name, int seed, StudySettings settings, bool warmUp, CancellationToken cancellation)
+    {
+        using Device device = Device.Open("cpu");
+        using Trainer trainer = new(device, StudyFixtures.SmallData(), settings);
+        NoProgress progress = new();
+        if (warmUp) trainer.Run(Recipes.Find("all"), seed + 1, progress, cancellation);
+        return trainer.Run(Recipes.Find(name), seed, progress, cancellation);
+    }
+
+    private sealed class NoProgress : IStudyProgress
+    {
+        public void OnEpoch(EpochReport report)
+        {
+        }
+
+        public void OnRunEnd(RunResult result)
+        {
+        }
+    }
+}
