@@ -130,6 +130,7 @@ function Get-Count([string]$Summary, [string]$Name) {
 function Invoke-Tests {
     Invoke-Setup
     Invoke-Compile 'tests/Kernels.Tests'
+    Write-Message 'native\ is not built (it needs Linux and a C compiler), so the tests on it are skipped'
     $dll = Get-Output 'Kernels.Tests'
     $seen = $false
     $summary = ''

@@ -17,6 +17,7 @@ Usage: ./build.sh VERB [ARGS]
   build           build everything in Release
   lint            check the layout and style of C#, kernels, native code and scripts
   bench [FILTER]  run the benchmarks whose name matches FILTER (none: all)
+  bundle          make .artifacts/bundle/kernels-linux-x64.tar.xz: tests, benches and run.sh for a machine without .NET
   pack            make the NuGet packages in .artifacts/package
 
 KERNELS_NO_INSTALL=1 forbids every installation; what is missing is then skipped and said.
@@ -130,9 +131,27 @@ compile() { # PROJECT
     in_root dotnet msbuild "$1" -restore -p:Configuration=Release -nologo -verbosity:quiet -terminalLogger:off >&2
 }
 
+# Each folder of native/ becomes one library. Moved into place, as a running test may have the old one loaded.
+build_native() {
+    local compiler=${CC:-cc} folder library
+    if [[ $(uname) != Linux ]] || ! has "$compiler"; then
+        say "native/ is not built (it needs Linux and a C compiler), so the tests on it are skipped"
+        return
+    fi
+    mkdir -p "$artifacts/native"
+    for folder in "$root"/native/*/; do
+        library=$artifacts/native/lib$(basename "$folder").so
+        [[ ! -e $library || -n $(find "$folder" -newer "$library") ]] || continue
+        say "building native/$(basename "$folder")"
+        "$compiler" -std=gnu11 -O2 -Wall -Wextra -fvisibility=hidden -fPIC -shared -o "$library.new" "$folder"*.c -lm -ldl -lpthread &&
+            mv "$library.new" "$library" || fail "$compiler could not build native/$(basename "$folder")"
+    done
+}
+
 build() {
     ensure_sdk
     compile Kernels.sln
+    build_native
 }
 
 output() { # ASSEMBLY
@@ -165,7 +184,7 @@ lint_native() {
 
 lint_scripts() {
     local script status=0
-    for script in build.sh .ci/run; do
+    for script in build.sh .ci/run bench/bundle/run.sh; do
         in_root bash -n "$script" || status=1
         ! has shellcheck || in_root shellcheck -S warning "$script" || status=1
     done
@@ -188,6 +207,7 @@ lint() {
 run_tests() {
     setup
     compile tests/Kernels.Tests
+    build_native
     local log=$artifacts/test.log status=0 summary
     dotnet exec "$(output Kernels.Tests)" -noLogo -noColor "$@" 2>&1 | tee "$log" || status=$?
     summary=$(sed -n '/^=== TEST EXECUTION SUMMARY ===/,$p' "$log" | grep ' Total: ' | tail -n 1) || true
@@ -239,6 +259,25 @@ pack() {
     ls "$artifacts/package"
 }
 
+# One folder for all programs, so that they share one copy of the runtime.
+bundle() {
+    ensure_sdk
+    local stage=$artifacts/bundle/kernels archive=$artifacts/bundle/kernels-linux-x64.tar.xz project
+    has xz || { can_apt && may_install && apt_install xz-utils; } || fail "xz is needed to make the bundle"
+    rm -rf "$stage" "$archive"
+    mkdir -p "$stage/bin"
+    for project in bench/Kernels.Bench tests/Kernels.Tests src/Kernels.Cli; do
+        say "publishing $project"
+        in_root dotnet publish "$project" -c Release -r linux-x64 --self-contained -p:DebugType=none -p:GenerateDocumentationFile=false \
+            -o "$stage/bin" --nologo -v:quiet -tl:off >&2
+    done
+    rm -rf "$stage"/bin/*.xml "$stage"/bin/*.pdb
+    cp -R "$root/bench/peers" "$stage/peers"
+    cp "$root/bench/bundle/run.sh" "$root/LICENSE" "$stage/"
+    tar -C "$artifacts/bundle" -c kernels | xz -T0 -9e >"$archive"
+    say "$(du -h "$archive" | cut -f1) in .artifacts/bundle/${archive##*/}; unpack it and call ./run.sh [OUT]"
+}
+
 # The .NET CLI and NuGet keep their files under HOME and stop without one.
 if [[ ! -d ${HOME:-} || ! -w ${HOME:-} ]]; then
     export HOME=$sdk_folder/home
@@ -257,6 +296,7 @@ case $verb in
     build) build ;;
     lint) lint ;;
     bench) bench "$@" ;;
+    bundle) bundle ;;
     pack) pack ;;
     help | -h | --help) usage ;;
     *)

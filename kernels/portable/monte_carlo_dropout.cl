@@ -16,10 +16,10 @@ KERNEL void monte_carlo_dropout(GLOBAL const scalar* RESTRICT x, u64 x_offset, G
     y += y_offset;
     for (u64 block = GLOBAL_ID; block < (count + 7) / 8; block += GLOBAL_SIZE) {
         real values[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-        const u32 lanes = 8 * block + 8 <= count ? 8 : (u32)(count - 8 * block);
 #if VEC == 8
         load8(x, 8 * block, values);
 #else
+        const u32 lanes = 8 * block + 8 <= count ? 8 : (u32)(count - 8 * block);
         for (u32 lane = 0; lane < 8; lane++)
             if (lane < lanes) values[lane] = load(x, 8 * block + lane);
 #endif
@@ -47,7 +47,8 @@ KERNEL void monte_carlo_statistics(GLOBAL const scalar* RESTRICT y, u64 y_offset
         for (u64 pass = 0; pass < passes; pass++) {
             const real value = load(y, y_offset + pass * count + i);
             const real difference = value - average;
-            average += difference / (real)(pass + 1);
+            // An infinite mean stays one: its difference to a later pass would make it NaN. x - x is 0 for a finite x alone.
+            average += average - average == 0 ? difference / (real)(pass + 1) : value;
             squares += difference * (value - average);
         }
         store(mean, mean_offset + i, average);

@@ -37,4 +37,8 @@ DEVICE philox_block philox(random_key key, u64 block) {
 }
 
 // Sixteen random bits, 0 to 65535; keep an element iff they are less than its threshold.
-DEVICE u32 philox_lane(philox_block block, u32 lane) { return (block.words[lane / 2] >> (16 * (lane % 2))) & 0xffffu; }
+// Selections, not an index: an array that is indexed at run time lies in memory, not in registers.
+DEVICE u32 philox_lane(philox_block block, u32 lane) {
+    const u32 even = (lane & 4) ? block.words[2] : block.words[0], odd = (lane & 4) ? block.words[3] : block.words[1];
+    return (((lane & 2) ? odd : even) >> (16 * (lane % 2))) & 0xffffu;
+}

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Invocation;
 using Kernels;
 using Kernels.Cli;
 using Kernels.Cli.Commands;
@@ -9,9 +10,19 @@ RootCommand root = new("Hand-written kernels for neural-network regularization: 
     VerifyCommand.Create(),
     BenchCommand.Create(),
     StudyCommand.Create(),
+    OccupancyCommand.Create(),
+    SummaryCommand.Create(),
 };
 
 ParseResult parsed = root.Parse(args);
+if (parsed.Action is ParseErrorAction)
+{
+    // Standard output stays empty for scripts, and 1 stays the exit code of a failed check. Some messages have several lines.
+    string errors = string.Join(' ', string.Join(' ', parsed.Errors).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+    Console.Error.WriteLine($"kernels: {errors} (--help lists commands and options)");
+    return ExitCode.Failed;
+}
+
 try
 {
     return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });

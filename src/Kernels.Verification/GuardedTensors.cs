@@ -11,8 +11,11 @@ public sealed class GuardedTensors : DeviceTensors, IDisposable
     private const int GuardBytes = 4096;
     private const byte GuardByte = 0xA5;
 
-    /// <summary>As a float, half or bfloat16 of any width this is a NaN, as an integer no sensible value.</summary>
-    private const byte PoisonByte = 0xFF;
+    /// <summary>
+    /// Repeated, a NaN in every floating-point type, and not one that a device computes (those have all or few of their bits set); as an integer no
+    /// sensible value.
+    /// </summary>
+    private const ushort Poison = 0x7FFD;
 
     private readonly DeviceStream _stream;
     private readonly Dictionary<string, Entry> _entries = [];
@@ -25,26 +28,14 @@ public sealed class GuardedTensors : DeviceTensors, IDisposable
         DeviceStream stream, IReadOnlyList<TensorSpec> specs, int elementOffset = 0, IReadOnlyList<(string Source, string Destination)>? inPlace = null)
     {
         _stream = stream;
-        foreach (TensorSpec spec in specs)
+        try
         {
-            if (inPlace?.Where(pair => pair.Destination == spec.Name).Select(pair => pair.Source).FirstOrDefault() is { } source)
-            {
-                _entries[spec.Name] = new Entry(spec, _entries[source].Tensor, _entries[source].Start, Owns: false);
-                continue;
-            }
-
-            _entries[spec.Name] = spec.DType switch
-            {
-                DType.Float32 => Create<float>(spec, elementOffset),
-                DType.Float16 => Create<Half>(spec, elementOffset),
-                DType.BFloat16 => Create<BFloat16>(spec, elementOffset),
-                DType.Float64 => Create<double>(spec, elementOffset),
-                DType.UInt8 => Create<byte>(spec, elementOffset),
-                DType.Int32 => Create<int>(spec, elementOffset),
-                DType.UInt32 => Create<uint>(spec, elementOffset),
-                DType.UInt64 => Create<ulong>(spec, elementOffset),
-                _ => throw new ArgumentOutOfRangeException(nameof(specs), spec.DType, "unknown data type"),
-            };
+            Create(specs, elementOffset, inPlace);
+        }
+        catch
+        {
+            Dispose();
+            throw;
         }
     }
 
@@ -71,6 +62,9 @@ public sealed class GuardedTensors : DeviceTensors, IDisposable
         return all.AsSpan(entry.Start, length).ToArray();
     }
 
+    /// <summary>Whether the bytes of a floating-point output are those it had before the call.</summary>
+    internal static bool IsPoison(ReadOnlySpan<byte> element) => !MemoryMarshal.Cast<byte, ushort>(element).ContainsAnyExcept(Poison);
+
     /// <summary>Checks that no input changed (unless an output shares its memory).</summary>
     public void CheckInputs(IReadOnlyList<(string Source, string Destination)>? inPlace = null)
     {
@@ -90,7 +84,32 @@ public sealed class GuardedTensors : DeviceTensors, IDisposable
         }
     }
 
-    private Entry Create<T>(TensorSpec spec, int elementOffset)
+    private void Create(IReadOnlyList<TensorSpec> specs, int elementOffset, IReadOnlyList<(string Source, string Destination)>? inPlace)
+    {
+        foreach (TensorSpec spec in specs)
+        {
+            if (inPlace?.Where(pair => pair.Destination == spec.Name).Select(pair => pair.Source).FirstOrDefault() is { } source)
+            {
+                _entries[spec.Name] = new Entry(spec, _entries[source].Tensor, _entries[source].Start, Owns: false);
+                continue;
+            }
+
+            switch (spec.DType)
+            {
+                case DType.Float32: Create<float>(spec, elementOffset); break;
+                case DType.Float16: Create<Half>(spec, elementOffset); break;
+                case DType.BFloat16: Create<BFloat16>(spec, elementOffset); break;
+                case DType.Float64: Create<double>(spec, elementOffset); break;
+                case DType.UInt8: Create<byte>(spec, elementOffset); break;
+                case DType.Int32: Create<int>(spec, elementOffset); break;
+                case DType.UInt32: Create<uint>(spec, elementOffset); break;
+                case DType.UInt64: Create<ulong>(spec, elementOffset); break;
+                default: throw new ArgumentOutOfRangeException(nameof(specs), spec.DType, "unknown data type");
+            }
+        }
+    }
+
+    private void Create<T>(TensorSpec spec, int elementOffset)
         where T : unmanaged
     {
         int size = spec.DType.SizeInBytes();
@@ -101,12 +120,13 @@ public sealed class GuardedTensors : DeviceTensors, IDisposable
         bytes.AsSpan().Fill(GuardByte);
         Span<byte> body = bytes.AsSpan((int)start * size, (int)spec.Length * size);
         if (spec.Role == TensorRole.Output)
-            body.Fill(PoisonByte);
+            MemoryMarshal.Cast<byte, ushort>(body).Fill(Poison);
         else
             Elements.ToBytes(spec.DType, spec.Values).CopyTo(body);
         DeviceBuffer<T> buffer = _stream.Device.AllocateBuffer<T>(total);
+        // In the table before the upload, so that it is freed if that fails.
+        _entries[spec.Name] = new Entry(spec, buffer.View(start, spec.Shape), (int)start * size, Owns: true) { Buffer = buffer };
         _stream.Upload(MemoryMarshal.Cast<byte, T>(bytes), buffer.View(0, total));
-        return new Entry(spec, buffer.View(start, spec.Shape), (int)start * size, Owns: true) { Buffer = buffer };
     }
 
     private byte[] Download<T>(DeviceTensor<T> tensor)

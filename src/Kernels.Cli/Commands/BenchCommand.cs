@@ -1,77 +1,105 @@
 using System.CommandLine;
-using System.Globalization;
+using System.Runtime.InteropServices;
+using Kernels.Cli.Bench;
 using Kernels.Verification;
-using Spectre.Console;
 
 namespace Kernels.Cli.Commands;
 
-/// <summary><c>kernels bench</c>: the time of every op against what memory and arithmetic of the same device allow.</summary>
+/// <summary><c>kernels bench</c>: the time of every op against what memory and arithmetic of the same device allow, and against peers.</summary>
 internal static class BenchCommand
 {
+    private const int Cancelled = 130;
+    private const string DefaultDType = "f32";
+
     public static Command Create()
     {
         Option<string> device = new("--device") { Description = "Device id.", DefaultValueFactory = _ => "cpu" };
         Option<string?> op = new("--op") { Description = "Only this op." };
         Option<string[]> dtypes = new("--dtype")
         {
-            Description = "Stored types: f32, f16, bf16, f64.", DefaultValueFactory = _ => ["f32"], AllowMultipleArgumentsPerToken = true,
+            Description = "Stored types: f32, f16, bf16, f64.", DefaultValueFactory = _ => [DefaultDType], AllowMultipleArgumentsPerToken = true,
+        };
+        Option<string[]> peers = new("--peers")
+        {
+            Description = $"Only these peers: {string.Join(", ", PeerSet.Names)}; all that are found, if not given.", AllowMultipleArgumentsPerToken = true,
+        };
+        Option<bool> noPeers = new("--no-peers") { Description = "Time our own ops only." };
+        Option<bool> quick = new("--quick") { Description = "Fewer repetitions." };
+        Option<bool> large = new("--large") { Description = $"Also {BenchRun.LargeProblems}; GPUs get them anyway." };
+        Option<FileInfo[]> reports = new("--report")
+        {
+            Description = "Write the result to a file, as its name says: a page (.html), a table (.md) or the rows (.json); may be repeated.", HelpName = "FILE",
         };
         Option<bool> json = new("--json") { Description = "Print one JSON array." };
-        Command command = new("bench", "Time every op; copy bandwidth and multiply-add peak are measured in the same run.") { device, op, dtypes, json };
-        command.SetAction(parsed => Run(parsed.GetValue(device)!, parsed.GetValue(op), parsed.GetValue(dtypes)!, parsed.GetValue(json)));
+        dtypes.AcceptOnlyFromAmong("f32", "f16", "bf16", "f64");
+        peers.AcceptOnlyFromAmong([.. PeerSet.Names]);
+        reports.Validators.Add(result =>
+        {
+            foreach (string file in result.Tokens.Select(token => token.Value).Where(file => !BenchFiles.Knows(file)))
+                result.AddError($"--report takes names that end in {string.Join(", ", BenchFiles.Extensions)}, not '{file}'.");
+        });
+
+        Command command = new("bench", "Time every op beside a copy, the arithmetic peak and other libraries, all in the same run.")
+        {
+            device, op, dtypes, peers, noPeers, quick, large, reports, json,
+        };
+        command.SetAction(parsed =>
+        {
+            string[] wanted = parsed.GetValue(peers) is { Length: > 0 } named ? named : [.. PeerSet.Names];
+            BenchRequest request = new(
+                parsed.GetValue(device)!,
+                OpSelection.Ops(parsed.GetValue(op)),
+                parsed.GetValue(dtypes)!,
+                parsed.GetValue(noPeers) ? [] : wanted,
+                parsed.GetValue(quick),
+                parsed.GetValue(large) ? true : null,
+                $"kernels {string.Join(' ', parsed.Tokens.Select(token => token.Value))}");
+            try
+            {
+                return Run(request, [.. (parsed.GetValue(reports) ?? []).Select(file => file.FullName)], parsed.GetValue(json));
+            }
+            catch (ReportException e)
+            {
+                Console.Error.WriteLine($"kernels: {e.Message}");
+                return ExitCode.Failed;
+            }
+        });
         return command;
     }
 
-    private static int Run(string deviceId, string? opName, string[] dtypes, bool json)
+    private static int Run(BenchRequest request, IReadOnlyList<string> files, bool json)
     {
-        IReadOnlyList<OpCase> ops = OpSelection.Ops(opName);
-        using Device device = Device.Open(deviceId);
-        using DeviceStream stream = device.CreateStream();
-        using Benchmark benchmark = new(stream);
-        double peak = MultiplyAddPeak.Measure(stream);
-        List<Row> rows = [];
-        foreach (OpCase op in ops)
-        {
-            foreach (DType dtype in op.DTypes.Where(dtype => dtypes.Contains(dtype.ShortName()) && Verifier.Supports(device, dtype)))
-            {
-                foreach (Problem problem in op.BenchProblems) rows.Add(Row.From(device, benchmark.Run(op, problem, dtype), peak));
-            }
-        }
+        foreach (string file in files) ReportFile.CheckWritable(file);
+        // Time can run out: the first signal ends the run between two problems and keeps what is there, a second one ends the process.
+        using CancellationTokenSource stop = new();
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        bool showsProgress = !Console.IsErrorRedirected;
+        BenchResult result = BenchRun.Run(request, ShowProgress, stop.Token);
+        if (showsProgress) Console.Error.Write($"\r{"",-78}\r");
 
+        foreach (string file in files) BenchFiles.Write(result, file);
         if (json)
-            Output.WriteJson(rows);
-        else
-            Print(device, rows, peak);
-        return ExitCode.Success;
-    }
-
-    private static void Print(Device device, List<Row> rows, double peak)
-    {
-        Table table = Output.NewTable(
-            ("op", false), ("entry", false), ("shape", false), ("type", false), ("ms", true), ("GB/s", true), ("of copy", true), ("GFLOP/s", true), ("of peak", true));
-        foreach (Row row in rows)
         {
-            table.AddRow(
-                row.Op, row.Entry, Markup.Escape(row.Shape), row.Dtype, Number(row.Milliseconds, "0.000"), Number(row.GigabytesPerSecond, "0.0"),
-                Number(row.FractionOfCopy, "0.00"), Number(row.Gflops, "0.0"), Number(row.FractionOfPeak, "0.00"));
+            Output.WriteJson(result.Rows);
+            foreach (string note in result.Notes) Console.Error.WriteLine(note);
+        }
+        else
+        {
+            BenchConsole.Print(result);
         }
 
-        AnsiConsole.Write(table);
-        AnsiConsole.MarkupLineInterpolated($"{device}: multiply-add peak {peak / 1e9:0} GFLOP/s, measured in this run. Each op and a copy of as many bytes were timed in turn from cold caches; medians.");
-    }
+        return result.CutOff == 0 ? ExitCode.Success : Cancelled;
 
-    private static string Number(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? "";
-
-    private sealed record Row(
-        string Device, string Op, string Entry, string Shape, string Dtype, double Milliseconds, double GigabytesPerSecond, double FractionOfCopy,
-        double? Gflops, double? FractionOfPeak, string? Peer, double? PeerMilliseconds, double? Speedup)
-    {
-        public static Row From(Device device, Measurement m, double peak)
+        void ShowProgress(string text)
         {
-            bool computes = m.Flops > 0;
-            return new Row(
-                device.Id, m.Op.Op, m.Problem.Entry, m.Problem.Text, m.DType.ShortName(), m.Milliseconds, m.GigabytesPerSecond, m.FractionOfCopy,
-                computes ? m.Gflops : null, computes ? 1e9 * m.Gflops / peak : null, Peer: null, PeerMilliseconds: null, Speedup: null);
+            if (showsProgress) Console.Error.Write($"\r{text,-78}");
+        }
+
+        void Stop(PosixSignalContext signal)
+        {
+            signal.Cancel = !stop.IsCancellationRequested;
+            stop.Cancel();
         }
     }
 }

@@ -8,7 +8,7 @@ namespace Kernels.Cli.Commands;
 /// <summary>How commands print: one JSON array for scripts, a table for people.</summary>
 internal static class Output
 {
-    private static readonly JsonSerializerOptions Json = new()
+    private static readonly JsonSerializerOptions Options = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
         WriteIndented = true,
@@ -17,7 +17,10 @@ internal static class Output
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
     };
 
-    public static void WriteJson<TRow>(IEnumerable<TRow> rows) => Console.Out.WriteLine(JsonSerializer.Serialize(rows, Json));
+    public static void WriteJson<TRow>(IEnumerable<TRow> rows) => Console.Out.WriteLine(Json(rows));
+
+    /// <summary>One JSON array of flat objects.</summary>
+    public static string Json<TRow>(IEnumerable<TRow> rows) => JsonSerializer.Serialize(rows, Options);
 
     /// <summary>An empty table; numbers are set right and never wrapped.</summary>
     public static Table NewTable(params (string Title, bool IsNumber)[] columns)

@@ -9,7 +9,7 @@ public static class CrossEntropyReference
         for (int row = 0; row < labels.Length; row++)
         {
             ReadOnlySpan<double> z = logits.Slice(row * classes, classes);
-            losses[row] = IsValid(labels[row], classes) ? LogSumExp(z) - z[labels[row]] : double.NaN;
+            losses[row] = IsValid(labels[row], classes) ? LogSum(z, out double largest) - (z[labels[row]] - largest) : double.NaN;
         }
     }
 
@@ -19,23 +19,26 @@ public static class CrossEntropyReference
         for (int row = 0; row < labels.Length; row++)
         {
             ReadOnlySpan<double> z = logits.Slice(row * classes, classes);
-            double logSum = LogSumExp(z);
+            double logSum = LogSum(z, out double largest);
             for (int k = 0; k < classes; k++)
             {
                 double expected = k == labels[row] ? 1 : 0;
-                dLogits[(row * classes) + k] = IsValid(labels[row], classes) ? scale * (Math.Exp(z[k] - logSum) - expected) : 0;
+                dLogits[(row * classes) + k] = IsValid(labels[row], classes) ? scale * (Math.Exp(z[k] - largest - logSum) - expected) : 0;
             }
         }
     }
 
     private static bool IsValid(int label, int classes) => label >= 0 && label < classes;
 
-    private static double LogSumExp(ReadOnlySpan<double> z)
+    /// <summary>
+    /// log of the sum of exp(z[k] - largest). The largest logit is kept apart: beside a logit of 10^30 the logarithm would vanish in a sum of both.
+    /// </summary>
+    private static double LogSum(ReadOnlySpan<double> z, out double largest)
     {
-        double largest = double.NegativeInfinity;
+        largest = double.NegativeInfinity;
         foreach (double value in z) largest = Math.Max(largest, value);
         double sum = 0;
         foreach (double value in z) sum += Math.Exp(value - largest);
-        return largest + Math.Log(sum);
+        return Math.Log(sum);
     }
 }

@@ -1,71 +1,89 @@
 namespace Kernels.Verification;
 
-/// <summary>One measurement of an op.</summary>
-/// <param name="Milliseconds">Median device time.</param>
-/// <param name="Bytes">Least bytes the op must move.</param>
-/// <param name="CopyMilliseconds">Median time of a copy that moves as many bytes, measured between the op's own repetitions.</param>
-/// <param name="Flops">Multiplications and additions, 0 for memory-bound ops.</param>
-public sealed record Measurement(OpCase Op, Problem Problem, DType DType, double Milliseconds, long Bytes, double CopyMilliseconds, long Flops)
-{
-    public double GigabytesPerSecond => Bytes / Milliseconds / 1e6;
-
-    public double FractionOfCopy => CopyMilliseconds / Milliseconds;
-
-    public double Gflops => Flops / Milliseconds / 1e6;
-}
-
 /// <summary>
-/// Times the cases' bench problems. Each repetition times the op and then a copy of as many bytes, so that both see the same machine; medians are
-/// reported. Before every timed run a large buffer is rewritten, so that inputs come from memory and not from a cache.
+/// Times the cases' bench problems. In each repetition the op, a copy of as many bytes and every peer take one turn, so that all see the same machine;
+/// medians are reported.
 /// </summary>
 public sealed class Benchmark : IDisposable
 {
-    /// <summary>More than the last-level cache of common devices.</summary>
-    private const long FlushBytes = 256L << 20;
-
-    private const int WarmUps = 3;
-    private const int MinimumRepetitions = 7;
-    private const int MaximumRepetitions = 60;
-    private static readonly TimeSpan Budget = TimeSpan.FromSeconds(2);
-
     private readonly DeviceStream _stream;
-    private readonly DeviceTensor<byte> _flush;
+    private readonly IReadOnlyList<Peer> _peers;
+    private readonly RepetitionPlan _plan;
+    private readonly DeviceTimer _timer;
+    private readonly HashSet<(string Op, string Entry, DType DType)> _compiled = [];
 
-    public Benchmark(DeviceStream stream)
+    /// <param name="stream">Where the ops run.</param>
+    /// <param name="peers">Who else is timed. They stay the caller's.</param>
+    /// <param name="plan">How often.</param>
+    public Benchmark(DeviceStream stream, IReadOnlyList<Peer>? peers = null, RepetitionPlan? plan = null)
     {
         _stream = stream;
-        _flush = stream.Device.Allocate<byte>(FlushBytes);
+        _peers = peers ?? [];
+        _plan = plan ?? RepetitionPlan.Full;
+        _timer = new DeviceTimer(stream);
     }
 
     /// <summary>Times one problem.</summary>
     public Measurement Run(OpCase op, Problem problem, DType dtype)
     {
-        long bytes = problem.Bytes(dtype.SizeInBytes());
         using GuardedTensors tensors = new(_stream, op.Tensors(problem, dtype, Verifier.DefaultSeed));
-        using DeviceTensor<byte> source = _stream.Device.Allocate<byte>(Math.Max(64, bytes / 2));
-        using DeviceTensor<byte> target = _stream.Device.Allocate<byte>(Math.Max(64, bytes / 2));
+        long half = Math.Max(64, problem.Bytes(dtype.SizeInBytes()) / 2);
+        using DeviceTensor<byte> source = _stream.Device.Allocate<byte>(half);
+        using DeviceTensor<byte> target = _stream.Device.Allocate<byte>(half);
         _stream.Fill(source, (byte)1);
 
-        List<double> times = [], copies = [];
-        long started = System.Diagnostics.Stopwatch.GetTimestamp();
-        for (int run = -WarmUps; run < MaximumRepetitions; run++)
-        {
-            double time = Cold(() => op.Run(_stream, problem, dtype, tensors));
-            double copy = Cold(() => _stream.Copy(source, target));
-            if (run < 0) continue;
-            times.Add(time);
-            copies.Add(copy);
-            if (times.Count >= MinimumRepetitions && System.Diagnostics.Stopwatch.GetElapsedTime(started) > Budget) break;
-        }
+        void Compute() => op.Run(_stream, problem, dtype, tensors);
+        void CopyBytes() => _stream.Copy(source, target);
+        if (_compiled.Add((op.Op, problem.Entry, dtype))) FinishCompilation(Compute);
 
-        return new Measurement(op, problem, dtype, 1e3 * Stopwatch.Median(times), bytes, 1e3 * Stopwatch.Median(copies), problem.Flops);
+        List<PeerSide> peers = [.. _peers.Select(peer => PeerSide.Prepare(peer, op, problem, dtype, tensors, _timer))];
+        try
+        {
+            Contestant ours = new(() => _timer.Time(Compute)), copy = new(() => _timer.Time(CopyBytes));
+            Repetitions.Run(_plan, [ours, copy, .. peers.Select(peer => peer.Contestant).OfType<Contestant>()]);
+            return new Measurement(op, problem, dtype, ours.Median, copy.Median, ours.Count, [.. peers.Select(peer => peer.Result)]);
+        }
+        finally
+        {
+            foreach (PeerSide peer in peers) peer.Call?.Dispose();
+        }
     }
 
-    public void Dispose() => _flush.Dispose();
+    public void Dispose() => _timer.Dispose();
 
-    private double Cold(Action work)
+    /// <summary>
+    /// Lets the runtime's tiered compilation come to its end. It replaces a method after some thirty calls and a quiet tenth of a second, and
+    /// does so twice; a small problem is ten times slower before than after.
+    /// </summary>
+    private void FinishCompilation(Action work)
     {
-        _stream.Fill(_flush, (byte)0);
-        return Stopwatch.Seconds(_stream, work);
+        for (int tier = 0; tier < 3; tier++)
+        {
+            long started = System.Diagnostics.Stopwatch.GetTimestamp();
+            for (int call = 0; call < 40 && System.Diagnostics.Stopwatch.GetElapsedTime(started).TotalSeconds < 0.5; call++) work();
+            _stream.Synchronize();
+            Thread.Sleep(150);
+        }
+    }
+
+    /// <summary>A peer in one measurement: its prepared call, or why there is none.</summary>
+    private sealed record PeerSide(Peer Peer, PeerCall? Call, Contestant? Contestant, string? Reason)
+    {
+        public PeerMeasurement Result => Contestant is { Failure: null }
+            ? new PeerMeasurement(Peer.Label, Peer.Name, Call!.Name, Contestant.Median, Reason: null)
+            : new PeerMeasurement(Peer.Label, Peer.Name, Call: null, Time: null, Contestant?.Failure ?? Reason);
+
+        public static PeerSide Prepare(Peer peer, OpCase op, Problem problem, DType dtype, DeviceTensors tensors, DeviceTimer timer)
+        {
+            try
+            {
+                PeerCall call = PeerException.Guard(() => peer.Prepare(op, problem, dtype, tensors));
+                return new PeerSide(peer, call, new Contestant(() => PeerException.Guard(() => call.Time(timer))), Reason: null);
+            }
+            catch (PeerException e)
+            {
+                return new PeerSide(peer, Call: null, Contestant: null, e.Message);
+            }
+        }
     }
 }

@@ -21,7 +21,7 @@ public static unsafe class MultiplyAddPeak
         double best = double.PositiveInfinity;
         for (int run = 0; run < 7; run++)
         {
-            double seconds = Stopwatch.Seconds(
+            double seconds = DeviceTimer.Seconds(
                 stream, () => stream.Launch(Kernel, new KernelVariant(DType.Float32), LaunchShape.Items(items, Kernel), arguments));
             if (run > 0) best = Math.Min(best, seconds);
         }

@@ -29,6 +29,7 @@ public sealed class CrossEntropyCase : OpCase
     [
         new CrossEntropyProblem("backward", 50, 10, "a batch of the study"),
         new CrossEntropyProblem("backward", 4096, 1000, "ImageNet's classes"),
+        new CrossEntropyProblem("backward", 4096, 32000, "a vocabulary: far beyond any cache"),
     ];
 
     public override IReadOnlyList<BadInput> BadInputs { get; } =

@@ -37,8 +37,10 @@ public sealed class DropoutCase : OpCase
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =
     [
-        new DropoutProblem("forward", [1 << 20], "4 MB of floats", 0.1),
         new DropoutProblem("forward", [1 << 24], "64 MB of floats", 0.1),
+        new DropoutProblem("forward", [1 << 20], "4 MB of floats: small", 0.1),
+        new DropoutProblem("forward", [1 << 22], "16 MB of floats: input and output fit into the cache of a large GPU", 0.1),
+        new DropoutProblem("forward", [1 << 26], "256 MB of floats: far beyond any cache", 0.1),
         new DropoutProblem("forward", [(1 << 24) - 1], "odd length", 0.1),
         new DropoutProblem("backward", [1 << 24], "64 MB of floats", 0.1),
     ];

@@ -27,6 +27,7 @@ public sealed class MatMulCase : OpCase
     public override IReadOnlyList<Problem> BenchProblems { get; } =
     [
         new MatMulProblem(1024, 1024, 1024, false, false, "square"),
+        new MatMulProblem(4096, 4096, 4096, false, false, "square, enough for every multiprocessor of a large GPU"),
         new MatMulProblem(50, 512, 784, false, true, "first layer of the study, forward"),
         new MatMulProblem(512, 784, 50, true, false, "first layer of the study, gradient of the weight"),
     ];

@@ -20,7 +20,12 @@ public sealed class ReluCase : OpCase
     ];
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =
-        [new ReluProblem("forward", [1 << 24], "64 MB of floats"), new ReluProblem("backward", [1 << 24], "64 MB of floats")];
+    [
+        new ReluProblem("forward", [1 << 24], "64 MB of floats"),
+        new ReluProblem("forward", [1 << 20], "4 MB of floats: small"),
+        new ReluProblem("forward", [1 << 26], "256 MB of floats: far beyond any cache"),
+        new ReluProblem("backward", [1 << 24], "64 MB of floats"),
+    ];
 
     public override IReadOnlyList<BadInput> BadInputs { get; } =
     [

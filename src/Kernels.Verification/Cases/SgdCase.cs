@@ -5,6 +5,8 @@ namespace Kernels.Verification;
 /// <summary>SGD steps with every setting.</summary>
 public sealed class SgdCase : OpCase
 {
+    private static readonly SgdOptions Momentum = new() { LearningRate = 0.1, Momentum = 0.9, WeightDecay = 0.01 };
+
     public override string Op => "sgd";
 
     public override IReadOnlyList<Problem> Problems { get; } =
@@ -21,7 +23,11 @@ public sealed class SgdCase : OpCase
     ];
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =
-        [new SgdProblem(1 << 22, "16 MB of floats", new SgdOptions { LearningRate = 0.1, Momentum = 0.9, WeightDecay = 0.01 })];
+    [
+        new SgdProblem(1 << 22, "16 MB of floats", Momentum),
+        new SgdProblem(1 << 18, "1 MB of floats: small", Momentum),
+        new SgdProblem(1 << 25, "128 MB of floats: far beyond any cache", Momentum),
+    ];
 
     public override IReadOnlyList<BadInput> BadInputs { get; } =
     [

@@ -11,7 +11,7 @@ internal static class Check
     {
         ArgumentNullException.ThrowIfNull(stream);
         if (tensor is null) throw new ArgumentNullException(name, $"{op}: {name} is null.");
-        if (tensor.Buffer.Memory.IsClosed) throw new ObjectDisposedException(name, $"{op}: {name} was disposed.");
+        if (tensor.Buffer.Memory.IsDisposed) throw new ObjectDisposedException(name, $"{op}: {name} was disposed.");
         if (tensor.Device != stream.Device)
             throw new ArgumentException($"{op}: {name} is on {tensor.Device}, the stream on {stream.Device}.", name);
         if (tensor.DType == DType.Float64 && !stream.Device.SupportsFloat64)

@@ -24,12 +24,7 @@ internal sealed class DataErrorLog(Device device) : IDisposable
     {
         lock (_lock)
         {
-            if (_words is null)
-            {
-                _words = device.Allocate<uint>(Slots);
-                stream.Fill(_words, NoError);
-            }
-
+            _words ??= Clear(stream);
             int slot = _reporters.IndexOf((op, problem));
             if (slot < 0)
             {
@@ -47,16 +42,35 @@ internal sealed class DataErrorLog(Device device) : IDisposable
     {
         lock (_lock)
         {
-            IsArmed = false;
             uint[] words = new uint[_reporters.Count];
             download(_words!.Buffer.Memory, 0, MemoryMarshal.AsBytes(words.AsSpan()));
             int slot = Array.FindIndex(words, word => word != NoError);
+            if (slot >= 0) stream.Fill(_words, NoError);
+            // Not before: where the device failed meanwhile, the next look finds what this one did not report.
+            IsArmed = false;
             if (slot < 0) return;
-            stream.Fill(_words, NoError);
             (string op, string problem) = _reporters[slot];
             throw new DeviceDataException($"{op}: element {words[slot]} {problem}.", op, words[slot]);
         }
     }
 
-    public void Dispose() => _words?.Dispose();
+    public void Dispose()
+    {
+        lock (_lock) _words?.Dispose();
+    }
+
+    private DeviceTensor<uint> Clear(DeviceStream stream)
+    {
+        DeviceTensor<uint> words = device.Allocate<uint>(Slots);
+        try
+        {
+            stream.Fill(words, NoError);
+            return words;
+        }
+        catch
+        {
+            words.Dispose();
+            throw;
+        }
+    }
 }

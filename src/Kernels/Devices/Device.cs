@@ -97,6 +97,15 @@ public abstract class Device : IDisposable
         };
     }
 
+    /// <summary>
+    /// A device over an OpenCL context that another library owns, so that its cl_mem objects and queues can be lent in. The context is retained.
+    /// </summary>
+    /// <param name="context">The cl_context.</param>
+    /// <param name="device">The cl_device_id, one of the context's devices.</param>
+    /// <exception cref="ArgumentException">The device does not belong to the context.</exception>
+    /// <exception cref="DeviceException">OpenCL cannot be loaded, or refuses the handles.</exception>
+    public static Device FromOpenClContext(nint context, nint device) => OpenClDevice.FromContext(context, device);
+
     /// <summary>Creates a queue of work. Work in one stream runs in the order of the calls; different streams may overlap.</summary>
     public DeviceStream CreateStream()
     {
@@ -131,6 +140,7 @@ public abstract class Device : IDisposable
     /// A buffer over memory that another library owns: a CUdeviceptr, a cl_mem of <see cref="NativeContext"/>, or an address on the CPU. It is
     /// borrowed: disposing the buffer does not free it, and the caller keeps it alive as long as this object is used.
     /// </summary>
+    /// <exception cref="ArgumentException">The handle is null, or a cl_mem that is smaller or belongs to another context.</exception>
     public DeviceBuffer<T> WrapBuffer<T>(nint nativeHandle, long length)
         where T : unmanaged
     {
@@ -181,7 +191,9 @@ public abstract class Device : IDisposable
         return new HostBuffer<T>(AllocateHostMemory(BytesOf<T>(length)), length);
     }
 
-    /// <summary>Lets go of the device. Its native context goes when the last stream, buffer and event made from it is gone.</summary>
+    /// <summary>
+    /// Lets go of the device: its streams take no more work. Its native context goes when the last stream, buffer and event made from it is gone.
+    /// </summary>
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) == 0) DisposeCore();
@@ -197,11 +209,11 @@ public abstract class Device : IDisposable
 
     internal virtual DeviceMemory AllocateHostMemory(long bytes) => CpuMemory.Allocate(this, bytes);
 
+    internal void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
+
     private protected abstract DeviceStream CreateStreamCore(nint nativeHandle);
 
     private protected abstract void DisposeCore();
-
-    private protected void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
 
     private static long BytesOf<T>(long length)
         where T : unmanaged

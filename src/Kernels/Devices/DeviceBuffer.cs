@@ -27,7 +27,7 @@ public sealed class DeviceBuffer<T> : IDisposable
     {
         get
         {
-            ObjectDisposedException.ThrowIf(Memory.IsClosed, this);
+            ObjectDisposedException.ThrowIf(Memory.IsDisposed, this);
             return Memory.Value;
         }
     }
@@ -40,7 +40,7 @@ public sealed class DeviceBuffer<T> : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">The view does not lie inside the buffer.</exception>
     public DeviceTensor<T> View(long offset, params ReadOnlySpan<long> shape)
     {
-        ObjectDisposedException.ThrowIf(Memory.IsClosed, this);
+        ObjectDisposedException.ThrowIf(Memory.IsDisposed, this);
         long count = TensorShape.Count(shape);
         if (offset < 0 || offset > Length - count)
             throw new ArgumentOutOfRangeException(nameof(offset), offset, $"{count} elements from there do not lie inside a buffer of {Length}.");

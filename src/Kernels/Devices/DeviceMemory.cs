@@ -1,16 +1,13 @@
-using System.Runtime.InteropServices;
-
 namespace Kernels.Devices;
 
 /// <summary>
 /// A block of device memory. The handle is the address on CPU and CUDA and the cl_mem on OpenCL. A launch holds a reference while it
 /// is queued or run, so disposing a tensor on another thread cannot free memory under it.
 /// </summary>
-internal abstract class DeviceMemory : SafeHandle, IReleasable
+internal abstract class DeviceMemory : NativeHandle, IReleasable
 {
     private readonly DriverContext? _context;
     private readonly bool _owns;
-    private bool _disposed;
 
     /// <param name="device">The device that holds the memory.</param>
     /// <param name="context">The driver's context that must outlive it; null where there is none.</param>
@@ -18,7 +15,6 @@ internal abstract class DeviceMemory : SafeHandle, IReleasable
     /// <param name="bytes">Size.</param>
     /// <param name="owns">False for memory borrowed from another library.</param>
     protected DeviceMemory(Device device, DriverContext? context, nint value, long bytes, bool owns)
-        : base(0, ownsHandle: true)
     {
         bool added = false;
         context?.DangerousAddRef(ref added);
@@ -37,16 +33,17 @@ internal abstract class DeviceMemory : SafeHandle, IReleasable
 
     public long Bytes { get; }
 
-    public override bool IsInvalid => handle == 0;
-
-    /// <summary>The raw handle. Valid only between <see cref="SafeHandle.DangerousAddRef"/> and its release, or while the caller owns it.</summary>
-    public nint Value => handle;
+    /// <summary>Never: a loan of nothing has the handle 0, and must still let go of the context.</summary>
+    public override bool IsInvalid => false;
 
     public void ReleaseNow()
     {
         if (_owns)
         {
-            Release();
+            if (_context is null)
+                Release();
+            else if (!_context.TryRelease(this))
+                return;
             Device.Counters.MemoryFreed(Bytes);
             if (Bytes > 0) GC.RemoveMemoryPressure(Bytes);
         }
@@ -54,18 +51,11 @@ internal abstract class DeviceMemory : SafeHandle, IReleasable
         _context?.DangerousRelease();
     }
 
-    /// <summary>Gives owned memory back. Never throws.</summary>
-    protected abstract void Release();
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing) _disposed = true;
-        base.Dispose(disposing);
-    }
+    public abstract void Release();
 
     protected sealed override bool ReleaseHandle()
     {
-        if (_disposed || _context is null)
+        if (IsDisposed || _context is null)
             ReleaseNow();
         else
             _context.Abandon(this);

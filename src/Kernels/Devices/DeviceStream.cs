@@ -108,6 +108,7 @@ public abstract class DeviceStream : IDisposable
     /// <summary>Work queued after this call waits for <paramref name="deviceEvent"/>, which may come from another stream of the device.</summary>
     public void WaitFor(DeviceEvent deviceEvent)
     {
+        ThrowIfDisposed();
         ArgumentNullException.ThrowIfNull(deviceEvent);
         if (deviceEvent.Device != Device)
             throw new ArgumentException($"DeviceStream.WaitFor: the event belongs to {deviceEvent.Device}, the stream to {Device}.", nameof(deviceEvent));
@@ -159,7 +160,12 @@ public abstract class DeviceStream : IDisposable
 
     private protected abstract void DisposeCore();
 
-    private protected void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
+    /// <summary>Neither this stream nor its device was disposed.</summary>
+    private protected void ThrowIfDisposed()
+    {
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
+        Device.ThrowIfDisposed();
+    }
 
     private void ThrowDataErrors()
     {
@@ -185,7 +191,7 @@ public abstract class DeviceStream : IDisposable
     {
         ThrowIfDisposed();
         ArgumentNullException.ThrowIfNull(tensor, name);
-        ObjectDisposedException.ThrowIf(tensor.Buffer.Memory.IsClosed, tensor);
+        ObjectDisposedException.ThrowIf(tensor.Buffer.Memory.IsDisposed, tensor);
         if (tensor.Device != Device)
             throw new ArgumentException($"DeviceStream.{call}: {name} is on {tensor.Device}, the stream on {Device}.", name);
     }

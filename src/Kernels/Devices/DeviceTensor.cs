@@ -41,8 +41,10 @@ public sealed class DeviceTensor<T> : IDisposable
     public DType DType => DTypes.Of<T>();
 
     /// <summary>True when eight elements can be read in 16-byte accesses: the first element lies on 16 bytes.</summary>
-    internal bool IsVectorAligned =>
-        ((Device.Kind == DeviceKind.OpenCl ? 0 : Buffer.Memory.Value) + (Offset * DType.SizeInBytes())) % 16 == 0;
+    internal bool IsVectorAligned => FirstByte % 16 == 0;
+
+    /// <summary>The address of the first element, or its place inside a cl_mem, which is no address.</summary>
+    internal long FirstByte => (Device.Kind == DeviceKind.OpenCl ? 0 : Buffer.Memory.Value) + (Offset * DType.SizeInBytes());
 
     internal TensorArgument Argument => new(Buffer.Memory, (ulong)Offset);
 
@@ -77,6 +79,7 @@ public sealed class DeviceTensor<T> : IDisposable
     /// <summary>All elements, row-major. Blocks; meant for tests and small results. Use a stream to order it after other work.</summary>
     public T[] ToArray(DeviceStream stream)
     {
+        ArgumentNullException.ThrowIfNull(stream);
         T[] values = new T[checked((int)Length)];
         stream.Download(this, values);
         return values;
@@ -94,17 +97,18 @@ public sealed class DeviceTensor<T> : IDisposable
     internal bool Overlaps<TOther>(DeviceTensor<TOther> other)
         where TOther : unmanaged
     {
-        if (Length == 0 || other.Length == 0 || Device != other.Device) return false;
-
-        // A cl_mem is no address: different handles are different memory. Elsewhere addresses decide, as two buffers can borrow the same memory.
-        bool comparesHandles = Device.Kind == DeviceKind.OpenCl;
-        if (comparesHandles && Buffer.Memory.Value != other.Buffer.Memory.Value) return false;
-        long start = (comparesHandles ? 0 : Buffer.Memory.Value) + (Offset * DType.SizeInBytes());
-        long otherStart = (comparesHandles ? 0 : other.Buffer.Memory.Value) + (other.Offset * other.DType.SizeInBytes());
-        return start < otherStart + (other.Length * other.DType.SizeInBytes()) && otherStart < start + (Length * DType.SizeInBytes());
+        return Length > 0 && other.Length > 0 && MayShareMemoryWith(other)
+            && FirstByte < other.FirstByte + (other.Length * other.DType.SizeInBytes()) && other.FirstByte < FirstByte + (Length * DType.SizeInBytes());
     }
 
     /// <summary>True when both tensors are the same elements in memory, so that an elementwise op works in place.</summary>
     internal bool IsSameMemoryAs(DeviceTensor<T> other) =>
-        Device == other.Device && Length == other.Length && Buffer.Memory.Value == other.Buffer.Memory.Value && Offset == other.Offset;
+        Length == other.Length && MayShareMemoryWith(other) && FirstByte == other.FirstByte;
+
+    /// <summary>
+    /// Different cl_mem are different memory. Elsewhere two buffers can be loans of the same memory, and the addresses decide.
+    /// </summary>
+    private bool MayShareMemoryWith<TOther>(DeviceTensor<TOther> other)
+        where TOther : unmanaged =>
+        Device == other.Device && (Device.Kind != DeviceKind.OpenCl || Buffer.Memory.Value == other.Buffer.Memory.Value);
 }

@@ -22,7 +22,7 @@ public sealed unsafe class HostBuffer<T> : IDisposable
     {
         get
         {
-            ObjectDisposedException.ThrowIf(Memory.IsClosed, this);
+            ObjectDisposedException.ThrowIf(Memory.IsDisposed, this);
             return new Span<T>((void*)Memory.Value, Length);
         }
     }

@@ -26,10 +26,11 @@ public class DeviceException : Exception
 public sealed class OutOfDeviceMemoryException : DeviceException
 {
     /// <summary>Creates the exception for a request of <paramref name="requestedBytes"/>.</summary>
-    public OutOfDeviceMemoryException(string message, long requestedBytes, string? status = null, string? call = null, Exception? inner = null)
-        : base(message, status, call, inner: inner) => RequestedBytes = requestedBytes;
+    public OutOfDeviceMemoryException(
+        string message, long requestedBytes, string? status = null, string? call = null, string? op = null, Exception? inner = null)
+        : base(message, status, call, op, inner) => RequestedBytes = requestedBytes;
 
-    /// <summary>How many bytes were asked for.</summary>
+    /// <summary>How many bytes were asked for; 0 where the driver ran out by itself, as it may when it loads a kernel.</summary>
     public long RequestedBytes { get; }
 }
 

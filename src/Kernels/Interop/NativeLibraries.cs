@@ -73,7 +73,8 @@ internal static class NativeLibraries
         return outcome.Value.Handle is not 0 and nint handle ? handle : throw new DllNotFoundException(outcome.Value.Reason);
     }
 
-    private static Lazy<Outcome> Find(
+    /// <summary>Looks a library up by the rules above; benches use it for the libraries of peers.</summary>
+    internal static Lazy<Outcome> Find(
         string name, string overrideVariable, string[] linux, string[] windows, string[] macOS, Func<string[]> usualFolders)
     {
         string[] files = OperatingSystem.IsWindows() ? windows : OperatingSystem.IsMacOS() ? macOS : linux;
@@ -183,5 +184,6 @@ internal static class NativeLibraries
 
     private static string? Variable(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } value ? value : null;
 
-    private sealed record Outcome(nint Handle, string? Path, string? Reason);
+    /// <summary>The loaded library, or why there is none.</summary>
+    internal sealed record Outcome(nint Handle, string? Path, string? Reason);
 }

@@ -172,7 +172,10 @@ public static unsafe class MonteCarloDropout
             {
                 Vector512<float> value = CpuElement.Load(y + (pass * stride), width);
                 Vector512<float> difference = value - average;
-                average += difference / Vector512.Create((float)(pass + 1));
+
+                // An infinite mean stays one: its difference to a later pass would make it NaN.
+                Vector512<float> isFinite = Vector512.Equals(average - average, Vector512<float>.Zero);
+                average += Vector512.ConditionalSelect(isFinite, difference / Vector512.Create((float)(pass + 1)), value);
                 squares += difference * (value - average);
             }
 
@@ -189,7 +192,7 @@ public static unsafe class MonteCarloDropout
                 {
                     double value = y[(pass * stride) + i];
                     double difference = value - average;
-                    average += difference / (pass + 1);
+                    average += double.IsFinite(average) ? difference / (pass + 1) : value;
                     squares += difference * (value - average);
                 }
 

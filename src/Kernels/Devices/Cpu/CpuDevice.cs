@@ -20,7 +20,7 @@ internal sealed class CpuDevice : Device
     {
         int bits = Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
         string name = $"managed, {Environment.ProcessorCount} threads, {bits}-bit vectors";
-        return new DeviceDescription("cpu", DeviceKind.Cpu, name, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes, Available: true, Reason: null);
+        return new DeviceDescription("cpu", DeviceKind.Cpu, name, CpuMemory.TotalBytes, Available: true, Reason: null);
     }
 
     internal override DeviceMemory AllocateMemory(long bytes) => CpuMemory.Allocate(this, bytes);

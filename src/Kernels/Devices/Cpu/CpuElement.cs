@@ -70,6 +70,23 @@ internal static unsafe class CpuElement
             Vector256.Store(NarrowToStored<T>(value), (ushort*)destination);
     }
 
+    /// <summary>Stores 32 elements the way <typeparamref name="TStore"/> does; not for double.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store32<T, TStore>(T* destination, Vector512<float> low, Vector512<float> high)
+        where T : unmanaged
+        where TStore : struct, IVectorStore
+    {
+        if (typeof(T) == typeof(float))
+        {
+            TStore.Store((byte*)destination, low.AsByte());
+            TStore.Store((byte*)(destination + Width), high.AsByte());
+        }
+        else
+        {
+            TStore.Store((byte*)destination, Vector512.Create(NarrowToStored<T>(low), NarrowToStored<T>(high)).AsByte());
+        }
+    }
+
     /// <summary>The first <paramref name="count"/> of sixteen elements, the others 0, so that a tail takes the same path as the rest.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Load<T>(T* source, int count)

@@ -88,19 +88,23 @@ internal sealed unsafe class CpuStream(CpuDevice device) : DeviceStream(device)
 /// <summary>An event of the CPU stream: the work was done when it was recorded.</summary>
 internal sealed class CpuEvent(Device device, long timestamp) : DeviceEvent(device)
 {
-    public override bool IsCompleted => true;
+    private volatile bool _disposed;
+
+    public override bool IsCompleted
+    {
+        get
+        {
+            Wait();
+            return true;
+        }
+    }
 
     private long Timestamp { get; } = timestamp;
 
-    public override void Wait()
-    {
-        // The work was done when the event was recorded.
-    }
+    /// <summary>The work was done when the event was recorded.</summary>
+    public override void Wait() => ObjectDisposedException.ThrowIf(_disposed, this);
 
-    public override void Dispose()
-    {
-        // Nothing native.
-    }
+    public override void Dispose() => _disposed = true;
 
     private protected override TimeSpan ElapsedSinceCore(DeviceEvent earlier) =>
         Stopwatch.GetElapsedTime(((CpuEvent)earlier).Timestamp, Timestamp);

@@ -4,23 +4,40 @@ using static Kernels.Interop.Cublas;
 namespace Kernels.Devices.Cuda;
 
 /// <summary>cuBLAS on one stream. Float products keep float precision (no TF32); half products accumulate in float.</summary>
-internal sealed unsafe class CublasHandle : IVendorBlas, IDisposable
+internal sealed unsafe class CublasHandle : DriverHandle, IVendorBlas
 {
     private readonly CudaDevice _device;
-    private readonly nint _handle;
+    private readonly CudaStreamHandle _stream;
 
-    public CublasHandle(CudaDevice device, nint stream)
+    private CublasHandle(CudaDevice device, CudaStreamHandle stream, nint handle)
+        : base(device.Context, handle)
     {
         _device = device;
-        using CudaContext.Scope scope = device.Context.MakeCurrent();
-        ThrowIfFailed(cublasCreate_v2(out _handle), "cublasCreate");
-        ThrowIfFailed(cublasSetStream_v2(_handle, stream), "cublasSetStream");
-        ThrowIfFailed(cublasSetMathMode(_handle, CublasMath.Default | CublasMath.DisallowReducedPrecisionReduction), "cublasSetMathMode");
+        _stream = stream;
     }
 
     /// <summary>Whether the library can be loaded; <c>KERNELS_NO_CUBLAS=1</c> leaves it aside.</summary>
     public static bool IsAvailable { get; } =
         Environment.GetEnvironmentVariable("KERNELS_NO_CUBLAS") != "1" && NativeLibraries.TryLoad(NativeLibraries.Cublas, out _);
+
+    public static CublasHandle Create(CudaDevice device, CudaStreamHandle stream)
+    {
+        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
+        ThrowIfFailed(device, stream, cublasCreate_v2(out nint handle), "cublasCreate");
+        CublasHandle created = new(device, stream, handle);
+        try
+        {
+            ThrowIfFailed(device, stream, cublasSetStream_v2(handle, stream.Value), "cublasSetStream");
+            CublasMath mode = CublasMath.Default | CublasMath.DisallowReducedPrecisionReduction;
+            ThrowIfFailed(device, stream, cublasSetMathMode(handle, mode), "cublasSetMathMode");
+            return created;
+        }
+        catch
+        {
+            created.Dispose();
+            throw;
+        }
+    }
 
     public string? Reject(in MatrixProduct product)
     {
@@ -42,10 +59,14 @@ internal sealed unsafe class CublasHandle : IVendorBlas, IDisposable
         bool isDouble = product.DType == DType.Float64;
         double oneDouble = 1, zeroDouble = 0;
         float oneSingle = 1, zeroSingle = 0;
-        using CudaContext.Scope scope = _device.Context.MakeCurrent();
+        using MemoryLease aLease = MemoryLease.Take(a.Memory!), bLease = MemoryLease.Take(b.Memory!), cLease = MemoryLease.Take(c.Memory!);
+        using HandleLease lease = new(this);
+        using CudaContext.Scope scope = _device.Context.MakeCurrent(_stream);
         ThrowIfFailed(
+            _device,
+            _stream,
             cublasGemmEx(
-                _handle,
+                handle,
                 product.TransposeB ? CublasOperation.T : CublasOperation.N,
                 product.TransposeA ? CublasOperation.T : CublasOperation.N,
                 n, m, k,
@@ -57,21 +78,22 @@ internal sealed unsafe class CublasHandle : IVendorBlas, IDisposable
                 isDouble ? CublasComputeType.Compute64F : CublasComputeType.Compute32F,
                 CublasGemmAlgo.Default),
             "cublasGemmEx");
+        if (_device.SynchronizeAfterLaunch) _device.Context.ThrowIfFailed(CudaDriver.cuStreamSynchronize(_stream.Value), "cublasGemmEx");
     }
 
-    public void Dispose()
-    {
-        if (!_device.Context.TryMakeCurrent()) return;
-        cublasDestroy_v2(_handle);
-        CudaDriver.cuCtxPopCurrent_v2(out _);
-    }
+    public override void Release() => cublasDestroy_v2(handle);
 
     private static nuint Address(TensorArgument tensor, DType dtype) =>
         (nuint)tensor.Memory!.Value + ((nuint)tensor.Offset * (nuint)dtype.SizeInBytes());
 
-    private static void ThrowIfFailed(CublasStatus status, string call)
+    private static void ThrowIfFailed(CudaDevice device, CudaStreamHandle stream, CublasStatus status, string call)
     {
+        if (status == CublasStatus.Success) return;
         string name = $"{status} ({(int)status})";
-        if (status != CublasStatus.Success) throw new DeviceException($"cuBLAS: {name} from {call}", name, call);
+        if (status == CublasStatus.AllocFailed) throw new OutOfDeviceMemoryException($"cuBLAS: {name} from {call}", 0, name, call);
+        // cuBLAS answers the same for many causes. When the context is lost, the driver knows by which.
+        CudaStatus cause = CudaDriver.cuStreamQuery(stream.Value);
+        if (CudaError.IsSticky(cause)) throw device.Context.Failure(cause, call, op: null);
+        throw new DeviceException($"cuBLAS: {name} from {call}", name, call);
     }
 }

@@ -17,16 +17,19 @@ internal sealed class CudaContext(nint context, int device) : DriverContext(cont
     /// <summary>True after a sticky error.</summary>
     public bool IsPoisoned => Volatile.Read(ref _firstFailure) is not null;
 
-    /// <summary>Makes the context current on this thread until the result is disposed.</summary>
-    public Scope MakeCurrent()
+    /// <summary>
+    /// Makes the context current on this thread until the result is disposed, and keeps it, or <paramref name="handle"/> made in it, from being released
+    /// meanwhile.
+    /// </summary>
+    public Scope MakeCurrent(DriverHandle? handle = null)
     {
         ThrowIfPoisoned();
-        ThrowIfFailed(cuCtxPushCurrent_v2(Value));
-        return default;
+        HandleLease lease = new((NativeHandle?)handle ?? this);
+        CudaStatus status = cuCtxPushCurrent_v2(Value);
+        if (status == CudaStatus.Success) return new Scope(lease);
+        lease.Dispose();
+        throw Failure(status, nameof(cuCtxPushCurrent_v2), op: null);
     }
-
-    /// <summary>For release paths: the context made current, or nothing done when it is lost anyway.</summary>
-    public bool TryMakeCurrent() => !IsPoisoned && cuCtxPushCurrent_v2(Value) == CudaStatus.Success;
 
     public void ThrowIfFailed(CudaStatus status, string? op = null, [CallerArgumentExpression(nameof(status))] string call = "")
     {
@@ -37,8 +40,7 @@ internal sealed class CudaContext(nint context, int device) : DriverContext(cont
     {
         if (_firstFailure is { } first) return Poisoned(first);
         DeviceException failure = CudaError.Exception(status, call, op);
-        if (CudaError.IsSticky(status)) Interlocked.CompareExchange(ref _firstFailure, failure, null);
-        return failure;
+        return CudaError.IsSticky(status) && Interlocked.CompareExchange(ref _firstFailure, failure, null) is { } earlier ? Poisoned(earlier) : failure;
     }
 
     public void ThrowIfPoisoned()
@@ -48,13 +50,34 @@ internal sealed class CudaContext(nint context, int device) : DriverContext(cont
 
     protected override void Release() => cuDevicePrimaryCtxRelease_v2(device);
 
+    protected override bool TryReleaseCore(IReleasable resource)
+    {
+        if (IsPoisoned) return true;
+        CudaStatus status = cuCtxPushCurrent_v2(Value);
+        if (status != CudaStatus.Success)
+        {
+            Failure(status, nameof(cuCtxPushCurrent_v2), op: null);
+            return IsPoisoned;
+        }
+
+        resource.Release();
+        cuCtxPopCurrent_v2(out _);
+        return true;
+    }
+
     private static DeviceException Poisoned(DeviceException first) =>
         new($"The CUDA context was lost by an earlier error: {first.Message}", first.Status, first.Call, first.Op, first);
 
     /// <summary>Takes the context off this thread again.</summary>
-    internal readonly ref struct Scope
+    internal readonly ref struct Scope(HandleLease lease)
     {
-        public void Dispose() => cuCtxPopCurrent_v2(out _);
+        private readonly HandleLease _lease = lease;
+
+        public void Dispose()
+        {
+            cuCtxPopCurrent_v2(out _);
+            _lease.Dispose();
+        }
     }
 }
 
@@ -65,7 +88,7 @@ internal static class CudaError
         CudaStatus.IllegalAddress or CudaStatus.LaunchTimeout or CudaStatus.Assert or CudaStatus.HardwareStackError
         or CudaStatus.IllegalInstruction or CudaStatus.MisalignedAddress or CudaStatus.InvalidAddressSpace or CudaStatus.InvalidPc
         or CudaStatus.LaunchFailed or CudaStatus.EccUncorrectable or CudaStatus.ContextIsDestroyed or CudaStatus.NvlinkUncorrectable
-        or CudaStatus.Deinitialized or CudaStatus.Unknown;
+        or CudaStatus.Contained or CudaStatus.TensorMemoryLeak or CudaStatus.MpsClientTerminated or CudaStatus.Deinitialized or CudaStatus.Unknown;
 
     public static DeviceException Exception(CudaStatus status, string call, string? op)
     {
@@ -73,7 +96,7 @@ internal static class CudaError
         string of = op is null ? "" : $" in {op}";
         string message = $"CUDA: {name}{of} from {call}: {Describe(status)}";
         return status == CudaStatus.OutOfMemory
-            ? new OutOfDeviceMemoryException(message, 0, name, call)
+            ? new OutOfDeviceMemoryException(message, 0, name, call, op)
             : new DeviceException(message, name, call, op);
     }
 

@@ -18,6 +18,7 @@ internal sealed unsafe class CudaDevice : Device
         Context = context;
         ComputeCapability = Capability(device);
         _multiprocessors = Attribute(CudaDeviceAttribute.MultiprocessorCount, device);
+        ThreadsPerMultiprocessor = Attribute(CudaDeviceAttribute.MaxThreadsPerMultiprocessor, device);
         Programs = new CudaPrograms(this);
     }
 
@@ -31,6 +32,9 @@ internal sealed unsafe class CudaDevice : Device
 
     /// <summary>Ten times the major version plus the minor one: 90 for Hopper.</summary>
     internal int ComputeCapability { get; }
+
+    /// <summary>The most threads that are resident on a multiprocessor.</summary>
+    internal int ThreadsPerMultiprocessor { get; }
 
     internal override int MaximumGroups => _multiprocessors * GroupsPerMultiprocessor;
 
@@ -66,14 +70,7 @@ internal sealed unsafe class CudaDevice : Device
     {
         using CudaContext.Scope scope = Context.MakeCurrent();
         Context.ReleaseAbandoned();
-        CudaStatus status = cuMemAlloc_v2(out nuint pointer, (nuint)Math.Max(bytes, 1));
-        if (status == CudaStatus.OutOfMemory)
-        {
-            throw new OutOfDeviceMemoryException(
-                $"{this}: {bytes} bytes cannot be had ({Counters.LiveBytes} are in use).", bytes, $"{status} ({(int)status})", "cuMemAlloc");
-        }
-
-        Context.ThrowIfFailed(status, call: "cuMemAlloc");
+        CheckAllocation(cuMemAlloc_v2(out nuint pointer, (nuint)Math.Max(bytes, 1)), bytes, "cuMemAlloc");
         return new CudaMemory(this, Context, pointer, bytes, owns: true);
     }
 
@@ -83,15 +80,15 @@ internal sealed unsafe class CudaDevice : Device
     {
         using CudaContext.Scope scope = Context.MakeCurrent();
         Context.ReleaseAbandoned();
-        Context.ThrowIfFailed(cuMemHostAlloc(out nint pointer, (nuint)Math.Max(bytes, 1), CudaHostAllocFlags.Portable));
+        CheckAllocation(cuMemHostAlloc(out nint pointer, (nuint)Math.Max(bytes, 1), CudaHostAllocFlags.Portable), bytes, "cuMemHostAlloc");
         return new CudaHostMemory(this, Context, pointer, bytes);
     }
 
     private protected override DeviceStream CreateStreamCore(nint nativeHandle)
     {
-        if (nativeHandle != 0) return new CudaStream(this, new CudaStreamHandle(Context, nativeHandle, owns: false));
         using CudaContext.Scope scope = Context.MakeCurrent();
         Context.ReleaseAbandoned();
+        if (nativeHandle != 0) return new CudaStream(this, new CudaStreamHandle(Context, nativeHandle, owns: false));
         Context.ThrowIfFailed(cuStreamCreate(out nint stream, CudaStreamFlags.NonBlocking));
         return new CudaStream(this, new CudaStreamHandle(Context, stream, owns: true));
     }
@@ -103,19 +100,50 @@ internal sealed unsafe class CudaDevice : Device
         Context.Dispose();
     }
 
+    private void CheckAllocation(CudaStatus status, long bytes, string call)
+    {
+        if (status != CudaStatus.OutOfMemory)
+        {
+            Context.ThrowIfFailed(status, call: call);
+            return;
+        }
+
+        string answer = $"{status} ({(int)status})";
+        throw new OutOfDeviceMemoryException(
+            $"{this}: {call} answers {answer}: {bytes} bytes cannot be had ({Counters.LiveBytes} are in use).", bytes, answer, call);
+    }
+
     /// <summary>Number of GPUs; 0 with a reason when the driver is missing or refuses.</summary>
     private static int Count(out string? reason)
     {
         if (!NativeLibraries.TryLoad(NativeLibraries.Cuda, out reason)) return 0;
-        CudaStatus status = cuInit(0);
-        int count = 0;
-        if (status == CudaStatus.Success) status = cuDeviceGetCount(out count);
-        if (status == CudaStatus.Success) return count;
-        reason = $"the CUDA driver answers {status} ({(int)status}): {CudaError.Describe(status)}";
-        return 0;
+        try
+        {
+            ThrowIfFailed(cuInit(0), nameof(cuInit));
+            ThrowIfFailed(cuDeviceGetCount(out int count), nameof(cuDeviceGetCount));
+            return count;
+        }
+        catch (DeviceException e)
+        {
+            reason = e.Message;
+            return 0;
+        }
     }
 
+    /// <summary>A GPU that answers with an error is not available; it must not hide the others.</summary>
     private static DeviceDescription Describe(int index)
+    {
+        try
+        {
+            return Query(index);
+        }
+        catch (DeviceException e)
+        {
+            return new DeviceDescription($"cuda:{index}", DeviceKind.Cuda, "CUDA", 0, Available: false, e.Message);
+        }
+    }
+
+    private static DeviceDescription Query(int index)
     {
         ThrowIfFailed(cuDeviceGet(out int device, index), "cuDeviceGet");
         byte* name = stackalloc byte[256];

@@ -9,15 +9,19 @@ namespace Kernels.Devices.Cuda;
 internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
 {
     private readonly ConcurrentDictionary<(KernelDefinition, KernelVariant), Lazy<CudaKernel>> _kernels = new();
-    private readonly Lazy<(string Architecture, string Versions)> _compiler = new(() => Compiler(device));
+
+    // Threads may ask at once, but a failure is not kept.
+    private readonly Lazy<(string Architecture, string Versions)> _compiler = new(() => Compiler(device), LazyThreadSafetyMode.PublicationOnly);
+    private volatile bool _disposed;
 
     /// <summary>The kernel for a launch; the context is current.</summary>
     public CudaKernel Get(KernelDefinition kernel, in KernelVariant variant)
     {
         Lazy<CudaKernel> entry = _kernels.GetOrAdd((kernel, variant), static (key, self) => new(() => self.Build(key.Item1, key.Item2)), this);
+        CudaKernel compiled;
         try
         {
-            return entry.Value;
+            compiled = entry.Value;
         }
         catch
         {
@@ -25,10 +29,35 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
             _kernels.TryRemove(new KeyValuePair<(KernelDefinition, KernelVariant), Lazy<CudaKernel>>((kernel, variant), entry));
             throw;
         }
+
+        // Made while another thread disposed the device: nobody else would let go of it.
+        if (_disposed) compiled.Dispose();
+        return compiled;
+    }
+
+    /// <summary>What the driver says a kernel costs.</summary>
+    public CudaKernelCost Cost(KernelDefinition kernel, in KernelVariant variant)
+    {
+        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        nint function = Get(kernel, variant).Function;
+        int registers = Attribute(CudaFunctionAttribute.NumRegs);
+        int local = Attribute(CudaFunctionAttribute.LocalSizeBytes);
+        int shared = Attribute(CudaFunctionAttribute.SharedSizeBytes);
+        device.Context.ThrowIfFailed(
+            cuOccupancyMaxActiveBlocksPerMultiprocessor(out int groups, function, kernel.GroupSize, 0), kernel.EntryPoint);
+        double occupancy = (double)groups * kernel.GroupSize / device.ThreadsPerMultiprocessor;
+        return new CudaKernelCost(registers, local, shared, groups, occupancy);
+
+        int Attribute(CudaFunctionAttribute attribute)
+        {
+            device.Context.ThrowIfFailed(cuFuncGetAttribute(out int value, attribute, function), kernel.EntryPoint);
+            return value;
+        }
     }
 
     public void Dispose()
     {
+        _disposed = true;
         foreach (Lazy<CudaKernel> kernel in _kernels.Values)
         {
             if (kernel.IsValueCreated) kernel.Value.Dispose();
@@ -49,7 +78,9 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
         string key = ProgramCache.Key("cuda", text, architecture, versions, device.Name);
         if (ProgramCache.TryRead(key) is { } cached)
         {
-            if (Load(cached, out nint known) == CudaStatus.Success) return Function(known, kernel);
+            CudaStatus known = Load(cached, out nint loaded);
+            if (known == CudaStatus.Success) return Function(loaded, kernel);
+            if (!IsUnusable(known)) throw device.Context.Failure(known, nameof(cuModuleLoadDataEx), kernel.EntryPoint);
             ProgramCache.Remove(key);
         }
 
@@ -77,8 +108,15 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
         }
     }
 
+    /// <summary>What the driver says of an image that it may have taken before an update; everything else is no fault of the image.</summary>
+    private static bool IsUnusable(CudaStatus status) => status is
+        CudaStatus.InvalidImage or CudaStatus.NoBinaryForGpu or CudaStatus.InvalidPtx or CudaStatus.UnsupportedPtxVersion or CudaStatus.InvalidSource;
+
     private static CudaStatus Load(byte[] image, out nint module)
     {
         fixed (byte* first = image) return cuModuleLoadDataEx(out module, first, 0, null, null);
     }
 }
+
+/// <summary>Resources of one compiled kernel.</summary>
+internal readonly record struct CudaKernelCost(int Registers, int LocalBytes, int SharedBytes, int GroupsPerMultiprocessor, double Occupancy);

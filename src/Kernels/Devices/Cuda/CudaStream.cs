@@ -10,6 +10,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     /// <summary>More than any kernel takes; the binder throws beyond it.</summary>
     private const int MaximumParameters = 64;
 
+    private readonly Lock _blasLock = new();
     private CublasHandle? _blas;
 
     public override nint NativeHandle
@@ -21,11 +22,25 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
         }
     }
 
-    internal override IVendorBlas? Blas => CublasHandle.IsAvailable ? LazyInitializer.EnsureInitialized(ref _blas, () => new CublasHandle(device, stream.Value)) : null;
+    /// <summary>A cuBLAS handle of the caller's own on this stream, whatever <see cref="Blas"/> may leave aside.</summary>
+    internal CublasHandle CreateBlas() => CublasHandle.Create(device, stream);
+
+    internal override IVendorBlas? Blas
+    {
+        get
+        {
+            if (!CublasHandle.IsAvailable) return null;
+            lock (_blasLock)
+            {
+                ThrowIfDisposed();
+                return _blas ??= CublasHandle.Create(device, stream);
+            }
+        }
+    }
 
     private protected override void SynchronizeCore()
     {
-        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
         device.Context.ReleaseAbandoned();
         device.Context.ThrowIfFailed(cuStreamSynchronize(stream.Value));
     }
@@ -33,7 +48,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     public override DeviceEvent Record()
     {
         ThrowIfDisposed();
-        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
         device.Context.ThrowIfFailed(cuEventCreate(out nint value, CudaEventFlags.Default));
         CudaEventHandle handle = new(device.Context, value);
         try
@@ -52,8 +67,9 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
         KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
     {
         ThrowIfDisposed();
-        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
         CudaKernel compiled = device.Programs.Get(kernel, variant);
+        using HandleLease kernelLease = new(compiled);
         using MemoryLease lease = MemoryLease.Take(arguments);
         ulong* values = stackalloc ulong[MaximumParameters];
         void** parameters = stackalloc void*[MaximumParameters];
@@ -71,7 +87,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset)
     {
         using MemoryLease lease = MemoryLease.Take(destination);
-        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
         fixed (byte* from = source)
         {
             device.Context.ThrowIfFailed(cuMemcpyHtoDAsync_v2(Address(destination, destinationOffset), from, (nuint)source.Length, stream.Value));
@@ -83,7 +99,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     private protected override void DownloadCore(DeviceMemory source, long sourceOffset, Span<byte> destination)
     {
         using MemoryLease lease = MemoryLease.Take(source);
-        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
         device.Context.ReleaseAbandoned();
         fixed (byte* to = destination)
         {
@@ -96,7 +112,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     {
         using MemoryLease from = MemoryLease.Take(host);
         using MemoryLease to = MemoryLease.Take(destination);
-        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
         device.Context.ThrowIfFailed(
             cuMemcpyHtoDAsync_v2(Address(destination, destinationOffset), (void*)host.Value, (nuint)bytes, stream.Value));
     }
@@ -105,7 +121,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     {
         using MemoryLease from = MemoryLease.Take(source);
         using MemoryLease to = MemoryLease.Take(host);
-        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
         device.Context.ThrowIfFailed(cuMemcpyDtoHAsync_v2((void*)host.Value, Address(source, sourceOffset), (nuint)bytes, stream.Value));
     }
 
@@ -114,7 +130,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     {
         using MemoryLease from = MemoryLease.Take(source);
         using MemoryLease to = MemoryLease.Take(destination);
-        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
         device.Context.ThrowIfFailed(cuMemcpyDtoDAsync_v2(
             Address(destination, destinationOffset), Address(source, sourceOffset), (nuint)bytes, stream.Value));
     }
@@ -122,43 +138,57 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     private protected override void FillCore(DeviceMemory destination, long offset, long bytes, ReadOnlySpan<byte> pattern)
     {
         using MemoryLease lease = MemoryLease.Take(destination);
-        using CudaContext.Scope scope = device.Context.MakeCurrent();
+        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
         nuint start = Address(destination, offset);
-        CudaStatus status = pattern.Length switch
+        switch (pattern.Length)
         {
-            1 => cuMemsetD8Async(start, pattern[0], (nuint)bytes, stream.Value),
-            2 => cuMemsetD16Async(start, Unsafe.ReadUnaligned<ushort>(in pattern[0]), (nuint)bytes / 2, stream.Value),
-            4 => cuMemsetD32Async(start, Unsafe.ReadUnaligned<uint>(in pattern[0]), (nuint)bytes / 4, stream.Value),
-            _ => FillEightBytes(start, bytes, pattern),
-        };
-        device.Context.ThrowIfFailed(status, call: "cuMemsetAsync");
+            case 1: device.Context.ThrowIfFailed(cuMemsetD8Async(start, pattern[0], (nuint)bytes, stream.Value)); break;
+            case 2: device.Context.ThrowIfFailed(cuMemsetD16Async(start, Unsafe.ReadUnaligned<ushort>(in pattern[0]), (nuint)bytes / 2, stream.Value)); break;
+            case 4: FillFourBytes(start, bytes, Unsafe.ReadUnaligned<uint>(in pattern[0])); break;
+            default: FillEightBytes(start, bytes, pattern); break;
+        }
     }
 
     private protected override void WaitForCore(DeviceEvent deviceEvent)
     {
-        using CudaContext.Scope scope = device.Context.MakeCurrent();
-        device.Context.ThrowIfFailed(cuStreamWaitEvent(stream.Value, ((CudaEvent)deviceEvent).Handle, 0));
+        CudaEventHandle awaited = ((CudaEvent)deviceEvent).Handle;
+        using HandleLease eventLease = new(awaited);
+        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
+        device.Context.ThrowIfFailed(cuStreamWaitEvent(stream.Value, awaited.Value, 0));
     }
 
     private protected override void DisposeCore()
     {
-        _blas?.Dispose();
+        lock (_blasLock) _blas?.Dispose();
         stream.Dispose();
     }
 
     private static nuint Address(DeviceMemory memory, long offset) => (nuint)memory.Value + (nuint)offset;
 
+    private void FillFourBytes(nuint start, long bytes, uint value) =>
+        device.Context.ThrowIfFailed(cuMemsetD32Async(start, value, (nuint)bytes / 4, stream.Value));
+
     /// <summary>CUDA has no 64-bit fill. Equal halves are a 32-bit one; else the first element is uploaded and doubled by copies.</summary>
-    private CudaStatus FillEightBytes(nuint start, long bytes, ReadOnlySpan<byte> pattern)
+    private void FillEightBytes(nuint start, long bytes, ReadOnlySpan<byte> pattern)
     {
         uint low = Unsafe.ReadUnaligned<uint>(in pattern[0]);
-        if (low == Unsafe.ReadUnaligned<uint>(in pattern[4])) return cuMemsetD32Async(start, low, (nuint)bytes / 4, stream.Value);
-        CudaStatus status;
-        fixed (byte* first = pattern) status = cuMemcpyHtoDAsync_v2(start, first, 8, stream.Value);
-        if (status == CudaStatus.Success) status = cuStreamSynchronize(stream.Value);
-        for (long filled = 8; status == CudaStatus.Success && filled < bytes; filled *= 2)
-            status = cuMemcpyDtoDAsync_v2(start + (nuint)filled, start, (nuint)Math.Min(filled, bytes - filled), stream.Value);
-        return status;
+        if (low == Unsafe.ReadUnaligned<uint>(in pattern[4]))
+        {
+            FillFourBytes(start, bytes, low);
+            return;
+        }
+
+        fixed (byte* first = pattern)
+        {
+            device.Context.ThrowIfFailed(cuMemcpyHtoDAsync_v2(start, first, 8, stream.Value));
+            device.Context.ThrowIfFailed(cuStreamSynchronize(stream.Value));
+        }
+
+        for (long filled = 8; filled < bytes; filled *= 2)
+        {
+            nuint next = (nuint)Math.Min(filled, bytes - filled);
+            device.Context.ThrowIfFailed(cuMemcpyDtoDAsync_v2(start + (nuint)filled, start, next, stream.Value));
+        }
     }
 }
 
@@ -202,35 +232,37 @@ internal sealed class CudaEvent(CudaDevice device, CudaEventHandle handle) : Dev
     {
         get
         {
-            using CudaContext.Scope scope = device.Context.MakeCurrent();
-            CudaStatus status = cuEventQuery(Handle);
+            using CudaContext.Scope scope = device.Context.MakeCurrent(Handle);
+            CudaStatus status = cuEventQuery(handle.Value);
             if (status == CudaStatus.NotReady) return false;
             device.Context.ThrowIfFailed(status, call: "cuEventQuery");
             return true;
         }
     }
 
-    internal nint Handle
+    internal CudaEventHandle Handle
     {
         get
         {
-            ObjectDisposedException.ThrowIf(handle.IsClosed, this);
-            return handle.Value;
+            ObjectDisposedException.ThrowIf(handle.IsDisposed, this);
+            return handle;
         }
     }
 
     public override void Wait()
     {
-        using CudaContext.Scope scope = device.Context.MakeCurrent();
-        device.Context.ThrowIfFailed(cuEventSynchronize(Handle));
+        using CudaContext.Scope scope = device.Context.MakeCurrent(Handle);
+        device.Context.ThrowIfFailed(cuEventSynchronize(handle.Value));
     }
 
     public override void Dispose() => handle.Dispose();
 
     private protected override TimeSpan ElapsedSinceCore(DeviceEvent earlier)
     {
-        using CudaContext.Scope scope = device.Context.MakeCurrent();
-        device.Context.ThrowIfFailed(cuEventElapsedTime(out float milliseconds, ((CudaEvent)earlier).Handle, Handle));
+        CudaEventHandle start = ((CudaEvent)earlier).Handle;
+        using HandleLease startLease = new(start);
+        using CudaContext.Scope scope = device.Context.MakeCurrent(Handle);
+        device.Context.ThrowIfFailed(cuEventElapsedTime(out float milliseconds, start.Value, handle.Value));
         return TimeSpan.FromMilliseconds(milliseconds);
     }
 }

@@ -56,8 +56,10 @@ internal static unsafe class NvrtcProgram
         {
             NvrtcStatus status = Compile(program, [$"--gpu-architecture={architecture}", .. options]);
             log = Log(program);
-            if (status != NvrtcStatus.Success)
+            // The log tells of these; any other status is trouble of the compiler's own.
+            if (status is NvrtcStatus.Compilation or NvrtcStatus.InvalidOption or NvrtcStatus.BuiltinOperationFailure)
                 throw new KernelCompilationException($"{name} does not compile for {architecture}.", log, Name(status), "nvrtcCompileProgram");
+            ThrowIfFailed(status, "nvrtcCompileProgram");
             return architecture.StartsWith("sm_", StringComparison.Ordinal) ? MachineCode(program) : Ptx(program);
         }
         finally

@@ -64,8 +64,7 @@ internal ref struct MemoryLease : IArgumentBinder, IDisposable
 
     private void Add(DeviceMemory memory)
     {
-        bool taken = false;
-        memory.DangerousAddRef(ref taken);
+        memory.Hold();
         _blocks[_count++] = memory;
     }
 

@@ -5,8 +5,8 @@ namespace Kernels.Devices;
 
 /// <summary>
 /// Compiled programs on disk, so that a second process does not compile again. An entry is written to a file of its own and then moved into
-/// place, so concurrent processes see whole entries only; one whose checksum does not hold counts as absent. Every failure of the
-/// disk is a miss, never an error: the cache can only save time.
+/// place, so concurrent processes see whole entries only; one whose checksum (of key and program) does not hold counts as absent. Every failure
+/// of the disk is a miss, never an error: the cache can only save time.
 /// </summary>
 /// <remarks>
 /// The folder is <c>KERNELS_CACHE</c> if set (<c>off</c> switches the cache off), else <c>kernels</c> in the user's cache folder.
@@ -54,7 +54,7 @@ internal static class ProgramCache
             int header = Magic.Length + ChecksumBytes;
             if (entry.Length < header || !entry.AsSpan(0, Magic.Length).SequenceEqual(Magic)) return null;
             byte[] payload = entry[header..];
-            bool intact = SHA256.HashData(payload).AsSpan().SequenceEqual(entry.AsSpan(Magic.Length, ChecksumBytes));
+            bool intact = Checksum(key, payload).AsSpan().SequenceEqual(entry.AsSpan(Magic.Length, ChecksumBytes));
             return intact ? payload : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -73,7 +73,7 @@ internal static class ProgramCache
             using (FileStream file = new(temporary, FileMode.CreateNew, FileAccess.Write))
             {
                 file.Write(Magic);
-                file.Write(SHA256.HashData(payload));
+                file.Write(Checksum(key, payload));
                 file.Write(payload);
             }
 
@@ -89,6 +89,14 @@ internal static class ProgramCache
     public static void Remove(string key)
     {
         if (Folder is { } folder) TryDelete(Path.Combine(folder, key));
+    }
+
+    private static byte[] Checksum(string key, ReadOnlySpan<byte> payload)
+    {
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(Encoding.UTF8.GetBytes(key));
+        hash.AppendData(payload);
+        return hash.GetHashAndReset();
     }
 
     private static void TryDelete(string path)

@@ -12,10 +12,11 @@ internal sealed unsafe class OpenClDevice : Device
 
     private readonly int _computeUnits;
 
-    private OpenClDevice(DeviceDescription description, nint context, nint device)
+    private OpenClDevice(DeviceDescription description, OpenClContext context)
         : base(description)
     {
-        Context = new OpenClContext(context, device);
+        Context = context;
+        nint device = context.Device;
         _computeUnits = (int)OpenClQuery.DeviceValue<uint>(device, OpenClDeviceInfo.MaxComputeUnits);
         SupportsFloat64 = OpenClQuery.DeviceText(device, OpenClDeviceInfo.Extensions).Split(' ').Contains("cl_khr_fp64");
         Programs = new OpenClPrograms(this);
@@ -56,36 +57,57 @@ internal sealed unsafe class OpenClDevice : Device
         nint* properties = stackalloc nint[] { OpenClConstants.ContextPlatform, platform, 0 };
         nint context = clCreateContext(properties, 1, &device, 0, null, out OpenClStatus status);
         ThrowIfFailed(status, call: "clCreateContext");
-        return new OpenClDevice(description, context, device);
+        return Create(description, new OpenClContext(context, device));
     }
 
     /// <summary>A device over a context of another library, so that its cl_mem objects can be used; both handles are retained or borrowed.</summary>
     public static OpenClDevice FromContext(nint context, nint device)
     {
-        DeviceDescription description = Describe(OpenClQuery.DeviceValue<nint>(device, OpenClDeviceInfo.Platform), device, 0);
+        // Listed devices keep their id; a sub-device has none and goes by the first.
+        int index = Math.Max(0, Enumerate(out _).Select(listed => listed.Device).ToList().IndexOf(device));
+        DeviceDescription description = Describe(OpenClQuery.DeviceValue<nint>(device, OpenClDeviceInfo.Platform), device, index);
+        if (!description.Available) throw new DeviceNotAvailableException($"{description.Id} ({description.Name}): {description.Reason}.");
         ThrowIfFailed(clRetainContext(context));
-        return new OpenClDevice(description, context, device);
+        return Create(description, new OpenClContext(context, device));
     }
 
     internal override DeviceMemory AllocateMemory(long bytes)
     {
+        using HandleLease lease = new(Context);
         Context.ReleaseAbandoned();
         long size = Math.Max(bytes, 1);
         nint memory = clCreateBuffer(Context.Value, OpenClMemFlags.ReadWrite, (nuint)size, null, out OpenClStatus status);
         if (IsOutOfMemory(status))
         {
+            string answer = $"{status} ({(int)status})";
             throw new OutOfDeviceMemoryException(
-                $"{this}: {bytes} bytes cannot be had ({Counters.LiveBytes} are in use).", bytes, $"{status} ({(int)status})", "clCreateBuffer");
+                $"{this}: clCreateBuffer answers {answer}: {bytes} bytes cannot be had ({Counters.LiveBytes} are in use).", bytes, answer, "clCreateBuffer");
         }
 
         ThrowIfFailed(status, call: "clCreateBuffer");
         return new OpenClMemory(this, Context, memory, bytes, owns: true);
     }
 
-    internal override DeviceMemory WrapMemory(nint nativeHandle, long bytes) => new OpenClMemory(this, Context, nativeHandle, bytes, owns: false);
+    internal override DeviceMemory WrapMemory(nint nativeHandle, long bytes)
+    {
+        if (nativeHandle != 0)
+        {
+            nuint size;
+            nint context;
+            ThrowIfFailed(clGetMemObjectInfo(nativeHandle, OpenClMemInfo.Size, (nuint)sizeof(nuint), &size, null));
+            ThrowIfFailed(clGetMemObjectInfo(nativeHandle, OpenClMemInfo.Context, (nuint)sizeof(nint), &context, null));
+            if (context != Context.Value)
+                throw new ArgumentException($"Device.WrapBuffer: the cl_mem belongs to another context than {this}.", nameof(nativeHandle));
+            if ((nuint)bytes > size)
+                throw new ArgumentException($"Device.WrapBuffer: the cl_mem holds {size} bytes, not {bytes}.", nameof(nativeHandle));
+        }
+
+        return new OpenClMemory(this, Context, nativeHandle, bytes, owns: false);
+    }
 
     private protected override DeviceStream CreateStreamCore(nint nativeHandle)
     {
+        using HandleLease lease = new(Context);
         Context.ReleaseAbandoned();
         if (nativeHandle != 0) return new OpenClStream(this, new OpenClQueue(Context, nativeHandle, owns: false));
         nint queue = clCreateCommandQueue(Context.Value, Context.Device, OpenClQueueProperties.ProfilingEnable, out OpenClStatus status);
@@ -98,6 +120,20 @@ internal sealed unsafe class OpenClDevice : Device
         Programs.Dispose();
         Context.ReleaseAbandoned();
         Context.Dispose();
+    }
+
+    /// <summary>The device owns the context, also one that cannot be made.</summary>
+    private static OpenClDevice Create(DeviceDescription description, OpenClContext context)
+    {
+        try
+        {
+            return new OpenClDevice(description, context);
+        }
+        catch
+        {
+            context.Dispose();
+            throw;
+        }
     }
 
     private static IReadOnlyList<(nint Platform, nint Device)> Enumerate(out string? reason)
@@ -114,7 +150,20 @@ internal sealed unsafe class OpenClDevice : Device
         }
     }
 
+    /// <summary>A device that answers with an error is not available; it must not hide the others.</summary>
     private static DeviceDescription Describe(nint platform, nint device, int index)
+    {
+        try
+        {
+            return Query(platform, device, index);
+        }
+        catch (DeviceException e)
+        {
+            return new DeviceDescription($"opencl:{index}", DeviceKind.OpenCl, "OpenCL", 0, Available: false, e.Message);
+        }
+    }
+
+    private static DeviceDescription Query(nint platform, nint device, int index)
     {
         string name = OpenClQuery.DeviceText(device, OpenClDeviceInfo.Name);
         string vendor = OpenClQuery.PlatformText(platform, OpenClPlatformInfo.Name);

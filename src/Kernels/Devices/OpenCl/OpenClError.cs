@@ -20,7 +20,7 @@ internal static class OpenClError
         string name = $"{status} ({(int)status})";
         string of = op is null ? "" : $" in {op}";
         return status is OpenClStatus.MemObjectAllocationFailure or OpenClStatus.OutOfHostMemory
-            ? new OutOfDeviceMemoryException($"OpenCL: {name}{of} from {call}", 0, name, call)
+            ? new OutOfDeviceMemoryException($"OpenCL: {name}{of} from {call}", 0, name, call, op)
             : new DeviceException($"OpenCL: {name}{of} from {call}", name, call, op);
     }
 }

@@ -11,7 +11,7 @@ internal sealed class OpenClContext(nint context, nint device) : DriverContext(c
 
 internal sealed class OpenClQueue(OpenClContext context, nint queue, bool owns) : DriverHandle(context, queue)
 {
-    protected override void Release()
+    public override void Release()
     {
         if (owns) clReleaseCommandQueue(handle);
     }
@@ -19,7 +19,7 @@ internal sealed class OpenClQueue(OpenClContext context, nint queue, bool owns) 
 
 internal sealed class OpenClEventHandle(OpenClContext context, nint value) : DriverHandle(context, value)
 {
-    protected override void Release() => clReleaseEvent(handle);
+    public override void Release() => clReleaseEvent(handle);
 }
 
 /// <summary>A kernel object. It stores its arguments, so whoever binds and enqueues it holds its lock meanwhile.</summary>
@@ -30,12 +30,12 @@ internal sealed class OpenClKernel(OpenClContext context, nint kernel, string op
     /// <summary>The entry point, for messages.</summary>
     public string Op { get; } = op;
 
-    protected override void Release() => clReleaseKernel(handle);
+    public override void Release() => clReleaseKernel(handle);
 }
 
 internal sealed class OpenClMemory(Device device, OpenClContext context, nint memory, long bytes, bool owns)
     : DeviceMemory(device, context, memory, bytes, owns)
 {
     /// <summary>The driver keeps the memory until queued commands that use it are done.</summary>
-    protected override void Release() => clReleaseMemObject(handle);
+    public override void Release() => clReleaseMemObject(handle);
 }

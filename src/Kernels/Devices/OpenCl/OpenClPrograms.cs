@@ -16,13 +16,15 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
         '|',
         new[] { OpenClDeviceInfo.Name, OpenClDeviceInfo.Vendor, OpenClDeviceInfo.Version, OpenClDeviceInfo.DriverVersion }
             .Select(info => OpenClQuery.DeviceText(device.Context.Device, info)));
+    private volatile bool _disposed;
 
     public OpenClKernel Get(KernelDefinition kernel, in KernelVariant variant)
     {
         Lazy<OpenClKernel> entry = _kernels.GetOrAdd((kernel, variant), static (key, self) => new(() => self.Build(key.Item1, key.Item2)), this);
+        OpenClKernel compiled;
         try
         {
-            return entry.Value;
+            compiled = entry.Value;
         }
         catch
         {
@@ -30,10 +32,15 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
             _kernels.TryRemove(new KeyValuePair<(KernelDefinition, KernelVariant), Lazy<OpenClKernel>>((kernel, variant), entry));
             throw;
         }
+
+        // Made while another thread disposed the device: nobody else would let go of it.
+        if (_disposed) compiled.Dispose();
+        return compiled;
     }
 
     public void Dispose()
     {
+        _disposed = true;
         foreach (Lazy<OpenClKernel> kernel in _kernels.Values)
         {
             if (kernel.IsValueCreated) kernel.Value.Dispose();
@@ -44,15 +51,11 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
     {
         string text = KernelSource.Assemble("opencl", kernel, variant);
         string key = ProgramCache.Key("opencl", text, Options, _compiler);
-        nint program = ProgramCache.TryRead(key) is { } binary ? FromBinary(binary, key) : 0;
-        if (program == 0)
-        {
-            program = FromSource(kernel, text);
-            ProgramCache.TryWrite(key, BinaryOf(program));
-        }
-
+        nint cached = ProgramCache.TryRead(key) is { } binary ? FromBinary(binary, key) : 0;
+        nint program = cached == 0 ? FromSource(kernel, text) : cached;
         try
         {
+            if (cached == 0) ProgramCache.TryWrite(key, BinaryOf(program));
             fixed (byte* name = Encoding.ASCII.GetBytes(kernel.EntryPoint + '\0'))
             {
                 nint handle = clCreateKernel(program, name, out OpenClStatus status);

@@ -8,22 +8,13 @@ namespace Kernels.Devices.OpenCl;
 /// <summary>Reads what platforms and devices say of themselves.</summary>
 internal static unsafe class OpenClQuery
 {
+    /// <summary>While one thread is inside its first call, the loader ocl-icd tells another that there are no platforms.</summary>
+    private static readonly Lock Enumeration = new();
+
     /// <summary>Every device of every platform, in the order in which ids number them.</summary>
     public static IReadOnlyList<(nint Platform, nint Device)> Devices()
     {
-        List<(nint, nint)> all = [];
-        foreach (nint platform in Platforms())
-        {
-            uint count;
-            OpenClStatus status = clGetDeviceIDs(platform, OpenClDeviceType.All, 0, null, &count);
-            if (status == OpenClStatus.DeviceNotFound || count == 0) continue;
-            ThrowIfFailed(status, call: "clGetDeviceIDs");
-            nint[] devices = new nint[count];
-            fixed (nint* first = devices) ThrowIfFailed(clGetDeviceIDs(platform, OpenClDeviceType.All, count, first, null));
-            all.AddRange(devices.Select(device => (platform, device)));
-        }
-
-        return all;
+        lock (Enumeration) return [.. Platforms().SelectMany(platform => DevicesOf(platform).Select(device => (platform, device)))];
     }
 
     public static string DeviceText(nint device, OpenClDeviceInfo info)
@@ -52,13 +43,26 @@ internal static unsafe class OpenClQuery
         return Encoding.UTF8.GetString(text).TrimEnd('\0').Trim();
     }
 
+    private static nint[] DevicesOf(nint platform)
+    {
+        uint count;
+        OpenClStatus status = clGetDeviceIDs(platform, OpenClDeviceType.All, 0, null, &count);
+        if (status == OpenClStatus.DeviceNotFound) return [];
+        ThrowIfFailed(status, call: "clGetDeviceIDs");
+        if (count == 0) return [];
+        nint[] devices = new nint[count];
+        fixed (nint* first = devices) ThrowIfFailed(clGetDeviceIDs(platform, OpenClDeviceType.All, count, first, null));
+        return devices;
+    }
+
     private static nint[] Platforms()
     {
         uint count;
         OpenClStatus status = clGetPlatformIDs(0, null, &count);
         // The loader without any driver installed says this instead of returning none.
-        if (status == OpenClStatus.PlatformNotFoundKhr || count == 0) return [];
+        if (status == OpenClStatus.PlatformNotFoundKhr) return [];
         ThrowIfFailed(status, call: "clGetPlatformIDs");
+        if (count == 0) return [];
         nint[] platforms = new nint[count];
         fixed (nint* first = platforms) ThrowIfFailed(clGetPlatformIDs(count, first, null));
         return platforms;

@@ -19,18 +19,28 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
     private protected override void SynchronizeCore()
     {
         device.Context.ReleaseAbandoned();
+        using HandleLease queueLease = new(queue);
         ThrowIfFailed(clFinish(queue.Value));
     }
 
     public override DeviceEvent Record()
     {
         ThrowIfDisposed();
+        using HandleLease queueLease = new(queue);
         nint marker;
         ThrowIfFailed(clEnqueueMarkerWithWaitList(queue.Value, 0, null, &marker));
-        OpenClEvent recorded = new(device, new OpenClEventHandle(device.Context, marker));
-        // Waiting for the event must not depend on someone flushing the queue later.
-        ThrowIfFailed(clFlush(queue.Value));
-        return recorded;
+        OpenClEventHandle handle = new(device.Context, marker);
+        try
+        {
+            // Waiting for the event must not depend on someone flushing the queue later.
+            ThrowIfFailed(clFlush(queue.Value));
+            return new OpenClEvent(device, handle);
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
     }
 
     internal override void Launch<TArguments>(
@@ -38,6 +48,7 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
     {
         ThrowIfDisposed();
         OpenClKernel compiled = device.Programs.Get(kernel, variant);
+        using HandleLease queueLease = new(queue), kernelLease = new(compiled);
         using MemoryLease lease = MemoryLease.Take(arguments);
         nuint groupSize = (nuint)kernel.GroupSize;
         nuint globalSize = (nuint)Math.Clamp(shape.Groups, 1, device.MaximumGroups) * groupSize;
@@ -85,6 +96,7 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
     private protected override void CopyCore(
         DeviceMemory source, long sourceOffset, DeviceMemory destination, long destinationOffset, long bytes)
     {
+        using HandleLease queueLease = new(queue);
         using MemoryLease from = MemoryLease.Take(source);
         using MemoryLease to = MemoryLease.Take(destination);
         ThrowIfFailed(clEnqueueCopyBuffer(
@@ -93,6 +105,7 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
 
     private protected override void FillCore(DeviceMemory destination, long offset, long bytes, ReadOnlySpan<byte> pattern)
     {
+        using HandleLease queueLease = new(queue);
         using MemoryLease lease = MemoryLease.Take(destination);
         fixed (byte* first = pattern)
         {
@@ -103,17 +116,27 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
 
     private protected override void WaitForCore(DeviceEvent deviceEvent)
     {
-        nint handle = ((OpenClEvent)deviceEvent).Handle;
+        OpenClEventHandle awaited = ((OpenClEvent)deviceEvent).Handle;
+        using HandleLease queueLease = new(queue), eventLease = new(awaited);
+        nint handle = awaited.Value;
         ThrowIfFailed(clEnqueueBarrierWithWaitList(queue.Value, 1, &handle, null));
     }
 
     private protected override void DisposeCore() => queue.Dispose();
 
-    private void Write(byte* source, DeviceMemory destination, long offset, long bytes, uint blocking) => ThrowIfFailed(
-        clEnqueueWriteBuffer(queue.Value, destination.Value, blocking, (nuint)offset, (nuint)bytes, source, 0, null, null));
+    private void Write(byte* source, DeviceMemory destination, long offset, long bytes, uint blocking)
+    {
+        using HandleLease queueLease = new(queue);
+        ThrowIfFailed(clEnqueueWriteBuffer(
+            queue.Value, destination.Value, blocking, (nuint)offset, (nuint)bytes, source, 0, null, null));
+    }
 
-    private void Read(DeviceMemory source, long offset, byte* destination, long bytes, uint blocking) => ThrowIfFailed(
-        clEnqueueReadBuffer(queue.Value, source.Value, blocking, (nuint)offset, (nuint)bytes, destination, 0, null, null));
+    private void Read(DeviceMemory source, long offset, byte* destination, long bytes, uint blocking)
+    {
+        using HandleLease queueLease = new(queue);
+        ThrowIfFailed(clEnqueueReadBuffer(
+            queue.Value, source.Value, blocking, (nuint)offset, (nuint)bytes, destination, 0, null, null));
+    }
 }
 
 /// <summary>Sets a kernel's arguments one after the other.</summary>
@@ -159,26 +182,28 @@ internal sealed unsafe class OpenClEvent(OpenClDevice device, OpenClEventHandle 
     {
         get
         {
+            using HandleLease lease = new(Handle);
             int state;
-            ThrowIfFailed(clGetEventInfo(Handle, OpenClEventInfo.CommandExecutionStatus, sizeof(int), &state, null));
+            ThrowIfFailed(clGetEventInfo(handle.Value, OpenClEventInfo.CommandExecutionStatus, sizeof(int), &state, null));
             // A negative state is the status that ended the command.
             if (state < 0) ThrowIfFailed((OpenClStatus)state, call: "a command before the event");
             return state == (int)OpenClExecutionStatus.Complete;
         }
     }
 
-    internal nint Handle
+    internal OpenClEventHandle Handle
     {
         get
         {
-            ObjectDisposedException.ThrowIf(handle.IsClosed, this);
-            return handle.Value;
+            ObjectDisposedException.ThrowIf(handle.IsDisposed, this);
+            return handle;
         }
     }
 
     public override void Wait()
     {
-        nint value = Handle;
+        using HandleLease lease = new(Handle);
+        nint value = handle.Value;
         ThrowIfFailed(clWaitForEvents(1, &value));
     }
 
@@ -192,8 +217,9 @@ internal sealed unsafe class OpenClEvent(OpenClDevice device, OpenClEventHandle 
 
     private ulong EndTime()
     {
+        using HandleLease lease = new(Handle);
         ulong time;
-        ThrowIfFailed(clGetEventProfilingInfo(Handle, OpenClProfilingInfo.CommandEnd, sizeof(ulong), &time, null));
+        ThrowIfFailed(clGetEventProfilingInfo(handle.Value, OpenClProfilingInfo.CommandEnd, sizeof(ulong), &time, null));
         return time;
     }
 }

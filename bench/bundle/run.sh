@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Gathers evidence on the machine it is unpacked on: ./run.sh [OUT]. Needs no .NET. The steps run in the order of their worth, each with its own limit and log, so that a run that
+# is cut off early has still said whether the kernels are right. Results are JSON files, summary.md and HTML pages in OUT (default: results beside this script).
+set -uo pipefail
+
+here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+out=${1:-$here/results}
+mkdir -p "$out/logs"
+out=$(CDPATH='' cd -- "$out" && pwd)
+
+# .NET and the program cache want a home that can be written to.
+if [[ ! -d ${HOME:-} || ! -w ${HOME:-} ]]; then
+    HOME=$(mktemp -d)
+    export HOME
+fi
+export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 DOTNET_NOLOGO=1
+
+kernels() { "$here/bin/Kernels.Cli" "$@"; }
+say() { printf '%s\n' "$*" | tee -a "$out/run.log"; }
+
+# --- What is there ------------------------------------------------------------------------------------------------------
+
+find_python() {
+    local candidate
+    for candidate in "${KERNELS_PYTHON:-}" python3 /usr/bin/python3; do
+        [[ -n $candidate ]] && "$candidate" -c 'import torch' >/dev/null 2>&1 && printf '%s' "$candidate" && return
+    done
+}
+
+# Folders of CUDA libraries that Python packages bring (nvidia/*/lib), for NVRTC, cuBLAS and cuDNN.
+python_libraries() {
+    local interpreter
+    for interpreter in "${1:-python3}" python3; do
+        command -v "$interpreter" >/dev/null 2>&1 || continue
+        "$interpreter" - 2>/dev/null <<'PY' && return
+import glob, os, site, sys
+folders = [p for p in sys.path if p.endswith("packages")] + site.getsitepackages()
+found = []
+for folder in dict.fromkeys(folders):
+    found += [p for p in glob.glob(os.path.join(folder, "nvidia", "**", "lib"), recursive=True) if os.path.isdir(p)]
+print(":".join(dict.fromkeys(found)))
+PY
+    done
+}
+
+find_library() { # PATTERN
+    local folder found
+    IFS=: read -ra folders <<<"${KERNELS_LIBRARY_PATH:-}:/usr/lib/x86_64-linux-gnu:/usr/local/cuda/lib64:/usr/lib64:/usr/local/nvidia/lib64"
+    for folder in "${folders[@]}"; do
+        [[ -n $folder ]] || continue
+        found=$(compgen -G "$folder/$1" | head -n 1) && [[ -n $found ]] && printf '%s' "$found" && return
+    done
+    found=$(ldconfig -p 2>/dev/null | awk -v name="${1%%.so*}.so" 'index($1, name) == 1 { print $NF; exit }')
+    printf '%s' "$found"
+}
+
+python=$(find_python)
+[[ -z $python ]] || export KERNELS_PYTHON=$python
+libraries=$(python_libraries "$python")
+export KERNELS_LIBRARY_PATH=${KERNELS_LIBRARY_PATH:+$KERNELS_LIBRARY_PATH:}$libraries
+
+cuda=$(kernels devices --json 2>/dev/null | grep -A4 '"id": "cuda:' | grep -c '"available": true')
+sanitizer=$(command -v compute-sanitizer || compgen -G '/usr/local/cuda*/bin/compute-sanitizer' | head -n 1)
+
+: >"$out/run.log"
+say "Kernels on $(uname -srm), $(nproc) processors, $(date -u +%Y-%m-%dT%H:%MZ)"
+say "driver:     $(find_library 'libcuda.so*' | sed 's/^$/not found/')"
+say "NVRTC:      $(find_library 'libnvrtc.so*' | sed 's/^$/not found/')"
+say "cuBLAS:     $(find_library 'libcublas.so*' | sed 's/^$/not found/')"
+say "cuDNN:      $(find_library 'libcudnn.so*' | sed 's/^$/not found/')"
+say "OpenCL:     $(find_library 'libOpenCL.so*' | sed 's/^$/not found/')"
+say "PyTorch:    $([[ -n $python ]] && "$python" -c 'import sys, torch; print(torch.__version__, "in", sys.executable)' || echo 'not found')"
+say "sanitizer:  ${sanitizer:-not found}"
+say ""
+kernels devices 2>&1 | tee -a "$out/run.log"
+
+# --- Steps --------------------------------------------------------------------------------------------------------------
+
+printf '| step | result | seconds |\n| --- | --- | --- |\n' >"$out/steps.md"
+failures=0
+
+# step NAME LIMIT COMMAND...: runs it under a time limit; its log is logs/NAME.log, what it prints to stdout NAME.json where the name ends in -json.
+step() {
+    local name=$1 limit=$2 status=0 start=$SECONDS result
+    shift 2
+    local target=$out/logs/$name.out
+    [[ $name != *-json ]] || target=$out/${name%-json}.json
+    timeout -k 10 "$limit" "$@" >"$target" 2>"$out/logs/$name.log" || status=$?
+    case $status in
+        0) result=passed ;;
+        124 | 137) result="cut off after $limit s" ;;
+        *) result="failed ($status)" ;;
+    esac
+    [[ $status == 0 ]] || failures=$((failures + 1))
+    printf '| %s | %s | %d |\n' "${name%-json}" "$result" $((SECONDS - start)) >>"$out/steps.md"
+    say "${name%-json}: $result in $((SECONDS - start)) s"
+    [[ $status == 0 ]] || tail -n 5 "$out/logs/$name.log" | tee -a "$out/run.log"
+    summarise
+}
+
+skip() { # NAME REASON
+    printf '| %s | skipped: %s | |\n' "$1" "$2" >>"$out/steps.md"
+    say "$1: skipped: $2"
+}
+
+# Rewritten after each step, so that it is there whenever the run ends.
+summarise() {
+    {
+        printf '# Results\n\n```\n'
+        cat "$out/run.log"
+        printf '```\n\n'
+        cat "$out/steps.md"
+        printf '\n'
+        kernels summary "$out"
+    } >"$out/summary.md" 2>/dev/null
+}
+
+if [[ $cuda -gt 0 ]]; then
+    step verify-cuda-json 240 "$here/bin/Kernels.Cli" verify --device cuda:0 --json
+    step tests-cuda 420 env KERNELS_TEST_DEVICES=cuda:0 "$here/bin/Kernels.Tests" -noLogo -noColor -namespace 'Kernels.Tests.Theories' -namespace 'Kernels.Tests.Randomness'
+    if [[ -n $sanitizer ]]; then
+        for tool in memcheck racecheck initcheck; do
+            step "sanitizer-$tool" 300 "$sanitizer" --tool "$tool" --error-exitcode 99 --target-processes all "$here/bin/Kernels.Cli" verify --device cuda:0 --small --json
+        done
+    else
+        skip sanitizer 'compute-sanitizer was not found'
+    fi
+    step bench-cuda-json 540 "$here/bin/Kernels.Cli" bench --device cuda:0 --dtype f32 bf16 --json --report "$out/bench-cuda.html"
+    step occupancy-json 240 "$here/bin/Kernels.Cli" occupancy --device cuda:0 --json
+else
+    skip verify-cuda 'no CUDA device'
+    skip tests-cuda 'no CUDA device'
+    skip sanitizer 'no CUDA device'
+    skip bench-cuda 'no CUDA device'
+    skip occupancy 'no CUDA device'
+fi
+
+step verify-all-json 420 "$here/bin/Kernels.Cli" verify --device all --json
+step bench-cpu-json 420 "$here/bin/Kernels.Cli" bench --device cpu --json --report "$out/bench-cpu.html"
+
+say ""
+say "$failures steps failed; results are in $out (summary.md first)."
+[[ $failures == 0 ]]

@@ -1,0 +1,440 @@
+"""PyTorch's side of `kernels bench`: times the cases that the command sends, one JSON object a line, on standard input.
+
+    {"do": "start", "device": "cpu", "threads": 2}       -> {"name": "PyTorch 2.1.0 (OpenBLAS 0.3.21)", "threads": 2}
+    {"do": "prepare", "op": "dropout", "dtype": "f32",
+     "problem": {"entry": "forward", "shape": [1024]}}   -> {"call": "torch.nn.functional.dropout"} or {"unsupported": "why not"}
+    {"do": "run"}                                        -> {"cold": 1.25, "warm": 1.01}    milliseconds of one call each
+
+Any reply may be {"error": "..."} instead; the next request is answered all the same. A repetition is one message, so the command can
+take turns between its own runs and these. `cold` follows a rewrite of a large buffer, `warm` follows `cold` at once.
+
+To add an op, write a function under @op(name, entry, what it calls) that gets the case, makes its tensors and returns the call to time.
+Works with PyTorch 1.13 and later, on the CPU and on CUDA; needs nothing but PyTorch.
+"""
+
+import json
+import os
+import re
+import sys
+import time
+
+FLUSH_BYTES = 256 << 20  # more than the last-level cache of common devices
+HEAD_START = 2_000_000  # GPU clock cycles, about a millisecond: the host queues everything meanwhile, so its own time is not measured
+
+OPS = {}
+
+
+class Unsupported(Exception):
+    """PyTorch has nothing that does the same."""
+
+
+def op(name, entry, call):
+    """Registers what makes the call to time for an op's entry; `call` names what users of PyTorch would write."""
+
+    def register(make):
+        OPS[name, entry] = (call, make)
+        return make
+
+    return register
+
+
+class Case:
+    """A problem of the case table: its settings by name, and tensors on the device in its data type."""
+
+    def __init__(self, request, device):
+        self.settings = request["problem"]
+        self.device = device
+        self.dtype = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "f64": torch.float64}[request["dtype"]]
+
+    def __getitem__(self, name):
+        return self.settings[name]
+
+    def uniform(self, *shape, low=-2.0, high=2.0):
+        values = torch.empty(*shape, dtype=torch.float32, device=self.device).uniform_(low, high)
+        return values.to(self.dtype)
+
+    def labels(self, count, classes):
+        return torch.randint(classes, (count,), device=self.device)
+
+
+# --- Ops ------------------------------------------------------------------------------------------------------------
+
+
+@op("dropout", "forward", "torch.nn.functional.dropout")
+def dropout_forward(case):
+    require(case["scaling"] == "Inverted", "torch.nn.functional.dropout scales the other way")
+    x, p = case.uniform(case["shape"]), case["dropProbability"]
+    return lambda: torch.nn.functional.dropout(x, p, training=True)
+
+
+@op("dropout", "backward", "what autograd runs for dropout: the gradient times the stored mask")
+def dropout_backward(case):
+    require(case["scaling"] == "Inverted", "torch.nn.functional.dropout scales the other way")
+    dy, p = case.uniform(case["shape"]), case["dropProbability"]
+    if case.device.type == "cuda":
+        mask = torch.rand(dy.shape, device=case.device) >= p  # one byte an element
+        return lambda: torch.ops.aten.native_dropout_backward(dy, mask, 1 / (1 - p))
+    mask = torch.empty_like(dy).bernoulli_(1 - p).div_(1 - p)  # as forward leaves it on the CPU: scaled, in the data's own type
+    return lambda: dy * mask
+
+
+@op("alpha-dropout", "forward", "torch.nn.functional.alpha_dropout")
+def alpha_dropout_forward(case):
+    x, p = case.uniform(case["shape"]), case["dropProbability"]
+    return lambda: torch.nn.functional.alpha_dropout(x, p, training=True)
+
+
+@op("alpha-dropout", "backward", "autograd through torch.nn.functional.alpha_dropout")
+def alpha_dropout_backward(case):
+    return gradient(case.uniform(case["shape"]), lambda x: torch.nn.functional.alpha_dropout(x, case["dropProbability"], training=True))
+
+
+@op("gaussian-dropout", "forward", "x * (1 + sigma * torch.randn_like(x))")
+def gaussian_dropout_forward(case):
+    x, p = case.uniform(case["shape"]), case["strength"]
+    sigma = (p / (1 - p)) ** 0.5
+    return lambda: x * torch.randn_like(x).mul_(sigma).add_(1)
+
+
+@op("gaussian-dropout", "backward", "the gradient times the stored noise")
+def gaussian_dropout_backward(case):
+    dy = case.uniform(case["shape"])
+    noise = torch.randn_like(dy)
+    return lambda: dy * noise
+
+
+@op("gaussian-noise", "forward", "x + sigma * torch.randn_like(x)")
+def gaussian_noise(case):
+    x, sigma = case.uniform(case["shape"]), case["strength"]
+    return lambda: torch.randn_like(x).mul_(sigma).add_(x)
+
+
+@op("channel-dropout", "forward", "torch.nn.functional.dropout1d, dropout2d or dropout3d")
+def channel_dropout(case):
+    shape, shared, p = case["shape"], case["sharedAxes"], case["dropProbability"]
+    spatial = len(shape) - 2
+    call = {1: "dropout1d", 2: "dropout2d", 3: "dropout3d"}.get(spatial)
+    x = case.uniform(shape)
+    if shared == list(range(1, 1 + spatial)):
+        x = x.movedim(-1, 1)  # channels last in memory, channels first by name
+    else:
+        require(shared == list(range(2, 2 + spatial)), "drops whole channels only")
+    require(call is not None, "drops whole channels only")
+    drop = getattr(torch.nn.functional, call)
+    return lambda: drop(x, p, training=True)
+
+
+@op("channel-dropout", "backward", "the gradient times the stored mask")
+@op("variational-dropout", "backward", "the gradient times the stored mask")
+def shared_dropout_backward(case):
+    dy, mask = case.uniform(case["shape"]), shared_mask(case)
+    return lambda: dy * mask
+
+
+@op("variational-dropout", "forward", "AWD-LSTM's LockedDropout, written out")
+def variational_dropout(case):
+    x = case.uniform(case["shape"])
+    return lambda: shared_mask(case).expand_as(x) * x
+
+
+def shared_mask(case):
+    shape, p = list(case["shape"]), case["dropProbability"]
+    require(p < 1, "divides by 1 - p")
+    for axis in case["sharedAxes"]:
+        shape[axis] = 1
+    return torch.empty(shape, dtype=case.dtype, device=case.device).bernoulli_(1 - p).div_(1 - p)
+
+
+@op("monte-carlo-dropout", "forward", "torch.nn.functional.dropout of the repeated input")
+def monte_carlo_forward(case):
+    x, p = case.uniform(case["shape"]), case["dropProbability"]
+    repeated = x.expand(case["passes"], *x.shape)
+    return lambda: torch.nn.functional.dropout(repeated, p, training=True)
+
+
+@op("monte-carlo-dropout", "statistics", "torch.var_mean")
+def monte_carlo_statistics(case):
+    results = case.uniform(case["passes"], *case["shape"])
+    return lambda: torch.var_mean(results, 0)
+
+
+@op("attention-dropout", "forward", "torch.softmax and torch.nn.functional.dropout, after adding a mask where there is one")
+def attention_dropout_forward(case):
+    scores, p, mask = attention_scores(case), case["dropProbability"], attention_mask(case)
+
+    def call():
+        visible = scores if mask is None else scores + mask
+        return torch.nn.functional.dropout(torch.softmax(visible, -1), p, training=True)
+
+    return call
+
+
+@op("attention-dropout", "backward", "autograd through torch.softmax and torch.nn.functional.dropout")
+def attention_dropout_backward(case):
+    p, mask = case["dropProbability"], attention_mask(case)
+    return gradient(
+        attention_scores(case),
+        lambda scores: torch.nn.functional.dropout(torch.softmax(scores if mask is None else scores + mask, -1), p, training=True),
+    )
+
+
+def attention_scores(case):
+    return case.uniform(case["batch"], case["heads"], case["queries"], case["keys"])
+
+
+def attention_mask(case):
+    """The additive mask that callers of PyTorch prepare; made once, like theirs."""
+    queries, keys = case["queries"], case["keys"]
+    mask = None
+    if case["causal"]:
+        hidden = torch.ones(queries, keys, dtype=torch.bool, device=case.device).triu(1 + keys - queries)
+        mask = torch.zeros(queries, keys, dtype=case.dtype, device=case.device).masked_fill_(hidden, float("-inf"))
+    if case["maskShape"] is not None or case["hasLengths"]:
+        given = torch.zeros(case["maskShape"] or (case["batch"], 1, 1, keys), dtype=case.dtype, device=case.device)
+        mask = given if mask is None else mask + given
+    return mask
+
+
+@op("drop-block", "forward", "torchvision.ops.drop_block2d, written out")
+def drop_block_forward(case):
+    x = feature_maps(case)
+    return lambda: x * drop_block_mask(case, x)
+
+
+@op("drop-block", "backward", "the gradient times the stored mask")
+def drop_block_backward(case):
+    dy = feature_maps(case)
+    mask = drop_block_mask(case, dy)
+    return lambda: dy * mask
+
+
+def feature_maps(case):
+    x = case.uniform(case["shape"])
+    require(x.dim() == 4, "torchvision has two spatial dimensions here")
+    return x.movedim(-1, 1) if case["layout"] == "ChannelsLast" else x
+
+
+def drop_block_mask(case, x):
+    sizes, (n, c, h, w) = set(case["block"]), x.shape
+    size = max(sizes)
+    require(len(sizes) == 1 and size % 2 == 1 and size <= min(h, w), "torchvision takes square blocks of odd size within the map")
+    require(not case["sharedChannels"] and case["fill"] == "Zero", "torchvision drops channels one by one, to zero")
+    gamma = case["rate"] * h * w / (size**2 * (h - size + 1) * (w - size + 1))
+    noise = torch.empty((n, c, h - size + 1, w - size + 1), dtype=x.dtype, device=x.device).bernoulli_(min(gamma, 1.0))
+    noise = torch.nn.functional.pad(noise, [size // 2] * 4, value=0)
+    noise = torch.nn.functional.max_pool2d(noise, stride=(1, 1), kernel_size=(size, size), padding=size // 2)
+    noise = 1 - noise
+    return noise * (noise.numel() / (1e-6 + noise.sum()))
+
+
+@op("relu", "forward", "torch.nn.functional.relu")
+def relu_forward(case):
+    x = case.uniform(case["shape"])
+    return lambda: torch.nn.functional.relu(x)
+
+
+@op("relu", "backward", "aten::threshold_backward")
+def relu_backward(case):
+    x, dy = case.uniform(case["shape"]), case.uniform(case["shape"])
+    return lambda: torch.ops.aten.threshold_backward(dy, x, 0)
+
+
+@op("linear", "forward", "torch.nn.functional.linear")
+def linear_forward(case):
+    x, weight = case.uniform(case["rows"], case["inputs"]), case.uniform(case["outputs"], case["inputs"])
+    bias = case.uniform(case["outputs"]) if case["hasBias"] else None
+    return lambda: torch.nn.functional.linear(x, weight, bias)
+
+
+@op("linear", "backward", "what autograd runs for linear: two products and a sum")
+def linear_backward(case):
+    x, weight = case.uniform(case["rows"], case["inputs"]), case.uniform(case["outputs"], case["inputs"])
+    dy = case.uniform(case["rows"], case["outputs"])
+    if case["hasBias"]:
+        return lambda: (dy.mm(weight), dy.t().mm(x), dy.sum(0))
+    return lambda: (dy.mm(weight), dy.t().mm(x))
+
+
+@op("matmul", "multiply", "torch.mm")
+def matmul(case):
+    m, n, k = case["m"], case["n"], case["k"]
+    a = case.uniform(k, m).t() if case["transposeA"] else case.uniform(m, k)
+    b = case.uniform(n, k).t() if case["transposeB"] else case.uniform(k, n)
+    c = torch.empty(m, n, dtype=case.dtype, device=case.device)
+    return lambda: torch.mm(a, b, out=c)
+
+
+@op("cross-entropy", "forward", "torch.nn.functional.cross_entropy")
+def cross_entropy_forward(case):
+    logits, labels = case.uniform(case["rows"], case["classes"], low=-3, high=3), case.labels(case["rows"], case["classes"])
+    return lambda: torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+
+
+@op("cross-entropy", "backward", "torch.nn.functional.cross_entropy and its backward")
+def cross_entropy_backward(case):
+    logits, labels = case.uniform(case["rows"], case["classes"], low=-3, high=3), case.labels(case["rows"], case["classes"])
+    logits.requires_grad_()
+
+    def call():
+        with torch.enable_grad():
+            loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+            return torch.autograd.grad(loss, logits)
+
+    return call
+
+
+def gradient(x, forward):
+    """A call that times the backward pass alone: the graph of one forward pass is kept."""
+    x.requires_grad_()
+    with torch.enable_grad():
+        y = forward(x)
+    dy = torch.ones_like(y)
+    return lambda: torch.autograd.grad(y, x, dy, retain_graph=True)
+
+
+@op("sgd", "step", "torch.optim.SGD.step")
+def sgd_step(case):
+    options = case["options"]
+    parameter = torch.nn.Parameter(case.uniform(case["length"]))
+    parameter.grad = case.uniform(case["length"])
+    optimizer = torch.optim.SGD(
+        [parameter],
+        lr=1e-6,  # the values do not change the time, and steps without end must not run into infinity
+        momentum=options["momentum"],
+        dampening=options["dampening"],
+        weight_decay=options["weightDecay"],
+        nesterov=options["nesterov"],
+    )
+    optimizer.step()  # makes the velocity
+    return optimizer.step
+
+
+@op("random", "fill", "torch.Tensor.random_ on 32-bit integers (31 random bits each)")
+def random_fill(case):
+    words = torch.empty(4 * case["blocks"], dtype=torch.int32, device=case.device)
+    return words.random_
+
+
+# --- Timing and conversation ----------------------------------------------------------------------------------------
+
+
+def require(condition, reason):
+    if not condition:
+        raise Unsupported(reason)
+
+
+class Session:
+    """Answers requests; keeps the device, the buffer that empties the caches, and the call prepared last."""
+
+    def start(self, request):
+        self.device = torch.device(request["device"])
+        torch.set_num_threads(request["threads"])
+        torch.set_grad_enabled(False)
+        if self.device.type == "cuda":
+            if not torch.cuda.is_available():
+                raise RuntimeError("this PyTorch has no CUDA device")
+            torch.cuda.set_device(self.device)
+            # Float products in float precision, as ours are.
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        self.flush = torch.zeros(FLUSH_BYTES, dtype=torch.uint8, device=self.device)
+        self.call = None
+        facts = [f"CUDA {torch.version.cuda}" if self.device.type == "cuda" else blas_in_use()]
+        if request.get("keepsHeap"):
+            facts.append("heap kept")  # by the environment of this process; only the name is made here
+        return {"name": f"PyTorch {torch.__version__} ({', '.join(facts)})", "threads": torch.get_num_threads()}
+
+    def prepare(self, request):
+        self.call = None  # frees the tensors of the problem before
+        key = request["op"], request["problem"]["entry"]
+        if key not in OPS:
+            return {"unsupported": "no counterpart"}
+        call, make = OPS[key]
+        try:
+            self.call = make(Case(request, self.device))
+            self.call()
+        except (Unsupported, NotImplementedError, RuntimeError) as error:
+            self.call = None
+            return {"unsupported": first_line(error)}
+        return {"call": call}
+
+    def run(self, request):
+        cold, warm = self.time_cuda() if self.device.type == "cuda" else self.time_cpu()
+        return {"cold": cold, "warm": warm}
+
+    def time_cpu(self):
+        self.flush.fill_(1)
+        start = time.perf_counter_ns()
+        result = self.call()
+        middle = time.perf_counter_ns()
+        del result  # freeing the result is not part of the op
+        again = time.perf_counter_ns()
+        result = self.call()
+        end = time.perf_counter_ns()
+        return (middle - start) / 1e6, (end - again) / 1e6
+
+    def time_cuda(self):
+        start, middle, end = (torch.cuda.Event(enable_timing=True) for _ in range(3))
+        if hasattr(torch.cuda, "_sleep"):
+            torch.cuda._sleep(HEAD_START)
+        self.flush.fill_(1)
+        start.record()
+        self.call()
+        middle.record()
+        self.call()
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(middle), middle.elapsed_time(end)
+
+
+def blas_in_use():
+    """Which library multiplies matrices on the CPU: it decides about a factor of a hundred, and PyTorch itself does not always know."""
+    if torch.backends.mkl.is_available():
+        return "MKL"
+    torch.mm(torch.ones(2, 2), torch.ones(2, 2))  # whatever is used is loaded now
+    names = (
+        (r"openblas[^/]*?r(\d[\d.]*\d)", "OpenBLAS"),
+        (r"openblas", "OpenBLAS"),
+        (r"libblis", "BLIS"),
+        (r"libblas", "reference BLAS"),
+    )
+    try:
+        with open("/proc/self/maps", encoding="utf-8") as maps:
+            loaded = maps.read()
+    except OSError:
+        loaded = ""
+    for pattern, name in names:
+        found = re.search(pattern, loaded)
+        if found:
+            return f"{name} {found[1]}" if found.groups() else name
+    return "unknown BLAS"
+
+
+def first_line(error):
+    return f"{type(error).__name__}: {error}".strip().split("\n")[0]
+
+
+def main():
+    # Replies have the standard output to themselves: what libraries print there goes to standard error.
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    global torch
+    try:
+        import torch
+    except ImportError as error:
+        print(json.dumps({"error": first_line(error)}), file=replies, flush=True)
+        return
+
+    session = Session()
+    answers = {"start": session.start, "prepare": session.prepare, "run": session.run}
+    for line in sys.stdin:
+        try:
+            request = json.loads(line)
+            reply = answers[request["do"]](request)
+        except Exception as error:  # the conversation goes on, whatever went wrong
+            reply = {"error": first_line(error)}
+        print(json.dumps(reply), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main()

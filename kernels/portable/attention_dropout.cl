@@ -1,0 +1,212 @@
+// Attention dropout: y = m * softmax(z) / q over the keys, z = scale * s + mask, m drawn per element with P(m = 1) = q (Vaswani et al., "Attention is
+// all you need", NeurIPS 2017). A key with z = -inf is masked: it gets +0, a row of masked keys is all +0, and keys past the visible ones are never read.
+//
+//   attention_dropout_forward   y, and for backward the log-sum-exp of each row
+//   attention_dropout_backward  ds = scale * p * (dp - sum of dp * p) with p = exp(z - log-sum-exp) and dp = m * dy / q, both calculated again
+//
+// A work group takes a row, a work item eight keys at a time. A row of at most 8 * GROUP_SIZE keys is read once and stays in registers; a longer one is
+// read a second time. Results may overwrite what they are calculated from: each item writes only what it alone reads, after the last look at the sums.
+
+#include "types.h"
+#include "philox.h"
+#include "keep.h"
+#include "reduce.h"
+#include "errors.h"
+
+// Rows start on 16 bytes and on a Philox block. Double, there for verification alone, is not worth the registers.
+#define WIDE (VEC == 8 && !DTYPE_F64)
+
+// A row's place: how many keys take part, from the first on, and where its additive mask starts.
+typedef struct {
+    u64 visible;
+    u64 mask_first;
+} row_place;
+
+// The causal limit is aligned at the bottom right: the last query sees all keys.
+DEVICE row_place place_row(u64 row, u64 heads, u64 queries, u64 keys, u32 causal, GLOBAL const i32* key_lengths,
+                           u64 key_lengths_offset, GLOBAL u32* error, u64 error_offset, u64 mask_batch_stride,
+                           u64 mask_head_stride, u64 mask_query_stride) {
+    const u64 all_heads = row / queries, query = row - all_heads * queries;
+    const u64 batch = all_heads / heads, head = all_heads - batch * heads;
+    row_place place = {keys, batch * mask_batch_stride + head * mask_head_stride + query * mask_query_stride};
+    if (key_lengths != 0) {
+        const i32 length = key_lengths[key_lengths_offset + batch];
+        if (length < 0 || (u64)length > keys) report_error(error, error_offset, batch);
+        if (length < 0)
+            place.visible = 0;
+        else if ((u64)length < keys)
+            place.visible = (u64)length;
+    }
+    if (causal != 0) {
+        const u64 limit = keys + query + 1 > queries ? keys + query + 1 - queries : 0;
+        if (limit < place.visible) place.visible = limit;
+    }
+    return place;
+}
+
+// z of the next eight keys, -inf where masked or past `count`; returns the keys that take part as bits.
+DEVICE u32 load_logits(GLOBAL const scalar* scores, u64 first, GLOBAL const scalar* mask, u64 mask_first, u64 count,
+                       real scale, real* z) {
+    for (u32 lane = 0; lane < 8; lane++) z[lane] = NEGATIVE_INFINITY;
+#if WIDE
+    if (count >= 8) {
+        load8(scores, first, z);
+        for (u32 lane = 0; lane < 8; lane++) z[lane] *= scale;
+        if (mask != 0) {
+            real added[8];
+            load8(mask, mask_first, added);
+            for (u32 lane = 0; lane < 8; lane++)
+                z[lane] = added[lane] == NEGATIVE_INFINITY ? NEGATIVE_INFINITY : z[lane] + added[lane];
+        }
+    } else
+#endif
+    {
+        for (u32 lane = 0; lane < 8; lane++) {
+            if (lane >= count) continue;
+            const real added = mask != 0 ? load(mask, mask_first + lane) : (real)0;
+            if (added != NEGATIVE_INFINITY) z[lane] = load(scores, first + lane) * scale + added;
+        }
+    }
+    u32 seen = 0;
+    for (u32 lane = 0; lane < 8; lane++) seen |= (z[lane] != NEGATIVE_INFINITY ? 1u : 0u) << lane;
+    return seen;
+}
+
+// p and dp of the next eight keys, both 0 where masked; returns the keys that take part as bits.
+DEVICE u32 load_gradients(GLOBAL const scalar* scores, GLOBAL const scalar* dy, u64 first, GLOBAL const scalar* mask,
+                          u64 mask_first, u64 count, real scale, real log_sum_exp, u32 kept, real keep_scale, real* p,
+                          real* dp) {
+    const u32 seen = load_logits(scores, first, mask, mask_first, count, scale, p);
+    kept &= seen;
+#if WIDE
+    if (count >= 8) {
+        load8(dy, first, dp);
+        for (u32 lane = 0; lane < 8; lane++) dp[lane] = (kept >> lane & 1u) ? dp[lane] * keep_scale : (real)0;
+    } else
+#endif
+    {
+        for (u32 lane = 0; lane < 8; lane++)
+            dp[lane] = (kept >> lane & 1u) ? load(dy, first + lane) * keep_scale : (real)0;
+    }
+    for (u32 lane = 0; lane < 8; lane++) p[lane] = EXP(p[lane] - log_sum_exp);
+    return seen;
+}
+
+DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u64 count, const real* values) {
+#if WIDE
+    if (count >= 8) {
+        store8(target, first, values);
+        return;
+    }
+#endif
+    for (u32 lane = 0; lane < 8; lane++)
+        if (lane < count) store(target, first + lane, values[lane]);
+}
+
+// `start` is the index of the first score in the whole tensor of which this may be a shard.
+KERNEL void attention_dropout_forward(GLOBAL const scalar* scores, u64 scores_offset, GLOBAL scalar* y, u64 y_offset,
+                                      GLOBAL real* log_sum_exp, u64 log_sum_exp_offset, GLOBAL const i32* key_lengths,
+                                      u64 key_lengths_offset, GLOBAL const scalar* mask, u64 mask_offset,
+                                      GLOBAL u32* error, u64 error_offset, u64 rows, u64 heads, u64 queries, u64 keys,
+                                      u64 mask_batch_stride, u64 mask_head_stride, u64 mask_query_stride, u32 causal,
+                                      real scale, u64 start, u32 threshold, real keep_scale, KEY_PARAMETERS) {
+    SHARED real scratch[GROUP_SIZE];
+    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const u64 blocks = (keys + 7) / 8;
+    scores += scores_offset;
+    y += y_offset;
+    if (mask != 0) mask += mask_offset;
+    for (u64 row = GROUP_ID; row < rows; row += GROUP_COUNT) {
+        const row_place place = place_row(row, heads, queries, keys, causal, key_lengths, key_lengths_offset, error,
+                                          error_offset, mask_batch_stride, mask_head_stride, mask_query_stride);
+        const u64 visible = place.visible, first = row * keys;
+
+        // The item's own maximum and the sum of e = exp(z - maximum), brought up to date with every eight keys. A maximum of -inf counts as 0 in
+        // differences, which leaves e = 0; it passes over NaN, which reaches the result through the sum.
+        real e[8];
+        u32 seen = 0;
+        real largest = NEGATIVE_INFINITY, sum = 0;
+        for (u64 block = LOCAL_ID; 8 * block < visible; block += GROUP_SIZE) {
+            seen = load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, visible - 8 * block,
+                               scale, e);
+            real updated = largest;
+            for (u32 lane = 0; lane < 8; lane++) updated = MAX(updated, e[lane]);
+            const real reference = updated == NEGATIVE_INFINITY ? (real)0 : updated;
+            sum *= EXP(largest - reference);
+            for (u32 lane = 0; lane < 8; lane++) {
+                e[lane] = EXP(e[lane] - reference);
+                sum += e[lane];
+            }
+            largest = updated;
+        }
+
+        const real row_largest = group_max(largest, scratch);
+        const real row_reference = row_largest == NEGATIVE_INFINITY ? (real)0 : row_largest;
+        const real weight = EXP(largest - row_reference);
+        const real total = group_sum(sum * weight, scratch);
+        const real factor = total == 0 ? (real)0 : weight * keep_scale / total;
+        if (LOCAL_ID == 0) log_sum_exp[log_sum_exp_offset + row] = row_reference + LOG(total);
+
+        const real reference = largest == NEGATIVE_INFINITY ? (real)0 : largest;
+        for (u64 block = LOCAL_ID; block < blocks; block += GROUP_SIZE) {
+            u32 kept = 0;
+            if (8 * block < visible) {
+                if (blocks > GROUP_SIZE) {
+                    seen = load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block,
+                                       visible - 8 * block, scale, e);
+                    for (u32 lane = 0; lane < 8; lane++) e[lane] = EXP(e[lane] - reference);
+                }
+                kept = seen & keep8(resolved, start + first + 8 * block, threshold);
+            }
+            for (u32 lane = 0; lane < 8; lane++) e[lane] = (kept >> lane & 1u) ? e[lane] * factor : (real)0;
+            store_up_to_8(y, first + 8 * block, keys - 8 * block, e);
+        }
+    }
+}
+
+KERNEL void attention_dropout_backward(GLOBAL const scalar* scores, u64 scores_offset, GLOBAL const real* log_sum_exp,
+                                       u64 log_sum_exp_offset, GLOBAL const scalar* dy, u64 dy_offset,
+                                       GLOBAL scalar* dscores, u64 dscores_offset, GLOBAL const i32* key_lengths,
+                                       u64 key_lengths_offset, GLOBAL const scalar* mask, u64 mask_offset,
+                                       GLOBAL u32* error, u64 error_offset, u64 rows, u64 heads, u64 queries, u64 keys,
+                                       u64 mask_batch_stride, u64 mask_head_stride, u64 mask_query_stride, u32 causal,
+                                       real scale, u64 start, u32 threshold, real keep_scale, KEY_PARAMETERS) {
+    SHARED real scratch[GROUP_SIZE];
+    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const u64 blocks = (keys + 7) / 8;
+    scores += scores_offset;
+    dy += dy_offset;
+    dscores += dscores_offset;
+    if (mask != 0) mask += mask_offset;
+    for (u64 row = GROUP_ID; row < rows; row += GROUP_COUNT) {
+        const row_place place = place_row(row, heads, queries, keys, causal, key_lengths, key_lengths_offset, error,
+                                          error_offset, mask_batch_stride, mask_head_stride, mask_query_stride);
+        const u64 first = row * keys;
+        const real row_sum = log_sum_exp[log_sum_exp_offset + row];
+        const u64 visible = row_sum == NEGATIVE_INFINITY ? 0 : place.visible;
+
+        real p[8], dp[8];
+        u32 seen = 0;
+        real sum = 0;
+        for (u64 block = LOCAL_ID; 8 * block < visible; block += GROUP_SIZE) {
+            const u32 kept = keep8(resolved, start + first + 8 * block, threshold);
+            seen = load_gradients(scores, dy, first + 8 * block, mask, place.mask_first + 8 * block,
+                                  visible - 8 * block, scale, row_sum, kept, keep_scale, p, dp);
+            for (u32 lane = 0; lane < 8; lane++) sum += p[lane] * dp[lane];
+        }
+        sum = group_sum(sum, scratch);
+
+        for (u64 block = LOCAL_ID; block < blocks; block += GROUP_SIZE) {
+            if (8 * block >= visible) {
+                seen = 0;
+            } else if (blocks > GROUP_SIZE) {
+                const u32 kept = keep8(resolved, start + first + 8 * block, threshold);
+                seen = load_gradients(scores, dy, first + 8 * block, mask, place.mask_first + 8 * block,
+                                      visible - 8 * block, scale, row_sum, kept, keep_scale, p, dp);
+            }
+            for (u32 lane = 0; lane < 8; lane++)
+                p[lane] = (seen >> lane & 1u) ? scale * p[lane] * (dp[lane] - sum) : (real)0;
+            store_up_to_8(dscores, first + 8 * block, keys - 8 * block, p);
+        }
+    }
+}

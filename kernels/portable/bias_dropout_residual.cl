@@ -1,0 +1,191 @@
+// The end of a residual branch: y = residual + r * scale[d] * dropout(x + bias[d]) for rows of D elements, r the row's drop path decision times its
+// scale (Narayanan et al., "Efficient large-scale language model training on GPU clusters", SC 2021; Huang et al., ECCV 2016; Touvron et al., ICCV 2021).
+//
+//   bias_dropout_residual_forward   y; a dropped element or row gives its residual as it is, and a dropped row's x is not read
+//   bias_dropout_residual_backward  dx, and for each strip of rows the sums over them that dbias and dscale are made of
+//   bias_dropout_residual_reduce    adds the strips' sums, in their order
+//
+// Element i of the whole tensor takes lane i % 8 of Philox block i / 8, row n lane n % 8 of block 2^63 + n / 8, which no element reaches. A work group
+// takes 256 columns; its items are 32 wide with eight columns each, and 8 deep with eight rows each, those that one block decides about.
+
+#include "types.h"
+#include "philox.h"
+#include "keep.h"
+
+#define ROW_BLOCKS 0x8000000000000000ul
+
+// Which of the eight rows of a block are kept, as bits.
+DEVICE u32 keep_rows(random_key key, u64 row_block, u32 row_threshold) {
+    if (row_threshold >= 65536u) return 0xffu;
+    const philox_block drawn = philox(key, ROW_BLOCKS + row_block);
+    u32 bits = 0;
+    for (u32 lane = 0; lane < 8; lane++) bits |= (philox_lane(drawn, lane) < row_threshold ? 1u : 0u) << lane;
+    return bits;
+}
+
+DEVICE void load_up_to_8(GLOBAL const scalar* source, u64 first, u64 count, real* values) {
+#if VEC == 8
+    load8(source, first, values);
+#else
+    for (u32 lane = 0; lane < 8; lane++) values[lane] = lane < count ? load(source, first + lane) : (real)0;
+#endif
+}
+
+DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u64 count, const real* values) {
+#if VEC == 8
+    store8(target, first, values);
+#else
+    for (u32 lane = 0; lane < 8; lane++)
+        if (lane < count) store(target, first + lane, values[lane]);
+#endif
+}
+
+// Eight columns of a parameter that may be absent.
+DEVICE void load_parameter(GLOBAL const scalar* parameter, u64 first, u64 count, real absent, real* values) {
+    if (parameter != 0) {
+        load_up_to_8(parameter, first, count, values);
+    } else {
+        for (u32 lane = 0; lane < 8; lane++) values[lane] = absent;
+    }
+}
+
+// Rows `start_row` and on of the whole tensor. `scale` is that of kept elements in kept rows. VEC = 8 needs D to be a multiple of eight.
+KERNEL void bias_dropout_residual_forward(GLOBAL const scalar* x, u64 x_offset, GLOBAL const scalar* residual,
+                                          u64 residual_offset, GLOBAL scalar* y, u64 y_offset,
+                                          GLOBAL const scalar* bias, u64 bias_offset,
+                                          GLOBAL const scalar* channel_scale, u64 channel_scale_offset, u64 rows,
+                                          u64 columns, u64 start_row, u32 threshold, u32 row_threshold, real scale,
+                                          KEY_PARAMETERS) {
+    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const u64 tiles = (columns + 255) / 256, end_row = start_row + rows;
+    const u64 first_strip = start_row / 64, strips = (end_row + 63) / 64 - first_strip;
+    x += x_offset;
+    residual += residual_offset;
+    y += y_offset;
+    if (bias != 0) bias += bias_offset;
+    if (channel_scale != 0) channel_scale += channel_scale_offset;
+    for (u64 job = GROUP_ID; job < tiles * strips; job += GROUP_COUNT) {
+        const u64 strip = job / tiles, column = 256 * (job - strip * tiles) + 8 * (LOCAL_ID % 32);
+        const u64 row_block = 8 * (first_strip + strip) + LOCAL_ID / 32;
+        if (column >= columns || 8 * row_block >= end_row) continue;
+        const u64 width = columns - column;
+        real added[8], factor[8];
+        load_parameter(bias, column, width, 0, added);
+        load_parameter(channel_scale, column, width, 1, factor);
+        for (u32 lane = 0; lane < 8; lane++) factor[lane] *= scale;
+        const u32 kept_rows = keep_rows(resolved, row_block, row_threshold);
+        for (u32 i = 0; i < 8; i++) {
+            const u64 row = 8 * row_block + i;
+            if (row < start_row || row >= end_row) continue;
+            const u64 first = (row - start_row) * columns + column;
+            real values[8];
+            load_up_to_8(residual, first, width, values);
+            if (kept_rows >> i & 1u) {
+                const u32 kept = keep8(resolved, row * columns + column, threshold);
+                real branch[8];
+                load_up_to_8(x, first, width, branch);
+                for (u32 lane = 0; lane < 8; lane++)
+                    values[lane] += (kept >> lane & 1u) ? (branch[lane] + added[lane]) * factor[lane] : (real)0;
+            }
+            store_up_to_8(y, first, width, values);
+        }
+    }
+}
+
+// A job is a tile of columns and every `splits`-th strip of rows; its sums go to row `split` of the partial results, which are absent when not wanted.
+KERNEL void bias_dropout_residual_backward(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL const scalar* x, u64 x_offset,
+                                           GLOBAL scalar* dx, u64 dx_offset, GLOBAL const scalar* bias, u64 bias_offset,
+                                           GLOBAL const scalar* channel_scale, u64 channel_scale_offset,
+                                           GLOBAL real* partial_bias, u64 partial_bias_offset,
+                                           GLOBAL real* partial_scale, u64 partial_scale_offset, u64 rows, u64 columns,
+                                           u64 splits, u64 start_row, u32 threshold, u32 row_threshold, real scale,
+                                           KEY_PARAMETERS) {
+    SHARED real sums[8 * 256];
+    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const u64 tiles = (columns + 255) / 256, end_row = start_row + rows;
+    const u64 first_strip = start_row / 64, end_strip = (end_row + 63) / 64;
+    dy += dy_offset;
+    x += x_offset;
+    dx += dx_offset;
+    if (bias != 0) bias += bias_offset;
+    if (channel_scale != 0) channel_scale += channel_scale_offset;
+    for (u64 job = GROUP_ID; job < tiles * splits; job += GROUP_COUNT) {
+        const u64 split = job / tiles, tile = job - split * tiles;
+        const u64 column = 256 * tile + 8 * (LOCAL_ID % 32), width = column < columns ? columns - column : 0;
+        real added[8], factor[8], bias_sums[8], scale_sums[8];
+        load_parameter(width > 0 ? bias : 0, column, width, 0, added);
+        load_parameter(width > 0 ? channel_scale : 0, column, width, 1, factor);
+        for (u32 lane = 0; lane < 8; lane++) bias_sums[lane] = scale_sums[lane] = 0;
+        for (u64 strip = first_strip + split; strip < end_strip; strip += splits) {
+            const u64 row_block = 8 * strip + LOCAL_ID / 32;
+            if (width == 0 || 8 * row_block >= end_row) continue;
+            const u32 kept_rows = keep_rows(resolved, row_block, row_threshold);
+            for (u32 i = 0; i < 8; i++) {
+                const u64 row = 8 * row_block + i;
+                if (row < start_row || row >= end_row) continue;
+                const u64 first = (row - start_row) * columns + column;
+                real gradient[8];
+                if (kept_rows >> i & 1u) {
+                    const u32 kept = keep8(resolved, row * columns + column, threshold);
+                    load_up_to_8(dy, first, width, gradient);
+                    for (u32 lane = 0; lane < 8; lane++)
+                        gradient[lane] = (kept >> lane & 1u) ? gradient[lane] * scale : (real)0;
+                    if (partial_scale != 0) {
+                        real branch[8];
+                        load_up_to_8(x, first, width, branch);
+                        for (u32 lane = 0; lane < 8; lane++)
+                            scale_sums[lane] +=
+                                (kept >> lane & 1u) ? (branch[lane] + added[lane]) * gradient[lane] : (real)0;
+                    }
+                    for (u32 lane = 0; lane < 8; lane++) {
+                        gradient[lane] = (kept >> lane & 1u) ? gradient[lane] * factor[lane] : (real)0;
+                        bias_sums[lane] += gradient[lane];
+                    }
+                } else {
+                    for (u32 lane = 0; lane < 8; lane++) gradient[lane] = 0;
+                }
+                store_up_to_8(dx, first, width, gradient);
+            }
+        }
+
+        // Each of the 256 items adds the eight rows of items for one column.
+        const u64 target = split * columns + 256 * tile + LOCAL_ID;
+        if (partial_bias != 0) {
+            for (u32 lane = 0; lane < 8; lane++) sums[8 * LOCAL_ID + lane] = bias_sums[lane];
+            BARRIER();
+            real sum = 0;
+            for (u32 depth = 0; depth < 8; depth++) sum += sums[256 * depth + LOCAL_ID];
+            if (256 * tile + LOCAL_ID < columns) partial_bias[partial_bias_offset + target] = sum;
+            BARRIER();
+        }
+        if (partial_scale != 0) {
+            for (u32 lane = 0; lane < 8; lane++) sums[8 * LOCAL_ID + lane] = scale_sums[lane];
+            BARRIER();
+            real sum = 0;
+            for (u32 depth = 0; depth < 8; depth++) sum += sums[256 * depth + LOCAL_ID];
+            if (256 * tile + LOCAL_ID < columns) partial_scale[partial_scale_offset + target] = sum;
+            BARRIER();
+        }
+    }
+}
+
+// A group takes 32 columns; its work items are 32 wide, so that a row is read in one piece, and 8 deep over the rows.
+KERNEL void bias_dropout_residual_reduce(GLOBAL const real* RESTRICT partial, u64 partial_offset,
+                                         GLOBAL scalar* RESTRICT sums, u64 sums_offset, u64 splits, u64 columns) {
+    SHARED real layers[8 * 32];
+    const u32 lane = LOCAL_ID % 32, layer = LOCAL_ID / 32;
+    for (u64 block = GROUP_ID; block < (columns + 31) / 32; block += GROUP_COUNT) {
+        const u64 column = 32 * block + lane;
+        real sum = 0;
+        if (column < columns)
+            for (u64 split = layer; split < splits; split += 8)
+                sum += partial[partial_offset + split * columns + column];
+        layers[LOCAL_ID] = sum;
+        BARRIER();
+        if (layer == 0 && column < columns) {
+            for (u32 depth = 1; depth < 8; depth++) sum += layers[32 * depth + lane];
+            store(sums, sums_offset + column, sum);
+        }
+        BARRIER();
+    }
+}

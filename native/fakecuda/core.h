@@ -1,0 +1,122 @@
+// What the three stand-ins (driver, compiler, BLAS) share: the lock, the plan of failures, the log, the tables of live objects.
+
+#ifndef FAKECUDA_CORE_H
+#define FAKECUDA_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "fakecuda.h"
+
+// CUresult, as far as it is used.
+enum {
+    CUDA_SUCCESS = 0,
+    CUDA_ERROR_INVALID_VALUE = 1,
+    CUDA_ERROR_OUT_OF_MEMORY = 2,
+    CUDA_ERROR_NOT_INITIALIZED = 3,
+    CUDA_ERROR_INVALID_DEVICE = 101,
+    CUDA_ERROR_INVALID_IMAGE = 200,
+    CUDA_ERROR_INVALID_CONTEXT = 201,
+    CUDA_ERROR_NO_BINARY_FOR_GPU = 209,
+    CUDA_ERROR_INVALID_HANDLE = 400,
+    CUDA_ERROR_NOT_FOUND = 500,
+};
+
+// Which library a function belongs to, since each has its own statuses.
+enum api { API_DRIVER, API_NVRTC, API_BLAS };
+
+// One exported function; it joins the list at its first call.
+struct function {
+    const char* name;
+    enum api api;
+    uint64_t calls;
+    struct function* next;
+};
+
+// Every exported function starts with this: `injected` is the status it shall fail with, or 0. From here to leave() it holds the lock.
+#define ENTER(library, function_name)                                   \
+    static struct function called = {#function_name, library, 0, NULL}; \
+    const int injected = enter(&called)
+
+// ... and returns at once when it shall fail.
+#define ENTER_OR_FAIL(library, function_name) \
+    ENTER(library, function_name);            \
+    if (injected != 0) return leave(injected)
+
+int enter(struct function* called);
+int leave(int status);
+
+// True once a sticky failure has happened.
+bool is_lost(void);
+
+void violation(const char* format, ...) __attribute__((format(printf, 1, 2)));
+
+struct kernel;
+
+// A live object. The handle of memory is its address; all other handles are numbers that never come back, so a stale one is always seen.
+struct object {
+    uint64_t handle;
+    int kind;
+    int device;              // context
+    uint64_t context;        // everything that belongs to one
+    size_t bytes;            // memory
+    uint64_t references;     // context: retains
+    int64_t pushes;          // context: on the stacks of all threads
+    int64_t time;            // event: nanoseconds, 0 before it was recorded
+    uint64_t stream;         // BLAS
+    char* text;              // module, program: the source; program's image after compilation in `image`
+    char* image;             // program
+    size_t image_bytes;      // program
+    char* log;               // program
+    struct kernel* kernels;  // module, program
+    int kernel_count;        // module, program
+    struct kernel* function; // function
+    uint64_t parent;         // function: its module
+};
+
+struct object* object_new(int kind, uint64_t context);
+struct object* memory_new(int kind, uint64_t context, size_t bytes);
+
+// Null, and a violation in the name of the caller, when there is no such object.
+struct object* object_find(uint64_t handle, int kind, const char* caller);
+void object_delete(struct object* object);
+
+// The live objects of one kind in the order of their making (of memory, of its address); null after the last.
+struct object* object_first(int kind);
+struct object* object_next(const struct object* object);
+
+// The block that holds all of these bytes, or null.
+struct object* memory_find(uint64_t address, size_t bytes);
+int64_t objects_of_context(uint64_t context);
+void objects_delete_of_context(uint64_t context);
+
+uint64_t current_context(void);
+bool push_context(uint64_t context);
+bool pop_context(uint64_t* context);
+
+struct configuration {
+    int device_count;
+    int compute_capability;
+    uint64_t memory_bytes;
+};
+
+extern struct configuration configuration;
+extern bool initialized;
+extern fakecuda_launch_callback launch_callback;
+extern int64_t memory_in_use;
+
+// A kernel as its text declares it.
+struct kernel {
+    char name[96];
+    int parameter_count;
+    struct parameter {
+        char name[64];
+        uint32_t size;
+        bool is_pointer;
+    } parameters[FAKECUDA_MAXIMUM_ARGUMENTS];
+};
+
+// Finds the kernels of an assembled text; -1 with a reason when one cannot be understood. The caller frees what it gets.
+int parse_kernels(const char* source, struct kernel** kernels, char* reason, size_t reason_bytes);
+
+#endif

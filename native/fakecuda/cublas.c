@@ -1,0 +1,203 @@
+// cuBLAS as much as the library calls of it: products of column-major matrices, summed in double.
+
+#include "core.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CUBLAS_STATUS_SUCCESS = 0,
+    CUBLAS_STATUS_NOT_INITIALIZED = 1,
+    CUBLAS_STATUS_INVALID_VALUE = 7,
+    CUBLAS_STATUS_NOT_SUPPORTED = 15,
+};
+
+// cudaDataType and cublasComputeType_t.
+enum {
+    CUDA_R_32F = 0,
+    CUDA_R_64F = 1,
+    CUDA_R_16F = 2,
+    CUDA_R_16BF = 14,
+    CUBLAS_COMPUTE_32F = 68,
+    CUBLAS_COMPUTE_64F = 70
+};
+
+#define BLAS(name) ENTER_OR_FAIL(API_BLAS, name)
+
+typedef int cublasStatus_t;
+
+FAKECUDA_EXPORT cublasStatus_t cublasCreate_v2(uint64_t* handle) {
+    BLAS(cublasCreate_v2);
+    const uint64_t context = current_context();
+    if (context == 0) {
+        violation("cublasCreate: no context is current on this thread");
+        return leave(CUBLAS_STATUS_NOT_INITIALIZED);
+    }
+    *handle = object_new(FAKECUDA_BLAS, context)->handle;
+    return leave(CUBLAS_STATUS_SUCCESS);
+}
+
+FAKECUDA_EXPORT cublasStatus_t cublasDestroy_v2(uint64_t handle) {
+    ENTER(API_BLAS, cublasDestroy_v2);
+    if (injected != 0 && is_lost()) return leave(injected);
+    struct object* blas = object_find(handle, FAKECUDA_BLAS, "cublasDestroy");
+    if (blas == NULL) return leave(CUBLAS_STATUS_NOT_INITIALIZED);
+    if (blas->context != current_context()) violation("cublasDestroy: its context is not current on this thread");
+    object_delete(blas);
+    return leave(injected);
+}
+
+FAKECUDA_EXPORT cublasStatus_t cublasGetVersion_v2(uint64_t handle, int* version) {
+    BLAS(cublasGetVersion_v2);
+    *version = 120400;
+    return leave(object_find(handle, FAKECUDA_BLAS, "cublasGetVersion") != NULL ? CUBLAS_STATUS_SUCCESS
+                                                                                : CUBLAS_STATUS_NOT_INITIALIZED);
+}
+
+FAKECUDA_EXPORT cublasStatus_t cublasSetStream_v2(uint64_t handle, uint64_t stream) {
+    BLAS(cublasSetStream_v2);
+    struct object* blas = object_find(handle, FAKECUDA_BLAS, "cublasSetStream");
+    if (blas == NULL) return leave(CUBLAS_STATUS_NOT_INITIALIZED);
+    if (object_find(stream, FAKECUDA_STREAM, "cublasSetStream") == NULL) return leave(CUBLAS_STATUS_INVALID_VALUE);
+    blas->stream = stream;
+    return leave(CUBLAS_STATUS_SUCCESS);
+}
+
+FAKECUDA_EXPORT cublasStatus_t cublasSetWorkspace_v2(uint64_t handle, uint64_t workspace, size_t bytes) {
+    BLAS(cublasSetWorkspace_v2);
+    if (object_find(handle, FAKECUDA_BLAS, "cublasSetWorkspace") == NULL) return leave(CUBLAS_STATUS_NOT_INITIALIZED);
+    return leave(memory_find(workspace, bytes) != NULL ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE);
+}
+
+FAKECUDA_EXPORT cublasStatus_t cublasSetMathMode(uint64_t handle, int mode) {
+    BLAS(cublasSetMathMode);
+    (void)mode;
+    const bool found = object_find(handle, FAKECUDA_BLAS, "cublasSetMathMode") != NULL;
+    return leave(found ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_INITIALIZED);
+}
+
+// --- Elements ----------------------------------------------------------------------------------------------------------
+
+static size_t element_bytes(int type) { return type == CUDA_R_64F ? 8 : type == CUDA_R_32F ? 4 : 2; }
+
+static float bits_as_float(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static double half_to_double(uint16_t half) {
+    const int exponent = half >> 10 & 31, fraction = half & 1023;
+    const double sign = half >> 15 ? -1 : 1;
+    if (exponent == 31) return fraction != 0 ? NAN : sign * INFINITY;
+    return sign * (exponent == 0 ? ldexp(fraction, -24) : ldexp(1024 + fraction, exponent - 25));
+}
+
+// Rounds to nearest, ties to even, in steps of the result's last place.
+static uint16_t double_to_half(double value) {
+    const uint16_t sign = signbit(value) ? 0x8000 : 0;
+    const double magnitude = fabs(value);
+    if (isnan(value)) return sign | 0x7e00;
+    if (magnitude >= 65520) return sign | 0x7c00;
+    int exponent;
+    frexp(magnitude, &exponent);
+    if (exponent < -13) exponent = -13; // subnormal
+    const int steps = (int)nearbyint(ldexp(magnitude, 11 - exponent));
+    return (uint16_t)(sign | ((exponent + 13) * 1024 + steps));
+}
+
+static double load(const char* base, size_t index, int type) {
+    switch (type) {
+    case CUDA_R_64F:
+        return ((const double*)base)[index];
+    case CUDA_R_32F:
+        return (double)((const float*)base)[index];
+    case CUDA_R_16F:
+        return half_to_double(((const uint16_t*)base)[index]);
+    default:
+        return (double)bits_as_float((uint32_t)((const uint16_t*)base)[index] << 16);
+    }
+}
+
+static void store(char* base, size_t index, int type, double value) {
+    if (type == CUDA_R_64F) {
+        ((double*)base)[index] = value;
+    } else if (type == CUDA_R_32F) {
+        ((float*)base)[index] = (float)value;
+    } else if (type == CUDA_R_16F) {
+        ((uint16_t*)base)[index] = double_to_half(value);
+    } else {
+        const float single = (float)value;
+        uint32_t bits;
+        memcpy(&bits, &single, sizeof bits);
+        const uint32_t rounded = isnan(single) ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1u);
+        ((uint16_t*)base)[index] = (uint16_t)(rounded >> 16);
+    }
+}
+
+// --- The product -------------------------------------------------------------------------------------------------------
+
+// A stored matrix: columns one after the other, `pitch` elements apart.
+struct matrix {
+    uint64_t address;
+    int type, rows, columns, pitch;
+};
+
+static bool is_valid(const struct matrix* matrix, const char* name) {
+    if (matrix->pitch < matrix->rows || matrix->pitch < 1) {
+        violation("cublasGemmEx: matrix %s has %d rows and a leading dimension of %d", name, matrix->rows,
+                  matrix->pitch);
+        return false;
+    }
+    const size_t elements = (size_t)matrix->pitch * (size_t)(matrix->columns - 1) + (size_t)matrix->rows;
+    const size_t bytes = elements * element_bytes(matrix->type);
+    if (memory_find(matrix->address, bytes) != NULL) return true;
+    violation("cublasGemmEx: matrix %s is not %zu bytes of device memory", name, bytes);
+    return false;
+}
+
+static double element(const struct matrix* matrix, bool transposed, int row, int column) {
+    const int stored_row = transposed ? column : row, stored_column = transposed ? row : column;
+    const size_t index = (size_t)stored_column * (size_t)matrix->pitch + (size_t)stored_row;
+    return load((const char*)(uintptr_t)matrix->address, index, matrix->type);
+}
+
+FAKECUDA_EXPORT cublasStatus_t cublasGemmEx(uint64_t handle, int transpose_a, int transpose_b, int m, int n, int k,
+                                            const void* alpha, uint64_t a, int type_a, int lda, uint64_t b, int type_b,
+                                            int ldb, const void* beta, uint64_t c, int type_c, int ldc,
+                                            int compute_type, int algorithm) {
+    BLAS(cublasGemmEx);
+    (void)algorithm;
+    const struct object* blas = object_find(handle, FAKECUDA_BLAS, "cublasGemmEx");
+    if (blas == NULL) return leave(CUBLAS_STATUS_NOT_INITIALIZED);
+    if (blas->context != current_context()) violation("cublasGemmEx: its context is not current on this thread");
+    if (object_find(blas->stream, FAKECUDA_STREAM, "cublasGemmEx") == NULL || m < 1 || n < 1 || k < 1)
+        return leave(CUBLAS_STATUS_INVALID_VALUE);
+    if (compute_type != (type_c == CUDA_R_64F ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F) || type_a != type_b ||
+        type_a != type_c)
+        return leave(CUBLAS_STATUS_NOT_SUPPORTED);
+    const struct matrix left = {a, type_a, transpose_a ? k : m, transpose_a ? m : k, lda};
+    const struct matrix right = {b, type_b, transpose_b ? n : k, transpose_b ? k : n, ldb};
+    const struct matrix product = {c, type_c, m, n, ldc};
+    if (!is_valid(&left, "a") || !is_valid(&right, "b") || !is_valid(&product, "c"))
+        return leave(CUBLAS_STATUS_INVALID_VALUE);
+
+    const bool is_double = compute_type == CUBLAS_COMPUTE_64F;
+    const double factor = is_double ? *(const double*)alpha : (double)*(const float*)alpha;
+    const double keep = is_double ? *(const double*)beta : (double)*(const float*)beta;
+    for (int column = 0; column < n; column++) {
+        for (int row = 0; row < m; row++) {
+            double sum = 0;
+            for (int i = 0; i < k; i++)
+                sum += element(&left, transpose_a != 0, row, i) * element(&right, transpose_b != 0, i, column);
+            // With beta = 0 the result is not read, as it may hold NaN.
+            if (keep != 0)
+                sum = factor * sum + keep * element(&product, false, row, column);
+            else
+                sum *= factor;
+            store((char*)(uintptr_t)c, (size_t)column * (size_t)ldc + (size_t)row, type_c, sum);
+        }
+    }
+    return leave(CUBLAS_STATUS_SUCCESS);
+}

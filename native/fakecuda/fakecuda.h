@@ -1,0 +1,84 @@
+// What a test asks of the stand-in: prepare it, make calls fail, see what happened. Everything may be called from any thread.
+
+#ifndef FAKECUDA_H
+#define FAKECUDA_H
+
+#include <stdint.h>
+
+#define FAKECUDA_EXPORT __attribute__((visibility("default")))
+
+// The kinds of objects that are counted while they live.
+enum fakecuda_kind {
+    FAKECUDA_CONTEXT,
+    FAKECUDA_MEMORY,
+    FAKECUDA_HOST_MEMORY,
+    FAKECUDA_STREAM,
+    FAKECUDA_EVENT,
+    FAKECUDA_MODULE,
+    FAKECUDA_PROGRAM,
+    FAKECUDA_BLAS,
+    FAKECUDA_KINDS,
+    FAKECUDA_FUNCTION = FAKECUDA_KINDS, // goes with its module, so it is not counted
+};
+
+// One argument of a launch: name and size as the kernel's text declares them, the value as the caller handed it over.
+struct fakecuda_argument {
+    const char* name;
+    uint32_t size;
+    uint32_t is_pointer;
+    uint64_t value;
+};
+
+#define FAKECUDA_MAXIMUM_ARGUMENTS 64
+
+struct fakecuda_launch {
+    const char* function;
+    const char* source; // the text the program was compiled from
+    uint64_t stream;
+    uint32_t grid[3];
+    uint32_t block[3];
+    uint32_t shared_bytes;
+    uint32_t argument_count;
+    struct fakecuda_argument arguments[FAKECUDA_MAXIMUM_ARGUMENTS];
+};
+
+// Called in place of the kernel, on the launching thread, before cuLaunchKernel returns. Device memory is host memory.
+typedef void (*fakecuda_launch_callback)(const struct fakecuda_launch* launch);
+
+// Forgets objects, counts, log, plan and lost state, and frees the memory. Configuration and callback stay.
+FAKECUDA_EXPORT void fakecuda_reset(void);
+
+// One GPU of compute capability 9.0 with 4 GiB unless told otherwise.
+FAKECUDA_EXPORT void fakecuda_configure(int device_count, int compute_capability, uint64_t memory_bytes);
+FAKECUDA_EXPORT void fakecuda_set_launch_callback(fakecuda_launch_callback callback);
+
+// Each call takes this long, outside the lock, so that threads meet in all places.
+FAKECUDA_EXPORT void fakecuda_set_latency(uint32_t microseconds);
+
+// The call-th call from now (1 is the next one), of this function only unless null, fails with a CUresult; 0 takes the plan back. The other
+// libraries answer in their own terms: out of memory, or an internal error. Sticky: from then on the driver answers everything but cuGetError*
+// so, and cuBLAS fails. A call that releases something fails as the driver does it, by reporting the error of earlier work: the object is gone all
+// the same, unless the context is lost.
+FAKECUDA_EXPORT void fakecuda_fail(uint64_t call, const char* function, int status, int sticky);
+
+// The function that the plan made fail, or null while it has not come to that.
+FAKECUDA_EXPORT const char* fakecuda_failed_function(void);
+
+// Calls of a function, or of all when null, since the last reset; failed ones included.
+FAKECUDA_EXPORT uint64_t fakecuda_calls(const char* function);
+
+// The i-th call since the last reset and its status; null when it is too long ago (65,536 are kept) or has not happened.
+FAKECUDA_EXPORT const char* fakecuda_log(uint64_t index, int* status);
+
+FAKECUDA_EXPORT int64_t fakecuda_live(int kind);
+FAKECUDA_EXPORT int64_t fakecuda_live_bytes(void);
+
+// Contexts that the calling thread has pushed and not popped.
+FAKECUDA_EXPORT int fakecuda_context_depth(void);
+
+// Misuse: double or foreign frees, stale handles, addresses outside device memory, calls without a current context, a context destroyed under its
+// objects. The texts of the first 32 are kept; the pointers hold until the next reset.
+FAKECUDA_EXPORT uint64_t fakecuda_violations(void);
+FAKECUDA_EXPORT const char* fakecuda_violation(uint64_t index);
+
+#endif

@@ -1,0 +1,197 @@
+// The part of the driver API that loads programs and launches their kernels. Images are those of nvrtc.c.
+
+#include "core.h"
+#include "image.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef int CUresult;
+
+#define DRIVER(name)  ENTER(API_DRIVER, name)
+#define OR_FAIL(name) ENTER_OR_FAIL(API_DRIVER, name)
+
+// The source in an image that this GPU can run, or null: machine code of its own architecture, PTX of one no newer.
+static char* source_of(const char* image, CUresult* status) {
+    struct image_header header;
+    memcpy(&header, image, sizeof header);
+    *status = CUDA_ERROR_INVALID_IMAGE;
+    if (memcmp(header.magic, IMAGE_MAGIC, sizeof header.magic) != 0) return NULL;
+    const bool is_ptx = strcmp(header.kind, "compute") == 0;
+    const char* text = image + sizeof header;
+    if (is_ptx && text[header.source_bytes] != 0) {
+        violation("cuModuleLoadDataEx: the PTX is not zero-terminated");
+        return NULL;
+    }
+    *status = CUDA_ERROR_NO_BINARY_FOR_GPU;
+    const int capability = configuration.compute_capability;
+    if (is_ptx ? header.architecture > capability : header.architecture != capability) return NULL;
+    *status = CUDA_SUCCESS;
+    char* source = malloc(header.source_bytes + 1);
+    memcpy(source, text, header.source_bytes);
+    source[header.source_bytes] = 0;
+    return source;
+}
+
+FAKECUDA_EXPORT CUresult cuModuleLoadDataEx(uint64_t* handle, const void* image, unsigned option_count, int* options,
+                                            void** values) {
+    OR_FAIL(cuModuleLoadDataEx);
+    (void)option_count, (void)options, (void)values;
+    const uint64_t context = current_context();
+    if (context == 0) {
+        violation("cuModuleLoadDataEx: no context is current on this thread");
+        return leave(CUDA_ERROR_INVALID_CONTEXT);
+    }
+    CUresult status;
+    char* source = source_of(image, &status);
+    if (source == NULL) return leave(status);
+    char reason[256];
+    struct kernel* kernels;
+    const int count = parse_kernels(source, &kernels, reason, sizeof reason);
+    if (count < 0) {
+        free(source);
+        return leave(CUDA_ERROR_INVALID_IMAGE);
+    }
+    struct object* module = object_new(FAKECUDA_MODULE, context);
+    module->text = source;
+    module->kernels = kernels;
+    module->kernel_count = count;
+    for (int i = 0; i < count; i++) {
+        struct object* function = object_new(FAKECUDA_FUNCTION, context);
+        function->function = &kernels[i];
+        function->parent = module->handle;
+    }
+    *handle = module->handle;
+    return leave(CUDA_SUCCESS);
+}
+
+FAKECUDA_EXPORT CUresult cuModuleUnload(uint64_t handle) {
+    DRIVER(cuModuleUnload);
+    if (injected != 0 && is_lost()) return leave(injected);
+    struct object* module = object_find(handle, FAKECUDA_MODULE, "cuModuleUnload");
+    if (module == NULL) return leave(CUDA_ERROR_INVALID_HANDLE);
+    if (module->context != current_context()) violation("cuModuleUnload: its context is not current on this thread");
+    // Handles grow, so the functions follow their module.
+    struct object* function = object_first(FAKECUDA_FUNCTION);
+    while (function != NULL) {
+        struct object* next = object_next(function);
+        if (function->parent == handle) object_delete(function);
+        function = next;
+    }
+    object_delete(module);
+    return leave(injected);
+}
+
+FAKECUDA_EXPORT CUresult cuModuleGetFunction(uint64_t* handle, uint64_t module, const char* name) {
+    OR_FAIL(cuModuleGetFunction);
+    if (object_find(module, FAKECUDA_MODULE, "cuModuleGetFunction") == NULL) return leave(CUDA_ERROR_INVALID_HANDLE);
+    for (struct object* function = object_first(FAKECUDA_FUNCTION); function != NULL;
+         function = object_next(function)) {
+        if (function->parent != module || strcmp(function->function->name, name) != 0) continue;
+        *handle = function->handle;
+        return leave(CUDA_SUCCESS);
+    }
+    return leave(CUDA_ERROR_NOT_FOUND);
+}
+
+FAKECUDA_EXPORT CUresult cuFuncGetAttribute(int* value, int attribute, uint64_t function) {
+    OR_FAIL(cuFuncGetAttribute);
+    if (object_find(function, FAKECUDA_FUNCTION, "cuFuncGetAttribute") == NULL) return leave(CUDA_ERROR_INVALID_HANDLE);
+    switch (attribute) {
+    case 0:
+        *value = 1024;
+        break; // threads per block
+    case 4:
+        *value = 32;
+        break; // registers
+    case 5:    // PTX version
+    case 6:
+        *value = configuration.compute_capability;
+        break;
+    default:
+        *value = 0;
+        break;
+    }
+    return leave(CUDA_SUCCESS);
+}
+
+FAKECUDA_EXPORT CUresult cuFuncSetAttribute(uint64_t function, int attribute, int value) {
+    OR_FAIL(cuFuncSetAttribute);
+    (void)attribute, (void)value;
+    const bool found = object_find(function, FAKECUDA_FUNCTION, "cuFuncSetAttribute") != NULL;
+    return leave(found ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE);
+}
+
+FAKECUDA_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, uint64_t function, int block_size,
+                                                                     size_t shared_bytes) {
+    OR_FAIL(cuOccupancyMaxActiveBlocksPerMultiprocessor);
+    (void)shared_bytes;
+    if (object_find(function, FAKECUDA_FUNCTION, "cuOccupancyMaxActiveBlocksPerMultiprocessor") == NULL)
+        return leave(CUDA_ERROR_INVALID_HANDLE);
+    *blocks = block_size > 0 ? 2048 / block_size : 0;
+    return leave(CUDA_SUCCESS);
+}
+
+// Reads each argument as wide as the text declares it, and looks at the pointers among them.
+static CUresult read_arguments(struct fakecuda_launch* launch, const struct kernel* kernel, void** values) {
+    launch->argument_count = (uint32_t)kernel->parameter_count;
+    for (int i = 0; i < kernel->parameter_count; i++) {
+        struct fakecuda_argument* argument = &launch->arguments[i];
+        argument->name = kernel->parameters[i].name;
+        argument->size = kernel->parameters[i].size;
+        argument->is_pointer = kernel->parameters[i].is_pointer;
+        argument->value = 0;
+        if (values[i] == NULL) {
+            violation("%s: there is no argument %s", kernel->name, argument->name);
+            return CUDA_ERROR_INVALID_VALUE;
+        }
+        memcpy(&argument->value, values[i], argument->size);
+        if (!argument->is_pointer || argument->value == 0) continue;
+        const struct object* memory = memory_find(argument->value, 1);
+        if (memory != NULL && memory->context == current_context()) continue;
+        violation("%s: argument %s, 0x%llx, is not in device memory", kernel->name, argument->name,
+                  (unsigned long long)argument->value);
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    // CUDA reads no further; the library's own array ends in nulls, so one argument too many is seen here.
+    if (kernel->parameter_count < FAKECUDA_MAXIMUM_ARGUMENTS && values[kernel->parameter_count] != NULL) {
+        violation("%s: more than its %d arguments are given", kernel->name, kernel->parameter_count);
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    return CUDA_SUCCESS;
+}
+
+static bool is_valid_shape(const struct fakecuda_launch* launch) {
+    const uint64_t threads = (uint64_t)launch->block[0] * launch->block[1] * launch->block[2];
+    return launch->grid[0] > 0 && launch->grid[1] > 0 && launch->grid[2] > 0 && launch->grid[0] <= 2147483647 &&
+           launch->grid[1] <= 65535 && launch->grid[2] <= 65535 && threads > 0 && threads <= 1024;
+}
+
+FAKECUDA_EXPORT CUresult cuLaunchKernel(uint64_t handle, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                                        unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
+                                        uint64_t stream, void** values, void** extra) {
+    OR_FAIL(cuLaunchKernel);
+    struct object* function = object_find(handle, FAKECUDA_FUNCTION, "cuLaunchKernel");
+    const struct object* queue = object_find(stream, FAKECUDA_STREAM, "cuLaunchKernel");
+    if (function == NULL || queue == NULL) return leave(CUDA_ERROR_INVALID_HANDLE);
+    if (function->context != current_context() || queue->context != current_context()) {
+        violation("cuLaunchKernel: the kernel's or the stream's context is not current on this thread");
+        return leave(CUDA_ERROR_INVALID_CONTEXT);
+    }
+    const struct object* module = object_find(function->parent, FAKECUDA_MODULE, "cuLaunchKernel");
+    struct fakecuda_launch launch = {.function = function->function->name,
+                                     .source = module->text,
+                                     .stream = stream,
+                                     .grid = {grid_x, grid_y, grid_z},
+                                     .block = {block_x, block_y, block_z},
+                                     .shared_bytes = shared_bytes};
+    if (!is_valid_shape(&launch) || values == NULL || extra != NULL) {
+        violation("cuLaunchKernel: %s with a grid or block that no GPU takes", launch.function);
+        return leave(CUDA_ERROR_INVALID_VALUE);
+    }
+    const CUresult status = read_arguments(&launch, function->function, values);
+    const fakecuda_launch_callback callback = launch_callback;
+    leave(status);
+    if (status == CUDA_SUCCESS && callback != NULL) callback(&launch);
+    return status;
+}

@@ -1,0 +1,212 @@
+using Kernels.Devices;
+using Kernels.Interop;
+using Kernels.Verification;
+using Xunit;
+
+namespace Kernels.Tests.FakeDriver;
+
+/// <summary>Every call of the driver, the compiler and cuBLAS fails once, in every way, wherever the library makes it.</summary>
+public sealed class CudaCallSites : CudaScenario
+{
+    /// <summary>
+    /// Calls whose failure hurts nobody: what is released is gone (and if it is the context that could not be made current for it, it goes with the next
+    /// release), and an error without its text or its log is still an error. A lost context shows at the next call.
+    /// </summary>
+    private static readonly string[] MayPassSilently =
+    [
+        "cuCtxPushCurrent_v2", "cuCtxPopCurrent_v2", "cuDevicePrimaryCtxRelease_v2", "cuMemFree_v2", "cuMemFreeHost", "cuStreamDestroy_v2",
+        "cuEventDestroy_v2", "cuModuleUnload", "cublasDestroy_v2", "nvrtcDestroyProgram", "nvrtcGetProgramLogSize", "nvrtcGetProgramLog", "cuGetErrorString",
+    ];
+
+    /// <summary>Elements of all tensors together.</summary>
+    private const long LargestProblem = 2_000;
+
+    private static readonly Fault[] Faults =
+    [
+        new(CudaStatus.OutOfMemory, IsSticky: false),
+        new(CudaStatus.InvalidValue, IsSticky: false),
+        new(CudaStatus.LaunchFailed, IsSticky: true),
+        new(CudaStatus.IllegalAddress, IsSticky: true),
+        new(CudaStatus.EccUncorrectable, IsSticky: true),
+        new(CudaStatus.Unknown, IsSticky: true),
+    ];
+
+    private readonly SortedSet<string> _failed = new(StringComparer.Ordinal);
+    private long _runs;
+    private long _errors;
+
+    /// <summary>Each op, once for each of its entries.</summary>
+    [Fact(Explicit = true)]
+    public void OfEveryOp()
+    {
+        foreach (OpCase op in OpCase.All)
+        {
+            foreach (OpWorkload workload in ManyCalls(op)) FailEveryCall(workload.ToString(), workload.Run);
+        }
+
+        Report($"{_runs} runs, {_errors} of them with an error; failed at least once: {string.Join(", ", _failed)}");
+    }
+
+    /// <summary>What is no op: transfers, fills, events, borrowed handles, a second stream.</summary>
+    [Fact(Explicit = true)]
+    public void OfStreamsAndMemory()
+    {
+        FailEveryCall("streams and memory", UseStreamsAndMemory);
+        Report($"{_runs} runs, {_errors} of them with an error; failed at least once: {string.Join(", ", _failed)}");
+    }
+
+    /// <summary>Of each entry the problem that makes the most calls, among those small enough to be run a thousand times.</summary>
+    private static IEnumerable<OpWorkload> ManyCalls(OpCase op) =>
+        from problem in op.Problems
+        let length = op.Tensors(problem, DType.Float32, 1).Sum(spec => spec.Length)
+        where length <= LargestProblem
+        orderby length descending
+        group new OpWorkload(op, problem) by problem.Entry into entry
+        select entry.MaxBy(CountCalls);
+
+    private static long CountCalls(OpWorkload workload)
+    {
+        FakeCuda.Reset();
+        using Device device = Device.Open("cuda:0");
+        workload.Run(new FaultPlan(() => null, _ => false), device);
+        return FakeCuda.Calls();
+    }
+
+    private static void UseStreamsAndMemory(FaultPlan plan, Device device)
+    {
+        float[] values = [.. Enumerable.Range(1, 40)];
+        using DeviceStream stream = plan.Step(device.CreateStream);
+        using DeviceStream second = plan.Step(device.CreateStream);
+        plan.Probe(stream.Synchronize);
+        plan.Probe(() => stream.Record());
+        using DeviceTensor<float> x = plan.Step(() => device.Upload<float>(values, 40));
+        using DeviceTensor<float> y = plan.Step(() => device.Allocate<float>(40));
+        using HostBuffer<float> host = plan.Step(() => device.AllocateHost<float>(40));
+        plan.Probe(() => stream.Download(y, host));
+
+        plan.Step(() => stream.Upload(host, y));
+        plan.Step(() => stream.Copy(x, y));
+        using DeviceEvent copied = plan.Step(stream.Record);
+        plan.Probe(copied.Wait);
+        plan.Step(() => second.WaitFor(copied));
+        plan.Step(() => second.Download(y, host));
+        using DeviceEvent downloaded = plan.Step(second.Record);
+        plan.Step(downloaded.Wait);
+        Assert.Equal(values, host.Span.ToArray());
+        Assert.True(plan.Step(() => downloaded.IsCompleted));
+        Assert.True(plan.Step(() => downloaded.ElapsedSince(copied)) >= TimeSpan.Zero);
+
+        Fill<byte>(7);
+        Fill((Half)7);
+        Fill(7f);
+        Fill(7.1);
+        Fill(ulong.MaxValue);
+
+        using DeviceStream borrowed = plan.Step(() => device.WrapStream(stream.NativeHandle));
+        plan.Step(borrowed.Synchronize);
+
+        using (ScratchPool.Lease<float> scratch = plan.Step(() => stream.RentScratch<float>(100)))
+        {
+            // Its memory goes back to the pool, whatever failed meanwhile.
+        }
+
+        plan.Step(() => stream.DataErrorSlot("an op", "is reported by nobody"));
+        plan.Step(stream.Synchronize);
+
+        using DeviceTensor<ulong> key = plan.Step(() => device.Upload<ulong>([1, 2], 2));
+        plan.Step(() => RandomBits.Advance(stream, key));
+        Assert.Equal([1ul, 3], plan.Step(() => key.ToArray(stream)));
+
+        void Fill<T>(T value)
+            where T : unmanaged
+        {
+            using DeviceTensor<T> filled = plan.Step(() => device.Allocate<T>(9));
+            plan.Step(() => stream.Fill(filled, value));
+            Assert.Equal(Enumerable.Repeat(value, 9), plan.Step(() => filled.ToArray(stream)));
+        }
+    }
+
+    /// <summary>Runs a workload as often as it has calls, failing the next one each time, until a run has none left to fail; so for every fault.</summary>
+    private void FailEveryCall(string workload, Action<FaultPlan, Device> run)
+    {
+        long calls = 0;
+        foreach (Fault fault in Faults)
+        {
+            for (calls = 0; Attempt(workload, run, fault, calls) || calls == 0; calls++)
+            {
+                // The call after this one is next; call 0 fails nothing, and shows what is right.
+            }
+        }
+
+        Report($"{workload}: {calls - 1} calls");
+    }
+
+    /// <summary>False when the run was over before the call came that should have failed.</summary>
+    private bool Attempt(string workload, Action<FaultPlan, Device> run, Fault fault, long call)
+    {
+        FakeCuda.Reset();
+        FakeCuda.Fail((ulong)call, fault.Status, fault.IsSticky);
+        // The compiler has no context to lose.
+        FaultPlan plan = new(() => FakeCuda.FailedFunction, failed => fault.IsSticky && !failed.StartsWith("nvrtc", StringComparison.Ordinal));
+        Step(Situation());
+        Device? device = null;
+        try
+        {
+            using Device opened = plan.Step(() => Device.Open("cuda:0"));
+            device = opened;
+            plan.Probe(() => opened.AllocateBuffer<float>(1));
+            plan.Probe(() => opened.CreateStream());
+            run(plan, opened);
+        }
+        catch (ContextLostException)
+        {
+            // What is wanted after a sticky error.
+        }
+        catch (Exception e)
+        {
+            throw new InvalidOperationException(Situation(), e);
+        }
+
+        _runs++;
+        string? failed = FakeCuda.FailedFunction;
+        string situation = Situation();
+        if (device is not null) AssertCounters(device, situation);
+        if (plan.IsContextLost)
+            Assert.True(FakeCuda.Violations.Count == 0 && FakeCuda.ContextDepth == 0, $"{situation}: {string.Join("; ", FakeCuda.Violations)}");
+        else
+            AssertClean(situation);
+        if (failed is null) return false;
+        _failed.Add(failed);
+        if (plan.Error is null)
+        {
+            Assert.True(MayPassSilently.Contains(failed), $"{situation}: nothing was thrown");
+            return true;
+        }
+
+        _errors++;
+        AssertTells(plan.Error, failed, fault, situation);
+        return true;
+
+        string Situation() => $"{workload}, call {call} ({FakeCuda.FailedFunction}) answers {fault.Status}{(fault.IsSticky ? " for good" : "")}";
+    }
+
+    /// <summary>The exception names the call and the status; running out of memory has a type of its own.</summary>
+    private static void AssertTells(DeviceException error, string failed, Fault fault, string situation)
+    {
+        // An error that a lost context shows later comes from a later call.
+        bool isLater = MayPassSilently.Contains(failed);
+        bool isDrivers = failed.StartsWith("cu", StringComparison.Ordinal) && !failed.StartsWith("cublas", StringComparison.Ordinal);
+        string function = failed.Replace("_v2", "", StringComparison.Ordinal);
+        Assert.True(isLater || error.Message.Contains(function, StringComparison.Ordinal), $"{situation}: {error.Message}");
+        Assert.True(isLater || error is DeviceNotAvailableException || error.Call!.StartsWith(function, StringComparison.Ordinal), $"{situation}: {error.Call}");
+        if (failed == "cuLaunchKernel") Assert.False(string.IsNullOrEmpty(error.Op), situation);
+        if (isDrivers) Assert.True(error.Message.Contains(fault.Status.ToString(), StringComparison.Ordinal), $"{situation}: {error.Message}");
+        if (isDrivers && fault.Status == CudaStatus.OutOfMemory && !isLater)
+            Assert.True(error is OutOfDeviceMemoryException or DeviceNotAvailableException, $"{situation}: {error.GetType().Name} {error.Message}");
+    }
+
+    /// <summary>One way a call can fail.</summary>
+    /// <param name="Status">What it answers.</param>
+    /// <param name="IsSticky">Every later call answers the same: the context is lost.</param>
+    private sealed record Fault(CudaStatus Status, bool IsSticky);
+}

@@ -1,0 +1,134 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using Kernels.Interop;
+
+namespace Kernels.Tests.FakeDriver;
+
+/// <summary>What can live in the stand-in; <c>enum fakecuda_kind</c>.</summary>
+internal enum FakeKind
+{
+    Context,
+    Memory,
+    HostMemory,
+    Stream,
+    Event,
+    Module,
+    Program,
+    Blas,
+}
+
+/// <summary>The controls of the stand-in for libcuda; native/fakecuda/fakecuda.h says what each does.</summary>
+internal static unsafe class FakeCuda
+{
+    private static readonly nint Library = NativeLibrary.Load(StandIns.Cuda);
+    private static readonly delegate* unmanaged<void> ResetFunction = (delegate* unmanaged<void>)Export("reset");
+    private static readonly delegate* unmanaged<int, int, ulong, void> ConfigureFunction = (delegate* unmanaged<int, int, ulong, void>)Export("configure");
+    private static readonly delegate* unmanaged<void*, void> SetCallback = (delegate* unmanaged<void*, void>)Export("set_launch_callback");
+    private static readonly delegate* unmanaged<uint, void> SetLatencyFunction = (delegate* unmanaged<uint, void>)Export("set_latency");
+    private static readonly delegate* unmanaged<ulong, byte*, int, int, void> FailFunction = (delegate* unmanaged<ulong, byte*, int, int, void>)Export("fail");
+    private static readonly delegate* unmanaged<byte*> FailedFunctionName = (delegate* unmanaged<byte*>)Export("failed_function");
+    private static readonly delegate* unmanaged<byte*, ulong> CallsFunction = (delegate* unmanaged<byte*, ulong>)Export("calls");
+    private static readonly delegate* unmanaged<ulong, int*, byte*> LogFunction = (delegate* unmanaged<ulong, int*, byte*>)Export("log");
+    private static readonly delegate* unmanaged<int, long> LiveFunction = (delegate* unmanaged<int, long>)Export("live");
+    private static readonly delegate* unmanaged<int> DepthFunction = (delegate* unmanaged<int>)Export("context_depth");
+    private static readonly delegate* unmanaged<ulong> ViolationsFunction = (delegate* unmanaged<ulong>)Export("violations");
+    private static readonly delegate* unmanaged<ulong, byte*> ViolationFunction = (delegate* unmanaged<ulong, byte*>)Export("violation");
+
+    /// <summary>The function that was made to fail, or null while it has not come to that.</summary>
+    public static string? FailedFunction => Text(FailedFunctionName());
+
+    /// <summary>Contexts that this thread has pushed and not popped.</summary>
+    public static int ContextDepth => DepthFunction();
+
+    public static IReadOnlyList<string> Violations => [.. Enumerable.Range(0, (int)Math.Min(ViolationsFunction(), 32)).Select(i => Text(ViolationFunction((ulong)i))!)];
+
+    public static void Reset() => ResetFunction();
+
+    public static void Configure(int devices = 1, int computeCapability = 90, ulong memoryBytes = 4UL << 30) => ConfigureFunction(devices, computeCapability, memoryBytes);
+
+    /// <summary>What runs in place of a kernel, or null for nothing.</summary>
+    public static void OnLaunch(delegate* unmanaged<FakeLaunch*, void> callback) => SetCallback(callback);
+
+    public static void SetLatency(uint microseconds) => SetLatencyFunction(microseconds);
+
+    public static void Fail(ulong call, CudaStatus status, bool sticky, string? function = null)
+    {
+        fixed (byte* name = Zeroed(function)) FailFunction(call, name, (int)status, sticky ? 1 : 0);
+    }
+
+    /// <summary>Takes a planned failure back.</summary>
+    public static void FailNothing() => FailFunction(0, null, 0, 0);
+
+    public static long Calls(string? function = null)
+    {
+        fixed (byte* name = Zeroed(function)) return (long)CallsFunction(name);
+    }
+
+    public static long Live(FakeKind kind) => LiveFunction((int)kind);
+
+    /// <summary>What lives, as text: <c>2 Memory, 1 Stream</c>, or the empty text.</summary>
+    public static string AllLive() => string.Join(", ", Enum.GetValues<FakeKind>().Where(kind => Live(kind) != 0).Select(kind => $"{Live(kind)} {kind}"));
+
+    /// <summary>Names of the calls from the <paramref name="first"/> on.</summary>
+    public static IReadOnlyList<string> Log(long first)
+    {
+        List<string> names = [];
+        for (ulong i = (ulong)first; Text(LogFunction(i, null)) is { } name; i++) names.Add(name);
+        return names;
+    }
+
+    public static string? Text(byte* text) => Marshal.PtrToStringUTF8((nint)text);
+
+    private static nint Export(string name) => NativeLibrary.GetExport(Library, $"fakecuda_{name}");
+
+    private static byte[]? Zeroed(string? text) => text is null ? null : Encoding.UTF8.GetBytes(text + '\0');
+}
+
+/// <summary>One argument of a launch; <c>struct fakecuda_argument</c>.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly unsafe struct FakeArgument
+{
+    private readonly byte* _name;
+
+    /// <summary>Bytes, as the kernel's text declares them.</summary>
+    public readonly uint Size;
+
+    private readonly uint _isPointer;
+
+    /// <summary>The bytes handed over, the first one lowest.</summary>
+    public readonly ulong Value;
+
+    public string Name => FakeCuda.Text(_name)!;
+
+    public bool IsPointer => _isPointer != 0;
+}
+
+/// <summary>A launch as the stand-in saw it; <c>struct fakecuda_launch</c>.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct FakeLaunch
+{
+    private readonly byte* _function;
+    private readonly byte* _source;
+    public readonly ulong Stream;
+    private fixed uint _grid[3];
+    private fixed uint _block[3];
+    public readonly uint SharedBytes;
+    private readonly uint _argumentCount;
+    private Arguments64 _arguments;
+
+    public readonly string Function => FakeCuda.Text(_function)!;
+
+    public readonly string Source => FakeCuda.Text(_source)!;
+
+    public readonly (uint X, uint Y, uint Z) Grid => (_grid[0], _grid[1], _grid[2]);
+
+    public readonly (uint X, uint Y, uint Z) Block => (_block[0], _block[1], _block[2]);
+
+    public readonly FakeArgument[] Arguments => ((ReadOnlySpan<FakeArgument>)_arguments)[..(int)_argumentCount].ToArray();
+
+    [System.Runtime.CompilerServices.InlineArray(64)]
+    private struct Arguments64
+    {
+        private FakeArgument _first;
+    }
+}

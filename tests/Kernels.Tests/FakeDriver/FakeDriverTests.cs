@@ -1,0 +1,120 @@
+using System.Reflection;
+using Kernels.Devices.OpenCl;
+using Xunit;
+
+namespace Kernels.Tests.FakeDriver;
+
+/// <summary>
+/// The CUDA and OpenCL devices on drivers that fail on demand: each row is a scenario in a process of its own. Without a C compiler there is no stand-in,
+/// and the rows are skipped.
+/// </summary>
+public sealed class FakeDriverTests
+{
+    private const string WithBlas = "KERNELS_NO_CUBLAS=0";
+    private const string Synchronous = "KERNELS_SYNC=1";
+    private const string Cached = "KERNELS_CACHE=";
+
+    /// <summary>Class, method and what is set for the process beyond the defaults.</summary>
+    public static TheoryData<string, string, string> CudaScenarios => new()
+    {
+        { nameof(CudaCallSites), nameof(CudaCallSites.OfEveryOp), "" },
+        { nameof(CudaCallSites), nameof(CudaCallSites.OfEveryOp), WithBlas },
+        { nameof(CudaCallSites), nameof(CudaCallSites.OfEveryOp), Synchronous },
+        { nameof(CudaCallSites), nameof(CudaCallSites.OfEveryOp), Cached },
+        { nameof(CudaCallSites), nameof(CudaCallSites.OfStreamsAndMemory), "" },
+        { nameof(CudaLaunches), nameof(CudaLaunches.EveryArgumentArrivesUnderItsName), "" },
+        { nameof(CudaLaunches), nameof(CudaLaunches.SwappedArgumentsAreSeen), "" },
+        { nameof(CudaLaunches), nameof(CudaLaunches.EveryProblemHasTheRightResult), "" },
+        { nameof(CudaLaunches), nameof(CudaLaunches.EveryProblemHasTheRightResult), WithBlas },
+        { nameof(CudaLaunches), nameof(CudaLaunches.ImagesAreOfAnArchitectureThatTheGpuRuns), "" },
+        { nameof(CudaLaunches), nameof(CudaLaunches.DevicesAreListedAsTheyAre), "" },
+        { nameof(CudaLaunches), nameof(CudaLaunches.TwoDevicesKeepApart), "" },
+        { nameof(CudaProgramCache), nameof(CudaProgramCache.EntriesThatTheDriverRefusesAreReplaced), Cached },
+        { nameof(CudaLifetimes), nameof(CudaLifetimes.AMillionLaunchesLeaveNothing), "" },
+        { nameof(CudaLifetimes), nameof(CudaLifetimes.AHundredThousandLivesEnd), WithBlas },
+        { nameof(CudaLifetimes), nameof(CudaLifetimes.ForgottenObjectsAreCollected), WithBlas },
+        { nameof(CudaLifetimes), nameof(CudaLifetimes.ForgottenDevicesAreCollected), WithBlas },
+        { nameof(CudaLifetimes), nameof(CudaLifetimes.MemoryThatRunsOutComesBack), "" },
+        { nameof(CudaLifetimes), nameof(CudaLifetimes.ManyThreadsUnderCollection), "" },
+        { nameof(CudaLifetimes), nameof(CudaLifetimes.DisposingUnderUse), WithBlas },
+        { nameof(CudaLifetimes), nameof(CudaLifetimes.AllThreadsAreToldTheFirstCause), "" },
+    };
+
+    /// <summary>As <see cref="CudaScenarios"/>, on a real OpenCL.</summary>
+    public static TheoryData<string, string, string> OpenClScenarios => new()
+    {
+        { nameof(OpenClCallSites), nameof(OpenClCallSites.OfDropoutCompiled), "" },
+        { nameof(OpenClCallSites), nameof(OpenClCallSites.OfDropoutAndLinearCached), Cached },
+        { nameof(OpenClCallSites), nameof(OpenClCallSites.OfStreamsAndMemory), "" },
+    };
+
+    [Theory]
+    [MemberData(nameof(CudaScenarios))]
+    public void Cuda(string type, string method, string setting)
+    {
+        StandIns.SkipUnlessBuilt(StandIns.Cuda);
+        Run(type, method, setting);
+    }
+
+    [Theory]
+    [MemberData(nameof(OpenClScenarios))]
+    public void OpenCl(string type, string method, string setting)
+    {
+        StandIns.SkipUnlessBuilt(StandIns.OpenCl);
+        DeviceDescription first = OpenClDevice.Describe()[0];
+        Assert.SkipUnless(first.Available, $"{first.Id}: {first.Reason}");
+        Run(type, method, setting, ("KERNELS_LIBOPENCL", StandIns.OpenCl));
+    }
+
+    /// <summary>Two processes compile everything at once into one cache; a third finds it complete.</summary>
+    [Fact]
+    public void TwoProcessesShareTheProgramCache()
+    {
+        StandIns.SkipUnlessBuilt(StandIns.Cuda);
+        using TemporaryFolder cache = new(), gate = new();
+        (string, string)[] shared = [("KERNELS_CACHE", cache.Path), (CudaProgramCache.GateVariable, gate.Path)];
+        using (ScenarioProcess first = Compile(shared), second = Compile(shared))
+        {
+            Assert.True(SpinWait.SpinUntil(() => Directory.EnumerateFiles(gate.Path).Count() == 2, TimeSpan.FromMinutes(1)), "the processes did not come up");
+            File.WriteAllText(Path.Combine(gate.Path, "open"), "");
+            first.Finish();
+            second.Finish();
+        }
+
+        using ScenarioProcess third = Compile([("KERNELS_CACHE", cache.Path), (CudaProgramCache.CompilationsVariable, "0")]);
+        third.Finish();
+
+        static ScenarioProcess Compile((string, string)[] environment) =>
+            new(typeof(CudaProgramCache), nameof(CudaProgramCache.CompileEverything), environment);
+    }
+
+    /// <summary>A scenario that no row names would never be run.</summary>
+    [Fact]
+    public void EveryScenarioHasARow()
+    {
+        IEnumerable<string> scenarios =
+            from type in typeof(Scenario).Assembly.GetTypes()
+            where type.IsSubclassOf(typeof(Scenario)) && !type.IsAbstract
+            from method in type.GetMethods()
+            where method.GetCustomAttribute<FactAttribute>() is { Explicit: true }
+            select $"{type.Name}.{method.Name}";
+        IEnumerable<string> rows = CudaScenarios.Concat(OpenClScenarios).Select(row => row.Data).Select(row => $"{row.Item1}.{row.Item2}")
+            .Append($"{nameof(CudaProgramCache)}.{nameof(CudaProgramCache.CompileEverything)}");
+        Assert.Empty(scenarios.Except(rows));
+    }
+
+    private static void Run(string type, string method, string setting, params (string Name, string Value)[] environment)
+    {
+        using TemporaryFolder cache = new();
+        (string, string)[] chosen = setting switch
+        {
+            "" => [],
+            Cached => [("KERNELS_CACHE", cache.Path)],
+            _ => [(setting.Split('=')[0], setting.Split('=')[1])],
+        };
+        using ScenarioProcess process = new(TypeOf(type), method, [.. environment, .. chosen]);
+        process.Finish();
+    }
+
+    private static Type TypeOf(string name) => typeof(Scenario).Assembly.GetType($"{typeof(Scenario).Namespace}.{name}", throwOnError: true)!;
+}

@@ -1,0 +1,144 @@
+using System.Collections.Concurrent;
+using System.Text;
+using System.Text.RegularExpressions;
+using Kernels.Devices;
+using Kernels.Devices.Cuda;
+using Xunit;
+
+namespace Kernels.Tests.DeviceCode;
+
+/// <summary>Every program through NVRTC, which needs no GPU: it compiles, says nothing, takes the record's arguments and keeps to registers.</summary>
+public sealed partial class CudaCompilationTests
+{
+    /// <summary>Volta, Ampere and Hopper as machine code; PTX of Volta is what a GPU newer than the compiler gets.</summary>
+    private static readonly string[] Architectures = ["sm_70", "sm_80", "sm_90"];
+
+    private const string PtxArchitecture = "compute_70";
+
+    /// <summary>
+    /// Kernels whose working set is a tile, so that the compiler weighs registers against occupancy: a few bytes spilled there cost nothing.
+    /// All others, reductions included, hold a handful of values and have no excuse.
+    /// </summary>
+    private static readonly string[] TiledFiles = ["portable/matmul.cl"];
+
+    private static readonly ConcurrentDictionary<(string Program, string Architecture), Lazy<string>> Reports = new();
+
+    public static TheoryData<string> Programs => KernelPrograms.Names;
+
+    public static TheoryData<string> RegisterPrograms =>
+    [
+        .. from program in KernelPrograms.All
+           where program.Variant.DType != DType.Float64 && !TiledFiles.Contains(program.First.File)
+           select program.Name,
+    ];
+
+    [Theory]
+    [MemberData(nameof(Programs))]
+    public void CompilesForEveryArchitecture(string name)
+    {
+        SkipWithoutCompiler();
+        foreach (string architecture in Architectures)
+        {
+            string[] entries = [.. EntryReport().Matches(Report(name, architecture)).Select(match => match.Groups["name"].Value)];
+            Assert.Superset(KernelPrograms.Named(name).Kernels.Select(kernel => kernel.EntryPoint).ToHashSet(), entries.ToHashSet());
+        }
+    }
+
+    /// <summary>PTX states each parameter's type, which is what the driver goes by when it reads the host's argument block.</summary>
+    [Theory]
+    [MemberData(nameof(Programs))]
+    public void PtxTakesArgumentsOfRecord(string name)
+    {
+        SkipWithoutCompiler();
+        KernelProgram program = KernelPrograms.Named(name);
+        string ptx = Encoding.ASCII.GetString(NvrtcProgram.Compile(program.Text("cuda"), program.File, PtxArchitecture, [], out string log));
+        Assert.Empty(log);
+        string real = program.Variant.DType == DType.Float64 ? "f64" : "f32";
+        foreach (KernelDefinition kernel in program.Kernels)
+        {
+            Match entry = Regex.Match(ptx, $@"\.entry {kernel.EntryPoint}\((?<list>[^)]*)\)");
+            Assert.True(entry.Success, $"no entry {kernel.EntryPoint}");
+            IEnumerable<string> compiled = ParameterType().Matches(entry.Groups["list"].Value).Select(match => match.Groups["type"].Value);
+            IEnumerable<string> bound = KernelParameters.InRecord(kernel)
+                .Select(parameter => parameter.Type switch { "*" => "u64", "real" => real, _ => parameter.Type });
+            Assert.Equal(bound, compiled);
+        }
+    }
+
+    /// <summary>Not asked of double, which is for verification: its division is a call that saves registers on the stack.</summary>
+    [Theory]
+    [MemberData(nameof(RegisterPrograms))]
+    public void KeepsToRegisters(string name)
+    {
+        SkipWithoutCompiler();
+        foreach (string architecture in Architectures)
+        {
+            string report = Report(name, architecture);
+            Assert.True(LocalMemory(report) == 0, $"{architecture}: {report}");
+        }
+    }
+
+    /// <summary>The check itself: an array indexed at run time lies in local memory, and values beyond the register limit are spilled.</summary>
+    [Fact]
+    public void LocalMemoryIsSeen()
+    {
+        SkipWithoutCompiler();
+        const string Indexed =
+            """
+            extern "C" __global__ void indexed(float* x, int n) {
+                float bins[64] = {0};
+                for (int i = 0; i < n; i++) bins[(int)x[i] & 63] += 1;
+                for (int i = 0; i < 64; i++) x[i] = bins[i];
+            }
+            """;
+        const string Crowded =
+            """
+            extern "C" __global__ void crowded(float* x) {
+                float values[64];
+                #pragma unroll
+                for (int i = 0; i < 64; i++) values[i] = x[i];
+                __syncthreads();
+                #pragma unroll
+                for (int i = 0; i < 64; i++) x[i] = values[63 - i] * values[i];
+            }
+            """;
+        foreach (string architecture in Architectures)
+        {
+            NvrtcProgram.Compile(Indexed, "indexed.cu", architecture, ["--ptxas-options=-v"], out string indexed);
+            Assert.True(LocalMemory(indexed) > 0, indexed);
+            NvrtcProgram.Compile(Crowded, "crowded.cu", architecture, ["--ptxas-options=-v", "--maxrregcount=24"], out string crowded);
+            Assert.True(LocalMemory(crowded) > 0, crowded);
+        }
+    }
+
+    /// <summary>Stack frames and spills of all entry points, in bytes; throws when the assembler did not say.</summary>
+    private static int LocalMemory(string report)
+    {
+        MatchCollection frames = FrameReport().Matches(report);
+        if (frames.Count == 0 || frames.Count != EntryReport().Count(report)) throw new FormatException($"Not a report of ptxas -v: {report}");
+        return frames.Sum(frame => frame.Groups.Values.Skip(1).Sum(bytes => int.Parse(bytes.Value)));
+    }
+
+    /// <summary>What the assembler says of a program, compiled once for all tests.</summary>
+    private static string Report(string name, string architecture) => Reports.GetOrAdd((name, architecture), static key => new Lazy<string>(() =>
+    {
+        KernelProgram program = KernelPrograms.Named(key.Program);
+        NvrtcProgram.Compile(program.Text("cuda"), program.File, key.Architecture, ["--ptxas-options=-v"], out string log);
+        Assert.DoesNotContain("warning", log, StringComparison.OrdinalIgnoreCase);
+        return log;
+    })).Value;
+
+    private static void SkipWithoutCompiler()
+    {
+        if (!NvrtcProgram.TryVersion(out _, out string? reason)) Assert.Skip($"NVRTC: {reason}");
+    }
+
+    [GeneratedRegex(@"Compiling entry function '(?<name>\w+)'")]
+    private static partial Regex EntryReport();
+
+    [GeneratedRegex(@"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")]
+    private static partial Regex FrameReport();
+
+    [GeneratedRegex(@"\.param \.(?<type>\w+)")]
+    private static partial Regex ParameterType();
+}

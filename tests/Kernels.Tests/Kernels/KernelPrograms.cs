@@ -1,0 +1,60 @@
+using System.Reflection;
+using Kernels.Devices;
+using Kernels.Verification;
+using Xunit;
+
+namespace Kernels.Tests.DeviceCode;
+
+/// <summary>Every kernel that the libraries define, found where it stands: in a static field.</summary>
+internal static class KernelPrograms
+{
+    public static readonly IReadOnlyList<KernelDefinition> Kernels =
+    [
+        .. from assembly in (Assembly[])[typeof(Device).Assembly, typeof(OpCase).Assembly]
+           from type in assembly.GetTypes()
+           where !type.ContainsGenericParameters
+           from field in type.GetFields(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly)
+           where field.FieldType.IsAssignableTo(typeof(KernelDefinition))
+           let kernel = (KernelDefinition)field.GetValue(null)!
+           orderby kernel.File, kernel.EntryPoint
+           select kernel,
+    ];
+
+    /// <summary>
+    /// The texts that a compiler may be given. Kernels of one file share the text of a variant, which has all their entry points, so one
+    /// compilation serves them all.
+    /// </summary>
+    public static readonly IReadOnlyList<KernelProgram> All =
+    [
+        .. from kernel in Kernels
+           from variant in kernel.Variants
+           group kernel by (kernel.File, Variant: variant, Text: KernelSource.Assemble("cuda", kernel, variant)) into sharing
+           select new KernelProgram(sharing.First(), sharing.Key.Variant, [.. sharing]),
+    ];
+
+    /// <summary>Rows of a theory over all programs.</summary>
+    public static TheoryData<string> Names => [.. All.Select(program => program.Name)];
+
+    public static KernelProgram Named(string name) => All.Single(program => program.Name == name);
+}
+
+/// <summary>A kernel file in one variant.</summary>
+/// <param name="First">The kernel that stands for the file.</param>
+/// <param name="Variant">The variant.</param>
+/// <param name="Kernels">All kernels of the file that can be asked for in this variant.</param>
+internal sealed record KernelProgram(KernelDefinition First, KernelVariant Variant, IReadOnlyList<KernelDefinition> Kernels)
+{
+    /// <summary>What the compiler calls the file.</summary>
+    public string File => $"kernels/{First.File}";
+
+    public string Name
+    {
+        get
+        {
+            IEnumerable<string> switches = First.Switches.Where((_, index) => Variant.Has(index));
+            return string.Join(' ', [First.File, Variant.DType.ShortName(), $"VEC={Variant.VectorWidth}", .. switches]);
+        }
+    }
+
+    public string Text(string dialect) => KernelSource.Assemble(dialect, First, Variant);
+}

@@ -1,0 +1,46 @@
+using Kernels.Verification;
+using Xunit;
+
+namespace Kernels.Tests.Support;
+
+/// <summary>The rows of the theories: every op on every device, the missing ones included, in every type the op stores.</summary>
+public static class CaseRows
+{
+    public static TheoryData<string, string, DType> All => Where(_ => true);
+
+    /// <summary>Ops with a problem for each length.</summary>
+    public static TheoryData<string, string, DType> OfEveryLength => Where(op => op.OfLength(1) is not null);
+
+    /// <summary>Ops that may write over an input.</summary>
+    public static TheoryData<string, string, DType> InPlace => Where(op => op.Problems.Any(problem => op.InPlacePairs(problem).Count > 0));
+
+    /// <summary>Ops that read floating-point values.</summary>
+    public static TheoryData<string, string, DType> WithFloatInputs =>
+        Where(op => op.Problems.Any(problem => op.Tensors(problem, DType.Float32, 0).Any(ReadsFloats)));
+
+    /// <summary>Devices and ops with a gradient.</summary>
+    public static TheoryData<string, string> WithGradients =>
+    [
+        .. from device in TestDevices.All
+           from op in OpCase.All
+           where op.Problems.Any(problem => op.ForwardOf(problem) is not null)
+           select (device.Id, op.Op),
+    ];
+
+    /// <summary>Devices and calls that must be refused.</summary>
+    public static TheoryData<string, string, string> BadInputs =>
+        [.. from device in TestDevices.All from op in OpCase.All from bad in op.BadInputs select (device.Id, op.Op, bad.Name)];
+
+    public static OpCase Op(string name) => OpCase.All.Single(op => op.Op == name);
+
+    public static bool ReadsFloats(TensorSpec spec) => spec.Role != TensorRole.Output && spec.DType.IsFloat();
+
+    private static TheoryData<string, string, DType> Where(Func<OpCase, bool> matches) =>
+    [
+        .. from device in TestDevices.All
+           from op in OpCase.All
+           where matches(op)
+           from dtype in op.DTypes
+           select (device.Id, op.Op, dtype),
+    ];
+}

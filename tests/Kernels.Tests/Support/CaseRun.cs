@@ -1,0 +1,55 @@
+using Kernels.Verification;
+using Xunit;
+
+namespace Kernels.Tests.Support;
+
+/// <summary>One row of a theory: an op on a device in a type. Collects what fails, so that one failure does not hide the others.</summary>
+internal sealed class CaseRun : IDisposable
+{
+    private const int MaximumShown = 8;
+
+    private readonly List<string> _failures = [];
+    private readonly string _name;
+
+    /// <summary>Opens the row; skips the test where the device is missing or cannot calculate in the type.</summary>
+    public CaseRun(TestDevices devices, string deviceId, string op, DType dtype)
+        : this(devices, deviceId, CaseRows.Op(op), dtype)
+    {
+    }
+
+    public CaseRun(TestDevices devices, string deviceId, OpCase op, DType dtype)
+    {
+        Device device = devices.Open(deviceId);
+        Assert.SkipUnless(Verifier.Supports(device, dtype), $"{device} cannot calculate in {dtype.ShortName()}");
+        Stream = device.CreateStream();
+        Op = op;
+        DType = dtype;
+        _name = $"{deviceId} {op} {dtype.ShortName()}";
+    }
+
+    public DeviceStream Stream { get; }
+
+    public OpCase Op { get; }
+
+    public DType DType { get; }
+
+    /// <summary>Problems that are cheap enough to be run dozens of times.</summary>
+    public IEnumerable<Problem> SmallProblems => Op.Problems.Where(IsSmall);
+
+    public static bool IsSmall(Problem problem) => problem.Bytes(elementBytes: 1) <= 1 << 15;
+
+    /// <summary>Runs a problem and notes what differs from the reference.</summary>
+    public void Verify(
+        Problem problem, string situation = "", int elementOffset = 0, bool inPlace = false, Func<TensorSpec, TensorSpec>? change = null)
+    {
+        ProblemResult result = Verifier.Verify(Stream, Op, problem, DType, elementOffset: elementOffset, inPlace: inPlace, change: change);
+        if (!result.Passed) Fail(problem, situation, result.Failure ?? $"error {result.Error}");
+    }
+
+    public void Fail(Problem problem, string situation, string failure) => _failures.Add($"{problem} {situation}: {failure}");
+
+    public void AssertNoFailures() => Assert.True(
+        _failures.Count == 0, $"{_name}: {_failures.Count} failures\n{string.Join('\n', _failures.Take(MaximumShown))}");
+
+    public void Dispose() => Stream.Dispose();
+}

@@ -1,0 +1,76 @@
+using Kernels.Tests.Support;
+using Kernels.Verification;
+using Xunit;
+
+namespace Kernels.Tests.Theories;
+
+/// <summary>
+/// Every op on every device in every type gives what the scalar reference gives, whatever the length and the alignment. Each run also checks the
+/// guard zones around its tensors, that outputs were written to their last element, and that inputs were not.
+/// </summary>
+public sealed class ReferenceTheory(TestDevices devices)
+{
+    /// <summary>Beyond the widest step of any kernel: 256 elements are four draws of the CPU's generator and a work group.</summary>
+    private const int LongestLength = 257;
+
+    /// <summary>For devices with slow launches: the neighbours of multiples of the vector widths, the Philox block and the work group.</summary>
+    private static readonly int[] TellingLengths =
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257];
+
+    private static readonly int[] EveryOffset = [.. Enumerable.Range(1, 15)];
+
+    /// <summary>Odd, both sides of 16 bytes for each element size, and the last.</summary>
+    private static readonly int[] TellingOffsets = [1, 2, 3, 4, 7, 8, 15];
+
+    [Theory]
+    [MemberData(nameof(CaseRows.All), MemberType = typeof(CaseRows))]
+    public void EveryProblem_Matches(string deviceId, string op, DType dtype)
+    {
+        using CaseRun run = new(devices, deviceId, op, dtype);
+        foreach (Problem problem in run.Op.Problems) run.Verify(problem);
+        run.AssertNoFailures();
+    }
+
+    [Theory]
+    [MemberData(nameof(CaseRows.OfEveryLength), MemberType = typeof(CaseRows))]
+    public void EveryLength_Matches(string deviceId, string op, DType dtype)
+    {
+        using CaseRun run = new(devices, deviceId, op, dtype);
+        foreach (int length in IsFast(run) ? Enumerable.Range(0, LongestLength + 1) : TellingLengths) run.Verify(run.Op.OfLength(length)!);
+        run.AssertNoFailures();
+    }
+
+    [Theory]
+    [MemberData(nameof(CaseRows.All), MemberType = typeof(CaseRows))]
+    public void EveryElementOffset_Matches(string deviceId, string op, DType dtype)
+    {
+        using CaseRun run = new(devices, deviceId, op, dtype);
+        foreach (int offset in IsFast(run) ? EveryOffset : TellingOffsets)
+        {
+            foreach (Problem problem in run.SmallProblems) run.Verify(problem, $"{offset} elements off", offset);
+
+            // A tail of each length behind a head of each length.
+            if (run.Op.OfLength(LongestLength - offset) is { } tail) run.Verify(tail, $"{offset} elements off", offset);
+        }
+
+        run.AssertNoFailures();
+    }
+
+    [Theory]
+    [MemberData(nameof(CaseRows.InPlace), MemberType = typeof(CaseRows))]
+    public void InPlace_GivesTheBitsOfOutOfPlace(string deviceId, string op, DType dtype)
+    {
+        using CaseRun run = new(devices, deviceId, op, dtype);
+        foreach (Problem problem in run.Op.Problems.Where(problem => run.Op.InPlacePairs(problem).Count > 0))
+        {
+            byte[] outOfPlace = Verifier.OutputBytes(run.Stream, run.Op, problem, dtype);
+            byte[] inPlace = Verifier.OutputBytes(run.Stream, run.Op, problem, dtype, inPlace: true);
+            if (!inPlace.AsSpan().SequenceEqual(outOfPlace)) run.Fail(problem, "in place", "the bits differ");
+            if (CaseRun.IsSmall(problem)) run.Verify(problem, "in place", inPlace: true);
+        }
+
+        run.AssertNoFailures();
+    }
+
+    private static bool IsFast(CaseRun run) => run.Stream.Device.Kind == DeviceKind.Cpu;
+}

@@ -1,0 +1,89 @@
+using Kernels.Tests.Support;
+using Kernels.Verification;
+using Xunit;
+
+namespace Kernels.Tests.Theories;
+
+/// <summary>
+/// NaN, infinities, -0, subnormal and extreme values at the ends, in the middle and everywhere of each floating-point input come out as the reference
+/// says: NaN where it has NaN, infinities where it has them or where the stored type overflows, and nothing of it in other rows.
+/// </summary>
+public sealed class SpecialValueTheory(TestDevices devices)
+{
+    /// <summary>
+    /// How far below the largest number the extreme value of a sum stays. Float sums of float products may overflow on the way where the reference's
+    /// double sums do not, rightly; 2^14 is more than the longest sum of the cases times its other factor, so with it neither does. Half does not
+    /// need it: its sums are floats.
+    /// </summary>
+    private const int SumHeadroom = 1 << 14;
+
+    [Theory]
+    [MemberData(nameof(CaseRows.WithFloatInputs), MemberType = typeof(CaseRows))]
+    public void SpecialValues_ComeOutAsInTheReference(string deviceId, string op, DType dtype)
+    {
+        using CaseRun run = new(devices, deviceId, op, dtype);
+        foreach (Problem problem in run.SmallProblems)
+        {
+            IReadOnlyList<TensorSpec> specs = run.Op.Tensors(problem, dtype, Verifier.DefaultSeed);
+            bool sums = specs.Any(spec => spec.Tolerance.Floor > 0);
+            foreach (TensorSpec input in specs.Where(spec => CaseRows.ReadsFloats(spec) && spec.Length > 0))
+            {
+                foreach ((string name, double value) in Values(dtype, sums))
+                {
+                    foreach ((string position, Range range) in Positions((int)input.Length))
+                        run.Verify(problem, $"{name} {position} of {input.Name}", change: spec => Change(spec, input.Name, range, value));
+                }
+            }
+        }
+
+        run.AssertNoFailures();
+    }
+
+    private static IEnumerable<(string Name, double Value)> Values(DType dtype, bool sums)
+    {
+        double extreme = Largest(dtype) / (sums && dtype != DType.Float16 ? SumHeadroom : 1);
+        yield return ("NaN", double.NaN);
+        yield return ("+Inf", double.PositiveInfinity);
+        yield return ("-Inf", double.NegativeInfinity);
+        yield return ("-0", -0.0);
+        yield return ("subnormal", Subnormal(dtype));
+        yield return ("largest", extreme);
+        yield return ("lowest", -extreme);
+    }
+
+    private static IEnumerable<(string Position, Range Range)> Positions(int length)
+    {
+        yield return ("all", ..);
+        if (length == 1) yield break;
+        yield return ("first", ..1);
+        yield return ("last", ^1..);
+        if (length > 2) yield return ("middle", (length / 2)..((length / 2) + 1));
+    }
+
+    private static TensorSpec Change(TensorSpec spec, string input, Range range, double value)
+    {
+        // Terms as large as the value cancel to within their own rounding.
+        double magnitude = double.IsFinite(value) ? Math.Max(1, Math.Abs(value)) : 1;
+        Tolerance tolerance = spec.Tolerance with { Floor = spec.Tolerance.Floor * magnitude };
+        if (spec.Name != input) return spec with { Tolerance = tolerance };
+        double[] values = [.. spec.Values];
+        values.AsSpan(range).Fill(value);
+        return spec with { Values = values, Tolerance = tolerance };
+    }
+
+    private static double Largest(DType dtype) => dtype switch
+    {
+        DType.Float32 => float.MaxValue,
+        DType.Float16 => (double)Half.MaxValue,
+        DType.BFloat16 => BFloat16.FromBits(0x7f7f),
+        _ => double.MaxValue,
+    };
+
+    /// <summary>A quarter of the smallest normal number, which has few enough bits for every type.</summary>
+    private static double Subnormal(DType dtype) => dtype switch
+    {
+        DType.Float16 => Math.ScaleB(1, -16),
+        DType.Float32 or DType.BFloat16 => Math.ScaleB(1, -128),
+        _ => Math.ScaleB(1, -1024),
+    };
+}
