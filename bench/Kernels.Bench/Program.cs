@@ -15,17 +15,21 @@ using Kernels.Verification;
 
 Option<string> filter = new("--filter")
 {
-    Description = "Cases whose text matches, with * and ?: 'dropout*', 'matmul*1024*'.", DefaultValueFactory = _ => "*",
+    Description = "Cases whose text matches, with * and ?: 'dropout*', 'matmul*1024*'.",
+    DefaultValueFactory = _ => "*",
 };
 Option<string> device = new("--device") { Description = "Device id.", DefaultValueFactory = _ => "cpu" };
 Option<string[]> dtypes = new("--dtype")
 {
-    Description = "Stored types: f32, f16, bf16, f64.", DefaultValueFactory = _ => ["f32"], AllowMultipleArgumentsPerToken = true,
+    Description = "Stored types: f32, f16, bf16, f64.",
+    DefaultValueFactory = _ => ["f32"],
+    AllowMultipleArgumentsPerToken = true,
 };
 Option<bool> quick = new("--quick") { Description = "Three iterations." };
 Option<DirectoryInfo> artifacts = new("--artifacts")
 {
-    Description = "Folder for results and logs.", DefaultValueFactory = _ => new DirectoryInfo("BenchmarkDotNet.Artifacts"),
+    Description = "Folder for results and logs.",
+    DefaultValueFactory = _ => new DirectoryInfo("BenchmarkDotNet.Artifacts"),
 };
 RootCommand root = new("BenchmarkDotNet over the case table, with warm caches. `kernels bench` measures with cold ones and against more peers.")
 {

@@ -86,7 +86,7 @@ def alpha_dropout_forward(case):
 
 @op("alpha-dropout", "backward", "autograd through torch.nn.functional.alpha_dropout")
 def alpha_dropout_backward(case):
-    return gradient(case.uniform(case["shape"]), lambda x: torch.nn.functional.alpha_dropout(x, case["dropProbability"], training=True))
+    return gradient([case.uniform(case["shape"])], lambda x: torch.nn.functional.alpha_dropout(x, case["dropProbability"], training=True))
 
 
 @op("gaussian-dropout", "forward", "x * (1 + sigma * torch.randn_like(x))")
@@ -173,7 +173,7 @@ def attention_dropout_forward(case):
 def attention_dropout_backward(case):
     p, mask = case["dropProbability"], attention_mask(case)
     return gradient(
-        attention_scores(case),
+        [attention_scores(case)],
         lambda scores: torch.nn.functional.dropout(torch.softmax(scores if mask is None else scores + mask, -1), p, training=True),
     )
 
@@ -225,6 +225,97 @@ def drop_block_mask(case, x):
     noise = torch.nn.functional.max_pool2d(noise, stride=(1, 1), kernel_size=(size, size), padding=size // 2)
     noise = 1 - noise
     return noise * (noise.numel() / (1e-6 + noise.sum()))
+
+
+@op("bias-dropout-residual", "forward", "residual + torch.nn.functional.dropout(x + bias), and products for scale and dropped rows")
+def bias_dropout_residual_forward(case):
+    call, parameters, residual = bias_dropout_residual(case)
+    return lambda: residual + call(*parameters)
+
+
+@op("bias-dropout-residual", "backward", "autograd through torch.nn.functional.dropout(x + bias), and products for scale and dropped rows")
+def bias_dropout_residual_backward(case):
+    call, parameters, _ = bias_dropout_residual(case)
+    return gradient(parameters, call)
+
+
+def bias_dropout_residual(case):
+    rows, columns, p = case["rows"], case["columns"], case["dropProbability"]
+    parameters = [case.uniform(rows, columns)]
+    if case["hasBias"]:
+        parameters.append(case.uniform(columns))
+    if case["hasScale"]:
+        parameters.append(case.uniform(columns))
+
+    def call(x, *channels):
+        y = torch.nn.functional.dropout(x + channels[0] if case["hasBias"] else x, p, training=True)
+        if case["hasScale"]:
+            y = y * channels[-1]
+        if case["rowDropProbability"] > 0:
+            y = y * kept_rows(y, case["rowDropProbability"])
+        return y
+
+    return call, parameters, case.uniform(rows, columns)
+
+
+@op("stochastic-depth", "forward", "x + f * mask, and torch.relu where the op has it")
+def stochastic_depth_forward(case):
+    x, f = case.uniform(case["shape"]), case.uniform(case["shape"])
+
+    def call():
+        y = x + f * branch_mask(case, f)
+        return torch.relu_(y) if case["relu"] else y
+
+    return call
+
+
+@op("stochastic-depth", "backward", "the gradient, through ReLU where the op has it, and its product with the stored mask")
+@op("stochastic-depth", "backward branch", "the gradient, through ReLU where the op has it, times the stored mask")
+def stochastic_depth_backward(case):
+    y, dy = case.uniform(case["shape"]), case.uniform(case["shape"])
+    mask = branch_mask(case, dy)
+
+    def call():
+        dx = torch.ops.aten.threshold_backward(dy, y, 0) if case["relu"] else dy
+        return dx, dx * mask
+
+    return call
+
+
+def branch_mask(case, f):
+    require(case["scaling"] == "Inverted", "drop path scales the other way")
+    return kept_rows(f if case["mode"] == "Row" else f[:1], case["dropProbability"])
+
+
+def kept_rows(x, p):
+    """Drop path's factor: one number a row, 0 or 1 / (1 - p)."""
+    require(p < 1, "divides by 1 - p")
+    return torch.empty([x.shape[0]] + [1] * (x.dim() - 1), dtype=x.dtype, device=x.device).bernoulli_(1 - p).div_(1 - p)
+
+
+@op("embedding-dropout", "forward", "AWD-LSTM's embedded_dropout, written out")
+def embedding_dropout_forward(case):
+    require(case["scope"] == "Batch", "AWD-LSTM drops word types of the whole batch")
+    weight, ids = case.uniform(case["vocabulary"], case["width"]), embedding_ids(case)
+
+    def call():
+        masked = weight * kept_rows(weight, case["dropProbability"]).expand_as(weight)
+        return torch.nn.functional.embedding(ids, masked, padding_idx=case["padding"])
+
+    return call
+
+
+@op("embedding-dropout", "accumulate", "aten::embedding_dense_backward times the stored mask, added to the gradient so far")
+def embedding_dropout_accumulate(case):
+    require(case["scope"] == "Batch", "AWD-LSTM drops word types of the whole batch")
+    vocabulary, ids = case["vocabulary"], embedding_ids(case)
+    gradient_so_far, dy = case.uniform(vocabulary, case["width"]), case.uniform(*case["ids"], case["width"])
+    mask, padding = kept_rows(gradient_so_far, case["dropProbability"]), -1 if case["padding"] is None else case["padding"]
+    return lambda: gradient_so_far.add_(torch.ops.aten.embedding_dense_backward(dy, ids, vocabulary, padding, False).mul_(mask))
+
+
+def embedding_ids(case):
+    return torch.randint(case["vocabulary"], tuple(case["ids"]), device=case.device)
 
 
 @op("relu", "forward", "torch.nn.functional.relu")
@@ -283,13 +374,14 @@ def cross_entropy_backward(case):
     return call
 
 
-def gradient(x, forward):
+def gradient(inputs, forward):
     """A call that times the backward pass alone: the graph of one forward pass is kept."""
-    x.requires_grad_()
+    for x in inputs:
+        x.requires_grad_()
     with torch.enable_grad():
-        y = forward(x)
+        y = forward(*inputs)
     dy = torch.ones_like(y)
-    return lambda: torch.autograd.grad(y, x, dy, retain_graph=True)
+    return lambda: torch.autograd.grad(y, inputs, dy, retain_graph=True)
 
 
 @op("sgd", "step", "torch.optim.SGD.step")
@@ -422,6 +514,7 @@ def main():
     try:
         import torch
     except ImportError as error:
+        sys.stdin.readline()
         print(json.dumps({"error": first_line(error)}), file=replies, flush=True)
         return
 

@@ -59,25 +59,23 @@ KERNEL void adaptive_dropout_forward(GLOBAL const scalar* x, u64 x_offset, GLOBA
 
 KERNEL void adaptive_dropout_infer(GLOBAL const scalar* x, u64 x_offset, GLOBAL const scalar* pre, u64 pre_offset,
                                    GLOBAL scalar* y, u64 y_offset, u64 count, real alpha, real beta) {
-    x += x_offset;
-    pre += pre_offset;
-    y += y_offset;
     real slope;
     for (u64 i = 8 * GLOBAL_ID; i < count; i += 8 * GLOBAL_SIZE) {
 #if VEC == 8
         if (i + 8 <= count) {
             real values[8], probabilities[8];
-            load8(pre, i, probabilities);
+            load8(pre, pre_offset + i, probabilities);
             for (u32 lane = 0; lane < 8; lane++)
                 probabilities[lane] = keep_probability(FMA(alpha, probabilities[lane], beta), &slope);
-            load8(x, i, values);
+            load8(x, x_offset + i, values);
             for (u32 lane = 0; lane < 8; lane++) values[lane] *= probabilities[lane];
-            store8(y, i, values);
+            store8(y, y_offset + i, values);
             continue;
         }
 #endif
         for (u64 j = i; j < i + 8 && j < count; j++)
-            store(y, j, load(x, j) * keep_probability(FMA(alpha, load(pre, j), beta), &slope));
+            store(y, y_offset + j,
+                  load(x, x_offset + j) * keep_probability(FMA(alpha, load(pre, pre_offset + j), beta), &slope));
     }
 }
 

@@ -41,16 +41,19 @@ KERNEL void drop_connect_forward(GLOBAL const scalar* RESTRICT x, u64 x_offset, 
         const u64 first_example = tile / tiles_across * TILE, first_output = tile % tiles_across * TILE;
         const u64 output = first_output + column;
         const u64 first_mask = (first_pair + (first_example + row) * outputs + output) * inputs;
+        const u32 rows = examples - first_example < TILE ? (u32)(examples - first_example) : TILE;
         real sums[4] = {0, 0, 0, 0};
         for (u64 first_input = 0; first_input < inputs; first_input += DEPTH) {
             load_tile(x, examples, inputs, first_example, first_input, TILE, DEPTH, DEPTH + 1, x_tile);
             load_tile(weight, outputs, inputs, first_output, first_input, TILE, DEPTH, DEPTH + 1, weight_tile);
             BARRIER();
-            for (u32 octet = 0; octet < DEPTH && first_input + octet < inputs; octet += 8) {
-                u64 mask = first_mask + first_input + octet;
-                for (u32 j = 0; j < 4; j++, mask += 8 * outputs * inputs) {
-                    if (first_example + row + 8 * j >= examples) continue;
-                    const u32 kept = keep8(resolved, mask, threshold);
+            const u32 depth = inputs - first_input < DEPTH ? (u32)(inputs - first_input) : DEPTH;
+            for (u32 j = 0; j < 4; j++) {
+                if (row + 8 * j >= rows) continue;
+                const u64 first_in_row = first_mask + 8 * j * outputs * inputs + first_input;
+                // Weights are read again for each example: to hold them would take more registers than it saves time beside the draw.
+                for (u32 octet = 0; octet < depth; octet += 8) {
+                    const u32 kept = keep8(resolved, first_in_row + octet, threshold);
                     for (u32 lane = 0; lane < 8; lane++) {
                         const real value = x_tile[(row + 8 * j) * (DEPTH + 1) + octet + lane];
                         const real sum = FMA(weight_tile[column * (DEPTH + 1) + octet + lane], value, sums[j]);

@@ -31,30 +31,27 @@ KERNEL void embedding_dropout_forward(GLOBAL const i32* RESTRICT ids, u64 ids_of
                                       u64 width, u32 octets, u32 rows_per_group, u64 start, u64 period, u64 stride,
                                       u64 id_stride, u32 threshold, real scale, KEY_PARAMETERS) {
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    ids += ids_offset;
-    table += table_offset;
-    y += y_offset;
     for (u64 first = GROUP_ID * rows_per_group; first < count; first += GROUP_COUNT * rows_per_group) {
         for (u32 item = LOCAL_ID; item < rows_per_group * octets; item += GROUP_SIZE) {
             const u64 n = first + item / octets;
             if (n >= count) break;
             const u64 column = 8 * (u64)(item % octets);
-            const i32 id = ids[n];
+            const i32 id = ids[ids_offset + n];
             const u32 valid = id >= 0 && (u64)id < vocabulary;
             if (!valid && column == 0) report_error(error, error_offset, n);
             const u32 keep =
                 valid && embedding_keeps(resolved, (u64)id, n, start, period, stride, id_stride, threshold);
-            GLOBAL const scalar* row = table + (keep ? (u64)id * width : 0);
+            const u64 source = table_offset + (keep ? (u64)id * width : 0), target = y_offset + n * width;
 #if VEC == 8
             real values[8] = {0, 0, 0, 0, 0, 0, 0, 0};
             if (keep) {
-                load8(row, column, values);
+                load8(table, source + column, values);
                 for (u32 lane = 0; lane < 8; lane++) values[lane] *= scale;
             }
-            store8(y, n * width + column, values);
+            store8(y, target + column, values);
 #else
             for (u64 i = column; i < column + 8 && i < width; i++)
-                store(y, n * width + i, keep ? load(row, i) * scale : (real)0);
+                store(y, target + i, keep ? load(table, source + i) * scale : (real)0);
 #endif
         }
     }

@@ -17,18 +17,22 @@ internal static class BenchCommand
         Option<string?> op = new("--op") { Description = "Only this op." };
         Option<string[]> dtypes = new("--dtype")
         {
-            Description = "Stored types: f32, f16, bf16, f64.", DefaultValueFactory = _ => [DefaultDType], AllowMultipleArgumentsPerToken = true,
+            Description = "Stored types: f32, f16, bf16, f64.",
+            DefaultValueFactory = _ => [DefaultDType],
+            AllowMultipleArgumentsPerToken = true,
         };
         Option<string[]> peers = new("--peers")
         {
-            Description = $"Only these peers: {string.Join(", ", PeerSet.Names)}; all that are found, if not given.", AllowMultipleArgumentsPerToken = true,
+            Description = $"Only these peers: {string.Join(", ", PeerSet.Names)}; all that are found, if not given.",
+            AllowMultipleArgumentsPerToken = true,
         };
         Option<bool> noPeers = new("--no-peers") { Description = "Time our own ops only." };
         Option<bool> quick = new("--quick") { Description = "Fewer repetitions." };
         Option<bool> large = new("--large") { Description = $"Also {BenchRun.LargeProblems}; GPUs get them anyway." };
         Option<FileInfo[]> reports = new("--report")
         {
-            Description = "Write the result to a file, as its name says: a page (.html), a table (.md) or the rows (.json); may be repeated.", HelpName = "FILE",
+            Description = "Write the result to a file, as its name says: a page (.html), a table (.md) or the rows (.json); may be repeated.",
+            HelpName = "FILE",
         };
         Option<bool> json = new("--json") { Description = "Print one JSON array." };
         dtypes.AcceptOnlyFromAmong("f32", "f16", "bf16", "f64");

@@ -98,7 +98,7 @@ public sealed class StochasticDepthCase : OpCase
 
         Tolerance product = new(1, 1.01, 0, "the scale is rounded to the arithmetic type, the product to the stored one");
         List<TensorSpec> specs = [Input("dy", dtype, p.Shape, seed), Output("df", dtype, p.Shape, product)];
-        if (p.Relu) specs.Insert(0, new TensorSpec("y", dtype, p.Shape, TensorRole.Input, ForwardOutput(p, dtype, seed)));
+        if (p.Relu) specs.Insert(0, new TensorSpec("y", dtype, p.Shape, TensorRole.Input, Sums(p, dtype, seed)));
         if (p.Entry == "backward") specs.Add(Output("dx", dtype, p.Shape, Tolerance.Exact));
         return specs;
     }
@@ -141,12 +141,12 @@ public sealed class StochasticDepthCase : OpCase
         return [.. Enumerable.Repeat(inverted ? 1 : DropoutReference.Threshold(p.DropProbability) / 65536.0, rows)];
     }
 
-    /// <summary>y of the forward call with the same values, as stored: what the backward call is given.</summary>
-    private static double[] ForwardOutput(StochasticDepthProblem p, DType dtype, ulong seed)
+    /// <summary>x + b f of the forward call with the same values, as stored. Its sign is that of y, and the gradient check can keep it away from 0.</summary>
+    private static double[] Sums(StochasticDepthProblem p, DType dtype, ulong seed)
     {
-        double[] y = new double[Count(p.Shape)];
-        StochasticDepthReference.Forward(Input("x", dtype, p.Shape, seed).Values, Input("f", dtype, p.Shape, seed).Values, y, Factors(p), relu: true);
-        return [.. y.Select(value => Elements.Round(dtype, value))];
+        double[] sums = new double[Count(p.Shape)];
+        StochasticDepthReference.Forward(Input("x", dtype, p.Shape, seed).Values, Input("f", dtype, p.Shape, seed).Values, sums, Factors(p), relu: false);
+        return [.. sums.Select(sum => Elements.Round(dtype, sum))];
     }
 
     private static void Forward(Device device, DeviceStream stream, long[] xShape, long[] fShape, double dropProbability)

@@ -64,9 +64,10 @@ public static unsafe partial class AttentionDropout
             largest = Vector512.ConditionalSelect(Vector512.GreaterThan(logits, largest), logits, largest);
         }
 
-        float result = float.NegativeInfinity;
-        for (int lane = 0; lane < CpuElement.Width; lane++) result = largest[lane] > result ? largest[lane] : result;
-        return result;
+        // No lane holds NaN, so any maximum will do.
+        Vector256<float> eight = Vector256.Max(largest.GetLower(), largest.GetUpper());
+        Vector128<float> four = Vector128.Max(eight.GetLower(), eight.GetUpper());
+        return MathF.Max(MathF.Max(four[0], four[1]), MathF.Max(four[2], four[3]));
     }
 
     /// <summary>Where the work on a row ends: the visible keys rounded up to whole double vectors, as far as the row goes. What follows is 0.</summary>

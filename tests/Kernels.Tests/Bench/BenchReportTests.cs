@@ -58,7 +58,9 @@ public sealed class BenchReportTests
     {
         BenchResult alone = Result() with
         {
-            Measurements = [Dropout(1 << 20, [])], Peers = [], MissingPeers = ["pytorch: no Python with PyTorch"],
+            Measurements = [Dropout(1 << 20, [])],
+            Peers = [],
+            MissingPeers = ["pytorch: no Python with PyTorch"],
         };
 
         XElement html = Parse(BenchReport.Html(alone));

@@ -131,7 +131,8 @@ public sealed unsafe class CudaLifetimes : CudaScenario
         using (DeviceStream stream = device.CreateStream())
         {
             List<DeviceTensor<byte>> all = [];
-            OutOfDeviceMemoryException error = Assert.Throws<OutOfDeviceMemoryException>(() => Forever(() => all.Add(device.Allocate<byte>(1 << 20))));
+            OutOfDeviceMemoryException error =
+                Assert.Throws<OutOfDeviceMemoryException>(() => Forever(() => all.Add(device.Allocate<byte>(1 << 20))));
             Assert.Equal(Memory >> 20, all.Count);
             Assert.Equal(1 << 20, error.RequestedBytes);
             Assert.Equal("OutOfMemory (2)", error.Status);
@@ -151,7 +152,7 @@ public sealed unsafe class CudaLifetimes : CudaScenario
         AssertClean();
     }
 
-    /// <summary>Threads with streams of their own on one device, while the garbage collector is kept busy; every result is that of one thread alone.</summary>
+    /// <summary>Threads with streams of their own on one device under steady collections; every result is that of one thread alone.</summary>
     [Fact(Explicit = true)]
     public void ManyThreadsUnderCollection()
     {
@@ -191,7 +192,7 @@ public sealed unsafe class CudaLifetimes : CudaScenario
         Report($"{rounds} rounds on {Threads} threads in {duration.TotalSeconds} s, {GC.CollectionCount(2)} collections");
     }
 
-    /// <summary>One thread disposes what others use: each call works or says that the object was disposed, and the driver never sees a dead handle.</summary>
+    /// <summary>One thread disposes what others use: a call works or says that the object was disposed; the driver sees no dead handle.</summary>
     [Fact(Explicit = true)]
     public void DisposingUnderUse()
     {
@@ -263,7 +264,9 @@ public sealed unsafe class CudaLifetimes : CudaScenario
     {
         const int Rounds = 100;
         (string Function, int Calls)[] places =
-            [("cuCtxPushCurrent_v2", 1000), ("cuCtxPopCurrent_v2", 1000), ("cuLaunchKernel", 1000), ("cuStreamCreate", Threads), ("cuModuleLoadDataEx", 1)];
+        [
+            ("cuCtxPushCurrent_v2", 1000), ("cuCtxPopCurrent_v2", 1000), ("cuLaunchKernel", 1000), ("cuStreamCreate", Threads), ("cuModuleLoadDataEx", 1),
+        ];
         FakeCuda.OnLaunch(null);
         for (int round = 0; round < Rounds; round++)
         {
@@ -318,7 +321,7 @@ public sealed unsafe class CudaLifetimes : CudaScenario
         if (failure is not null) throw new InvalidOperationException("a thread failed", failure);
     }
 
-    /// <summary>Some of everything; the result depends on nothing but the work itself. With leaks, half of the objects are left to the collector.</summary>
+    /// <summary>Some of everything; the result depends on nothing but the work itself. With leaks, all objects are left to the collector.</summary>
     private static byte[] Work(Device device, bool leak)
     {
         float[] values = [.. Enumerable.Range(0, 256).Select(i => (i % 17) - 8f)];

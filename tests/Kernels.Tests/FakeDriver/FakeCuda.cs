@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 using Kernels.Interop;
@@ -20,12 +21,16 @@ internal enum FakeKind
 /// <summary>The controls of the stand-in for libcuda; native/fakecuda/fakecuda.h says what each does.</summary>
 internal static unsafe class FakeCuda
 {
+    private const int KeptViolations = 32;
+
     private static readonly nint Library = NativeLibrary.Load(StandIns.Cuda);
     private static readonly delegate* unmanaged<void> ResetFunction = (delegate* unmanaged<void>)Export("reset");
-    private static readonly delegate* unmanaged<int, int, ulong, void> ConfigureFunction = (delegate* unmanaged<int, int, ulong, void>)Export("configure");
+    private static readonly delegate* unmanaged<int, int, ulong, void> ConfigureFunction =
+        (delegate* unmanaged<int, int, ulong, void>)Export("configure");
     private static readonly delegate* unmanaged<void*, void> SetCallback = (delegate* unmanaged<void*, void>)Export("set_launch_callback");
     private static readonly delegate* unmanaged<uint, void> SetLatencyFunction = (delegate* unmanaged<uint, void>)Export("set_latency");
-    private static readonly delegate* unmanaged<ulong, byte*, int, int, void> FailFunction = (delegate* unmanaged<ulong, byte*, int, int, void>)Export("fail");
+    private static readonly delegate* unmanaged<ulong, byte*, int, int, void> FailFunction =
+        (delegate* unmanaged<ulong, byte*, int, int, void>)Export("fail");
     private static readonly delegate* unmanaged<byte*> FailedFunctionName = (delegate* unmanaged<byte*>)Export("failed_function");
     private static readonly delegate* unmanaged<byte*, ulong> CallsFunction = (delegate* unmanaged<byte*, ulong>)Export("calls");
     private static readonly delegate* unmanaged<ulong, int*, byte*> LogFunction = (delegate* unmanaged<ulong, int*, byte*>)Export("log");
@@ -40,11 +45,14 @@ internal static unsafe class FakeCuda
     /// <summary>Contexts that this thread has pushed and not popped.</summary>
     public static int ContextDepth => DepthFunction();
 
-    public static IReadOnlyList<string> Violations => [.. Enumerable.Range(0, (int)Math.Min(ViolationsFunction(), 32)).Select(i => Text(ViolationFunction((ulong)i))!)];
+    /// <summary>What was misused, as far as it is kept.</summary>
+    public static IReadOnlyList<string> Violations =>
+        [.. Enumerable.Range(0, (int)Math.Min(ViolationsFunction(), KeptViolations)).Select(i => Text(ViolationFunction((ulong)i))!)];
 
     public static void Reset() => ResetFunction();
 
-    public static void Configure(int devices = 1, int computeCapability = 90, ulong memoryBytes = 4UL << 30) => ConfigureFunction(devices, computeCapability, memoryBytes);
+    public static void Configure(int devices = 1, int computeCapability = 90, ulong memoryBytes = 4UL << 30) =>
+        ConfigureFunction(devices, computeCapability, memoryBytes);
 
     /// <summary>What runs in place of a kernel, or null for nothing.</summary>
     public static void OnLaunch(delegate* unmanaged<FakeLaunch*, void> callback) => SetCallback(callback);
@@ -56,9 +64,6 @@ internal static unsafe class FakeCuda
         fixed (byte* name = Zeroed(function)) FailFunction(call, name, (int)status, sticky ? 1 : 0);
     }
 
-    /// <summary>Takes a planned failure back.</summary>
-    public static void FailNothing() => FailFunction(0, null, 0, 0);
-
     public static long Calls(string? function = null)
     {
         fixed (byte* name = Zeroed(function)) return (long)CallsFunction(name);
@@ -67,7 +72,8 @@ internal static unsafe class FakeCuda
     public static long Live(FakeKind kind) => LiveFunction((int)kind);
 
     /// <summary>What lives, as text: <c>2 Memory, 1 Stream</c>, or the empty text.</summary>
-    public static string AllLive() => string.Join(", ", Enum.GetValues<FakeKind>().Where(kind => Live(kind) != 0).Select(kind => $"{Live(kind)} {kind}"));
+    public static string AllLive() =>
+        string.Join(", ", Enum.GetValues<FakeKind>().Where(kind => Live(kind) != 0).Select(kind => $"{Live(kind)} {kind}"));
 
     /// <summary>Names of the calls from the <paramref name="first"/> on.</summary>
     public static IReadOnlyList<string> Log(long first)
@@ -126,7 +132,7 @@ internal unsafe struct FakeLaunch
 
     public readonly FakeArgument[] Arguments => ((ReadOnlySpan<FakeArgument>)_arguments)[..(int)_argumentCount].ToArray();
 
-    [System.Runtime.CompilerServices.InlineArray(64)]
+    [InlineArray(64)]
     private struct Arguments64
     {
         private FakeArgument _first;

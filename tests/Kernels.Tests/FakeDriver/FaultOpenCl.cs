@@ -35,7 +35,7 @@ internal static unsafe class FaultOpenCl
 
     /// <summary>References that were not released, as text: <c>2 queues, 1 kernel</c>, or the empty text.</summary>
     public static string AllLive() =>
-        string.Join(", ", Kinds.Select((kind, index) => (kind, Count: LiveFunction(index))).Where(k => k.Count != 0).Select(k => $"{k.Count} {k.kind}"));
+        string.Join(", ", Kinds.Select((kind, index) => (Kind: kind, Count: LiveFunction(index))).Where(k => k.Count != 0).Select(k => $"{k.Count} {k.Kind}"));
 
     private static nint Export(string name) => NativeLibrary.GetExport(Library, $"faultopencl_{name}");
 

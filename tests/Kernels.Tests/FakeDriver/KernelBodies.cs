@@ -43,7 +43,8 @@ internal static unsafe partial class KernelBodies
     private static KernelVariant Variant(string source, KernelDefinition kernel)
     {
         string head = source[..source.IndexOf("#line", StringComparison.Ordinal)];
-        Dictionary<string, int> defines = Define().Matches(head).ToDictionary(match => match.Groups[1].Value, match => int.Parse(match.Groups[2].Value));
+        Dictionary<string, int> defines =
+            Define().Matches(head).ToDictionary(match => match.Groups[1].Value, match => int.Parse(match.Groups[2].Value));
         DType dtype = Enum.GetValues<DType>().Single(dtype => defines.GetValueOrDefault($"DTYPE_{dtype.ShortName().ToUpperInvariant()}") == 1);
         uint switches = 0;
         for (int i = 0; i < kernel.Switches.Count; i++) switches |= (uint)defines[kernel.Switches[i]] << i;
@@ -104,12 +105,21 @@ internal static unsafe partial class KernelBodies
 /// <summary>Makes argument records field by field.</summary>
 internal static class Records
 {
-    /// <summary>A record with a value for each of its fields, asked for by name and type.</summary>
+    /// <summary>A record with a value for each of its fields, asked for by name and type; fields of a record inside it are its own.</summary>
     public static TArguments Create<TArguments>(Func<string, Type, object> value)
-        where TArguments : struct
+        where TArguments : struct => (TArguments)Create(typeof(TArguments), value);
+
+    private static object Create(Type record, Func<string, Type, object> value)
     {
         // A record struct has its positional constructor and the parameterless one.
-        ConstructorInfo constructor = typeof(TArguments).GetConstructors().Single(c => c.GetParameters().Length > 0);
-        return (TArguments)constructor.Invoke([.. constructor.GetParameters().Select(p => value(p.Name!, p.ParameterType))]);
+        ConstructorInfo constructor = record.GetConstructors().Single(c => c.GetParameters().Length > 0);
+        return constructor.Invoke([.. constructor.GetParameters().Select(Field)]);
+
+        object Field(ParameterInfo field)
+        {
+            Type type = field.ParameterType;
+            bool isBound = type.IsPrimitive || type == typeof(TensorArgument) || type == typeof(KeyArgument);
+            return isBound ? value(field.Name!, type) : Create(type, value);
+        }
     }
 }

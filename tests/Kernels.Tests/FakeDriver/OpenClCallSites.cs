@@ -8,13 +8,13 @@ namespace Kernels.Tests.FakeDriver;
 public sealed class OpenClCallSites : Scenario
 {
     /// <summary>
-    /// Calls whose failure hurts nobody: what is released is gone, an error without its log is still an error, and a program that cannot be had from the cache
-    /// is compiled.
+    /// Calls whose failure hurts nobody: what is released is gone, an error without its log is still an error, and a program that cannot be had from
+    /// the cache is compiled.
     /// </summary>
     private static readonly string[] MayPassSilently =
     [
-        "clReleaseContext", "clReleaseCommandQueue", "clReleaseMemObject", "clReleaseProgram", "clReleaseKernel", "clReleaseEvent", "clGetProgramBuildInfo",
-        "clCreateProgramWithBinary",
+        "clReleaseContext", "clReleaseCommandQueue", "clReleaseMemObject", "clReleaseProgram", "clReleaseKernel", "clReleaseEvent",
+        "clGetProgramBuildInfo", "clCreateProgramWithBinary",
     ];
 
     private static readonly OpenClStatus[] Statuses =
@@ -90,7 +90,7 @@ public sealed class OpenClCallSites : Scenario
         plan.Step(borrowed.Synchronize);
     }
 
-    /// <summary>Runs a workload as often as it has calls, failing the next one each time, until a run has none left to fail; so for every status.</summary>
+    /// <summary>Runs a workload as often as it has calls, failing the next one each time, until a run has none left to fail.</summary>
     private void FailEveryCall(string workload, Action<FaultPlan, Device> run, params OpenClStatus[] statuses)
     {
         long calls = 0;
@@ -139,7 +139,8 @@ public sealed class OpenClCallSites : Scenario
         }
 
         _errors++;
-        Assert.True(plan.Error is DeviceNotAvailableException || plan.Error.Call!.StartsWith(failed, StringComparison.Ordinal), $"{situation}: {plan.Error.Call}");
+        bool isOfCall = plan.Error is DeviceNotAvailableException || plan.Error.Call!.StartsWith(failed, StringComparison.Ordinal);
+        Assert.True(isOfCall, $"{situation}: {plan.Error.Call}");
         Assert.True(plan.Error.Message.Contains(status.ToString(), StringComparison.Ordinal), $"{situation}: {plan.Error.Message}");
         if (failed == "clCreateBuffer" && status is not (OpenClStatus.InvalidValue or OpenClStatus.DeviceNotAvailable))
             Assert.IsType<OutOfDeviceMemoryException>(plan.Error);

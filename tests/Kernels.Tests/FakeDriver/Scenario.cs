@@ -19,7 +19,8 @@ public abstract class Scenario : IDisposable
     protected Scenario(string variable, string library)
     {
         Assert.SkipUnless(
-            Environment.GetEnvironmentVariable(variable) == library, $"run by {nameof(FakeDriverTests)} in a process of its own, where {variable} is {library}");
+            Environment.GetEnvironmentVariable(variable) == library,
+            $"run by {nameof(FakeDriverTests)} in a process of its own, where {variable} is {library}");
         _watchdog = new Timer(_ => EndIfStuck(), null, Patience, TimeSpan.FromSeconds(1));
     }
 

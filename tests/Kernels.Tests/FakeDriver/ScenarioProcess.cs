@@ -30,7 +30,8 @@ internal sealed partial class ScenarioProcess : IDisposable
             RedirectStandardError = true,
         };
         string[] host = isHosted ? ["exec", typeof(ScenarioProcess).Assembly.Location] : [];
-        foreach (string argument in (string[])[.. host, "-noLogo", "-noColor", "-explicit", "only", "-method", _name]) start.ArgumentList.Add(argument);
+        string[] arguments = [.. host, "-noLogo", "-noColor", "-explicit", "only", "-method", _name];
+        foreach (string argument in arguments) start.ArgumentList.Add(argument);
         foreach ((string name, string value) in ((string, string)[])[.. Defaults(), .. environment]) start.Environment[name] = value;
         _process = Process.Start(start)!;
         _output = _process.StandardOutput.ReadToEndAsync();
@@ -40,7 +41,8 @@ internal sealed partial class ScenarioProcess : IDisposable
     /// <summary>What every process of the stand-ins gets.</summary>
     private static (string Name, string Value)[] Defaults() =>
     [
-        ("KERNELS_FAKECUDA", StandIns.Folder), ("KERNELS_LIBCUDA", StandIns.Cuda), ("KERNELS_LIBNVRTC", StandIns.Cuda), ("KERNELS_LIBCUBLAS", StandIns.Cuda),
+        ("KERNELS_FAKECUDA", StandIns.Folder), ("KERNELS_LIBCUDA", StandIns.Cuda), ("KERNELS_LIBNVRTC", StandIns.Cuda),
+        ("KERNELS_LIBCUBLAS", StandIns.Cuda),
         ("KERNELS_CACHE", "off"), ("KERNELS_SYNC", ""), ("KERNELS_NO_CUBLAS", "1"),
     ];
 

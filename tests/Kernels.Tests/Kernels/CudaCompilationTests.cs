@@ -19,7 +19,7 @@ public sealed partial class CudaCompilationTests
     /// Kernels whose working set is a tile, so that the compiler weighs registers against occupancy: a few bytes spilled there cost nothing.
     /// All others, reductions included, hold a handful of values and have no excuse.
     /// </summary>
-    private static readonly string[] TiledFiles = ["portable/matmul.cl"];
+    private static readonly string[] TiledFiles = ["portable/matmul.cl", "portable/drop_connect.cl"];
 
     private static readonly ConcurrentDictionary<(string Program, string Architecture), Lazy<string>> Reports = new();
 

@@ -1,24 +1,14 @@
-using System.Reflection;
 using Kernels.Devices;
 using Kernels.Verification;
 using Xunit;
 
 namespace Kernels.Tests.DeviceCode;
 
-/// <summary>Every kernel that the libraries define, found where it stands: in a static field.</summary>
+/// <summary>Every kernel that the libraries define, and the texts they are compiled from.</summary>
 internal static class KernelPrograms
 {
     public static readonly IReadOnlyList<KernelDefinition> Kernels =
-    [
-        .. from assembly in (Assembly[])[typeof(Device).Assembly, typeof(OpCase).Assembly]
-           from type in assembly.GetTypes()
-           where !type.ContainsGenericParameters
-           from field in type.GetFields(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly)
-           where field.FieldType.IsAssignableTo(typeof(KernelDefinition))
-           let kernel = (KernelDefinition)field.GetValue(null)!
-           orderby kernel.File, kernel.EntryPoint
-           select kernel,
-    ];
+        [.. KernelCatalog.All.OrderBy(kernel => kernel.File, StringComparer.Ordinal).ThenBy(kernel => kernel.EntryPoint, StringComparer.Ordinal)];
 
     /// <summary>
     /// The texts that a compiler may be given. Kernels of one file share the text of a variant, which has all their entry points, so one
@@ -51,7 +41,7 @@ internal sealed record KernelProgram(KernelDefinition First, KernelVariant Varia
     {
         get
         {
-            IEnumerable<string> switches = First.Switches.Where((_, index) => Variant.Has(index));
+            IEnumerable<string> switches = First.Switches.Select((name, index) => $"{name}={(Variant.Has(index) ? 1 : 0)}");
             return string.Join(' ', [First.File, Variant.DType.ShortName(), $"VEC={Variant.VectorWidth}", .. switches]);
         }
     }

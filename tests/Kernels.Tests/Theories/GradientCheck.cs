@@ -6,6 +6,8 @@ namespace Kernels.Tests.Theories;
 /// <summary>
 /// Holds a backward call against central differences of its forward call along random directions u: with loss L = sum of dy * y, the sum of
 /// dx * u over all inputs is (L(x + h u) - L(x - h u)) / 2h. A direction of +-1 in every input gives each element of the gradient the same weight.
+/// What backward takes of the forward call's results, such as the output of a ReLU, it gets from a forward call. Outputs without a dy are not part of
+/// the loss, unless none has one: then it is their sum.
 /// </summary>
 internal static class GradientCheck
 {
@@ -24,11 +26,12 @@ internal static class GradientCheck
     public static string? Failure(DeviceStream stream, OpCase op, Problem backward)
     {
         Problem forward = op.ForwardOf(backward)!;
-        TensorSpec[] backwardSpecs = [.. op.Tensors(backward, DType.Float64, Verifier.DefaultSeed).Select(AwayFromKink)];
         TensorSpec[] forwardSpecs = [.. op.Tensors(forward, DType.Float64, Verifier.DefaultSeed).Select(AwayFromKink)];
-        Dictionary<string, double[]> weights = forwardSpecs
-            .Where(spec => spec.Role == TensorRole.Output)
-            .ToDictionary(spec => spec.Name, spec => Weights(spec, op, backwardSpecs));
+        Dictionary<string, double[]> results = Run(stream, op, forward, forwardSpecs);
+        TensorSpec[] backwardSpecs = [.. op.Tensors(backward, DType.Float64, Verifier.DefaultSeed)
+            .Select(AwayFromKink)
+            .Select(spec => spec.Role == TensorRole.Input && results.ContainsKey(spec.Name) ? spec with { Values = results[spec.Name] } : spec)];
+        Dictionary<string, double[]> weights = Weights(op, results, backwardSpecs);
         string[] inputs = [.. forwardSpecs
             .Where(spec => spec.Role == TensorRole.Input && spec.DType == DType.Float64)
             .Select(spec => spec.Name)
@@ -54,8 +57,7 @@ internal static class GradientCheck
             {
                 TensorSpec[] moved = [.. forwardSpecs.Select(spec => along.ContainsKey(spec.Name) ? Move(spec, along[spec.Name], step) : spec)];
                 Dictionary<string, double[]> outputs = Run(stream, op, forward, moved);
-                // An output without weight does not count, also where it is infinite.
-                double[] products = [.. outputs.SelectMany(output => output.Value.Zip(weights[output.Key], (y, dy) => dy == 0 ? 0 : y * dy))];
+                double[] products = [.. weights.SelectMany(weight => weight.Value.Zip(outputs[weight.Key], (dy, y) => dy * y))];
                 return (products.Sum(), products.Sum(Math.Abs));
             }
         }
@@ -73,10 +75,16 @@ internal static class GradientCheck
     private static double[] Values(TensorSpec spec, byte[] bytes) =>
         [.. Enumerable.Range(0, (int)spec.Length).Select(i => Elements.FromBytes(spec.DType, bytes, i))];
 
-    /// <summary>What the loss multiplies an output by: its dy, or what the op itself says where it takes none.</summary>
-    private static double[] Weights(TensorSpec output, OpCase op, TensorSpec[] backwardSpecs) =>
-        backwardSpecs.FirstOrDefault(spec => spec.Role == TensorRole.Input && spec.Name == $"d{output.Name}")?.Values
-        ?? [.. Enumerable.Repeat(op.GradientScale, (int)output.Length)];
+    /// <summary>What the loss multiplies its outputs by: their dy, or what the op itself says where it takes none.</summary>
+    private static Dictionary<string, double[]> Weights(OpCase op, Dictionary<string, double[]> outputs, TensorSpec[] backwardSpecs)
+    {
+        Dictionary<string, double[]> given = backwardSpecs
+            .Where(spec => spec.Role == TensorRole.Input && spec.Name.StartsWith('d') && outputs.ContainsKey(spec.Name[1..]))
+            .ToDictionary(spec => spec.Name[1..], spec => spec.Values);
+        return given.Count > 0
+            ? given
+            : outputs.ToDictionary(output => output.Key, output => Enumerable.Repeat(op.GradientScale, output.Value.Length).ToArray());
+    }
 
     private static double[] Signs(int count, int direction, string name) =>
         [.. Elements.Uniform(DType.Float64, count, (ulong)direction, name, -1, 1).Select(value => value < 0 ? -1.0 : 1.0)];

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -89,7 +90,10 @@ internal sealed class PeerProcess : IDisposable
     {
         ProcessStartInfo start = new(file, arguments)
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            StandardInputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false),
         };
         foreach ((string name, string value) in environment) start.Environment[name] = value;
         try
@@ -99,6 +103,19 @@ internal sealed class PeerProcess : IDisposable
         catch (Exception e) when (e is System.ComponentModel.Win32Exception or IOException)
         {
             throw new PeerException(e.Message, e);
+        }
+    }
+
+    /// <summary>Writes to the process without waiting for an answer.</summary>
+    public void Send(string text)
+    {
+        try
+        {
+            _process.StandardInput.Write(text);
+        }
+        catch (IOException)
+        {
+            // It has already gone; the first question says so with its last words.
         }
     }
 

@@ -77,9 +77,13 @@ public sealed class PyTorchPeer : Peer
         string threads = Environment.ProcessorCount.ToString(CultureInfo.InvariantCulture);
         Dictionary<string, string> environment = keepHeap ? new(KeepHeap) : [];
         foreach (string library in (string[])["OMP", "OPENBLAS", "MKL"]) environment[$"{library}_NUM_THREADS"] = threads;
-        PeerProcess process = PeerProcess.Start(python, ["-c", ReadScript()], environment);
+        // The script goes ahead of the requests; a command line has room for it on some systems only.
+        string script = ReadScript();
+        PeerProcess process = PeerProcess.Start(
+            python, ["-c", $"import sys; exec(compile(sys.stdin.read({script.Length}), 'pytorch.py', 'exec'))"], environment);
         try
         {
+            process.Send(script);
             JsonElement reply = process.Ask(new { Do = "start", Device = device, Threads = Environment.ProcessorCount, KeepsHeap = keepHeap });
             return new PyTorchPeer(process, Text(reply, "name"), keepHeap);
         }

@@ -18,8 +18,8 @@ internal sealed class CudaContext(nint context, int device) : DriverContext(cont
     public bool IsPoisoned => Volatile.Read(ref _firstFailure) is not null;
 
     /// <summary>
-    /// Makes the context current on this thread until the result is disposed, and keeps it, or <paramref name="handle"/> made in it, from being released
-    /// meanwhile.
+    /// Makes the context current on this thread until the result is disposed, and keeps it, or <paramref name="handle"/> made in it, from being
+    /// released meanwhile.
     /// </summary>
     public Scope MakeCurrent(DriverHandle? handle = null)
     {
@@ -40,7 +40,8 @@ internal sealed class CudaContext(nint context, int device) : DriverContext(cont
     {
         if (_firstFailure is { } first) return Poisoned(first);
         DeviceException failure = CudaError.Exception(status, call, op);
-        return CudaError.IsSticky(status) && Interlocked.CompareExchange(ref _firstFailure, failure, null) is { } earlier ? Poisoned(earlier) : failure;
+        if (!CudaError.IsSticky(status)) return failure;
+        return Interlocked.CompareExchange(ref _firstFailure, failure, null) is { } earlier ? Poisoned(earlier) : failure;
     }
 
     public void ThrowIfPoisoned()

@@ -143,7 +143,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
         switch (pattern.Length)
         {
             case 1: device.Context.ThrowIfFailed(cuMemsetD8Async(start, pattern[0], (nuint)bytes, stream.Value)); break;
-            case 2: device.Context.ThrowIfFailed(cuMemsetD16Async(start, Unsafe.ReadUnaligned<ushort>(in pattern[0]), (nuint)bytes / 2, stream.Value)); break;
+            case 2: FillTwoBytes(start, bytes, Unsafe.ReadUnaligned<ushort>(in pattern[0])); break;
             case 4: FillFourBytes(start, bytes, Unsafe.ReadUnaligned<uint>(in pattern[0])); break;
             default: FillEightBytes(start, bytes, pattern); break;
         }
@@ -164,6 +164,9 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     }
 
     private static nuint Address(DeviceMemory memory, long offset) => (nuint)memory.Value + (nuint)offset;
+
+    private void FillTwoBytes(nuint start, long bytes, ushort value) =>
+        device.Context.ThrowIfFailed(cuMemsetD16Async(start, value, (nuint)bytes / 2, stream.Value));
 
     private void FillFourBytes(nuint start, long bytes, uint value) =>
         device.Context.ThrowIfFailed(cuMemsetD32Async(start, value, (nuint)bytes / 4, stream.Value));
