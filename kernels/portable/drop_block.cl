@@ -134,11 +134,13 @@ KERNEL void drop_block_count(GLOBAL const u32* mask, u64 mask_offset, GLOBAL u64
 
 DEVICE real scale_of(u64 cells, u64 kept) { return kept == 0 ? (real)0 : (real)cells / (real)kept; }
 
+#define PARTS_PER_ITEM 16
+
 // Few parts are added by one work item, many by a group. Integers, so the order does not matter.
 KERNEL void drop_block_scale(GLOBAL const u64* counts, u64 counts_offset, GLOBAL real* scales, u64 scales_offset,
                              u64 units, u64 unit_cells, u64 parts) {
     SHARED u64 sums[GROUP_SIZE];
-    if (parts <= 16) {
+    if (parts <= PARTS_PER_ITEM) {
         for (u64 unit = GLOBAL_ID; unit < units; unit += GLOBAL_SIZE) {
             u64 kept = 0;
             for (u64 part = 0; part < parts; part++) kept += counts[counts_offset + unit * parts + part];

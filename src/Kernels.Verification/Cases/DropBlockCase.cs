@@ -229,7 +229,11 @@ public sealed record DropBlockProblem(string Entry, long[] Shape, long[] Block, 
 
     internal DropBlockOptions Options => new()
     {
-        Layout = Layout, SharedChannels = SharedChannels, Normalization = Normalization, Fill = Fill, FirstSample = FirstSample,
+        Layout = Layout,
+        SharedChannels = SharedChannels,
+        Normalization = Normalization,
+        Fill = Fill,
+        FirstSample = FirstSample,
     };
 
     internal int Channels => (int)Shape[Layout == TensorLayout.ChannelsFirst ? 1 : ^1];

@@ -93,6 +93,9 @@ public static unsafe partial class DropBlock
     /// <summary>Cells that one work item counts.</summary>
     private const long PartCells = 1024;
 
+    /// <summary>Parts of a unit that one work item adds; a group adds more. The kernel has the same number.</summary>
+    private const long PartsPerItem = 16;
+
     private static readonly KernelDefinition<SeedsArguments> SeedsKernel = KernelDefinition<SeedsArguments>.Fixed(File, "drop_block_seeds", SeedsOnCpu);
 
     private static readonly KernelDefinition<SpreadArguments> SpreadKernel = KernelDefinition<SpreadArguments>.Fixed(File, "drop_block_spread", SpreadOnCpu);
@@ -257,7 +260,7 @@ public static unsafe partial class DropBlock
         stream.Launch(
             ScaleKernel,
             new KernelVariant(dtype),
-            parts <= 16 ? LaunchShape.Items(units.Count, ScaleKernel) : LaunchShape.GroupPerRow(units.Count),
+            parts <= PartsPerItem ? LaunchShape.Items(units.Count, ScaleKernel) : LaunchShape.GroupPerRow(units.Count),
             new ScaleArguments(counts.Argument, scales, (ulong)units.Count, (ulong)units.Cells, (ulong)parts));
     }
 
