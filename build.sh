@@ -268,7 +268,7 @@ bundle() {
     mkdir -p "$stage/bin"
     for project in bench/Kernels.Bench tests/Kernels.Tests src/Kernels.Cli; do
         say "publishing $project"
-        in_root dotnet publish "$project" -c Release -r linux-x64 --self-contained -p:DebugType=none -p:GenerateDocumentationFile=false \
+        in_root dotnet publish "$project" -c Release -r linux-x64 --self-contained -p:DebugType=none \
             -o "$stage/bin" --nologo -v:quiet -tl:off >&2
     done
     rm -rf "$stage"/bin/*.xml "$stage"/bin/*.pdb
