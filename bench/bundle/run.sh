@@ -54,6 +54,12 @@ find_library() { # PATTERN
     printf '%s' "$found"
 }
 
+found() { # PATTERN
+    local library
+    library=$(find_library "$1")
+    printf '%s' "${library:-not found}"
+}
+
 python=$(find_python)
 [[ -z $python ]] || export KERNELS_PYTHON=$python
 libraries=$(python_libraries "$python")
@@ -64,11 +70,11 @@ sanitizer=$(command -v compute-sanitizer || compgen -G '/usr/local/cuda*/bin/com
 
 : >"$out/run.log"
 say "Kernels on $(uname -srm), $(nproc) processors, $(date -u +%Y-%m-%dT%H:%MZ)"
-say "driver:     $(find_library 'libcuda.so*' | sed 's/^$/not found/')"
-say "NVRTC:      $(find_library 'libnvrtc.so*' | sed 's/^$/not found/')"
-say "cuBLAS:     $(find_library 'libcublas.so*' | sed 's/^$/not found/')"
-say "cuDNN:      $(find_library 'libcudnn.so*' | sed 's/^$/not found/')"
-say "OpenCL:     $(find_library 'libOpenCL.so*' | sed 's/^$/not found/')"
+say "driver:     $(found 'libcuda.so*')"
+say "NVRTC:      $(found 'libnvrtc.so*')"
+say "cuBLAS:     $(found 'libcublas.so*')"
+say "cuDNN:      $(found 'libcudnn.so*')"
+say "OpenCL:     $(found 'libOpenCL.so*')"
 say "PyTorch:    $([[ -n $python ]] && "$python" -c 'import sys, torch; print(torch.__version__, "in", sys.executable)' || echo 'not found')"
 say "sanitizer:  ${sanitizer:-not found}"
 say ""
@@ -136,7 +142,7 @@ else
 fi
 
 step verify-all-json 420 "$here/bin/Kernels.Cli" verify --device all --json
-step bench-cpu-json 420 "$here/bin/Kernels.Cli" bench --device cpu --json --report "$out/bench-cpu.html"
+step bench-cpu-json 540 "$here/bin/Kernels.Cli" bench --device cpu --quick --json --report "$out/bench-cpu.html"
 
 say ""
 say "$failures steps failed; results are in $out (summary.md first)."
