@@ -141,7 +141,7 @@ else
     skip occupancy 'no CUDA device'
 fi
 
-step verify-all-json 420 "$here/bin/Kernels.Cli" verify --device all --json
+step verify-all-json 900 "$here/bin/Kernels.Cli" verify --device all --json
 step bench-cpu-json 540 "$here/bin/Kernels.Cli" bench --device cpu --quick --json --report "$out/bench-cpu.html"
 
 say ""
