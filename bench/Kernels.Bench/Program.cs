@@ -15,7 +15,7 @@ using Kernels.Verification;
 
 Option<string> filter = new("--filter")
 {
-    Description = "Cases whose text matches, with * and ?: 'dropout*', 'matmul*1024*'.",
+    Description = "Cases that contain this text, such as 'sgd step'; with * or ? the whole text must match: 'dropout*', 'matmul*1024*'.",
     DefaultValueFactory = _ => "*",
 };
 Option<string> device = new("--device") { Description = "Device id.", DefaultValueFactory = _ => "cpu" };
@@ -78,5 +78,8 @@ static IConfig Config(OpBenchmarks.Place place, bool quick, string artifacts)
         .WithArtifactsPath(artifacts);
 }
 
-static bool Matches(string text, string pattern) =>
-    Regex.IsMatch(text, $"^{Regex.Escape(pattern).Replace("\\*", ".*").Replace("\\?", ".")}$", RegexOptions.IgnoreCase);
+static bool Matches(string text, string pattern)
+{
+    string expression = Regex.Escape(pattern).Replace("\\*", ".*").Replace("\\?", ".");
+    return Regex.IsMatch(text, pattern.AsSpan().ContainsAny('*', '?') ? $"^{expression}$" : expression, RegexOptions.IgnoreCase);
+}

@@ -15,6 +15,7 @@ Works with PyTorch 1.13 and later, on the CPU and on CUDA; needs nothing but PyT
 import json
 import os
 import re
+import signal
 import sys
 import time
 
@@ -517,6 +518,10 @@ def main():
         sys.stdin.readline()
         print(json.dumps({"error": first_line(error)}), file=replies, flush=True)
         return
+
+    # The command says when it is over, by closing the input; signals to the whole group are for it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     session = Session()
     answers = {"start": session.start, "prepare": session.prepare, "run": session.run}

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Kernels.Cli.Bench;
 using Kernels.Verification;
@@ -74,8 +75,9 @@ internal static class BenchCommand
     private static int Run(BenchRequest request, IReadOnlyList<string> files, bool json)
     {
         foreach (string file in files) ReportFile.CheckWritable(file);
-        // Time can run out: the first signal ends the run between two problems and keeps what is there, a second one ends the process.
+        // Time can run out: a signal ends the run between two problems and keeps what is there, another one later ends the process.
         using CancellationTokenSource stop = new();
+        long firstSignal = 0;
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         bool showsProgress = !Console.IsErrorRedirected;
@@ -102,7 +104,9 @@ internal static class BenchCommand
 
         void Stop(PosixSignalContext signal)
         {
-            signal.Cancel = !stop.IsCancellationRequested;
+            // `timeout` signals the process and then its group, so that one end of time arrives twice.
+            if (firstSignal == 0) firstSignal = Stopwatch.GetTimestamp();
+            signal.Cancel = Stopwatch.GetElapsedTime(firstSignal) < TimeSpan.FromSeconds(1);
             stop.Cancel();
         }
     }

@@ -52,46 +52,81 @@ public static unsafe partial class StochasticDepth
             T* df = a.Df.Pointer<T>();
             T* dx = a.Dx.Pointer<T>();
             if (!relu && dx == dy) dx = null;
+            bool branchStreams = df != dy && CpuStreaming.Pays(df, (long)a.Count * sizeof(T));
+            bool streams = branchStreams && dx != dy && (dx == null || CpuStreaming.Pays(dx, (long)a.Count * sizeof(T)));
             ForEachStretch(a.Count, a.Run, a.Start, a.Threshold, a.Key, (first, count, keep) =>
             {
-                if (relu)
-                    Rectified(y + first, dy + first, df + first, dx == null ? null : dx + first, count, keep, a.Scale);
+                T* skip = dx == null ? null : dx + first;
+                if (relu && streams)
+                    Rectified<T, StreamingStore>(y + first, dy + first, df + first, skip, count, keep, a.Scale);
+                else if (relu)
+                    Rectified<T, CachedStore>(y + first, dy + first, df + first, skip, count, keep, a.Scale);
                 else
-                    Plain(dy + first, df + first, dx == null ? null : dx + first, count, keep, a.Scale);
+                    Plain(dy + first, df + first, skip, count, keep, a.Scale, branchStreams);
             });
         }
 
-        private static void Plain<T>(T* dy, T* df, T* dx, long count, bool keep, double scale)
+        private static void Plain<T>(T* dy, T* df, T* dx, long count, bool keep, double scale, bool streaming)
             where T : unmanaged
         {
             if (dx != null) Buffer.MemoryCopy(dy, dx, count * sizeof(T), count * sizeof(T));
             if (keep)
-                ResidualOnCpu.Add(null, dy, df, count, scale, relu: false, streaming: false);
+                ResidualOnCpu.Add(null, dy, df, count, scale, relu: false, streaming);
             else
                 ResidualOnCpu.Clear(df, count);
         }
 
-        private static void Rectified<T>(T* y, T* dy, T* df, T* dx, long count, bool keep, double scale)
+        private static void Rectified<T, TStore>(T* y, T* dy, T* df, T* dx, long count, bool keep, double scale)
             where T : unmanaged
+            where TStore : struct, IVectorStore
         {
-            long i = 0;
-            Vector512<float> factor = Vector512.Create((float)scale);
-            for (; typeof(T) != typeof(double) && i < count; i += CpuElement.Width)
+            if (typeof(T) == typeof(double))
             {
-                int part = (int)Math.Min(CpuElement.Width, count - i);
-                Vector512<float> stops = Vector512.LessThanOrEqual(CpuElement.Load(y + i, part), Vector512<float>.Zero);
-                Vector512<float> gradient = Vector512.AndNot(CpuElement.Load(dy + i, part), stops);
-                if (dx != null) CpuElement.Store(dx + i, gradient, part);
-                CpuElement.Store(df + i, keep ? gradient * factor : Vector512<float>.Zero, part);
+                for (long j = 0; j < count; j++)
+                {
+                    double gradient = CpuElement.ToDouble(y[j]) <= 0 ? 0 : CpuElement.ToDouble(dy[j]);
+                    if (dx != null) dx[j] = CpuElement.FromDouble<T>(gradient);
+                    df[j] = CpuElement.FromDouble<T>(keep ? gradient * scale : 0);
+                }
+
+                return;
             }
 
-            for (; i < count; i++)
+            // Both results lie alike where they are streamed, so up to the first whole vector of the one is that of the other.
+            long i = typeof(TStore) == typeof(StreamingStore) ? ResidualOnCpu.UpToVector(df, count) : 0;
+            Vector512<float> factor = Vector512.Create(keep ? (float)scale : 0);
+            Parts(y, dy, df, dx, 0, i, keep, factor);
+            for (; i + 32 <= count; i += 32)
             {
-                double gradient = CpuElement.ToDouble(y[i]) <= 0 ? 0 : CpuElement.ToDouble(dy[i]);
-                if (dx != null) dx[i] = CpuElement.FromDouble<T>(gradient);
-                df[i] = CpuElement.FromDouble<T>(keep ? gradient * scale : 0);
+                Vector512<float> low = Passing(y, dy, i, CpuElement.Width), high = Passing(y, dy, i + CpuElement.Width, CpuElement.Width);
+                if (dx != null) CpuElement.Store32<T, TStore>(dx + i, low, high);
+                CpuElement.Store32<T, TStore>(df + i, Branch(low, keep, factor), Branch(high, keep, factor));
+            }
+
+            Parts(y, dy, df, dx, i, count, keep, factor);
+        }
+
+        private static void Parts<T>(T* y, T* dy, T* df, T* dx, long first, long end, bool keep, Vector512<float> factor)
+            where T : unmanaged
+        {
+            for (long i = first; i < end; i += CpuElement.Width)
+            {
+                int part = (int)Math.Min(CpuElement.Width, end - i);
+                Vector512<float> gradient = Passing(y, dy, i, part);
+                if (dx != null) CpuElement.Store(dx + i, gradient, part);
+                CpuElement.Store(df + i, Branch(gradient, keep, factor), part);
             }
         }
+
+        /// <summary>dy where the ReLU passed.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector512<float> Passing<T>(T* y, T* dy, long i, int part)
+            where T : unmanaged =>
+            Vector512.AndNot(CpuElement.Load(dy + i, part), Vector512.LessThanOrEqual(CpuElement.Load(y + i, part), Vector512<float>.Zero));
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector512<float> Branch(Vector512<float> gradient, bool keep, Vector512<float> factor) =>
+            keep ? gradient * factor : Vector512<float>.Zero;
     }
 }
 
@@ -118,14 +153,16 @@ internal static unsafe class ResidualOnCpu
         for (long i = 0; i < count; i += int.MaxValue) new Span<T>(y + i, (int)Math.Min(int.MaxValue, count - i)).Clear();
     }
 
+    /// <summary>How many elements lie before the first whole vector, at most <paramref name="count"/>.</summary>
+    public static long UpToVector<T>(T* y, long count)
+        where T : unmanaged => Math.Min(count, (long)((nuint)(-(nint)y) % (nuint)Vector512<byte>.Count) / sizeof(T));
+
     private static void Vectors<T, TStore>(T* x, T* f, T* y, long count, float scale, bool relu)
         where T : unmanaged
         where TStore : struct, IVectorStore
     {
         // Up to the first whole vector of y: a streaming store needs its alignment.
-        long i = 0;
-        if (typeof(TStore) == typeof(StreamingStore))
-            i = Math.Min(count, (long)((nuint)(-(nint)y) % (nuint)Vector512<byte>.Count) / sizeof(T));
+        long i = typeof(TStore) == typeof(StreamingStore) ? UpToVector(y, count) : 0;
         Vector512<float> factor = Vector512.Create(scale);
         Parts(x, f, y, 0, i, factor, relu);
         for (; i + 32 <= count; i += 32)
