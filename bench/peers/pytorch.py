@@ -356,21 +356,83 @@ def matmul(case):
     return lambda: torch.mm(a, b, out=c)
 
 
+def cross_entropy(case, reduction):
+    """The logits, and the loss as users of PyTorch write it; what PyTorch has no argument for is composed."""
+    require(case["smoothing"] == 0 or case["convention"] == "AllClasses", "torch.nn.functional.cross_entropy smooths over all classes")
+    rows, classes = case["rows"], case["classes"]
+    logits = case.uniform(rows, classes, low=-3, high=3)
+    weights = case.uniform(classes, low=0.25, high=2) if case["hasWeights"] else None
+    options = {"weight": weights, "label_smoothing": case["smoothing"]}
+    if case["targets"] == "Soft":
+        require(case["ignoreIndex"] is None, "torch.nn.functional.cross_entropy ignores no rows of soft targets")
+        target = case.uniform(rows, classes, low=0, high=2 / classes)
+    else:
+        require(case["targets"] == "Hard", "torch.nn.functional.cross_entropy takes one label a row")
+        target = case.labels(rows, classes)
+        if case["ignoreIndex"] is not None:
+            options["ignore_index"] = case["ignoreIndex"]
+    z_loss, penalty, threshold = case["zLoss"], case["confidencePenalty"], case["entropyThreshold"]
+
+    def loss():
+        value = torch.nn.functional.cross_entropy(logits, target, reduction=reduction, **options)
+        reduce = {"none": lambda rows: rows, "sum": torch.sum, "mean": torch.mean}[reduction]
+        if z_loss:
+            value = value + z_loss * reduce(torch.logsumexp(logits, 1) ** 2)
+        if penalty:
+            entropy = row_entropy(logits)
+            value = value + penalty * reduce(-entropy if threshold is None else torch.relu(threshold - entropy))
+        return value
+
+    return logits, loss
+
+
+def row_entropy(logits):
+    log_p = torch.log_softmax(logits, 1)
+    return -(log_p.exp() * log_p).sum(1)
+
+
 @op("cross-entropy", "forward", "torch.nn.functional.cross_entropy")
 def cross_entropy_forward(case):
-    logits, labels = case.uniform(case["rows"], case["classes"], low=-3, high=3), case.labels(case["rows"], case["classes"])
-    return lambda: torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    _, loss = cross_entropy(case, case["reduction"].lower())
+    return loss
 
 
 @op("cross-entropy", "backward", "torch.nn.functional.cross_entropy and its backward")
 def cross_entropy_backward(case):
-    logits, labels = case.uniform(case["rows"], case["classes"], low=-3, high=3), case.labels(case["rows"], case["classes"])
+    # A loss for each row has the gradient of their sum.
+    logits, loss = cross_entropy(case, "mean" if case["reduction"] == "Mean" else "sum")
     logits.requires_grad_()
 
     def call():
         with torch.enable_grad():
-            loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
-            return torch.autograd.grad(loss, logits)
+            return torch.autograd.grad(loss(), logits)
+
+    return call
+
+
+@op("entropy", "forward", "torch.log_softmax, exp, product and sum")
+def entropy_forward(case):
+    require(not case["hasMask"], "the mask is an argument of ours alone")
+    logits = case.uniform(case["rows"], case["classes"], low=-3, high=3)
+    return lambda: row_entropy(logits)
+
+
+@op("entropy", "backward", "torch.log_softmax, exp, product and sum, and their backward")
+def entropy_backward(case):
+    logits = case.uniform(case["rows"], case["classes"], low=-3, high=3)
+    mask = torch.rand(logits.shape, device=case.device) < 0.25 if case["hasMask"] else None
+    if mask is not None:
+        mask[:, 0] = False  # a row without classes would be NaN
+    slopes = torch.ones(case["rows"], dtype=case.dtype, device=case.device)
+    logits.requires_grad_()
+
+    def call():
+        with torch.enable_grad():
+            if mask is None:
+                entropy = row_entropy(logits)
+            else:  # as torch.distributions users do: a large negative logit, since -inf times 0 is NaN
+                entropy = row_entropy(logits.masked_fill(mask, torch.finfo(case.dtype).min))
+            return torch.autograd.grad(entropy, logits, slopes)
 
     return call
 
@@ -385,21 +447,54 @@ def gradient(inputs, forward):
     return lambda: torch.autograd.grad(y, inputs, dy, retain_graph=True)
 
 
-@op("sgd", "step", "torch.optim.SGD.step")
+@op("sgd", "step", "torch.optim.SGD.step, the multi-tensor way on CUDA")
 def sgd_step(case):
-    options = case["options"]
-    parameter = torch.nn.Parameter(case.uniform(case["length"]))
-    parameter.grad = case.uniform(case["length"])
-    optimizer = torch.optim.SGD(
-        [parameter],
-        lr=1e-6,  # the values do not change the time, and steps without end must not run into infinity
-        momentum=options["momentum"],
-        dampening=options["dampening"],
-        weight_decay=options["weightDecay"],
-        nesterov=options["nesterov"],
-    )
-    optimizer.step()  # makes the velocity
-    return optimizer.step
+    return optimizer_step(case, torch.optim.SGD, ["momentum", "dampening", "nesterov"])
+
+
+@op("adam", "step", "torch.optim.Adam.step, fused on CUDA")
+def adam_step(case):
+    return optimizer_step(case, torch.optim.Adam, ADAM_SETTINGS)
+
+
+@op("adamw", "step", "torch.optim.AdamW.step, fused on CUDA")
+def adamw_step(case):
+    return optimizer_step(case, torch.optim.AdamW, ADAM_SETTINGS)
+
+
+@op("rmsprop", "step", "torch.optim.RMSprop.step, the multi-tensor way on CUDA")
+def rmsprop_step(case):
+    return optimizer_step(case, torch.optim.RMSprop, ["momentum", "centered", ("alpha", "secondMomentDecay"), ("eps", "epsilon")])
+
+
+ADAM_SETTINGS = [("betas", "beta1", "beta2"), ("eps", "epsilon"), ("amsgrad", "usesLargestSecondMoment")]
+
+
+def optimizer_step(case, kind, settings):
+    """The fastest of PyTorch's ways on the device: fused, else multi-tensor (foreach), else one tensor after the other."""
+    require(len(case["groups"]) == 1 and case["isPlain"], "timed with one group and plain settings")
+    options = case["groups"][0]["options"]
+    require(options["l1"] == 0 and options["maximumNorm"] == 0, "torch.optim has neither L1 nor a maximum norm")
+    parameters = []
+    for shape in case["groups"][0]["shapes"]:
+        parameter = torch.nn.Parameter(case.uniform(*shape))
+        parameter.grad = case.uniform(*shape)
+        parameters.append(parameter)
+    # The values do not change the time, and steps without end must not run into infinity.
+    arguments = {"lr": 1e-6, "weight_decay": options["weightDecay"]}
+    for setting in settings:
+        name, *sources = setting if isinstance(setting, tuple) else (setting, setting)
+        values = tuple(options[source] for source in sources)
+        arguments[name] = values if len(values) > 1 else values[0]
+    failure = None
+    for way in ({"fused": True}, {"foreach": True}, {}) if case.device.type == "cuda" else ({},):
+        try:
+            optimizer = kind(parameters, **arguments, **way)
+            optimizer.step()  # makes the state
+            return optimizer.step
+        except (TypeError, ValueError, RuntimeError) as error:
+            failure = error
+    raise Unsupported(first_line(failure))
 
 
 @op("random", "fill", "torch.Tensor.random_ on 32-bit integers (31 random bits each)")

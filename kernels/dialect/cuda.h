@@ -25,6 +25,7 @@ typedef long long i64;
 #define GLOBAL_ID                  ((u64)blockIdx.x * GROUP_SIZE + threadIdx.x)
 #define GLOBAL_SIZE                ((u64)gridDim.x * GROUP_SIZE)
 #define BARRIER()                  __syncthreads()
+#define ATOMIC_ADD(pointer, value) atomicAdd(pointer, value)
 #define ATOMIC_MIN(pointer, value) atomicMin(pointer, value)
 
 #define MUL_HI(a, b)      __umulhi(a, b)

@@ -28,6 +28,7 @@ typedef long i64;
 #define GLOBAL_ID                  ((u64)get_global_id(0))
 #define GLOBAL_SIZE                ((u64)get_global_size(0))
 #define BARRIER()                  barrier(CLK_LOCAL_MEM_FENCE)
+#define ATOMIC_ADD(pointer, value) atomic_add(pointer, value)
 #define ATOMIC_MIN(pointer, value) atomic_min(pointer, value)
 
 #define MUL_HI(a, b)      mul_hi((u32)(a), (u32)(b))

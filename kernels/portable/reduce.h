@@ -1,5 +1,6 @@
-// Sums and maxima over a work group. Fixed order, so the same bits in every run. `scratch` holds GROUP_SIZE values; every work item of the group calls
-// and gets the result. The scratch may be used again right after.
+// Sums and maxima over a work group, or over teams: `team` consecutive work items, a power of two up to GROUP_SIZE. Fixed order, so the same bits in every
+// run. `scratch` holds GROUP_SIZE values (for several sums that many each); every work item of the group calls and gets the result of its group or team. The
+// scratch may be used again right after.
 
 #if DIALECT_CUDA
 DEVICE real warp_sum(real value) {
@@ -32,6 +33,36 @@ DEVICE real group_max(real value, LOCAL real* scratch) {
     BARRIER();
     return value;
 }
+
+// Teams of up to a warp need no barrier.
+DEVICE void team_sums(real* values, u32 count, u32 team, LOCAL real* scratch) {
+    for (u32 i = 0; i < count; i++)
+        for (u32 distance = (team < 32 ? team : 32) / 2; distance > 0; distance /= 2)
+            values[i] += __shfl_xor_sync(0xffffffffu, values[i], distance);
+    if (team <= 32) return;
+    const u32 first = LOCAL_ID / team * (team / 32);
+    for (u32 i = 0; i < count; i++)
+        if (LOCAL_ID % 32 == 0) scratch[i * GROUP_SIZE + LOCAL_ID / 32] = values[i];
+    BARRIER();
+    for (u32 i = 0; i < count; i++) {
+        values[i] = 0;
+        for (u32 warp = first; warp < first + team / 32; warp++) values[i] += scratch[i * GROUP_SIZE + warp];
+    }
+    BARRIER();
+}
+
+DEVICE real team_max(real value, u32 team, LOCAL real* scratch) {
+    for (u32 distance = (team < 32 ? team : 32) / 2; distance > 0; distance /= 2)
+        value = MAX(value, __shfl_xor_sync(0xffffffffu, value, distance));
+    if (team <= 32) return value;
+    if (LOCAL_ID % 32 == 0) scratch[LOCAL_ID / 32] = value;
+    BARRIER();
+    const u32 first = LOCAL_ID / team * (team / 32);
+    value = scratch[first];
+    for (u32 warp = first + 1; warp < first + team / 32; warp++) value = MAX(value, scratch[warp]);
+    BARRIER();
+    return value;
+}
 #else
 DEVICE real group_sum(real value, LOCAL real* scratch) {
     scratch[LOCAL_ID] = value;
@@ -53,6 +84,31 @@ DEVICE real group_max(real value, LOCAL real* scratch) {
         BARRIER();
     }
     value = scratch[0];
+    BARRIER();
+    return value;
+}
+
+DEVICE void team_sums(real* values, u32 count, u32 team, LOCAL real* scratch) {
+    for (u32 i = 0; i < count; i++) scratch[i * GROUP_SIZE + LOCAL_ID] = values[i];
+    BARRIER();
+    for (u32 half_size = team / 2; half_size > 0; half_size /= 2) {
+        for (u32 i = 0; i < count; i++)
+            if (LOCAL_ID % team < half_size)
+                scratch[i * GROUP_SIZE + LOCAL_ID] += scratch[i * GROUP_SIZE + LOCAL_ID + half_size];
+        BARRIER();
+    }
+    for (u32 i = 0; i < count; i++) values[i] = scratch[i * GROUP_SIZE + LOCAL_ID / team * team];
+    BARRIER();
+}
+
+DEVICE real team_max(real value, u32 team, LOCAL real* scratch) {
+    scratch[LOCAL_ID] = value;
+    BARRIER();
+    for (u32 half_size = team / 2; half_size > 0; half_size /= 2) {
+        if (LOCAL_ID % team < half_size) scratch[LOCAL_ID] = MAX(scratch[LOCAL_ID], scratch[LOCAL_ID + half_size]);
+        BARRIER();
+    }
+    value = scratch[LOCAL_ID / team * team];
     BARRIER();
     return value;
 }

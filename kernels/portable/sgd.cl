@@ -1,22 +1,30 @@
-// Stochastic gradient descent with momentum and coupled L2: g' = g + decay * w; v = momentum * v + (1 - dampening) * g' (v = g' at the first
-// step); w -= rate * (g' + momentum * v) with Nesterov, else rate * v (Sutskever et al., ICML 2013). One pass over memory.
+// Stochastic gradient descent with momentum over a list of parameters: v = momentum * v + (1 - dampening) * g (v = g at the first step); w -= rate * v, or
+// rate * (g + momentum * v) with Nesterov (Sutskever et al., ICML 2013). Without momentum w -= rate * g.
 //
-//   sgd_step  HAS_MOMENTUM keeps v in `velocity`; without it v is g'
+//   sgd_step  a: velocity, kept when any group has momentum
 
 #include "types.h"
+#include "reduce.h"
+#include "optimizer.h"
 
-KERNEL void sgd_step(GLOBAL scalar* parameter, u64 parameter_offset, GLOBAL const scalar* RESTRICT gradient,
-                     u64 gradient_offset, GLOBAL scalar* velocity, u64 velocity_offset, u64 count, u32 first_step,
-                     u32 nesterov, real rate, real momentum, real gradient_share, real decay) {
-    for (u64 i = GLOBAL_ID; i < count; i += GLOBAL_SIZE) {
-        const real weight = load(parameter, parameter_offset + i);
-        const real slope = load(gradient, gradient_offset + i) + decay * weight;
-        real step = slope;
-#if HAS_MOMENTUM
-        const real speed = first_step ? slope : momentum * load(velocity, velocity_offset + i) + gradient_share * slope;
-        store(velocity, velocity_offset + i, speed);
-        step = nesterov ? slope + momentum * speed : speed;
-#endif
-        store(parameter, parameter_offset + i, weight - rate * step);
+DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradient, real* a, real* b, real* c) {
+    real step = gradient;
+    if (group->beta1 > 0) {
+        *a = group->first ? gradient : group->beta1 * *a + group->share1 * gradient;
+        step = group->mode != 0 ? gradient + group->beta1 * *a : *a;
     }
+    return group->decay_factor * weight - group->rate * step;
+}
+
+KERNEL void sgd_step(GLOBAL scalar* parameter, u64 parameter_offset, GLOBAL const scalar* gradient, u64 gradient_offset,
+                     GLOBAL real* state, u64 state_offset, GLOBAL const u64* RESTRICT tensors, u64 tensors_offset,
+                     GLOBAL const u32* RESTRICT tiles, u64 tiles_offset, GLOBAL const real* RESTRICT settings,
+                     u64 settings_offset, GLOBAL const real* RESTRICT progress, u64 progress_offset, GLOBAL u32* zeros,
+                     u64 zeros_offset, u64 first_tile, u64 tile_count, u64 role_stride, u32 role_a, u32 role_b,
+                     u32 role_c, u32 master, u32 average, u32 counts_zeros) {
+    SHARED real scratch[GROUP_SIZE];
+    optimizer_pass(parameter + parameter_offset, gradient + gradient_offset, state + state_offset,
+                   tensors + tensors_offset, tiles + tiles_offset, settings + settings_offset,
+                   progress + progress_offset, zeros + zeros_offset, first_tile, tile_count, role_stride, role_a,
+                   role_b, role_c, master, average, counts_zeros, scratch);
 }

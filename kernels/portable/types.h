@@ -69,3 +69,20 @@ DEVICE void store8(GLOBAL scalar* target, u64 index, const real* values) {
     store8_u16(target + index, stored);
 #endif
 }
+
+// Eight values that are kept in the arithmetic type, such as the state of an optimizer.
+DEVICE void load8_real(GLOBAL const real* source, real* values) {
+#if DTYPE_F64
+    load8_f64(source, values);
+#else
+    load8_f32(source, values);
+#endif
+}
+
+DEVICE void store8_real(GLOBAL real* target, const real* values) {
+#if DTYPE_F64
+    store8_f64(target, values);
+#else
+    store8_f32(target, values);
+#endif
+}

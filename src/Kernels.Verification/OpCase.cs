@@ -51,6 +51,26 @@ public abstract class OpCase
     public abstract void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
         where T : unmanaged;
 
+    /// <summary>
+    /// What a bench times: by default <see cref="Run{T}"/>. An op that is an object, made once and called many times, makes it here.
+    /// </summary>
+    public virtual PreparedCall Prepare<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
+        where T : unmanaged => new(() => Run<T>(stream, problem, tensors), []);
+
+    /// <summary>
+    /// The largest finite value that an input may have: smaller than the type's where the op squares its inputs in the arithmetic type, which then overflows rightly.
+    /// </summary>
+    public virtual double LargestInput(DType dtype) => dtype switch
+    {
+        DType.Float32 => float.MaxValue,
+        DType.Float16 => (double)Half.MaxValue,
+        DType.BFloat16 => BFloat16.FromBits(0x7f7f),
+        _ => double.MaxValue,
+    };
+
+    /// <summary>Whether an input is a setting, or state of calls before that fits the other inputs, so that not every number makes sense in its place.</summary>
+    public virtual bool IsStateOrSetting(string input) => false;
+
     /// <summary>Computes what is right.</summary>
     public abstract void Reference(Problem problem, ReferenceValues values);
 
@@ -66,6 +86,16 @@ public abstract class OpCase
             default: throw new ArgumentOutOfRangeException(nameof(dtype), dtype, "not a floating-point type");
         }
     }
+
+    /// <summary>Prepares the op for a data type known at run time.</summary>
+    public PreparedCall Prepare(DeviceStream stream, Problem problem, DType dtype, DeviceTensors tensors) => dtype switch
+    {
+        DType.Float32 => Prepare<float>(stream, problem, tensors),
+        DType.Float16 => Prepare<Half>(stream, problem, tensors),
+        DType.BFloat16 => Prepare<BFloat16>(stream, problem, tensors),
+        DType.Float64 => Prepare<double>(stream, problem, tensors),
+        _ => throw new ArgumentOutOfRangeException(nameof(dtype), dtype, "not a floating-point type"),
+    };
 
     public override string ToString() => Op;
 

@@ -45,6 +45,9 @@ public sealed class ReferenceValues(IReadOnlyList<TensorSpec> specs)
     public int[] Integers(string name) => [.. _values[name].Select(value => (int)value)];
 
     public bool Has(string name) => _values.ContainsKey(name);
+
+    /// <summary>The stored type of a tensor.</summary>
+    public DType DType(string name) => specs.Single(spec => spec.Name == name).DType;
 }
 
 /// <summary>The device's side of a problem: tensors by name.</summary>
@@ -57,3 +60,14 @@ public abstract class DeviceTensors
 
 /// <summary>A call that must be refused: which exception, before anything is launched.</summary>
 public sealed record BadInput(string Name, Type Exception, Action<Device, DeviceStream> Call);
+
+/// <summary>A call that can be repeated, and what was made for it.</summary>
+public sealed class PreparedCall(Action call, IReadOnlyList<IDisposable> owned) : IDisposable
+{
+    public void Invoke() => call();
+
+    public void Dispose()
+    {
+        foreach (IDisposable resource in owned) resource.Dispose();
+    }
+}

@@ -24,10 +24,10 @@ internal sealed record BenchRequest(
 internal static class BenchRun
 {
     /// <summary>What makes a problem a large one, for people.</summary>
-    public const string LargeProblems = "problems that move more than 256 MB or take more than 20 GFLOP";
+    public const string LargeProblems = "problems that move more than 512 MB or take more than 20 GFLOP";
 
     // On a GPU with a cache of 50 MB large problems show the memory alone; on a CPU smaller ones do that as well, in a tenth of the time.
-    private const long LargeBytes = 256L << 20;
+    private const long LargeBytes = 512L << 20;
     private const long LargeFlops = 20_000_000_000;
 
     /// <summary>Runs until all is measured or <paramref name="stop"/> is requested; what was measured until then is the result.</summary>

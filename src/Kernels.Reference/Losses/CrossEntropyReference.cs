@@ -1,44 +1,173 @@
 namespace Kernels.Reference;
 
-/// <summary>Softmax cross-entropy with hard labels.</summary>
-public static class CrossEntropyReference
+/// <summary>Softmax cross-entropy of rows with everything the op can add to it.</summary>
+/// <param name="rows">Rows.</param>
+/// <param name="classes">Classes of a row.</param>
+public sealed class CrossEntropyReference(int rows, int classes)
 {
-    /// <summary>loss[r] = log(sum over k of exp z[r, k]) - z[r, label[r]]; NaN for a label outside [0, classes).</summary>
-    public static void Forward(ReadOnlySpan<double> logits, ReadOnlySpan<int> labels, Span<double> losses, int classes)
-    {
-        for (int row = 0; row < labels.Length; row++)
-        {
-            ReadOnlySpan<double> z = logits.Slice(row * classes, classes);
-            losses[row] = IsValid(labels[row], classes) ? LogSum(z, out double largest) - (z[labels[row]] - largest) : double.NaN;
-        }
-    }
+    /// <summary>Labels, or null with probabilities of which no row is ignored.</summary>
+    public int[]? Labels { get; init; }
 
-    /// <summary>dz[r, k] = scale * (softmax(z[r])[k] - [k = label[r]]); 0 for a label outside [0, classes).</summary>
-    public static void Backward(ReadOnlySpan<double> logits, ReadOnlySpan<int> labels, Span<double> dLogits, int classes, double scale)
-    {
-        for (int row = 0; row < labels.Length; row++)
-        {
-            ReadOnlySpan<double> z = logits.Slice(row * classes, classes);
-            double logSum = LogSum(z, out double largest);
-            for (int k = 0; k < classes; k++)
-            {
-                double expected = k == labels[row] ? 1 : 0;
-                dLogits[(row * classes) + k] = IsValid(labels[row], classes) ? scale * (Math.Exp(z[k] - largest - logSum) - expected) : 0;
-            }
-        }
-    }
+    /// <summary>Second labels, or null.</summary>
+    public int[]? OtherLabels { get; init; }
 
-    private static bool IsValid(int label, int classes) => label >= 0 && label < classes;
+    /// <summary>The share of the first labels.</summary>
+    public double[]? Shares { get; init; }
 
-    /// <summary>
-    /// log of the sum of exp(z[k] - largest). The largest logit is kept apart: beside a logit of 10^30 the logarithm would vanish in a sum of both.
-    /// </summary>
-    private static double LogSum(ReadOnlySpan<double> z, out double largest)
+    /// <summary>Probabilities [rows, classes] instead of labels, or null.</summary>
+    public double[]? Probabilities { get; init; }
+
+    /// <summary>A weight for each class, or null for ones.</summary>
+    public double[]? ClassWeights { get; init; }
+
+    /// <summary>The label of rows that do not count, or null.</summary>
+    public int? IgnoreIndex { get; init; }
+
+    /// <summary>Epsilon of label smoothing.</summary>
+    public double Smoothing { get; init; }
+
+    /// <summary>Whether epsilon goes to the classes other than the label (epsilon / (K - 1)) or to all (epsilon / K).</summary>
+    public bool OthersOnly { get; init; }
+
+    /// <summary>alpha: alpha * lse^2 is added.</summary>
+    public double ZLoss { get; init; }
+
+    /// <summary>beta: -beta * H is added, or beta * max(0, Gamma - H).</summary>
+    public double ConfidencePenalty { get; init; }
+
+    /// <summary>Gamma, or null.</summary>
+    public double? EntropyThreshold { get; init; }
+
+    /// <summary>What the mean of nothing is.</summary>
+    public double EmptyMean { get; init; }
+
+    /// <summary>What a mean divides by.</summary>
+    public double Normalizer()
     {
-        largest = double.NegativeInfinity;
-        foreach (double value in z) largest = Math.Max(largest, value);
         double sum = 0;
-        foreach (double value in z) sum += Math.Exp(value - largest);
-        return Math.Log(sum);
+        for (int row = 0; row < rows; row++)
+        {
+            if (Probabilities is not null)
+                sum += IsIgnored(row) ? 0 : 1;
+            else if (IsInvalid(row))
+                sum += 1;
+            else
+                sum += Parts(row).Sum(part => part.Share * Weight(part.Label));
+        }
+
+        return sum;
     }
+
+    /// <summary>The loss of each row.</summary>
+    public double[] Losses(double[] logits)
+    {
+        double[] losses = new double[rows];
+        for (int row = 0; row < rows; row++) losses[row] = Row(logits.AsSpan(row * classes, classes), row, new double[classes]);
+        return losses;
+    }
+
+    /// <summary>A sum over the normalizer.</summary>
+    public double Mean(double sum)
+    {
+        double normalizer = Normalizer();
+        return sum * (normalizer == 0 ? EmptyMean : 1 / normalizer);
+    }
+
+    /// <summary>The gradient of each row's loss, times the scale, and times the loss's gradient if there is one (of one element, or of one a row); over the normalizer for a mean.</summary>
+    public void Backward(double[] logits, Span<double> dLogits, double scale, double[]? lossGradient, bool isMean)
+    {
+        double divided = isMean ? Mean(1) : 1;
+        for (int row = 0; row < rows; row++)
+        {
+            Span<double> dz = dLogits.Slice(row * classes, classes);
+            Row(logits.AsSpan(row * classes, classes), row, dz);
+            double factor = scale * divided * (lossGradient is null ? 1 : FiniteOrNaN(lossGradient[lossGradient.Length == 1 ? 0 : row]));
+            for (int k = 0; k < classes; k++) dz[k] = IsIgnored(row) || IsInvalid(row) ? 0 : factor * dz[k];
+        }
+    }
+
+    private double Row(ReadOnlySpan<double> z, int row, Span<double> dz)
+    {
+        if (IsInvalid(row)) return double.NaN;
+        if (IsIgnored(row)) return 0;
+
+        double largest = double.NegativeInfinity, sum = 0, moment = 0;
+        int unmasked = 0;
+        foreach (double value in z) largest = value > largest ? value : largest;
+        foreach (double value in z)
+        {
+            if (double.IsNegativeInfinity(value)) continue;
+            sum += Math.Exp(value - largest);
+            moment += Math.Exp(value - largest) * (value - largest);
+            unmasked++;
+        }
+
+        if (unmasked == 0)
+        {
+            dz.Fill(double.NaN);
+            return double.NaN;
+        }
+
+        // The largest logit is kept apart: beside a logit of 10^30 the logarithm would vanish in a sum of both.
+        double logSum = Math.Log(sum), entropy = logSum - (moment / sum);
+        double loss = 0, total = 0, targetWeight = 0;
+        double[] c = new double[classes];
+        double epsilon = !OthersOnly ? Smoothing : unmasked == 1 ? 0 : Smoothing * unmasked / (unmasked - 1);
+        double share = Probabilities is not null ? 1 : Parts(row).Sum(part => part.Share);
+        for (int k = 0; k < classes; k++)
+        {
+            bool isMasked = double.IsNegativeInfinity(z[k]);
+            double q = Target(row, k);
+            double target = ((1 - epsilon) * q) + (isMasked || epsilon == 0 ? 0 : epsilon * share / unmasked);
+            c[k] = target == 0 ? 0 : Weight(k) * target;
+            if (q != 0) targetWeight += Weight(k) * q;
+            if (c[k] == 0) continue;
+            loss += c[k] * (isMasked ? double.PositiveInfinity : logSum - (z[k] - largest));
+            total += c[k];
+        }
+
+        double rowWeight = Probabilities is not null ? 1 : targetWeight, push = 0;
+        if (ZLoss != 0) loss += rowWeight * ZLoss * (largest + logSum) * (largest + logSum);
+        if (ConfidencePenalty != 0 && EntropyThreshold is null)
+        {
+            loss -= rowWeight * ConfidencePenalty * entropy;
+            push = rowWeight * ConfidencePenalty;
+        }
+        else if (ConfidencePenalty != 0 && !(entropy >= EntropyThreshold))
+        {
+            loss += rowWeight * ConfidencePenalty * (EntropyThreshold!.Value - entropy);
+            push = rowWeight * ConfidencePenalty;
+        }
+
+        for (int k = 0; k < classes; k++)
+        {
+            bool isMasked = double.IsNegativeInfinity(z[k]);
+            double p = (isMasked ? 0 : Math.Exp(z[k] - largest)) / sum;
+            double logP = isMasked ? 0 : z[k] - largest - logSum;
+            double slope = total + (ZLoss == 0 ? 0 : rowWeight * 2 * ZLoss * (largest + logSum)) + (push == 0 ? 0 : push * (logP + entropy));
+            dz[k] = (p * slope) - c[k];
+        }
+
+        return loss;
+    }
+
+    private double Target(int row, int k) => Probabilities is not null
+        ? FiniteOrNaN(Probabilities[(row * classes) + k])
+        : Parts(row).Where(part => part.Label == k).Sum(part => part.Share);
+
+    /// <summary>The labels that count, with their shares.</summary>
+    private IEnumerable<(int Label, double Share)> Parts(int row)
+    {
+        double share = Shares is null ? 1 : FiniteOrNaN(Shares[row]);
+        if (Labels![row] != IgnoreIndex) yield return (Labels[row], share);
+        if (OtherLabels is not null && OtherLabels[row] != IgnoreIndex) yield return (OtherLabels[row], 1 - share);
+    }
+
+    private bool IsIgnored(int row) => Probabilities is not null ? Labels is not null && Labels[row] == IgnoreIndex : !Parts(row).Any();
+
+    private bool IsInvalid(int row) => Probabilities is null && Parts(row).Any(part => part.Label < 0 || part.Label >= classes);
+
+    private double Weight(int k) => ClassWeights is null ? 1 : FiniteOrNaN(ClassWeights[k]);
+
+    private static double FiniteOrNaN(double value) => double.IsFinite(value) ? value : double.NaN;
 }

@@ -83,6 +83,13 @@ internal static class Check
         if (!double.IsFinite(value)) throw new ArgumentOutOfRangeException(name, value, $"{op}: {name} is finite.");
     }
 
+    /// <summary>One of the named values of an enumeration.</summary>
+    public static void Defined<TEnum>(string op, TEnum value, string name)
+        where TEnum : struct, Enum
+    {
+        if (!Enum.IsDefined(value)) throw new ArgumentOutOfRangeException(name, value, $"{op}: unknown {name}.");
+    }
+
     /// <summary>A random key: when in device memory, two ulong on the stream's device.</summary>
     public static void Key(string op, DeviceStream stream, in RandomKeySource key, string name)
     {

@@ -207,6 +207,9 @@ public abstract class Device : IDisposable
 
     internal abstract DeviceMemory WrapMemory(nint nativeHandle, long bytes);
 
+    /// <summary>Memory of the host that kernels of this device can read and write in place.</summary>
+    internal virtual DeviceMemory AllocateMappedHostMemory(long bytes) => AllocateMemory(bytes);
+
     internal virtual DeviceMemory AllocateHostMemory(long bytes) => CpuMemory.Allocate(this, bytes);
 
     internal void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);

@@ -1,144 +1,286 @@
 using Kernels.Devices;
-using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
-/// <summary>Softmax cross-entropy with hard labels: loss[n] = log(sum over k of exp z[n, k]) - z[n, label[n]].</summary>
+/// <summary>
+/// Softmax cross-entropy of rows of logits: loss[n] = -sum over k of w[k] * t[n, k] * log softmax(z[n])[k], with label smoothing, soft and mixed targets, class weights,
+/// ignored labels, masked classes, z-loss and confidence penalty; losses and gradients in one pass over the logits.
+/// </summary>
 /// <remarks>
 /// <para>
-/// The gradient is scale * (softmax(z) - onehot(label)). The row's maximum is subtracted first, so large logits do not overflow. Types: float, Half,
-/// BFloat16, double; sums in float (double for double), in a fixed order.
+/// The target: t = (1 - s) q + s / M, q from the <see cref="CrossEntropyTargets"/>, s from the smoothing, M the classes of the row that are not masked. z-loss and confidence
+/// penalty are added to each row, times its weight in the normalizer. With c = w t, lse = log of the sum of exp z, H = -sum of p log p:
+/// dz[k] = scale * (p[k] * (sum of c + 2 alpha lse + beta (log p[k] + H)) - c[k]).
 /// </para>
 /// <para>
-/// NaN, +Inf or a whole row of -Inf gives a NaN loss and gradient for that row alone; single -Inf logits are classes of probability 0. A label outside [0,
-/// classes) gives a NaN loss and a zero gradient for its row. 0 rows are a valid no-op.
+/// A mean divides by the normalizer, with PyTorch's conventions: for labels the sum of w[label] over rows that are not ignored (for two labels by their shares), for
+/// probabilities the number of such rows. It can be had as a tensor, and never leaves the device.
+/// </para>
+/// <para>
+/// A logit of -Inf masks its class: probability 0, gradient +0, no part of the smoothing, which is spread over the others. If the target wants it all the same the loss
+/// is +Inf. NaN, +Inf or a whole row of -Inf gives a NaN loss and gradient for that row alone. A class weight, share, probability or loss gradient that is not finite counts as NaN; what the
+/// target multiplies by 0 is not looked at. Ignored rows are not read: loss 0, gradient +0.
+/// </para>
+/// <para>
+/// A label outside [0, classes) that is not the ignore index gives a NaN loss and a zero gradient for its row, and the next synchronisation of the stream throws a
+/// <see cref="DeviceDataException"/> with the row. Such a row counts once in the normalizer.
+/// </para>
+/// <para>
+/// Logits and gradients are float, Half, BFloat16 or double. Losses, weights, shares, normalizer and the losses' gradient are float, double for double, as is the
+/// arithmetic; gradients are rounded once. Sums have a fixed order. Up to 2^31 - 1 classes; rows * classes in 64 bits.
+/// </para>
+/// <para>
+/// C. Szegedy et al., CVPR 2016 (smoothing); G. Pereyra et al., "Regularizing neural networks by penalizing confident output distributions", 2017; M. Milakov and
+/// N. Gimelshein, 2018 (one pass).
+/// </para>
+/// <para>
+/// Every method throws <see cref="ArgumentException"/> for shapes or types that do not fit, a result that overlaps an argument, or a tensor on another device, and
+/// <see cref="ArgumentOutOfRangeException"/> for settings outside their range, before anything is launched.
 /// </para>
 /// </remarks>
-public static unsafe class CrossEntropy
+public static partial class CrossEntropy
 {
-    private const uint GradientSwitch = 1;
+    /// <summary>Rows up to this long are shared among at most a warp, so that several fit into a work group.</summary>
+    private const long ShortRow = 1024;
+    private const int ItemsOfShortRow = 32;
+    private const int ElementsPerItem = 8;
 
-    private static readonly KernelDefinition<CrossEntropyArguments> Kernel =
-        KernelDefinition<CrossEntropyArguments>.Float<CrossEntropyOnCpu>(
-            "portable/cross_entropy.cl", "cross_entropy", switches: ["WRITE_GRADIENT"]);
+    /// <summary>Values that one group adds; a second launch adds what is then left.</summary>
+    private const long SumChunk = 4096;
+    private const long MaximumParts = KernelDefinition.DefaultGroupSize;
 
-    /// <summary>The loss of each row.</summary>
+    private static readonly KernelDefinition<RowArguments> RowKernel =
+        KernelDefinition<RowArguments>.Float<RowsOnCpu>("portable/cross_entropy.cl", "cross_entropy", vectorWidths: [1, 8]);
+
+    private static readonly KernelDefinition<NormalizerArguments> NormalizerKernel =
+        KernelDefinition<NormalizerArguments>.Float<NormalizerOnCpu>("portable/cross_entropy.cl", "cross_entropy_normalizer");
+
+    private static readonly KernelDefinition<SumArguments> SumKernel =
+        KernelDefinition<SumArguments>.Float<SumOnCpu>("portable/cross_entropy.cl", "cross_entropy_sum");
+
+    /// <summary>The losses.</summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="logits">Shape [rows, classes].</param>
-    /// <param name="labels">Shape [rows], each in [0, classes).</param>
-    /// <param name="losses">Result, shape [rows].</param>
-    /// <exception cref="ArgumentException">The shapes do not fit, a result overlaps an input, or a tensor is on another device.</exception>
-    public static void Forward<T>(DeviceStream stream, DeviceTensor<T> logits, DeviceTensor<int> labels, DeviceTensor<T> losses)
+    /// <param name="targets">What each row should be; a tensor of labels of shape [rows] will do.</param>
+    /// <param name="losses">Result: shape [rows], or [1] when reduced.</param>
+    /// <param name="options">Smoothing, ignored labels, reduction, penalties.</param>
+    /// <param name="classWeights">w, shape [classes]; ones if absent.</param>
+    /// <param name="normalizer">Result: what a mean divides by, shape [1], whatever the reduction.</param>
+    public static void Forward<T, TReal>(
+        DeviceStream stream, DeviceTensor<T> logits, CrossEntropyTargets targets, DeviceTensor<TReal> losses, CrossEntropyOptions options = default,
+        DeviceTensor<TReal>? classWeights = null, DeviceTensor<TReal>? normalizer = null)
         where T : unmanaged
+        where TReal : unmanaged
     {
-        CheckShapes("CrossEntropy.Forward", stream, logits, labels, losses);
-        Launch(stream, logits, labels, losses, gradient: null, 0);
+        const string Op = "CrossEntropy.Forward";
+        CheckArguments(Op, stream, logits, targets, losses, options, classWeights, normalizer);
+        Launch(Op, stream, logits, targets, losses, options, classWeights, normalizer, null, 0, null);
     }
 
-    /// <summary>The loss of each row and its gradient, in one launch.</summary>
+    /// <summary>The losses and the gradient of the logits, in one pass over the logits.</summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="logits">Shape [rows, classes].</param>
-    /// <param name="labels">Shape [rows], each in [0, classes).</param>
-    /// <param name="losses">Result, shape [rows]; not scaled.</param>
-    /// <param name="dLogits">Gradient, shape of <paramref name="logits"/>; may be <paramref name="logits"/>.</param>
-    /// <param name="gradientScale">Factor of the gradient: 1/rows for the gradient of the mean loss.</param>
-    /// <exception cref="ArgumentException">The shapes do not fit, tensors overlap in part, or one is on another device.</exception>
-    public static void ForwardBackward<T>(
-        DeviceStream stream, DeviceTensor<T> logits, DeviceTensor<int> labels, DeviceTensor<T> losses, DeviceTensor<T> dLogits, double gradientScale)
+    /// <param name="targets">What each row should be; a tensor of labels of shape [rows] will do.</param>
+    /// <param name="losses">Result: shape [rows], or [1] when reduced; not scaled.</param>
+    /// <param name="dLogits">Gradient of the (reduced) loss, shape of <paramref name="logits"/>; may be <paramref name="logits"/>.</param>
+    /// <param name="gradientScale">Factor of the gradient.</param>
+    /// <param name="options">Smoothing, ignored labels, reduction, penalties.</param>
+    /// <param name="classWeights">w, shape [classes]; ones if absent.</param>
+    /// <param name="normalizer">Result: what a mean divides by, shape [1], whatever the reduction.</param>
+    /// <param name="lossGradient">Another factor, in device memory: shape [1], or [rows] when the losses are not reduced.</param>
+    public static void ForwardBackward<T, TReal>(
+        DeviceStream stream, DeviceTensor<T> logits, CrossEntropyTargets targets, DeviceTensor<TReal> losses, DeviceTensor<T> dLogits,
+        double gradientScale = 1, CrossEntropyOptions options = default, DeviceTensor<TReal>? classWeights = null, DeviceTensor<TReal>? normalizer = null,
+        DeviceTensor<TReal>? lossGradient = null)
         where T : unmanaged
+        where TReal : unmanaged
     {
         const string Op = "CrossEntropy.ForwardBackward";
-        CheckShapes(Op, stream, logits, labels, losses);
+        CheckArguments(Op, stream, logits, targets, losses, options, classWeights, normalizer);
         Check.Elementwise(Op, stream, logits, nameof(logits), dLogits, nameof(dLogits));
-        Check.Disjoint(Op, labels, nameof(labels), dLogits, nameof(dLogits));
-        Check.Disjoint(Op, losses, nameof(losses), dLogits, nameof(dLogits));
         Check.Finite(Op, gradientScale, nameof(gradientScale));
-        Launch(stream, logits, labels, losses, dLogits, gradientScale);
+        CheckOutput(Op, targets, dLogits, nameof(dLogits), classWeights);
+        Check.Disjoint(Op, losses, nameof(losses), dLogits, nameof(dLogits));
+        if (normalizer is not null) Check.Disjoint(Op, normalizer, nameof(normalizer), dLogits, nameof(dLogits));
+        if (lossGradient is not null)
+        {
+            Check.Tensor(Op, stream, lossGradient, nameof(lossGradient));
+            bool perRow = options.Reduction == LossReduction.None && lossGradient.Length != 1;
+            Check.Shape(Op, lossGradient, nameof(lossGradient), perRow ? logits.Shape[0] : 1);
+            Check.Disjoint(Op, lossGradient, nameof(lossGradient), dLogits, nameof(dLogits));
+            Check.Disjoint(Op, lossGradient, nameof(lossGradient), losses, nameof(losses));
+            if (normalizer is not null) Check.Disjoint(Op, lossGradient, nameof(lossGradient), normalizer, nameof(normalizer));
+        }
+
+        Launch(Op, stream, logits, targets, losses, options, classWeights, normalizer, dLogits, gradientScale, lossGradient);
     }
 
-    private static void CheckShapes<T>(string op, DeviceStream stream, DeviceTensor<T> logits, DeviceTensor<int> labels, DeviceTensor<T> losses)
+    private static void CheckArguments<T, TReal>(
+        string op, DeviceStream stream, DeviceTensor<T> logits, CrossEntropyTargets targets, DeviceTensor<TReal> losses, CrossEntropyOptions options,
+        DeviceTensor<TReal>? classWeights, DeviceTensor<TReal>? normalizer)
         where T : unmanaged
+        where TReal : unmanaged
     {
         Check.FloatTensor(op, stream, logits, nameof(logits));
-        Check.Tensor(op, stream, labels, nameof(labels));
         Check.FloatTensor(op, stream, losses, nameof(losses));
         Check.Rank(op, logits, nameof(logits), 2);
-        Check.Shape(op, labels, nameof(labels), logits.Shape[0]);
-        Check.Shape(op, losses, nameof(losses), logits.Shape[0]);
+        (long rows, long classes) = (logits.Shape[0], logits.Shape[1]);
+        if (rows > 0 && classes == 0) throw new ArgumentException($"{op}: {nameof(logits)} has rows of 0 classes.", nameof(logits));
+        if (classes > int.MaxValue) throw new ArgumentException($"{op}: {nameof(logits)} has {classes} classes, more than a label can name.", nameof(logits));
+        CheckReal(op, logits, losses, nameof(losses));
+        CheckOptions(op, options);
+        targets.CheckFits(op, stream, logits, options.IgnoreIndex is not null);
+        Check.Shape(op, losses, nameof(losses), options.Reduction == LossReduction.None ? rows : 1);
         Check.Disjoint(op, logits, nameof(logits), losses, nameof(losses));
-        Check.Disjoint(op, labels, nameof(labels), losses, nameof(losses));
-        if (logits.Shape[0] > 0 && logits.Shape[1] == 0) throw new ArgumentException($"{op}: {nameof(logits)} has rows of 0 classes.", nameof(logits));
+        CheckOutput(op, targets, losses, nameof(losses), classWeights);
+        if (classWeights is not null)
+        {
+            Check.Tensor(op, stream, classWeights, nameof(classWeights));
+            Check.Shape(op, classWeights, nameof(classWeights), classes);
+        }
+
+        if (normalizer is null) return;
+        Check.Tensor(op, stream, normalizer, nameof(normalizer));
+        Check.Shape(op, normalizer, nameof(normalizer), 1);
+        Check.Disjoint(op, logits, nameof(logits), normalizer, nameof(normalizer));
+        Check.Disjoint(op, losses, nameof(losses), normalizer, nameof(normalizer));
+        CheckOutput(op, targets, normalizer, nameof(normalizer), classWeights);
     }
 
-    private static void Launch<T>(
-        DeviceStream stream, DeviceTensor<T> logits, DeviceTensor<int> labels, DeviceTensor<T> losses, DeviceTensor<T>? gradient, double scale)
+    private static void CheckOptions(string op, CrossEntropyOptions options)
+    {
+        Check.Probability(op, options.Smoothing, nameof(options.Smoothing));
+        Check.AtLeast(op, options.ZLoss, nameof(options.ZLoss), 0);
+        Check.AtLeast(op, options.ConfidencePenalty, nameof(options.ConfidencePenalty), 0);
+        Check.Finite(op, options.EntropyThreshold ?? 0, nameof(options.EntropyThreshold));
+        Check.Defined(op, options.SmoothingConvention, nameof(options.SmoothingConvention));
+        Check.Defined(op, options.Reduction, nameof(options.Reduction));
+        Check.Defined(op, options.EmptyMean, nameof(options.EmptyMean));
+    }
+
+    /// <summary>float beside float and the half types, double beside double.</summary>
+    internal static void CheckReal<T, TReal>(string op, DeviceTensor<T> logits, DeviceTensor<TReal> tensor, string name)
         where T : unmanaged
+        where TReal : unmanaged
+    {
+        DType expected = logits.DType == DType.Float64 ? DType.Float64 : DType.Float32;
+        if (tensor.DType != expected)
+        {
+            throw new ArgumentException(
+                $"{op}: {name} stores {tensor.DType.ShortName()}, expected {expected.ShortName()} for {logits.DType.ShortName()} logits.", name);
+        }
+    }
+
+    /// <summary>A result that overlaps neither targets nor weights.</summary>
+    private static void CheckOutput<T, TReal>(
+        string op, CrossEntropyTargets targets, DeviceTensor<T> output, string name, DeviceTensor<TReal>? classWeights)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        targets.CheckDisjoint(op, output, name);
+        if (classWeights is not null) Check.Disjoint(op, classWeights, nameof(classWeights), output, name);
+    }
+
+    private static void Launch<T, TReal>(
+        string op, DeviceStream stream, DeviceTensor<T> logits, CrossEntropyTargets targets, DeviceTensor<TReal> losses, CrossEntropyOptions options,
+        DeviceTensor<TReal>? classWeights, DeviceTensor<TReal>? normalizer, DeviceTensor<T>? gradient, double gradientScale, DeviceTensor<TReal>? lossGradient)
+        where T : unmanaged
+        where TReal : unmanaged
     {
         (long rows, long classes) = (logits.Shape[0], logits.Shape[1]);
-        if (rows == 0) return;
+        bool isMean = options.Reduction == LossReduction.Mean, isSoft = targets.Probabilities is not null;
+        TargetArguments target = new(
+            targets.Labels?.Argument ?? default, targets.OtherLabels?.Argument ?? default, targets.SharesArgument, classWeights?.Argument ?? default,
+            options.IgnoreIndex is null ? 0u : 1u, (uint)(options.IgnoreIndex ?? 0));
+        double emptyMean = options.EmptyMean == EmptyMean.Zero ? 0 : double.NaN;
+
+        // Where every row counts once the host knows the normalizer, and nothing need be launched for it.
+        bool allCount = options.IgnoreIndex is null && (classWeights is null || isSoft);
+        bool sumsWeights = normalizer is not null || (isMean && !allCount);
+        using Rented<TReal> weightSum = new(stream, sumsWeights && normalizer is null, 1);
+        TensorArgument total = normalizer?.Argument ?? weightSum.Argument;
+        if (sumsWeights) SumWeights<TReal>(stream, logits.DType, target, rows, classes, isSoft, total);
+
+        TensorArgument divisor = isMean && sumsWeights ? total : default;
+        double factor = !isMean || sumsWeights ? 1 : rows == 0 ? emptyMean : 1.0 / rows;
+        bool isReduced = options.Reduction != LossReduction.None;
+        using Rented<TReal> rowLosses = new(stream, isReduced, rows);
+        if (rows > 0)
+        {
+            uint team = Team(classes);
+            bool wide = classes % ElementsPerItem == 0 && logits.IsVectorAligned && gradient?.IsVectorAligned != false;
+            stream.Launch(
+                RowKernel,
+                new KernelVariant(logits.DType, wide ? ElementsPerItem : 1),
+                new LaunchShape((rows + (RowKernel.GroupSize / team) - 1) / (RowKernel.GroupSize / team)),
+                new RowArguments(
+                    logits.Argument, target, targets.ProbabilitiesArgument, divisor, lossGradient?.Argument ?? default,
+                    isReduced ? rowLosses.Argument : losses.Argument, gradient?.Argument ?? default,
+                    stream.DataErrorSlot(op, $"of the rows has a label outside the {classes} classes"), (ulong)rows, (ulong)classes, team,
+                    lossGradient?.Length > 1 ? 1u : 0, options.Smoothing, options.SmoothingConvention == LabelSmoothing.OtherClasses ? 1u : 0,
+                    options.ZLoss, options.ConfidencePenalty, options.EntropyThreshold is null ? 0u : 1, options.EntropyThreshold ?? 0, emptyMean,
+                    gradientScale * factor));
+        }
+
+        if (isReduced) Sum<TReal>(stream, logits.DType, rowLosses.Argument, rows, divisor, factor, emptyMean, losses.Argument);
+    }
+
+    /// <summary>How many work items share a row: a power of two.</summary>
+    internal static uint Team(long classes)
+    {
+        uint team = 1;
+        while (team < ItemsOfShortRow && team * ElementsPerItem < classes) team *= 2;
+        return classes <= ShortRow ? team : (uint)KernelDefinition.DefaultGroupSize;
+    }
+
+    private static void SumWeights<TReal>(
+        DeviceStream stream, DType dtype, TargetArguments target, long rows, long classes, bool isSoft, TensorArgument total)
+        where TReal : unmanaged
+    {
+        (long parts, long chunk) = Parts(rows);
+        using Rented<TReal> partial = new(stream, parts > 1, parts);
         stream.Launch(
-            Kernel,
-            new KernelVariant(logits.DType, Switches: gradient is null ? 0 : GradientSwitch),
-            LaunchShape.GroupPerRow(rows),
-            new CrossEntropyArguments(
-                logits.Argument, labels.Argument, losses.Argument, gradient?.Argument ?? default, (ulong)rows, (ulong)classes, scale));
+            NormalizerKernel,
+            new KernelVariant(dtype),
+            LaunchShape.GroupPerRow(parts),
+            new NormalizerArguments(target, parts > 1 ? partial.Argument : total, (ulong)rows, (ulong)parts, (ulong)chunk, (ulong)classes, isSoft ? 1u : 0));
+        if (parts > 1) Sum<TReal>(stream, dtype, partial.Argument, parts, default, 1, 0, total);
     }
 
-    internal readonly record struct CrossEntropyArguments(
-        TensorArgument Logits, TensorArgument Labels, TensorArgument Losses, TensorArgument Gradient, ulong Rows, ulong Classes, double GradientScale)
-        : IKernelArguments
+    /// <summary>The sum of values, divided by the normalizer in device memory if there is one, else times a factor.</summary>
+    private static void Sum<TReal>(
+        DeviceStream stream, DType dtype, TensorArgument values, long count, TensorArgument divisor, double factor, double emptyMean, TensorArgument total)
+        where TReal : unmanaged
     {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
+        (long parts, long chunk) = Parts(count);
+        using Rented<TReal> partial = new(stream, parts > 1, parts);
+        if (parts > 1)
         {
-            binder.Tensor(Logits);
-            binder.Tensor(Labels);
-            binder.Tensor(Losses);
-            binder.Tensor(Gradient);
-            binder.UInt64(Rows);
-            binder.UInt64(Classes);
-            binder.Real(GradientScale);
+            stream.Launch(
+                SumKernel, new KernelVariant(dtype), LaunchShape.GroupPerRow(parts),
+                new SumArguments(values, default, partial.Argument, (ulong)count, (ulong)parts, (ulong)chunk, 1, 0));
+            (values, count) = (partial.Argument, parts);
         }
+
+        stream.Launch(
+            SumKernel, new KernelVariant(dtype), LaunchShape.GroupPerRow(1),
+            new SumArguments(values, divisor, total, (ulong)count, 1, (ulong)Math.Max(1, count), factor, emptyMean));
     }
 
-    private readonly struct CrossEntropyOnCpu : ICpuKernel<CrossEntropyArguments>
+    private static (long Parts, long Chunk) Parts(long count)
     {
-        public static void Run<T>(in KernelVariant variant, in CrossEntropyArguments arguments)
-            where T : unmanaged
-        {
-            CrossEntropyArguments a = arguments;
-            bool writesGradient = (variant.Switches & GradientSwitch) != 0;
-            (long rows, long classes) = ((long)a.Rows, (long)a.Classes);
-            CpuParallel.ForRange(rows, Math.Max(1, CpuParallel.ElementsPerChunk / 4 / classes), (first, end) =>
-            {
-                for (long row = first; row < end; row++)
-                {
-                    T* gradient = writesGradient ? a.Gradient.Pointer<T>() + (row * classes) : null;
-                    double loss = Row(a.Logits.Pointer<T>() + (row * classes), a.Labels.Pointer<int>()[row], classes, gradient, a.GradientScale);
-                    a.Losses.Pointer<T>()[row] = CpuElement.FromDouble<T>(loss);
-                }
-            });
-        }
+        long chunk = Math.Max(SumChunk, (count + MaximumParts - 1) / MaximumParts);
+        return (Math.Max(1, (count + chunk - 1) / chunk), chunk);
+    }
 
-        private static double Row<T>(T* logits, int label, long classes, T* gradient, double scale)
-            where T : unmanaged
-        {
-            bool valid = label >= 0 && label < classes;
-            double largest = double.NegativeInfinity;
-            for (long k = 0; k < classes; k++) largest = Larger(largest, CpuElement.ToDouble(logits[k]));
-            double sum = 0;
-            for (long k = 0; k < classes; k++) sum += Math.Exp(CpuElement.ToDouble(logits[k]) - largest);
-            double loss = valid ? Math.Log(sum) - (CpuElement.ToDouble(logits[label]) - largest) : double.NaN;
-            for (long k = 0; gradient != null && k < classes; k++)
-            {
-                double probability = Math.Exp(CpuElement.ToDouble(logits[k]) - largest) / sum;
-                gradient[k] = CpuElement.FromDouble<T>(valid ? scale * (probability - (k == label ? 1 : 0)) : 0);
-            }
+    /// <summary>Scratch memory, if it is needed.</summary>
+    private readonly struct Rented<TReal>(DeviceStream stream, bool isNeeded, long length) : IDisposable
+        where TReal : unmanaged
+    {
+        private readonly ScratchPool.Lease<TReal>? _lease = isNeeded ? stream.RentScratch<TReal>(length) : null;
 
-            return loss;
-        }
+        public TensorArgument Argument => _lease?.Argument ?? default;
 
-        /// <summary>Passes over NaN, which reaches the result through the sum.</summary>
-        private static double Larger(double a, double b) => b > a ? b : a;
+        public void Dispose() => _lease?.Dispose();
     }
 }

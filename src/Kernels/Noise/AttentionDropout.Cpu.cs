@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Kernels.Devices;
 using Kernels.Devices.Cpu;
 using Kernels.Randomness;
@@ -42,33 +43,63 @@ public static unsafe partial class AttentionDropout
     private static float Logits<T>(T* scores, T* mask, long visible, long end, float scale, float* z)
         where T : unmanaged
     {
-        Vector512<float> factor = Vector512.Create(scale), masked = Vector512.Create(float.NegativeInfinity);
-        Vector512<float> largest = masked;
-        long i = 0;
-        for (; i + CpuElement.Width <= visible; i += CpuElement.Width)
+        long whole = visible / (2 * CpuElement.Width) * (2 * CpuElement.Width);
+        Vector512<float> largest = WholeLogits(scores, mask, whole, Vector512.Create(scale), z);
+        if (whole < end) largest = Larger(LastLogits(scores, mask, whole, visible, end, Vector512.Create(scale), z), largest);
+
+        // No lane holds NaN, so any maximum will do.
+        Vector256<float> eight = Vector256.MaxNative(largest.GetLower(), largest.GetUpper());
+        Vector128<float> four = Vector128.MaxNative(eight.GetLower(), eight.GetUpper());
+        four = Vector128.MaxNative(four, Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1)));
+        return Vector128.MaxNative(four, Vector128.Shuffle(four, Vector128.Create(1, 0, 3, 2))).ToScalar();
+    }
+
+    private static Vector512<float> WholeLogits<T>(T* scores, T* mask, long count, Vector512<float> scale, float* z)
+        where T : unmanaged
+    {
+        Vector512<float> even = Vector512.Create(float.NegativeInfinity), odd = even;
+        for (long i = 0; i < count; i += 2 * CpuElement.Width)
         {
-            Vector512<float> logits = CpuElement.Load(scores + i) * factor;
-            if (mask != null) logits = AddMask(logits, CpuElement.Load(mask + i));
-            logits.Store(z + i);
-            largest = Vector512.ConditionalSelect(Vector512.GreaterThan(logits, largest), logits, largest);
+            Vector512<float> low = CpuElement.Load(scores + i) * scale, high = CpuElement.Load(scores + i + CpuElement.Width) * scale;
+            if (mask != null)
+            {
+                low = AddMask(low, CpuElement.Load(mask + i));
+                high = AddMask(high, CpuElement.Load(mask + i + CpuElement.Width));
+            }
+
+            low.Store(z + i);
+            high.Store(z + i + CpuElement.Width);
+            even = Larger(low, even);
+            odd = Larger(high, odd);
         }
 
-        // The hidden keys of the last vector may be read, though not past the end of the row; what they hold does not matter.
-        for (; i < end; i += CpuElement.Width)
+        return Larger(odd, even);
+    }
+
+    /// <summary>The rest of a row, out of line because partial loads are calls, which would move the loop's registers to memory.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Vector512<float> LastLogits<T>(T* scores, T* mask, long first, long visible, long end, Vector512<float> scale, float* z)
+        where T : unmanaged
+    {
+        Vector512<float> masked = Vector512.Create(float.NegativeInfinity), largest = masked;
+        for (long i = first; i < end; i += CpuElement.Width)
         {
+            // Hidden keys may be read, though not past the end of the row; what they hold does not matter.
             int count = (int)Math.Min(CpuElement.Width, end - i);
-            Vector512<float> logits = CpuElement.Load(scores + i, count) * factor;
+            Vector512<float> logits = CpuElement.Load(scores + i, count) * scale;
             if (mask != null) logits = AddMask(logits, CpuElement.Load(mask + i, count));
             logits = Vector512.ConditionalSelect(Vector512.LessThan(Vector512<float>.Indices, Vector512.Create((float)(visible - i))), logits, masked);
             logits.Store(z + i);
-            largest = Vector512.ConditionalSelect(Vector512.GreaterThan(logits, largest), logits, largest);
+            largest = Larger(logits, largest);
         }
 
-        // No lane holds NaN, so any maximum will do.
-        Vector256<float> eight = Vector256.Max(largest.GetLower(), largest.GetUpper());
-        Vector128<float> four = Vector128.Max(eight.GetLower(), eight.GetUpper());
-        return MathF.Max(MathF.Max(four[0], four[1]), MathF.Max(four[2], four[3]));
+        return largest;
     }
+
+    /// <summary>The larger of each lane; <paramref name="other"/> where the value is NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Larger(Vector512<float> value, Vector512<float> other) =>
+        Avx512F.IsSupported ? Avx512F.Max(value, other) : Vector512.ConditionalSelect(Vector512.GreaterThan(value, other), value, other);
 
     /// <summary>Where the work on a row ends: the visible keys rounded up to whole double vectors, as far as the row goes. What follows is 0.</summary>
     private static long WorkEnd(long visible, long keys) => Math.Min((visible + 31) / 32 * 32, keys);
@@ -90,14 +121,20 @@ public static unsafe partial class AttentionDropout
         return Vector512.ConditionalSelect(Vector512.Equals(added, masked), masked, logits + added);
     }
 
-    /// <summary>z becomes exp(z - reference); returns the sum, in a fixed order.</summary>
-    private static float Exponentials(float* z, long count, float reference)
+    /// <summary>
+    /// z becomes exp(z - reference); returns the sum, in a fixed order. Meanwhile as many scores of the next row come into the cache: where a row is
+    /// not read to its end, the processor does not guess where the next one begins.
+    /// </summary>
+    private static float Exponentials<T>(float* z, long count, float reference, T* next)
+        where T : unmanaged
     {
         Vector512<float> shift = Vector512.Create(reference);
         Vector512<float> even = Vector512<float>.Zero, odd = even;
         long i = 0;
         for (; i + 32 <= count; i += 32)
         {
+            if (Sse.IsSupported) Sse.Prefetch0(next + i);
+            if (Sse.IsSupported && sizeof(T) == sizeof(float)) Sse.Prefetch0(next + i + CpuElement.Width);
             Vector512<float> low = CpuExp.Exp(Vector512.Load(z + i) - shift), high = CpuExp.Exp(Vector512.Load(z + i + 16) - shift);
             low.Store(z + i);
             high.Store(z + i + 16);
@@ -140,9 +177,10 @@ public static unsafe partial class AttentionDropout
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
-            long keys = (long)a.Rows.Keys;
+            RowArguments rows = a.Rows;
+            long keys = (long)rows.Keys;
             ushort* lanes = stackalloc ushort[KeepLanes.BufferLength];
-            KeepLanes keep = new(a.Rows.Key.Resolve(), a.Rows.Threshold, lanes);
+            KeepLanes keep = new(rows.Key.Resolve(), rows.Threshold, lanes);
             float[] buffer = ArrayPool<float>.Shared.Rent(checked((int)keys + BufferSlack));
             fixed (float* unaligned = buffer)
             {
@@ -151,16 +189,16 @@ public static unsafe partial class AttentionDropout
                 {
                     T* scores = a.Scores.Pointer<T>() + (row * keys);
                     T* y = a.Y.Pointer<T>() + (row * keys);
-                    long visible = VisibleKeys(a.Rows, row, out T* mask), work = WorkEnd(visible, keys);
-                    float largest = Logits(scores, mask, visible, work, (float)a.Rows.Scale, z);
+                    long visible = VisibleKeys(rows, row, out T* mask), work = WorkEnd(visible, keys);
+                    float largest = Logits(scores, mask, visible, work, (float)rows.Scale, z);
                     float reference = float.IsNegativeInfinity(largest) ? 0 : largest;
-                    float sum = Exponentials(z, work, reference);
+                    float sum = Exponentials(z, work, reference, scores + keys);
                     a.LogSumExp.Pointer<float>()[row] = reference + MathF.Log(sum);
-                    float factor = sum == 0 ? 0 : (float)a.Rows.KeepScale / sum;
+                    float factor = sum == 0 ? 0 : (float)rows.KeepScale / sum;
                     if (float.IsNaN(sum))
                     {
                         // Rare, so done again: the masked keys have to be told from the others.
-                        Logits(scores, mask, visible, work, (float)a.Rows.Scale, z);
+                        Logits(scores, mask, visible, work, (float)rows.Scale, z);
                         for (long k = 0; k < work; k++) z[k] = float.IsNegativeInfinity(z[k]) ? 0 : float.NaN;
                         factor = 1;
                     }
@@ -168,7 +206,7 @@ public static unsafe partial class AttentionDropout
                     for (long k = 0; k < work; k += KeepLanes.Segment)
                     {
                         int count = (int)Math.Min(KeepLanes.Segment, work - k);
-                        ushort* drawn = keep.Draw(a.Rows.Start + (ulong)((row * keys) + k), count);
+                        ushort* drawn = keep.Draw(rows.Start + (ulong)((row * keys) + k), count);
                         Drop<T, TStore>(z + k, drawn, keep.Limit, factor, y + k, count);
                     }
 
@@ -249,10 +287,11 @@ public static unsafe partial class AttentionDropout
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
-            long keys = (long)a.Rows.Keys;
+            RowArguments rows = a.Rows;
+            long keys = (long)rows.Keys;
             long stride = (keys + CpuElement.Width - 1) / CpuElement.Width * CpuElement.Width;
             ushort* lanes = stackalloc ushort[KeepLanes.BufferLength];
-            KeepLanes keep = new(a.Rows.Key.Resolve(), a.Rows.Threshold, lanes);
+            KeepLanes keep = new(rows.Key.Resolve(), rows.Threshold, lanes);
             float[] buffer = ArrayPool<float>.Shared.Rent(checked((int)(2 * stride) + BufferSlack));
             fixed (float* unaligned = buffer)
             {
@@ -264,22 +303,22 @@ public static unsafe partial class AttentionDropout
                     T* dy = a.Dy.Pointer<T>() + (row * keys);
                     T* dscores = a.Dscores.Pointer<T>() + (row * keys);
                     float logSumExp = a.LogSumExp.Pointer<float>()[row];
-                    long visible = VisibleKeys(a.Rows, row, out T* mask);
+                    long visible = VisibleKeys(rows, row, out T* mask);
                     if (float.IsNegativeInfinity(logSumExp)) visible = 0;
                     long work = WorkEnd(visible, keys);
-                    Logits(scores, mask, visible, work, (float)a.Rows.Scale, p);
+                    Logits(scores, mask, visible, work, (float)rows.Scale, p);
                     float sum = 0;
                     for (long k = 0; k < work; k += KeepLanes.Segment)
                     {
                         int count = (int)Math.Min(KeepLanes.Segment, work - k);
-                        ushort* drawn = keep.Draw(a.Rows.Start + (ulong)((row * keys) + k), count);
-                        sum += Gradients(p + k, dp + k, dy + k, drawn, keep.Limit, logSumExp, (float)a.Rows.KeepScale, count);
+                        ushort* drawn = keep.Draw(rows.Start + (ulong)((row * keys) + k), count);
+                        sum += Gradients(p + k, dp + k, dy + k, drawn, keep.Limit, logSumExp, (float)rows.KeepScale, count);
                     }
 
                     if (float.IsFinite(sum))
-                        Differences<T, TStore>(p, dp, sum, (float)a.Rows.Scale, dscores, work);
+                        Differences<T, TStore>(p, dp, sum, (float)rows.Scale, dscores, work);
                     else
-                        SpecialDifferences(scores, mask, visible, p, dp, sum, (float)a.Rows.Scale, dscores, work);
+                        SpecialDifferences(scores, mask, visible, p, dp, sum, (float)rows.Scale, dscores, work);
                     Zero<T, TStore>(dscores + work, keys - work);
                 }
             }

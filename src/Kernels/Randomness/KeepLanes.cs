@@ -35,7 +35,7 @@ internal readonly unsafe ref struct KeepLanes
     public ushort Limit { get; }
 
     /// <summary>The lanes of <paramref name="count"/> elements from <paramref name="index"/> on, valid until the next call; at least 32 can be read from any of them.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public ushort* Draw(ulong index, int count)
     {
         if (!_draws) return _buffer;

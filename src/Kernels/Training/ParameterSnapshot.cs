@@ -1,34 +1,61 @@
+using System.Runtime.CompilerServices;
+using Kernels.Devices;
+using Kernels.Devices.Cpu;
+
 namespace Kernels;
 
-/// <summary>A copy of a list of parameters on their device: save it at the best evaluation, restore it after stopping. Bit for bit.</summary>
-/// <typeparam name="T">Element type of the parameters.</typeparam>
+/// <summary>Where a <see cref="ParameterSnapshot{T}"/> keeps its copy.</summary>
+public enum SnapshotPlace
+{
+    /// <summary>In the device's memory: fastest, and as large as the parameters once more.</summary>
+    Device,
+
+    /// <summary>In page-locked host memory, which kernels reach over the bus: costs no device memory.</summary>
+    Host,
+}
+
+/// <summary>A copy of a list of parameters: save it at the best evaluation, restore it after stopping. Bit for bit, NaN included.</summary>
+/// <typeparam name="T">Element type of the parameters: float, Half, BFloat16, double, int or uint.</typeparam>
+/// <remarks>
+/// <see cref="Save"/> and <see cref="Restore"/> queue one launch for all parameters, whatever their number and sizes, and return at once. On OpenCL a launch reaches one buffer, so
+/// separately allocated parameters are one launch each. Restoring what was saved at the best evaluation is what makes early stopping a regularizer: I. Goodfellow, Y. Bengio and
+/// A. Courville, "Deep Learning", section 7.8, 2016.
+/// </remarks>
 public sealed class ParameterSnapshot<T> : IDisposable
     where T : unmanaged
 {
-    private readonly IReadOnlyList<DeviceTensor<T>> _parameters;
-    private readonly DeviceTensor<T>[] _copies;
+    private const string Op = "ParameterSnapshot";
 
-    /// <summary>Allocates room for a copy of <paramref name="parameters"/> on <paramref name="device"/>, which holds them.</summary>
-    /// <exception cref="ArgumentException">A parameter is on another device.</exception>
-    /// <exception cref="OutOfDeviceMemoryException">The device has too little free memory.</exception>
-    public ParameterSnapshot(Device device, IReadOnlyList<DeviceTensor<T>> parameters)
+    private readonly IReadOnlyList<DeviceTensor<T>> _parameters;
+    private readonly TensorTable<T> _table;
+    private readonly DeviceBuffer<T> _copy;
+    private readonly bool _isOnHost;
+    private DeviceEvent? _lastUse;
+
+    /// <summary>Allocates room for a copy of <paramref name="parameters"/>, which <paramref name="device"/> holds.</summary>
+    /// <param name="device">The parameters' device.</param>
+    /// <param name="parameters">Tensors of any shapes; views are copied without their surroundings.</param>
+    /// <param name="place">Where the copy lies.</param>
+    /// <exception cref="ArgumentException">A parameter is on another device, parameters overlap, or their type is none of those above.</exception>
+    /// <exception cref="OutOfDeviceMemoryException">There is too little free memory.</exception>
+    public ParameterSnapshot(Device device, IReadOnlyList<DeviceTensor<T>> parameters, SnapshotPlace place = SnapshotPlace.Device)
     {
         ArgumentNullException.ThrowIfNull(device);
         ArgumentNullException.ThrowIfNull(parameters);
-        foreach (DeviceTensor<T> parameter in parameters)
-        {
-            if (parameter.Device != device) throw new ArgumentException($"ParameterSnapshot: {parameter} is not on {device}.", nameof(parameters));
-        }
-
-        _parameters = parameters;
-        _copies = new DeviceTensor<T>[parameters.Count];
+        if (!Enum.IsDefined(place)) throw new ArgumentOutOfRangeException(nameof(place), place, $"{Op}: no such place.");
+        if (Unsafe.SizeOf<T>() is not (2 or 4) && typeof(T) != typeof(double))
+            throw new ArgumentException($"{Op}: parameters are floats, halves, doubles or 32-bit integers, not {DTypes.Of<T>().ShortName()}.", nameof(parameters));
+        _parameters = [.. parameters];
+        _table = new TensorTable<T>(Op, device, _parameters, "parameters", null, "", []);
+        _isOnHost = place == SnapshotPlace.Host;
         try
         {
-            for (int i = 0; i < _copies.Length; i++) _copies[i] = device.Allocate<T>(parameters[i].Shape);
+            long bytes = _table.FlatLength * Unsafe.SizeOf<T>();
+            _copy = new DeviceBuffer<T>(_isOnHost ? device.AllocateMappedHostMemory(bytes) : device.AllocateMemory(bytes), _table.FlatLength);
         }
         catch
         {
-            Dispose();
+            _table.Dispose();
             throw;
         }
     }
@@ -36,27 +63,115 @@ public sealed class ParameterSnapshot<T> : IDisposable
     /// <summary>True once <see cref="Save"/> was called.</summary>
     public bool HasSaved { get; private set; }
 
+    /// <summary>The stored type that has the size of <typeparamref name="T"/>: bits are moved, not numbers.</summary>
+    private static DType Stored => Unsafe.SizeOf<T>() switch { 2 => DType.Float16, 4 => DType.Float32, _ => DType.Float64 };
+
     /// <summary>Queues copying the parameters into the snapshot.</summary>
+    /// <exception cref="ArgumentException">The stream belongs to another device.</exception>
+    /// <exception cref="ObjectDisposedException">The snapshot, a parameter or the stream was disposed.</exception>
     public void Save(DeviceStream stream)
     {
-        ArgumentNullException.ThrowIfNull(stream);
-        for (int i = 0; i < _copies.Length; i++) stream.Copy(_parameters[i], _copies[i]);
+        Launch(stream, ParameterSnapshotKernels.Save);
         HasSaved = true;
     }
 
     /// <summary>Queues copying the snapshot back into the parameters.</summary>
     /// <exception cref="InvalidOperationException">Nothing was saved.</exception>
+    /// <exception cref="ArgumentException">The stream belongs to another device.</exception>
+    /// <exception cref="ObjectDisposedException">The snapshot, a parameter or the stream was disposed.</exception>
     public void Restore(DeviceStream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
-        if (!HasSaved) throw new InvalidOperationException("ParameterSnapshot.Restore: nothing was saved.");
-        for (int i = 0; i < _copies.Length; i++) stream.Copy(_copies[i], _parameters[i]);
+        if (!HasSaved) throw new InvalidOperationException($"{Op}.Restore: nothing was saved.");
+        Launch(stream, ParameterSnapshotKernels.Restore);
     }
 
-    /// <summary>Frees the copies.</summary>
+    /// <summary>What was saved of one parameter, in its shape: to write a checkpoint, say. A view, valid as long as the snapshot.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such parameter.</exception>
+    public DeviceTensor<T> GetSaved(int parameter)
+    {
+        if (parameter < 0 || parameter >= _parameters.Count)
+            throw new ArgumentOutOfRangeException(nameof(parameter), parameter, $"{Op}.GetSaved: there are {_parameters.Count} parameters.");
+        return _copy.View(_table.FlatOffset(parameter), _parameters[parameter].Shape);
+    }
+
+    /// <summary>Frees the copy. One in host memory waits for the last use of it.</summary>
     public void Dispose()
     {
-        // Null where the constructor ran out of memory.
-        foreach (DeviceTensor<T>? copy in _copies) copy?.Dispose();
+        _lastUse?.Wait();
+        _lastUse?.Dispose();
+        _lastUse = null;
+        _table.Dispose();
+        _copy.Dispose();
+    }
+
+    private void Launch(DeviceStream stream, KernelDefinition<ParameterSnapshotKernels.CopyArguments> kernel)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        _table.CheckStream(Op, stream);
+        using TensorTable<T>.Lease held = _table.Hold(Op);
+        foreach (TensorTable<T>.Run run in _table.Runs)
+        {
+            stream.Launch(
+                kernel, new KernelVariant(Stored), LaunchShape.GroupPerRow(run.TileCount),
+                new ParameterSnapshotKernels.CopyArguments(
+                    run.First, new TensorArgument(_copy.Memory, 0), _table.Tensors, _table.Tiles, (ulong)run.FirstTile, (ulong)run.TileCount));
+        }
+
+        if (!_isOnHost) return;
+        _lastUse?.Dispose();
+        _lastUse = stream.Record();
+    }
+}
+
+/// <summary>The kernels of <see cref="ParameterSnapshot{T}"/> and their argument record.</summary>
+internal static unsafe class ParameterSnapshotKernels
+{
+    public static readonly KernelDefinition<CopyArguments> Save =
+        KernelDefinition<CopyArguments>.Float<SaveOnCpu>("portable/parameter_snapshot.cl", "parameter_snapshot_save");
+
+    public static readonly KernelDefinition<CopyArguments> Restore =
+        KernelDefinition<CopyArguments>.Float<RestoreOnCpu>("portable/parameter_snapshot.cl", "parameter_snapshot_restore");
+
+    internal readonly record struct CopyArguments(
+        TensorArgument Parameter, TensorArgument Copy, TensorArgument Tensors, TensorArgument Tiles, ulong FirstTile, ulong TileCount) : IKernelArguments
+    {
+        public void Bind<TBinder>(ref TBinder binder)
+            where TBinder : struct, IArgumentBinder, allows ref struct
+        {
+            binder.Tensor(Parameter);
+            binder.Tensor(Copy);
+            binder.Tensor(Tensors);
+            binder.Tensor(Tiles);
+            binder.UInt64(FirstTile);
+            binder.UInt64(TileCount);
+        }
+    }
+
+    private readonly struct SaveOnCpu : ICpuKernel<CopyArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in CopyArguments arguments)
+            where T : unmanaged => CopyTiles<T>(arguments, saves: true);
+    }
+
+    private readonly struct RestoreOnCpu : ICpuKernel<CopyArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in CopyArguments arguments)
+            where T : unmanaged => CopyTiles<T>(arguments, saves: false);
+    }
+
+    private static void CopyTiles<T>(CopyArguments a, bool saves)
+        where T : unmanaged
+    {
+        long total = (long)a.TileCount * TensorTable<T>.TileLength * sizeof(T);
+        CpuParallel.ForRange((long)a.TileCount, CpuParallel.ElementsPerChunk / TensorTable<T>.TileLength, (first, end) =>
+        {
+            for (long index = (long)a.FirstTile + first; index < (long)a.FirstTile + end; index++)
+            {
+                CpuTile tile = CpuTile.At(a.Tensors.Pointer<ulong>(), a.Tiles.Pointer<uint>(), index);
+                byte* parameter = (byte*)(a.Parameter.Pointer<T>() + tile.First), copy = (byte*)(a.Copy.Pointer<T>() + tile.Flat);
+                CpuStreaming.Copy(saves ? parameter : copy, saves ? copy : parameter, tile.Count * sizeof(T), total);
+            }
+        });
     }
 }

@@ -22,12 +22,14 @@ public sealed unsafe class CudaLifetimes : CudaScenario
             using DeviceTensor<float> x = device.Allocate<float>(64), y = device.Allocate<float>(64), loss = device.Allocate<float>(8);
             using DeviceTensor<int> labels = device.Allocate<int>(8);
             using DeviceTensor<float> logits = x.Reshape(8, 8);
+            using Sgd<float> sgd = new(device, [new([x], [y], new SgdOptions { LearningRate = 0.1 })]);
             Launch(1000);
             string alive = FakeCuda.AllLive();
             long blocks = device.Counters.LiveBlocks, bytes = device.Counters.LiveBytes, managed = GC.GetTotalMemory(forceFullCollection: true);
             Launch(Launches);
-            Assert.Equal(1000 + Launches, device.Counters.Launches);
-            Assert.Equal(1000 + Launches, FakeCuda.Calls("cuLaunchKernel"));
+            // Some ops take more than one.
+            Assert.True(device.Counters.Launches >= 1000 + Launches, $"{device.Counters.Launches} launches");
+            Assert.Equal(device.Counters.Launches, FakeCuda.Calls("cuLaunchKernel"));
             Assert.Equal((alive, blocks, bytes), (FakeCuda.AllLive(), device.Counters.LiveBlocks, device.Counters.LiveBytes));
             long drift = GC.GetTotalMemory(forceFullCollection: true) - managed;
             Assert.True(drift < 1 << 20, $"{drift} bytes of managed memory more after {Launches} launches");
@@ -43,7 +45,7 @@ public sealed unsafe class CudaLifetimes : CudaScenario
                         case 0: Dropout.Forward(stream, x, y, 0.5, Key); break;
                         case 1: Relu.Backward(stream, x, y, y); break;
                         case 2: CrossEntropy.Forward(stream, logits, labels, loss); break;
-                        default: Sgd.Step(stream, x, y, null, new SgdOptions { LearningRate = 0.1 }); break;
+                        default: sgd.Step(stream); break;
                     }
                 }
             }

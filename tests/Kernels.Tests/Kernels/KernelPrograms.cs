@@ -22,6 +22,18 @@ internal static class KernelPrograms
            select new KernelProgram(sharing.First(), sharing.Key.Variant, [.. sharing]),
     ];
 
+    /// <summary>
+    /// Rows of a theory over every text in float and one text of each file in each other type: types differ by macros of the dialect, which any text of a file
+    /// uses alike.
+    /// </summary>
+    public static TheoryData<string> Sample =>
+    [
+        .. from program in All
+           group program by (program.File, program.Variant.DType) into alike
+           from program in alike.Key.DType == DType.Float32 ? alike : alike.TakeLast(1)
+           select program.Name,
+    ];
+
     /// <summary>Rows of a theory over all programs.</summary>
     public static TheoryData<string> Names => [.. All.Select(program => program.Name)];
 

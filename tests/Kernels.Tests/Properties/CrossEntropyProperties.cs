@@ -60,6 +60,104 @@ public sealed class CrossEntropyProperties(TestDevices devices)
         Bits.AssertEqual<float>(together, losses.ToArray(stream));
     });
 
+    /// <summary>The two conventions are one with another epsilon: epsilon of all classes is epsilon * (K - 1) / K of the other classes.</summary>
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void SmoothingConventions_AreOneWithAnotherEpsilon(string deviceId) => Holds(deviceId, (stream, batch) =>
+    {
+        if (batch.Classes == 1) return;
+        const double Epsilon = 0.3;
+        CrossEntropyOptions all = new() { Smoothing = Epsilon };
+        CrossEntropyOptions others = new()
+        {
+            Smoothing = Epsilon * (batch.Classes - 1) / batch.Classes,
+            SmoothingConvention = LabelSmoothing.OtherClasses,
+        };
+        AssertClose(Run(stream, batch, batch.Logits, all), Run(stream, batch, batch.Logits, others));
+    });
+
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void OneHotProbabilities_AreLabels(string deviceId) => Holds(deviceId, (stream, batch) =>
+    {
+        CrossEntropyOptions options = new() { Smoothing = 0.1, ZLoss = 0.01, ConfidencePenalty = 0.2 };
+        float[] oneHot = new float[batch.Rows * batch.Classes];
+        for (int row = 0; row < batch.Rows; row++) oneHot[(row * batch.Classes) + batch.Labels[row]] = 1;
+        using DeviceTensor<float> probabilities = stream.Device.Upload<float>(oneHot, batch.Rows, batch.Classes);
+        AssertClose(Run(stream, batch, batch.Logits, options), Run(stream, batch, batch.Logits, options, CrossEntropyTargets.Soft(probabilities)));
+    });
+
+    /// <summary>A share of 1 is the first label, one of 0 the second, and what is between is the mixture of the two losses.</summary>
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void MixedLabels_MixTheLosses(string deviceId) => Holds(deviceId, (stream, batch) =>
+    {
+        CrossEntropyOptions options = new() { Smoothing = 0.1, ZLoss = 0.01 };
+        Batch reversed = batch with { Reverses = true };
+        (float[] Losses, float[] Gradient) first = Run(stream, batch, batch.Logits, options);
+        (float[] Losses, float[] Gradient) second = Run(stream, reversed, batch.Logits, options);
+        using DeviceTensor<int> labels = stream.Device.Upload<int>(batch.Labels, batch.Rows), others = stream.Device.Upload<int>(reversed.Labels, batch.Rows);
+        foreach (float share in (float[])[1, 0, 0.25f])
+        {
+            using DeviceTensor<float> shares = stream.Device.Allocate<float>(batch.Rows);
+            stream.Fill(shares, share);
+            float[] Mix(float[] a, float[] b) => [.. a.Zip(b, (x, y) => share == 1 ? x : share == 0 ? y : (share * x) + ((1 - share) * y))];
+            AssertClose(
+                (Mix(first.Losses, second.Losses), Mix(first.Gradient, second.Gradient)),
+                Run(stream, batch, batch.Logits, options, CrossEntropyTargets.Mixed(labels, others, shares)));
+        }
+    });
+
+    /// <summary>The mean is the sum over the normalizer, gradient included, and the sum that of the losses.</summary>
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void Reductions_Agree(string deviceId) => Holds(deviceId, (stream, batch) =>
+    {
+        CrossEntropyOptions none = new() { IgnoreIndex = 0, Smoothing = 0.1 };
+        using DeviceTensor<float> normalizer = stream.Device.Allocate<float>(1);
+        (float[] Losses, float[] Gradient) rows = Run(stream, batch, batch.Logits, none, normalizer: normalizer);
+        float counted = normalizer.ToArray(stream)[0], divisor = counted == 0 ? 1 : counted;
+        Assert.Equal(batch.Labels.Count(label => label != 0), counted);
+        (float[] Losses, float[] Gradient) sum = Run(stream, batch, batch.Logits, none with { Reduction = LossReduction.Sum });
+        (float[] Losses, float[] Gradient) mean = Run(stream, batch, batch.Logits, none with { Reduction = LossReduction.Mean });
+        AssertClose(([rows.Losses.Sum()], rows.Gradient), sum);
+        AssertClose(([rows.Losses.Sum() / divisor], [.. rows.Gradient.Select(slope => slope / divisor)]), mean);
+    });
+
+    /// <summary>The gradient in device memory and the scale from the host multiply alike.</summary>
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void LossGradient_ScalesAsTheHostDoes(string deviceId) => Holds(deviceId, (stream, batch) =>
+    {
+        using DeviceTensor<float> logits = stream.Device.Upload<float>(batch.Logits, batch.Rows, batch.Classes), losses = stream.Device.Allocate<float>(batch.Rows);
+        using DeviceTensor<float> scaled = stream.Device.Allocate<float>(batch.Rows, batch.Classes), lossGradient = stream.Device.Allocate<float>(1);
+        using DeviceTensor<int> labels = stream.Device.Upload<int>(batch.Labels, batch.Rows);
+        stream.Fill(lossGradient, 0.5f);
+        CrossEntropy.ForwardBackward(stream, logits, labels, losses, scaled, 0.5, lossGradient: lossGradient);
+        CrossEntropy.ForwardBackward(stream, logits, labels, losses, logits, 0.25);
+        Bits.AssertEqual<float>(logits.ToArray(stream), scaled.ToArray(stream));
+    });
+
+    private static (float[] Losses, float[] Gradient) Run(
+        DeviceStream stream, Batch batch, float[] values, CrossEntropyOptions options, CrossEntropyTargets? targets = null, DeviceTensor<float>? normalizer = null)
+    {
+        using DeviceTensor<float> logits = stream.Device.Upload<float>(values, batch.Rows, batch.Classes);
+        using DeviceTensor<int> labels = stream.Device.Upload<int>(batch.Labels, batch.Rows);
+        using DeviceTensor<float> losses = stream.Device.Allocate<float>(options.Reduction == LossReduction.None ? batch.Rows : 1);
+        CrossEntropy.ForwardBackward(stream, logits, targets ?? labels, losses, logits, 1, options, normalizer: normalizer);
+        return (losses.ToArray(stream), logits.ToArray(stream));
+    }
+
+    /// <summary>Logits below 4, up to 700 classes: losses of up to some 15 after a few roundings, sums of forty of them.</summary>
+    private static void AssertClose((float[] Losses, float[] Gradient) expected, (float[] Losses, float[] Gradient) actual)
+    {
+        foreach ((float[] right, float[] got) in ((float[], float[])[])[(expected.Losses, actual.Losses), (expected.Gradient, actual.Gradient)])
+        {
+            Assert.Equal(right.Length, got.Length);
+            for (int i = 0; i < right.Length; i++) Assert.Equal(right[i], got[i], 2e-5 * (1 + Math.Abs(right[i])));
+        }
+    }
+
     private static (float[] Losses, float[] Gradient) Run(DeviceStream stream, Batch batch, float[] values)
     {
         using DeviceTensor<float> logits = stream.Device.Upload<float>(values, batch.Rows, batch.Classes);
@@ -87,6 +185,16 @@ public sealed class CrossEntropyProperties(TestDevices devices)
         /// <summary>Multiples of 1/64 in [-4, 4).</summary>
         public float[] Logits => [.. Elements.Integers(Rows * Classes, 512, Seed, "logits").Select(value => ((float)value / 64) - 4)];
 
-        public int[] Labels => [.. Elements.Integers(Rows, Classes, Seed, "labels").Select(value => (int)value)];
+        public int[] Labels
+        {
+            get
+            {
+                int[] labels = [.. Elements.Integers(Rows, Classes, Seed, "labels").Select(value => (int)value)];
+                if (Reverses) Array.Reverse(labels);
+                return labels;
+            }
+        }
+
+        public bool Reverses { get; init; }
     }
 }

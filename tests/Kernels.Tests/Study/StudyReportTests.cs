@@ -73,9 +73,25 @@ public sealed class StudyReportTests
         Assert.Contains("by heart (99.5% right)", reading, StringComparison.Ordinal);
         Assert.Contains("recognizes 81.8% of 10,000 images", reading, StringComparison.Ordinal);
         Assert.Contains("gap of 17.7 points", reading, StringComparison.Ordinal);
-        Assert.Contains("l2 narrows the gap to 15.7 points and gains 1.0 points of test accuracy.", reading, StringComparison.Ordinal);
+        Assert.Contains("More right answers on new images: l2 (+1.0 points, gap 15.7).", reading, StringComparison.Ordinal);
         Assert.Contains("Best on new images, with the smallest gap: l2.", reading, StringComparison.Ordinal);
         Assert.Contains("means over 3 seeds", reading, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void RecipesAreComparedWithTheirOwnNetwork()
+    {
+        StudyResult study = StudyFixtures.Result(2, "baseline", "residual", "stochastic-depth", "drop-connect");
+        Dictionary<string, double?> gains = study.Summaries.ToDictionary(summary => summary.Recipe.Name, summary => summary.TestGain?.Mean);
+        string html = Parse(StudyReport.Html(study)).Value;
+
+        // The network that drop-connect would be compared with was not run.
+        Assert.Null(gains["baseline"]);
+        Assert.Null(gains["residual"]);
+        Assert.Null(gains["drop-connect"]);
+        Assert.Equal(0.01, gains["stochastic-depth"]!.Value, precision: 6);
+        Assert.Contains("stochastic-depth with residual", html, StringComparison.Ordinal);
+        Assert.Contains("residual (82.8%, gap 15.7)", StudyReading.Of(study), StringComparison.Ordinal);
     }
 
     [Fact]

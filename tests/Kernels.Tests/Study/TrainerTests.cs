@@ -23,24 +23,32 @@ public sealed class TrainerTests
     [Fact]
     public void AnotherSeedIsAnotherRun() => Assert.NotEqual(Train("baseline", seed: 5).Curve, Train("baseline", seed: 6).Curve);
 
-    [Fact]
-    public void LearnsTheTrainingImages()
+    [Theory]
+    [InlineData("baseline")]
+    [InlineData("narrow")]
+    [InlineData("residual")]
+    public void LearnsTheTrainingImages(string name)
     {
-        RunResult run = Train("baseline", seed: 1, StudyFixtures.SmallSettings with { Epochs = 60, LearningRate = 0.05 });
+        RunResult run = Train(name, seed: 1, StudyFixtures.SmallSettings with { Epochs = 60, LearningRate = 0.05 });
 
         Assert.Equal(1.0, run.Final.Train.Accuracy);
         Assert.True(run.Final.Train.Loss < run.Curve[0].Train.Loss);
         Assert.Equal(60, run.BestEpoch);
     }
 
-    [Fact]
-    public void DropoutActsInTrainingOnly()
+    [Theory]
+    [InlineData("dropout")]
+    [InlineData("gaussian-dropout")]
+    [InlineData("adaptive-dropout")]
+    [InlineData("drop-connect")]
+    [InlineData("stochastic-depth")]
+    public void NoiseActsInTraining(string name)
     {
-        RunResult baseline = Train("baseline", seed: 1), dropout = Train("dropout", seed: 1);
+        RunResult reference = Train(Recipes.Find(name).Reference, seed: 1), noisy = Train(name, seed: 1);
 
-        // Same weights, same batches: the first epoch differs by the masks alone.
-        Assert.NotEqual(baseline.Curve[0], dropout.Curve[0]);
-        Assert.All(dropout.Curve, point => Assert.True(double.IsFinite(point.Train.Loss)));
+        // Same weights, same batches: the first epoch differs by the method alone.
+        Assert.NotEqual(reference.Curve[0], noisy.Curve[0]);
+        Assert.All(noisy.Curve, point => Assert.True(double.IsFinite(point.Train.Loss)));
     }
 
     [Fact]

@@ -8,6 +8,18 @@ public static class CaseRows
 {
     public static TheoryData<string, string, DType> All => Where(_ => true);
 
+    /// <summary>
+    /// Rows for what tests the checks, not the ops: what is compared, and how, is decided on the host by the type, so every type runs on the CPU, and one on
+    /// each other device shows that its buffers and guard zones are seen.
+    /// </summary>
+    public static TheoryData<string, string, DType> Controls =>
+    [
+        .. from device in TestDevices.All
+           from op in OpCase.All
+           from dtype in device.Kind == DeviceKind.Cpu ? op.DTypes : op.DTypes.Take(1)
+           select (device.Id, op.Op, dtype),
+    ];
+
     /// <summary>Ops with a problem for each length.</summary>
     public static TheoryData<string, string, DType> OfEveryLength => Where(op => op.OfLength(1) is not null);
 

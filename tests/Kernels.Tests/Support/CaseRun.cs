@@ -36,6 +36,12 @@ internal sealed class CaseRun : IDisposable
     /// <summary>Problems that are cheap enough to be run dozens of times.</summary>
     public IEnumerable<Problem> SmallProblems => Op.Problems.Where(IsSmall);
 
+    /// <summary>
+    /// All problems in the op's first type, the small ones in the others: a large one is there for its number of groups and its long indices, which the type
+    /// has no part in.
+    /// </summary>
+    public IEnumerable<Problem> TellingProblems => DType == Op.DTypes[0] ? Op.Problems : SmallProblems;
+
     public static bool IsSmall(Problem problem) => problem.Bytes(elementBytes: 1) <= 1 << 15;
 
     /// <summary>Runs a problem and notes what differs from the reference.</summary>

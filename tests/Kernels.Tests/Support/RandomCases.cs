@@ -27,13 +27,17 @@ internal static class RandomCases
     /// <param name="cases">Random cases.</param>
     /// <param name="shrink">Simpler cases than a given one.</param>
     /// <param name="holds">Asserts the property.</param>
-    public static void Check<T>(Device device, Gen<T> cases, Func<T, IEnumerable<T>> shrink, Action<T> holds)
+    public static void Check<T>(Device device, Gen<T> cases, Func<T, IEnumerable<T>> shrink, Action<T> holds) =>
+        Check(device.Kind == DeviceKind.Cpu ? CasesOnCpu : CasesElsewhere, cases, shrink, holds);
+
+    /// <summary>As the other overload, for what runs on no device.</summary>
+    public static void Check<T>(int count, Gen<T> cases, Func<T, IEnumerable<T>> shrink, Action<T> holds)
     {
         string replay = $"{SeedVariable}={Seed}";
         TestContext.Current.TestOutputHelper?.WriteLine(replay);
         Config config = Config.QuickThrowOnFailure
             .WithQuietOnSuccess(true)
-            .WithMaxTest(device.Kind == DeviceKind.Cpu ? CasesOnCpu : CasesElsewhere)
+            .WithMaxTest(count)
             .WithReplay(new FSharpOption<Replay>(new Replay(new Rnd(Seed), FSharpOption<int>.None)));
         try
         {

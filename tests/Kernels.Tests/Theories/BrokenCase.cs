@@ -74,7 +74,10 @@ internal sealed class BrokenCase(OpCase inner, Defect defect) : OpCase
         switch (target.DType)
         {
             case DType.UInt32: Run<T, uint>(stream, problem, tensors, target); break;
+            case DType.UInt64: Run<T, ulong>(stream, problem, tensors, target); break;
+            case DType.UInt8: Run<T, byte>(stream, problem, tensors, target); break;
             case DType.Int32: Run<T, int>(stream, problem, tensors, target); break;
+            case DType.Float32: Run<T, float>(stream, problem, tensors, target); break;
             default: Run<T, T>(stream, problem, tensors, target); break;
         }
     }

@@ -14,7 +14,7 @@ public sealed class RepeatTheory(TestDevices devices)
     public void EveryProblem_RepeatsBitForBit(string deviceId, string op, DType dtype)
     {
         using CaseRun run = new(devices, deviceId, op, dtype);
-        foreach (Problem problem in run.Op.Problems)
+        foreach (Problem problem in run.TellingProblems)
         {
             if (!Repeats(run.Stream, run.Op, problem, dtype)) run.Fail(problem, "", "the second run gave other bits");
         }

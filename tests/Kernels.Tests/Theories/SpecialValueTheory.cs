@@ -29,11 +29,11 @@ public sealed class SpecialValueTheory(TestDevices devices)
             HashSet<string> computed = [.. ResultsOfForward(run.Op, problem, dtype)];
             foreach (TensorSpec input in specs.Where(spec => CaseRows.ReadsFloats(spec) && spec.Length > 0))
             {
-                bool isComputed = computed.Contains(input.Name);
-                foreach ((string name, double value) in Values(dtype, sums).Where(special => IsPossible(special.Value, isComputed)))
+                bool isComputed = computed.Contains(input.Name) || run.Op.IsStateOrSetting(input.Name);
+                foreach ((string name, double value) in Values(run.Op, dtype, sums).Where(special => IsPossible(special.Value, isComputed)))
                 {
-                    foreach ((string position, Range range) in Positions((int)input.Length))
-                        run.Verify(problem, $"{name} {position} of {input.Name}", change: spec => Change(spec, input.Name, range, value));
+                    foreach ((string position, IEnumerable<int> indices) in Positions(dtype, (int)input.Length))
+                        run.Verify(problem, $"{name} {position} of {input.Name}", change: spec => Change(spec, input.Name, indices, value));
                 }
             }
         }
@@ -42,8 +42,8 @@ public sealed class SpecialValueTheory(TestDevices devices)
     }
 
     /// <summary>
-    /// What backward takes of forward's results, the logarithm of a softmax's sum for one, fits the other inputs: another finite value in its place is
-    /// no input that must be computed well.
+    /// What backward takes of forward's results, the logarithm of a softmax's sum for one, fits the other inputs, and so does state: another finite value in its
+    /// place is no input that must be computed well.
     /// </summary>
     private static bool IsPossible(double value, bool isComputed) => !isComputed || !double.IsFinite(value);
 
@@ -52,9 +52,9 @@ public sealed class SpecialValueTheory(TestDevices devices)
             ? []
             : op.Tensors(forward, dtype, Verifier.DefaultSeed).Where(spec => spec.Role == TensorRole.Output).Select(spec => spec.Name);
 
-    private static IEnumerable<(string Name, double Value)> Values(DType dtype, bool sums)
+    private static IEnumerable<(string Name, double Value)> Values(OpCase op, DType dtype, bool sums)
     {
-        double extreme = Largest(dtype) / (sums && dtype != DType.Float16 ? SumHeadroom : 1);
+        double extreme = Elements.Round(dtype, op.LargestInput(dtype) / (sums && dtype != DType.Float16 ? SumHeadroom : 1));
         yield return ("NaN", double.NaN);
         yield return ("+Inf", double.PositiveInfinity);
         yield return ("-Inf", double.NegativeInfinity);
@@ -64,33 +64,35 @@ public sealed class SpecialValueTheory(TestDevices devices)
         yield return ("lowest", -extreme);
     }
 
-    private static IEnumerable<(string Position, Range Range)> Positions(int length)
+    /// <summary>
+    /// Float gets each position by itself. The other types run the same text and differ by how elements are loaded, calculated with and stored; every third
+    /// element shows that in any lane, head and tail, between neighbours that must stay as they are, in a quarter of the time.
+    /// </summary>
+    private static IEnumerable<(string Position, IEnumerable<int> Indices)> Positions(DType dtype, int length)
     {
-        yield return ("all", ..);
+        if (dtype != DType.Float32)
+        {
+            yield return ("in every third element", Enumerable.Range(0, length).Where(index => index % 3 == 0));
+            yield break;
+        }
+
+        yield return ("all", Enumerable.Range(0, length));
         if (length == 1) yield break;
-        yield return ("first", ..1);
-        yield return ("last", ^1..);
-        if (length > 2) yield return ("middle", (length / 2)..((length / 2) + 1));
+        yield return ("first", [0]);
+        yield return ("last", [length - 1]);
+        if (length > 2) yield return ("middle", [length / 2]);
     }
 
-    private static TensorSpec Change(TensorSpec spec, string input, Range range, double value)
+    private static TensorSpec Change(TensorSpec spec, string input, IEnumerable<int> indices, double value)
     {
         // Terms as large as the value cancel to within their own rounding.
         double magnitude = double.IsFinite(value) ? Math.Max(1, Math.Abs(value)) : 1;
         Tolerance tolerance = spec.Tolerance with { Floor = spec.Tolerance.Floor * magnitude };
         if (spec.Name != input) return spec with { Tolerance = tolerance };
         double[] values = [.. spec.Values];
-        values.AsSpan(range).Fill(value);
+        foreach (int index in indices) values[index] = value;
         return spec with { Values = values, Tolerance = tolerance };
     }
-
-    private static double Largest(DType dtype) => dtype switch
-    {
-        DType.Float32 => float.MaxValue,
-        DType.Float16 => (double)Half.MaxValue,
-        DType.BFloat16 => BFloat16.FromBits(0x7f7f),
-        _ => double.MaxValue,
-    };
 
     /// <summary>A quarter of the smallest normal number, which has few enough bits for every type.</summary>
     private static double Subnormal(DType dtype) => dtype switch

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Xunit;
 
 namespace Kernels.Tests.Training;
@@ -94,15 +95,158 @@ public sealed class EarlyStoppingTests
         Assert.Equal((2, true), (stopping.BestEvaluation, stopping.IsBest));
     }
 
+    /// <summary>Patience n stops at the n-th evaluation in a row without improvement, also at n = 1, and nowhere before.</summary>
     [Theory]
-    [InlineData(0, 0)]
-    [InlineData(-1, 0)]
-    [InlineData(1, -0.1)]
-    [InlineData(1, double.NaN)]
-    [InlineData(1, double.PositiveInfinity)]
-    public void BadOptions_AreRefused(int patience, double minimumDelta) => Assert.Throws<ArgumentOutOfRangeException>(
-        () => new EarlyStopping(new EarlyStoppingOptions { Patience = patience, MinimumDelta = minimumDelta }));
+    [InlineData(1, 2)]
+    [InlineData(2, 3)]
+    [InlineData(5, 6)]
+    public void Patience_IsExact(int patience, int stop) =>
+        Assert.Equal((stop, EarlyStoppingReason.PatienceExhausted), FirstStop(new EarlyStoppingOptions { Patience = patience }, Enumerable.Repeat(1.0, 9)));
+
+    [Fact]
+    public void NoPatience_NeverStops() => Assert.Null(FirstStop(new EarlyStoppingOptions { Patience = null }, Enumerable.Repeat(1.0, 1000)));
+
+    /// <summary>Patience starts after the warm-up, in which the best may lie.</summary>
+    [Fact]
+    public void WarmUp_DelaysEveryStop()
+    {
+        EarlyStoppingOptions options = new() { Patience = 2, WarmUp = 3, NaN = NaNPolicy.Stop, DivergenceThreshold = 5, StoppingThreshold = 0.5 };
+        EarlyStopping stopping = new(options);
+        foreach (double metric in (double[])[0.25, 9, double.NaN, 1]) Assert.False(stopping.Update(metric));
+        Assert.True(stopping.Update(1));
+        Assert.Equal((EarlyStoppingReason.PatienceExhausted, 0), (stopping.Reason, stopping.BestEvaluation));
+    }
+
+    [Fact]
+    public void RelativeDelta_IsOfTheBest()
+    {
+        EarlyStopping stopping = new(new EarlyStoppingOptions { MinimumDelta = 0.25, MinimumDeltaUnit = DeltaUnit.Relative });
+        foreach (double metric in (double[])[-8, -10, -10.5]) stopping.Update(metric);
+        Assert.Equal((2, -10.5), (stopping.BestEvaluation, stopping.BestMetric));
+    }
+
+    [Fact]
+    public void Baseline_MustBeReachedWithinThePatience()
+    {
+        EarlyStoppingOptions options = new() { Patience = 3, Baseline = 1 };
+        Assert.Equal((3, EarlyStoppingReason.BaselineNotReached), FirstStop(options, [3, 2, 1.5, 1.25]));
+        Assert.Null(FirstStop(options, [3, 2, 1, 3, 3]));
+        Assert.Equal((6, EarlyStoppingReason.PatienceExhausted), FirstStop(options, [3, 2, 1, 3, 3, 3]));
+        Assert.Equal((5, EarlyStoppingReason.BaselineNotReached), FirstStop(options with { WarmUp = 2 }, [3, 2, 1.5, 1.25, 1.125, 1]));
+    }
+
+    [Fact]
+    public void Thresholds_Stop()
+    {
+        EarlyStoppingOptions loss = new() { DivergenceThreshold = 10, StoppingThreshold = 0.5 };
+        Assert.Equal((2, EarlyStoppingReason.GoalReached), FirstStop(loss, [10, 0.5]));
+        Assert.Equal((2, EarlyStoppingReason.Diverged), FirstStop(loss, [10, 10.25]));
+        Assert.Equal((1, EarlyStoppingReason.Diverged), FirstStop(loss, [double.PositiveInfinity]));
+        Assert.Null(FirstStop(loss, [double.NegativeInfinity]));
+        EarlyStoppingOptions accuracy = new() { Mode = MetricMode.Maximize, DivergenceThreshold = 0.25, StoppingThreshold = 1 };
+        Assert.Equal((2, EarlyStoppingReason.Diverged), FirstStop(accuracy, [0.25, 0.125]));
+        Assert.Equal((2, EarlyStoppingReason.GoalReached), FirstStop(accuracy, [0.5, 1]));
+    }
+
+    [Fact]
+    public void NaN_IsIgnoredOrStops()
+    {
+        double[] metrics = [double.NaN, 1, double.NaN, double.NaN, 2, 2];
+        Assert.Equal((1, EarlyStoppingReason.NotANumber), FirstStop(new EarlyStoppingOptions { NaN = NaNPolicy.Stop }, metrics));
+        Assert.Equal((6, EarlyStoppingReason.PatienceExhausted), FirstStop(new EarlyStoppingOptions { NaN = NaNPolicy.Ignore, Patience = 2 }, metrics));
+        EarlyStopping stopping = new(new EarlyStoppingOptions { NaN = NaNPolicy.Ignore });
+        foreach (double metric in metrics) stopping.Update(metric);
+        Assert.Equal((1, 6), (stopping.BestEvaluation, stopping.Evaluations));
+    }
+
+    /// <summary>A metric of 0 is a metric, and the best loss there is; any loss after it is infinitely worse.</summary>
+    [Fact]
+    public void Zero_IsAMetric()
+    {
+        EarlyStopping stopping = new(new EarlyStoppingOptions { GeneralizationLoss = 1000 });
+        Assert.False(stopping.Update(0));
+        Assert.Equal((0, 0.0), (stopping.BestEvaluation, stopping.BestMetric));
+        Assert.False(stopping.Update(0));
+        Assert.True(stopping.Update(1e-300));
+        Assert.Equal(EarlyStoppingReason.GeneralizationLoss, stopping.Reason);
+    }
+
+    /// <summary>GL = 100 (1.25 / 1 - 1) = 25, which exceeds 24 and not 25.</summary>
+    [Fact]
+    public void GeneralizationLoss_IsPrecheltsGL()
+    {
+        double[] errors = [2, 1, 1.125, 1.25];
+        EarlyStoppingOptions options = new() { Patience = null };
+        Assert.Equal((4, EarlyStoppingReason.GeneralizationLoss), FirstStop(options with { GeneralizationLoss = 24 }, errors));
+        Assert.Null(FirstStop(options with { GeneralizationLoss = 25 }, errors));
+        Assert.Null(FirstStop(options with { GeneralizationLoss = 25, MinimumDelta = 10 }, errors));
+    }
+
+    /// <summary>At evaluation 4: GL = 25, and P = 1000 (2.5 / (2 * 1) - 1) = 250 over the strip's training errors 1.5 and 1, so the quotient is 0.1.</summary>
+    [Fact]
+    public void ProgressQuotient_IsPrecheltsPQ()
+    {
+        double[] errors = [2, 1, 1.5, 1.25], training = [3, 2, 1.5, 1];
+        EarlyStoppingOptions options = new() { Patience = null, StripLength = 2 };
+        Assert.Equal((4, EarlyStoppingReason.ProgressQuotient), FirstStop(options with { ProgressQuotient = 0.09375 }, errors, training));
+        Assert.Null(FirstStop(options with { ProgressQuotient = 0.125 }, errors, training));
+        Assert.Null(FirstStop(options with { ProgressQuotient = 0 }, errors));
+
+        // Training that stands still: any loss is too much, and none is none.
+        Assert.Equal((4, EarlyStoppingReason.ProgressQuotient), FirstStop(options with { ProgressQuotient = 1e9 }, errors, [1, 1, 1, 1]));
+        Assert.Null(FirstStop(options with { ProgressQuotient = 1e9 }, [1, 1, 1, 1], [1, 1, 1, 1]));
+    }
+
+    /// <summary>Strips end with 1, 2, 1, 2, 3: two in a row are worse than the one before at the fifth end only.</summary>
+    [Fact]
+    public void SuccessiveStrips_IsPrecheltsUP()
+    {
+        double[] errors = [9, 1, 9, 2, 9, 1, 9, 2, 9, 3];
+        EarlyStoppingOptions options = new() { Patience = null, StripLength = 2 };
+        Assert.Equal((4, EarlyStoppingReason.SuccessiveStrips), FirstStop(options with { SuccessiveStrips = 1 }, errors));
+        Assert.Equal((10, EarlyStoppingReason.SuccessiveStrips), FirstStop(options with { SuccessiveStrips = 2 }, errors));
+        Assert.Null(FirstStop(options with { SuccessiveStrips = 3 }, errors));
+    }
+
+    [Fact]
+    public void State_IsJsonWithNamedNumbers()
+    {
+        EarlyStoppingState state = new();
+        Assert.Equal(state, EarlyStoppingState.FromJson(state.ToJson()));
+        Assert.Contains("\"bestMetric\":\"NaN\"", state.ToJson(), StringComparison.Ordinal);
+        Assert.Contains("\"reason\":\"None\"", state.ToJson(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("null")]
+    [InlineData("")]
+    [InlineData("[]")]
+    [InlineData("""{"epoch": 3}""")]
+    [InlineData("""{"evaluations": "three"}""")]
+    public void OtherJson_IsRefused(string json) => Assert.Throws<JsonException>(() => EarlyStoppingState.FromJson(json));
+
+    /// <summary>What JSON allows and no run reaches is refused where it would be used; so is a text from which members were lost.</summary>
+    [Theory]
+    [InlineData("{}")]
+    [InlineData("""{"evaluations": 3, "countedEvaluations": 4, "bestEvaluation": -1, "bestMetric": "NaN"}""")]
+    [InlineData("""{"evaluations": 3, "countedEvaluations": 3, "bestEvaluation": 1, "bestMetric": "NaN"}""")]
+    [InlineData("""{"evaluations": 3, "countedEvaluations": 3, "bestEvaluation": 3, "bestMetric": 1}""")]
+    public void ImpossibleState_IsRefused(string json) =>
+        Assert.Throws<ArgumentException>(() => new EarlyStopping(new EarlyStoppingOptions(), EarlyStoppingState.FromJson(json)));
 
     [Fact]
     public void NoOptions_AreRefused() => Assert.Throws<ArgumentNullException>(() => new EarlyStopping(null!));
+
+    /// <summary>The number of evaluations at the first stop and its reason, or null.</summary>
+    private static (int Evaluations, EarlyStoppingReason Reason)? FirstStop(
+        EarlyStoppingOptions options, IEnumerable<double> metrics, double[]? trainingErrors = null)
+    {
+        EarlyStopping stopping = new(options);
+        foreach (double metric in metrics)
+        {
+            if (stopping.Update(metric, trainingErrors?[stopping.Evaluations] ?? double.NaN)) return (stopping.Evaluations, stopping.Reason);
+        }
+
+        return null;
+    }
 }

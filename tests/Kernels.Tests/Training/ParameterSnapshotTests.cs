@@ -6,15 +6,18 @@ namespace Kernels.Tests.Training;
 /// <summary>Parameters come back bit for bit, and nothing is left behind.</summary>
 public sealed class ParameterSnapshotTests(TestDevices devices)
 {
+    public static TheoryData<string, SnapshotPlace> Places =>
+        [.. from device in TestDevices.All from place in Enum.GetValues<SnapshotPlace>() select (device.Id, place)];
+
     [Theory]
-    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
-    public void Restore_BringsBackTheSavedBits(string deviceId)
+    [MemberData(nameof(Places))]
+    public void Restore_BringsBackTheSavedBits(string deviceId, SnapshotPlace place)
     {
         using DeviceStream stream = devices.CreateStream(deviceId);
         float[] first = [1, -0f, float.NaN, float.PositiveInfinity, float.Epsilon, 6], second = Bits.Uniform<float>(7, 1);
         using DeviceTensor<float> weight = stream.Device.Upload<float>(first, 2, 3), bias = stream.Device.Upload<float>(second, 7);
         using DeviceTensor<float> empty = stream.Device.Allocate<float>(0);
-        using ParameterSnapshot<float> snapshot = new(stream.Device, [weight, bias, empty]);
+        using ParameterSnapshot<float> snapshot = new(stream.Device, [weight, bias, empty], place);
         Assert.False(snapshot.HasSaved);
         Assert.Throws<InvalidOperationException>(() => snapshot.Restore(stream));
 
@@ -57,7 +60,7 @@ public sealed class ParameterSnapshotTests(TestDevices devices)
         using DeviceTensor<float> weight = device.Allocate<float>(4);
         long before = device.Counters.LiveBytes;
         ParameterSnapshot<float> snapshot = new(device, [weight]);
-        Assert.Equal(before + 16, device.Counters.LiveBytes);
+        Assert.True(device.Counters.LiveBytes >= before + 16, "the copy, and a table that says where the parameters lie");
         snapshot.Dispose();
         snapshot.Dispose();
         Assert.Equal(before, device.Counters.LiveBytes);

@@ -4,9 +4,9 @@ namespace Kernels.Cli.Study;
 internal static class GapChart
 {
     private const int Width = 720;
-    private const int RowHeight = 46;
+    private const int RowHeight = 42;
     private const int Top = 34;
-    private const int Left = 126;
+    private const int Left = 172;
     private const int Right = 60;
 
     public static string Draw(StudyResult study)

@@ -19,7 +19,7 @@ internal sealed class LearningCurves
     private readonly Scale _epochs;
     private readonly Scale _accuracy;
     private readonly Scale _loss;
-    private readonly RecipeSummary? _baseline;
+    private readonly IReadOnlyList<RecipeSummary> _references;
 
     public LearningCurves(StudyResult study)
     {
@@ -32,7 +32,7 @@ internal sealed class LearningCurves
         _epochs = new Scale(0, study.Settings.Epochs, Left, Right);
         _accuracy = new Scale(from, 1, AccuracyBottom, AccuracyTop);
         _loss = new Scale(0, Math.Ceiling(highest * 5) / 5, LossBottom, LossTop);
-        _baseline = study.Summaries.FirstOrDefault(summary => summary.IsBaseline);
+        _references = [.. study.Summaries.Where(summary => summary.Recipe.IsReference)];
     }
 
     public string Draw(RecipeSummary summary, string id)
@@ -50,8 +50,9 @@ internal sealed class LearningCurves
         svg.Text(Width - 2, LossBottom + 13, "epoch", "note", "end");
 
         DrawGap(svg, summary);
-        if (_baseline is not null && !summary.IsBaseline)
-            svg.Line(Left, _accuracy[_baseline.Test.Mean], Right, _accuracy[_baseline.Test.Mean], "reference");
+        RecipeSummary? reference = _references.FirstOrDefault(reference => reference.Recipe.Name == summary.Recipe.Reference);
+        if (reference is not null && reference != summary)
+            svg.Line(Left, _accuracy[reference.Test.Mean], Right, _accuracy[reference.Test.Mean], "reference");
         foreach (RunResult run in summary.Runs.Where(run => run.BestEpoch < run.Epochs)) DrawKeptEpoch(svg, run);
         DrawCurves(svg, summary, _accuracy, score => score.Accuracy);
         DrawCurves(svg, summary, _loss, score => score.Loss);

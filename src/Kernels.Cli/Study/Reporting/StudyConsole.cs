@@ -77,7 +77,7 @@ internal sealed class StudyConsole
     {
         Table table = new Table().Border(TableBorder.Rounded).BorderColor(Color.Grey);
         table.AddColumn(new TableColumn("recipe").NoWrap());
-        foreach (string column in (string[])["train %", "test %", "gap", "vs baseline", "seconds"])
+        foreach (string column in (string[])["train %", "test %", "gap", "vs unregularized", "seconds"])
             table.AddColumn(new TableColumn(column).RightAligned().NoWrap());
 
         double best = study.Summaries.Max(summary => summary.Test.Mean);
@@ -175,6 +175,6 @@ internal sealed class StudyConsole
 
         // Past Spectre's wrapping at 80 columns: a line of a log stays one line.
         private void Write(Recipe recipe, int seed, string text) =>
-            console.Profile.Out.Writer.WriteLine($"{recipe.Name,-16}seed {seed}  {text}");
+            console.Profile.Out.Writer.WriteLine($"{recipe.Name,-20}seed {seed}  {text}");
     }
 }

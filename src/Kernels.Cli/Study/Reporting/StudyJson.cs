@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace Kernels.Cli.Study;
 
-/// <summary>One run in the output of <c>kernels study --json</c>. Accuracies are shares from 0 to 1, losses are in nats.</summary>
+/// <summary>One run in the output of <c>kernels study --json</c>. Accuracies and zero weights are shares from 0 to 1, losses are in nats.</summary>
 internal sealed record StudyRow(
     string Recipe,
     int Seed,
@@ -15,6 +15,7 @@ internal sealed record StudyRow(
     double TestLoss,
     int Epochs,
     int BestEpoch,
+    double ZeroWeights,
     double Seconds,
     string Device);
 
@@ -36,6 +37,7 @@ internal sealed partial class StudyJson : JsonSerializerContext
         Math.Round(run.Final.Test.Loss, 6),
         run.Epochs,
         run.BestEpoch,
+        Math.Round(run.ZeroWeights, 6),
         Math.Round(run.Seconds, 3),
         device);
 }

@@ -14,7 +14,9 @@ internal static class StudyReading
         RecipeSummary? baseline = study.Summaries.FirstOrDefault(summary => summary.IsBaseline);
         if (baseline is not null) text.Append(Baseline(baseline, study.Sizes));
 
-        foreach (RecipeSummary summary in study.Summaries.Where(summary => !summary.IsBaseline)) text.Append(' ').Append(Other(summary, baseline));
+        text.Append(OtherNetworks([.. study.Summaries.Where(summary => summary.Recipe.IsReference && !summary.IsBaseline)], baseline is null));
+        text.Append(Effects([.. study.Summaries.Where(summary => summary.TestGain is not null)], study.Summaries));
+        foreach (RecipeSummary summary in study.Summaries.Where(summary => summary.TestGain is null && !summary.Recipe.IsReference)) text.Append(' ').Append(Alone(summary));
 
         if (study.Summaries.Count > 1) text.Append(' ').Append(Comparison(study.Summaries, baseline));
 
@@ -30,29 +32,37 @@ internal static class StudyReading
             $"seen: a generalization gap of {Points(baseline.Gap.Mean)} points.";
     }
 
-    private static string Other(RecipeSummary summary, RecipeSummary? baseline)
+    private static string OtherNetworks(IReadOnlyList<RecipeSummary> references, bool alone) => references.Count == 0
+        ? ""
+        : $" {(alone ? "Without regularization" : "Networks of another shape, without regularization too")}: {List(references, summary => $"{Percent(summary.Test.Mean)}, gap {Points(summary.Gap.Mean)}")}.";
+
+    /// <summary>The recipes by what they do to the accuracy on new images.</summary>
+    private static string Effects(IReadOnlyList<RecipeSummary> compared, IReadOnlyList<RecipeSummary> all)
     {
-        if (summary.GapChange is not { } gap || summary.TestGain is not { } gain)
-        {
-            return $"{summary.Recipe.Name} gets {Percent(summary.Train.Mean)} of the training images and {Percent(summary.Test.Mean)} of the test " +
-                $"images right, a gap of {Points(summary.Gap.Mean)} points.";
-        }
+        RecipeSummary[] better = [.. compared.Where(summary => summary.TestGain!.Value.Mean >= Visible)];
+        RecipeSummary[] worse = [.. compared.Where(summary => summary.TestGain!.Value.Mean <= -Visible)];
+        RecipeSummary[] same = [.. compared.Except(better).Except(worse)];
 
-        bool gapMoves = Math.Abs(gap.Mean) >= Visible, testMoves = Math.Abs(gain.Mean) >= Visible;
-        if (!gapMoves && !testMoves) return $"{summary.Recipe.Name} hardly changes the gap or the test accuracy{Loss(summary, baseline!)}.";
+        // Where answers stay as right or wrong as they were, they may still be given with less false certainty.
+        RecipeSummary[] milder = [.. same.Where(summary => summary.TestLoss.Mean < 0.95 * Reference(summary).TestLoss.Mean)];
+        StringBuilder text = new();
+        if (better.Length > 0) text.Append($" More right answers on new images: {List(better, Gain)}.");
+        if (same.Length > 0) text.Append($" No visible change in accuracy: {List(same, summary => $"gap {Points(summary.Gap.Mean)}")}");
+        if (milder.Length > 0) text.Append($"; of these, wrong answers are given with less certainty by {List(milder, summary => $"test loss {summary.TestLoss.Mean:0.00} after {Reference(summary).TestLoss.Mean:0.00}")}");
+        if (same.Length > 0) text.Append('.');
+        if (worse.Length > 0) text.Append($" Fewer right answers: {List(worse, Gain)}.");
+        return text.ToString();
 
-        string gapPart = !gapMoves ? "hardly changes the gap" : $"{(gap.Mean < 0 ? "narrows" : "widens")} the gap to {Points(summary.Gap.Mean)} points";
-        string testPart = !testMoves
-            ? "hardly changes the test accuracy"
-            : $"{(gain.Mean > 0 ? "gains" : "loses")} {Points(Math.Abs(gain.Mean))} points of test accuracy";
-        return $"{summary.Recipe.Name} {gapPart} and {testPart}.";
+        RecipeSummary Reference(RecipeSummary summary) => all.First(other => other.Recipe.Name == summary.Recipe.Reference);
+        static string Gain(RecipeSummary summary) => $"{100 * summary.TestGain!.Value.Mean:+0.0;−0.0} points, gap {Points(summary.Gap.Mean)}";
     }
 
-    /// <summary>Where answers stay as right or wrong as they were, they may still be given with less false certainty.</summary>
-    private static string Loss(RecipeSummary summary, RecipeSummary baseline) =>
-        summary.TestLoss.Mean < 0.95 * baseline.TestLoss.Mean
-            ? $", but lowers the test loss from {baseline.TestLoss.Mean:0.00} to {summary.TestLoss.Mean:0.00}: wrong answers are given with less certainty"
-            : "";
+    private static string Alone(RecipeSummary summary) =>
+        $"{summary.Recipe.Name} gets {Percent(summary.Train.Mean)} of the training images and {Percent(summary.Test.Mean)} of the test " +
+        $"images right, a gap of {Points(summary.Gap.Mean)} points.";
+
+    private static string List(IEnumerable<RecipeSummary> summaries, Func<RecipeSummary, string> describe) =>
+        string.Join(", ", summaries.Select(summary => $"{summary.Recipe.Name} ({describe(summary)})"));
 
     private static string Comparison(IReadOnlyList<RecipeSummary> summaries, RecipeSummary? baseline)
     {

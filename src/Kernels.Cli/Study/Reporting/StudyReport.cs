@@ -72,11 +72,11 @@ internal static class StudyReport
         return $"""
             <div class="scroll">
             <table>
-            <caption>Accuracies in percent, differences in percentage points.{spread}</caption>
+            <caption>Accuracies in percent, differences in percentage points.{References(study)}{spread}</caption>
             <thead>
             <tr>
             <th scope="col">recipe</th><th scope="col">train</th><th scope="col">test</th><th scope="col">gap</th>
-            <th scope="col">test vs<br />baseline</th><th scope="col">gap vs<br />baseline</th><th scope="col">test<br />loss</th>
+            <th scope="col">test vs un-<br />regularized</th><th scope="col">gap vs un-<br />regularized</th><th scope="col">test<br />loss</th>
             <th scope="col">epoch kept<br />of run</th><th scope="col">seconds</th>
             </tr>
             </thead>
@@ -86,6 +86,14 @@ internal static class StudyReport
             </table>
             </div>
             """;
+    }
+
+    /// <summary>Which recipes are not compared with the baseline, and with what instead.</summary>
+    private static string References(StudyResult study)
+    {
+        string[] others = [.. study.Summaries.Where(summary => summary.TestGain is not null && summary.Recipe.Reference != Recipes.Baseline)
+            .Select(summary => $"{summary.Recipe.Name} with {summary.Recipe.Reference}")];
+        return others.Length == 0 ? "" : $" Each recipe is compared with its own network without regularization: the baseline, {string.Join(", ", others)}.";
     }
 
     private static string KeptEpochs(RecipeSummary summary)
@@ -113,11 +121,11 @@ internal static class StudyReport
     {
         List<string> hints =
         [
-            "Solid line: test images. Dashed line: training images. Both are measured without dropout.",
+            "Solid line: test images. Dashed line: training images. Both are measured as the network would be used, with nothing dropped.",
             "The tinted area between the two accuracies is the generalization gap.",
         ];
-        if (study.Summaries.Count > 1 && study.Summaries.Any(summary => summary.IsBaseline))
-            hints.Add("Dotted line: the baseline’s final test accuracy, to compare with.");
+        if (study.Summaries.Any(summary => summary.TestGain is not null))
+            hints.Add("Dotted line: the final test accuracy of the same network without regularization, to compare with.");
         if (study.Runs.Any(run => run.BestEpoch < run.Epochs))
             hints.Add("Vertical line with two dots: the epoch whose weights early stopping kept. Later epochs were thrown away.");
         if (study.Seeds.Count > 1)

@@ -19,22 +19,27 @@ internal readonly record struct Spread(double Mean, double? Deviation)
     }
 }
 
-/// <summary>All runs of one recipe, over seeds. Differences to the baseline are taken seed by seed: the seeds share weights and batches.</summary>
+/// <summary>
+/// All runs of one recipe, over seeds. Differences are to the same network and optimizer without regularization, taken seed by seed: the seeds share weights and
+/// batches. They are null where that was not run, and for the unregularized networks themselves.
+/// </summary>
 internal sealed record RecipeSummary(
-    Recipe Recipe, IReadOnlyList<RunResult> Runs, Spread Train, Spread Test, Spread Gap, Spread TestLoss, Spread? TestGain, Spread? GapChange, double Seconds)
+    Recipe Recipe, IReadOnlyList<RunResult> Runs, Spread Train, Spread Test, Spread Gap, Spread TestLoss, Spread? TestGain, Spread? GapChange, double ZeroWeights, double Seconds)
 {
     public bool IsBaseline => Recipe.Name == Recipes.Baseline;
 
     public static IReadOnlyList<RecipeSummary> Of(IReadOnlyList<RunResult> runs)
     {
-        Dictionary<int, RunResult> baseline = runs.Where(run => run.Recipe.Name == Recipes.Baseline).ToDictionary(run => run.Seed);
-        return [.. runs.GroupBy(run => run.Recipe.Name).Select(group => Of([.. group], baseline))];
+        Dictionary<(string Recipe, int Seed), RunResult> references =
+            runs.Where(run => run.Recipe.IsReference).ToDictionary(run => (run.Recipe.Name, run.Seed));
+        return [.. runs.GroupBy(run => run.Recipe.Name).Select(group => Of([.. group], references))];
     }
 
-    private static RecipeSummary Of(IReadOnlyList<RunResult> runs, Dictionary<int, RunResult> baseline)
+    private static RecipeSummary Of(IReadOnlyList<RunResult> runs, Dictionary<(string Recipe, int Seed), RunResult> references)
     {
+        Recipe recipe = runs[0].Recipe;
         return new RecipeSummary(
-            runs[0].Recipe,
+            recipe,
             runs,
             Spread.Of([.. runs.Select(run => run.Final.Train.Accuracy)]),
             Spread.Of([.. runs.Select(run => run.Final.Test.Accuracy)]),
@@ -42,11 +47,12 @@ internal sealed record RecipeSummary(
             Spread.Of([.. runs.Select(run => run.Final.Test.Loss)]),
             Difference(run => run.Final.Test.Accuracy),
             Difference(run => run.Gap),
+            runs.Average(run => run.ZeroWeights),
             runs.Average(run => run.Seconds));
 
         Spread? Difference(Func<RunResult, double> value) =>
-            runs[0].Recipe.Name == Recipes.Baseline || !runs.All(run => baseline.ContainsKey(run.Seed))
+            recipe.IsReference || !runs.All(run => references.ContainsKey((recipe.Reference, run.Seed)))
                 ? null
-                : Spread.Of([.. runs.Select(run => value(run) - value(baseline[run.Seed]))]);
+                : Spread.Of([.. runs.Select(run => value(run) - value(references[(recipe.Reference, run.Seed)]))]);
     }
 }

@@ -11,9 +11,14 @@ internal readonly record struct TrainingStep(DeviceStream Stream, int Seed, long
         StudyRandom.KeyFor(Seed, purpose, (Index * LayersPerStep) + layer);
 }
 
+/// <summary>A linear layer's weights [outputs, inputs] and bias [outputs], and where their gradients go.</summary>
+internal readonly record struct LinearLayer(
+    DeviceTensor<float> Weight, DeviceTensor<float> Bias, DeviceTensor<float> WeightGradient, DeviceTensor<float> BiasGradient);
+
 /// <summary>
-/// One method that acts on training and leaves evaluation alone. Each hook does nothing unless a method overrides it, so a new method is one
-/// class with the hooks it needs and one row in <see cref="Recipes"/>. Objects are settings without state: every run may share them.
+/// One method of regularization. Each hook does nothing unless a method overrides it, so a new method is one class with the hooks it needs and one row in
+/// <see cref="Recipes"/>. Objects are settings without state: every run may share them. Hooks of the forward pass are called in training with the
+/// step, and in evaluation without: there a method does what its inference rule says, most of them nothing.
 /// </summary>
 internal abstract class Regularizer
 {
@@ -21,48 +26,30 @@ internal abstract class Regularizer
     public abstract string Description { get; }
 
     /// <summary>Changes the optimizer's settings for weights; biases are not regularized.</summary>
-    public virtual SgdOptions ForWeights(SgdOptions options) => options;
+    public virtual OptimizerOptions ForWeights(OptimizerOptions options) => options;
 
-    /// <summary>Changes the activations of a layer in place; layer 0 is the input batch.</summary>
-    public virtual void OnActivations(in TrainingStep step, int layer, DeviceTensor<float> activations)
+    /// <summary>Changes the settings of the training loss. Evaluations measure the plain loss.</summary>
+    public virtual CrossEntropyOptions ForLoss(CrossEntropyOptions options) => options;
+
+    /// <summary>
+    /// Writes what a layer shall read instead of <paramref name="x"/> to <paramref name="y"/> and returns true, or does nothing. Layer 0 reads the images, the others
+    /// what came out of a ReLU. Where an earlier method acted on the layer already, y is x.
+    /// </summary>
+    public virtual bool OnActivations(DeviceStream stream, in TrainingStep? step, int layer, DeviceTensor<float> x, DeviceTensor<float> y) => false;
+
+    /// <summary>Carries the gradient back through what <see cref="OnActivations"/> did to <paramref name="x"/>, in place.</summary>
+    public virtual void OnGradient(in TrainingStep step, int layer, DeviceTensor<float> x, DeviceTensor<float> gradient)
     {
     }
 
-    /// <summary>Carries the gradient back through what <see cref="OnActivations"/> did, in place.</summary>
-    public virtual void OnGradient(in TrainingStep step, int layer, DeviceTensor<float> gradient)
-    {
-    }
-}
+    /// <summary>Takes the place of <see cref="Linear.Forward"/> in a layer and returns true, or does nothing.</summary>
+    public virtual bool OnLinear(
+        DeviceStream stream, in TrainingStep? step, int layer, in LinearLayer parameters, DeviceTensor<float> x, DeviceTensor<float> y) => false;
 
-/// <summary>L2 penalty on the weights, coupled: its gradient passes through the momentum like the loss's.</summary>
-internal sealed class L2Penalty(double strength) : Regularizer
-{
-    public override string Description =>
-        $"L2 penalty: the optimizer sees g + λw instead of the gradient g of each weight w, with λ = {strength:0.######}. " +
-        "Weights that the data does not keep pulling at shrink.";
+    /// <summary>Takes the place of <see cref="Linear.Backward"/> where <see cref="OnLinear"/> took that of forward.</summary>
+    public virtual bool OnLinearGradient(
+        in TrainingStep step, int layer, in LinearLayer parameters, DeviceTensor<float> x, DeviceTensor<float> dy, DeviceTensor<float>? dx) => false;
 
-    public override SgdOptions ForWeights(SgdOptions options) => options with { WeightDecay = strength };
-}
-
-/// <summary>Dropout on the input and on each hidden layer, inverted scaling: y = x m / (1 - p), m = 0 with probability p.</summary>
-internal sealed class LayerDropout(double input, double hidden) : Regularizer
-{
-    public override string Description =>
-        "Dropout: in every training step each unit is set to zero with probability p, the others are scaled, y = x·m/(1 − p), so that the " +
-        $"expectation stays; p = {hidden:0.##} in the hidden layers" + (input > 0 ? $", {input:0.##} for the pixels. " : ". ") +
-        "The mask is recomputed in the backward pass from a counter-based generator; none is stored.";
-
-    public override void OnActivations(in TrainingStep step, int layer, DeviceTensor<float> activations)
-    {
-        if (ProbabilityAt(layer) is double p and > 0)
-            Dropout.Forward(step.Stream, activations, activations, p, step.KeyFor(RandomPurpose.Dropout, layer));
-    }
-
-    public override void OnGradient(in TrainingStep step, int layer, DeviceTensor<float> gradient)
-    {
-        if (ProbabilityAt(layer) is double p and > 0)
-            Dropout.Backward(step.Stream, gradient, gradient, p, step.KeyFor(RandomPurpose.Dropout, layer));
-    }
-
-    private double ProbabilityAt(int layer) => layer == 0 ? input : hidden;
+    /// <summary>The probability to drop the branch of residual block number <paramref name="block"/> of <paramref name="blocks"/>, counted from 0.</summary>
+    public virtual double BranchDropProbability(int block, int blocks) => 0;
 }

@@ -6,6 +6,11 @@ internal enum RandomPurpose
     InitialWeights,
     BatchOrder,
     Dropout,
+    GaussianDropout,
+    AdaptiveDropout,
+    DropConnect,
+    StochasticDepth,
+    Evaluation,
 }
 
 /// <summary>

@@ -35,8 +35,8 @@ internal sealed class Trainer : IDisposable
     public RunResult Run(Recipe recipe, int seed, IStudyProgress progress, CancellationToken cancellation = default)
     {
         Stopwatch clock = Stopwatch.StartNew();
-        using Mlp network = new(_device, _settings.Widths, Math.Max(_settings.BatchSize, Evaluator.BlockRows));
-        using Optimizer optimizer = new(_device, _stream, network, recipe, _settings);
+        using Mlp network = new(_device, recipe.Shape(_settings), recipe.Regularizers, Math.Max(_settings.BatchSize, Evaluator.BlockRows));
+        using NetworkOptimizer optimizer = NetworkOptimizer.Create(_device, network, recipe, _settings);
         using ParameterSnapshot<float>? best = recipe.Stopping is null ? null : new(_device, network.Parameters);
         StoppingRule.Run? stopping = recipe.Stopping is { } rule ? new(rule) : null;
         network.Initialize(_stream, StudyRandom.KeyFor(seed, RandomPurpose.InitialWeights));
@@ -46,7 +46,7 @@ internal sealed class Trainer : IDisposable
         bool stop = false;
         while (epoch < _settings.Epochs && !stop)
         {
-            double batchLoss = TrainEpoch(network, optimizer, recipe, seed, epoch++, cancellation);
+            double batchLoss = TrainEpoch(network, optimizer, recipe.Loss, seed, epoch++, cancellation);
             if (stopping is not null)
             {
                 stop = stopping.Update(_evaluator.Measure(network, _validation));
@@ -66,7 +66,7 @@ internal sealed class Trainer : IDisposable
             final = Measure(network, bestEpoch);
         }
 
-        RunResult result = new(recipe, seed, epoch, bestEpoch, final, curve, clock.Elapsed.TotalSeconds);
+        RunResult result = new(recipe, seed, epoch, bestEpoch, final, curve, network.ZeroWeights(_stream), clock.Elapsed.TotalSeconds);
         progress.OnRunEnd(result);
         return result;
     }
@@ -86,7 +86,8 @@ internal sealed class Trainer : IDisposable
         epoch, _evaluator.Measure(network, _train), _evaluator.Measure(network, _validation), _evaluator.Measure(network, _test));
 
     /// <summary>One pass over all training images in an order of this seed and epoch. Returns the mean loss of its batches.</summary>
-    private double TrainEpoch(Mlp network, Optimizer optimizer, Recipe recipe, int seed, int epoch, CancellationToken cancellation)
+    private double TrainEpoch(
+        Mlp network, NetworkOptimizer optimizer, CrossEntropyOptions loss, int seed, int epoch, CancellationToken cancellation)
     {
         int count = _data.Train.Count;
         _epoch.Upload(_stream, _data.Train, StudyRandom.Permutation(StudyRandom.KeyFor(seed, RandomPurpose.BatchOrder, epoch), count));
@@ -99,50 +100,15 @@ internal sealed class Trainer : IDisposable
             long rows = Math.Min(_settings.BatchSize, count - start);
             TrainingStep step = new(_stream, seed, (epoch * stepsPerEpoch) + batch);
 
-            // Regularizers may change the batch in place: these are the epoch's own copies, and each row is used once.
             DeviceTensor<float> input = _epoch.Images.Slice(start, rows);
-            DeviceTensor<float> logits = network.Forward(_stream, input, step, recipe.Regularizers);
+            DeviceTensor<float> logits = network.Forward(_stream, input, step);
             CrossEntropy.ForwardBackward(
-                _stream, logits, _epoch.Labels.Slice(start, rows), _losses.Slice(start, rows), network.LogitGradient(rows), 1.0 / rows);
-            network.Backward(step, input, recipe.Regularizers);
-            optimizer.Step(_settings.LearningRateAt(step.Index, _settings.Epochs * stepsPerEpoch));
+                _stream, logits, _epoch.Labels.Slice(start, rows), _losses.Slice(start, rows), network.LogitGradient(rows), 1.0 / rows, loss);
+            network.Backward(step);
+            optimizer.Step(_stream, StudySettings.RateShareAt(step.Index, _settings.Epochs * stepsPerEpoch));
         }
 
         _stream.Download(_losses, _hostLosses);
         return _hostLosses.Average(loss => (double)loss);
-    }
-
-    /// <summary>SGD with momentum over all parameters of a network.</summary>
-    private sealed class Optimizer : IDisposable
-    {
-        private readonly DeviceStream _stream;
-        private readonly Mlp _network;
-        private readonly DeviceTensor<float>[] _momentum;
-        private readonly SgdOptions _weightOptions;
-        private readonly SgdOptions _biasOptions;
-
-        public Optimizer(Device device, DeviceStream stream, Mlp network, Recipe recipe, StudySettings settings)
-        {
-            _stream = stream;
-            _network = network;
-            _momentum = [.. network.Parameters.Select(parameter => device.Allocate<float>(parameter.Shape))];
-            foreach (DeviceTensor<float> momentum in _momentum) stream.Fill(momentum, 0f);
-            _biasOptions = new SgdOptions { LearningRate = settings.LearningRate, Momentum = settings.Momentum };
-            _weightOptions = recipe.Regularizers.Aggregate(_biasOptions, (options, regularizer) => regularizer.ForWeights(options));
-        }
-
-        public void Step(double learningRate)
-        {
-            for (int i = 0; i < _momentum.Length; i++)
-            {
-                SgdOptions options = (Mlp.IsWeight(i) ? _weightOptions : _biasOptions) with { LearningRate = learningRate };
-                Sgd.Step(_stream, _network.Parameters[i], _network.Gradients[i], _momentum[i], options);
-            }
-        }
-
-        public void Dispose()
-        {
-            foreach (DeviceTensor<float> momentum in _momentum) momentum.Dispose();
-        }
     }
 }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Kernels.Devices.Cpu;
 
@@ -50,9 +51,14 @@ internal static unsafe class CpuElement
     public static Vector512<float> Load<T>(T* source)
         where T : unmanaged
     {
-        if (typeof(T) == typeof(float)) return Vector512.Load((float*)source);
+        return typeof(T) == typeof(float) ? Vector512.Load((float*)source) : Widen<T>(Vector256.Load((ushort*)source));
+    }
 
-        Vector256<ushort> stored = Vector256.Load((ushort*)source);
+    /// <summary>Sixteen elements of a 16-bit type as float.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Widen<T>(Vector256<ushort> stored)
+        where T : unmanaged
+    {
         Vector512<uint> bits = Vector512.Create(Vector256.WidenLower(stored), Vector256.WidenUpper(stored));
         if (typeof(T) == typeof(BFloat16)) return (bits << 16).AsSingle();
         if (typeof(T) == typeof(Half)) return HalfToSingle(bits);
@@ -92,7 +98,15 @@ internal static unsafe class CpuElement
     public static Vector512<float> Load<T>(T* source, int count)
         where T : unmanaged
     {
-        return count == Width ? Load(source) : LoadPart(source, count);
+        if (count == Width) return Load(source);
+        if (typeof(T) == typeof(float) && Avx512F.IsSupported) return Avx512F.MaskLoad((float*)source, First(count), Vector512<float>.Zero);
+        if (typeof(T) != typeof(double) && Avx512BW.VL.IsSupported)
+        {
+            Vector256<ushort> first = Vector256.LessThan(Vector256<ushort>.Indices, Vector256.Create((ushort)count));
+            return Widen<T>(Avx512BW.VL.MaskLoad((ushort*)source, first, Vector256<ushort>.Zero));
+        }
+
+        return LoadPart(source, count);
     }
 
     /// <summary>Stores the first <paramref name="count"/> of sixteen elements.</summary>
@@ -103,6 +117,19 @@ internal static unsafe class CpuElement
         if (count == Width)
         {
             Store(destination, value);
+            return;
+        }
+
+        if (typeof(T) == typeof(float) && Avx512F.IsSupported)
+        {
+            Avx512F.MaskStore((float*)destination, First(count), value);
+            return;
+        }
+
+        if (typeof(T) != typeof(double) && Avx512BW.VL.IsSupported)
+        {
+            Vector256<ushort> first = Vector256.LessThan(Vector256<ushort>.Indices, Vector256.Create((ushort)count));
+            Avx512BW.VL.MaskStore((ushort*)destination, first, NarrowToStored<T>(value));
             return;
         }
 
@@ -118,6 +145,11 @@ internal static unsafe class CpuElement
         Vector512<uint> bits = typeof(T) == typeof(Half) ? SingleToHalf(value) : SingleToBFloat16(value);
         return Vector256.Narrow(bits.GetLower(), bits.GetUpper());
     }
+
+    /// <summary>All ones in the first <paramref name="count"/> lanes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> First(int count) =>
+        Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(count)).AsSingle();
 
     // Out of line: memory taken from the stack inside a caller's loop would add up.
     [MethodImpl(MethodImplOptions.NoInlining)]

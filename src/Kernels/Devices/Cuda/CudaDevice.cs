@@ -76,6 +76,9 @@ internal sealed unsafe class CudaDevice : Device
 
     internal override DeviceMemory WrapMemory(nint nativeHandle, long bytes) => new CudaMemory(this, Context, (nuint)nativeHandle, bytes, owns: false);
 
+    /// <summary>Page-locked memory: in the unified address space every context has it mapped at its own address.</summary>
+    internal override DeviceMemory AllocateMappedHostMemory(long bytes) => AllocateHostMemory(bytes);
+
     internal override DeviceMemory AllocateHostMemory(long bytes)
     {
         using CudaContext.Scope scope = Context.MakeCurrent();

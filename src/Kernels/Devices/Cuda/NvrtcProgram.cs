@@ -40,10 +40,17 @@ internal static unsafe class NvrtcProgram
 
     /// <summary>Machine code for an <c>sm_</c> architecture, zero-terminated PTX for a <c>compute_</c> one.</summary>
     /// <exception cref="KernelCompilationException">The text does not compile; the log names the real files.</exception>
-    public static byte[] Compile(string text, string name, string architecture) => Compile(text, name, architecture, [], out _);
+    public static byte[] Compile(string text, string name, string architecture) => Compile(
+        text, name, architecture, [], (program, _) => architecture.StartsWith("sm_", StringComparison.Ordinal) ? MachineCode(program) : Ptx(program));
 
-    /// <summary>Compiles with further options, and gives what the compiler had to say although it succeeded.</summary>
-    public static byte[] Compile(string text, string name, string architecture, ReadOnlySpan<string> options, out string log)
+    /// <summary>
+    /// Compiles with further options; gives the PTX, from which the compiler also makes the machine code of an <c>sm_</c> architecture, and what it had to say
+    /// although it succeeded.
+    /// </summary>
+    public static (byte[] Ptx, string Log) Examine(string text, string name, string architecture, params ReadOnlySpan<string> options) =>
+        Compile(text, name, architecture, options, (program, log) => (Ptx(program), log));
+
+    private static T Compile<T>(string text, string name, string architecture, ReadOnlySpan<string> options, Func<nint, string, T> result)
     {
         nint program;
         fixed (byte* source = Encoding.UTF8.GetBytes(text + '\0'))
@@ -55,12 +62,12 @@ internal static unsafe class NvrtcProgram
         try
         {
             NvrtcStatus status = Compile(program, [$"--gpu-architecture={architecture}", .. options]);
-            log = Log(program);
+            string log = Log(program);
             // The log tells of these; any other status is trouble of the compiler's own.
             if (status is NvrtcStatus.Compilation or NvrtcStatus.InvalidOption or NvrtcStatus.BuiltinOperationFailure)
                 throw new KernelCompilationException($"{name} does not compile for {architecture}.", log, Name(status), "nvrtcCompileProgram");
             ThrowIfFailed(status, "nvrtcCompileProgram");
-            return architecture.StartsWith("sm_", StringComparison.Ordinal) ? MachineCode(program) : Ptx(program);
+            return result(program, log);
         }
         finally
         {

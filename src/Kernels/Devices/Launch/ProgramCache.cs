@@ -13,6 +13,7 @@ namespace Kernels.Devices;
 /// </remarks>
 internal static class ProgramCache
 {
+    private const string Variable = "KERNELS_CACHE";
     private const int ChecksumBytes = 32;
     private static readonly byte[] Magic = "KERNELS1"u8.ToArray();
 
@@ -21,7 +22,7 @@ internal static class ProgramCache
     {
         get
         {
-            string? chosen = Environment.GetEnvironmentVariable("KERNELS_CACHE");
+            string? chosen = Environment.GetEnvironmentVariable(Variable);
             if (string.Equals(chosen, "off", StringComparison.OrdinalIgnoreCase)) return null;
             if (!string.IsNullOrEmpty(chosen)) return chosen;
             string? root = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
@@ -36,6 +37,9 @@ internal static class ProgramCache
             return root.Length == 0 ? null : Path.Combine(root, "kernels");
         }
     }
+
+    /// <summary>True when the user chose the folder.</summary>
+    public static bool IsChosen => Folder is not null && !string.IsNullOrEmpty(Environment.GetEnvironmentVariable(Variable));
 
     /// <summary>The key of a program: everything that could change what the compiler makes of it.</summary>
     public static string Key(params ReadOnlySpan<string> parts)

@@ -71,22 +71,9 @@ internal sealed unsafe class OpenClDevice : Device
         return Create(description, new OpenClContext(context, device));
     }
 
-    internal override DeviceMemory AllocateMemory(long bytes)
-    {
-        using HandleLease lease = new(Context);
-        Context.ReleaseAbandoned();
-        long size = Math.Max(bytes, 1);
-        nint memory = clCreateBuffer(Context.Value, OpenClMemFlags.ReadWrite, (nuint)size, null, out OpenClStatus status);
-        if (IsOutOfMemory(status))
-        {
-            string answer = $"{status} ({(int)status})";
-            throw new OutOfDeviceMemoryException(
-                $"{this}: clCreateBuffer answers {answer}: {bytes} bytes cannot be had ({Counters.LiveBytes} are in use).", bytes, answer, "clCreateBuffer");
-        }
+    internal override DeviceMemory AllocateMemory(long bytes) => AllocateMemory(bytes, OpenClMemFlags.ReadWrite);
 
-        ThrowIfFailed(status, call: "clCreateBuffer");
-        return new OpenClMemory(this, Context, memory, bytes, owns: true);
-    }
+    internal override DeviceMemory AllocateMappedHostMemory(long bytes) => AllocateMemory(bytes, OpenClMemFlags.ReadWrite | OpenClMemFlags.AllocHostPtr);
 
     internal override DeviceMemory WrapMemory(nint nativeHandle, long bytes)
     {
@@ -185,5 +172,22 @@ internal sealed unsafe class OpenClDevice : Device
         return groupSize < KernelDefinition.DefaultGroupSize
             ? $"its work groups hold {groupSize} items, {KernelDefinition.DefaultGroupSize} are needed"
             : null;
+    }
+
+    private OpenClMemory AllocateMemory(long bytes, OpenClMemFlags flags)
+    {
+        using HandleLease lease = new(Context);
+        Context.ReleaseAbandoned();
+        long size = Math.Max(bytes, 1);
+        nint memory = clCreateBuffer(Context.Value, flags, (nuint)size, null, out OpenClStatus status);
+        if (IsOutOfMemory(status))
+        {
+            string answer = $"{status} ({(int)status})";
+            throw new OutOfDeviceMemoryException(
+                $"{this}: clCreateBuffer answers {answer}: {bytes} bytes cannot be had ({Counters.LiveBytes} are in use).", bytes, answer, "clCreateBuffer");
+        }
+
+        ThrowIfFailed(status, call: "clCreateBuffer");
+        return new OpenClMemory(this, Context, memory, bytes, owns: true);
     }
 }

@@ -18,6 +18,13 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
             .Select(info => OpenClQuery.DeviceText(device.Context.Device, info)));
     private volatile bool _disposed;
 
+    /// <summary>
+    /// Not by default with PoCL: it keeps what it compiled in a cache of its own, and to give out a program's binary it compiles all its kernels once more, for
+    /// groups of any size, which takes longer than compiling the one that is launched.
+    /// </summary>
+    private bool KeepsBinaries =>
+        ProgramCache.IsChosen || (ProgramCache.Folder is not null && !_compiler.Contains("pocl", StringComparison.OrdinalIgnoreCase));
+
     public OpenClKernel Get(KernelDefinition kernel, in KernelVariant variant)
     {
         Lazy<OpenClKernel> entry = _kernels.GetOrAdd((kernel, variant), static (key, self) => new(() => self.Build(key.Item1, key.Item2)), this);
@@ -50,12 +57,12 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
     private OpenClKernel Build(KernelDefinition kernel, KernelVariant variant)
     {
         string text = KernelSource.Assemble("opencl", kernel, variant);
-        string key = ProgramCache.Key("opencl", text, Options, _compiler);
-        nint cached = ProgramCache.TryRead(key) is { } binary ? FromBinary(binary, key) : 0;
+        string? key = KeepsBinaries ? ProgramCache.Key("opencl", text, Options, _compiler) : null;
+        nint cached = key is not null && ProgramCache.TryRead(key) is { } binary ? FromBinary(binary, key) : 0;
         nint program = cached == 0 ? FromSource(kernel, text) : cached;
         try
         {
-            if (cached == 0) ProgramCache.TryWrite(key, BinaryOf(program));
+            if (cached == 0 && key is not null) ProgramCache.TryWrite(key, BinaryOf(program));
             fixed (byte* name = Encoding.ASCII.GetBytes(kernel.EntryPoint + '\0'))
             {
                 nint handle = clCreateKernel(program, name, out OpenClStatus status);

@@ -1,0 +1,51 @@
+// A list of tensors for one launch. The host cuts every tensor into tiles and keeps two tables in device memory: for each tile its tensor, and for each
+// tensor where it lies. Groups stride over the tiles, so that the work is shared by bytes whatever the sizes of the tensors. Offsets are counted in elements
+// from the base pointers of the launch, modulo 2^64.
+
+// Words of a tensor's entry, in the order of `tensor_tile`.
+#define TENSOR_WORDS 8
+
+typedef struct {
+    u64 first;   // of the tile, from the first base pointer
+    u64 second;  // the same from the second base pointer
+    u64 flat;    // the same in a flat buffer with room for the whole list
+    u64 count;   // elements
+    u32 tensor;  // the tensor's place in the caller's list
+    u32 group;   // which settings hold for it
+    u32 aligned; // whether eight elements can be read and written at a time
+} tensor_tile;
+
+DEVICE tensor_tile tile_at(GLOBAL const u64* RESTRICT tensors, GLOBAL const u32* RESTRICT tiles, u64 index) {
+    GLOBAL const u64* entry = tensors + (u64)tiles[index] * TENSOR_WORDS;
+    const u64 length = entry[5];
+    const u64 start = (index - entry[4]) * length;
+    const u64 rest = entry[3] - start;
+    tensor_tile tile;
+    tile.first = entry[0] + start;
+    tile.second = entry[1] + start;
+    tile.flat = entry[2] + start;
+    tile.count = rest < length ? rest : length;
+    tile.tensor = (u32)entry[6];
+    tile.group = (u32)(entry[6] >> 32);
+    tile.aligned = (u32)entry[7];
+    return tile;
+}
+
+// Elements index to index + 7, of which `count` exist; the others are 0.
+DEVICE void load_part(GLOBAL const scalar* source, u64 index, u32 count, u32 aligned, real* values) {
+    if (count == 8 && aligned) {
+        load8(source, index, values);
+    } else {
+        for (u32 k = 0; k < 8; k++) values[k] = k < count ? load(source, index + k) : (real)0;
+    }
+}
+
+DEVICE void store_part(GLOBAL scalar* target, u64 index, u32 count, u32 aligned, const real* values) {
+    if (count == 8 && aligned) {
+        store8(target, index, values);
+    } else {
+        for (u32 k = 0; k < 8; k++) {
+            if (k < count) store(target, index + k, values[k]);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+namespace Kernels.Reference;
+
+/// <summary>The strengths that hold for a parameter at one step, each 0 for none.</summary>
+/// <param name="Rate">Learning rate.</param>
+/// <param name="CoupledDecay">L2 that joins the gradient.</param>
+/// <param name="DecoupledDecay">L2 that shrinks the weight before the step.</param>
+/// <param name="ProximalDecay">L2 that shrinks the weight after the step.</param>
+/// <param name="SubgradientL1">L1 that joins the gradient.</param>
+/// <param name="ProximalL1">L1 by soft threshold after the step.</param>
+/// <param name="MaximumNorm">Longest a row may be.</param>
+public sealed record OptimizerTerms(
+    double Rate, double CoupledDecay = 0, double DecoupledDecay = 0, double ProximalDecay = 0, double SubgradientL1 = 0, double ProximalL1 = 0,
+    double MaximumNorm = 0);
+
+/// <summary>What every optimizer does around its own rule.</summary>
+public static class OptimizerReference
+{
+    /// <summary>How far the weight at an index moves for a gradient: the optimizer's own rule, which updates its state.</summary>
+    public delegate double Direction(int index, double gradient);
+
+    /// <summary>The 2-norm of all gradients together.</summary>
+    public static double Norm(IEnumerable<double[]> gradients)
+    {
+        double sum = 0;
+        foreach (double[] gradient in gradients)
+        {
+            foreach (double value in gradient) sum += value * value;
+        }
+
+        return Math.Sqrt(sum);
+    }
+
+    /// <summary>What gradients are multiplied by so that their norm, loss scale taken off, is at most <paramref name="maximumNorm"/> (0 for no limit).</summary>
+    public static double GradientFactor(double norm, double lossScale, double maximumNorm)
+    {
+        double factor = 1 / lossScale;
+        return maximumNorm > 0 ? factor * Math.Min(1, maximumNorm / ((norm * factor) + 1e-6)) : factor;
+    }
+
+    /// <summary>One step of one parameter; w moves by -rate * direction.</summary>
+    /// <param name="weights">The weights, updated.</param>
+    /// <param name="gradients">Their gradients.</param>
+    /// <param name="gradientFactor">What gradients are multiplied by.</param>
+    /// <param name="terms">Rate, decay, penalties.</param>
+    /// <param name="rowLength">Elements of a row, the unit of the maximum norm.</param>
+    /// <param name="direction">The rule.</param>
+    /// <param name="round">Rounding to the stored type, in which rows are measured.</param>
+    public static void Step(
+        Span<double> weights, ReadOnlySpan<double> gradients, double gradientFactor, OptimizerTerms terms, int rowLength, Direction direction,
+        Func<double, double> round)
+    {
+        for (int i = 0; i < weights.Length; i++)
+        {
+            double w = weights[i];
+            double g = (gradientFactor * gradients[i]) + (terms.CoupledDecay * w) + (terms.SubgradientL1 * Sign(w));
+            w = ((1 - (terms.Rate * terms.DecoupledDecay)) * w) - (terms.Rate * direction(i, g));
+            weights[i] = SoftThreshold(w, terms.Rate * terms.ProximalL1) / (1 + (terms.Rate * terms.ProximalDecay));
+        }
+
+        for (int row = 0; terms.MaximumNorm > 0 && row < weights.Length; row += rowLength)
+        {
+            Span<double> own = weights.Slice(row, rowLength);
+            double sum = 0;
+            foreach (double w in own) sum += round(w) * round(w);
+            for (int i = 0; sum > terms.MaximumNorm * terms.MaximumNorm && i < own.Length; i++) own[i] = round(own[i]) * (terms.MaximumNorm / Math.Sqrt(sum));
+        }
+    }
+
+    /// <summary>The minimum over x of threshold * |x| + (x - w)^2 / 2.</summary>
+    public static double SoftThreshold(double w, double threshold)
+    {
+        if (double.IsNaN(w)) return w;
+        return w > threshold ? w - threshold : w < -threshold ? w + threshold : 0;
+    }
+
+    /// <summary>-1, 0 or 1; NaN for NaN.</summary>
+    public static double Sign(double x) => double.IsNaN(x) ? x : Math.Sign(x);
+}

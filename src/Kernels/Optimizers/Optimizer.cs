@@ -1,0 +1,303 @@
+using System.Runtime.CompilerServices;
+using Kernels.Devices;
+
+namespace Kernels;
+
+/// <summary>Names of what optimizers keep for each parameter, for <see cref="Optimizer{T, TOptions}.GetState"/>.</summary>
+public static class OptimizerState
+{
+    /// <summary>The velocity of SGD and RMSprop with momentum.</summary>
+    public const string Velocity = "velocity";
+
+    /// <summary>The moving average of the gradient: Adam, Lion.</summary>
+    public const string FirstMoment = "first_moment";
+
+    /// <summary>The moving average of the squared gradient: Adam, RMSprop.</summary>
+    public const string SecondMoment = "second_moment";
+
+    /// <summary>The largest second moment so far: Adam with AMSGrad.</summary>
+    public const string LargestSecondMoment = "largest_second_moment";
+
+    /// <summary>The moving average of the gradient that a centered RMSprop subtracts.</summary>
+    public const string MeanGradient = "mean_gradient";
+
+    /// <summary>The float copy of half-precision parameters.</summary>
+    public const string MasterCopy = "master_copy";
+
+    /// <summary>The moving average of the weights.</summary>
+    public const string AverageWeight = "average_weight";
+}
+
+/// <summary>
+/// An optimizer over a whole list of parameters: one launch updates them all, in one pass over memory, whatever their number, sizes and alignment.
+/// </summary>
+/// <typeparam name="T">Stored type of parameters and gradients: float, Half, BFloat16 or double. State is float, or double for double.</typeparam>
+/// <typeparam name="TOptions">Settings of a group.</typeparam>
+/// <remarks>
+/// <para>
+/// A step, for each weight w with gradient g, rate r and the settings of its group: g = clip * g / lossScale + coupled decay * w + subgradient L1 * sign(w); w = rule(w * (1 - r *
+/// decoupled decay), g); w = sign(w) * max(|w| - r * proximal L1, 0) / (1 + r * proximal decay); rows longer than the maximum norm are scaled to it; the average takes its
+/// share of w. Arithmetic in float (double for double) with one rounding into the parameter; a projected row of a half type without a master copy is rounded twice.
+/// </para>
+/// <para>
+/// Everything that changes from step to step (step count, bias corrections, clipping factor, the decision to skip) lives on the device, in a launch of one work group
+/// before the pass, so a captured graph of <see cref="Step"/> goes on in every replay. On OpenCL a launch reaches one pair of buffers: parameters made by one
+/// <see cref="Device.AllocateBuffer"/> and cut into views are one launch, separately allocated ones one each.
+/// </para>
+/// <para>
+/// NaN and infinite gradients make their weights (with a maximum gradient norm all weights) NaN unless <see cref="OptimizerSettings.SkipsNonFiniteGradients"/> is set. Empty
+/// lists and empty tensors are valid. The optimizer keeps no parameter alive: dispose it before them; a step after a parameter was disposed throws
+/// <see cref="ObjectDisposedException"/>.
+/// </para>
+/// </remarks>
+public abstract class Optimizer<T, TOptions> : IDisposable
+    where T : unmanaged
+    where TOptions : OptimizerOptions
+{
+    private readonly string _op;
+    private readonly KernelDefinition<OptimizerKernels.StepArguments> _kernel;
+    private readonly OptimizerSettings _settings;
+    private readonly TOptions[] _options;
+    private readonly IReadOnlyList<DeviceTensor<T>> _parameters;
+    private readonly TensorTable<T> _table;
+    private readonly string[] _roles;
+    private readonly RealBuffer<T> _state;
+    private readonly RealBuffer<T> _groupSettings;
+    private readonly RealBuffer<T> _progress;
+    private readonly DeviceTensor<ulong> _counts;
+    private readonly DeviceTensor<uint>? _zeros;
+    private bool _settingsChanged = true;
+
+    private protected Optimizer(
+        string op, Device device, IReadOnlyList<ParameterGroup<T, TOptions>> groups, OptimizerSettings? settings,
+        KernelDefinition<OptimizerKernels.StepArguments> kernel, Func<IReadOnlyList<TOptions>, string?[]> ruleRoles)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        ArgumentNullException.ThrowIfNull(groups);
+        (_op, _kernel, _settings) = (op, kernel, settings ?? new OptimizerSettings());
+        _settings.Validate(op);
+        RealBuffer<T>.CheckStored(op, device);
+        foreach (ParameterGroup<T, TOptions> group in groups)
+        {
+            ArgumentNullException.ThrowIfNull(group, nameof(groups));
+            ArgumentNullException.ThrowIfNull(group.Options, nameof(groups));
+            if (group.Parameters.Count != group.Gradients.Count)
+                throw new ArgumentException($"{op}: a group has {group.Parameters.Count} parameters and {group.Gradients.Count} gradients.", nameof(groups));
+            group.Options.Validate(op);
+        }
+
+        CheckDeviceNumber(device, _settings.DeviceLossScale, nameof(_settings.DeviceLossScale), 1);
+        CheckDeviceNumber(device, _settings.DeviceLearningRates, nameof(_settings.DeviceLearningRates), groups.Count);
+        _options = [.. groups.Select(group => group.Options)];
+        _parameters = [.. groups.SelectMany(group => group.Parameters)];
+        uint[] groupOf = [.. groups.SelectMany((group, index) => Enumerable.Repeat((uint)index, group.Parameters.Count))];
+        _table = new TensorTable<T>(
+            op, device, _parameters, "parameters", [.. groups.SelectMany(group => group.Gradients)], "gradients", groupOf, i => TileLength(i, groupOf));
+        string?[] own = ruleRoles(_options);
+        RuleRoles = [.. own.Select(role => role is null ? OptimizerKernels.NoRole : (uint)own.TakeWhile(other => other != role).Count(other => other is not null))];
+        _roles =
+        [
+            .. own.OfType<string>(),
+            .. _settings.KeepsMasterCopy && Unsafe.SizeOf<T>() == 2 ? [OptimizerState.MasterCopy] : Array.Empty<string>(),
+            .. _settings.AverageDecay is null ? Array.Empty<string>() : [OptimizerState.AverageWeight],
+        ];
+        try
+        {
+            _state = new RealBuffer<T>(device, _roles.Length * _table.FlatLength);
+            _groupSettings = new RealBuffer<T>(device, _options.Length * OptimizerKernels.SettingWords);
+            _progress = new RealBuffer<T>(device, OptimizerKernels.ProgressHeader + (_options.Length * OptimizerKernels.ProgressWords));
+            _counts = device.Upload<ulong>([0, 0], 2);
+            _zeros = _settings.CountsZeros ? device.Upload<uint>(new uint[_parameters.Count], _parameters.Count) : null;
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Names of what is kept for each parameter.</summary>
+    public IReadOnlyList<string> StateNames => _roles;
+
+    /// <summary>Two numbers on the device: steps taken and steps skipped.</summary>
+    public DeviceTensor<ulong> StepCounts => _counts;
+
+    /// <summary>For each parameter how many of its elements were exactly 0 after the last step; null unless asked for.</summary>
+    public DeviceTensor<uint>? ZeroCounts => _zeros;
+
+    private uint[] RuleRoles { get; }
+
+    private int MeasuredTiles => _settings.MaximumGradientNorm > 0 || _settings.SkipsNonFiniteGradients ? checked((int)_table.TileCount) : 0;
+
+    /// <summary>The settings of a group.</summary>
+    public TOptions GetOptions(int group) => _options[group];
+
+    /// <summary>Changes the settings of a group from the next step on: a schedule's learning rate, for one.</summary>
+    /// <exception cref="ArgumentException">They turn a maximum norm on or off, or ask for state that the optimizer was made without.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range.</exception>
+    public void SetOptions(int group, TOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate(_op);
+        if (options == _options[group]) return;
+        if (options.MaximumNorm > 0 != _options[group].MaximumNorm > 0)
+            throw new ArgumentException($"{_op}: a maximum norm is set when the optimizer is made; then it can change but not come or go.", nameof(options));
+        TOptions before = _options[group];
+        _options[group] = options;
+        if (!HasStateFor(_options))
+        {
+            _options[group] = before;
+            throw new ArgumentException($"{_op}: {options} needs state that the optimizer was made without.", nameof(options));
+        }
+
+        _settingsChanged = true;
+    }
+
+    /// <summary>Queues one step of all parameters.</summary>
+    /// <exception cref="ArgumentException">The stream belongs to another device.</exception>
+    /// <exception cref="ObjectDisposedException">A parameter, a gradient, the optimizer or the stream was disposed.</exception>
+    public void Step(DeviceStream stream)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        _table.CheckStream(_op, stream);
+        using TensorTable<T>.Lease held = _table.Hold(_op);
+        if (_settingsChanged) UploadSettings(stream);
+        int measuredTiles = MeasuredTiles;
+        KernelVariant variant = new(DTypes.Of<T>());
+        using ScratchPool.Lease<T> sums = RealBuffer<T>.RentScratch(stream, 2L * measuredTiles);
+        if (measuredTiles > 0)
+        {
+            foreach (TensorTable<T>.Run run in _table.Runs)
+            {
+                stream.Launch(
+                    OptimizerKernels.Squares, variant, LaunchShape.GroupPerRow(run.TileCount),
+                    new OptimizerKernels.SquaresArguments(run.Second, _table.Tensors, _table.Tiles, sums.Argument, (ulong)run.FirstTile, (ulong)run.TileCount));
+            }
+        }
+
+        stream.Launch(
+            OptimizerKernels.Prepare, variant, LaunchShape.GroupPerRow(1),
+            new OptimizerKernels.PrepareArguments(
+                _progress.Argument, _counts.Argument, _groupSettings.Argument, sums.Argument, _settings.DeviceLearningRates?.Argument ?? default,
+                _settings.DeviceLossScale?.Argument ?? default, _zeros?.Argument ?? default, (ulong)_options.Length, (ulong)measuredTiles,
+                (ulong)(_zeros?.Length ?? 0), _settings.DeviceLearningRates is null ? 0u : 1, _settings.DeviceLossScale is null ? 0u : 1,
+                _settings.SkipsNonFiniteGradients ? 1u : 0, _settings.LossScale, _settings.MaximumGradientNorm));
+        bool reduces = _zeros is not null || Array.Exists(_options, options => options.MaximumNorm > 0);
+        KernelVariant passVariant = variant with { Switches = reduces ? OptimizerKernels.ReducesSwitch : 0 };
+        foreach (TensorTable<T>.Run run in _table.Runs)
+        {
+            stream.Launch(
+                _kernel, passVariant, LaunchShape.GroupPerRow(run.TileCount),
+                new OptimizerKernels.StepArguments(
+                    run.First, run.Second, _state.Argument, _table.Tensors, _table.Tiles, _groupSettings.Argument, _progress.Argument,
+                    _zeros?.Argument ?? default, (ulong)run.FirstTile, (ulong)run.TileCount, (ulong)_table.FlatLength, RuleRoles[0], RuleRoles[1], RuleRoles[2],
+                    Role(OptimizerState.MasterCopy), Role(OptimizerState.AverageWeight), _zeros is null ? 0u : 1));
+        }
+    }
+
+    /// <summary>What is kept under a name for one parameter: a view in the parameter's shape, to read, save or load.</summary>
+    /// <typeparam name="TReal">float, or double for double parameters.</typeparam>
+    /// <param name="name">One of <see cref="StateNames"/>.</param>
+    /// <param name="parameter">The parameter's place, counted through all groups.</param>
+    /// <remarks>Before the first step it is not initialised. After loading it call <see cref="Resume"/>.</remarks>
+    /// <exception cref="ArgumentException">There is no such state, or it is of the other type.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such parameter.</exception>
+    public DeviceTensor<TReal> GetState<TReal>(string name, int parameter)
+        where TReal : unmanaged
+    {
+        if (parameter < 0 || parameter >= _parameters.Count)
+            throw new ArgumentOutOfRangeException(nameof(parameter), parameter, $"{_op}.GetState: there are {_parameters.Count} parameters.");
+        int role = Array.IndexOf(_roles, name);
+        if (role < 0) throw new ArgumentException($"{_op}: keeps {(_roles.Length == 0 ? "no state" : string.Join(", ", _roles))}, not {name}.", nameof(name));
+        return _state.View<TReal>((role * _table.FlatLength) + _table.FlatOffset(parameter), _parameters[parameter].Shape);
+    }
+
+    /// <summary>Queues setting the number of steps taken, so that training goes on from loaded state with the same bits; 0 forgets all state.</summary>
+    /// <exception cref="ArgumentException">The stream belongs to another device.</exception>
+    public void Resume(DeviceStream stream, ulong steps)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        _table.CheckStream(_op, stream);
+        double[] progress = new double[_progress.Length];
+        for (int group = 0; group < _options.Length; group++)
+        {
+            OptimizerRule rule = _options[group].Rule;
+            int own = OptimizerKernels.ProgressHeader + (group * OptimizerKernels.ProgressWords);
+            progress[own + 1] = Correction(rule.Beta1, rule.Share1);
+            progress[own + 2] = Correction(rule.Beta2, rule.Share2);
+        }
+
+        _progress.Upload(stream, progress);
+        stream.Upload([steps, 0UL], _counts);
+
+        double Correction(double beta, double share) => typeof(T) == typeof(double)
+            ? OptimizerKernels.Correction<double>(beta, share, steps)
+            : OptimizerKernels.Correction<float>(beta, share, steps);
+    }
+
+    /// <summary>The 2-norm of all gradients at the last step, loss scale taken off and before clipping. Blocks. 0 when no setting needs it.</summary>
+    public double ReadGradientNorm(DeviceStream stream) => _progress.Read(stream, 3);
+
+    /// <summary>Frees the state. The parameters stay the caller's.</summary>
+    public void Dispose()
+    {
+        // Null where the constructor ran out of memory.
+        _table?.Dispose();
+        _state?.Dispose();
+        _groupSettings?.Dispose();
+        _progress?.Dispose();
+        _counts?.Dispose();
+        _zeros?.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Whether settings can be used with the state that was allocated.</summary>
+    private protected abstract bool HasStateFor(IReadOnlyList<TOptions> options);
+
+    /// <summary>Whether the rule keeps its state number <paramref name="index"/>.</summary>
+    private protected bool Keeps(int index) => RuleRoles[index] != OptimizerKernels.NoRole;
+
+    /// <summary>A row is the unit of a max-norm projection, so it must be one tile.</summary>
+    private long TileLength(int parameter, uint[] groupOf)
+    {
+        DeviceTensor<T> tensor = _parameters[parameter];
+        if (_options[groupOf[parameter]].MaximumNorm == 0 || tensor.Length == 0) return TensorTable<T>.TileLength;
+        return tensor.Shape.Length < 2 ? tensor.Length : tensor.Length / tensor.Shape[0];
+    }
+
+    private uint Role(string name)
+    {
+        int role = Array.IndexOf(_roles, name);
+        return role < 0 ? OptimizerKernels.NoRole : (uint)role;
+    }
+
+    private void UploadSettings(DeviceStream stream)
+    {
+        double average = _settings.AverageDecay ?? 0;
+        double[] words = new double[_options.Length * OptimizerKernels.SettingWords];
+        for (int group = 0; group < _options.Length; group++)
+        {
+            TOptions o = _options[group];
+            OptimizerRule rule = o.Rule;
+            double[] own =
+            [
+                o.LearningRate, Decay(o, WeightDecayMode.Coupled), Decay(o, WeightDecayMode.Decoupled), Decay(o, WeightDecayMode.Proximal),
+                o.L1Mode == L1Mode.Subgradient ? o.L1 : 0, o.L1Mode == L1Mode.Proximal ? o.L1 : 0, o.MaximumNorm, rule.Beta1, rule.Share1, rule.Beta2, rule.Share2,
+                rule.Epsilon, rule.Mode ? 1 : 0, average, 1 - average, 0,
+            ];
+            own.CopyTo(words, group * OptimizerKernels.SettingWords);
+        }
+
+        _groupSettings.Upload(stream, words);
+        _settingsChanged = false;
+
+        static double Decay(TOptions options, WeightDecayMode mode) => options.WeightDecayMode == mode ? options.WeightDecay : 0;
+    }
+
+    private void CheckDeviceNumber(Device device, DeviceTensor<float>? tensor, string name, long length)
+    {
+        if (tensor is null) return;
+        if (tensor.Device != device) throw new ArgumentException($"{_op}: {name} is on {tensor.Device}, expected {device}.", name);
+        if (tensor.Length != length) throw new ArgumentException($"{_op}: {name} has {tensor.Length} elements, expected {length}.", name);
+    }
+}

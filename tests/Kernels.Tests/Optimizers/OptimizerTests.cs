@@ -1,0 +1,171 @@
+using Kernels.Tests.Support;
+using Xunit;
+
+namespace Kernels.Tests.Optimizers;
+
+/// <summary>What regularizers in an optimizer promise, seen over whole trainings.</summary>
+public sealed class OptimizerTests(TestDevices devices)
+{
+    private const int Steps = 300;
+
+    /// <summary>The pull on each weight: some that L1 of 0.2 cannot hold at zero, some that it can.</summary>
+    private static readonly float[] Targets = [1, -1, 0.5f, 0.1f, -0.1f, 0.05f, 0, 0.3f, -0.15f, 2];
+
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void ProximalL1_GivesTheExactZerosOfTheLasso(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        SgdOptions options = new() { LearningRate = 0.1, L1 = 0.2 };
+        float[] weights = Fit(stream, [options], (device, groups, settings) => new Sgd<float>(device, groups, settings), out uint[] zeros);
+        // The minimum of (w - target)^2 / 2 + l1 * |w| is the soft threshold of the target.
+        for (int i = 0; i < Targets.Length; i++) Assert.Equal(Math.Sign(Targets[i]) * Math.Max(Math.Abs(Targets[i]) - 0.2, 0), weights[i], 1e-5);
+        Assert.Equal(5, weights.Count(weight => weight == 0));
+        Assert.Equal([5u], zeros);
+
+        float[] subgradient = Fit(
+            stream, [options with { L1Mode = L1Mode.Subgradient }], (device, groups, settings) => new Sgd<float>(device, groups, settings), out zeros);
+        Assert.DoesNotContain(0f, subgradient);
+        Assert.Equal([0u], zeros);
+    }
+
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void ElasticNet_HasItsClosedForm(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        SgdOptions options = new() { LearningRate = 0.1, L1 = 0.2, WeightDecay = 0.5, WeightDecayMode = WeightDecayMode.Proximal };
+        float[] weights = Fit(stream, [options], (device, groups, settings) => new Sgd<float>(device, groups, settings), out _);
+        for (int i = 0; i < Targets.Length; i++) Assert.Equal(Math.Sign(Targets[i]) * Math.Max(Math.Abs(Targets[i]) - 0.2, 0) / 1.5, weights[i], 1e-5);
+    }
+
+    /// <summary>Under plain SGD w - r (g + d w) is (1 - r d) w - r g. Under Adam a coupled decay is divided by the gradient's size, a decoupled one is not.</summary>
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void CoupledAndDecoupledDecay_AgreeUnderSgdAndDifferUnderAdam(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        float[][] sgd = [.. Modes().Select(mode => Fit(
+            stream, [new SgdOptions { LearningRate = 0.1, WeightDecay = 0.5, WeightDecayMode = mode }],
+            (device, groups, settings) => new Sgd<float>(device, groups, settings), out _))];
+        float[][] adam = [.. Modes().Select(mode => Fit(
+            stream, [new AdamOptions { LearningRate = 0.01, WeightDecay = 0.5, WeightDecayMode = mode }],
+            (device, groups, settings) => new Adam<float>(device, groups, settings), out _))];
+        for (int i = 0; i < Targets.Length; i++) Assert.Equal(sgd[0][i], sgd[1][i], 1e-5);
+        Assert.Contains(Enumerable.Range(0, Targets.Length), i => Math.Abs(adam[0][i] - adam[1][i]) > 0.05);
+
+        static WeightDecayMode[] Modes() => [WeightDecayMode.Coupled, WeightDecayMode.Decoupled];
+    }
+
+    /// <summary>A bias in a group of its own is not decayed.</summary>
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void Groups_KeepTheirOwnSettings(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        float[] weights = Fit(
+            stream, [new SgdOptions { LearningRate = 0.1, WeightDecay = 1 }, new SgdOptions { LearningRate = 0.1 }],
+            (device, groups, settings) => new Sgd<float>(device, groups, settings), out _);
+        for (int i = 0; i < Targets.Length; i++)
+        {
+            Assert.Equal(Targets[i] / 2, weights[i], 1e-5);
+            Assert.Equal(Targets[i], weights[Targets.Length + i], 1e-5);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void ANonFiniteGradient_IsSkippedWithoutTheHost(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        using DeviceTensor<float> weight = stream.Device.Upload<float>([1, 2, 3], 3), gradient = stream.Device.Upload<float>([1, 1, 1], 3);
+        using Adam<float> adam = new(stream.Device, [new([weight], [gradient], new AdamOptions { LearningRate = 0.1 })], new() { SkipsNonFiniteGradients = true, MaximumGradientNorm = 100 });
+        adam.Step(stream);
+        float[] after = weight.ToArray(stream), moment = adam.GetState<float>(OptimizerState.FirstMoment, 0).ToArray(stream);
+        Assert.Equal(Math.Sqrt(3), adam.ReadGradientNorm(stream), 1e-6);
+        foreach (float fault in (float[])[float.NaN, float.PositiveInfinity, float.NegativeInfinity])
+        {
+            stream.Upload<float>([1, fault, 1], gradient);
+            adam.Step(stream);
+        }
+
+        Bits.AssertEqual<float>(after, weight.ToArray(stream), "weights");
+        Bits.AssertEqual<float>(moment, adam.GetState<float>(OptimizerState.FirstMoment, 0).ToArray(stream), "first moment");
+        Assert.Equal([1UL, 3UL], adam.StepCounts.ToArray(stream));
+
+        stream.Upload<float>([1, 1, 1], gradient);
+        adam.Step(stream);
+        Assert.Equal([2UL, 3UL], adam.StepCounts.ToArray(stream));
+        Assert.All(weight.ToArray(stream).Zip(after), pair => Assert.True(pair.First < pair.Second));
+    }
+
+    /// <summary>Learning rate and loss scale are read where they lie: no host is asked, so a captured graph sees their change.</summary>
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void DeviceNumbers_AreReadAtEachStep(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        using DeviceTensor<float> weight = stream.Device.Upload<float>([0], 1), gradient = stream.Device.Upload<float>([8], 1);
+        using DeviceTensor<float> rate = stream.Device.Upload<float>([1], 1), scale = stream.Device.Upload<float>([8], 1);
+        using Sgd<float> sgd = new(stream.Device, [new([weight], [gradient], new SgdOptions())], new() { DeviceLearningRates = rate, DeviceLossScale = scale });
+        sgd.Step(stream);
+        Assert.Equal([-1f], weight.ToArray(stream));
+        stream.Fill(rate, 0.5f);
+        stream.Fill(scale, 2f);
+        sgd.Step(stream);
+        Assert.Equal([-3f], weight.ToArray(stream));
+    }
+
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void Settings_ChangeFromStepToStep(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        using DeviceTensor<float> weight = stream.Device.Upload<float>([0], 1), gradient = stream.Device.Upload<float>([1], 1);
+        using Sgd<float> sgd = new(stream.Device, [new([weight], [gradient], new SgdOptions { LearningRate = 1 })]);
+        sgd.Step(stream);
+        sgd.SetOptions(0, sgd.GetOptions(0) with { LearningRate = 0.25 });
+        sgd.Step(stream);
+        Assert.Equal([-1.25f], weight.ToArray(stream));
+        Assert.Throws<ArgumentException>(() => sgd.SetOptions(0, sgd.GetOptions(0) with { Momentum = 0.9 }));
+        Assert.Equal(0, sgd.GetOptions(0).Momentum);
+    }
+
+    /// <summary>Updates too small for a half are not lost.</summary>
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void MasterCopy_KeepsSmallUpdates(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        foreach (bool keeps in (bool[])[false, true])
+        {
+            using DeviceTensor<BFloat16> weight = stream.Device.Upload<BFloat16>([(BFloat16)1f], 1), gradient = stream.Device.Upload<BFloat16>([(BFloat16)1f], 1);
+            using Sgd<BFloat16> sgd = new(stream.Device, [new([weight], [gradient], new SgdOptions { LearningRate = 1.0 / 1024 })], new() { KeepsMasterCopy = keeps });
+            for (int step = 0; step < 512; step++) sgd.Step(stream);
+            Assert.Equal(keeps ? 0.5f : 1f, (float)weight.ToArray(stream)[0]);
+        }
+    }
+
+    /// <summary>Minimises (w - target)^2 / 2 from w = 1 with a tensor for each group.</summary>
+    private static float[] Fit<TOptions>(
+        DeviceStream stream, TOptions[] options,
+        Func<Device, IReadOnlyList<ParameterGroup<float, TOptions>>, OptimizerSettings, Optimizer<float, TOptions>> create, out uint[] zeros)
+        where TOptions : OptimizerOptions
+    {
+        int length = Targets.Length;
+        using DeviceTensor<float> weights = stream.Device.Allocate<float>(options.Length * length), gradients = stream.Device.Allocate<float>(options.Length * length);
+        stream.Fill(weights, 1f);
+        using Optimizer<float, TOptions> optimizer = create(
+            stream.Device,
+            [.. options.Select((own, i) => new ParameterGroup<float, TOptions>([weights.Slice(i * length, length)], [gradients.Slice(i * length, length)], own))],
+            new OptimizerSettings { CountsZeros = true });
+        for (int step = 0; step < Steps; step++)
+        {
+            stream.Upload<float>([.. weights.ToArray(stream).Select((weight, i) => weight - Targets[i % length])], gradients);
+            optimizer.Step(stream);
+        }
+
+        zeros = optimizer.ZeroCounts!.ToArray(stream);
+        return weights.ToArray(stream);
+    }
+}

@@ -1,0 +1,152 @@
+using Kernels.Cli.Study;
+using Xunit;
+
+namespace Kernels.Tests.Study;
+
+public sealed class MlpTests
+{
+    private const int Rows = 20;
+
+    private static readonly StudyData Data = StudyFixtures.SmallData();
+
+    /// <summary>Along its own gradient the loss rises by the gradient's squared length, with the same random decisions everywhere.</summary>
+    /// <remarks>Adaptive dropout is not here: its decisions change with the parameters, and its gradient holds them fixed.</remarks>
+    [Theory]
+    [InlineData("baseline")]
+    [InlineData("dropout")]
+    [InlineData("gaussian-dropout")]
+    [InlineData("narrow")]
+    [InlineData("drop-connect")]
+    [InlineData("residual")]
+    [InlineData("stochastic-depth")]
+    public void GradientsAreThoseOfTheLoss(string name)
+    {
+        using Setup setup = new(name);
+        double squaredLength = setup.Gradient(out float[][] gradients);
+        double step = 0.01 / Math.Sqrt(squaredLength);
+
+        setup.Move(gradients, step);
+        double above = setup.Loss();
+        setup.Move(gradients, -2 * step);
+        double below = setup.Loss();
+
+        Assert.Equal(1, (above - below) / (2 * step * squaredLength), tolerance: 0.02);
+    }
+
+    [Fact]
+    public void AnEvaluationIsNotRandom()
+    {
+        foreach (Recipe recipe in Recipes.All)
+        {
+            using Setup setup = new(recipe.Name);
+            float[] first = setup.Evaluate();
+            setup.Loss();
+
+            Assert.Equal(first, setup.Evaluate());
+        }
+    }
+
+    [Fact]
+    public void AnEvaluationFollowsTheInferenceRule()
+    {
+        // The same weights: gaussian dropout and stochastic depth leave the network as it is, the others calculate what they expect.
+        Assert.Equal(Evaluate("baseline"), Evaluate("gaussian-dropout"));
+        Assert.Equal(Evaluate("residual"), Evaluate("stochastic-depth"));
+        Assert.NotEqual(Evaluate("baseline"), Evaluate("adaptive-dropout"));
+        Assert.NotEqual(Evaluate("narrow"), Evaluate("drop-connect"));
+    }
+
+    [Fact]
+    public void DropConnectIsExpectedWhatItIsOnAverage()
+    {
+        // Means over many passes of training come close to the one pass of evaluation.
+        using Setup setup = new("drop-connect");
+        float[] expected = setup.Evaluate();
+        double[] mean = new double[expected.Length];
+        const int Passes = 400;
+        for (int pass = 0; pass < Passes; pass++)
+        {
+            float[] logits = setup.Train(pass);
+            for (int i = 0; i < mean.Length; i++) mean[i] += logits[i] / (double)Passes;
+        }
+
+        double error = Math.Sqrt(mean.Zip(expected, (left, right) => (left - right) * (left - right)).Average());
+        double size = Math.Sqrt(expected.Average(value => (double)value * value));
+        Assert.True(error < 0.2 * size, $"error {error}, size {size}");
+    }
+
+    private static float[] Evaluate(string name)
+    {
+        using Setup setup = new(name);
+        return setup.Evaluate();
+    }
+
+    /// <summary>A network of a recipe with its first weights, and a batch.</summary>
+    private sealed class Setup : IDisposable
+    {
+        private readonly Device _device = Device.Open("cpu");
+        private readonly DeviceStream _stream;
+        private readonly DeviceExamples _batch;
+        private readonly DeviceTensor<float> _losses;
+        private readonly Mlp _network;
+        private readonly TrainingStep _step;
+
+        public Setup(string name)
+        {
+            Recipe recipe = Recipes.Find(name);
+            _stream = _device.CreateStream();
+            _batch = new DeviceExamples(_device, Data.Train);
+            _losses = _device.Allocate<float>(Rows);
+            _network = new Mlp(_device, recipe.Shape(StudyFixtures.SmallSettings), recipe.Regularizers, Rows);
+            _network.Initialize(_stream, StudyRandom.KeyFor(3, RandomPurpose.InitialWeights));
+            _step = new TrainingStep(_stream, 3, 0);
+        }
+
+        public float[] Evaluate() => Download(_network.Forward(_stream, Images));
+
+        public float[] Train(int step) => Download(_network.Forward(_stream, Images, _step with { Index = step }));
+
+        public double Loss()
+        {
+            CrossEntropy.Forward(_stream, _network.Forward(_stream, Images, _step), Labels, _losses);
+            return Download(_losses).Average(loss => (double)loss);
+        }
+
+        public double Gradient(out float[][] gradients)
+        {
+            CrossEntropy.ForwardBackward(_stream, _network.Forward(_stream, Images, _step), Labels, _losses, _network.LogitGradient(Rows), 1.0 / Rows);
+            _network.Backward(_step);
+            gradients = [.. _network.Gradients.Select(Download)];
+            return gradients.Sum(gradient => gradient.Sum(value => (double)value * value));
+        }
+
+        public void Move(float[][] direction, double distance)
+        {
+            for (int i = 0; i < direction.Length; i++)
+            {
+                float[] values = [.. Download(_network.Parameters[i]).Zip(direction[i], (value, d) => value + (float)(distance * d))];
+                _stream.Upload<float>(values, _network.Parameters[i]);
+            }
+        }
+
+        public void Dispose()
+        {
+            _network.Dispose();
+            _losses.Dispose();
+            _batch.Dispose();
+            _stream.Dispose();
+            _device.Dispose();
+        }
+
+        private DeviceTensor<float> Images => _batch.Images.Slice(0, Rows);
+
+        private DeviceTensor<int> Labels => _batch.Labels.Slice(0, Rows);
+
+        private float[] Download(DeviceTensor<float> tensor)
+        {
+            float[] values = new float[tensor.Length];
+            _stream.Download(tensor, values);
+            return values;
+        }
+    }
+}
