@@ -497,6 +497,44 @@ def optimizer_step(case, kind, settings):
     raise Unsupported(first_line(failure))
 
 
+@op("norm-penalty", "value", "l1 * w.abs().sum() + l2 * w.square().sum() of each tensor, added up")
+def norm_penalty_value(case):
+    penalty, parameters = norm_penalty(case)
+    return lambda: penalty(parameters)
+
+
+@op("norm-penalty", "value and gradient", "the same penalty and its backward, added to the gradients")
+def norm_penalty_gradient(case):
+    penalty, parameters = norm_penalty(case)
+    for parameter in parameters:
+        parameter.requires_grad_().grad = torch.zeros_like(parameter)
+
+    def call():
+        with torch.enable_grad():
+            penalty(parameters).backward()
+
+    return call
+
+
+def norm_penalty(case):
+    parameters = [case.uniform(length) for length in case["lengths"]]
+    factor = 0.5 if case["convention"] == "Half" else 1.0
+    strengths = [(strength["l1"], factor * strength["l2"]) for strength in case["strengths"]]
+    return lambda tensors: sum(l1 * w.abs().sum() + l2 * w.square().sum() for w, (l1, l2) in zip(tensors, strengths)), parameters
+
+
+@op("parameter-snapshot", "save", "torch.Tensor.copy_ of each tensor")
+def parameter_snapshot_save(case):
+    parameters = [case.uniform(length) for length in case["lengths"]]
+    copies = [torch.empty_like(parameter) for parameter in parameters]
+
+    def call():
+        for parameter, copy in zip(parameters, copies):
+            copy.copy_(parameter)
+
+    return call
+
+
 @op("random", "fill", "torch.Tensor.random_ on 32-bit integers (31 random bits each)")
 def random_fill(case):
     words = torch.empty(4 * case["blocks"], dtype=torch.int32, device=case.device)

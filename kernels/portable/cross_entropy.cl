@@ -97,6 +97,7 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, GLOBAL
         if (row < rows)
             target = read_target(labels, labels_offset, other_labels, other_labels_offset, label_shares,
                                  label_shares_offset, row, classes, probabilities != 0, ignores, ignore_index);
+        if (target.invalid && lane == 0) report_error(error, error_offset, row);
         const u32 read_classes = target.ignored || target.invalid ? 0 : row_classes;
         GLOBAL const scalar* z_row = logits + logits_offset + (row < rows ? row * classes : 0);
         GLOBAL const scalar* q_row = probabilities != 0 ? probabilities + probabilities_offset + row * classes : 0;
@@ -164,14 +165,9 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, GLOBAL
             if (!enough) loss += push * (threshold - entropy);
         }
 
-        // A whole row of masked classes is no distribution.
-        if (sums.sum == 0) loss = QUIET_NAN;
-        if (target.invalid) loss = QUIET_NAN;
-        if (target.ignored) loss = 0;
-        if (row < rows && lane == 0) {
-            losses[losses_offset + row] = loss;
-            if (target.invalid) report_error(error, error_offset, row);
-        }
+        // A whole row of masked classes is no distribution. Rows without a gradient were not read.
+        if (!(sums.sum > 0)) loss = target.ignored ? (real)0 : QUIET_NAN;
+        if (row < rows && lane == 0) losses[losses_offset + row] = loss;
         if (gradient != 0 && row < rows) {
             const real scale =
                 gradient_scale * (loss_gradient != 0

@@ -21,7 +21,7 @@ KERNEL void norm_penalty_tiles(GLOBAL const scalar* parameter, u64 parameter_off
     for (u64 index = first_tile + GROUP_ID; index < first_tile + tile_count; index += GROUP_COUNT) {
         const tensor_tile tile = tile_at(tensors + tensors_offset, tiles + tiles_offset, index);
         GLOBAL const real* own = coefficients + coefficients_offset + (u64)tile.tensor * COEFFICIENT_WORDS;
-        const real absolute = own[0], square = own[1], slope = own[2];
+        const real absolute = own[0], square = own[1];
         // A tensor that is excluded is not read: NaN in it does not matter.
         const u64 end = absolute == 0 && square == 0 ? 0 : tile.count;
         real magnitudes = 0, squares = 0;
@@ -38,7 +38,7 @@ KERNEL void norm_penalty_tiles(GLOBAL const scalar* parameter, u64 parameter_off
             load_part(gradient, gradient_offset + tile.second + i, count, tile.aligned, gradients);
             for (u32 k = 0; k < 8; k++) {
                 const real sign = weights[k] > 0 ? (real)1 : weights[k] < 0 ? (real)-1 : weights[k];
-                gradients[k] += gradient_scale * (absolute * sign + slope * weights[k]);
+                gradients[k] += gradient_scale * (absolute * sign + own[2] * weights[k]);
             }
             store_part(gradient, gradient_offset + tile.second + i, count, tile.aligned, gradients);
 #endif

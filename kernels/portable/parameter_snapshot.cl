@@ -19,7 +19,9 @@ DEVICE void copy_part(GLOBAL scalar* target, u64 to, GLOBAL const scalar* source
         store8_u16(target + to, values);
 #endif
     } else {
-        for (u32 k = 0; k < count; k++) target[to + k] = source[from + k];
+        for (u32 k = 0; k < 8; k++) {
+            if (k < count) target[to + k] = source[from + k];
+        }
     }
 }
 

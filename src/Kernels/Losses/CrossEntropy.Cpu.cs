@@ -97,7 +97,8 @@ public static unsafe partial class CrossEntropy
                 Surprise = entropy - logSum;
             }
 
-            if (sums.Sum == 0) Loss = double.NaN;
+            // Also where nothing of the target is left that could be NaN.
+            if (!(sums.Sum > 0)) Loss = double.NaN;
         }
     }
 

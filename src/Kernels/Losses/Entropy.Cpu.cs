@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Kernels.Devices;
 using Kernels.Devices.Cpu;
 
@@ -36,8 +37,13 @@ public static unsafe partial class Entropy
             return Vector512.Equals(wide, Vector512<uint>.Zero).AsSingle();
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector128<byte> Part(byte* mask, int count) => Avx512BW.VL.IsSupported
+            ? Avx512BW.VL.MaskLoad(mask, Vector128.LessThan(Vector128<byte>.Indices, Vector128.Create((byte)count)), Vector128<byte>.Zero)
+            : CopyPart(mask, count);
+
         [MethodImpl(MethodImplOptions.NoInlining)]
-        private static Vector128<byte> Part(byte* mask, int count)
+        private static Vector128<byte> CopyPart(byte* mask, int count)
         {
             byte* part = stackalloc byte[Width];
             new Span<byte>(part, Width).Clear();

@@ -19,6 +19,8 @@ public sealed class MlpTests
     [InlineData("drop-connect")]
     [InlineData("residual")]
     [InlineData("stochastic-depth")]
+    [InlineData("label-smoothing")]
+    [InlineData("confidence-penalty")]
     public void GradientsAreThoseOfTheLoss(string name)
     {
         using Setup setup = new(name);
@@ -31,6 +33,25 @@ public sealed class MlpTests
         double below = setup.Loss();
 
         Assert.Equal(1, (above - below) / (2 * step * squaredLength), tolerance: 0.02);
+    }
+
+    [Theory]
+    [InlineData("l2")]
+    [InlineData("l1")]
+    [InlineData("elastic-net")]
+    [InlineData("adamw")]
+    public void WeightsAreRegularizedAndBiasesAreNot(string name)
+    {
+        using Setup setup = new(name);
+        (float[][] before, float[][] after) = setup.StepWithoutGradients();
+
+        for (int i = 0; i < before.Length; i++)
+        {
+            if (Mlp.IsWeight(i))
+                Assert.True(after[i].Sum(Math.Abs) < before[i].Sum(Math.Abs), $"parameter {i}");
+            else
+                Assert.Equal(before[i], after[i]);
+        }
     }
 
     [Fact]
@@ -85,6 +106,7 @@ public sealed class MlpTests
     private sealed class Setup : IDisposable
     {
         private readonly Device _device = Device.Open("cpu");
+        private readonly Recipe _recipe;
         private readonly DeviceStream _stream;
         private readonly DeviceExamples _batch;
         private readonly DeviceTensor<float> _losses;
@@ -93,11 +115,11 @@ public sealed class MlpTests
 
         public Setup(string name)
         {
-            Recipe recipe = Recipes.Find(name);
+            _recipe = Recipes.Find(name);
             _stream = _device.CreateStream();
             _batch = new DeviceExamples(_device, Data.Train);
             _losses = _device.Allocate<float>(Rows);
-            _network = new Mlp(_device, recipe.Shape(StudyFixtures.SmallSettings), recipe.Regularizers, Rows);
+            _network = new Mlp(_device, _recipe.Shape(StudyFixtures.SmallSettings), _recipe.Regularizers, Rows);
             _network.Initialize(_stream, StudyRandom.KeyFor(3, RandomPurpose.InitialWeights));
             _step = new TrainingStep(_stream, 3, 0);
         }
@@ -108,16 +130,32 @@ public sealed class MlpTests
 
         public double Loss()
         {
-            CrossEntropy.Forward(_stream, _network.Forward(_stream, Images, _step), Labels, _losses);
+            CrossEntropy.Forward(_stream, _network.Forward(_stream, Images, _step), Labels, _losses, _recipe.Loss);
             return Download(_losses).Average(loss => (double)loss);
         }
 
         public double Gradient(out float[][] gradients)
         {
-            CrossEntropy.ForwardBackward(_stream, _network.Forward(_stream, Images, _step), Labels, _losses, _network.LogitGradient(Rows), 1.0 / Rows);
+            CrossEntropy.ForwardBackward(
+                _stream, _network.Forward(_stream, Images, _step), Labels, _losses, _network.LogitGradient(Rows), 1.0 / Rows, _recipe.Loss);
             _network.Backward(_step);
             gradients = [.. _network.Gradients.Select(Download)];
             return gradients.Sum(gradient => gradient.Sum(value => (double)value * value));
+        }
+
+        /// <summary>The parameters, biases set to 1, before and after a step of the recipe's optimizer on gradients of 0.</summary>
+        public (float[][] Before, float[][] After) StepWithoutGradients()
+        {
+            for (int i = 0; i < _network.Parameters.Count; i++)
+            {
+                if (!Mlp.IsWeight(i)) _stream.Fill(_network.Parameters[i], 1f);
+                _stream.Fill(_network.Gradients[i], 0f);
+            }
+
+            float[][] before = [.. _network.Parameters.Select(Download)];
+            using NetworkOptimizer optimizer = NetworkOptimizer.Create(_device, _network, _recipe, StudyFixtures.SmallSettings);
+            optimizer.Step(_stream, rateShare: 1);
+            return (before, [.. _network.Parameters.Select(Download)]);
         }
 
         public void Move(float[][] direction, double distance)

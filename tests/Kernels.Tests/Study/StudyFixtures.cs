@@ -32,7 +32,7 @@ internal static class StudyFixtures
         int epochs = recipe.Stopping is null ? 60 : 30 + seed;
         CurvePoint[] curve = [.. Enumerable.Range(1, epochs).Select(epoch => Point(epoch, gain))];
         int best = recipe.Stopping is null ? epochs : epochs - 10;
-        return new RunResult(recipe, seed, epochs, best, Point(best, gain), curve, recipe.Name is "l1" ? 0.25 : 0, 3.25);
+        return new RunResult(recipe, seed, epochs, best, Point(best, gain), curve, recipe.Name == "l1" ? 0.25 : 0, 3.25);
     }
 
     private static CurvePoint Point(int epoch, double gain) => new(

@@ -27,9 +27,10 @@ public sealed class TrainerTests
     [InlineData("baseline")]
     [InlineData("narrow")]
     [InlineData("residual")]
+    [InlineData("adam")]
     public void LearnsTheTrainingImages(string name)
     {
-        RunResult run = Train(name, seed: 1, StudyFixtures.SmallSettings with { Epochs = 60, LearningRate = 0.05 });
+        RunResult run = Train(name, seed: 1, LongSettings);
 
         Assert.Equal(1.0, run.Final.Train.Accuracy);
         Assert.True(run.Final.Train.Loss < run.Curve[0].Train.Loss);
@@ -49,6 +50,38 @@ public sealed class TrainerTests
         // Same weights, same batches: the first epoch differs by the method alone.
         Assert.NotEqual(reference.Curve[0], noisy.Curve[0]);
         Assert.All(noisy.Curve, point => Assert.True(double.IsFinite(point.Train.Loss)));
+    }
+
+    [Theory]
+    [InlineData("l1")]
+    [InlineData("elastic-net")]
+    public void ProximalL1GivesExactZeros(string name)
+    {
+        // Only the last weights count, so the share is that of the network that was measured.
+        double share = Train(name, seed: 1, LongSettings).ZeroWeights;
+
+        Assert.InRange(share, 0.005, 0.9);
+        Assert.Equal(0, Train(Recipes.Find(name).Reference, seed: 1, LongSettings).ZeroWeights);
+    }
+
+    [Theory]
+    [InlineData("label-smoothing")]
+    [InlineData("confidence-penalty")]
+    public void AnswersBecomeLessCertain(string name)
+    {
+        RunResult reference = Train("baseline", seed: 1, LongSettings), run = Train(name, seed: 1, LongSettings);
+
+        // The same right answers, at a higher plain loss: the training images no longer get all the probability.
+        Assert.Equal(1.0, run.Final.Train.Accuracy);
+        Assert.True(run.Final.Train.Loss > 2 * reference.Final.Train.Loss, $"{run.Final.Train.Loss} after {reference.Final.Train.Loss}");
+    }
+
+    [Fact]
+    public void AdamTakesADifferentWay()
+    {
+        CurvePoint[] first = [.. ((string[])["baseline", "adam", "adamw"]).Select(name => Train(name, seed: 1).Curve[0])];
+
+        Assert.Distinct(first);
     }
 
     [Fact]
@@ -88,6 +121,8 @@ public sealed class TrainerTests
 
         Assert.Throws<OperationCanceledException>(() => Run("baseline", seed: 1, StudyFixtures.SmallSettings, warmUp: false, source.Token));
     }
+
+    private static StudySettings LongSettings => StudyFixtures.SmallSettings with { Epochs = 60, LearningRate = 0.05, AdamLearningRate = 0.01 };
 
     private static RunResult Train(string name, int seed, StudySettings? settings = null, bool warmUp = false) =>
         Run(name, seed, settings ?? StudyFixtures.SmallSettings, warmUp, TestContext.Current.CancellationToken);

@@ -46,8 +46,8 @@ internal sealed class LearningCurves
             $"test accuracy {summary.Test.Percent()}%.");
         DrawFrame(svg, _accuracy, 4, tick => $"{100 * tick:0}", "accuracy, %");
         DrawFrame(svg, _loss, 3, tick => $"{tick:0.0}", "loss, nats");
-        foreach (double tick in _epochs.Ticks(4)) svg.Text(_epochs[tick], LossBottom + 13, $"{tick:0}", "tick", "middle");
-        svg.Text(Width - 2, LossBottom + 13, "epoch", "note", "end");
+        foreach (double tick in _epochs.Ticks(4)) svg.Text(_epochs[tick], LossBottom + 17, $"{tick:0}", "tick", "middle");
+        svg.Text(Width - 2, LossBottom + 17, "epoch", "note", "end");
 
         DrawGap(svg, summary);
         RecipeSummary? reference = _references.FirstOrDefault(reference => reference.Recipe.Name == summary.Recipe.Reference);

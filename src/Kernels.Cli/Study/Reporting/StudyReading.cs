@@ -18,6 +18,7 @@ internal static class StudyReading
         text.Append(Effects([.. study.Summaries.Where(summary => summary.TestGain is not null)], study.Summaries));
         foreach (RecipeSummary summary in study.Summaries.Where(summary => summary.TestGain is null && !summary.Recipe.IsReference)) text.Append(' ').Append(Alone(summary));
 
+        text.Append(Sparsity([.. study.Summaries.Where(summary => summary.ZeroWeights >= Visible)]));
         if (study.Summaries.Count > 1) text.Append(' ').Append(Comparison(study.Summaries, baseline));
 
         return text.Append(' ').Append(Caution(study)).ToString().Trim();
@@ -34,7 +35,7 @@ internal static class StudyReading
 
     private static string OtherNetworks(IReadOnlyList<RecipeSummary> references, bool alone) => references.Count == 0
         ? ""
-        : $" {(alone ? "Without regularization" : "Networks of another shape, without regularization too")}: {List(references, summary => $"{Percent(summary.Test.Mean)}, gap {Points(summary.Gap.Mean)}")}.";
+        : $" {(alone ? "Without regularization" : "Another network or optimizer, without regularization too")}: {List(references, summary => $"{Percent(summary.Test.Mean)}, gap {Points(summary.Gap.Mean)}")}.";
 
     /// <summary>The recipes by what they do to the accuracy on new images.</summary>
     private static string Effects(IReadOnlyList<RecipeSummary> compared, IReadOnlyList<RecipeSummary> all)
@@ -47,8 +48,8 @@ internal static class StudyReading
         RecipeSummary[] milder = [.. same.Where(summary => summary.TestLoss.Mean < 0.95 * Reference(summary).TestLoss.Mean)];
         StringBuilder text = new();
         if (better.Length > 0) text.Append($" More right answers on new images: {List(better, Gain)}.");
-        if (same.Length > 0) text.Append($" No visible change in accuracy: {List(same, summary => $"gap {Points(summary.Gap.Mean)}")}");
-        if (milder.Length > 0) text.Append($"; of these, wrong answers are given with less certainty by {List(milder, summary => $"test loss {summary.TestLoss.Mean:0.00} after {Reference(summary).TestLoss.Mean:0.00}")}");
+        if (same.Length > 0) text.Append($" No visible change in accuracy: {string.Join(", ", same.Select(summary => summary.Recipe.Name))}");
+        if (milder.Length > 0) text.Append($"; of these, wrong answers are given with less certainty, as the test loss tells, by {List(milder, summary => $"{summary.TestLoss.Mean:0.00} after {Reference(summary).TestLoss.Mean:0.00}")}");
         if (same.Length > 0) text.Append('.');
         if (worse.Length > 0) text.Append($" Fewer right answers: {List(worse, Gain)}.");
         return text.ToString();
@@ -56,6 +57,10 @@ internal static class StudyReading
         RecipeSummary Reference(RecipeSummary summary) => all.First(other => other.Recipe.Name == summary.Recipe.Reference);
         static string Gain(RecipeSummary summary) => $"{100 * summary.TestGain!.Value.Mean:+0.0;−0.0} points, gap {Points(summary.Gap.Mean)}";
     }
+
+    private static string Sparsity(IReadOnlyList<RecipeSummary> sparse) => sparse.Count == 0
+        ? ""
+        : $" Weights that are exactly zero: {string.Join(", ", sparse.Select(summary => $"{Percent(summary.ZeroWeights)} with {summary.Recipe.Name}"))}.";
 
     private static string Alone(RecipeSummary summary) =>
         $"{summary.Recipe.Name} gets {Percent(summary.Train.Mean)} of the training images and {Percent(summary.Test.Mean)} of the test " +

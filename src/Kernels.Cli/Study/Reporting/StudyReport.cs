@@ -64,6 +64,7 @@ internal static class StudyReport
             <td>{summary.TestGain?.Percent(signed: true)}</td>
             <td>{summary.GapChange?.Percent(signed: true)}</td>
             <td>{summary.TestLoss.Mean:0.00}</td>
+            <td>{ZeroWeights(summary)}</td>
             <td>{KeptEpochs(summary)}</td>
             <td>{summary.Seconds:0.0}</td>
             </tr>
@@ -72,12 +73,12 @@ internal static class StudyReport
         return $"""
             <div class="scroll">
             <table>
-            <caption>Accuracies in percent, differences in percentage points.{References(study)}{spread}</caption>
+            <caption>Accuracies and exactly zero weights in percent, differences in percentage points.{References(study)}{spread}</caption>
             <thead>
             <tr>
             <th scope="col">recipe</th><th scope="col">train</th><th scope="col">test</th><th scope="col">gap</th>
             <th scope="col">test vs un-<br />regularized</th><th scope="col">gap vs un-<br />regularized</th><th scope="col">test<br />loss</th>
-            <th scope="col">epoch kept<br />of run</th><th scope="col">seconds</th>
+            <th scope="col">zero<br />weights</th><th scope="col">epoch kept<br />of run</th><th scope="col">seconds</th>
             </tr>
             </thead>
             <tbody>
@@ -93,8 +94,11 @@ internal static class StudyReport
     {
         string[] others = [.. study.Summaries.Where(summary => summary.TestGain is not null && summary.Recipe.Reference != Recipes.Baseline)
             .Select(summary => $"{summary.Recipe.Name} with {summary.Recipe.Reference}")];
-        return others.Length == 0 ? "" : $" Each recipe is compared with its own network without regularization: the baseline, {string.Join(", ", others)}.";
+        return others.Length == 0 ? "" : $" Each recipe is compared with its own network and optimizer without regularization: the baseline, {string.Join(", ", others)}.";
     }
+
+    /// <summary>Blank where no weight is exactly 0, as almost everywhere.</summary>
+    private static string ZeroWeights(RecipeSummary summary) => summary.ZeroWeights == 0 ? "" : $"{100 * summary.ZeroWeights:0.0}";
 
     private static string KeptEpochs(RecipeSummary summary)
     {
@@ -125,7 +129,7 @@ internal static class StudyReport
             "The tinted area between the two accuracies is the generalization gap.",
         ];
         if (study.Summaries.Any(summary => summary.TestGain is not null))
-            hints.Add("Dotted line: the final test accuracy of the same network without regularization, to compare with.");
+            hints.Add("Dotted line: the final test accuracy of the same network and optimizer without regularization, to compare with.");
         if (study.Runs.Any(run => run.BestEpoch < run.Epochs))
             hints.Add("Vertical line with two dots: the epoch whose weights early stopping kept. Later epochs were thrown away.");
         if (study.Seeds.Count > 1)

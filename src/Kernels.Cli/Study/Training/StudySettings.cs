@@ -12,12 +12,12 @@ internal sealed record StudySettings
     public double LearningRate { get; init; } = 0.02;
 
     /// <summary>For the recipes that train with Adam; chosen like the strengths of <see cref="Recipes"/>.</summary>
-    public double AdamLearningRate { get; init; } = 0.0005;
+    public double AdamLearningRate { get; init; } = 0.001;
 
     public double Momentum { get; init; } = 0.9;
 
-    /// <summary>The curves get a point each so many epochs: a look at 10,000 test images costs more than an epoch of training.</summary>
-    public int EpochsPerPoint { get; init; } = 5;
+    /// <summary>The curves get a point each so many epochs: a look at 10,000 test images costs more than two epochs of training.</summary>
+    public int EpochsPerPoint { get; init; } = 15;
 
     /// <summary>The first epochs, where curves are steep, get a point each.</summary>
     public int DensePoints { get; init; } = 6;
