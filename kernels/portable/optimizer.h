@@ -93,11 +93,20 @@ DEVICE void store_role(GLOBAL real* state, u64 stride, u32 role, u64 index, u32 
     if (role != NO_ROLE) store_state(state + role * stride, index, count, whole, values);
 }
 
-// Scales the rows that are too long, which this work item wrote itself, and only then lets them into the average.
-DEVICE void optimizer_project(const optimizer_group* group, real square, GLOBAL scalar* parameter, GLOBAL real* state,
-                              u64 role_stride, u32 master, u32 average, const tensor_tile* tile) {
+// How many of the first `count` weights are 0 as they are stored.
+DEVICE u32 stored_zeros(const real* weights, u32 count) {
+    u32 zeros = 0;
+    for (u32 k = 0; k < 8; k++) zeros += k < count && to_real(to_scalar(weights[k])) == 0 ? 1u : 0u;
+    return zeros;
+}
+
+// Scales the rows that are too long, which this work item wrote itself, and only then lets them into the average. Returns the zeros that are left: an infinite
+// weight makes zeros of all others.
+DEVICE u32 optimizer_project(const optimizer_group* group, real square, GLOBAL scalar* parameter, GLOBAL real* state,
+                             u64 role_stride, u32 master, u32 average, const tensor_tile* tile) {
     const real limit = group->maximum_norm;
     const real scale = square > limit * limit ? limit / SQRT(square) : (real)1;
+    u32 zeros = 0;
     for (u64 i = LOCAL_ID * 8; i < tile->count; i += GROUP_SIZE * 8) {
         const u32 count = tile->count - i < 8 ? (u32)(tile->count - i) : 8;
         const u32 whole = count == 8 && tile->aligned;
@@ -109,6 +118,7 @@ DEVICE void optimizer_project(const optimizer_group* group, real square, GLOBAL 
             store_role(state, role_stride, master, tile->flat + i, count, whole, weights);
             store_part(parameter, tile->first + i, count, tile->aligned, weights);
         }
+        zeros += stored_zeros(weights, count);
         if (average != NO_ROLE) {
             load_role(state, role_stride, group->first ? NO_ROLE : average, tile->flat + i, count, whole, averages);
             for (u32 k = 0; k < 8; k++)
@@ -117,6 +127,7 @@ DEVICE void optimizer_project(const optimizer_group* group, real square, GLOBAL 
             store_role(state, role_stride, average, tile->flat + i, count, whole, averages);
         }
     }
+    return zeros;
 }
 
 // The sum of the items' counts, which are below 2^32 / GROUP_SIZE: in two halves, as floats are exact up to 2^24 only.
@@ -170,9 +181,7 @@ DEVICE void optimizer_pass(GLOBAL scalar* parameter, GLOBAL const scalar* gradie
                     if (k < count) square += kept * kept;
                 }
             }
-            if (counts_zeros) {
-                for (u32 k = 0; k < 8; k++) zero_count += k < count && to_real(to_scalar(weights[k])) == 0 ? 1u : 0u;
-            }
+            if (counts_zeros) zero_count += stored_zeros(weights, count);
             if (average != NO_ROLE && !projects) {
                 load_role(state, role_stride, group.first ? NO_ROLE : average, flat, count, whole, a);
                 for (u32 k = 0; k < 8; k++)
@@ -184,8 +193,9 @@ DEVICE void optimizer_pass(GLOBAL scalar* parameter, GLOBAL const scalar* gradie
 #if REDUCES
         // Outside any condition: not every compiler takes a barrier inside one, though all items agree on it.
         square = group_sum(square, scratch);
+        if (projects)
+            zero_count = optimizer_project(&group, square, parameter, state, role_stride, master, average, &tile);
         zero_count = group_count(zero_count, scratch);
-        if (projects) optimizer_project(&group, square, parameter, state, role_stride, master, average, &tile);
         if (LOCAL_ID == 0 && counts_zeros && zero_count > 0) ATOMIC_ADD(zeros + tile.tensor, zero_count);
 #endif
     }

@@ -321,7 +321,9 @@ FAKECUDA_EXPORT CUresult cuMemFreeHost(uint64_t address) {
 
 static CUresult check_range(uint64_t address, size_t bytes, const char* caller) {
     const struct object* memory = memory_find(address, bytes);
-    if (memory != NULL && memory->kind == FAKECUDA_MEMORY && memory->context == current_context()) return CUDA_SUCCESS;
+    // In the unified address space page-locked memory is mapped at its own address.
+    const int mapped = memory != NULL && (memory->kind == FAKECUDA_MEMORY || memory->kind == FAKECUDA_HOST_MEMORY);
+    if (mapped && memory->context == current_context()) return CUDA_SUCCESS;
     violation("%s: 0x%llx is not %zu bytes of device memory", caller, (unsigned long long)address, bytes);
     return CUDA_ERROR_INVALID_VALUE;
 }

@@ -83,7 +83,7 @@ internal sealed unsafe class CudaDevice : Device
     {
         using CudaContext.Scope scope = Context.MakeCurrent();
         Context.ReleaseAbandoned();
-        CheckAllocation(cuMemHostAlloc(out nint pointer, (nuint)Math.Max(bytes, 1), CudaHostAllocFlags.Portable), bytes, "cuMemHostAlloc");
+        CheckAllocation(cuMemHostAlloc(out nint pointer, (nuint)Math.Max(bytes, 1), CudaHostAllocFlags.Portable | CudaHostAllocFlags.DeviceMap), bytes, "cuMemHostAlloc");
         return new CudaHostMemory(this, Context, pointer, bytes);
     }
 
