@@ -268,7 +268,8 @@ public abstract class OptimizerCase<TOptions> : OpCase
         yield return Of("loss scale", basic, Ragged) with { Settings = new OptimizerSettings { LossScale = 16 } };
         yield return Of("an infinite gradient skips the step", basic, Ragged) with
         {
-            Settings = new OptimizerSettings { SkipsNonFiniteGradients = true }, HasFault = true,
+            Settings = new OptimizerSettings { SkipsNonFiniteGradients = true },
+            HasFault = true,
         };
         yield return Of("finite gradients do not", basic, Ragged) with
         {
@@ -287,7 +288,8 @@ public abstract class OptimizerCase<TOptions> : OpCase
         ];
         yield return new OptimizerProblem<TOptions>("groups of different settings", groups)
         {
-            StepsBefore = 3, Settings = new OptimizerSettings { CountsZeros = true, AverageDecay = 0.99, MaximumGradientNorm = 20, KeepsMasterCopy = true },
+            StepsBefore = 3,
+            Settings = new OptimizerSettings { CountsZeros = true, AverageDecay = 0.99, MaximumGradientNorm = 20, KeepsMasterCopy = true },
         };
         yield return new OptimizerProblem<TOptions>("rates and loss scale on the device", groups) { StepsBefore = 3, DeviceNumbers = true };
     }
@@ -324,7 +326,8 @@ public abstract class OptimizerCase<TOptions> : OpCase
         copies = parameters;
         OptimizerSettings settings = !problem.DeviceNumbers ? problem.Settings : problem.Settings with
         {
-            DeviceLearningRates = tensors.Get<float>("rates"), DeviceLossScale = tensors.Get<float>("loss_scale"),
+            DeviceLearningRates = tensors.Get<float>("rates"),
+            DeviceLossScale = tensors.Get<float>("loss_scale"),
         };
         return Create<T>(
             stream.Device,

@@ -73,8 +73,11 @@ public sealed class OptimizerGoldenTests(TestDevices devices)
             case "sgd":
                 SgdOptions sgdOptions = new()
                 {
-                    LearningRate = 0.05, WeightDecay = name is "decay" or "momentum" or "nesterov" ? 0.1 : 0, Momentum = name is "plain" or "decay" ? 0 : 0.9,
-                    Dampening = name == "dampening" ? 0.3 : 0, Nesterov = name == "nesterov",
+                    LearningRate = 0.05,
+                    WeightDecay = name is "decay" or "momentum" or "nesterov" ? 0.1 : 0,
+                    Momentum = name is "plain" or "decay" ? 0 : 0.9,
+                    Dampening = name == "dampening" ? 0.3 : 0,
+                    Nesterov = name == "nesterov",
                 };
                 Sgd<T> sgd = new(stream.Device, [new(weights, gradients, sgdOptions)], settings);
                 return (() => sgd.Step(stream), sgd);
@@ -92,8 +95,11 @@ public sealed class OptimizerGoldenTests(TestDevices devices)
             case "rmsprop":
                 RmsPropOptions rmsOptions = new()
                 {
-                    LearningRate = 0.01, WeightDecay = decay, Momentum = name == "momentum" ? 0.9 : name == "centered" ? 0.5 : 0,
-                    SecondMomentDecay = name == "momentum" ? 0.9 : 0.99, Centered = name == "centered",
+                    LearningRate = 0.01,
+                    WeightDecay = decay,
+                    Momentum = name == "momentum" ? 0.9 : name == "centered" ? 0.5 : 0,
+                    SecondMomentDecay = name == "momentum" ? 0.9 : 0.99,
+                    Centered = name == "centered",
                 };
                 RmsProp<T> rms = new(stream.Device, [new(weights, gradients, rmsOptions)], settings);
                 return (() => rms.Step(stream), rms);
