@@ -38,8 +38,8 @@ internal sealed record BenchResult(
         {
             if (Peers.Any(peer => peer.Label.EndsWith('*')))
             {
-                yield return "PyTorch* runs with a heap that keeps its pages (MALLOC_MMAP_MAX_=0), PyTorch as it comes: " +
-                    "large results then cost a page fault every 4 KB.";
+                yield return "PyTorch* runs with a heap that keeps its pages (MALLOC_MMAP_MAX_=0), PyTorch as it comes, " +
+                    "in a new process for each op: large results then cost a page fault every 4 KB.";
             }
 
             foreach (string missing in MissingPeers) yield return $"Without {missing}.";

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;
@@ -112,61 +113,55 @@ public static unsafe partial class CrossEntropy
     {
         T* z = inputs.Z;
         int classes = inputs.Classes, i = 0;
-        Vector512<float> shift = Vector512.Create(largest), even = Vector512<float>.Zero, odd = even, count = even, spread = even;
-        if (inputs.Spreads)
+        Vector512<float> shift = Vector512.Create(largest), even = Vector512<float>.Zero, odd = even, spread = even, oddSpread = even;
+        for (; i + (2 * Width) <= classes; i += 2 * Width)
         {
-            Vector512<float> masked = Vector512.Create(float.NegativeInfinity), one = Vector512<float>.One, oddSpread = even;
-            for (; i + (2 * Width) <= classes; i += 2 * Width)
+            Prefetch(z + classes + i);
+            Vector512<float> low = CpuElement.Load(z + i) - shift, high = CpuElement.Load(z + i + Width) - shift;
+            if (inputs.Spreads)
             {
-                Vector512<float> low = CpuElement.Load(z + i), high = CpuElement.Load(z + i + Width);
-                Vector512<float> isLow = Vector512.Equals(low, masked), isHigh = Vector512.Equals(high, masked);
-                low -= shift;
-                high -= shift;
-                count += Vector512.AndNot(one, isLow) + Vector512.AndNot(one, isHigh);
-                spread += Vector512.AndNot(low, isLow);
-                oddSpread += Vector512.AndNot(high, isHigh);
-                low = CpuExp.Exp(low);
-                high = CpuExp.Exp(high);
-                low.Store(e + i);
-                high.Store(e + i + Width);
-                even += low;
-                odd += high;
+                spread += low;
+                oddSpread += high;
             }
 
-            spread += oddSpread;
-        }
-        else
-        {
-            for (; i + (2 * Width) <= classes; i += 2 * Width)
-            {
-                Vector512<float> low = CpuExp.Exp(CpuElement.Load(z + i) - shift), high = CpuExp.Exp(CpuElement.Load(z + i + Width) - shift);
-                low.Store(e + i);
-                high.Store(e + i + Width);
-                even += low;
-                odd += high;
-            }
+            low = CpuExp.Exp(low);
+            high = CpuExp.Exp(high);
+            low.Store(e + i);
+            high.Store(e + i + Width);
+            even += low;
+            odd += high;
         }
 
-        // The rest. Without smoothing what is added up is not used.
         for (; i < classes; i += Width)
         {
             int part = Math.Min(Width, classes - i);
-            Vector512<float> logits = CpuSoftmax.LoadLogits(z + i, part), x = logits - shift, exponential = CpuExp.Exp(x);
-            Vector512<float> masked = Vector512.Equals(logits, Vector512.Create(float.NegativeInfinity));
+            Vector512<float> x = CpuSoftmax.LoadLogits(z + i, part) - shift, exponential = CpuExp.Exp(x);
             exponential.Store(e + i);
             even += exponential;
-            count += Vector512.AndNot(Vector512<float>.One, masked);
-            spread += Vector512.AndNot(x, masked);
+            spread += part == Width ? x : Vector512.ConditionalSelect(Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(part)).AsSingle(), x, Vector512<float>.Zero);
         }
 
+        float total = Vector512.Sum(spread + oddSpread);
+        // A masked class shows in the total, and must be left out of it.
+        if (inputs.Spreads && float.IsNegativeInfinity(total)) return AnySums(inputs, largest, e);
         return new RowSums
         {
             Largest = largest,
             Sum = Vector512.Sum(even + odd),
-            Count = Vector512.Sum(count),
-            SpreadWeight = Vector512.Sum(count),
-            SpreadSum = Vector512.Sum(spread),
+            Count = classes,
+            SpreadWeight = classes,
+            SpreadSum = total,
         };
+    }
+
+    /// <summary>Asks for two vectors of the next row while this one is calculated with. Past the end it does no harm.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch<T>(T* next)
+        where T : unmanaged
+    {
+        if (!Sse.IsSupported) return;
+        Sse.Prefetch0(next);
+        if (sizeof(T) == sizeof(float)) Sse.Prefetch0(next + Width);
     }
 
     private static RowSums AnySums<T>(in ClassInputs<T> inputs, float largest, float* e)

@@ -16,14 +16,16 @@ public sealed class PyTorchPeer : Peer
 
     private static readonly Dictionary<string, string> KeepHeap = new() { ["MALLOC_MMAP_MAX_"] = "0", ["MALLOC_TRIM_THRESHOLD_"] = "1000000000000" };
 
-    private readonly PeerProcess _process;
+    private readonly string _python;
+    private readonly string _device;
     private readonly bool _keepsHeap;
+    private PeerProcess _process;
+    private string? _op;
 
-    private PyTorchPeer(PeerProcess process, string name, bool keepsHeap)
+    private PyTorchPeer(string python, string device, bool keepsHeap)
     {
-        _process = process;
-        _keepsHeap = keepsHeap;
-        Name = name;
+        (_python, _device, _keepsHeap) = (python, device, keepsHeap);
+        (_process, Name) = Start(python, device, keepsHeap);
     }
 
     public override string Name { get; }
@@ -33,7 +35,8 @@ public sealed class PyTorchPeer : Peer
     /// <summary>
     /// Starts the first Python that can import PyTorch and use the device (whose ids are PyTorch's: <c>cpu</c>, <c>cuda:0</c>). On the CPU of a Linux
     /// system it is started a second time with a heap that keeps its pages. As it comes, PyTorch gets each large result from the system, which clears
-    /// it page by page, and that can take several times as long as the op: users have to wait for it, but the op is not to blame.
+    /// it page by page, and that can take several times as long as the op: users have to wait for it, but the op is not to blame. How long it goes on like that
+    /// depends on what the process did before, so as it comes it gets a new process for each op.
     /// </summary>
     /// <exception cref="PeerException">There is none; the message says what was tried.</exception>
     public static IReadOnlyList<Peer> Start(Device device)
@@ -44,8 +47,8 @@ public sealed class PyTorchPeer : Peer
         {
             try
             {
-                PyTorchPeer first = Start(python, device.Id, keepHeap: false);
-                return device.Kind == DeviceKind.Cpu && OperatingSystem.IsLinux() ? [first, Start(python, device.Id, keepHeap: true)] : [first];
+                PyTorchPeer first = new(python, device.Id, keepsHeap: false);
+                return device.Kind == DeviceKind.Cpu && OperatingSystem.IsLinux() ? [first, new PyTorchPeer(python, device.Id, keepsHeap: true)] : [first];
             }
             catch (PeerException e)
             {
@@ -58,6 +61,14 @@ public sealed class PyTorchPeer : Peer
 
     public override PeerCall Prepare(OpCase op, Problem problem, DType dtype, DeviceTensors tensors)
     {
+        if (_op is not null && _op != op.Op && !_keepsHeap && _device == "cpu")
+        {
+            (PeerProcess fresh, _) = Start(_python, _device, _keepsHeap);
+            _process.Dispose();
+            _process = fresh;
+        }
+
+        _op = op.Op;
         // As object, so that the serializer looks at the record itself and not at its base class.
         JsonElement reply = _process.Ask(new { Do = "prepare", op.Op, Dtype = dtype.ShortName(), Problem = (object)problem });
         return reply.TryGetProperty("unsupported", out JsonElement reason)
@@ -71,7 +82,7 @@ public sealed class PyTorchPeer : Peer
         base.Dispose();
     }
 
-    private static PyTorchPeer Start(string python, string device, bool keepHeap)
+    private static (PeerProcess Process, string Name) Start(string python, string device, bool keepHeap)
     {
         // As many threads as the CPU device uses: PyTorch itself would leave out the second thread of a core, BLAS and OpenMP would not.
         string threads = Environment.ProcessorCount.ToString(CultureInfo.InvariantCulture);
@@ -85,7 +96,7 @@ public sealed class PyTorchPeer : Peer
         {
             process.Send(script);
             JsonElement reply = process.Ask(new { Do = "start", Device = device, Threads = Environment.ProcessorCount, KeepsHeap = keepHeap });
-            return new PyTorchPeer(process, Text(reply, "name"), keepHeap);
+            return (process, Text(reply, "name"));
         }
         catch
         {
