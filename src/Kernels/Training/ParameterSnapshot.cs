@@ -96,13 +96,21 @@ public sealed class ParameterSnapshot<T> : IDisposable
     }
 
     /// <summary>Frees the copy. One in host memory waits for the last use of it.</summary>
+    /// <exception cref="DeviceException">That use failed; the copy is freed all the same.</exception>
     public void Dispose()
     {
-        _lastUse?.Wait();
-        _lastUse?.Dispose();
+        DeviceEvent? lastUse = _lastUse;
         _lastUse = null;
-        _table.Dispose();
-        _copy.Dispose();
+        try
+        {
+            lastUse?.Wait();
+        }
+        finally
+        {
+            lastUse?.Dispose();
+            _table.Dispose();
+            _copy.Dispose();
+        }
     }
 
     private void Launch(DeviceStream stream, KernelDefinition<ParameterSnapshotKernels.CopyArguments> kernel)
@@ -119,8 +127,9 @@ public sealed class ParameterSnapshot<T> : IDisposable
         }
 
         if (!_isOnHost) return;
+        DeviceEvent use = stream.Record();
         _lastUse?.Dispose();
-        _lastUse = stream.Record();
+        _lastUse = use;
     }
 }
 
