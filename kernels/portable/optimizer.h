@@ -1,12 +1,10 @@
 // The one pass over memory that every optimizer makes over its list of parameters. An optimizer defines `optimizer_rule`; all else is here: gradient
 // scaling, weight decay, L1, proximal steps, max-norm projection, f32 master copies, the moving average of the weights and the count of zeros.
 
+#include "optimizer_layout.h"
 #include "tensor_list.h"
 
-#define SETTING_WORDS   16
-#define PROGRESS_HEADER 4
-#define PROGRESS_WORDS  4
-#define NO_ROLE         0xffffffffu
+#define NO_ROLE 0xffffffffu
 
 // The settings that hold for a tile, ready to use.
 typedef struct {

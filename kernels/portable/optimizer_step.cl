@@ -6,11 +6,8 @@
 
 #include "types.h"
 #include "reduce.h"
+#include "optimizer_layout.h"
 #include "tensor_list.h"
-
-#define SETTING_WORDS   16
-#define PROGRESS_HEADER 4
-#define PROGRESS_WORDS  4
 
 KERNEL void gradient_squares(GLOBAL const scalar* gradient, u64 gradient_offset, GLOBAL const u64* RESTRICT tensors,
                              u64 tensors_offset, GLOBAL const u32* RESTRICT tiles, u64 tiles_offset, GLOBAL real* sums,
@@ -36,6 +33,14 @@ KERNEL void gradient_squares(GLOBAL const scalar* gradient, u64 gradient_offset,
             sums[sums_offset + 2 * index + 1] = fault;
         }
     }
+}
+
+// 1 - e^-x, without cancellation where x is small: there by the series x (1 - x/2 (1 - x/3 (...))). 1 - beta^step is that of -step * log beta.
+DEVICE real rise(real x) {
+    if (!(x < (real)0.5f)) return 1 - EXP(-x);
+    real sum = 1;
+    for (u32 k = 16; k > 1; k--) sum = 1 - x / (real)k * sum;
+    return x * sum;
 }
 
 // progress: factor of the gradients, whether to skip, whether this is the first step, norm of the gradients; then for each group rate and bias corrections.
@@ -79,10 +84,6 @@ KERNEL void optimizer_prepare(GLOBAL real* progress, u64 progress_offset, GLOBAL
         GLOBAL const real* setting = settings + settings_offset + group * SETTING_WORDS;
         GLOBAL real* own = header + PROGRESS_HEADER + group * PROGRESS_WORDS;
         own[0] = has_rates ? (real)rates[rates_offset + group] : setting[0];
-        // 1 - beta^step follows from the one before without the cancellation of a power near 1, and the host can follow it to the bit.
-        for (u32 k = 0; k < 2; k++) {
-            const real before = steps == 0 ? (real)0 : own[1 + k];
-            own[1 + k] = FMA(setting[7 + 2 * k], before, setting[8 + 2 * k]);
-        }
+        for (u32 k = 0; k < 2; k++) own[1 + k] = rise((real)(steps + 1) * setting[15 + k]);
     }
 }

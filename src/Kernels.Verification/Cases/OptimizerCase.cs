@@ -106,7 +106,7 @@ public abstract class OptimizerCase<TOptions> : OpCase
     {
         OptimizerProblem<TOptions> p = (OptimizerProblem<TOptions>)problem;
         DType real = dtype == DType.Float64 ? DType.Float64 : DType.Float32;
-        Tolerance stored = new(1, 32, 4, "terms below 4 that may cancel, quotients of averages");
+        Tolerance stored = new(1, 8, 4, "terms below 4 that may cancel, quotients of averages");
         Tolerance projected = stored with { Roundings = 3, Cause = "a row is measured and scaled in its stored type" };
         Tolerance kept = stored with { Roundings = 0 };
         bool projects = p.Groups.Any(group => group.Options.MaximumNorm > 0);
@@ -119,11 +119,9 @@ public abstract class OptimizerCase<TOptions> : OpCase
             .. States(p, dtype).Select(name =>
             {
                 (double low, double high) = Range(name);
-                Tolerance tolerance = projects && name == OptimizerState.AverageWeight ? projected with { Roundings = 0 } : kept;
-                if (dtype != real && projects) tolerance = tolerance with { ArithmeticRoundings = 1 << 17 };
                 return p.StepsBefore == 0
-                    ? Output(name, real, [p.Length], tolerance)
-                    : Input(name, real, [p.Length], seed, low, high) with { Role = TensorRole.InOut, Tolerance = tolerance };
+                    ? Output(name, real, [p.Length], kept)
+                    : Input(name, real, [p.Length], seed, low, high) with { Role = TensorRole.InOut, Tolerance = kept };
             }),
             Output("counts", DType.UInt64, [2], Tolerance.Exact),
         ];

@@ -337,11 +337,16 @@ internal readonly unsafe struct PrepareOnCpu : ICpuKernel<OptimizerKernels.Prepa
             TReal* setting = settings + (group * OptimizerKernels.SettingWords);
             TReal* own = progress + OptimizerKernels.ProgressHeader + (group * OptimizerKernels.ProgressWords);
             own[0] = a.HasRates != 0 ? TReal.CreateChecked(a.Rates.Pointer<float>()[group]) : setting[0];
-            for (int k = 0; k < 2; k++)
-            {
-                TReal before = steps == 0 ? TReal.Zero : own[1 + k];
-                own[1 + k] = TReal.FusedMultiplyAdd(setting[7 + (2 * k)], before, setting[8 + (2 * k)]);
-            }
+            for (int k = 0; k < 2; k++) own[1 + k] = TReal.CreateChecked(Rise((steps + 1) * CpuElement.ToDouble(setting[15 + k])));
         }
+    }
+
+    /// <summary>1 - e^-x, without cancellation where x is small: <c>rise</c> in the text.</summary>
+    private static double Rise(double x)
+    {
+        if (!(x < 0.5)) return 1 - Math.Exp(-x);
+        double sum = 1;
+        for (int k = 16; k > 1; k--) sum = 1 - (x / k * sum);
+        return x * sum;
     }
 }

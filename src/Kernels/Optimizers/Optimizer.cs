@@ -218,21 +218,7 @@ public abstract class Optimizer<T, TOptions> : IDisposable
     {
         ArgumentNullException.ThrowIfNull(stream);
         _table.CheckStream(_op, stream);
-        double[] progress = new double[_progress.Length];
-        for (int group = 0; group < _options.Length; group++)
-        {
-            OptimizerRule rule = _options[group].Rule;
-            int own = OptimizerKernels.ProgressHeader + (group * OptimizerKernels.ProgressWords);
-            progress[own + 1] = Correction(rule.Beta1, rule.Share1);
-            progress[own + 2] = Correction(rule.Beta2, rule.Share2);
-        }
-
-        _progress.Upload(stream, progress);
         stream.Upload([steps, 0UL], _counts);
-
-        double Correction(double beta, double share) => typeof(T) == typeof(double)
-            ? OptimizerKernels.Correction<double>(beta, share, steps)
-            : OptimizerKernels.Correction<float>(beta, share, steps);
     }
 
     /// <summary>The 2-norm of all gradients at the last step, loss scale taken off and before clipping. Blocks. 0 when no setting needs it.</summary>
@@ -283,7 +269,7 @@ public abstract class Optimizer<T, TOptions> : IDisposable
             [
                 o.LearningRate, Decay(o, WeightDecayMode.Coupled), Decay(o, WeightDecayMode.Decoupled), Decay(o, WeightDecayMode.Proximal),
                 o.L1Mode == L1Mode.Subgradient ? o.L1 : 0, o.L1Mode == L1Mode.Proximal ? o.L1 : 0, o.MaximumNorm, rule.Beta1, rule.Share1, rule.Beta2, rule.Share2,
-                rule.Epsilon, rule.Mode ? 1 : 0, average, 1 - average, 0,
+                rule.Epsilon, rule.Mode ? 1 : 0, average, 1 - average, -Math.Log(rule.Beta1), -Math.Log(rule.Beta2),
             ];
             own.CopyTo(words, group * OptimizerKernels.SettingWords);
         }

@@ -1,4 +1,3 @@
-using System.Numerics;
 using Kernels.Devices;
 
 namespace Kernels;
@@ -6,7 +5,7 @@ namespace Kernels;
 /// <summary>The kernels that optimizers share, their argument records, and the layout of what they read (see <c>optimizer.h</c>).</summary>
 internal static class OptimizerKernels
 {
-    public const int SettingWords = 16;
+    public const int SettingWords = 17;
     public const int ProgressHeader = 4;
     public const int ProgressWords = 4;
     public const uint NoRole = uint.MaxValue;
@@ -33,19 +32,6 @@ internal static class OptimizerKernels
 
     public static readonly KernelDefinition<StepArguments> Lion =
         KernelDefinition<StepArguments>.Float<OptimizerPassOnCpu<LionRule>>("portable/lion.cl", "lion_step", switches: Switches);
-
-    /// <summary>
-    /// The weight of all values that have entered a moving average, 1 - beta^steps for a share of 1 - beta, by the recurrence that the device follows and with its
-    /// bits. It ends where nothing changes any more.
-    /// </summary>
-    public static double Correction<TReal>(double beta, double share, ulong steps)
-        where TReal : unmanaged, IFloatingPointIeee754<TReal>
-    {
-        TReal kept = TReal.CreateChecked(beta), added = TReal.CreateChecked(share), correction = TReal.Zero, before = TReal.NaN;
-        for (ulong step = 0; step < steps && correction != before && TReal.IsFinite(correction); step++)
-            (before, correction) = (correction, TReal.FusedMultiplyAdd(kept, correction, added));
-        return double.CreateChecked(correction);
-    }
 
     internal readonly record struct SquaresArguments(
         TensorArgument Gradient, TensorArgument Tensors, TensorArgument Tiles, TensorArgument Sums, ulong FirstTile, ulong TileCount) : IKernelArguments

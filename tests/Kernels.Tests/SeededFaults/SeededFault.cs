@@ -49,7 +49,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new("the decay is forgotten", "sgd", Optimizer, "+ group.coupled_decay * weight", ""),
         new("the decay is coupled to nothing", "adamw", "portable/adam.cl", "group->decay_factor * weight -", "weight -"),
         new("the second moment is not corrected", "adam", "portable/adam.cl", "SQRT(square) / SQRT(group->correction2)", "SQRT(square)"),
-        new("the first correction is the second", "adam", "portable/optimizer_step.cl", "setting[7 + 2 * k], before", "setting[7], before"),
+        new("the first correction is the second", "adam", "portable/optimizer_step.cl", "setting[15 + k]", "setting[16]"),
         new("the largest second moment is the last", "adam", "portable/adam.cl", "*c > square ? *c : square", "square"),
         new("the mean is not taken off", "rmsprop", "portable/rms_prop.cl", "square -= *c * *c;", ""),
         new("the direction has the gradient's length", "lion", "portable/lion.cl", "sign_of(group->beta1 * *a + group->share1 * gradient)", "group->beta1 * *a + group->share1 * gradient"),
