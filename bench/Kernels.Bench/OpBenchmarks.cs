@@ -1,6 +1,7 @@
 using BenchmarkDotNet.Attributes;
 using Kernels.Verification;
-using PeerLibrary = Kernels.Verification.Peer;
+using Kernels.Benchmarks;
+using PeerLibrary = Kernels.Benchmarks.Peer;
 
 namespace Kernels.Bench;
 

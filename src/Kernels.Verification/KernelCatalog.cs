@@ -19,11 +19,10 @@ public sealed record KernelCost(
 /// <summary>Every kernel of the library.</summary>
 public static class KernelCatalog
 {
-    /// <summary>The kernels that the library and this assembly declare, by entry point.</summary>
+    /// <summary>The kernels that the library declares, by entry point.</summary>
     internal static IReadOnlyList<KernelDefinition> All { get; } =
     [
-        .. new[] { typeof(Device).Assembly, typeof(KernelCatalog).Assembly }
-            .SelectMany(assembly => assembly.GetTypes())
+        .. typeof(Device).Assembly.GetTypes()
             .SelectMany(type => type.GetFields(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic))
             .Where(field => field.FieldType.IsSubclassOf(typeof(KernelDefinition)) && !field.DeclaringType!.ContainsGenericParameters)
             .Select(field => (KernelDefinition)field.GetValue(null)!)

@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using Kernels.Cli.Bench;
-using Kernels.Verification;
+using Kernels.Benchmarks;
+using Kernels.Reporting;
 
 namespace Kernels.Cli.Commands;
 

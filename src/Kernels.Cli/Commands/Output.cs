@@ -1,6 +1,4 @@
-using System.Text.Encodings.Web;
-using System.Text.Json;
-using System.Text.Json.Serialization;
+using Kernels.Reporting;
 using Spectre.Console;
 
 namespace Kernels.Cli.Commands;
@@ -8,19 +6,7 @@ namespace Kernels.Cli.Commands;
 /// <summary>How commands print: one JSON array for scripts, a table for people.</summary>
 internal static class Output
 {
-    private static readonly JsonSerializerOptions Options = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        WriteIndented = true,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        // A measurement can be infinite or NaN; JSON's numbers cannot.
-        NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
-    };
-
-    public static void WriteJson<TRow>(IEnumerable<TRow> rows) => Console.Out.WriteLine(Json(rows));
-
-    /// <summary>One JSON array of flat objects.</summary>
-    public static string Json<TRow>(IEnumerable<TRow> rows) => JsonSerializer.Serialize(rows, Options);
+    public static void WriteJson<TRow>(IEnumerable<TRow> rows) => Console.Out.WriteLine(JsonRows.Write(rows));
 
     /// <summary>An empty table; numbers are set right and never wrapped.</summary>
     public static Table NewTable(params (string Title, bool IsNumber)[] columns)

@@ -1,7 +1,8 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using Kernels.Cli.Study;
+using Kernels.Reporting;
+using Kernels.Study;
 using Spectre.Console;
 
 namespace Kernels.Cli.Commands;

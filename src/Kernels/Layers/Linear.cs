@@ -1,4 +1,5 @@
 using Kernels.Devices;
+using Kernels.Cpu;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;
@@ -13,10 +14,10 @@ public static unsafe class Linear
     private const int ColumnsPerGroup = 32;
 
     private static readonly KernelDefinition<AddBiasArguments> AddBiasKernel =
-        KernelDefinition<AddBiasArguments>.Float<AddBiasOnCpu>("portable/linear.cl", "linear_add_bias");
+        KernelDefinition<AddBiasArguments>.Float<CpuAddBias>("portable/linear.cl", "linear_add_bias");
 
     private static readonly KernelDefinition<BackwardBiasArguments> BackwardBiasKernel =
-        KernelDefinition<BackwardBiasArguments>.Float<BackwardBiasOnCpu>("portable/linear.cl", "linear_backward_bias");
+        KernelDefinition<BackwardBiasArguments>.Float<CpuBackwardBias>("portable/linear.cl", "linear_backward_bias");
 
     /// <summary>y = x wᵀ + b.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -128,7 +129,7 @@ public static unsafe class Linear
         }
     }
 
-    private readonly struct AddBiasOnCpu : ICpuKernel<AddBiasArguments>
+    private readonly struct CpuAddBias : ICpuKernel<AddBiasArguments>
     {
         public static void Run<T>(in KernelVariant variant, in AddBiasArguments arguments)
             where T : unmanaged
@@ -148,7 +149,7 @@ public static unsafe class Linear
         }
     }
 
-    private readonly struct BackwardBiasOnCpu : ICpuKernel<BackwardBiasArguments>
+    private readonly struct CpuBackwardBias : ICpuKernel<BackwardBiasArguments>
     {
         /// <summary>Columns that share one pass over the rows: their sums stay in the first-level cache.</summary>
         private const int ColumnBlock = 256;

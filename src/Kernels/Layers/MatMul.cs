@@ -1,4 +1,5 @@
 using Kernels.Devices;
+using Kernels.Cpu;
 
 namespace Kernels;
 
@@ -19,7 +20,7 @@ public static class MatMul
 
     private const int Tile = 64;
 
-    private static readonly KernelDefinition<MatMulArguments> Kernel = KernelDefinition<MatMulArguments>.Float<MatMulOnCpu>(
+    private static readonly KernelDefinition<MatMulArguments> Kernel = KernelDefinition<MatMulArguments>.Float<CpuMatMul>(
         "portable/matmul.cl", "matmul", switches: ["TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS"]);
 
     /// <summary>c[m, n] = sum over k of op(a)[m, k] op(b)[k, n].</summary>
@@ -85,7 +86,7 @@ public static class MatMul
         }
     }
 
-    private readonly unsafe struct MatMulOnCpu : ICpuKernel<MatMulArguments>
+    private readonly unsafe struct CpuMatMul : ICpuKernel<MatMulArguments>
     {
         public static void Run<T>(in KernelVariant variant, in MatMulArguments arguments)
             where T : unmanaged

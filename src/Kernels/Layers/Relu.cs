@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics;
 using Kernels.Devices;
+using Kernels.Cpu;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;
@@ -12,10 +13,10 @@ namespace Kernels;
 public static unsafe class Relu
 {
     private static readonly KernelDefinition<ForwardArguments> ForwardKernel =
-        KernelDefinition<ForwardArguments>.Float<ForwardOnCpu>("portable/relu.cl", "relu_forward", vectorWidths: [1, 8]);
+        KernelDefinition<ForwardArguments>.Float<CpuForward>("portable/relu.cl", "relu_forward", vectorWidths: [1, 8]);
 
     private static readonly KernelDefinition<BackwardArguments> BackwardKernel =
-        KernelDefinition<BackwardArguments>.Float<BackwardOnCpu>("portable/relu.cl", "relu_backward", vectorWidths: [1, 8]);
+        KernelDefinition<BackwardArguments>.Float<CpuBackward>("portable/relu.cl", "relu_backward", vectorWidths: [1, 8]);
 
     /// <summary>y = max(x, 0).</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -77,7 +78,7 @@ public static unsafe class Relu
         }
     }
 
-    private readonly struct ForwardOnCpu : ICpuKernel<ForwardArguments>
+    private readonly struct CpuForward : ICpuKernel<ForwardArguments>
     {
         public static void Run<T>(in KernelVariant variant, in ForwardArguments arguments)
             where T : unmanaged
@@ -104,7 +105,7 @@ public static unsafe class Relu
         }
     }
 
-    private readonly struct BackwardOnCpu : ICpuKernel<BackwardArguments>
+    private readonly struct CpuBackward : ICpuKernel<BackwardArguments>
     {
         public static void Run<T>(in KernelVariant variant, in BackwardArguments arguments)
             where T : unmanaged

@@ -1,5 +1,6 @@
 using System.Buffers;
 using Kernels.Devices;
+using Kernels.Cpu;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;
@@ -102,7 +103,7 @@ public static unsafe partial class CrossEntropy
         }
     }
 
-    private readonly struct RowsOnCpu : ICpuKernel<RowArguments>
+    private readonly struct CpuRows : ICpuKernel<RowArguments>
     {
         public static void Run<T>(in KernelVariant variant, in RowArguments arguments)
             where T : unmanaged
@@ -270,7 +271,7 @@ public static unsafe partial class CrossEntropy
         return total == 0 ? emptyMean : 1 / total;
     }
 
-    private readonly struct NormalizerOnCpu : ICpuKernel<NormalizerArguments>
+    private readonly struct CpuNormalizer : ICpuKernel<NormalizerArguments>
     {
         public static void Run<T>(in KernelVariant variant, in NormalizerArguments arguments)
             where T : unmanaged
@@ -303,7 +304,7 @@ public static unsafe partial class CrossEntropy
         });
     }
 
-    private readonly struct SumOnCpu : ICpuKernel<SumArguments>
+    private readonly struct CpuSum : ICpuKernel<SumArguments>
     {
         public static void Run<T>(in KernelVariant variant, in SumArguments arguments)
             where T : unmanaged

@@ -50,13 +50,13 @@ public static partial class CrossEntropy
     private const long MaximumParts = KernelDefinition.DefaultGroupSize;
 
     private static readonly KernelDefinition<RowArguments> RowKernel =
-        KernelDefinition<RowArguments>.Float<RowsOnCpu>("portable/cross_entropy.cl", "cross_entropy", vectorWidths: [1, 8]);
+        KernelDefinition<RowArguments>.Float<CpuRows>("portable/cross_entropy.cl", "cross_entropy", vectorWidths: [1, 8]);
 
     private static readonly KernelDefinition<NormalizerArguments> NormalizerKernel =
-        KernelDefinition<NormalizerArguments>.Float<NormalizerOnCpu>("portable/cross_entropy.cl", "cross_entropy_normalizer");
+        KernelDefinition<NormalizerArguments>.Float<CpuNormalizer>("portable/cross_entropy.cl", "cross_entropy_normalizer");
 
     private static readonly KernelDefinition<SumArguments> SumKernel =
-        KernelDefinition<SumArguments>.Float<SumOnCpu>("portable/cross_entropy.cl", "cross_entropy_sum");
+        KernelDefinition<SumArguments>.Float<CpuSum>("portable/cross_entropy.cl", "cross_entropy_sum");
 
     /// <summary>The losses.</summary>
     /// <param name="stream">Queue to run in.</param>

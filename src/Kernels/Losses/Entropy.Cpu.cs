@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Kernels.Devices;
+using Kernels.Cpu;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;
@@ -93,7 +94,7 @@ public static unsafe partial class Entropy
         return (largest, sum, moment);
     }
 
-    private readonly struct ForwardOnCpu : ICpuKernel<ForwardArguments>
+    private readonly struct CpuForward : ICpuKernel<ForwardArguments>
     {
         public static void Run<T>(in KernelVariant variant, in ForwardArguments arguments)
             where T : unmanaged
@@ -122,7 +123,7 @@ public static unsafe partial class Entropy
         private static double Of(double sum, double moment) => sum == 0 ? 0 : Math.Log(sum) - (moment / sum);
     }
 
-    private readonly struct BackwardOnCpu : ICpuKernel<BackwardArguments>
+    private readonly struct CpuBackward : ICpuKernel<BackwardArguments>
     {
         public static void Run<T>(in KernelVariant variant, in BackwardArguments arguments)
             where T : unmanaged

@@ -28,10 +28,10 @@ namespace Kernels;
 public static partial class Entropy
 {
     private static readonly KernelDefinition<ForwardArguments> ForwardKernel =
-        KernelDefinition<ForwardArguments>.Float<ForwardOnCpu>("portable/entropy.cl", "entropy_forward", vectorWidths: [1, 8]);
+        KernelDefinition<ForwardArguments>.Float<CpuForward>("portable/entropy.cl", "entropy_forward", vectorWidths: [1, 8]);
 
     private static readonly KernelDefinition<BackwardArguments> BackwardKernel =
-        KernelDefinition<BackwardArguments>.Float<BackwardOnCpu>("portable/entropy.cl", "entropy_backward", vectorWidths: [1, 8]);
+        KernelDefinition<BackwardArguments>.Float<CpuBackward>("portable/entropy.cl", "entropy_backward", vectorWidths: [1, 8]);
 
     /// <summary>The entropy of each row.</summary>
     /// <param name="stream">Queue to run in.</param>

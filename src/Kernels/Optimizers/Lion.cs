@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using Kernels.Devices.Cpu;
+using Kernels.Cpu;
 
 namespace Kernels;
 

@@ -2,6 +2,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Kernels.Devices;
+using Kernels.Cpu;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;
@@ -123,7 +124,7 @@ internal readonly unsafe struct CpuOptimizerGroup<TReal>
 }
 
 /// <summary>The whole pass over the parameters: <c>optimizer_pass</c> in <c>optimizer.h</c>.</summary>
-internal readonly unsafe struct OptimizerPassOnCpu<TRule> : ICpuKernel<OptimizerKernels.StepArguments>
+internal readonly unsafe struct CpuOptimizerPass<TRule> : ICpuKernel<OptimizerKernels.StepArguments>
     where TRule : struct, IOptimizerRule
 {
     public static void Run<T>(in KernelVariant variant, in OptimizerKernels.StepArguments arguments)
@@ -255,7 +256,7 @@ internal readonly unsafe struct OptimizerTile<T, TReal>
 }
 
 /// <summary>Sums of squares and non-finite gradients of each tile.</summary>
-internal readonly unsafe struct GradientSquaresOnCpu : ICpuKernel<OptimizerKernels.SquaresArguments>
+internal readonly unsafe struct CpuGradientSquares : ICpuKernel<OptimizerKernels.SquaresArguments>
 {
     public static void Run<T>(in KernelVariant variant, in OptimizerKernels.SquaresArguments arguments)
         where T : unmanaged
@@ -294,7 +295,7 @@ internal readonly unsafe struct GradientSquaresOnCpu : ICpuKernel<OptimizerKerne
 }
 
 /// <summary>What holds for one step: <c>optimizer_prepare</c>.</summary>
-internal readonly unsafe struct PrepareOnCpu : ICpuKernel<OptimizerKernels.PrepareArguments>
+internal readonly unsafe struct CpuPrepare : ICpuKernel<OptimizerKernels.PrepareArguments>
 {
     public static void Run<T>(in KernelVariant variant, in OptimizerKernels.PrepareArguments arguments)
         where T : unmanaged

@@ -16,22 +16,22 @@ internal static class OptimizerKernels
     private static readonly string[] Switches = ["REDUCES"];
 
     public static readonly KernelDefinition<SquaresArguments> Squares =
-        KernelDefinition<SquaresArguments>.Float<GradientSquaresOnCpu>("portable/optimizer_step.cl", "gradient_squares");
+        KernelDefinition<SquaresArguments>.Float<CpuGradientSquares>("portable/optimizer_step.cl", "gradient_squares");
 
     public static readonly KernelDefinition<PrepareArguments> Prepare =
-        KernelDefinition<PrepareArguments>.Float<PrepareOnCpu>("portable/optimizer_step.cl", "optimizer_prepare");
+        KernelDefinition<PrepareArguments>.Float<CpuPrepare>("portable/optimizer_step.cl", "optimizer_prepare");
 
     public static readonly KernelDefinition<StepArguments> Sgd =
-        KernelDefinition<StepArguments>.Float<OptimizerPassOnCpu<SgdRule>>("portable/sgd.cl", "sgd_step", switches: Switches);
+        KernelDefinition<StepArguments>.Float<CpuOptimizerPass<SgdRule>>("portable/sgd.cl", "sgd_step", switches: Switches);
 
     public static readonly KernelDefinition<StepArguments> Adam =
-        KernelDefinition<StepArguments>.Float<OptimizerPassOnCpu<AdamRule>>("portable/adam.cl", "adam_step", switches: Switches);
+        KernelDefinition<StepArguments>.Float<CpuOptimizerPass<AdamRule>>("portable/adam.cl", "adam_step", switches: Switches);
 
     public static readonly KernelDefinition<StepArguments> RmsProp =
-        KernelDefinition<StepArguments>.Float<OptimizerPassOnCpu<RmsPropRule>>("portable/rms_prop.cl", "rms_prop_step", switches: Switches);
+        KernelDefinition<StepArguments>.Float<CpuOptimizerPass<RmsPropRule>>("portable/rms_prop.cl", "rms_prop_step", switches: Switches);
 
     public static readonly KernelDefinition<StepArguments> Lion =
-        KernelDefinition<StepArguments>.Float<OptimizerPassOnCpu<LionRule>>("portable/lion.cl", "lion_step", switches: Switches);
+        KernelDefinition<StepArguments>.Float<CpuOptimizerPass<LionRule>>("portable/lion.cl", "lion_step", switches: Switches);
 
     internal readonly record struct SquaresArguments(
         TensorArgument Gradient, TensorArgument Tensors, TensorArgument Tiles, TensorArgument Sums, ulong FirstTile, ulong TileCount) : IKernelArguments

@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.Intrinsics;
 using Kernels.Devices;
+using Kernels.Cpu;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;
@@ -11,10 +12,10 @@ internal static unsafe class NormPenaltyKernels
     public const uint GradientSwitch = 1;
 
     public static readonly KernelDefinition<TilesArguments> Tiles =
-        KernelDefinition<TilesArguments>.Float<TilesOnCpu>("portable/norm_penalty.cl", "norm_penalty_tiles", switches: ["HAS_GRADIENT"]);
+        KernelDefinition<TilesArguments>.Float<CpuTiles>("portable/norm_penalty.cl", "norm_penalty_tiles", switches: ["HAS_GRADIENT"]);
 
     public static readonly KernelDefinition<ValueArguments> Value =
-        KernelDefinition<ValueArguments>.Float<ValueOnCpu>("portable/norm_penalty.cl", "norm_penalty_value");
+        KernelDefinition<ValueArguments>.Float<CpuValue>("portable/norm_penalty.cl", "norm_penalty_value");
 
     internal readonly record struct TilesArguments(
         TensorArgument Parameter, TensorArgument Gradient, TensorArgument Tensors, TensorArgument Tiles, TensorArgument Coefficients, TensorArgument Sums,
@@ -46,7 +47,7 @@ internal static unsafe class NormPenaltyKernels
         }
     }
 
-    private readonly struct TilesOnCpu : ICpuKernel<TilesArguments>
+    private readonly struct CpuTiles : ICpuKernel<TilesArguments>
     {
         public static void Run<T>(in KernelVariant variant, in TilesArguments arguments)
             where T : unmanaged
@@ -100,7 +101,7 @@ internal static unsafe class NormPenaltyKernels
         }
     }
 
-    private readonly struct ValueOnCpu : ICpuKernel<ValueArguments>
+    private readonly struct CpuValue : ICpuKernel<ValueArguments>
     {
         public static void Run<T>(in KernelVariant variant, in ValueArguments arguments)
             where T : unmanaged

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Kernels.Devices;
+using Kernels.Cpu;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;
@@ -137,10 +138,10 @@ public sealed class ParameterSnapshot<T> : IDisposable
 internal static unsafe class ParameterSnapshotKernels
 {
     public static readonly KernelDefinition<CopyArguments> Save =
-        KernelDefinition<CopyArguments>.Float<SaveOnCpu>("portable/parameter_snapshot.cl", "parameter_snapshot_save");
+        KernelDefinition<CopyArguments>.Float<CpuSave>("portable/parameter_snapshot.cl", "parameter_snapshot_save");
 
     public static readonly KernelDefinition<CopyArguments> Restore =
-        KernelDefinition<CopyArguments>.Float<RestoreOnCpu>("portable/parameter_snapshot.cl", "parameter_snapshot_restore");
+        KernelDefinition<CopyArguments>.Float<CpuRestore>("portable/parameter_snapshot.cl", "parameter_snapshot_restore");
 
     internal readonly record struct CopyArguments(
         TensorArgument Parameter, TensorArgument Copy, TensorArgument Tensors, TensorArgument Tiles, ulong FirstTile, ulong TileCount) : IKernelArguments
@@ -157,13 +158,13 @@ internal static unsafe class ParameterSnapshotKernels
         }
     }
 
-    private readonly struct SaveOnCpu : ICpuKernel<CopyArguments>
+    private readonly struct CpuSave : ICpuKernel<CopyArguments>
     {
         public static void Run<T>(in KernelVariant variant, in CopyArguments arguments)
             where T : unmanaged => CopyTiles<T>(arguments, saves: true);
     }
 
-    private readonly struct RestoreOnCpu : ICpuKernel<CopyArguments>
+    private readonly struct CpuRestore : ICpuKernel<CopyArguments>
     {
         public static void Run<T>(in KernelVariant variant, in CopyArguments arguments)
             where T : unmanaged => CopyTiles<T>(arguments, saves: false);

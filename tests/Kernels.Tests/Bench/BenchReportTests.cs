@@ -3,8 +3,9 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using System.Xml;
 using System.Xml.Linq;
-using Kernels.Cli.Bench;
+using Kernels.Benchmarks;
 using Kernels.Cli.Commands;
+using Kernels.Reporting;
 using Kernels.Verification;
 using Xunit;
 
@@ -82,7 +83,7 @@ public sealed class BenchReportTests
     [Fact]
     public void RowsKeepTheContractOfTheCommand()
     {
-        JsonElement[] rows = [.. JsonDocument.Parse(Output.Json(Result().Rows)).RootElement.EnumerateArray()];
+        JsonElement[] rows = [.. JsonDocument.Parse(JsonRows.Write(Result().Rows)).RootElement.EnumerateArray()];
 
         // Two peers have matmul, one has the first dropout, none the second.
         Assert.Equal([PyTorch, null, PyTorch, OneDnn], rows.Select(row => row.GetProperty("peer").GetString()));

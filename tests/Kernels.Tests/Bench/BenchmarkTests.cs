@@ -1,5 +1,6 @@
 using Kernels.Verification;
 using Xunit;
+using Kernels.Benchmarks;
 
 namespace Kernels.Tests.Bench;
 

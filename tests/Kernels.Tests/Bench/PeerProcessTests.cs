@@ -2,6 +2,7 @@ using System.IO.Pipes;
 using System.Text.Json;
 using Kernels.Verification;
 using Xunit;
+using Kernels.Benchmarks;
 
 namespace Kernels.Tests.Bench;
 

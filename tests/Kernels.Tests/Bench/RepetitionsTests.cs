@@ -1,5 +1,5 @@
-using Kernels.Verification;
 using Xunit;
+using Kernels.Benchmarks;
 
 namespace Kernels.Tests.Bench;
 

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Kernels.Devices.Cpu;
+using Kernels.Cpu;
 using Kernels.Tests.Support;
 using Xunit;
 

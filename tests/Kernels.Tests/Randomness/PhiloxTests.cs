@@ -1,5 +1,5 @@
 using System.Runtime.Intrinsics;
-using Kernels.Randomness;
+using Kernels.Cpu;
 using Kernels.Reference;
 using Kernels.Tests.Support;
 using Xunit;
@@ -122,8 +122,8 @@ public sealed class PhiloxTests(TestDevices devices)
 
     private static ushort[] Draw(RandomKey key, ulong block)
     {
-        new PhiloxVector(key).Draw(block, out Vector512<ushort> first, out Vector512<ushort> second);
-        ushort[] lanes = new ushort[PhiloxVector.Lanes];
+        new CpuPhilox(key).Draw(block, out Vector512<ushort> first, out Vector512<ushort> second);
+        ushort[] lanes = new ushort[CpuPhilox.Lanes];
         first.CopyTo(lanes);
         second.CopyTo(lanes, 32);
         return lanes;

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Kernels.Tests.Noise;
 using Kernels.Tests.Support;
 using Kernels.Verification;
 using Xunit;

@@ -1,5 +1,5 @@
 using System.IO.Compression;
-using Kernels.Cli.Study;
+using Kernels.Study;
 using Xunit;
 
 namespace Kernels.Tests.Study;

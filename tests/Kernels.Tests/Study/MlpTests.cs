@@ -1,4 +1,4 @@
-using Kernels.Cli.Study;
+using Kernels.Study;
 using Xunit;
 
 namespace Kernels.Tests.Study;

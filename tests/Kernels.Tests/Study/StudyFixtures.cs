@@ -1,4 +1,4 @@
-using Kernels.Cli.Study;
+using Kernels.Study;
 
 namespace Kernels.Tests.Study;
 

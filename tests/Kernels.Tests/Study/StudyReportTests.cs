@@ -1,9 +1,9 @@
 using System.Text.Json;
 using System.Xml;
 using System.Xml.Linq;
-using Kernels.Cli;
-using Kernels.Cli.Study;
+using Kernels.Study;
 using Xunit;
+using Kernels.Reporting;
 
 namespace Kernels.Tests.Study;
 

@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using Kernels.Devices.Cpu;
+using Kernels.Cpu;
 using Kernels.Reference;
 using Xunit;
 

@@ -1,3 +1,5 @@
+using System.Reflection;
+
 namespace Kernels.Devices;
 
 /// <summary>
@@ -23,6 +25,9 @@ internal abstract class KernelDefinition
     public string File { get; }
 
     public string EntryPoint { get; }
+
+    /// <summary>The assembly that embeds the text: that of the record.</summary>
+    public abstract Assembly Assembly { get; }
 
     public IReadOnlyList<DType> DTypes { get; }
 
@@ -60,6 +65,8 @@ internal sealed class KernelDefinition<TArguments> : KernelDefinition
     internal delegate void CpuBody(in KernelVariant variant, in TArguments arguments);
 
     public CpuBody Body { get; }
+
+    public override Assembly Assembly => typeof(TArguments).Assembly;
 
     /// <summary>Defines a kernel over the floating-point types; <typeparamref name="TCpu"/> is its managed body.</summary>
     public static KernelDefinition<TArguments> Float<TCpu>(

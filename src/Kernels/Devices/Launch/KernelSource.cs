@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Reflection;
 using System.Text;
 
 namespace Kernels.Devices;
@@ -9,7 +10,9 @@ namespace Kernels.Devices;
 /// </summary>
 internal static class KernelSource
 {
-    private static readonly ConcurrentDictionary<string, string> Files = new();
+    private static readonly ConcurrentDictionary<(Assembly, string), string> Files = new();
+
+    private static Assembly Library => typeof(KernelSource).Assembly;
 
     private static readonly AsyncLocal<Func<string, string, string>?> Rewriter = new();
 
@@ -32,32 +35,35 @@ internal static class KernelSource
         for (int i = 0; i < kernel.Switches.Count; i++) text.Append($"#define {kernel.Switches[i]} {(variant.Has(i) ? 1 : 0)}\n");
 
         HashSet<string> included = [];
-        Append(text, $"dialect/{dialect}.h", included);
-        Append(text, kernel.File, included);
+        Append(text, Library, $"dialect/{dialect}.h", included);
+        Append(text, kernel.Assembly, kernel.File, included);
         return text.ToString();
     }
 
-    /// <summary>The text of a file under <c>kernels/</c>, as embedded in the assembly.</summary>
-    public static string Read(string file) => Files.GetOrAdd(file, static path =>
+    /// <summary>The text of a file under <c>kernels/</c> that belongs to the library.</summary>
+    public static string Read(string file) => Read(Library, file);
+
+    private static string Read(Assembly assembly, string file) => Files.GetOrAdd((assembly, file), static key =>
     {
-        using Stream? stream = typeof(KernelSource).Assembly.GetManifestResourceStream($"kernels/{path}");
-        if (stream is null) throw new InvalidOperationException($"kernels/{path} is not embedded in the assembly.");
+        (Assembly assembly, string path) = key;
+        using Stream? stream = assembly.GetManifestResourceStream($"kernels/{path}");
+        if (stream is null) throw new InvalidOperationException($"kernels/{path} is not embedded in {assembly.GetName().Name}.");
         using StreamReader reader = new(stream, Encoding.UTF8);
         return reader.ReadToEnd().ReplaceLineEndings("\n");
     });
 
-    private static void Append(StringBuilder text, string file, HashSet<string> included)
+    private static void Append(StringBuilder text, Assembly assembly, string file, HashSet<string> included)
     {
         if (!included.Add(file)) return;
         text.Append($"#line 1 \"kernels/{file}\"\n");
         int number = 0;
-        string content = Read(file);
+        string content = Read(assembly, file);
         foreach (string line in (Rewrite?.Invoke(file, content) ?? content).Split('\n'))
         {
             number++;
             if (line.StartsWith("#include \"", StringComparison.Ordinal))
             {
-                Append(text, $"portable/{line.Split('"')[1]}", included);
+                Append(text, Library, $"portable/{line.Split('"')[1]}", included);
                 text.Append($"#line {number + 1} \"kernels/{file}\"\n");
             }
             else

@@ -1,0 +1,34 @@
+using Kernels.Verification;
+
+namespace Kernels.Benchmarks;
+
+/// <summary>Milliseconds of one piece of work, twice in a row.</summary>
+/// <param name="Cold">With its inputs in memory, not in a cache.</param>
+/// <param name="Warm">Right after: what fits into the caches is there.</param>
+public readonly record struct Timing(double Cold, double Warm);
+
+/// <summary>One measurement of an op, and of every peer that has it.</summary>
+/// <param name="Op">The op.</param>
+/// <param name="Problem">What was computed.</param>
+/// <param name="DType">Stored type.</param>
+/// <param name="Time">Medians of the op's device time.</param>
+/// <param name="Copy">Medians of a copy that moves as many bytes, measured between the op's own repetitions.</param>
+/// <param name="Repetitions">How many repetitions the medians are of.</param>
+/// <param name="Peers">The peers' medians, from the same minutes.</param>
+public sealed record Measurement(
+    OpCase Op, Problem Problem, DType DType, Timing Time, Timing Copy, int Repetitions, IReadOnlyList<PeerMeasurement> Peers)
+{
+    /// <summary>Least bytes the op must move.</summary>
+    public long Bytes => Problem.Bytes(DType.SizeInBytes());
+
+    /// <summary>Multiplications and additions, 0 for memory-bound ops.</summary>
+    public long Flops => Problem.Flops;
+}
+
+/// <summary>A peer's side of a measurement.</summary>
+/// <param name="Label">Short name.</param>
+/// <param name="Peer">Name and version.</param>
+/// <param name="Call">What was timed, in the peer's own terms; null when nothing was.</param>
+/// <param name="Time">Medians, or null when there are none.</param>
+/// <param name="Reason">Why there are none, or null.</param>
+public sealed record PeerMeasurement(string Label, string Peer, string? Call, Timing? Time, string? Reason);

@@ -1,0 +1,80 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Kernels.Benchmarks;
+
+/// <summary>The C API of oneDNN 2 under its own names; every call but the first returns a status, 0 for success.</summary>
+internal static unsafe partial class OneDnn
+{
+    internal const int CpuEngine = 1;
+    internal const uint DefaultStream = 1;
+    internal const int ForwardTraining = 64;
+    internal const int EltwiseRelu = 31;
+
+    /// <summary>Roles of tensors in <see cref="ExecuteArgument"/>.</summary>
+    internal const int Source = 1, Destination = 17, Weights = 33, Bias = 41, SourceGradient = 129, DestinationGradient = 145;
+
+    /// <summary>More than any descriptor of version 2 takes (the largest has some 6 KB); they are filled by the library and opaque to us.</summary>
+    internal const int DescriptorBytes = 16384;
+
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial Version* dnnl_version();
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_engine_create(out nint engine, int kind, nuint index);
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_engine_destroy(nint engine);
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_stream_create(out nint stream, nint engine, uint flags);
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_stream_destroy(nint stream);
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_stream_wait(nint stream);
+
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_memory_desc_init_by_strides(void* descriptor, int dimensions, long* shape, OneDnnType type, long* strides);
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_memory_create(out nint memory, void* descriptor, nint engine, void* address);
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_memory_destroy(nint memory);
+
+    /// <summary>The bias may be null.</summary>
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_matmul_desc_init(void* op, void* source, void* weights, void* bias, void* destination);
+
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_eltwise_forward_desc_init(void* op, int propagation, int algorithm, void* data, float alpha, float beta);
+
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_eltwise_backward_desc_init(void* op, int algorithm, void* gradient, void* data, float alpha, float beta);
+
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_primitive_desc_create(out nint descriptor, void* op, nint attributes, nint engine, nint forwardHint);
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_primitive_desc_destroy(nint descriptor);
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_primitive_create(out nint primitive, nint descriptor);
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_primitive_destroy(nint primitive);
+
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_primitive_execute(nint primitive, nint stream, int count, ExecuteArgument* arguments);
+
+    /// <exception cref="PeerException">The status is not 0.</exception>
+    internal static void ThrowIfFailed(int status, [CallerArgumentExpression(nameof(status))] string call = "")
+    {
+        string name = status switch { 1 => "out of memory", 2 => "invalid arguments", 3 => "unimplemented", 6 => "not required", _ => "error" };
+        if (status != 0) throw new PeerException($"oneDNN: {name} ({status}) from {call.Split('(')[0]}");
+    }
+
+    /// <summary>dnnl_version_t; the rest of it is not read.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal readonly struct Version
+    {
+        public readonly int Major, Minor, Patch;
+    }
+
+    /// <summary>dnnl_exec_arg_t.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct ExecuteArgument
+    {
+        public int Role;
+        public nint Memory;
+    }
+}
+
+/// <summary>dnnl_data_type_t.</summary>
+internal enum OneDnnType
+{
+    Float16 = 1,
+    BFloat16 = 2,
+    Float32 = 3,
+}

@@ -1,0 +1,152 @@
+using static Kernels.Benchmarks.OneDnn;
+using Kernels.Verification;
+
+namespace Kernels.Benchmarks;
+
+/// <summary>oneDNN on the CPU, in this process and on the very tensors that our own ops use. It has no dropout.</summary>
+internal sealed unsafe class OneDnnPeer : Peer
+{
+    private readonly nint _engine;
+    private readonly nint _stream;
+
+    /// <exception cref="PeerException">The library is missing or of another version.</exception>
+    public OneDnnPeer(DeviceStream stream)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        PeerLibraries.Load(PeerLibraries.OneDnn);
+        OneDnn.Version* version = dnnl_version();
+        Name = $"oneDNN {version->Major}.{version->Minor}.{version->Patch}";
+        if (version->Major != 2) throw new PeerException($"{Name} has another C API than version 2");
+        ThrowIfFailed(dnnl_engine_create(out _engine, CpuEngine, 0));
+        ThrowIfFailed(dnnl_stream_create(out _stream, _engine, DefaultStream));
+    }
+
+    public override string Name { get; }
+
+    public override string? Reject(OpCase op, Problem problem, DType dtype) =>
+        dtype == DType.Float64 ? "no double precision" : Counterpart(op, problem) is null ? NoCounterpart : null;
+
+    public override PeerCall Prepare(OpCase op, Problem problem, DType dtype, DeviceTensors tensors)
+    {
+        if (Reject(op, problem, dtype) is { } reason) throw new PeerException(reason);
+        OneDnnProgram program = new(_engine, _stream, dtype, tensors);
+        try
+        {
+            string name = Counterpart(op, problem)!(program);
+            program.Execute();
+            return new QueuedCall(name, program.Execute, program.Dispose);
+        }
+        catch
+        {
+            program.Dispose();
+            throw;
+        }
+    }
+
+    public override void Dispose()
+    {
+        dnnl_stream_destroy(_stream);
+        dnnl_engine_destroy(_engine);
+        base.Dispose();
+    }
+
+    /// <summary>What builds the same computation, and names it. Ops can share a kind of problem, so the op decides too.</summary>
+    private static Func<OneDnnProgram, string>? Counterpart(OpCase op, Problem problem) => (op.Op, problem) switch
+    {
+        ("matmul", MatMulProblem p) => program => program.MatMul(
+            ("a", p.M, p.K, p.TransposeA), ("b", p.K, p.N, p.TransposeB), bias: null, ("c", p.M, p.N, false)),
+        ("linear", LinearProblem { Entry: "forward" } p) => program => program.MatMul(
+            ("x", p.Rows, p.Inputs, false), ("weight", p.Inputs, p.Outputs, true), p.HasBias ? "bias" : null, ("y", p.Rows, p.Outputs, false)),
+        ("relu", ReluProblem p) => program => program.Relu(
+            p.Shape.Aggregate(1L, (product, dimension) => product * dimension), backward: p.Entry == "backward"),
+        _ => null,
+    };
+}
+
+/// <summary>One primitive with its operands. Layouts are the ones our own ops get: nothing is reordered ahead of time.</summary>
+internal sealed unsafe class OneDnnProgram(nint engine, nint stream, DType dtype, DeviceTensors tensors) : IDisposable
+{
+    private readonly List<ExecuteArgument> _arguments = [];
+    private nint _primitive;
+
+    /// <summary>destination = source weights (+ bias). A transposed matrix is stored as columns by rows.</summary>
+    public string MatMul(
+        (string Name, long Rows, long Columns, bool Transposed) source, (string Name, long Rows, long Columns, bool Transposed) weights,
+        string? bias, (string Name, long Rows, long Columns, bool Transposed) destination)
+    {
+        byte* sourceShape = stackalloc byte[DescriptorBytes], weightsShape = stackalloc byte[DescriptorBytes];
+        byte* biasShape = stackalloc byte[DescriptorBytes], destinationShape = stackalloc byte[DescriptorBytes], op = stackalloc byte[DescriptorBytes];
+        Add(Source, source.Name, sourceShape, source.Rows, source.Columns, source.Transposed);
+        Add(Weights, weights.Name, weightsShape, weights.Rows, weights.Columns, weights.Transposed);
+        if (bias is not null) Add(Bias, bias, biasShape, 1, destination.Columns);
+        Add(Destination, destination.Name, destinationShape, destination.Rows, destination.Columns);
+        ThrowIfFailed(dnnl_matmul_desc_init(op, sourceShape, weightsShape, bias is null ? null : biasShape, destinationShape));
+        Create(op);
+        return bias is null ? "dnnl_matmul" : "dnnl_matmul with bias";
+    }
+
+    /// <summary>ReLU of <paramref name="count"/> elements.</summary>
+    public string Relu(long count, bool backward)
+    {
+        byte* shape = stackalloc byte[DescriptorBytes], op = stackalloc byte[DescriptorBytes];
+        Add(Source, "x", shape, 1, count);
+        if (!backward)
+        {
+            Add(Destination, "y", shape, 1, count);
+            ThrowIfFailed(dnnl_eltwise_forward_desc_init(op, ForwardTraining, EltwiseRelu, shape, 0, 0));
+            Create(op);
+            return "dnnl_eltwise_forward, relu";
+        }
+
+        Add(DestinationGradient, "dy", shape, 1, count);
+        Add(SourceGradient, "dx", shape, 1, count);
+        byte* forward = stackalloc byte[DescriptorBytes];
+        ThrowIfFailed(dnnl_eltwise_forward_desc_init(forward, ForwardTraining, EltwiseRelu, shape, 0, 0));
+        ThrowIfFailed(dnnl_eltwise_backward_desc_init(op, EltwiseRelu, shape, shape, 0, 0));
+        ThrowIfFailed(dnnl_primitive_desc_create(out nint hint, forward, 0, engine, 0));
+        try
+        {
+            Create(op, hint);
+        }
+        finally
+        {
+            dnnl_primitive_desc_destroy(hint);
+        }
+
+        return "dnnl_eltwise_backward, relu";
+    }
+
+    /// <summary>Runs the primitive and waits for it.</summary>
+    public void Execute()
+    {
+        Span<ExecuteArgument> arguments = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_arguments);
+        fixed (ExecuteArgument* first = arguments) ThrowIfFailed(dnnl_primitive_execute(_primitive, stream, arguments.Length, first));
+        ThrowIfFailed(dnnl_stream_wait(stream));
+    }
+
+    public void Dispose()
+    {
+        if (_primitive != 0) dnnl_primitive_destroy(_primitive);
+        foreach (ExecuteArgument argument in _arguments) dnnl_memory_destroy(argument.Memory);
+    }
+
+    private void Add(int role, string name, byte* descriptor, long rows, long columns, bool transposed = false)
+    {
+        // oneDNN 2.6 divides by some of the dimensions, and that ends the process.
+        if (rows * columns == 0) throw new PeerException("an empty tensor");
+        OneDnnType type = dtype switch { DType.Float16 => OneDnnType.Float16, DType.BFloat16 => OneDnnType.BFloat16, _ => OneDnnType.Float32 };
+        long* shape = stackalloc long[] { rows, columns };
+        long* strides = stackalloc long[] { transposed ? 1 : columns, transposed ? rows : 1 };
+        ThrowIfFailed(dnnl_memory_desc_init_by_strides(descriptor, 2, shape, type, strides));
+        ThrowIfFailed(dnnl_memory_create(out nint memory, descriptor, engine, tensors.Address(name, dtype)));
+        _arguments.Add(new ExecuteArgument { Role = role, Memory = memory });
+    }
+
+    private void Create(byte* op, nint forwardHint = 0)
+    {
+        ThrowIfFailed(dnnl_primitive_desc_create(out nint descriptor, op, 0, engine, forwardHint));
+        int status = dnnl_primitive_create(out _primitive, descriptor);
+        dnnl_primitive_desc_destroy(descriptor);
+        ThrowIfFailed(status, "dnnl_primitive_create");
+    }
+}

@@ -1,0 +1,72 @@
+using System.Diagnostics;
+
+namespace Kernels.Benchmarks;
+
+/// <summary>How often contestants take their turns.</summary>
+/// <param name="WarmUps">Turns whose times are thrown away.</param>
+/// <param name="Minimum">Turns that are measured at least.</param>
+/// <param name="Maximum">Turns that are measured at most.</param>
+/// <param name="Budget">No new turn after this time, once there are enough.</param>
+public sealed record RepetitionPlan(int WarmUps, int Minimum, int Maximum, TimeSpan Budget)
+{
+    /// <summary>What published numbers are made with.</summary>
+    public static RepetitionPlan Full { get; } = new(2, 7, 60, TimeSpan.FromSeconds(2));
+
+    /// <summary>A first look.</summary>
+    public static RepetitionPlan Quick { get; } = new(1, 3, 20, TimeSpan.FromSeconds(0.3));
+}
+
+/// <summary>One of those who take turns: its repetitions so far.</summary>
+internal sealed class Contestant(Func<Timing> run)
+{
+    private readonly List<Timing> _times = [];
+
+    /// <summary>Why it left the race, or null.</summary>
+    public string? Failure { get; private set; }
+
+    public int Count => _times.Count;
+
+    /// <summary>Medians of cold and warm times, each of its own.</summary>
+    public Timing Median => new(Repetitions.Median(_times.Select(time => time.Cold)), Repetitions.Median(_times.Select(time => time.Warm)));
+
+    /// <summary>Takes a turn. A peer that fails leaves the race; a failure of ours is a defect and goes on up.</summary>
+    public void TakeTurn(bool measured)
+    {
+        if (Failure is not null) return;
+        try
+        {
+            Timing time = run();
+            if (measured) _times.Add(time);
+        }
+        catch (PeerException e)
+        {
+            Failure = e.Message;
+        }
+    }
+}
+
+/// <summary>
+/// Repetitions in turns, A B C A B C: clocks, temperature and neighbours drift, and what drifts must meet everyone alike. (Measured one after the
+/// other, the same kernel differs from itself by ten percent.)
+/// </summary>
+internal static class Repetitions
+{
+    public static void Run(RepetitionPlan plan, params IReadOnlyList<Contestant> contestants)
+    {
+        long started = Stopwatch.GetTimestamp();
+        for (int turn = -plan.WarmUps; turn < plan.Maximum; turn++)
+        {
+            if (turn == 0) started = Stopwatch.GetTimestamp();
+            if (turn >= plan.Minimum && Stopwatch.GetElapsedTime(started) > plan.Budget) break;
+            foreach (Contestant contestant in contestants) contestant.TakeTurn(measured: turn >= 0);
+        }
+    }
+
+    /// <summary>The middle value; the mean of the middle two for an even number.</summary>
+    public static double Median(IEnumerable<double> values)
+    {
+        double[] sorted = [.. values.Order()];
+        int middle = sorted.Length / 2;
+        return sorted.Length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+    }
+}

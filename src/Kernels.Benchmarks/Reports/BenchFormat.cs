@@ -1,0 +1,31 @@
+using System.Globalization;
+
+namespace Kernels.Benchmarks;
+
+/// <summary>Numbers as people read them.</summary>
+internal static class BenchFormat
+{
+    /// <summary>Three digits that count, whatever the size, down to a tenth of a microsecond.</summary>
+    public static string Milliseconds(double value) =>
+        value.ToString(value switch { >= 100 => "0", >= 10 => "0.0", >= 1 => "0.00", >= 0.1 => "0.000", _ => "0.0000" }, CultureInfo.InvariantCulture);
+
+    /// <summary>Three digits that count, for rates.</summary>
+    public static string Significant(double value) =>
+        value.ToString(value switch { >= 100 => "0", >= 10 => "0.0", >= 0.1 => "0.00", _ => "0.0000" }, CultureInfo.InvariantCulture);
+
+    /// <summary>What was reached: arithmetic for ops that compute, bytes for the others.</summary>
+    public static string Rate(BenchRow row) =>
+        row.Gflops is { } gflops ? Format($"{gflops:0.#} GFLOP/s") : Format($"{row.GigabytesPerSecond:0.0} GB/s");
+
+    /// <summary>The share of what can be reached.</summary>
+    public static string Limit(BenchRow row) =>
+        row.FractionOfPeak is { } peak ? Format($"{peak:0.00} peak") : Format($"{row.FractionOfCopy:0.00} copy");
+
+    /// <summary>How many times faster we are.</summary>
+    public static string Speedup(double ratio) => ratio.ToString(ratio >= 10 ? "0×" : "0.00×", CultureInfo.InvariantCulture);
+
+    /// <summary>A number with this format, or nothing.</summary>
+    public static string Number(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? "";
+
+    private static string Format(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

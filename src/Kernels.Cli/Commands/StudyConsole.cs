@@ -1,0 +1,181 @@
+using System.Collections.Concurrent;
+using Spectre.Console;
+using Spectre.Console.Rendering;
+using Kernels.Study;
+
+namespace Kernels.Cli.Commands;
+
+/// <summary>What a person sees while the study runs: bars on a terminal, plain lines elsewhere, then a table and what it says.</summary>
+internal sealed class StudyConsole
+{
+    // Spectre takes 80 columns where there is no terminal to ask; a log has room for a whole line.
+    private const int LogWidth = 120;
+
+    private readonly IAnsiConsole _console;
+
+    public StudyConsole(IAnsiConsole console)
+    {
+        _console = console;
+        if (IsLive) return;
+        console.Profile.Width = LogWidth;
+        console.Profile.Capabilities.Ansi = false;
+    }
+
+    private bool IsLive => _console.Profile.Out.IsTerminal && _console.Profile.Capabilities.Interactive;
+
+    public void WriteIntroduction(StudySettings settings, StudySizes sizes, IReadOnlyList<int> seeds, string device, string dataDirectory)
+    {
+        _console.WriteLine($"Fashion-MNIST from {dataDirectory}: {sizes.Train:N0} training, {sizes.Validation:N0} validation, {sizes.Test:N0} test images");
+        _console.WriteLine(
+            $"Network {string.Join('-', settings.Widths)}, {settings.Epochs} {(settings.Epochs == 1 ? "epoch" : "epochs")}, {(seeds.Count == 1 ? "seed" : "seeds")} {string.Join(", ", seeds)}, on {device}");
+        _console.WriteLine();
+    }
+
+    /// <summary>Runs <paramref name="work"/> with the progress of each recipe on screen.</summary>
+    public T WithProgress<T>(IReadOnlyList<Recipe> recipes, int seeds, int epochs, Func<IStudyProgress, T> work)
+    {
+        if (!IsLive) return work(new PlainProgress(_console));
+
+        NoteColumn notes = new();
+        return _console.Progress()
+            .AutoClear(true)
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new ElapsedTimeColumn(), notes)
+            .Start(context => work(new LiveProgress(recipes.ToDictionary(
+                recipe => recipe.Name, recipe => context.AddTask(recipe.Name, autoStart: false, maxValue: (double)seeds * epochs)), notes, epochs)));
+    }
+
+    /// <summary>Runs a download with its progress on screen.</summary>
+    public async Task WithDownloadProgress(Func<DownloadProgress, Task> work)
+    {
+        if (!IsLive)
+        {
+            string current = "";
+            await work((file, _, total) =>
+            {
+                if (file == current) return;
+                current = file;
+                _console.WriteLine($"downloading {file}{(total is { } bytes ? $", {bytes / 1e6:0.0} MB" : "")}");
+            }).ConfigureAwait(false);
+            return;
+        }
+
+        await _console.Progress()
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new DownloadedColumn(), new TransferSpeedColumn())
+            .StartAsync(context =>
+            {
+                Dictionary<string, ProgressTask> tasks = [];
+                return work((file, received, total) =>
+                {
+                    if (!tasks.TryGetValue(file, out ProgressTask? task)) tasks[file] = task = context.AddTask(file);
+                    task.IsIndeterminate = total is null;
+                    task.MaxValue = total ?? received;
+                    task.Value = received;
+                });
+            }).ConfigureAwait(false);
+    }
+
+    public void WriteResult(StudyResult study)
+    {
+        Table table = new Table().Border(TableBorder.Rounded).BorderColor(Color.Grey);
+        table.AddColumn(new TableColumn("recipe").NoWrap());
+        foreach (string column in (string[])["train %", "test %", "gap", "vs unregularized", "seconds"])
+            table.AddColumn(new TableColumn(column).RightAligned().NoWrap());
+
+        double best = study.Summaries.Max(summary => summary.Test.Mean);
+        foreach (RecipeSummary summary in study.Summaries)
+        {
+            string test = summary.Test.Percent();
+            table.AddRow(
+                summary.Recipe.Name,
+                summary.Train.Percent(),
+                summary.Test.Mean == best && study.Summaries.Count > 1 ? $"[bold]{test}[/]" : test,
+                summary.Gap.Percent(),
+                summary.TestGain?.Percent(signed: true) ?? "",
+                $"{summary.Seconds:0.0}");
+        }
+
+        _console.WriteLine();
+        _console.Write(table);
+        _console.WriteLine();
+        _console.Write(new Text(StudyReading.Of(study)));
+        _console.WriteLine();
+    }
+
+    public void WriteReportPath(string path)
+    {
+        _console.WriteLine();
+
+        // Unbroken, whatever the width of the terminal: the path is there to be copied.
+        _console.Profile.Out.Writer.WriteLine($"Report with learning curves: {path}");
+    }
+
+    private static string Describe(EpochReport report, CurvePoint? point)
+    {
+        string text = $"loss {report.BatchLoss:0.000}";
+        return point is null ? text : $"{text}  train {100 * point.Train.Accuracy:0.0}%  test {100 * point.Test.Accuracy:0.0}%";
+    }
+
+    /// <summary>The text at the end of a bar; Spectre has a column only for the text in front of it.</summary>
+    private sealed class NoteColumn : ProgressColumn
+    {
+        private readonly ConcurrentDictionary<ProgressTask, string> _notes = new();
+
+        protected override bool NoWrap => true;
+
+        public string this[ProgressTask task]
+        {
+            set => _notes[task] = value;
+        }
+
+        public override IRenderable Render(RenderOptions options, ProgressTask task, TimeSpan deltaTime) =>
+            new Text(_notes.GetValueOrDefault(task) ?? "");
+    }
+
+    private sealed class LiveProgress(Dictionary<string, ProgressTask> tasks, NoteColumn notes, int epochsPerRun) : IStudyProgress
+    {
+        private readonly Dictionary<string, CurvePoint> _lastPoints = [];
+        private readonly Dictionary<string, int> _endedRuns = [];
+
+        public void OnEpoch(EpochReport report)
+        {
+            string name = report.Recipe.Name;
+            ProgressTask task = tasks[name];
+            task.StartTask();
+            task.Value = (_endedRuns.GetValueOrDefault(name) * epochsPerRun) + report.Epoch;
+            if (report.Point is not null) _lastPoints[name] = report.Point;
+            notes[task] = $"seed {report.Seed}  epoch {report.Epoch}  {Describe(report, _lastPoints.GetValueOrDefault(name))}";
+        }
+
+        public void OnRunEnd(RunResult result)
+        {
+            // A run that stopped early has used up its share of the bar as well.
+            int ended = _endedRuns[result.Recipe.Name] = _endedRuns.GetValueOrDefault(result.Recipe.Name) + 1;
+            tasks[result.Recipe.Name].Value = ended * epochsPerRun;
+        }
+    }
+
+    private sealed class PlainProgress(IAnsiConsole console) : IStudyProgress
+    {
+        private const int EpochsPerLine = 15;
+
+        public void OnEpoch(EpochReport report)
+        {
+            if (report.Epoch % EpochsPerLine == 0 && report.Epoch < report.Epochs)
+                Write(report.Recipe, report.Seed, $"epoch {report.Epoch,3}/{report.Epochs}  {Describe(report, report.Point)}");
+        }
+
+        public void OnRunEnd(RunResult result)
+        {
+            string kept = result.BestEpoch < result.Epochs ? $", kept epoch {result.BestEpoch}" : "";
+            Write(
+                result.Recipe,
+                result.Seed,
+                $"done after {result.Epochs} epochs{kept}: train {100 * result.Final.Train.Accuracy:0.0}%  test {100 * result.Final.Test.Accuracy:0.0}%  " +
+                $"{result.Seconds:0.0} s");
+        }
+
+        // Past Spectre's wrapping at 80 columns: a line of a log stays one line.
+        private void Write(Recipe recipe, int seed, string text) =>
+            console.Profile.Out.Writer.WriteLine($"{recipe.Name,-20}seed {seed}  {text}");
+    }
+}

@@ -1,0 +1,100 @@
+namespace Kernels.Study;
+
+/// <summary>Images of <see cref="FashionMnist.Pixels"/> bytes each, with one label from 0 to 9 per image.</summary>
+internal sealed record LabeledImages(ReadOnlyMemory<byte> Pixels, ReadOnlyMemory<byte> Labels)
+{
+    public int Count => Labels.Length;
+
+    public LabeledImages Slice(int start, int count) =>
+        new(Pixels.Slice(start * FashionMnist.Pixels, count * FashionMnist.Pixels), Labels.Slice(start, count));
+}
+
+/// <summary>
+/// Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017): 60,000 training and 10,000 test images of clothing, 28 x 28 grey values, ten
+/// classes. MIT licence. Every file's SHA-256 is checked, wherever the file comes from.
+/// </summary>
+internal sealed record FashionMnist(LabeledImages Train, LabeledImages Test)
+{
+    public const int Side = 28;
+    public const int Pixels = Side * Side;
+    public const int Classes = 10;
+
+    /// <summary>Where Debian's package dataset-fashion-mnist puts the files.</summary>
+    public const string DebianDirectory = "/usr/share/datasets/fashion-mnist";
+
+    /// <summary>Names a folder with the four files, as the option --data does.</summary>
+    public const string DirectoryVariable = "KERNELS_DATA";
+
+    public static readonly FashionMnistFile TrainImages = new(
+        "train-images-idx3-ubyte.gz", 60_000, IsImages: true, "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888");
+
+    public static readonly FashionMnistFile TrainLabels = new(
+        "train-labels-idx1-ubyte.gz", 60_000, IsImages: false, "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9");
+
+    public static readonly FashionMnistFile TestImages = new(
+        "t10k-images-idx3-ubyte.gz", 10_000, IsImages: true, "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b");
+
+    public static readonly FashionMnistFile TestLabels = new(
+        "t10k-labels-idx1-ubyte.gz", 10_000, IsImages: false, "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34");
+
+    public static IReadOnlyList<FashionMnistFile> Files { get; } = [TrainImages, TrainLabels, TestImages, TestLabels];
+
+    /// <summary>
+    /// The folder to read: the one the user names, else the Debian package's, else null, which means the download cache.
+    /// A folder that is named must have the files: falling back to other data in silence would be worse than an error.
+    /// </summary>
+    public static string? FindDirectory(string? named)
+    {
+        named = string.IsNullOrEmpty(named) ? Environment.GetEnvironmentVariable(DirectoryVariable) : named;
+        if (!string.IsNullOrEmpty(named))
+        {
+            return Directory.Exists(named) ? named : throw new DatasetException(named, "there is no such folder");
+        }
+
+        return Directory.Exists(DebianDirectory) ? DebianDirectory : null;
+    }
+
+    public static FashionMnist Load(string directory) =>
+        new(Load(directory, TrainImages, TrainLabels), Load(directory, TestImages, TestLabels));
+
+    private static LabeledImages Load(string directory, FashionMnistFile images, FashionMnistFile labels) =>
+        new(images.Read(directory), labels.Read(directory));
+}
+
+/// <summary>One of the data set's four files: its name, its item count and the SHA-256 of its uncompressed content.</summary>
+internal sealed record FashionMnistFile(string Name, int Count, bool IsImages, string Sha256)
+{
+    public byte[] Read(string directory)
+    {
+        string path = Path.Combine(directory, Name);
+        IdxFile file = IdxFile.Read(path, dimensionCount: IsImages ? 3 : 1);
+        int[] expected = IsImages ? [Count, FashionMnist.Side, FashionMnist.Side] : [Count];
+        if (!file.Dimensions.SequenceEqual(expected))
+        {
+            throw new DatasetException(
+                path, $"its shape is {string.Join(" x ", file.Dimensions)} instead of {string.Join(" x ", expected)}");
+        }
+
+        string sha256 = file.Sha256;
+        if (sha256 != Sha256)
+        {
+            throw new DatasetException(
+                path, $"damaged or not Fashion-MNIST: the SHA-256 of its uncompressed content is {sha256} instead of {Sha256}");
+        }
+
+        return file.Elements.ToArray();
+    }
+
+    public bool IsIntact(string directory)
+    {
+        try
+        {
+            Read(directory);
+            return true;
+        }
+        catch (DatasetException)
+        {
+            return false;
+        }
+    }
+}

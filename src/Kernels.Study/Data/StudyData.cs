@@ -1,0 +1,63 @@
+namespace Kernels.Study;
+
+/// <summary>Standardised images [Count, Features] in row-major order, and their labels.</summary>
+internal sealed record Examples(float[] Images, int[] Labels, int Features)
+{
+    public int Count => Labels.Length;
+}
+
+/// <summary>
+/// The study's split. Whatever is decided while training (when to stop, which weights to keep, how strong a recipe is) is decided on
+/// <see cref="Validation"/>; <see cref="Test"/> is measured and nothing else.
+/// </summary>
+internal sealed record StudyData(Examples Train, Examples Validation, Examples Test)
+{
+    /// <summary>Few on purpose: a network of this size can learn 2,000 images by heart, which is the problem the study shows.</summary>
+    public const int TrainCount = 2_000;
+
+    public const int ValidationCount = 1_000;
+
+    public static StudyData From(FashionMnist source)
+    {
+        LabeledImages train = source.Train.Slice(0, TrainCount);
+        (double mean, double scale) = Standardization(train.Pixels.Span);
+        return new StudyData(
+            Standardize(train, mean, scale),
+            Standardize(source.Train.Slice(TrainCount, ValidationCount), mean, scale),
+            Standardize(source.Test, mean, scale));
+    }
+
+    // Of the training images only: the other sets must not leak into the inputs.
+    private static (double Mean, double Scale) Standardization(ReadOnlySpan<byte> pixels)
+    {
+        // Integer sums are exact, so the usual cancellation of E[x^2] - E[x]^2 does not arise.
+        long sum = 0, sumOfSquares = 0;
+        foreach (byte pixel in pixels)
+        {
+            sum += pixel;
+            sumOfSquares += pixel * pixel;
+        }
+
+        double mean = (double)sum / pixels.Length;
+        double variance = (((double)sumOfSquares * pixels.Length) - ((double)sum * sum)) / ((double)pixels.Length * pixels.Length);
+        return (mean, 1 / Math.Sqrt(variance));
+    }
+
+    private static Examples Standardize(LabeledImages source, double mean, double scale)
+    {
+        float[] images = new float[source.Pixels.Length];
+        ReadOnlySpan<byte> pixels = source.Pixels.Span;
+        for (int i = 0; i < images.Length; i++)
+        {
+            images[i] = (float)((pixels[i] - mean) * scale);
+        }
+
+        int[] labels = new int[source.Count];
+        for (int i = 0; i < labels.Length; i++)
+        {
+            labels[i] = source.Labels.Span[i];
+        }
+
+        return new Examples(images, labels, FashionMnist.Pixels);
+    }
+}

@@ -1,0 +1,41 @@
+namespace Kernels.Study;
+
+/// <summary>What a network does on one set of images: share of right answers, and mean cross-entropy in nats.</summary>
+internal readonly record struct Score(double Accuracy, double Loss);
+
+/// <summary>The scores after so many epochs.</summary>
+internal sealed record CurvePoint(int Epoch, Score Train, Score Validation, Score Test);
+
+/// <summary>One finished run: one recipe, one seed. Its result is the score of the weights it ends with, a share of which is exactly 0.</summary>
+internal sealed record RunResult(
+    Recipe Recipe, int Seed, int Epochs, int BestEpoch, CurvePoint Final, IReadOnlyList<CurvePoint> Curve, double ZeroWeights, double Seconds)
+{
+    /// <summary>The generalization gap: training minus test accuracy.</summary>
+    public double Gap => Final.Train.Accuracy - Final.Test.Accuracy;
+}
+
+/// <summary>The state of a run after an epoch; the point is there when the curves got one.</summary>
+internal sealed record EpochReport(Recipe Recipe, int Seed, int Epoch, int Epochs, double BatchLoss, CurvePoint? Point);
+
+/// <summary>Told how the study goes on.</summary>
+internal interface IStudyProgress
+{
+    void OnEpoch(EpochReport report);
+
+    void OnRunEnd(RunResult result);
+}
+
+/// <summary>A finished study and what it was run with.</summary>
+internal sealed record StudyResult(
+    StudySettings Settings, StudySizes Sizes, string DeviceId, string DeviceName, DateTimeOffset Date, double Seconds, IReadOnlyList<RunResult> Runs)
+{
+    public IReadOnlyList<RecipeSummary> Summaries { get; } = RecipeSummary.Of(Runs);
+
+    public IReadOnlyList<int> Seeds { get; } = [.. Runs.Select(run => run.Seed).Distinct()];
+}
+
+/// <summary>How many images each part of the data has.</summary>
+internal sealed record StudySizes(int Train, int Validation, int Test)
+{
+    public static StudySizes Of(StudyData data) => new(data.Train.Count, data.Validation.Count, data.Test.Count);
+}

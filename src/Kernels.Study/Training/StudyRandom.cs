@@ -1,0 +1,47 @@
+namespace Kernels.Study;
+
+/// <summary>What a random number of a run is for. Each purpose has keys of its own, so that none shifts another.</summary>
+internal enum RandomPurpose
+{
+    InitialWeights,
+    BatchOrder,
+    Dropout,
+    GaussianDropout,
+    AdaptiveDropout,
+    DropConnect,
+    StochasticDepth,
+    Evaluation,
+}
+
+/// <summary>
+/// Where all random numbers of a run come from. A number depends on the run's seed, its purpose and its index alone, so every recipe of one seed
+/// starts from the same weights and sees the same batches, on every device.
+/// </summary>
+internal static class StudyRandom
+{
+    /// <summary>The key of one use (an epoch, a layer in a step) of random numbers for a purpose.</summary>
+    public static RandomKey KeyFor(int seed, RandomPurpose purpose, long use = 0) => new((ulong)seed, ((ulong)purpose << 48) + (ulong)use);
+
+    /// <summary>Uniform on (-1, 1), from the upper 52 bits of a 64-bit draw.</summary>
+    public static double Symmetric(RandomKey key, ulong index) => (((Draw(key, index) >> 12) + 0.5) / (1L << 51)) - 1;
+
+    /// <summary>A permutation of 0 to count - 1 (Fisher and Yates).</summary>
+    public static int[] Permutation(RandomKey key, int count)
+    {
+        int[] order = [.. Enumerable.Range(0, count)];
+        for (int i = count - 1; i > 0; i--)
+        {
+            // The high half of a 64 x 64 bit product: a number from 0 to i without division, its bias below 2^-32.
+            int j = (int)Math.BigMul(Draw(key, (ulong)i), (ulong)(i + 1), out _);
+            (order[i], order[j]) = (order[j], order[i]);
+        }
+
+        return order;
+    }
+
+    private static ulong Draw(RandomKey key, ulong index)
+    {
+        (uint low, uint high, _, _) = Philox.Block(key, index);
+        return low | ((ulong)high << 32);
+    }
+}

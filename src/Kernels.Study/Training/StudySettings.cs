@@ -1,0 +1,29 @@
+namespace Kernels.Study;
+
+/// <summary>What recipes share: network, optimizer and schedule, so that a recipe and the one it is compared with differ in regularization alone.</summary>
+internal sealed record StudySettings
+{
+    public IReadOnlyList<int> Widths { get; init; } = [FashionMnist.Pixels, 512, 512, FashionMnist.Classes];
+
+    public int Epochs { get; init; } = 60;
+
+    public int BatchSize { get; init; } = 50;
+
+    public double LearningRate { get; init; } = 0.02;
+
+    /// <summary>For the recipes that train with Adam; chosen like the strengths of <see cref="Recipes"/>.</summary>
+    public double AdamLearningRate { get; init; } = 0.001;
+
+    public double Momentum { get; init; } = 0.9;
+
+    /// <summary>The curves get a point each so many epochs: a look at 10,000 test images costs more than two epochs of training.</summary>
+    public int EpochsPerPoint { get; init; } = 15;
+
+    /// <summary>The first epochs, where curves are steep, get a point each.</summary>
+    public int DensePoints { get; init; } = 6;
+
+    public bool IsPoint(int epoch) => epoch <= DensePoints || epoch % EpochsPerPoint == 0;
+
+    /// <summary>The share of the learning rate: half a cosine from one to zero over all steps of a full run (Loshchilov and Hutter, 2017).</summary>
+    public static double RateShareAt(long step, long steps) => 0.5 * (1 + Math.Cos(Math.PI * step / steps));
+}

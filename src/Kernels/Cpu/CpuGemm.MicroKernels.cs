@@ -1,0 +1,194 @@
+using System.Runtime.CompilerServices;
+
+namespace Kernels.Cpu;
+
+internal static unsafe partial class CpuGemm
+{
+    /// <summary>The most rows in a tile.</summary>
+    private const int MaxTileRows = 12;
+
+    /// <summary>A number that the compiler knows, so that it drops the rows and vectors which a tile does not have.</summary>
+    private interface ICount
+    {
+        static abstract int Value { get; }
+    }
+
+    private readonly struct One : ICount
+    {
+        public static int Value => 1;
+    }
+
+    private readonly struct Two : ICount
+    {
+        public static int Value => 2;
+    }
+
+    private readonly struct Four : ICount
+    {
+        public static int Value => 4;
+    }
+
+    private readonly struct Six : ICount
+    {
+        public static int Value => 6;
+    }
+
+    private readonly struct Eight : ICount
+    {
+        public static int Value => 8;
+    }
+
+    private readonly struct Twelve : ICount
+    {
+        public static int Value => 12;
+    }
+
+    /// <summary>The innermost loops: one tile of sums, kept in registers over a whole slice of k.</summary>
+    private static class MicroKernel<TSum, TVector, TLanes>
+        where TSum : unmanaged
+        where TVector : unmanaged
+        where TLanes : ILanes<TVector, TSum>
+    {
+        /// <summary>The least tile height there is that holds a number of rows.</summary>
+        public static int PaddedHeight(int rows) => rows <= 4 ? 4 : TLanes.TileRows == 6 ? 6 : rows <= 8 ? 8 : 12;
+
+        /// <summary>c = (c +) a · b (+ bias) for one tile of a height that <see cref="PaddedHeight"/> gives.</summary>
+        /// <param name="height">The rows of a and c.</param>
+        /// <param name="vectors">The width of b, bias and c in vectors, 1 or 2.</param>
+        /// <param name="depth">The columns of a and rows of b.</param>
+        /// <param name="a">Rows of the packed block, <see cref="PackedRowStride"/> apart.</param>
+        /// <param name="b">The panel.</param>
+        /// <param name="bStride">The distance from one row of the panel to the next.</param>
+        /// <param name="bias">Added last; null for none.</param>
+        /// <param name="c">The sums.</param>
+        /// <param name="cStride">The distance from one row of sums to the next.</param>
+        /// <param name="accumulate">Whether the former value of c is added.</param>
+        public static void Multiply(
+            int height, int vectors, long depth, TSum* a, TSum* b, long bStride, TSum* bias, TSum* c, long cStride, bool accumulate)
+        {
+            switch (height)
+            {
+                case 4:
+                    Multiply<Four>(vectors, depth, a, b, bStride, bias, c, cStride, accumulate);
+                    break;
+                case 6:
+                    Multiply<Six>(vectors, depth, a, b, bStride, bias, c, cStride, accumulate);
+                    break;
+                case 8:
+                    Multiply<Eight>(vectors, depth, a, b, bStride, bias, c, cStride, accumulate);
+                    break;
+                default:
+                    Multiply<Twelve>(vectors, depth, a, b, bStride, bias, c, cStride, accumulate);
+                    break;
+            }
+        }
+
+        private static void Multiply<THeight>(
+            int vectors, long depth, TSum* a, TSum* b, long bStride, TSum* bias, TSum* c, long cStride, bool accumulate)
+            where THeight : ICount
+        {
+            if (vectors == 1)
+            {
+                Multiply<THeight, One>(depth, a, b, bStride, bias, c, cStride, accumulate);
+            }
+            else
+            {
+                Multiply<THeight, Two>(depth, a, b, bStride, bias, c, cStride, accumulate);
+            }
+        }
+
+        /// <summary>The loop itself. Each sum needs a variable of its own to become a register: l0 is the left vector of row 0.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private static void Multiply<THeight, TWidth>(
+            long depth, TSum* a, TSum* b, long bStride, TSum* bias, TSum* c, long cStride, bool accumulate)
+            where THeight : ICount
+            where TWidth : ICount
+        {
+            TVector l0 = default, l1 = default, l2 = default, l3 = default, l4 = default, l5 = default;
+            TVector l6 = default, l7 = default, l8 = default, l9 = default, l10 = default, l11 = default;
+            TVector r0 = default, r1 = default, r2 = default, r3 = default, r4 = default, r5 = default;
+            TVector r6 = default, r7 = default, r8 = default, r9 = default, r10 = default, r11 = default;
+
+            for (; depth > 0; depth--)
+            {
+                TVector left = TLanes.Load(b);
+                TVector right = TWidth.Value > 1 ? TLanes.Load(b + TLanes.Width) : default;
+                Step<THeight, TWidth>(0, a, left, right, ref l0, ref r0);
+                Step<THeight, TWidth>(1, a, left, right, ref l1, ref r1);
+                Step<THeight, TWidth>(2, a, left, right, ref l2, ref r2);
+                Step<THeight, TWidth>(3, a, left, right, ref l3, ref r3);
+                Step<THeight, TWidth>(4, a, left, right, ref l4, ref r4);
+                Step<THeight, TWidth>(5, a, left, right, ref l5, ref r5);
+                Step<THeight, TWidth>(6, a, left, right, ref l6, ref r6);
+                Step<THeight, TWidth>(7, a, left, right, ref l7, ref r7);
+                Step<THeight, TWidth>(8, a, left, right, ref l8, ref r8);
+                Step<THeight, TWidth>(9, a, left, right, ref l9, ref r9);
+                Step<THeight, TWidth>(10, a, left, right, ref l10, ref r10);
+                Step<THeight, TWidth>(11, a, left, right, ref l11, ref r11);
+                a++;
+                b += bStride;
+            }
+
+            Finish<THeight, TWidth>(0, l0, r0, bias, c, cStride, accumulate);
+            Finish<THeight, TWidth>(1, l1, r1, bias, c, cStride, accumulate);
+            Finish<THeight, TWidth>(2, l2, r2, bias, c, cStride, accumulate);
+            Finish<THeight, TWidth>(3, l3, r3, bias, c, cStride, accumulate);
+            Finish<THeight, TWidth>(4, l4, r4, bias, c, cStride, accumulate);
+            Finish<THeight, TWidth>(5, l5, r5, bias, c, cStride, accumulate);
+            Finish<THeight, TWidth>(6, l6, r6, bias, c, cStride, accumulate);
+            Finish<THeight, TWidth>(7, l7, r7, bias, c, cStride, accumulate);
+            Finish<THeight, TWidth>(8, l8, r8, bias, c, cStride, accumulate);
+            Finish<THeight, TWidth>(9, l9, r9, bias, c, cStride, accumulate);
+            Finish<THeight, TWidth>(10, l10, r10, bias, c, cStride, accumulate);
+            Finish<THeight, TWidth>(11, l11, r11, bias, c, cStride, accumulate);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Step<THeight, TWidth>(int row, TSum* a, TVector left, TVector right, ref TVector leftSum, ref TVector rightSum)
+            where THeight : ICount
+            where TWidth : ICount
+        {
+            if (row < THeight.Value)
+            {
+                TVector element = TLanes.Broadcast(a + (row * PackedRowStride));
+                leftSum = TLanes.MultiplyAdd(element, left, leftSum);
+                if (TWidth.Value > 1)
+                {
+                    rightSum = TLanes.MultiplyAdd(element, right, rightSum);
+                }
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Finish<THeight, TWidth>(
+            int row, TVector leftSum, TVector rightSum, TSum* bias, TSum* c, long cStride, bool accumulate)
+            where THeight : ICount
+            where TWidth : ICount
+        {
+            if (row < THeight.Value)
+            {
+                Finish(leftSum, bias, c + (row * cStride), accumulate);
+                if (TWidth.Value > 1)
+                {
+                    Finish(rightSum, bias == null ? null : bias + TLanes.Width, c + (row * cStride) + TLanes.Width, accumulate);
+                }
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Finish(TVector sum, TSum* bias, TSum* c, bool accumulate)
+        {
+            if (accumulate)
+            {
+                sum = TLanes.Add(TLanes.Load(c), sum);
+            }
+
+            if (bias != null)
+            {
+                sum = TLanes.Add(sum, TLanes.Load(bias));
+            }
+
+            TLanes.Store(sum, c);
+        }
+    }
+}

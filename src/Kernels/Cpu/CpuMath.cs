@@ -1,0 +1,92 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Kernels.Cpu;
+
+/// <summary>
+/// The managed twins of <c>kernels/portable/math.h</c> and <c>normal.h</c>, sixteen values at a time: the same operations in the same order, so the same bits. Each has
+/// a scalar face for tails, which calculates a whole vector.
+/// </summary>
+internal static class CpuMath
+{
+    /// <summary>Natural logarithm of positive normal numbers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Log(Vector512<float> x)
+    {
+        Vector512<int> exponent = (x.AsInt32() - Vector512.Create(0x3f3504f3)) >> 23;
+        Vector512<float> e = Vector512.ConvertToSingle(exponent);
+        Vector512<float> m = (x.AsInt32() - (exponent << 23)).AsSingle() - Vector512<float>.One;
+        Vector512<float> square = m * m;
+        Vector512<float> p = Fma(Vector512.Create(7.0376836292e-2f), m, Vector512.Create(-1.1514610310e-1f));
+        p = Fma(p, m, Vector512.Create(1.1676998740e-1f));
+        p = Fma(p, m, Vector512.Create(-1.2420140846e-1f));
+        p = Fma(p, m, Vector512.Create(1.4249322787e-1f));
+        p = Fma(p, m, Vector512.Create(-1.6668057665e-1f));
+        p = Fma(p, m, Vector512.Create(2.0000714765e-1f));
+        p = Fma(p, m, Vector512.Create(-2.4999993993e-1f));
+        p = Fma(p, m, Vector512.Create(3.3333331174e-1f));
+        Vector512<float> tail = Fma(e, Vector512.Create(-2.12194440e-4f), p * m * square);
+        tail = Fma(Vector512.Create(-0.5f), square, tail);
+        return Fma(e, Vector512.Create(0.693359375f), m + tail);
+    }
+
+    /// <summary>e^x for -87 &lt;= x &lt;= 88; arguments outside are moved to the bounds, NaN stays NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Exp(Vector512<float> x)
+    {
+        Vector512<float> low = Vector512.Create(-87f), high = Vector512.Create(88f), shift = Vector512.Create(12582912f);
+        x = Vector512.ConditionalSelect(Vector512.LessThan(x, low), low, x);
+        x = Vector512.ConditionalSelect(Vector512.GreaterThan(x, high), high, x);
+        Vector512<float> shifted = Fma(x, Vector512.Create(1.44269504088896341f), shift);
+        Vector512<float> n = shifted - shift;
+        Vector512<float> r = Fma(n, Vector512.Create(-0.693359375f), x);
+        r = Fma(n, Vector512.Create(2.12194440e-4f), r);
+        Vector512<float> p = Fma(Vector512.Create(1.9875691500e-4f), r, Vector512.Create(1.3981999507e-3f));
+        p = Fma(p, r, Vector512.Create(8.3334519073e-3f));
+        p = Fma(p, r, Vector512.Create(4.1665795894e-2f));
+        p = Fma(p, r, Vector512.Create(1.6666665459e-1f));
+        p = Fma(p, r, Vector512.Create(5.0000001201e-1f));
+        Vector512<float> y = Fma(p, r * r, r) + Vector512<float>.One;
+
+        // The low bits of the shifted sum are n; moved up to the exponent they are 2^n.
+        Vector512<int> power = ((shifted.AsInt32() - shift.AsInt32()) + Vector512.Create(127)) << 23;
+        return y * power.AsSingle();
+    }
+
+    /// <summary>Cosine and sine of 2 pi turn / 2^32.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void CosSin(Vector512<uint> turn, out Vector512<float> cosine, out Vector512<float> sine)
+    {
+        Vector512<uint> quadrant = (turn + Vector512.Create(0x20000000u)) >>> 30;
+        Vector512<float> angle = Vector512.ConvertToSingle((turn - (quadrant << 30)).AsInt32()) * Vector512.Create(1.46291807926715968e-9f);
+        Vector512<float> square = angle * angle;
+        Vector512<float> s = Fma(Vector512.Create(-1.9515295891e-4f), square, Vector512.Create(8.3321608736e-3f));
+        s = Fma(s, square, Vector512.Create(-1.6666654611e-1f));
+        s = Fma(s * square, angle, angle);
+        Vector512<float> c = Fma(Vector512.Create(2.443315711809948e-5f), square, Vector512.Create(-1.388731625493765e-3f));
+        c = Fma(c, square, Vector512.Create(4.166664568298827e-2f));
+        c = Fma(c * square, square, Fma(Vector512.Create(-0.5f), square, Vector512<float>.One));
+
+        // Odd quadrants swap the two; the signs follow from the quadrant's bits.
+        Vector512<float> odd = Vector512.Equals(quadrant & Vector512<uint>.One, Vector512<uint>.One).AsSingle();
+        Vector512<uint> cosineSign = ((quadrant + Vector512<uint>.One) & Vector512.Create(2u)) << 30;
+        Vector512<uint> sineSign = (quadrant & Vector512.Create(2u)) << 30;
+        cosine = Vector512.ConditionalSelect(odd, s, c) ^ cosineSign.AsSingle();
+        sine = Vector512.ConditionalSelect(odd, c, s) ^ sineSign.AsSingle();
+    }
+
+    /// <summary>The 32 standard normal numbers of the elements 4 * <paramref name="block"/> and those that follow.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Normals(in CpuPhilox philox, ulong block, out Vector512<float> first, out Vector512<float> second)
+    {
+        philox.DrawPairs(block, out Vector512<uint> radiusWords, out Vector512<uint> angleWords);
+        Vector512<float> u = Fma(
+            Vector512.ConvertToSingle(radiusWords), Vector512.Create(2.3283064365386963e-10f), Vector512.Create(1.16415321826934814e-10f));
+        Vector512<float> radius = Vector512.Sqrt(Vector512.Create(-2f) * Log(u));
+        CosSin(angleWords, out Vector512<float> cosine, out Vector512<float> sine);
+        CpuPhilox.InterleavePairs(radius * cosine, radius * sine, out first, out second);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Fma(Vector512<float> a, Vector512<float> b, Vector512<float> c) => Vector512.FusedMultiplyAdd(a, b, c);
+}

@@ -1,0 +1,56 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Kernels.Cpu;
+
+/// <summary>Vectors of the arithmetic type, loaded from and stored to any stored type; a part of a vector takes the same path as a whole one.</summary>
+internal static unsafe class CpuReal
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<TReal> Load<T, TReal>(T* source, int count)
+        where T : unmanaged
+        where TReal : unmanaged =>
+        typeof(TReal) == typeof(double) ? Load((TReal*)source, count) : CpuElement.Load(source, count).As<float, TReal>();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<TReal> Load<TReal>(TReal* source, int count)
+        where TReal : unmanaged =>
+        count == Vector512<TReal>.Count ? Vector512.Load(source) : LoadPart(source, count);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store<T, TReal>(T* destination, Vector512<TReal> value, int count)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        if (typeof(T) != typeof(TReal))
+            CpuElement.Store(destination, value.As<TReal, float>(), count);
+        else if (count == Vector512<TReal>.Count)
+            value.Store((TReal*)destination);
+        else
+            StorePart((TReal*)destination, value, count);
+    }
+
+    /// <summary>-1, 0 or 1; NaN for NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<TReal> SignOf<TReal>(Vector512<TReal> x)
+        where TReal : unmanaged
+    {
+        Vector512<TReal> negative = Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512<TReal>.Zero), -Vector512<TReal>.One, x);
+        return Vector512.ConditionalSelect(Vector512.GreaterThan(x, Vector512<TReal>.Zero), Vector512<TReal>.One, negative);
+    }
+
+    // Out of line: memory taken from the stack inside a caller's loop would add up.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Vector512<TReal> LoadPart<TReal>(TReal* source, int count)
+        where TReal : unmanaged
+    {
+        Vector512<TReal> part = default;
+        Unsafe.CopyBlockUnaligned(&part, source, (uint)(count * sizeof(TReal)));
+        return part;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void StorePart<TReal>(TReal* destination, Vector512<TReal> value, int count)
+        where TReal : unmanaged =>
+        Unsafe.CopyBlockUnaligned(destination, &value, (uint)(count * sizeof(TReal)));
+}

@@ -1,0 +1,287 @@
+using Kernels.Devices;
+
+namespace Kernels;
+
+/// <summary>How the gradient treats the random decision of <see cref="AdaptiveDropout"/>.</summary>
+public enum AdaptiveEstimator
+{
+    /// <summary>The mask is a constant: dx = m * dy, dpre = 0. What the paper's backpropagation through the kept units does.</summary>
+    MaskConstant,
+
+    /// <summary>The mask in the forward pass, its probability in the gradient of the decision: dx = m * dy, dpre = alpha * pi * (1 - pi) * x * dy.</summary>
+    StraightThrough,
+
+    /// <summary>The gradient of the expected output, that is of <see cref="AdaptiveDropout.Infer"/>: dx = pi * dy, dpre = alpha * pi * (1 - pi) * x * dy. Draws nothing.</summary>
+    Expectation,
+}
+
+/// <summary>
+/// Adaptive dropout (standout): a unit is kept with the probability pi = sigmoid(alpha * pre + beta) that its own pre-activation gives. Training y = m * x, P(m = 1) = pi;
+/// inference y = pi * x.
+/// </summary>
+/// <remarks>
+/// <para>
+/// x is the unit's activation, pre the pre-activation of the belief network, which the paper ties to the layer's own: pre = w v with alpha and beta as the affine map between
+/// the two. Element i (plus the global start) takes lane i mod 8 of Philox block i / 8 and is kept iff u + u * exp(-z) &lt; 65536, with u = lane + 1/2 and z = alpha * pre +
+/// beta. This is calculated in float, whatever is stored, by functions that give the same bits on every device, so masks are the same everywhere.
+/// </para>
+/// <para>
+/// Kept elements are not scaled: the probabilities belong to the model, and inference multiplies by them. Dropped elements are +0, also where x is NaN or infinite; a pre that is
+/// NaN drops its unit in training and gives NaN at inference. Types: float, Half, BFloat16, double; any shape, including empty.
+/// </para>
+/// <para>J. Ba and B. Frey, "Adaptive dropout for training deep neural networks", NeurIPS 2013.</para>
+/// <para>
+/// Every method throws <see cref="ArgumentException"/> for shapes that differ, tensors that overlap in part or live on another device, and
+/// <see cref="ArgumentOutOfRangeException"/> for an alpha or beta that is not finite, before anything is launched.
+/// </para>
+/// </remarks>
+public static partial class AdaptiveDropout
+{
+    private static readonly KernelDefinition<ForwardArguments> ForwardKernel = KernelDefinition<ForwardArguments>.Float<CpuForward>(
+        "portable/adaptive_dropout.cl", "adaptive_dropout_forward", vectorWidths: [1, 8]);
+
+    private static readonly KernelDefinition<InferArguments> InferKernel = KernelDefinition<InferArguments>.Float<CpuInfer>(
+        "portable/adaptive_dropout.cl", "adaptive_dropout_infer", vectorWidths: [1, 8]);
+
+    private static readonly KernelDefinition<BackwardArguments> BackwardKernel = KernelDefinition<BackwardArguments>.Float<CpuBackward>(
+        "portable/adaptive_dropout.cl", "adaptive_dropout_backward", vectorWidths: [1, 8]);
+
+    private static readonly KernelDefinition<PerElementArguments> PerElementKernel = KernelDefinition<PerElementArguments>.Float<CpuPerElement>(
+        "portable/adaptive_dropout.cl", "adaptive_dropout_per_element", vectorWidths: [1, 8]);
+
+    /// <summary>Training: y = m * x.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="x">Activations, any shape.</param>
+    /// <param name="pre">Pre-activations that set the keep probabilities, shape of <paramref name="x"/>; may be <paramref name="x"/>.</param>
+    /// <param name="y">Output, shape of <paramref name="x"/>; may be <paramref name="x"/> or <paramref name="pre"/>.</param>
+    /// <param name="alpha">Factor of the pre-activation.</param>
+    /// <param name="beta">Shift: with pre = 0 a unit is kept with the probability sigmoid(beta).</param>
+    /// <param name="key">Random key; one offset for each call.</param>
+    /// <param name="globalStart">Index of the first element in the whole tensor of which the argument is a shard.</param>
+    public static void Forward<T>(
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> pre, DeviceTensor<T> y, double alpha, double beta, RandomKeySource key,
+        ulong globalStart = 0)
+        where T : unmanaged
+    {
+        const string Op = "AdaptiveDropout.Forward";
+        Check.Elementwise(Op, stream, x, nameof(x), y, nameof(y));
+        Check.Elementwise(Op, stream, pre, nameof(pre), y, nameof(y));
+        CheckMap(Op, alpha, beta);
+        CheckDraw(Op, stream, x.Length, key, globalStart);
+        if (x.Length == 0) return;
+        stream.Launch(
+            ForwardKernel,
+            new KernelVariant(x.DType, VectorWidth(globalStart, x.IsVectorAligned && pre.IsVectorAligned && y.IsVectorAligned)),
+            Blocks(x.Length, ForwardKernel),
+            new ForwardArguments(x.Argument, pre.Argument, y.Argument, (ulong)x.Length, globalStart, alpha, beta, key.Argument));
+    }
+
+    /// <summary>Inference: y = pi * x, the expected output of training.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="x">Activations, any shape.</param>
+    /// <param name="pre">Pre-activations, shape of <paramref name="x"/>; may be <paramref name="x"/>.</param>
+    /// <param name="y">Output, shape of <paramref name="x"/>; may be <paramref name="x"/> or <paramref name="pre"/>.</param>
+    /// <param name="alpha">As in training.</param>
+    /// <param name="beta">As in training.</param>
+    public static void Infer<T>(DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> pre, DeviceTensor<T> y, double alpha, double beta)
+        where T : unmanaged
+    {
+        const string Op = "AdaptiveDropout.Infer";
+        Check.Elementwise(Op, stream, x, nameof(x), y, nameof(y));
+        Check.Elementwise(Op, stream, pre, nameof(pre), y, nameof(y));
+        CheckMap(Op, alpha, beta);
+        if (x.Length == 0) return;
+        stream.Launch(
+            InferKernel,
+            new KernelVariant(x.DType, VectorWidth(0, x.IsVectorAligned && pre.IsVectorAligned && y.IsVectorAligned)),
+            Blocks(x.Length, InferKernel),
+            new InferArguments(x.Argument, pre.Argument, y.Argument, (ulong)x.Length, alpha, beta));
+    }
+
+    /// <summary>The gradients of the forward call that had the same key, alpha, beta and start, by an estimator.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="x">Activations of the forward call.</param>
+    /// <param name="pre">Pre-activations of the forward call.</param>
+    /// <param name="dy">Gradient of the output.</param>
+    /// <param name="dx">Gradient of the activations, shape of <paramref name="x"/>; may be one of the inputs.</param>
+    /// <param name="dPre">Gradient of the pre-activations, shape of <paramref name="x"/>, or null when it is not needed; may be an input other than
+    /// that in place of which <paramref name="dx"/> stands.</param>
+    /// <param name="alpha">As in forward.</param>
+    /// <param name="beta">As in forward.</param>
+    /// <param name="key">As in forward.</param>
+    /// <param name="estimator">How the random decision is differentiated.</param>
+    /// <param name="globalStart">As in forward.</param>
+    public static void Backward<T>(
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> pre, DeviceTensor<T> dy, DeviceTensor<T> dx, DeviceTensor<T>? dPre, double alpha,
+        double beta, RandomKeySource key, AdaptiveEstimator estimator, ulong globalStart = 0)
+        where T : unmanaged
+    {
+        const string Op = "AdaptiveDropout.Backward";
+        CheckResult(dx, nameof(dx));
+        if (dPre is not null)
+        {
+            CheckResult(dPre, nameof(dPre));
+            Check.Disjoint(Op, dx, nameof(dx), dPre, nameof(dPre));
+        }
+
+        if (!Enum.IsDefined(estimator)) throw new ArgumentOutOfRangeException(nameof(estimator), estimator, $"{Op}: unknown {nameof(estimator)}.");
+        CheckMap(Op, alpha, beta);
+        CheckDraw(Op, stream, x.Length, key, globalStart);
+        if (x.Length == 0) return;
+
+        // What is 0 everywhere needs no look at x; it is filled afterwards, as it may take the place of an input.
+        bool isZero = estimator == AdaptiveEstimator.MaskConstant;
+        DeviceTensor<T>? written = isZero ? null : dPre;
+        bool aligned = x.IsVectorAligned && pre.IsVectorAligned && dy.IsVectorAligned && dx.IsVectorAligned && written?.IsVectorAligned != false;
+        stream.Launch(
+            BackwardKernel,
+            new KernelVariant(x.DType, VectorWidth(globalStart, aligned)),
+            Blocks(x.Length, BackwardKernel),
+            new BackwardArguments(
+                x.Argument, pre.Argument, dy.Argument, dx.Argument, written?.Argument ?? default, (ulong)x.Length, globalStart, alpha, beta,
+                estimator == AdaptiveEstimator.Expectation ? 1u : 0, key.Argument));
+        if (isZero && dPre is not null) stream.Fill(dPre, default);
+
+        void CheckResult(DeviceTensor<T> result, string name)
+        {
+            Check.Elementwise(Op, stream, x, nameof(x), result, name);
+            Check.Elementwise(Op, stream, pre, nameof(pre), result, name);
+            Check.Elementwise(Op, stream, dy, nameof(dy), result, name);
+        }
+    }
+
+    /// <summary>
+    /// Dropout with a keep probability of its own for each element: y = m * x (or m * x / q), P(m = 1) = q = T/65536 with T = round(65536 * probability), which is
+    /// clamped to [1, 65535] for probabilities between 0 and 1.
+    /// </summary>
+    /// <remarks>
+    /// An element is kept iff its lane &lt; T, numbered as in <see cref="Forward"/>. A probability of at least 1 keeps; one that is NaN or at most 0 drops.
+    /// </remarks>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="x">Input, any shape.</param>
+    /// <param name="keepProbabilities">Probability to keep each element, shape of <paramref name="x"/>.</param>
+    /// <param name="y">Output, shape of <paramref name="x"/>; may be <paramref name="x"/> or <paramref name="keepProbabilities"/>.</param>
+    /// <param name="key">Random key; one offset for each call.</param>
+    /// <param name="scaling">Whether training divides by the realised keep probability.</param>
+    /// <param name="globalStart">Index of the first element in the whole tensor of which the argument is a shard.</param>
+    public static void ForwardPerElement<T>(
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> keepProbabilities, DeviceTensor<T> y, RandomKeySource key,
+        DropoutScaling scaling = DropoutScaling.Inverted, ulong globalStart = 0)
+        where T : unmanaged => ApplyPerElement("AdaptiveDropout.ForwardPerElement", stream, x, keepProbabilities, y, key, scaling, globalStart);
+
+    /// <summary>Gradient of <see cref="ForwardPerElement"/>: dx = m * dy (or m * dy / q). The probabilities are constants.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="dy">Gradient of the output, any shape.</param>
+    /// <param name="keepProbabilities">As in forward.</param>
+    /// <param name="dx">Gradient of the input, shape of <paramref name="dy"/>; may be <paramref name="dy"/> or <paramref name="keepProbabilities"/>.</param>
+    /// <param name="key">As in forward.</param>
+    /// <param name="scaling">As in forward.</param>
+    /// <param name="globalStart">As in forward.</param>
+    public static void BackwardPerElement<T>(
+        DeviceStream stream, DeviceTensor<T> dy, DeviceTensor<T> keepProbabilities, DeviceTensor<T> dx, RandomKeySource key,
+        DropoutScaling scaling = DropoutScaling.Inverted, ulong globalStart = 0)
+        where T : unmanaged => ApplyPerElement("AdaptiveDropout.BackwardPerElement", stream, dy, keepProbabilities, dx, key, scaling, globalStart);
+
+    private static void ApplyPerElement<T>(
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> keepProbabilities, DeviceTensor<T> y, RandomKeySource key,
+        DropoutScaling scaling, ulong globalStart)
+        where T : unmanaged
+    {
+        Check.Elementwise(op, stream, x, nameof(x), y, nameof(y));
+        Check.Elementwise(op, stream, keepProbabilities, nameof(keepProbabilities), y, nameof(y));
+        CheckDraw(op, stream, x.Length, key, globalStart);
+        if (x.Length == 0) return;
+        bool aligned = x.IsVectorAligned && keepProbabilities.IsVectorAligned && y.IsVectorAligned;
+        stream.Launch(
+            PerElementKernel,
+            new KernelVariant(x.DType, VectorWidth(globalStart, aligned)),
+            Blocks(x.Length, PerElementKernel),
+            new PerElementArguments(
+                x.Argument, keepProbabilities.Argument, y.Argument, (ulong)x.Length, globalStart, scaling == DropoutScaling.Inverted ? 1u : 0, key.Argument));
+    }
+
+    private static void CheckMap(string op, double alpha, double beta)
+    {
+        Check.Finite(op, alpha, nameof(alpha));
+        Check.Finite(op, beta, nameof(beta));
+    }
+
+    private static void CheckDraw(string op, DeviceStream stream, long count, RandomKeySource key, ulong globalStart)
+    {
+        Check.Key(op, stream, key, nameof(key));
+        Check.IndexRange(op, count, globalStart);
+    }
+
+    private static int VectorWidth(ulong start, bool aligned) => aligned && start % Philox.LanesPerBlock == 0 ? Philox.LanesPerBlock : 1;
+
+    private static LaunchShape Blocks(long count, KernelDefinition kernel) => LaunchShape.Items((count / Philox.LanesPerBlock) + 2, kernel);
+
+    internal readonly record struct ForwardArguments(
+        TensorArgument X, TensorArgument Pre, TensorArgument Y, ulong Count, ulong Start, double Alpha, double Beta, KeyArgument Key) : IKernelArguments
+    {
+        public void Bind<TBinder>(ref TBinder binder)
+            where TBinder : struct, IArgumentBinder, allows ref struct
+        {
+            binder.Tensor(X);
+            binder.Tensor(Pre);
+            binder.Tensor(Y);
+            binder.UInt64(Count);
+            binder.UInt64(Start);
+            binder.Real(Alpha);
+            binder.Real(Beta);
+            binder.Key(Key);
+        }
+    }
+
+    internal readonly record struct InferArguments(TensorArgument X, TensorArgument Pre, TensorArgument Y, ulong Count, double Alpha, double Beta)
+        : IKernelArguments
+    {
+        public void Bind<TBinder>(ref TBinder binder)
+            where TBinder : struct, IArgumentBinder, allows ref struct
+        {
+            binder.Tensor(X);
+            binder.Tensor(Pre);
+            binder.Tensor(Y);
+            binder.UInt64(Count);
+            binder.Real(Alpha);
+            binder.Real(Beta);
+        }
+    }
+
+    internal readonly record struct BackwardArguments(
+        TensorArgument X, TensorArgument Pre, TensorArgument Dy, TensorArgument Dx, TensorArgument Dpre, ulong Count, ulong Start, double Alpha,
+        double Beta, uint Expectation, KeyArgument Key) : IKernelArguments
+    {
+        public void Bind<TBinder>(ref TBinder binder)
+            where TBinder : struct, IArgumentBinder, allows ref struct
+        {
+            binder.Tensor(X);
+            binder.Tensor(Pre);
+            binder.Tensor(Dy);
+            binder.Tensor(Dx);
+            binder.Tensor(Dpre);
+            binder.UInt64(Count);
+            binder.UInt64(Start);
+            binder.Real(Alpha);
+            binder.Real(Beta);
+            binder.UInt32(Expectation);
+            binder.Key(Key);
+        }
+    }
+
+    internal readonly record struct PerElementArguments(
+        TensorArgument X, TensorArgument Probabilities, TensorArgument Y, ulong Count, ulong Start, uint Inverted, KeyArgument Key) : IKernelArguments
+    {
+        public void Bind<TBinder>(ref TBinder binder)
+            where TBinder : struct, IArgumentBinder, allows ref struct
+        {
+            binder.Tensor(X);
+            binder.Tensor(Probabilities);
+            binder.Tensor(Y);
+            binder.UInt64(Count);
+            binder.UInt64(Start);
+            binder.UInt32(Inverted);
+            binder.Key(Key);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+using Kernels.Devices;
+
+namespace Kernels;
+
+/// <summary>Settings of <see cref="AttentionDropout"/>; the default is neither causal nor a shard.</summary>
+public readonly record struct AttentionDropoutOptions
+{
+    /// <summary>
+    /// Whether query i sees only keys k &lt;= i + keys - queries: the mask is aligned at the bottom right, so that the last query sees all keys. With more queries
+    /// than keys the first ones see none.
+    /// </summary>
+    public bool Causal { get; init; }
+
+    /// <summary>
+    /// Index of the first score in the whole tensor of which the argument is a shard (of the batch, or of the heads of one batch entry), so that the
+    /// shards' masks together are the mask of the whole.
+    /// </summary>
+    public ulong GlobalStart { get; init; }
+}
+
+/// <summary>
+/// Attention dropout in one pass over rows: y = m * softmax(z) / q over the keys, z = scale * scores + mask, with m drawn per element, P(m = 1) = q.
+/// </summary>
+/// <remarks>
+/// <para>
+/// Scores have the shape [batch, heads, queries, keys]. Score (b, h, i, k) takes the decision of element ((b * heads + h) * queries + i) * keys + k (plus
+/// <see cref="AttentionDropoutOptions.GlobalStart"/>) as <see cref="Dropout"/> defines it, whatever is masked. The mask is not stored: forward keeps one number
+/// a row, the log-sum-exp of z in the arithmetic type, and <see cref="Backward"/> calculates the probabilities and draws the mask again.
+/// </para>
+/// <para>
+/// A key is masked where it lies past its batch entry's length, where the causal rule hides it, where the additive mask is -infinity (whatever the score), and where the
+/// score itself gives z = -infinity. Masked keys get +0, forward and backward; those past length or causal limit are not even read. A row of masked keys gives zeros, and
+/// -infinity as its log-sum-exp. NaN or +infinity among the others gives NaN for the kept keys of that row alone. p = 0 and p = 1 draw nothing; p = 1 gives
+/// zeros, forward and backward.
+/// </para>
+/// <para>
+/// Types: float, Half, BFloat16, double; sums and exponentials in float (double for double), results rounded once. Any sizes, also 0. The additive mask
+/// has the scores' type and the shape [queries, keys], or [batch, heads, queries, keys] where each of the first three may be 1; its gradient, where it is a learned
+/// bias of the full shape, is that of the scores divided by scale.
+/// </para>
+/// <para>A. Vaswani et al., "Attention is all you need", NeurIPS 2017; the recomputation follows T. Dao et al., "FlashAttention", NeurIPS 2022.</para>
+/// <para>
+/// Every method throws <see cref="ArgumentException"/> for shapes that do not fit, tensors that overlap otherwise than stated or live on another device, and
+/// <see cref="ArgumentOutOfRangeException"/> for a probability outside [0, 1] or a scale that is not finite, before anything is launched. A key length outside
+/// [0, keys] is found on the device: the next synchronisation throws <see cref="DeviceDataException"/> with the batch entry.
+/// </para>
+/// </remarks>
+public static unsafe partial class AttentionDropout
+{
+    private const string ForwardName = "AttentionDropout.Forward";
+    private const string BackwardName = "AttentionDropout.Backward";
+    private const string File = "portable/attention_dropout.cl";
+
+    /// <summary>A row of up to eight times as many keys stays in registers. More items would idle over the usual 512 keys, fewer read 1,024 twice.</summary>
+    private const int GroupSize = 128;
+
+    private static readonly KernelDefinition<ForwardArguments> ForwardKernel =
+        KernelDefinition<ForwardArguments>.Float<CpuForward>(File, "attention_dropout_forward", vectorWidths: [1, 8], groupSize: GroupSize);
+
+    private static readonly KernelDefinition<BackwardArguments> BackwardKernel =
+        KernelDefinition<BackwardArguments>.Float<CpuBackward>(File, "attention_dropout_backward", vectorWidths: [1, 8], groupSize: GroupSize);
+
+    /// <summary>y = m * softmax(scale * scores + mask) / q, and the log-sum-exp of each row.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="scores">Products of queries and keys, shape [batch, heads, queries, keys].</param>
+    /// <param name="y">Dropped probabilities, shape of <paramref name="scores"/>; may be <paramref name="scores"/> where backward is not needed.</param>
+    /// <param name="logSumExp">
+    /// What backward needs: log of the sum over the row's keys of exp z, shape [batch, heads, queries], float (double for double scores).
+    /// </param>
+    /// <param name="scale">Factor of the scores, 1/sqrt(head size) as a rule; finite.</param>
+    /// <param name="dropProbability">Probability p to drop an element, in [0, 1].</param>
+    /// <param name="key">Random key; one offset for each call.</param>
+    /// <param name="options">Causal mask and shard start.</param>
+    /// <param name="keyLengths">How many keys of each batch entry are no padding, shape [batch], each in [0, keys]; null when all are.</param>
+    /// <param name="mask">Added to the scaled scores, -infinity where masked; see the remarks for its shapes. Null for none.</param>
+    public static void Forward<T, TSum>(
+        DeviceStream stream, DeviceTensor<T> scores, DeviceTensor<T> y, DeviceTensor<TSum> logSumExp, double scale, double dropProbability,
+        RandomKeySource key, AttentionDropoutOptions options = default, DeviceTensor<int>? keyLengths = null, DeviceTensor<T>? mask = null)
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        Check.Elementwise(ForwardName, stream, scores, nameof(scores), y, nameof(y));
+        CheckRows(ForwardName, stream, scores, logSumExp, scale, dropProbability, key, options, keyLengths, mask);
+        Check.Disjoint(ForwardName, scores, nameof(scores), logSumExp, nameof(logSumExp));
+        Check.Disjoint(ForwardName, y, nameof(y), logSumExp, nameof(logSumExp));
+        CheckDisjoint(ForwardName, y, nameof(y), keyLengths, mask);
+        CheckDisjoint(ForwardName, logSumExp, nameof(logSumExp), keyLengths, mask);
+
+        KeepThreshold threshold = KeepThreshold.FromDropProbability(dropProbability);
+        RowArguments rows = Rows(ForwardName, stream, scores, scale, threshold, key, options, keyLengths, mask);
+        if (rows.Rows == 0) return;
+        bool vectors = TakesVectors(scores, options, mask) && y.IsVectorAligned;
+        stream.Launch(
+            ForwardKernel,
+            new KernelVariant(scores.DType, vectors ? Philox.LanesPerBlock : 1),
+            LaunchShape.GroupPerRow((long)rows.Rows),
+            new ForwardArguments(scores.Argument, y.Argument, logSumExp.Argument, rows));
+    }
+
+    /// <summary>dScores = scale * P * (dP - sum over the row's keys of dP * P), with dP = m * dy / q and P calculated again.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="scores">As in forward.</param>
+    /// <param name="logSumExp">What forward wrote.</param>
+    /// <param name="dy">Gradient of the dropped probabilities, shape of <paramref name="scores"/>.</param>
+    /// <param name="dScores">Gradient of the scores, shape of <paramref name="scores"/>; may be <paramref name="dy"/> or <paramref name="scores"/>.</param>
+    /// <param name="scale">As in forward.</param>
+    /// <param name="dropProbability">As in forward.</param>
+    /// <param name="key">As in forward.</param>
+    /// <param name="options">As in forward.</param>
+    /// <param name="keyLengths">As in forward.</param>
+    /// <param name="mask">As in forward.</param>
+    public static void Backward<T, TSum>(
+        DeviceStream stream, DeviceTensor<T> scores, DeviceTensor<TSum> logSumExp, DeviceTensor<T> dy, DeviceTensor<T> dScores, double scale,
+        double dropProbability, RandomKeySource key, AttentionDropoutOptions options = default, DeviceTensor<int>? keyLengths = null,
+        DeviceTensor<T>? mask = null)
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        Check.Elementwise(BackwardName, stream, scores, nameof(scores), dScores, nameof(dScores));
+        Check.Elementwise(BackwardName, stream, dy, nameof(dy), dScores, nameof(dScores));
+        CheckRows(BackwardName, stream, scores, logSumExp, scale, dropProbability, key, options, keyLengths, mask);
+        Check.Disjoint(BackwardName, logSumExp, nameof(logSumExp), dScores, nameof(dScores));
+        CheckDisjoint(BackwardName, dScores, nameof(dScores), keyLengths, mask);
+
+        KeepThreshold threshold = KeepThreshold.FromDropProbability(dropProbability);
+        if (threshold.DropsAll)
+        {
+            stream.Fill(dScores, default);
+            return;
+        }
+
+        if (scores.Length == 0) return;
+        RowArguments rows = Rows(BackwardName, stream, scores, scale, threshold, key, options, keyLengths, mask);
+        bool vectors = TakesVectors(scores, options, mask) && dy.IsVectorAligned && dScores.IsVectorAligned;
+        stream.Launch(
+            BackwardKernel,
+            new KernelVariant(scores.DType, vectors ? Philox.LanesPerBlock : 1),
+            LaunchShape.GroupPerRow((long)rows.Rows),
+            new BackwardArguments(scores.Argument, logSumExp.Argument, dy.Argument, dScores.Argument, rows));
+    }
+
+    private static void CheckRows<T, TSum>(
+        string op, DeviceStream stream, DeviceTensor<T> scores, DeviceTensor<TSum> logSumExp, double scale, double dropProbability,
+        in RandomKeySource key, AttentionDropoutOptions options, DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask)
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        Check.Rank(op, scores, nameof(scores), 4);
+        Check.Tensor(op, stream, logSumExp, nameof(logSumExp));
+        Check.Shape(op, logSumExp, nameof(logSumExp), scores.Shape[..3]);
+        DType sums = scores.DType == DType.Float64 ? DType.Float64 : DType.Float32;
+        if (logSumExp.DType != sums)
+        {
+            throw new ArgumentException(
+                $"{op}: {nameof(logSumExp)} stores {logSumExp.DType.ShortName()}, expected {sums.ShortName()} for {scores.DType.ShortName()} scores.",
+                nameof(logSumExp));
+        }
+
+        Check.Finite(op, scale, nameof(scale));
+        Check.Probability(op, dropProbability, nameof(dropProbability));
+        Check.Key(op, stream, key, nameof(key));
+        Check.IndexRange(op, scores.Length, options.GlobalStart);
+        if (keyLengths is not null)
+        {
+            Check.Tensor(op, stream, keyLengths, nameof(keyLengths));
+            Check.Shape(op, keyLengths, nameof(keyLengths), scores.Shape[0]);
+        }
+
+        if (mask is null) return;
+        Check.FloatTensor(op, stream, mask, nameof(mask));
+        bool fits = mask.Shape.Length == 2
+            ? mask.Shape.SequenceEqual(scores.Shape[2..])
+            : mask.Shape.Length == 4 && mask.Shape[3] == scores.Shape[3];
+        for (int axis = 0; fits && mask.Shape.Length == 4 && axis < 3; axis++) fits = mask.Shape[axis] == 1 || mask.Shape[axis] == scores.Shape[axis];
+        if (!fits)
+        {
+            throw new ArgumentException(
+                $"{op}: {nameof(mask)} has the shape {TensorShape.Format(mask.Shape)}, expected {TensorShape.Format(scores.Shape[2..])} or "
+                + $"{TensorShape.Format(scores.Shape)} with 1 for any of the first three.",
+                nameof(mask));
+        }
+    }
+
+    private static void CheckDisjoint<TResult, T>(
+        string op, DeviceTensor<TResult> result, string name, DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask)
+        where TResult : unmanaged
+        where T : unmanaged
+    {
+        if (keyLengths is not null) Check.Disjoint(op, keyLengths, nameof(keyLengths), result, name);
+        if (mask is not null) Check.Disjoint(op, mask, nameof(mask), result, name);
+    }
+
+    /// <summary>Whether rows start on 16 bytes and on a Philox block, results aside.</summary>
+    private static bool TakesVectors<T>(DeviceTensor<T> scores, AttentionDropoutOptions options, DeviceTensor<T>? mask)
+        where T : unmanaged =>
+        scores.Shape[3] % Philox.LanesPerBlock == 0 && options.GlobalStart % Philox.LanesPerBlock == 0 && scores.IsVectorAligned
+        && mask?.IsVectorAligned != false;
+
+    private static RowArguments Rows<T>(
+        string op, DeviceStream stream, DeviceTensor<T> scores, double scale, KeepThreshold threshold, in RandomKeySource key,
+        AttentionDropoutOptions options, DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask)
+        where T : unmanaged
+    {
+        (long heads, long queries, long keys) = (scores.Shape[1], scores.Shape[2], scores.Shape[3]);
+        TensorArgument error = keyLengths is null ? default : stream.DataErrorSlot(op, $"of {nameof(keyLengths)} lies outside [0, {keys}]");
+
+        // A dimension that is broadcast has the stride 0; a mask of two dimensions is one that is broadcast over batch and heads.
+        ReadOnlySpan<long> shape = mask is null ? [] : mask.Shape.Length == 4 ? mask.Shape : [1, 1, queries, keys];
+        (long batchStride, long headStride, long queryStride) = (0, 0, 0);
+        if (mask is not null)
+        {
+            queryStride = shape[2] == 1 ? 0 : keys;
+            headStride = shape[1] == 1 ? 0 : shape[2] * keys;
+            batchStride = shape[0] == 1 ? 0 : shape[1] * shape[2] * keys;
+        }
+
+        return new RowArguments(
+            keyLengths?.Argument ?? default, mask?.Argument ?? default, error, (ulong)(scores.Shape[0] * heads * queries), (ulong)heads, (ulong)queries,
+            (ulong)keys, (ulong)batchStride, (ulong)headStride, (ulong)queryStride, options.Causal ? 1u : 0u, scale, options.GlobalStart,
+            threshold.Value, threshold.Scale, key.Argument);
+    }
+
+    /// <summary>What both directions know of the rows.</summary>
+    internal readonly record struct RowArguments(
+        TensorArgument KeyLengths, TensorArgument Mask, TensorArgument Error, ulong Rows, ulong Heads, ulong Queries, ulong Keys, ulong MaskBatchStride,
+        ulong MaskHeadStride, ulong MaskQueryStride, uint Causal, double Scale, ulong Start, uint Threshold, double KeepScale, KeyArgument Key)
+    {
+        public void Bind<TBinder>(ref TBinder binder)
+            where TBinder : struct, IArgumentBinder, allows ref struct
+        {
+            binder.Tensor(KeyLengths);
+            binder.Tensor(Mask);
+            binder.Tensor(Error);
+            binder.UInt64(Rows);
+            binder.UInt64(Heads);
+            binder.UInt64(Queries);
+            binder.UInt64(Keys);
+            binder.UInt64(MaskBatchStride);
+            binder.UInt64(MaskHeadStride);
+            binder.UInt64(MaskQueryStride);
+            binder.UInt32(Causal);
+            binder.Real(Scale);
+            binder.UInt64(Start);
+            binder.UInt32(Threshold);
+            binder.Real(KeepScale);
+            binder.Key(Key);
+        }
+    }
+
+    internal readonly record struct ForwardArguments(TensorArgument Scores, TensorArgument Y, TensorArgument LogSumExp, RowArguments Rows)
+        : IKernelArguments
+    {
+        public void Bind<TBinder>(ref TBinder binder)
+            where TBinder : struct, IArgumentBinder, allows ref struct
+        {
+            binder.Tensor(Scores);
+            binder.Tensor(Y);
+            binder.Tensor(LogSumExp);
+            Rows.Bind(ref binder);
+        }
+    }
+
+    internal readonly record struct BackwardArguments(
+        TensorArgument Scores, TensorArgument LogSumExp, TensorArgument Dy, TensorArgument Dscores, RowArguments Rows) : IKernelArguments
+    {
+        public void Bind<TBinder>(ref TBinder binder)
+            where TBinder : struct, IArgumentBinder, allows ref struct
+        {
+            binder.Tensor(Scores);
+            binder.Tensor(LogSumExp);
+            binder.Tensor(Dy);
+            binder.Tensor(Dscores);
+            Rows.Bind(ref binder);
+        }
+    }
+}

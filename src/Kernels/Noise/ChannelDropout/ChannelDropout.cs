@@ -1,0 +1,224 @@
+using System.Runtime.Intrinsics;
+using Kernels.Devices;
+using Kernels.Cpu;
+using Kernels.Devices.Cpu;
+
+namespace Kernels;
+
+/// <summary>
+/// Dropout whose elements share decisions along axes: whole channels of images (Dropout1d, 2d, 3d), or any axes; training y = m * x / q, identity at inference.
+/// </summary>
+/// <remarks>
+/// <para>
+/// A unit is one index of the axes that are not shared; units are numbered in the dense order of those axes, whatever the layout, so [batch, channels, ...] and [batch,
+/// ..., channels] drop the same channels. Unit u takes lane u mod 8 of Philox block u / 8 (plus the start of a shard, counted in units).
+/// </para>
+/// <para>
+/// Dropped units are +0, NaN and infinities included, and are not read. p = 0 copies, p = 1 writes zeros, both without drawing. Types: float, Half, BFloat16, double; the
+/// destination may be the source. J. Tompson, R. Goroshin, A. Jain, Y. LeCun and C. Bregler, "Efficient object localization using convolutional networks", CVPR 2015.
+/// </para>
+/// <para>
+/// Every method throws <see cref="ArgumentException"/> for shapes that differ, tensors that overlap in part or live on another device, axes that do not exist or
+/// lie in more than two runs, and <see cref="ArgumentOutOfRangeException"/> for a probability that is NaN or outside [0, 1], before anything is launched.
+/// </para>
+/// </remarks>
+public static unsafe class ChannelDropout
+{
+    private const uint Index32Switch = 1;
+
+    private static readonly KernelDefinition<SharedArguments> Kernel = KernelDefinition<SharedArguments>.Float<CpuShared>(
+        "portable/channel_dropout.cl", "channel_dropout", vectorWidths: [1, 8], switches: ["INDEX_32"]);
+
+    /// <summary>Training: whole channels are dropped.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="x">Input, [batch, channels, ...] or [batch, ..., channels]: at least two dimensions.</param>
+    /// <param name="y">Output, shape of <paramref name="x"/>; may be <paramref name="x"/>.</param>
+    /// <param name="dropProbability">Probability p to drop a channel of an example, in [0, 1].</param>
+    /// <param name="key">Random key; one offset for each call.</param>
+    /// <param name="layout">Where the channels are.</param>
+    /// <param name="globalStart">First unit (example times channels plus channel) of a shard.</param>
+    public static void Forward<T>(
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, double dropProbability, RandomKeySource key,
+        TensorLayout layout = TensorLayout.ChannelsFirst, ulong globalStart = 0)
+        where T : unmanaged
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        Apply("ChannelDropout.Forward", stream, x, y, SpatialAxes("ChannelDropout.Forward", x, layout), dropProbability, key, globalStart);
+    }
+
+    /// <summary>Gradient: dx = m * dy / q with the decisions of the forward call that had the same key, probability, layout and start.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="dy">Gradient of the output.</param>
+    /// <param name="dx">Gradient of the input, shape of <paramref name="dy"/>; may be <paramref name="dy"/>.</param>
+    /// <param name="dropProbability">As in forward.</param>
+    /// <param name="key">As in forward.</param>
+    /// <param name="layout">As in forward.</param>
+    /// <param name="globalStart">As in forward.</param>
+    public static void Backward<T>(
+        DeviceStream stream, DeviceTensor<T> dy, DeviceTensor<T> dx, double dropProbability, RandomKeySource key,
+        TensorLayout layout = TensorLayout.ChannelsFirst, ulong globalStart = 0)
+        where T : unmanaged
+    {
+        ArgumentNullException.ThrowIfNull(dy);
+        Apply("ChannelDropout.Backward", stream, dy, dx, SpatialAxes("ChannelDropout.Backward", dy, layout), dropProbability, key, globalStart);
+    }
+
+    /// <summary>Training, with decisions shared along any axes; backward is the same map of the gradient.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="x">Input, or gradient of the output.</param>
+    /// <param name="y">Output, or gradient of the input; shape of <paramref name="x"/>; may be <paramref name="x"/>.</param>
+    /// <param name="sharedAxes">Axes along which all elements share one decision, in at most two runs of neighbours.</param>
+    /// <param name="dropProbability">Probability p to drop a unit, in [0, 1].</param>
+    /// <param name="key">Random key; one offset for each call.</param>
+    /// <param name="globalStart">First unit of a shard.</param>
+    public static void Apply<T>(
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, ReadOnlySpan<int> sharedAxes, double dropProbability, RandomKeySource key,
+        ulong globalStart = 0)
+        where T : unmanaged => Apply("ChannelDropout.Apply", stream, x, y, sharedAxes, dropProbability, key, globalStart);
+
+    internal static void Apply<T>(
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, ReadOnlySpan<int> sharedAxes, double dropProbability, RandomKeySource key,
+        ulong globalStart)
+        where T : unmanaged
+    {
+        Check.Elementwise(op, stream, x, nameof(x), y, nameof(y));
+        Check.Probability(op, dropProbability, nameof(dropProbability));
+        Check.Key(op, stream, key, nameof(key));
+        Check.IndexRange(op, x.Length, globalStart);
+        SharedAxes axes = SharedAxes.Of(op, x.Shape, sharedAxes);
+        KeepThreshold threshold = KeepThreshold.FromDropProbability(dropProbability);
+        if (threshold.KeepsAll)
+        {
+            stream.Copy(x, y);
+            return;
+        }
+
+        if (threshold.DropsAll)
+        {
+            stream.Fill(y, default);
+            return;
+        }
+
+        if (x.Length == 0) return;
+        stream.Launch(
+            Kernel,
+            new KernelVariant(x.DType, x.IsVectorAligned && y.IsVectorAligned ? 8 : 1, x.Length <= uint.MaxValue ? Index32Switch : 0),
+            LaunchShape.Items((x.Length + 7) / 8, Kernel),
+            new SharedArguments(
+                x.Argument, y.Argument, (ulong)x.Length, (ulong)axes.Shared, (ulong)axes.Units, (ulong)axes.Run, globalStart, threshold.Value,
+                threshold.Scale, key.Argument));
+    }
+
+    private static int[] SpatialAxes<T>(string op, DeviceTensor<T> x, TensorLayout layout)
+        where T : unmanaged
+    {
+        int rank = x.Shape.Length;
+        if (rank < 2)
+            throw new ArgumentException($"{op}: the shape {TensorShape.Format(x.Shape)} has no channels; at least [batch, channels] is expected.", nameof(x));
+        return [.. Enumerable.Range(layout == TensorLayout.ChannelsFirst ? 2 : 1, rank - 2)];
+    }
+
+    internal readonly record struct SharedArguments(
+        TensorArgument X, TensorArgument Y, ulong Count, ulong Shared, ulong Units, ulong Run, ulong Start, uint Threshold, double Scale, KeyArgument Key)
+        : IKernelArguments
+    {
+        public void Bind<TBinder>(ref TBinder binder)
+            where TBinder : struct, IArgumentBinder, allows ref struct
+        {
+            binder.Tensor(X);
+            binder.Tensor(Y);
+            binder.UInt64(Count);
+            binder.UInt64(Shared);
+            binder.UInt64(Units);
+            binder.UInt64(Run);
+            binder.UInt64(Start);
+            binder.UInt32(Threshold);
+            binder.Real(Scale);
+            binder.Key(Key);
+        }
+    }
+
+    private readonly struct CpuShared : ICpuKernel<SharedArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in SharedArguments arguments)
+            where T : unmanaged
+        {
+            if (arguments.Run == 1)
+                RowsOfUnits<T>(arguments);
+            else
+                RunsOfOneUnit<T>(arguments);
+        }
+
+        /// <summary>[outer, shared, units]: each row of units is elementwise dropout with decisions that start at outer * units.</summary>
+        private static void RowsOfUnits<T>(SharedArguments a)
+            where T : unmanaged
+        {
+            RandomKey key = a.Key.Resolve();
+            CpuPhilox philox = new(key);
+            (long units, long shared) = ((long)a.Units, (long)a.Shared);
+            CpuParallel.ForRange((long)a.Count / units, Math.Max(1, CpuParallel.ElementsPerChunk / units), (first, end) =>
+            {
+                CpuPhilox local = philox;
+                for (long row = first; row < end; row++)
+                {
+                    ulong start = a.Start + (ulong)(row / shared * units);
+                    CpuKeepMap.Row(
+                        a.X.Pointer<T>() + (row * units), a.Y.Pointer<T>() + (row * units), units, start, a.Threshold, local, key, new ScaleMap(a.Scale));
+                }
+            });
+        }
+
+        /// <summary>[outer, shared, units, run]: one decision for each stretch of <c>run</c> elements.</summary>
+        private static void RunsOfOneUnit<T>(SharedArguments a)
+            where T : unmanaged
+        {
+            RandomKey key = a.Key.Resolve();
+            T* x = a.X.Pointer<T>();
+            T* y = a.Y.Pointer<T>();
+            (long units, long shared, long run) = ((long)a.Units, (long)a.Shared, (long)a.Run);
+            bool streaming = x != y && CpuStreaming.Pays(y, (long)a.Count * sizeof(T)) && run * sizeof(T) % 64 == 0;
+            CpuParallel.ForRange((long)a.Count / run, Math.Max(1, CpuParallel.ElementsPerChunk / run), (first, end) =>
+            {
+                for (long row = first; row < end; row++)
+                {
+                    ulong unit = (ulong)((row / units / shared * units) + (row % units));
+                    bool keep = Philox.Lane(key, a.Start + unit) < a.Threshold;
+                    if (streaming)
+                        ScaleRun<T, StreamingStore>(x + (row * run), y + (row * run), run, keep, a.Scale);
+                    else
+                        ScaleRun<T, CachedStore>(x + (row * run), y + (row * run), run, keep, a.Scale);
+                }
+            });
+        }
+
+        private static void ScaleRun<T, TStore>(T* x, T* y, long count, bool keep, double scale)
+            where T : unmanaged
+            where TStore : struct, IVectorStore
+        {
+            long i = 0;
+            int width = Vector512<byte>.Count / sizeof(T);
+            ScaleMap map = new(scale);
+            if (!keep)
+            {
+                for (; i + width <= count; i += width) TStore.Store((byte*)(y + i), Vector512<byte>.Zero);
+                new Span<T>(y + i, (int)(count - i)).Clear();
+                return;
+            }
+
+            for (; typeof(T) == typeof(float) && i + width <= count; i += width) TStore.Store((byte*)(y + i), map.Kept(CpuElement.Load(x + i)).AsByte());
+            for (; sizeof(T) == 2 && i + width <= count; i += width)
+            {
+                Vector256<ushort> low = CpuElement.NarrowToStored<T>(map.Kept(CpuElement.Load(x + i)));
+                Vector256<ushort> high = CpuElement.NarrowToStored<T>(map.Kept(CpuElement.Load(x + i + 16)));
+                TStore.Store((byte*)(y + i), Vector512.Create(low, high).AsByte());
+            }
+
+            for (; i < count; i++)
+            {
+                y[i] = typeof(T) == typeof(double)
+                    ? CpuElement.FromDouble<T>(map.Kept(CpuElement.ToDouble(x[i])))
+                    : CpuElement.FromSingle<T>(map.Kept(CpuElement.ToSingle(x[i])));
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+using System.Buffers;
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Kernels.Devices;
+using Kernels.Cpu;
+using Kernels.Devices.Cpu;
+
+namespace Kernels;
+
+public static unsafe partial class DropBlock
+{
+    /// <summary>Words of 64 cells that one core takes at a time.</summary>
+    private const long WordsPerChunk = CpuParallel.ElementsPerChunk / 64;
+
+    private static void CpuSeeds(in KernelVariant variant, in SeedsArguments arguments)
+    {
+        SeedsArguments a = arguments;
+        RandomKey key = a.Key.Resolve();
+        CpuPhilox philox = new(key);
+        CpuParallel.ForRange(((long)a.Cells + 63) / 64, WordsPerChunk, (first, end) =>
+        {
+            ulong* seeds = (ulong*)a.Seeds.Pointer<uint>();
+            new Span<ulong>(seeds + first, (int)(end - first)).Clear();
+            ulong* drawn = stackalloc ulong[SeedReader.Words];
+            SeedReader reader = new(key, philox, a.Threshold, drawn);
+
+            // The rows that have a cell in these words; of each, the positions where a block may start.
+            (long depth, long height, long width) = ((long)a.Depth, (long)a.Height, (long)a.Width);
+            (long seedDepth, long seedHeight, long seedWidth) = ((long)a.SeedDepth, (long)a.SeedHeight, (long)a.SeedWidth);
+            long firstCell = first * 64, endCell = Math.Min(end * 64, (long)a.Cells);
+            long row = firstCell / width, plane = row / height;
+            long y = row % height, z = plane % depth, map = plane / depth;
+            for (; row * width < endCell; row++)
+            {
+                if (y < seedHeight && z < seedDepth)
+                {
+                    long start = row * width;
+                    long from = Math.Max(firstCell, start), to = Math.Min(endCell, start + seedWidth);
+                    ulong unit = a.FirstUnit + (ulong)((((((map * seedDepth) + z) * seedHeight) + y) * seedWidth) + from - start);
+                    for (; from < to; from += SeedReader.MostAtOnce, unit += SeedReader.MostAtOnce)
+                    {
+                        ulong bits = reader.Read(unit, (int)Math.Min(SeedReader.MostAtOnce, to - from));
+                        int shift = (int)(from % 64);
+                        seeds[from / 64] |= bits << shift;
+                        ulong rest = bits >> 1 >> (63 - shift);
+                        if (rest != 0) seeds[(from / 64) + 1] |= rest;
+                    }
+                }
+
+                if (++y < height) continue;
+                y = 0;
+                if (++z < depth) continue;
+                z = 0;
+                map++;
+            }
+        });
+    }
+
+    private static void CpuSpread(in KernelVariant variant, in SpreadArguments arguments)
+    {
+        SpreadArguments a = arguments;
+
+        // Each piece starts early enough to have all bits that reach into it; pieces are long against that.
+        long ahead = (a.Reach + 63) / 64;
+        CpuParallel.ForRange(((long)a.Cells + 63) / 64, Math.Max(WordsPerChunk, 4 * ahead), (first, end) =>
+        {
+            long from = Math.Max(0, first - ahead);
+            int length = (int)(end - from);
+            ulong[] rented = ArrayPool<ulong>.Shared.Rent(length);
+            fixed (ulong* bits = rented)
+            {
+                new ReadOnlySpan<ulong>((ulong*)a.Source.Pointer<uint>() + from, length).CopyTo(rented);
+                Spread(bits, length, a.Width, 1);
+                Spread(bits, length, a.CountX, a.PitchX);
+                Spread(bits, length, a.CountY, a.PitchY);
+                Spread(bits, length, a.CountZ, a.PitchZ);
+                ulong* result = bits + (first - from);
+                long cells = Math.Min((long)a.Cells, end * 64) - (first * 64);
+                if (a.Invert != 0)
+                {
+                    for (long word = 0; word < end - first; word++) result[word] = ~result[word];
+                    if (cells % 64 != 0) result[cells / 64] &= (1UL << (int)(cells % 64)) - 1;
+                }
+
+                // The target may be a mask of the caller's that ends with half of such a word.
+                new ReadOnlySpan<uint>(result, (int)((cells + 31) / 32)).CopyTo(new Span<uint>(a.Target.Pointer<uint>() + (2 * first), (int)((cells + 31) / 32)));
+            }
+
+            ArrayPool<ulong>.Shared.Return(rented);
+        });
+    }
+
+    /// <summary>Every set bit sets <paramref name="count"/> - 1 more, each <paramref name="pitch"/> after the one before, by doubling.</summary>
+    private static void Spread(ulong* bits, long length, ulong count, ulong pitch)
+    {
+        for (ulong covered = 1; covered < count;)
+        {
+            ulong step = Math.Min(covered, count - covered);
+            OrShifted(bits, length, (long)(step * pitch));
+            covered += step;
+        }
+    }
+
+    /// <summary>bits |= bits shifted up by <paramref name="distance"/>, from the top down, so that it works in place.</summary>
+    private static void OrShifted(ulong* bits, long length, long distance)
+    {
+        long words = distance / 64;
+        int shift = (int)(distance % 64);
+        long i = length;
+        for (; i - 8 > words; i -= 8)
+        {
+            Vector512<ulong> low = Vector512.Load(bits + i - 9 - words), high = Vector512.Load(bits + i - 8 - words);
+            Vector512<ulong> moved = (high << shift) | (low >>> 1 >>> (63 - shift));
+            (Vector512.Load(bits + i - 8) | moved).Store(bits + i - 8);
+        }
+
+        for (; i > words; i--)
+        {
+            ulong low = i - 1 > words ? bits[i - 2 - words] : 0;
+            bits[i - 1] |= (bits[i - 1 - words] << shift) | (low >> 1 >> (63 - shift));
+        }
+    }
+
+    private static void CpuCount(in KernelVariant variant, in CountArguments arguments)
+    {
+        CountArguments a = arguments;
+        CpuParallel.ForRange((long)(a.Units * a.Parts), Math.Max(1, (long)(CpuParallel.ElementsPerChunk / Math.Min(a.UnitCells, a.PartCells))), (first, end) =>
+        {
+            ulong* mask = (ulong*)a.Mask.Pointer<uint>();
+            ulong* counts = a.Counts.Pointer<ulong>();
+            for (long item = first; item < end; item++)
+            {
+                (ulong unit, ulong part) = Math.DivRem((ulong)item, a.Parts);
+                ulong start = (unit * a.UnitCells) + (part * a.PartCells);
+                counts[item] = (ulong)CountBits(mask, (long)start, (long)Math.Min(a.PartCells, a.UnitCells - (part * a.PartCells)));
+            }
+        });
+    }
+
+    private static long CountBits(ulong* mask, long start, long count)
+    {
+        long ones = 0;
+        for (; count >= 64; start += 64, count -= 64) ones += BitOperations.PopCount(Bits(mask, start));
+        return count == 0 ? ones : ones + BitOperations.PopCount(Bits(mask, start) & ((1UL << (int)count) - 1));
+    }
+
+    /// <summary>The 64 bits from <paramref name="start"/> on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Bits(ulong* mask, long start)
+    {
+        int shift = (int)(start % 64);
+        return (mask[start / 64] >> shift) | (mask[(start / 64) + 1] << 1 << (63 - shift));
+    }
+
+    private readonly struct CpuScale : ICpuKernel<ScaleArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in ScaleArguments arguments)
+            where T : unmanaged
+        {
+            ScaleArguments a = arguments;
+            CpuParallel.ForRange((long)a.Units, CpuParallel.ElementsPerChunk / (long)a.Parts + 1, (first, end) =>
+            {
+                ulong* counts = a.Counts.Pointer<ulong>();
+                for (long unit = first; unit < end; unit++)
+                {
+                    ulong kept = 0;
+                    for (long part = 0; part < (long)a.Parts; part++) kept += counts[(unit * (long)a.Parts) + part];
+                    if (typeof(T) == typeof(double))
+                        a.Scales.Pointer<double>()[unit] = kept == 0 ? 0 : (double)a.UnitCells / kept;
+                    else
+                        a.Scales.Pointer<float>()[unit] = kept == 0 ? 0 : (float)a.UnitCells / kept;
+                }
+            });
+        }
+    }
+
+    /// <summary>Draws seeds ahead, 64 at a time, for a reader that mostly goes forward.</summary>
+    private ref struct SeedReader(RandomKey key, in CpuPhilox philox, ulong threshold, ulong* drawn)
+    {
+        /// <summary>Units that one call reads at most.</summary>
+        public const int MostAtOnce = 56;
+
+        /// <summary>Size of the buffer.</summary>
+        public const int Words = Ahead + 1;
+
+        private const int Ahead = 16;
+
+        private readonly CpuPhilox _philox = philox;
+        private ulong _start;
+        private ulong _end;
+
+        public ulong Read(ulong unit, int count)
+        {
+            if (unit < _start || unit + (ulong)count > _end) Draw(unit / 8);
+            ulong bit = unit - _start;
+            return Unsafe.ReadUnaligned<ulong>((byte*)drawn + (bit / 8)) >> (int)(bit % 8) & (ulong.MaxValue >> (64 - count));
+        }
+
+        private void Draw(ulong block)
+        {
+            _start = 8 * block;
+            _end = _start + (64 * Ahead);
+            for (int word = 0; word < Ahead; word++) drawn[word] = Seeds(block + (ulong)(8 * word));
+        }
+
+        /// <summary>Bit i says whether unit 8 * block + i is a seed.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private readonly ulong Seeds(ulong block)
+        {
+            if (threshold >> 32 != 0) return ulong.MaxValue;
+            _philox.Draw(block, out Vector512<ushort> first, out Vector512<ushort> second);
+            Vector512<ushort> upper = Vector512.Create((ushort)(threshold >> 16));
+            ulong open = Mask(Vector512.Equals(first, upper), Vector512.Equals(second, upper));
+            ulong seeds = Mask(Vector512.LessThan(first, upper), Vector512.LessThan(second, upper));
+            return open == 0 ? seeds : seeds | Decide(block, open);
+        }
+
+        /// <summary>The seeds among those that their upper half leaves open.</summary>
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private readonly ulong Decide(ulong block, ulong open)
+        {
+            ulong seeds = 0;
+            for (; open != 0; open &= open - 1)
+            {
+                int unit = BitOperations.TrailingZeroCount(open);
+                ushort lower = Philox.Lane(key, (Philox.LanesPerBlock * (LowerHalves + block)) + (ulong)unit);
+                if (lower < (ushort)threshold) seeds |= 1UL << unit;
+            }
+
+            return seeds;
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static ulong Mask(Vector512<ushort> first, Vector512<ushort> second) =>
+            (uint)first.ExtractMostSignificantBits() | ((ulong)second.ExtractMostSignificantBits() << 32);
+    }
+}

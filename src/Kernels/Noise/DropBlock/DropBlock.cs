@@ -1,0 +1,328 @@
+using Kernels.Devices;
+
+namespace Kernels;
+
+/// <summary>Over which cells <see cref="DropBlock"/> makes up for those it dropped: kept ones are multiplied by cells / kept cells.</summary>
+public enum DropBlockNormalization
+{
+    /// <summary>Over all maps of the call, as the authors' code does; a shard counts its own.</summary>
+    Batch,
+
+    /// <summary>Over the maps of each sample.</summary>
+    Sample,
+
+    /// <summary>Over each map.</summary>
+    Map,
+
+    /// <summary>By the expected share instead of the counted one: 1 / (1 - <see cref="DropBlockPlan.DropProbability"/>). Nothing is counted.</summary>
+    Expected,
+
+    /// <summary>Not at all.</summary>
+    None,
+}
+
+/// <summary>What stands in the dropped blocks.</summary>
+public enum DropBlockFill
+{
+    /// <summary>+0.</summary>
+    Zero,
+
+    /// <summary>Standard normal numbers, unscaled. They have no gradient.</summary>
+    Noise,
+}
+
+/// <summary>Settings of <see cref="DropBlock"/>; the default drops each channel's blocks on its own, to zero, and normalises over the batch.</summary>
+public readonly record struct DropBlockOptions
+{
+    /// <summary>Where the channels are. The same cells of the same channels are dropped in either layout.</summary>
+    public TensorLayout Layout { get; init; }
+
+    /// <summary>Whether the channels of a sample share one mask. The paper's authors found a mask of its own for each to work better.</summary>
+    public bool SharedChannels { get; init; }
+
+    /// <summary>How the scale of the kept cells is found.</summary>
+    public DropBlockNormalization Normalization { get; init; }
+
+    /// <summary>What stands in the dropped blocks.</summary>
+    public DropBlockFill Fill { get; init; }
+
+    /// <summary>
+    /// Index of the first sample in the whole batch of which the argument is a shard, so that the shards' masks together are the mask of the whole.
+    /// </summary>
+    public ulong FirstSample { get; init; }
+}
+
+/// <summary>
+/// DropBlock: training sets whole blocks of a map to 0 and multiplies the rest by cells / kept cells; the identity at inference. One, two or three spatial
+/// axes.
+/// </summary>
+/// <remarks>
+/// <para>
+/// Wherever a block fits into its map it is dropped with probability gamma, which <see cref="DropBlockRate"/> finds from the drop probability; <see cref="Plan"/> reports
+/// gamma and the share that is really dropped. A block covers cells s to s + size - 1 of each axis from its start s; it is centred on cell s + size / 2 (rounded down), so
+/// even sizes reach one cell further before the centre than behind it. A block larger than the map is clamped to it.
+/// </para>
+/// <para>
+/// Positions are numbered in the dense order [sample, channel, depth, height, width] over those where the block fits, without the channel where channels share a mask.
+/// Position i starts a block iff its 32 random bits are below round(gamma * 2^32): the upper 16 are lane i mod 8 of Philox block i / 8, the lower 16 that lane of block
+/// 2^60 + i / 8. Noise: element i of the tensor in memory order takes normal i mod 4 (see <see cref="GaussianNoise"/>) of block 2^61 + i / 4. A shard counts on from its
+/// first sample. The mask depends on neither device nor layout; backward draws it again.
+/// </para>
+/// <para>
+/// Dropped cells are filled also where x is NaN or infinite. A unit of normalisation in which nothing is left has scale 0 and is all filling, never NaN. A rate of 0 copies
+/// and a rate of 1 writes zeros, both without drawing. Types: float, Half, BFloat16, double; the product is rounded once. The destination may be the source; tensors
+/// without elements are a no-op.
+/// </para>
+/// <para>G. Ghiasi, T.-Y. Lin and Q. V. Le, "DropBlock: a regularization method for convolutional networks", NeurIPS 2018.</para>
+/// <para>
+/// Every method throws <see cref="ArgumentException"/> for shapes that differ or have other than three to five dimensions, a block of the wrong number of sizes,
+/// tensors that overlap in part or live on another device, and <see cref="ArgumentOutOfRangeException"/> for a size below 1, before anything is launched.
+/// </para>
+/// </remarks>
+public static unsafe partial class DropBlock
+{
+    private const string ForwardName = "DropBlock.Forward";
+    private const string BackwardName = "DropBlock.Backward";
+    private const string File = "portable/drop_block.cl";
+    private const uint NoiseSwitch = 1;
+
+    /// <summary>Philox blocks of the seeds' lower halves and of the noise. A call has less than 2^62 elements, so the ranges do not meet.</summary>
+    private const ulong LowerHalves = 1UL << 60;
+    private const ulong NoiseBlocks = 1UL << 61;
+
+    /// <summary>Cells that one work item counts.</summary>
+    private const long PartCells = 1024;
+
+    /// <summary>Parts of a unit that one work item adds; a group adds more. The kernel has the same number.</summary>
+    private const long PartsPerItem = 16;
+
+    private static readonly KernelDefinition<SeedsArguments> SeedsKernel = KernelDefinition<SeedsArguments>.Fixed(File, "drop_block_seeds", CpuSeeds);
+
+    private static readonly KernelDefinition<SpreadArguments> SpreadKernel = KernelDefinition<SpreadArguments>.Fixed(File, "drop_block_spread", CpuSpread);
+
+    private static readonly KernelDefinition<CountArguments> CountKernel = KernelDefinition<CountArguments>.Fixed(File, "drop_block_count", CpuCount);
+
+    private static readonly KernelDefinition<ScaleArguments> ScaleKernel = KernelDefinition<ScaleArguments>.Float<CpuScale>(File, "drop_block_scale");
+
+    private static readonly KernelDefinition<ApplyArguments> ApplyKernel =
+        KernelDefinition<ApplyArguments>.Float<CpuApply>(File, "drop_block_apply", vectorWidths: [1, 8], switches: ["FILL_NOISE"]);
+
+    /// <summary>Training: y = m * x * cells / kept cells.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="x">Input: [batch, channels, ...] or [batch, ..., channels] with one to three spatial axes.</param>
+    /// <param name="y">Output, shape of <paramref name="x"/>; may be <paramref name="x"/>.</param>
+    /// <param name="blockSize">Cells of a block along each spatial axis, or one size for all.</param>
+    /// <param name="rate">How much to drop.</param>
+    /// <param name="key">Random key; one offset for each call.</param>
+    /// <param name="options">Layout, shared channels, normalisation, filling, shard.</param>
+    public static void Forward<T>(
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, ReadOnlySpan<long> blockSize, DropBlockRate rate, RandomKeySource key,
+        DropBlockOptions options = default)
+        where T : unmanaged
+    {
+        Check.Elementwise(ForwardName, stream, x, nameof(x), y, nameof(y));
+        Apply(ForwardName, stream, x, y, blockSize, rate, key, options);
+    }
+
+    /// <summary>Gradient: dx = m * dy * cells / kept cells with the mask of the forward call that had the same arguments; 0 in the blocks, whatever fills them.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="dy">Gradient of the output.</param>
+    /// <param name="dx">Gradient of the input, shape of <paramref name="dy"/>; may be <paramref name="dy"/>.</param>
+    /// <param name="blockSize">As in forward.</param>
+    /// <param name="rate">As in forward.</param>
+    /// <param name="key">As in forward.</param>
+    /// <param name="options">As in forward.</param>
+    public static void Backward<T>(
+        DeviceStream stream, DeviceTensor<T> dy, DeviceTensor<T> dx, ReadOnlySpan<long> blockSize, DropBlockRate rate, RandomKeySource key,
+        DropBlockOptions options = default)
+        where T : unmanaged
+    {
+        Check.Elementwise(BackwardName, stream, dy, nameof(dy), dx, nameof(dx));
+        Apply(BackwardName, stream, dy, dx, blockSize, rate, key, options with { Fill = DropBlockFill.Zero });
+    }
+
+    /// <summary>
+    /// Writes the mask of a call as bits: bit i mod 32 of word i / 32, lowest first, is 1 where cell i is kept. Cells are numbered in the dense order [sample, channel,
+    /// depth, height, width] whatever the layout, without the channel where channels share a mask.
+    /// </summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="mask">Output, shape [ceil(cells / 32)]; bits past the end are 0.</param>
+    /// <param name="shape">Shape of the call's input.</param>
+    /// <param name="blockSize">As in forward.</param>
+    /// <param name="rate">As in forward.</param>
+    /// <param name="key">As in forward.</param>
+    /// <param name="options">As in forward.</param>
+    public static void ExportMask(
+        DeviceStream stream, DeviceTensor<uint> mask, ReadOnlySpan<long> shape, ReadOnlySpan<long> blockSize, DropBlockRate rate, RandomKeySource key,
+        DropBlockOptions options = default)
+    {
+        const string Op = "DropBlock.ExportMask";
+        Check.Tensor(Op, stream, mask, nameof(mask));
+        Check.Key(Op, stream, key, nameof(key));
+        Maps maps = Maps.Of(Op, shape, nameof(shape), options);
+        Check.Shape(Op, mask, nameof(mask), Dropout.MaskWords(maps.MaskCells));
+        if (maps.MaskCells == 0) return;
+        DropBlockGeometry geometry = DropBlockGeometry.Create(Op, maps.Spatial(shape), blockSize);
+        DrawMask(stream, mask.Argument, maps, geometry, DropBlockGamma.Plan(geometry, rate), key);
+    }
+
+    /// <summary>What a rate comes to for a map and a block: the realised gamma and the expected share of dropped cells. Cached.</summary>
+    /// <param name="map">Cells along each spatial axis, one to three of them.</param>
+    /// <param name="blockSize">Cells of a block along each spatial axis, or one size for all.</param>
+    /// <param name="rate">How much to drop.</param>
+    public static DropBlockPlan Plan(ReadOnlySpan<long> map, ReadOnlySpan<long> blockSize, DropBlockRate rate) =>
+        DropBlockGamma.Plan(DropBlockGeometry.Create("DropBlock.Plan", map, blockSize), rate);
+
+    private static void Apply<T>(
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, ReadOnlySpan<long> blockSize, DropBlockRate rate, RandomKeySource key,
+        DropBlockOptions options)
+        where T : unmanaged
+    {
+        Check.Key(op, stream, key, nameof(key));
+        Maps maps = Maps.Of(op, x.Shape, nameof(x), options);
+        if (x.Length == 0) return;
+        DropBlockGeometry geometry = DropBlockGeometry.Create(op, maps.Spatial(x.Shape), blockSize);
+        DropBlockPlan plan = DropBlockGamma.Plan(geometry, rate);
+        if (plan.Gamma == 0)
+        {
+            stream.Copy(x, y);
+            return;
+        }
+
+        if (plan.Gamma == 1 && options.Fill == DropBlockFill.Zero)
+        {
+            stream.Fill(y, default);
+            return;
+        }
+
+        // Whole 64-bit words, and one more: the CPU reads the mask in such.
+        using ScratchPool.Lease<uint> mask = stream.RentScratch<uint>((2 * ((maps.MaskCells + 63) / 64)) + 2);
+        DrawMask(stream, mask.Argument, maps, geometry, plan, key);
+
+        Units units = Units.Of(maps, options.Normalization);
+        using ScratchPool.Lease<double> scales = stream.RentScratch<double>(units.Count);
+        if (units.Count > 0) Normalize(stream, x.DType, units, mask.Argument, scales.Argument);
+
+        bool expected = options.Normalization == DropBlockNormalization.Expected;
+        Lines lines = Lines.Of(maps, units, options);
+        stream.Launch(
+            ApplyKernel,
+            new KernelVariant(
+                x.DType, x.IsVectorAligned && y.IsVectorAligned ? 8 : 1, options.Fill == DropBlockFill.Noise ? NoiseSwitch : 0),
+            LaunchShape.Items((x.Length + 7) / 8, ApplyKernel),
+            new ApplyArguments(
+                x.Argument, y.Argument, mask.Argument, units.Count > 0 ? scales.Argument : default, (ulong)x.Length, lines.Inner, lines.Outer, lines.Mask.Inner,
+                lines.Mask.Outer, lines.Mask.Sample, lines.Scale.Inner, lines.Scale.Outer, lines.Scale.Sample,
+                expected && plan.DropProbability < 1 ? 1 / (1 - plan.DropProbability) : 1, options.FirstSample * (ulong)(maps.Channels * maps.Cells),
+                key.Argument));
+    }
+
+    /// <summary>The keep bits of all maps: seeds, then boxes around them.</summary>
+    private static void DrawMask(
+        DeviceStream stream, TensorArgument mask, in Maps maps, in DropBlockGeometry geometry, DropBlockPlan plan, RandomKeySource key)
+    {
+        long words = 2 * ((maps.MaskCells + 63) / 64);
+        List<SpreadPass> passes = SpreadPass.For(geometry);
+        using ScratchPool.Lease<uint> seeds = stream.RentScratch<uint>(words);
+        using ScratchPool.Lease<uint> other = stream.RentScratch<uint>(passes.Count > 1 ? words : 1);
+        ulong firstUnit = maps.FirstSample * (ulong)(maps.MaskChannels * geometry.Positions);
+        stream.Launch(
+            SeedsKernel,
+            new KernelVariant(DType.Float32),
+            LaunchShape.Items((maps.MaskCells + 31) / 32, SeedsKernel),
+            new SeedsArguments(
+                seeds.Argument, (ulong)maps.MaskCells, (ulong)geometry.Depth, (ulong)geometry.Height, (ulong)geometry.Width, (ulong)geometry.SeedDepth,
+                (ulong)geometry.SeedHeight, (ulong)geometry.SeedWidth, firstUnit, plan.Threshold, key.Argument));
+        for (int pass = 0; pass < passes.Count; pass++)
+        {
+            SpreadPass p = passes[pass];
+            bool last = pass == passes.Count - 1;
+            (TensorArgument source, TensorArgument target) = pass % 2 == 0 ? (seeds.Argument, other.Argument) : (other.Argument, seeds.Argument);
+            stream.Launch(
+                SpreadKernel,
+                new KernelVariant(DType.Float32),
+                LaunchShape.Items((maps.MaskCells + 31) / 32, SpreadKernel),
+                new SpreadArguments(
+                    source, last ? mask : target, (ulong)maps.MaskCells, p.Width, p.CountX, p.PitchX, p.CountY, p.PitchY, p.CountZ, p.PitchZ, last ? 1u : 0));
+        }
+    }
+
+    /// <summary>The scale of every unit of normalisation.</summary>
+    private static void Normalize(DeviceStream stream, DType dtype, Units units, TensorArgument mask, TensorArgument scales)
+    {
+        long parts = (units.Cells + PartCells - 1) / PartCells;
+        using ScratchPool.Lease<ulong> counts = stream.RentScratch<ulong>(units.Count * parts);
+        stream.Launch(
+            CountKernel,
+            new KernelVariant(DType.Float32),
+            LaunchShape.Items(units.Count * parts, CountKernel),
+            new CountArguments(mask, counts.Argument, (ulong)units.Count, (ulong)units.Cells, (ulong)parts, (ulong)PartCells));
+        stream.Launch(
+            ScaleKernel,
+            new KernelVariant(dtype),
+            parts <= PartsPerItem ? LaunchShape.Items(units.Count, ScaleKernel) : LaunchShape.GroupPerRow(units.Count),
+            new ScaleArguments(counts.Argument, scales, (ulong)units.Count, (ulong)units.Cells, (ulong)parts));
+    }
+
+    /// <summary>A tensor seen as maps; MaskChannels is 1 where the channels share a mask.</summary>
+    private readonly record struct Maps(long Samples, long Channels, long Cells, long MaskChannels, TensorLayout Layout, ulong FirstSample)
+    {
+        /// <summary>A call numbers its elements, and draws for them, in less than 2^62.</summary>
+        private const ulong IndexLimit = 1UL << 62;
+
+        public long MaskCells => Samples * MaskChannels * Cells;
+
+        public static Maps Of(string op, ReadOnlySpan<long> shape, string name, DropBlockOptions options)
+        {
+            if (shape.Length is < 3 or > 5)
+            {
+                throw new ArgumentException(
+                    $"{op}: {name} has the shape {TensorShape.Format(shape)}, expected batch, channels and one to three spatial axes.", name);
+            }
+
+            bool first = options.Layout == TensorLayout.ChannelsFirst;
+            long channels = shape[first ? 1 : ^1];
+            ReadOnlySpan<long> spatial = first ? shape[2..] : shape[1..^1];
+            Maps maps = new(shape[0], channels, TensorShape.Count(spatial), options.SharedChannels ? 1 : channels, options.Layout, options.FirstSample);
+            if ((UInt128)options.FirstSample + (ulong)maps.Samples >= IndexLimit / (ulong)Math.Max(1, channels * maps.Cells))
+                throw new ArgumentOutOfRangeException(nameof(options), options.FirstSample, $"{op}: samples from there exceed 2^62 elements.");
+            return maps;
+        }
+
+        public ReadOnlySpan<long> Spatial(ReadOnlySpan<long> shape) => Layout == TensorLayout.ChannelsFirst ? shape[2..] : shape[1..^1];
+    }
+
+    /// <summary>Units of normalisation: how many, of how many cells each, and how many of them the next sample or channel is away.</summary>
+    private readonly record struct Units(long Count, long Cells, long OfSample, long OfChannel)
+    {
+        public static Units Of(in Maps maps, DropBlockNormalization normalization) => normalization switch
+        {
+            DropBlockNormalization.Batch => new(1, maps.MaskCells, 0, 0),
+            DropBlockNormalization.Sample => new(maps.Samples, maps.MaskChannels * maps.Cells, 1, 0),
+            DropBlockNormalization.Map => new(maps.Samples * maps.MaskChannels, maps.Cells, maps.MaskChannels, maps.MaskChannels == 1 ? 0 : 1),
+            _ => default,
+        };
+    }
+
+    private readonly record struct Strides(ulong Inner, ulong Outer, ulong Sample);
+
+    /// <summary>
+    /// x as [samples, outer, inner], with the strides of mask and scales in that order. Channels first, the maps of a sample that share a scale but not a mask are one
+    /// long line of inner elements; all samples are, where they share it as well.
+    /// </summary>
+    private readonly record struct Lines(ulong Inner, ulong Outer, Strides Mask, Strides Scale)
+    {
+        public static Lines Of(in Maps maps, in Units units, DropBlockOptions options)
+        {
+            (ulong channels, ulong cells) = ((ulong)maps.Channels, (ulong)maps.Cells);
+            (ulong unitsOfSample, ulong unitsOfChannel) = ((ulong)units.OfSample, (ulong)units.OfChannel);
+            ulong bitsOfSample = (ulong)maps.MaskChannels * cells, bitsOfChannel = options.SharedChannels ? 0 : cells;
+            if (options.Layout == TensorLayout.ChannelsLast)
+                return new(channels, cells, new(bitsOfChannel, 1, bitsOfSample), new(unitsOfChannel, 0, unitsOfSample));
+            if (options.SharedChannels || unitsOfChannel > 0)
+                return new(cells, channels, new(1, bitsOfChannel, bitsOfSample), new(0, unitsOfChannel, unitsOfSample));
+            if (unitsOfSample > 0) return new(channels * cells, 1, new(1, 0, bitsOfSample), new(0, 0, unitsOfSample));
+            return new((ulong)maps.MaskCells, 1, new(1, 0, 0), default);
+        }
+    }
+}

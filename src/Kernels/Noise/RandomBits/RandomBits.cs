@@ -1,0 +1,90 @@
+using Kernels.Devices;
+using Kernels.Devices.Cpu;
+
+namespace Kernels;
+
+/// <summary>The generator's own output, and keys that live on the device.</summary>
+public static unsafe class RandomBits
+{
+    private static readonly KernelDefinition<BitsArguments> BitsKernel =
+        KernelDefinition<BitsArguments>.Fixed("portable/random.cl", "random_bits", CpuBits);
+
+    private static readonly KernelDefinition<AdvanceArguments> AdvanceKernel =
+        KernelDefinition<AdvanceArguments>.Fixed("portable/random.cl", "random_advance", CpuAdvance);
+
+    /// <summary>words[4 b + w] = word w of Philox block <paramref name="firstBlock"/> + b under <paramref name="key"/>.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="words">Output, a multiple of four elements.</param>
+    /// <param name="key">Seed and offset, see <see cref="Philox"/>.</param>
+    /// <param name="firstBlock">Number of the first block.</param>
+    /// <exception cref="ArgumentException">The length is not a multiple of four, or the tensor is on another device.</exception>
+    public static void Fill(DeviceStream stream, DeviceTensor<uint> words, RandomKeySource key, ulong firstBlock = 0)
+    {
+        const string Op = "RandomBits.Fill";
+        Check.Tensor(Op, stream, words, nameof(words));
+        Check.Key(Op, stream, key, nameof(key));
+        if (words.Length % 4 != 0) throw new ArgumentException($"{Op}: {words} is not a whole number of blocks of four words.", nameof(words));
+        if (words.Length == 0) return;
+        stream.Launch(
+            BitsKernel,
+            new KernelVariant(DType.Float32),
+            LaunchShape.Items(words.Length / 4, BitsKernel),
+            new BitsArguments(words.Argument, (ulong)words.Length / 4, firstBlock, key.Argument));
+    }
+
+    /// <summary>
+    /// Adds <paramref name="steps"/> to the offset of a key in device memory. Queued like any kernel, so a captured graph that ends with it draws
+    /// fresh bits each time it is replayed.
+    /// </summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="key">The key: shape [2], seed then offset.</param>
+    /// <param name="steps">How many calls to step over.</param>
+    /// <exception cref="ArgumentException">The key is not of shape [2], or is on another device.</exception>
+    public static void Advance(DeviceStream stream, DeviceTensor<ulong> key, ulong steps = 1)
+    {
+        const string Op = "RandomBits.Advance";
+        Check.Tensor(Op, stream, key, nameof(key));
+        Check.Shape(Op, key, nameof(key), 2);
+        stream.Launch(AdvanceKernel, new KernelVariant(DType.Float32), new LaunchShape(1), new AdvanceArguments(key.Argument, steps));
+    }
+
+    private static void CpuBits(in KernelVariant variant, in BitsArguments arguments)
+    {
+        BitsArguments a = arguments;
+        RandomKey key = a.Key.Resolve();
+        CpuParallel.ForRange((long)a.Blocks, 1 << 14, (first, end) =>
+        {
+            uint* words = a.Words.Pointer<uint>();
+            for (long block = first; block < end; block++)
+            {
+                (words[4 * block], words[(4 * block) + 1], words[(4 * block) + 2], words[(4 * block) + 3]) =
+                    Philox.Block(key, a.FirstBlock + (ulong)block);
+            }
+        });
+    }
+
+    private static void CpuAdvance(in KernelVariant variant, in AdvanceArguments arguments) =>
+        arguments.Key.Pointer<ulong>()[1] += arguments.Steps;
+
+    internal readonly record struct BitsArguments(TensorArgument Words, ulong Blocks, ulong FirstBlock, KeyArgument Key) : IKernelArguments
+    {
+        public void Bind<TBinder>(ref TBinder binder)
+            where TBinder : struct, IArgumentBinder, allows ref struct
+        {
+            binder.Tensor(Words);
+            binder.UInt64(Blocks);
+            binder.UInt64(FirstBlock);
+            binder.Key(Key);
+        }
+    }
+
+    internal readonly record struct AdvanceArguments(TensorArgument Key, ulong Steps) : IKernelArguments
+    {
+        public void Bind<TBinder>(ref TBinder binder)
+            where TBinder : struct, IArgumentBinder, allows ref struct
+        {
+            binder.Tensor(Key);
+            binder.UInt64(Steps);
+        }
+    }
+}

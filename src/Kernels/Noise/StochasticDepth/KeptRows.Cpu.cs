@@ -1,0 +1,118 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
+using Kernels.Devices;
+using Kernels.Cpu;
+using Kernels.Devices.Cpu;
+
+namespace Kernels;
+
+public static unsafe partial class KeptRows
+{
+    private static void CpuList(in KernelVariant variant, in ListArguments arguments)
+    {
+        ListArguments a = arguments;
+        CpuPhilox philox = new(a.Key.Resolve());
+        Vector512<ushort> threshold = Vector512.Create((ushort)Math.Min(a.Threshold, ushort.MaxValue));
+        int* rows = a.Rows.Pointer<int>();
+        int kept = 0;
+        for (long row = 0; row < (long)a.Count;)
+        {
+            ulong index = a.Start + (ulong)row;
+            int skip = (int)(index % Philox.LanesPerBlock), taken = (int)Math.Min(CpuPhilox.Lanes - skip, (long)a.Count - row);
+            ulong keep = ulong.MaxValue;
+            if (a.Threshold <= ushort.MaxValue)
+            {
+                philox.Draw(index / Philox.LanesPerBlock, out Vector512<ushort> first, out Vector512<ushort> second);
+                ulong low = (uint)Vector512.LessThan(first, threshold).ExtractMostSignificantBits();
+                keep = (low | (Vector512.LessThan(second, threshold).ExtractMostSignificantBits() << 32)) >> skip;
+            }
+
+            for (keep &= ulong.MaxValue >> (CpuPhilox.Lanes - taken); keep != 0; keep &= keep - 1)
+                rows[kept++] = (int)row + BitOperations.TrailingZeroCount(keep);
+            row += taken;
+        }
+
+        new Span<int>(rows + kept, (int)a.Count - kept).Fill(-1);
+        *a.Kept.Pointer<int>() = kept;
+    }
+
+    private readonly struct CpuGather : ICpuKernel<GatherArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in GatherArguments arguments)
+            where T : unmanaged
+        {
+            GatherArguments a = arguments;
+            int* rows = a.Rows.Pointer<int>();
+            bool streaming = CpuStreaming.Pays(a.Result.Pointer<T>(), (long)a.Count * sizeof(T));
+            CpuParallel.ForRange((long)a.Count, CpuParallel.ElementsPerChunk, (first, end) =>
+            {
+                for (long start = first; start < end;)
+                {
+                    (long i, long inRow) = Math.DivRem(start, (long)a.Run);
+                    long count = Math.Min(end - start, (long)a.Run - inRow);
+                    T* result = a.Result.Pointer<T>() + start;
+                    int row = rows[i];
+                    if (row >= 0 && (ulong)row < a.SourceRows)
+                    {
+                        T* source = a.Source.Pointer<T>() + (row * (long)a.Run) + inRow;
+                        CpuResidual.Add(null, source, result, count, a.Scale, relu: false, streaming);
+                    }
+                    else
+                    {
+                        if (row != -1) CpuDataError.Report(a.Error, i);
+                        CpuResidual.Clear(result, count);
+                    }
+
+                    start += count;
+                }
+            });
+        }
+    }
+
+    private readonly struct CpuScatter : ICpuKernel<ScatterArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in ScatterArguments arguments)
+            where T : unmanaged
+        {
+            ScatterArguments a = arguments;
+            int kept = CheckedRows(a);
+            T* x = a.X.Pointer<T>();
+            T* f = a.F.Pointer<T>();
+            T* y = a.Y.Pointer<T>();
+            (long run, long count) = ((long)a.Run, (long)(a.TargetRows * a.Run));
+            bool streaming = x != y && CpuStreaming.Pays(y, count * sizeof(T));
+            CpuParallel.ForRange(count, CpuParallel.ElementsPerChunk, (first, end) =>
+            {
+                ReadOnlySpan<int> rows = new(a.Rows.Pointer<int>(), kept);
+                for (long start = first; start < end;)
+                {
+                    (long row, long inRow) = Math.DivRem(start, run);
+                    long part = Math.Min(end - start, run - inRow);
+                    int position = rows.BinarySearch((int)row);
+                    T* branch = position >= 0 ? f + (position * run) + inRow : null;
+                    if (x == null && branch == null)
+                        CpuResidual.Clear(y + start, part);
+                    else
+                        CpuResidual.Add(x == null ? null : x + start, branch, y + start, part, a.Scale, relu: false, streaming);
+                    start += part;
+                }
+            });
+        }
+
+        /// <summary>How many indices there are before -1; reports those that are wrong.</summary>
+        private static int CheckedRows(in ScatterArguments a)
+        {
+            int* rows = a.Rows.Pointer<int>();
+            int kept = (int)a.Kept;
+            for (int i = (int)a.Kept - 1; i >= 0; i--)
+            {
+                if (rows[i] == -1)
+                    kept = i;
+                else if ((ulong)rows[i] >= a.TargetRows || (i > 0 && (uint)rows[i - 1] >= (uint)rows[i]))
+                    CpuDataError.Report(a.Error, i);
+            }
+
+            return kept;
+        }
+    }
+}
