@@ -12,11 +12,11 @@ namespace Kernels;
 /// </remarks>
 public static unsafe class Relu
 {
-    private static readonly KernelDefinition<ForwardArguments> ForwardKernel =
-        KernelDefinition<ForwardArguments>.Float<CpuForward>("portable/relu.cl", "relu_forward", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<ReluForwardArguments> ForwardKernel =
+        EntryPoints.ReluForward.Float<CpuForward>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<BackwardArguments> BackwardKernel =
-        KernelDefinition<BackwardArguments>.Float<CpuBackward>("portable/relu.cl", "relu_backward", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<ReluBackwardArguments> BackwardKernel =
+        EntryPoints.ReluBackward.Float<CpuBackward>(vectorWidths: [1, 8]);
 
     /// <summary>y = max(x, 0).</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -32,7 +32,7 @@ public static unsafe class Relu
             ForwardKernel,
             new KernelVariant(x.DType, x.IsVectorAligned && y.IsVectorAligned ? 8 : 1),
             LaunchShape.Items((x.Length + 7) / 8, ForwardKernel),
-            new ForwardArguments(x.Argument, y.Argument, (ulong)x.Length));
+            new ReluForwardArguments { X = x.Argument, Y = y.Argument, Count = (ulong)x.Length });
     }
 
     /// <summary>dx = dy where y &gt; 0 (or y is NaN), else 0. Since y and x have the same sign, either may be given.</summary>
@@ -52,38 +52,15 @@ public static unsafe class Relu
             BackwardKernel,
             new KernelVariant(y.DType, y.IsVectorAligned && dy.IsVectorAligned && dx.IsVectorAligned ? 8 : 1),
             LaunchShape.Items((y.Length + 7) / 8, BackwardKernel),
-            new BackwardArguments(y.Argument, dy.Argument, dx.Argument, (ulong)y.Length));
+            new ReluBackwardArguments { Y = y.Argument, Dy = dy.Argument, Dx = dx.Argument, Count = (ulong)y.Length });
     }
 
-    internal readonly record struct ForwardArguments(TensorArgument X, TensorArgument Y, ulong Count) : IKernelArguments
+    private readonly struct CpuForward : ICpuKernel<ReluForwardArguments>
     {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Y);
-            binder.UInt64(Count);
-        }
-    }
-
-    internal readonly record struct BackwardArguments(TensorArgument Y, TensorArgument Dy, TensorArgument Dx, ulong Count) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Y);
-            binder.Tensor(Dy);
-            binder.Tensor(Dx);
-            binder.UInt64(Count);
-        }
-    }
-
-    private readonly struct CpuForward : ICpuKernel<ForwardArguments>
-    {
-        public static void Run<T>(in KernelVariant variant, in ForwardArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in ReluForwardArguments arguments)
             where T : unmanaged
         {
-            ForwardArguments a = arguments;
+            ReluForwardArguments a = arguments;
             CpuParallel.ForRange((long)a.Count, CpuParallel.ElementsPerChunk, (first, end) =>
             {
                 T* x = a.X.Pointer<T>();
@@ -105,12 +82,12 @@ public static unsafe class Relu
         }
     }
 
-    private readonly struct CpuBackward : ICpuKernel<BackwardArguments>
+    private readonly struct CpuBackward : ICpuKernel<ReluBackwardArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in BackwardArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in ReluBackwardArguments arguments)
             where T : unmanaged
         {
-            BackwardArguments a = arguments;
+            ReluBackwardArguments a = arguments;
             CpuParallel.ForRange((long)a.Count, CpuParallel.ElementsPerChunk, (first, end) =>
             {
                 T* y = a.Y.Pointer<T>();

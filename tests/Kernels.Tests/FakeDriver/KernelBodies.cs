@@ -111,15 +111,15 @@ internal static class Records
 
     private static object Create(Type record, Func<string, Type, object> value)
     {
-        // A record struct has its positional constructor and the parameterless one.
-        ConstructorInfo constructor = record.GetConstructors().Single(c => c.GetParameters().Length > 0);
-        return constructor.Invoke([.. constructor.GetParameters().Select(Field)]);
+        object made = Activator.CreateInstance(record)!;
+        foreach (PropertyInfo field in record.GetProperties().Where(field => field.CanWrite)) field.SetValue(made, Field(field));
+        return made;
 
-        object Field(ParameterInfo field)
+        object Field(PropertyInfo field)
         {
-            Type type = field.ParameterType;
+            Type type = field.PropertyType;
             bool isBound = type.IsPrimitive || type == typeof(TensorArgument) || type == typeof(KeyArgument);
-            return isBound ? value(field.Name!, type) : Create(type, value);
+            return isBound ? value(field.Name, type) : Create(type, value);
         }
     }
 }

@@ -2,17 +2,50 @@ using System.Reflection;
 
 namespace Kernels.Devices;
 
+/// <summary>An entry point of a text under <c>kernels/</c> and the record it takes. The generator makes one of each: <c>EntryPoints.ReluForward</c>.</summary>
+/// <param name="Assembly">The assembly that embeds the text.</param>
+/// <param name="File">Path under <c>kernels/</c>: <c>portable/relu.cl</c>.</param>
+/// <param name="Name">The kernel: <c>relu_forward</c>.</param>
+internal readonly record struct EntryPoint<TArguments>(Assembly Assembly, string File, string Name)
+    where TArguments : struct, IKernelArguments
+{
+    /// <summary>Defines a kernel over the floating-point types; <typeparamref name="TCpu"/> is its managed body.</summary>
+    public KernelDefinition<TArguments> Float<TCpu>(
+        int[]? vectorWidths = null, string[]? switches = null, int groupSize = KernelDefinition.DefaultGroupSize)
+        where TCpu : ICpuKernel<TArguments> =>
+        new(this, [DType.Float32, DType.Float16, DType.BFloat16, DType.Float64], vectorWidths, switches, groupSize, RunFloat<TCpu>);
+
+    /// <summary>Defines a kernel whose tensors have one fixed type, so that its text does not depend on a stored type.</summary>
+    public KernelDefinition<TArguments> Fixed(
+        KernelDefinition<TArguments>.CpuBody body, string[]? switches = null, int groupSize = KernelDefinition.DefaultGroupSize) =>
+        new(this, [DType.Float32], null, switches, groupSize, body);
+
+    private static void RunFloat<TCpu>(in KernelVariant variant, in TArguments arguments)
+        where TCpu : ICpuKernel<TArguments>
+    {
+        switch (variant.DType)
+        {
+            case DType.Float32: TCpu.Run<float>(variant, arguments); break;
+            case DType.Float16: TCpu.Run<Half>(variant, arguments); break;
+            case DType.BFloat16: TCpu.Run<BFloat16>(variant, arguments); break;
+            case DType.Float64: TCpu.Run<double>(variant, arguments); break;
+            default: throw new InvalidOperationException($"{variant.DType} is not a floating-point type.");
+        }
+    }
+}
+
 /// <summary>
-/// One entry point of a file under <c>kernels/</c>: where its text is, in which variants it can be compiled, and the managed body that
-/// does the same on the CPU.
+/// A kernel as the host knows it: where its text is, in which variants it can be compiled, and the managed body that does the same on the CPU.
 /// </summary>
 internal abstract class KernelDefinition
 {
     /// <summary>Work items in a group; a constant of the text (<c>GROUP_SIZE</c>), since local arrays need one.</summary>
     public const int DefaultGroupSize = 256;
 
-    protected KernelDefinition(string file, string entryPoint, DType[] dtypes, int[]? vectorWidths, string[]? switches, int groupSize)
+    protected KernelDefinition(
+        Assembly assembly, string file, string entryPoint, DType[] dtypes, int[]? vectorWidths, string[]? switches, int groupSize)
     {
+        Assembly = assembly;
         File = file;
         EntryPoint = entryPoint;
         DTypes = dtypes;
@@ -21,13 +54,13 @@ internal abstract class KernelDefinition
         GroupSize = groupSize;
     }
 
+    /// <summary>The assembly that embeds the text.</summary>
+    public Assembly Assembly { get; }
+
     /// <summary>Path under <c>kernels/</c>: <c>portable/dropout.cl</c>.</summary>
     public string File { get; }
 
     public string EntryPoint { get; }
-
-    /// <summary>The assembly that embeds the text: that of the record.</summary>
-    public abstract Assembly Assembly { get; }
 
     public IReadOnlyList<DType> DTypes { get; }
 
@@ -57,42 +90,25 @@ internal abstract class KernelDefinition
 internal sealed class KernelDefinition<TArguments> : KernelDefinition
     where TArguments : struct, IKernelArguments
 {
-    private KernelDefinition(
-        string file, string entryPoint, DType[] dtypes, int[]? vectorWidths, string[]? switches, int groupSize, CpuBody body)
-        : base(file, entryPoint, dtypes, vectorWidths, switches, groupSize) => Body = body;
+    public KernelDefinition(
+        EntryPoint<TArguments> entryPoint, DType[] dtypes, int[]? vectorWidths, string[]? switches, int groupSize, CpuBody body)
+        : base(entryPoint.Assembly, entryPoint.File, entryPoint.Name, dtypes, vectorWidths, switches, groupSize) => Body = body;
 
     /// <summary>The managed body: computes what the kernel computes, on all cores, before it returns.</summary>
     internal delegate void CpuBody(in KernelVariant variant, in TArguments arguments);
 
     public CpuBody Body { get; }
 
-    public override Assembly Assembly => typeof(TArguments).Assembly;
-
-    /// <summary>Defines a kernel over the floating-point types; <typeparamref name="TCpu"/> is its managed body.</summary>
-    public static KernelDefinition<TArguments> Float<TCpu>(
-        string file, string entryPoint, int[]? vectorWidths = null, string[]? switches = null, int groupSize = DefaultGroupSize)
-        where TCpu : ICpuKernel<TArguments> =>
-        new(file, entryPoint, [DType.Float32, DType.Float16, DType.BFloat16, DType.Float64], vectorWidths, switches, groupSize, RunFloat<TCpu>);
-
-    /// <summary>Defines a kernel whose tensors have one fixed type, so that its text does not depend on a stored type.</summary>
-    public static KernelDefinition<TArguments> Fixed(
-        string file, string entryPoint, CpuBody body, string[]? switches = null, int groupSize = DefaultGroupSize) =>
-        new(file, entryPoint, [DType.Float32], null, switches, groupSize, body);
-
     public override void BindDefaults<TBinder>(ref TBinder binder) => default(TArguments).Bind(ref binder);
 
-    private static void RunFloat<TCpu>(in KernelVariant variant, in TArguments arguments)
-        where TCpu : ICpuKernel<TArguments>
-    {
-        switch (variant.DType)
-        {
-            case DType.Float32: TCpu.Run<float>(variant, arguments); break;
-            case DType.Float16: TCpu.Run<Half>(variant, arguments); break;
-            case DType.BFloat16: TCpu.Run<BFloat16>(variant, arguments); break;
-            case DType.Float64: TCpu.Run<double>(variant, arguments); break;
-            default: throw new InvalidOperationException($"{variant.DType} is not a floating-point type.");
-        }
-    }
+    // Until all records are generated.
+    public static KernelDefinition<TArguments> Float<TCpu>(
+        string file, string entryPoint, int[]? vectorWidths = null, string[]? switches = null, int groupSize = DefaultGroupSize)
+        where TCpu : ICpuKernel<TArguments> => new EntryPoint<TArguments>(typeof(TArguments).Assembly, file, entryPoint).Float<TCpu>(vectorWidths, switches, groupSize);
+
+    public static KernelDefinition<TArguments> Fixed(
+        string file, string entryPoint, CpuBody body, string[]? switches = null, int groupSize = DefaultGroupSize) =>
+        new EntryPoint<TArguments>(typeof(TArguments).Assembly, file, entryPoint).Fixed(body, switches, groupSize);
 }
 
 /// <summary>The managed body of a kernel, written once for all floating-point storage types.</summary>
