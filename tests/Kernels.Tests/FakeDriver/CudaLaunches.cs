@@ -45,8 +45,8 @@ public sealed unsafe class CudaLaunches : CudaScenario
     public void SwappedArgumentsAreSeen()
     {
         FakeCuda.OnLaunch(&Remember);
-        KernelDefinition wrong = KernelDefinition<SwappedArguments>.Fixed(
-            "portable/random.cl", "random_advance", (in KernelVariant _, in SwappedArguments _) => { });
+        KernelDefinition wrong = new EntryPoint<SwappedArguments>(typeof(Device).Assembly, "portable/random.cl", "random_advance")
+            .Fixed((in KernelVariant _, in SwappedArguments _) => { });
         using Device device = Device.Open("cuda:0");
         using DeviceStream stream = device.CreateStream();
         Assert.ThrowsAny<Exception>(() => SentinelLaunch.Of(wrong).Check(stream, new KernelVariant(DType.Float32), () => _launch));
