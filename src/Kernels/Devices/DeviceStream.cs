@@ -30,7 +30,9 @@ public abstract class DeviceStream : IDisposable
     /// <summary>The vendor's matrix product on this stream, or null where there is none.</summary>
     internal virtual IVendorBlas? Blas => null;
 
-    /// <summary>Copies host values to the device. The span may be reused on return.</summary>
+    /// <summary>
+    /// Queues a copy of host values to the device. The span may be reused on return: up to 64 KiB are put aside for the stream to fetch, larger ones are waited for.
+    /// </summary>
     /// <exception cref="ArgumentException">The lengths differ, or the tensor is on another device.</exception>
     public void Upload<T>(ReadOnlySpan<T> source, DeviceTensor<T> destination)
         where T : unmanaged

@@ -116,6 +116,27 @@ public sealed unsafe class CudaLaunches : CudaScenario
         }
     }
 
+    /// <summary>Small uploads and fills of every size are queued and never waited for, however many there are.</summary>
+    [Fact(Explicit = true)]
+    public void SmallUploadsAndFillsDoNotWait()
+    {
+        const int Rounds = 400;
+        using (Device device = Device.Open("cuda:0"))
+        using (DeviceStream stream = device.CreateStream())
+        using (DeviceTensor<byte> bytes = device.Allocate<byte>(Rounds * 1000))
+        using (DeviceTensor<double> reals = device.Allocate<double>(7))
+        {
+            for (int round = 0; round < Rounds; round++)
+                stream.Upload<byte>([.. Enumerable.Range(0, 1000).Select(i => (byte)((i * 7) ^ round))], bytes.Slice(round * 1000, 1000));
+            stream.Fill(reals, 0.1);
+            Assert.Equal(0, FakeCuda.Calls("cuStreamSynchronize") + FakeCuda.Calls("cuEventSynchronize"));
+            Assert.All(bytes.ToArray(stream).Select((value, i) => (value, i)), at => Assert.Equal((byte)(((at.i % 1000) * 7) ^ (at.i / 1000)), at.value));
+            Assert.All(reals.ToArray(stream), value => Assert.Equal(0.1, value));
+        }
+
+        AssertClean();
+    }
+
     /// <summary>What stands in the list of devices, and why some cannot be opened.</summary>
     [Fact(Explicit = true)]
     public void DevicesAreListedAsTheyAre()

@@ -26,6 +26,7 @@ public sealed class FakeDriverTests
         { nameof(CudaLaunches), nameof(CudaLaunches.SwappedArgumentsAreSeen), "" },
         { nameof(CudaLaunches), nameof(CudaLaunches.EveryProblemHasTheRightResult), WithBlas },
         { nameof(CudaLaunches), nameof(CudaLaunches.ImagesAreOfAnArchitectureThatTheGpuRuns), "" },
+        { nameof(CudaLaunches), nameof(CudaLaunches.SmallUploadsAndFillsDoNotWait), "" },
         { nameof(CudaLaunches), nameof(CudaLaunches.DevicesAreListedAsTheyAre), "" },
         { nameof(CudaLaunches), nameof(CudaLaunches.TwoDevicesKeepApart), "" },
         { nameof(CudaProgramCache), nameof(CudaProgramCache.EntriesThatTheDriverRefusesAreReplaced), Cached },

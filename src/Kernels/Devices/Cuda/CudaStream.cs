@@ -10,6 +10,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     /// <summary>More than any kernel takes; the binder throws beyond it.</summary>
     private const int MaximumParameters = 64;
 
+    private readonly StagingRing _staging = new(device);
     private readonly Lock _blasLock = new();
     private CublasHandle? _blas;
 
@@ -86,14 +87,26 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
 
     private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset)
     {
-        using MemoryLease lease = MemoryLease.Take(destination);
-        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
+        if (source.Length <= StagingRing.SegmentBytes)
+        {
+            _staging.Upload(this, source, destination, destinationOffset);
+            return;
+        }
+
         fixed (byte* from = source)
         {
-            device.Context.ThrowIfFailed(cuMemcpyHtoDAsync_v2(Address(destination, destinationOffset), from, (nuint)source.Length, stream.Value));
+            Fetch(from, destination, destinationOffset, source.Length);
             // The driver has copied pageable memory when it returns, but promises so only for some sizes; wait, as the span may go.
-            device.Context.ThrowIfFailed(cuStreamSynchronize(stream.Value));
+            SynchronizeCore();
         }
+    }
+
+    /// <summary>Queues a copy from host memory that stays as it is until the stream has come to it.</summary>
+    internal void Fetch(void* source, DeviceMemory destination, long destinationOffset, long bytes)
+    {
+        using MemoryLease lease = MemoryLease.Take(destination);
+        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
+        device.Context.ThrowIfFailed(cuMemcpyHtoDAsync_v2(Address(destination, destinationOffset), source, (nuint)bytes, stream.Value));
     }
 
     private protected override void DownloadCore(DeviceMemory source, long sourceOffset, Span<byte> destination)
@@ -111,10 +124,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     private protected override void UploadAsyncCore(DeviceMemory host, DeviceMemory destination, long destinationOffset, long bytes)
     {
         using MemoryLease from = MemoryLease.Take(host);
-        using MemoryLease to = MemoryLease.Take(destination);
-        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
-        device.Context.ThrowIfFailed(
-            cuMemcpyHtoDAsync_v2(Address(destination, destinationOffset), (void*)host.Value, (nuint)bytes, stream.Value));
+        Fetch((void*)host.Value, destination, destinationOffset, bytes);
     }
 
     private protected override void DownloadAsyncCore(DeviceMemory source, long sourceOffset, DeviceMemory host, long bytes)
@@ -160,6 +170,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     private protected override void DisposeCore()
     {
         lock (_blasLock) _blas?.Dispose();
+        _staging.Dispose();
         stream.Dispose();
     }
 
@@ -171,22 +182,18 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     private void FillFourBytes(nuint start, long bytes, uint value) =>
         device.Context.ThrowIfFailed(cuMemsetD32Async(start, value, (nuint)bytes / 4, stream.Value));
 
-    /// <summary>CUDA has no 64-bit fill. Equal halves are a 32-bit one; else the first element is uploaded and doubled by copies.</summary>
+    /// <summary>CUDA has no 64-bit fill. Equal halves are a 32-bit one; else the halves of the first element are set, and it is doubled by copies.</summary>
     private void FillEightBytes(nuint start, long bytes, ReadOnlySpan<byte> pattern)
     {
-        uint low = Unsafe.ReadUnaligned<uint>(in pattern[0]);
-        if (low == Unsafe.ReadUnaligned<uint>(in pattern[4]))
+        (uint low, uint high) = (Unsafe.ReadUnaligned<uint>(in pattern[0]), Unsafe.ReadUnaligned<uint>(in pattern[4]));
+        if (low == high)
         {
             FillFourBytes(start, bytes, low);
             return;
         }
 
-        fixed (byte* first = pattern)
-        {
-            device.Context.ThrowIfFailed(cuMemcpyHtoDAsync_v2(start, first, 8, stream.Value));
-            device.Context.ThrowIfFailed(cuStreamSynchronize(stream.Value));
-        }
-
+        FillFourBytes(start, sizeof(uint), low);
+        FillFourBytes(start + sizeof(uint), sizeof(uint), high);
         for (long filled = 8; filled < bytes; filled *= 2)
         {
             nuint next = (nuint)Math.Min(filled, bytes - filled);

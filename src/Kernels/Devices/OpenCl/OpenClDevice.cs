@@ -75,6 +75,12 @@ internal sealed unsafe class OpenClDevice : Device
 
     internal override DeviceMemory AllocateMappedHostMemory(long bytes) => AllocateMemory(bytes, OpenClMemFlags.ReadWrite | OpenClMemFlags.AllocHostPtr);
 
+    /// <summary>Memory that holds a copy of these bytes from the start.</summary>
+    internal DeviceMemory AllocateWith(ReadOnlySpan<byte> contents)
+    {
+        fixed (byte* first = contents) return AllocateMemory(contents.Length, OpenClMemFlags.ReadOnly | OpenClMemFlags.CopyHostPtr, first);
+    }
+
     internal override DeviceMemory WrapMemory(nint nativeHandle, long bytes)
     {
         if (nativeHandle != 0)
@@ -174,12 +180,12 @@ internal sealed unsafe class OpenClDevice : Device
             : null;
     }
 
-    private OpenClMemory AllocateMemory(long bytes, OpenClMemFlags flags)
+    private OpenClMemory AllocateMemory(long bytes, OpenClMemFlags flags, void* contents = null)
     {
         using HandleLease lease = new(Context);
         Context.ReleaseAbandoned();
         long size = Math.Max(bytes, 1);
-        nint memory = clCreateBuffer(Context.Value, flags, (nuint)size, null, out OpenClStatus status);
+        nint memory = clCreateBuffer(Context.Value, flags, (nuint)size, contents, out OpenClStatus status);
         if (IsOutOfMemory(status))
         {
             string answer = $"{status} ({(int)status})";

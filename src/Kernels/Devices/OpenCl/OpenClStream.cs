@@ -7,6 +7,9 @@ namespace Kernels.Devices.OpenCl;
 /// <summary>An in-order OpenCL command queue.</summary>
 internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue) : DeviceStream(device)
 {
+    /// <summary>Larger uploads are waited for: staging would hold their values twice.</summary>
+    private const int LargestStagedUpload = 64 << 10;
+
     public override nint NativeHandle
     {
         get
@@ -68,6 +71,14 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
 
     private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset)
     {
+        if (source.Length <= LargestStagedUpload)
+        {
+            // The driver keeps the staged values until the queue has come to the copy.
+            using DeviceMemory staged = device.AllocateWith(source);
+            CopyCore(staged, 0, destination, destinationOffset, source.Length);
+            return;
+        }
+
         using MemoryLease lease = MemoryLease.Take(destination);
         fixed (byte* from = source) Write(from, destination, destinationOffset, source.Length, OpenClConstants.True);
     }
