@@ -60,14 +60,18 @@ public sealed class EarlyStopping
     /// The error on the training data, lower being better, for <see cref="EarlyStoppingOptions.ProgressQuotient"/> only; where a strip lacks one, PQ does not
     /// stop at its end.
     /// </param>
+    /// <exception cref="OverflowException">There were 2^31 - 1 evaluations before it.</exception>
     public bool Update(double metric, double trainingError = double.NaN)
     {
+        // No other count exceeds this one.
+        int evaluations = checked(State.Evaluations + 1);
         State = double.IsNaN(metric) && _options.NaN == NaNPolicy.Ignore
-            ? State with { Evaluations = State.Evaluations + 1 }
-            : Next(State, metric, trainingError);
+            ? State with { Evaluations = evaluations }
+            : Next(State with { Evaluations = evaluations }, metric, trainingError);
         return ShouldStop;
     }
 
+    /// <summary>The state after an evaluation, which <paramref name="last"/> has numbered already.</summary>
     private EarlyStoppingState Next(EarlyStoppingState last, double metric, double trainingError)
     {
         bool improves = Improves(last, metric);
@@ -75,9 +79,8 @@ public sealed class EarlyStopping
         bool isWarm = last.CountedEvaluations >= _options.WarmUp;
         EarlyStoppingState next = last with
         {
-            Evaluations = last.Evaluations + 1,
             CountedEvaluations = last.CountedEvaluations + 1,
-            BestEvaluation = improves ? last.Evaluations : last.BestEvaluation,
+            BestEvaluation = improves ? last.Evaluations - 1 : last.BestEvaluation,
             BestMetric = improves ? metric : last.BestMetric,
             EvaluationsWithoutImprovement = improves || !isWarm ? 0 : last.EvaluationsWithoutImprovement + 1,
             HasReachedBaseline = last.HasReachedBaseline || (_options.Baseline is { } baseline && _options.Reaches(metric, baseline)),

@@ -2,7 +2,7 @@ using FsCheck;
 using FsCheck.Fluent;
 using Kernels.Reference;
 using Kernels.Tests.Support;
-using Kernels.Verification;
+using Kernels.Tests.Training;
 using Xunit;
 
 namespace Kernels.Tests.Properties;
@@ -55,19 +55,16 @@ public sealed class EarlyStoppingProperties
         from evaluations in Metrics.Zip(Metrics).ListOf()
         select new History(options, [.. evaluations.Select(evaluation => evaluation.Item1)], [.. evaluations.Select(evaluation => evaluation.Item2)]);
 
+    /// <summary>And the random cases meet every reason, or they would prove little.</summary>
     [Fact]
-    public void EveryVerdict_IsTheReferences() => RandomCases.Check(Count, Histories, Shorter, history =>
+    public void EveryVerdict_IsTheReferences()
     {
-        double[] reasons = new double[history.Metrics.Length], best = new double[history.Metrics.Length];
-        EarlyStoppingReference.Run(EarlyStoppingCase.Rules(history.Options), history.Metrics, history.TrainingErrors, reasons, best);
-        EarlyStopping stopping = new(history.Options);
-        for (int i = 0; i < reasons.Length; i++)
-        {
-            stopping.Update(history.Metrics[i], history.TrainingErrors[i]);
-            Assert.Equal((reasons[i], best[i]), ((double)stopping.Reason, stopping.BestEvaluation));
-            Assert.Equal(best[i] < 0 ? double.NaN : history.Metrics[(int)best[i]], stopping.BestMetric);
-        }
-    });
+        HashSet<EarlyStoppingReason> met = [];
+        RandomCases.Check(
+            Count, Histories, Shorter,
+            history => met.UnionWith(EarlyStoppingHistories.AssertVerdicts(history.Options, history.Metrics, history.TrainingErrors)));
+        Assert.Equal(Enum.GetValues<EarlyStoppingReason>(), met.Order());
+    }
 
     [Fact]
     public void StateSavedAndResumedAfterEachEvaluation_HasTheSameFuture() => RandomCases.Check(Count / 4, Histories, Shorter, history =>
@@ -85,23 +82,6 @@ public sealed class EarlyStoppingProperties
     /// <summary>The numbers of the reasons in the reference are those of the enum.</summary>
     [Fact]
     public void Reasons_AreInTheReferencesOrder() => Assert.Equal(EarlyStoppingReference.Reasons.Prepend("None"), Enum.GetNames<EarlyStoppingReason>());
-
-    /// <summary>The random cases meet every reason, or they would prove little.</summary>
-    [Fact]
-    public void EveryReason_IsMet()
-    {
-        HashSet<EarlyStoppingReason> met = [];
-        RandomCases.Check(Count, Histories, Shorter, history =>
-        {
-            EarlyStopping stopping = new(history.Options);
-            for (int i = 0; i < history.Metrics.Length; i++)
-            {
-                stopping.Update(history.Metrics[i], history.TrainingErrors[i]);
-                met.Add(stopping.Reason);
-            }
-        });
-        Assert.Equal(Enum.GetValues<EarlyStoppingReason>(), met.Order());
-    }
 
     private static Gen<T?> Optional<T>(Gen<T> values)
         where T : struct => Gen.OneOf(Gen.Constant((T?)null), values.Select(value => (T?)value));

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Xunit;
 
 namespace Kernels.Tests.Training;
@@ -221,18 +222,85 @@ public sealed class EarlyStoppingTests
     [InlineData("null")]
     [InlineData("")]
     [InlineData("[]")]
+    [InlineData("{}")]
     [InlineData("""{"epoch": 3}""")]
     [InlineData("""{"evaluations": "three"}""")]
     public void OtherJson_IsRefused(string json) => Assert.Throws<JsonException>(() => EarlyStoppingState.FromJson(json));
 
-    /// <summary>What JSON allows and no run reaches is refused where it would be used; so is a text from which members were lost.</summary>
+    /// <summary>A value that was lost is no 0: training would stop early, or never improve. Nor does the last of two values count.</summary>
+    [Fact]
+    public void StateWithOneValueMissingOrTwice_IsRefused()
+    {
+        JsonObject whole = JsonNode.Parse(new EarlyStoppingState().ToJson())!.AsObject();
+        Assert.Equal(typeof(EarlyStoppingState).GetProperties().Length, whole.Count);
+        foreach (string name in whole.Select(member => member.Key))
+        {
+            JsonObject part = whole.DeepClone().AsObject();
+            part.Remove(name);
+            Assert.Contains(name, Assert.Throws<JsonException>(() => EarlyStoppingState.FromJson(part.ToJsonString())).Message, StringComparison.Ordinal);
+            string twice = $"{{\"{name}\": {whole[name]!.ToJsonString()}, {whole.ToJsonString()[1..]}";
+            Assert.Throws<JsonException>(() => EarlyStoppingState.FromJson(twice));
+        }
+    }
+
+    public static TheoryData<string, EarlyStoppingState> ImpossibleStates => new()
+    {
+        { "more evaluations that counted than evaluations", new() { Evaluations = 3, CountedEvaluations = 4 } },
+        { "a best evaluation without a metric", new() { Evaluations = 3, CountedEvaluations = 3, BestEvaluation = 1, Optimum = 1 } },
+        { "a best evaluation without an optimum", new() { Evaluations = 3, CountedEvaluations = 3, BestEvaluation = 1, BestMetric = 1 } },
+        { "a best evaluation to come", new() { Evaluations = 3, CountedEvaluations = 3, BestEvaluation = 3, BestMetric = 1, Optimum = 1 } },
+        { "a metric before the first evaluation", new() { BestMetric = 0, Optimum = 0 } },
+        { "more strips than evaluations", new() { Evaluations = 3, CountedEvaluations = 3, WorseStrips = 4 } },
+        { "evaluations below 0", new() { Evaluations = -1, CountedEvaluations = -1 } },
+        { "no such reason", new() { Reason = (EarlyStoppingReason)99 } },
+    };
+
     [Theory]
-    [InlineData("{}")]
-    [InlineData("""{"evaluations": 3, "countedEvaluations": 4, "bestEvaluation": -1, "bestMetric": "NaN"}""")]
-    [InlineData("""{"evaluations": 3, "countedEvaluations": 3, "bestEvaluation": 1, "bestMetric": "NaN"}""")]
-    [InlineData("""{"evaluations": 3, "countedEvaluations": 3, "bestEvaluation": 3, "bestMetric": 1}""")]
-    public void ImpossibleState_IsRefused(string json) =>
-        Assert.Throws<ArgumentException>(() => new EarlyStopping(new EarlyStoppingOptions(), EarlyStoppingState.FromJson(json)));
+    [MemberData(nameof(ImpossibleStates))]
+    public void StateOfNoRun_IsRefused(string what, EarlyStoppingState state)
+    {
+        Exception? refusal = Record.Exception(() => new EarlyStopping(new(), state));
+        Assert.True(refusal is ArgumentException { ParamName: "state" }, $"{what}: {refusal}");
+    }
+
+    /// <summary>Counts do not wrap around.</summary>
+    [Theory]
+    [InlineData(NaNPolicy.NoImprovement)]
+    [InlineData(NaNPolicy.Ignore)]
+    public void EvaluationBeyondTheRangeOfCounts_IsRefused(NaNPolicy policy)
+    {
+        EarlyStoppingState last = new() { Evaluations = int.MaxValue, CountedEvaluations = int.MaxValue, EvaluationsWithoutImprovement = int.MaxValue };
+        EarlyStopping stopping = new(new() { Patience = null, NaN = policy }, last);
+        Assert.Throws<OverflowException>(() => stopping.Update(double.NaN));
+        Assert.Equal(last, stopping.State);
+    }
+
+    public static TheoryData<string, EarlyStoppingOptions> BadOptions => new()
+    {
+        { nameof(EarlyStoppingOptions.Mode), new() { Mode = (MetricMode)2 } },
+        { nameof(EarlyStoppingOptions.Patience), new() { Patience = 0 } },
+        { nameof(EarlyStoppingOptions.MinimumDelta), new() { MinimumDelta = double.NaN } },
+        { nameof(EarlyStoppingOptions.MinimumDeltaUnit), new() { MinimumDeltaUnit = (DeltaUnit)2 } },
+        { nameof(EarlyStoppingOptions.WarmUp), new() { WarmUp = -1 } },
+        { nameof(EarlyStoppingOptions.Baseline), new() { Baseline = double.NaN } },
+        { nameof(EarlyStoppingOptions.NaN), new() { NaN = (NaNPolicy)3 } },
+        { nameof(EarlyStoppingOptions.DivergenceThreshold), new() { DivergenceThreshold = double.NegativeInfinity } },
+        { nameof(EarlyStoppingOptions.StoppingThreshold), new() { StoppingThreshold = double.PositiveInfinity } },
+        { nameof(EarlyStoppingOptions.GeneralizationLoss), new() { GeneralizationLoss = -1 } },
+        { nameof(EarlyStoppingOptions.ProgressQuotient), new() { ProgressQuotient = double.NaN } },
+        { nameof(EarlyStoppingOptions.SuccessiveStrips), new() { SuccessiveStrips = 0 } },
+        { nameof(EarlyStoppingOptions.StripLength), new() { StripLength = 0 } },
+        { nameof(EarlyStoppingOptions.StripLength), new() { ProgressQuotient = 1, StripLength = 1 } },
+    };
+
+    [Theory]
+    [MemberData(nameof(BadOptions))]
+    public void OptionOutOfItsRange_IsRefused(string name, EarlyStoppingOptions options) =>
+        Assert.Throws<ArgumentOutOfRangeException>(name, () => new EarlyStopping(options));
+
+    [Fact]
+    public void BaselineWithoutPatience_IsRefused() =>
+        Assert.Throws<ArgumentException>(nameof(EarlyStoppingOptions.Baseline), () => new EarlyStopping(new() { Patience = null, Baseline = 1 }));
 
     [Fact]
     public void NoOptions_AreRefused() => Assert.Throws<ArgumentNullException>(() => new EarlyStopping(null!));
