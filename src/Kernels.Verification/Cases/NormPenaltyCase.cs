@@ -93,9 +93,9 @@ public sealed class NormPenaltyCase : OpCase
         using NormPenalty<T> penalty = Open<T>(stream, p, tensors);
         Call(penalty, stream, p);
         if (typeof(T) == typeof(double))
-            stream.Copy(penalty.GetValue<double>(), tensors.Get<double>("value"));
+            stream.Copy(penalty.GetValueAs<double>(), tensors.Get<double>("value"));
         else
-            stream.Copy(penalty.GetValue<float>(), tensors.Get<float>("value"));
+            stream.Copy(penalty.GetValueAs<float>(), tensors.Get<float>("value"));
     }
 
     public override PreparedCall Prepare<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)

@@ -86,7 +86,7 @@ public abstract class OptimizerCase<TOptions> : OpCase
         {
             using DeviceTensor<float> parameter = device.Allocate<float>(4), gradient = device.Allocate<float>(4);
             using Optimizer<float, TOptions> optimizer = Create<float>(device, [new ParameterGroup<float, TOptions>([parameter], [gradient], Basic)], null);
-            optimizer.GetState<float>("memory", 0);
+            optimizer.GetState("memory", 0);
         }),
         .. OwnBadInputs().Select(bad => new BadInput(bad.Name, bad.Exception, (device, stream) => Try(device, bad.Options))),
     ];
@@ -349,7 +349,7 @@ public abstract class OptimizerCase<TOptions> : OpCase
         {
             foreach ((_, int tensor, long[] shape, int start) in problem.Layout())
             {
-                DeviceTensor<TReal> outside = tensors.Get<TReal>(name).Slice(start, Count(shape)), inside = optimizer.GetState<TReal>(name, tensor);
+                DeviceTensor<TReal> outside = tensors.Get<TReal>(name).Slice(start, Count(shape)), inside = optimizer.GetStateAs<TReal>(name, tensor);
                 stream.Copy(load ? outside : inside, load ? inside : outside);
             }
         }

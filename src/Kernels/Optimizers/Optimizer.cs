@@ -3,31 +3,6 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>Names of what optimizers keep for each parameter, for <see cref="Optimizer{T, TOptions}.GetState"/>.</summary>
-public static class OptimizerState
-{
-    /// <summary>The velocity of SGD and RMSprop with momentum.</summary>
-    public const string Velocity = "velocity";
-
-    /// <summary>The moving average of the gradient: Adam, Lion.</summary>
-    public const string FirstMoment = "first_moment";
-
-    /// <summary>The moving average of the squared gradient: Adam, RMSprop.</summary>
-    public const string SecondMoment = "second_moment";
-
-    /// <summary>The largest second moment so far: Adam with AMSGrad.</summary>
-    public const string LargestSecondMoment = "largest_second_moment";
-
-    /// <summary>The moving average of the gradient that a centered RMSprop subtracts.</summary>
-    public const string MeanGradient = "mean_gradient";
-
-    /// <summary>The float copy of half-precision parameters.</summary>
-    public const string MasterCopy = "master_copy";
-
-    /// <summary>The moving average of the weights.</summary>
-    public const string AverageWeight = "average_weight";
-}
-
 /// <summary>
 /// An optimizer over a whole list of parameters: one launch updates them all, in one pass over memory, whatever their number, sizes and alignment.
 /// </summary>
@@ -195,14 +170,9 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         }
     }
 
-    /// <summary>What is kept under a name for one parameter: a view in the parameter's shape, to read, save or load.</summary>
-    /// <typeparam name="TReal">float, or double for double parameters.</typeparam>
-    /// <param name="name">One of <see cref="StateNames"/>.</param>
-    /// <param name="parameter">The parameter's place, counted through all groups.</param>
-    /// <remarks>Before the first step it is not initialised. After loading it call <see cref="Resume"/>.</remarks>
-    /// <exception cref="ArgumentException">There is no such state, or it is of the other type.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">There is no such parameter.</exception>
-    public DeviceTensor<TReal> GetState<TReal>(string name, int parameter)
+    /// <summary>What <see cref="OptimizerState"/> shows, for callers that are generic over the stored type.</summary>
+    /// <exception cref="ArgumentException"><typeparamref name="TReal"/> is not the arithmetic type of <typeparamref name="T"/>.</exception>
+    internal DeviceTensor<TReal> GetStateAs<TReal>(string name, int parameter)
         where TReal : unmanaged
     {
         if (parameter < 0 || parameter >= _parameters.Count)

@@ -100,10 +100,9 @@ public sealed class NormPenalty<T> : IDisposable
         Run(stream, hasGradient: true, gradientScale);
     }
 
-    /// <summary>The value on the device, one element: of the last call, once it has run.</summary>
-    /// <typeparam name="TReal">float, or double for double parameters.</typeparam>
-    /// <exception cref="ArgumentException">It is of the other type.</exception>
-    public DeviceTensor<TReal> GetValue<TReal>()
+    /// <summary>What <see cref="NormPenalty.GetValue(NormPenalty{float})"/> shows, for callers that are generic over the stored type.</summary>
+    /// <exception cref="ArgumentException"><typeparamref name="TReal"/> is not the arithmetic type of <typeparamref name="T"/>.</exception>
+    internal DeviceTensor<TReal> GetValueAs<TReal>()
         where TReal : unmanaged => _value.View<TReal>(0, [1]);
 
     /// <summary>The value of the last call. Blocks.</summary>
@@ -137,5 +136,29 @@ public sealed class NormPenalty<T> : IDisposable
         stream.Launch(
             NormPenaltyKernels.Value, new KernelVariant(DTypes.Of<T>()), LaunchShape.GroupPerRow(1),
             new NormPenaltyKernels.ValueArguments(sums.Argument, _value.Argument, (ulong)_table.TileCount));
+    }
+}
+
+/// <summary>The value of a <see cref="NormPenalty{T}"/> on the device: float, or double for double parameters.</summary>
+public static class NormPenalty
+{
+    /// <summary>The value, one element: of the last call, once it has run. A view, valid as long as the penalty.</summary>
+    public static DeviceTensor<float> GetValue(this NormPenalty<float> penalty) => View<float, float>(penalty);
+
+    /// <inheritdoc cref="GetValue(NormPenalty{float})"/>
+    public static DeviceTensor<float> GetValue(this NormPenalty<Half> penalty) => View<Half, float>(penalty);
+
+    /// <inheritdoc cref="GetValue(NormPenalty{float})"/>
+    public static DeviceTensor<float> GetValue(this NormPenalty<BFloat16> penalty) => View<BFloat16, float>(penalty);
+
+    /// <inheritdoc cref="GetValue(NormPenalty{float})"/>
+    public static DeviceTensor<double> GetValue(this NormPenalty<double> penalty) => View<double, double>(penalty);
+
+    private static DeviceTensor<TReal> View<T, TReal>(NormPenalty<T> penalty)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        ArgumentNullException.ThrowIfNull(penalty);
+        return penalty.GetValueAs<TReal>();
     }
 }

@@ -81,7 +81,7 @@ public sealed class OptimizerTests(TestDevices devices)
         using DeviceTensor<float> weight = stream.Device.Upload<float>([1, 2, 3], 3), gradient = stream.Device.Upload<float>([1, 1, 1], 3);
         using Adam<float> adam = new(stream.Device, [new([weight], [gradient], new AdamOptions { LearningRate = 0.1 })], new() { SkipsNonFiniteGradients = true, MaximumGradientNorm = 100 });
         adam.Step(stream);
-        float[] after = weight.ToArray(stream), moment = adam.GetState<float>(OptimizerState.FirstMoment, 0).ToArray(stream);
+        float[] after = weight.ToArray(stream), moment = adam.GetState(OptimizerState.FirstMoment, 0).ToArray(stream);
         Assert.Equal(Math.Sqrt(3), adam.ReadGradientNorm(stream), 1e-6);
         foreach (float fault in (float[])[float.NaN, float.PositiveInfinity, float.NegativeInfinity])
         {
@@ -90,7 +90,7 @@ public sealed class OptimizerTests(TestDevices devices)
         }
 
         Bits.AssertEqual<float>(after, weight.ToArray(stream), "weights");
-        Bits.AssertEqual<float>(moment, adam.GetState<float>(OptimizerState.FirstMoment, 0).ToArray(stream), "first moment");
+        Bits.AssertEqual<float>(moment, adam.GetState(OptimizerState.FirstMoment, 0).ToArray(stream), "first moment");
         Assert.Equal([1UL, 3UL], adam.StepCounts.ToArray(stream));
 
         stream.Upload<float>([1, 1, 1], gradient);
@@ -143,6 +143,28 @@ public sealed class OptimizerTests(TestDevices devices)
             using Sgd<BFloat16> sgd = new(stream.Device, [new([weight], [gradient], new SgdOptions { LearningRate = 1.0 / 1024 })], new() { KeepsMasterCopy = keeps });
             for (int step = 0; step < 512; step++) sgd.Step(stream);
             Assert.Equal(keeps ? 0.5f : 1f, (float)weight.ToArray(stream)[0]);
+        }
+    }
+
+    /// <summary>It compiles: each stored type has state and values of one type, which nobody chooses.</summary>
+    [Fact]
+    public void StateAndValues_AreOfTheArithmeticType()
+    {
+        using Device device = Device.Open("cpu");
+        Assert.Equal(DType.Float32, Of<float>((adam, penalty) => (adam.GetState(OptimizerState.FirstMoment, 0).DType, penalty.GetValue().DType)));
+        Assert.Equal(DType.Float32, Of<Half>((adam, penalty) => (adam.GetState(OptimizerState.FirstMoment, 0).DType, penalty.GetValue().DType)));
+        Assert.Equal(DType.Float32, Of<BFloat16>((adam, penalty) => (adam.GetState(OptimizerState.FirstMoment, 0).DType, penalty.GetValue().DType)));
+        Assert.Equal(DType.Float64, Of<double>((adam, penalty) => (adam.GetState(OptimizerState.FirstMoment, 0).DType, penalty.GetValue().DType)));
+
+        DType Of<T>(Func<Adam<T>, NormPenalty<T>, (DType State, DType Value)> types)
+            where T : unmanaged
+        {
+            using DeviceTensor<T> weight = device.Allocate<T>(2), gradient = device.Allocate<T>(2);
+            using Adam<T> adam = new(device, [new([weight], [gradient], new AdamOptions())]);
+            using NormPenalty<T> penalty = new(device, [weight], null, [default], L2Convention.Half);
+            (DType state, DType value) = types(adam, penalty);
+            Assert.Equal(state, value);
+            return state;
         }
     }
 

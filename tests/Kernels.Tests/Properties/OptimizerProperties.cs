@@ -67,7 +67,7 @@ public sealed class OptimizerProperties(TestDevices devices)
                     Adam<float> next = Create();
                     foreach (string name in optimizer.StateNames)
                     {
-                        for (int i = 0; i < starts.Length; i++) stream.Copy(optimizer.GetState<float>(name, i), next.GetState<float>(name, i));
+                        for (int i = 0; i < starts.Length; i++) stream.Copy(optimizer.GetState(name, i), next.GetState(name, i));
                     }
 
                     next.Resume(stream, step);
