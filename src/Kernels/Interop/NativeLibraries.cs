@@ -4,9 +4,9 @@ using System.Runtime.InteropServices;
 namespace Kernels.Interop;
 
 /// <summary>
-/// Finds the native libraries behind the P/Invoke classes. Each has a logical name; the file it stands for is looked up once,
-/// on first use, in this order: the library's own environment variable, the folders of <c>KERNELS_LIBRARY_PATH</c>, then the
-/// system's search path and the usual toolkit folders, newest version first.
+/// Finds the native libraries behind the P/Invoke classes and behind Silk.NET. Each has a logical name; the file it stands for is
+/// looked up once, on first use, in this order: the library's own environment variable, the folders of <c>KERNELS_LIBRARY_PATH</c>,
+/// then the system's search path and the usual toolkit folders, newest version first.
 /// </summary>
 internal static class NativeLibraries
 {
@@ -49,6 +49,10 @@ internal static class NativeLibraries
         return outcome.Handle != 0;
     }
 
+    /// <summary>The library's handle.</summary>
+    /// <exception cref="DllNotFoundException">It cannot be loaded; the message says what was tried.</exception>
+    internal static nint Load(string logicalName) => HandleOf(Outcomes[logicalName].Value);
+
     /// <summary>
     /// The file that was loaded: a full path, or the bare file name where the system's search path found it; null if nothing was.
     /// </summary>
@@ -70,8 +74,11 @@ internal static class NativeLibraries
         }
 
         // Returning 0 would let the runtime load some other copy behind an override's back.
-        return outcome.Value.Handle is not 0 and nint handle ? handle : throw new DllNotFoundException(outcome.Value.Reason);
+        return HandleOf(outcome.Value);
     }
+
+    private static nint HandleOf(Outcome outcome) =>
+        outcome.Handle is not 0 and nint handle ? handle : throw new DllNotFoundException(outcome.Reason);
 
     /// <summary>Looks a library up by the rules above; benches use it for the libraries of peers.</summary>
     internal static Lazy<Outcome> Find(

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using Kernels.Tests.Support;
 using Xunit;
@@ -123,6 +124,33 @@ public sealed class CommandContractTests
         {
             File.Delete(file);
         }
+    }
+
+    /// <summary>A file that is a library, of something else.</summary>
+    [Fact]
+    public void LibraryWithoutOpenClIsSaid()
+    {
+        string file = Directory.EnumerateFiles(RuntimeEnvironment.GetRuntimeDirectory(), "*clrjit.*").First();
+        DotnetProcess devices = KernelsCommand.Run(new Dictionary<string, string> { ["KERNELS_LIBOPENCL"] = file }, "devices", "--json");
+        Assert.Equal((Success, ""), (devices.ExitCode, devices.Error));
+        JsonElement row = Assert.Single(devices.Rows(), row => row.GetProperty("kind").GetString() == "opencl");
+        Assert.Contains($"'{file}' is no OpenCL library", row.GetProperty("reason").GetString(), StringComparison.Ordinal);
+    }
+
+    /// <summary>A home in which nothing can be made: PoCL is installed all the same, and has no device.</summary>
+    [Fact]
+    public void UnwritableHomeIsSaid()
+    {
+        bool onlyPocl = Device.List().Where(device => device.Kind == DeviceKind.OpenCl)
+            .All(device => device.Name.Contains("Portable Computing Language", StringComparison.Ordinal));
+        Assert.SkipUnless(onlyPocl, "PoCL is not the one OpenCL platform");
+        Assert.SkipUnless(Environment.GetEnvironmentVariable("POCL_CACHE_DIR") is null, "PoCL's cache is elsewhere");
+        Dictionary<string, string> environment = new() { ["HOME"] = "/dev/null", ["XDG_CACHE_HOME"] = "/dev/null" };
+        DotnetProcess devices = KernelsCommand.Run(environment, "devices", "--json");
+        Assert.Equal((Success, ""), (devices.ExitCode, devices.Error));
+        JsonElement row = Assert.Single(devices.Rows(), row => row.GetProperty("kind").GetString() == "opencl");
+        Assert.Contains("'Portable Computing Language' has no device", row.GetProperty("reason").GetString(), StringComparison.Ordinal);
+        Assert.Contains("POCL_CACHE_DIR", row.GetProperty("reason").GetString(), StringComparison.Ordinal);
     }
 
     /// <summary>Two processes that compile the same programs into one empty cache: both pass, and what they leave is whole.</summary>

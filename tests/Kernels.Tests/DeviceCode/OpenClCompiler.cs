@@ -1,13 +1,13 @@
 using System.Text;
 using Kernels.Devices.OpenCl;
-using Kernels.Interop;
+using Silk.NET.OpenCL;
 using Xunit;
 using static Kernels.Devices.OpenCl.OpenClError;
-using static Kernels.Interop.OpenCl;
+using static Kernels.Interop.OpenClLibrary;
 
 namespace Kernels.Tests.DeviceCode;
 
-/// <summary>The compiler of the first OpenCL device, called past the program cache: what was compiled yesterday is compiled again.</summary>
+/// <summary>The first OpenCL device's compiler, called past the program cache: what was compiled yesterday is compiled again.</summary>
 internal sealed unsafe class OpenClCompiler : IDisposable
 {
     private readonly OpenClDevice _device = OpenClDevice.Open(0);
@@ -28,23 +28,23 @@ internal sealed unsafe class OpenClCompiler : IDisposable
         fixed (byte* first = source)
         {
             nuint length = (nuint)source.Length;
-            program = clCreateProgramWithSource(_device.Context.Value, 1, &first, &length, out OpenClStatus created);
+            program = Cl.CreateProgramWithSource(_device.Context.Value, 1, &first, &length, out int created);
             ThrowIfFailed(created);
         }
 
         try
         {
             nint device = _device.Context.Device;
-            OpenClStatus status;
-            fixed (byte* options = "-cl-std=CL1.2 -Werror\0"u8) status = clBuildProgram(program, 1, &device, options, 0, null);
+            int status;
+            fixed (byte* options = "-cl-std=CL1.2 -Werror\0"u8) status = BuildProgram(program, 1, &device, options);
             string log = Log(program);
-            if (status != OpenClStatus.Success || log.Contains("warning", StringComparison.OrdinalIgnoreCase))
-                throw new KernelCompilationException("The text does not compile cleanly.", log, status.ToString(), "clBuildProgram");
+            if (status != (int)ErrorCodes.Success || log.Contains("warning", StringComparison.OrdinalIgnoreCase))
+                throw new KernelCompilationException("The text does not compile cleanly.", log, NameOf(status), "clBuildProgram");
             return entryPoints.ToDictionary(name => name, name => ArgumentCount(program, name));
         }
         finally
         {
-            clReleaseProgram(program);
+            Cl.ReleaseProgram(program);
         }
     }
 
@@ -54,21 +54,22 @@ internal sealed unsafe class OpenClCompiler : IDisposable
     {
         fixed (byte* name = Encoding.ASCII.GetBytes(entryPoint + '\0'))
         {
-            nint kernel = clCreateKernel(program, name, out OpenClStatus status);
+            nint kernel = Cl.CreateKernel(program, name, out int status);
             ThrowIfFailed(status, entryPoint);
             uint count;
-            ThrowIfFailed(clGetKernelInfo(kernel, OpenClKernelInfo.NumArgs, sizeof(uint), &count, null));
-            clReleaseKernel(kernel);
+            ThrowIfFailed(Cl.GetKernelInfo(kernel, KernelInfo.NumArgs, sizeof(uint), &count, null));
+            Cl.ReleaseKernel(kernel);
             return count;
         }
     }
 
     private string Log(nint program)
     {
+        nint device = _device.Context.Device;
         nuint size;
-        ThrowIfFailed(clGetProgramBuildInfo(program, _device.Context.Device, OpenClProgramBuildInfo.Log, 0, null, &size));
+        ThrowIfFailed(Cl.GetProgramBuildInfo(program, device, ProgramBuildInfo.BuildLog, 0, null, &size));
         byte[] log = new byte[size];
-        fixed (byte* first = log) ThrowIfFailed(clGetProgramBuildInfo(program, _device.Context.Device, OpenClProgramBuildInfo.Log, size, first, null));
+        fixed (byte* first = log) ThrowIfFailed(Cl.GetProgramBuildInfo(program, device, ProgramBuildInfo.BuildLog, size, first, null));
         return Encoding.UTF8.GetString(log).TrimEnd('\0');
     }
 }

@@ -1,26 +1,20 @@
-using System.Runtime.InteropServices;
 using Kernels.Devices.OpenCl;
-using Kernels.Interop;
 using Kernels.Tests.Support;
+using Silk.NET.OpenCL;
 using Xunit;
 using static Kernels.Devices.OpenCl.OpenClError;
-using static Kernels.Interop.OpenCl;
+using static Kernels.Interop.OpenClLibrary;
 
 namespace Kernels.Tests.Devices;
 
 /// <summary>OpenCL as another library would use it: a context, a queue and memory of its own, and the driver's count of who holds them.</summary>
 internal sealed unsafe class OpenClNative : IDisposable
 {
-    private const uint ContextReferenceCount = 0x1080;
-
-    private static readonly delegate* unmanaged<nint, uint, nuint, void*, nuint*, OpenClStatus> GetContextInfo =
-        (delegate* unmanaged<nint, uint, nuint, void*, nuint*, OpenClStatus>)NativeLibrary.GetExport(
-            NativeLibrary.Load(NativeLibraries.PathOf(NativeLibraries.OpenCl)!), "clGetContextInfo");
-
     private OpenClNative(nint device)
     {
         Device = device;
-        Context = clCreateContext(null, 1, &device, 0, null, out OpenClStatus status);
+        int status;
+        Context = CreateContext(null, 1, &device, &status);
         ThrowIfFailed(status);
     }
 
@@ -34,7 +28,7 @@ internal sealed unsafe class OpenClNative : IDisposable
         get
         {
             uint count;
-            ThrowIfFailed(GetContextInfo(Context, ContextReferenceCount, sizeof(uint), &count, null));
+            ThrowIfFailed(Cl.GetContextInfo(Context, ContextInfo.ReferenceCount, sizeof(uint), &count, null));
             return count;
         }
     }
@@ -50,14 +44,14 @@ internal sealed unsafe class OpenClNative : IDisposable
 
     public nint CreateQueue()
     {
-        nint queue = clCreateCommandQueue(Context, Device, OpenClQueueProperties.None, out OpenClStatus status);
+        nint queue = Cl.CreateCommandQueue(Context, Device, CommandQueueProperties.None, out int status);
         ThrowIfFailed(status);
         return queue;
     }
 
     public nint CreateBuffer(nuint bytes)
     {
-        nint memory = clCreateBuffer(Context, OpenClMemFlags.ReadWrite, bytes, null, out OpenClStatus status);
+        nint memory = Cl.CreateBuffer(Context, MemFlags.ReadWrite, bytes, null, out int status);
         ThrowIfFailed(status);
         return memory;
     }
@@ -66,14 +60,14 @@ internal sealed unsafe class OpenClNative : IDisposable
     {
         float[] values = new float[count];
         fixed (float* first = values)
-            ThrowIfFailed(clEnqueueReadBuffer(queue, memory, OpenClConstants.True, 0, (nuint)count * sizeof(float), first, 0, null, null));
+            ThrowIfFailed(Cl.EnqueueReadBuffer(queue, memory, true, 0, (nuint)count * sizeof(float), first, 0, null, null));
         return values;
     }
 
     public static void Write(nint queue, nint memory, ReadOnlySpan<float> values)
     {
         fixed (float* first = values)
-            ThrowIfFailed(clEnqueueWriteBuffer(queue, memory, OpenClConstants.True, 0, (nuint)values.Length * sizeof(float), first, 0, null, null));
+            ThrowIfFailed(Cl.EnqueueWriteBuffer(queue, memory, true, 0, (nuint)values.Length * sizeof(float), first, 0, null, null));
     }
 
     /// <summary>The last reference of the library goes on a thread of the pool, so it takes a moment.</summary>
@@ -83,5 +77,5 @@ internal sealed unsafe class OpenClNative : IDisposable
         Assert.Equal(1u, ContextReferences);
     }
 
-    public void Dispose() => ThrowIfFailed(clReleaseContext(Context));
+    public void Dispose() => ThrowIfFailed(Cl.ReleaseContext(Context));
 }

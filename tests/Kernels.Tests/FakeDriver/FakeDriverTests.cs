@@ -46,6 +46,8 @@ public sealed class FakeDriverTests
         { nameof(OpenClCallSites), nameof(OpenClCallSites.OfDropoutCompiled), "" },
         { nameof(OpenClCallSites), nameof(OpenClCallSites.OfDropoutAndLinearCached), Cached },
         { nameof(OpenClCallSites), nameof(OpenClCallSites.OfStreamsAndMemory), "" },
+        { nameof(OpenClListing), nameof(OpenClListing.WhatIsMissingIsNamed), "" },
+        { nameof(OpenClMissing), nameof(OpenClMissing.EveryWayInSaysSo), $"KERNELS_LIBOPENCL={OpenClMissing.Library}" },
     };
 
     [Theory]

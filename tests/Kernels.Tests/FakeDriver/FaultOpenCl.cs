@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
-using Kernels.Interop;
+using Silk.NET.OpenCL;
 
 namespace Kernels.Tests.FakeDriver;
 
@@ -23,7 +23,7 @@ internal static unsafe class FaultOpenCl
     public static long Violations => (long)ViolationsFunction();
 
     /// <summary>The call-th call from now, of this function only unless null, fails; 0 takes the plan back.</summary>
-    public static void Fail(ulong call, OpenClStatus status, string? function = null)
+    public static void Fail(ulong call, ErrorCodes status, string? function = null)
     {
         fixed (byte* name = Zeroed(function)) FailFunction(call, name, (int)status);
     }

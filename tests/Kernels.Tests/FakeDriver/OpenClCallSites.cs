@@ -1,5 +1,5 @@
-using Kernels.Interop;
 using Kernels.Verification;
+using Silk.NET.OpenCL;
 using Xunit;
 
 namespace Kernels.Tests.FakeDriver;
@@ -17,10 +17,10 @@ public sealed class OpenClCallSites : Scenario
         "clGetProgramBuildInfo", "clCreateProgramWithBinary",
     ];
 
-    private static readonly OpenClStatus[] Statuses =
+    private static readonly ErrorCodes[] Statuses =
     [
-        OpenClStatus.OutOfHostMemory, OpenClStatus.OutOfResources, OpenClStatus.MemObjectAllocationFailure, OpenClStatus.DeviceNotAvailable,
-        OpenClStatus.InvalidValue,
+        ErrorCodes.OutOfHostMemory, ErrorCodes.OutOfResources, ErrorCodes.MemObjectAllocationFailure, ErrorCodes.DeviceNotAvailable,
+        ErrorCodes.InvalidValue,
     ];
 
     private readonly SortedSet<string> _failed = new(StringComparer.Ordinal);
@@ -38,7 +38,7 @@ public sealed class OpenClCallSites : Scenario
     public void OfDropoutCompiled()
     {
         OpWorkload workload = Workload("dropout", "forward");
-        FailEveryCall(workload.ToString(), workload.Run, OpenClStatus.OutOfHostMemory, OpenClStatus.InvalidValue);
+        FailEveryCall(workload.ToString(), workload.Run, ErrorCodes.OutOfHostMemory, ErrorCodes.InvalidValue);
         Report($"{_runs} runs, {_errors} of them with an error; failed at least once: {string.Join(", ", _failed)}");
     }
 
@@ -91,10 +91,10 @@ public sealed class OpenClCallSites : Scenario
     }
 
     /// <summary>Runs a workload as often as it has calls, failing the next one each time, until a run has none left to fail.</summary>
-    private void FailEveryCall(string workload, Action<FaultPlan, Device> run, params OpenClStatus[] statuses)
+    private void FailEveryCall(string workload, Action<FaultPlan, Device> run, params ErrorCodes[] statuses)
     {
         long calls = 0;
-        foreach (OpenClStatus status in statuses)
+        foreach (ErrorCodes status in statuses)
         {
             for (calls = 0; Attempt(workload, run, status, calls) || calls == 0; calls++)
             {
@@ -106,7 +106,7 @@ public sealed class OpenClCallSites : Scenario
     }
 
     /// <summary>False when the run was over before the call came that should have failed.</summary>
-    private bool Attempt(string workload, Action<FaultPlan, Device> run, OpenClStatus status, long call)
+    private bool Attempt(string workload, Action<FaultPlan, Device> run, ErrorCodes status, long call)
     {
         FaultOpenCl.Fail((ulong)call, status);
         FaultPlan plan = new(() => FaultOpenCl.FailedFunction, _ => false);
@@ -126,7 +126,7 @@ public sealed class OpenClCallSites : Scenario
         _runs++;
         string situation = Situation();
         string? failed = FaultOpenCl.FailedFunction;
-        FaultOpenCl.Fail(0, OpenClStatus.Success);
+        FaultOpenCl.Fail(0, ErrorCodes.Success);
         Assert.True(FaultOpenCl.AllLive().Length == 0, $"{situation}: left alive: {FaultOpenCl.AllLive()}");
         Assert.True(FaultOpenCl.Violations == 0, $"{situation}: {FaultOpenCl.Violations} releases too many");
         CudaScenario.AssertCounters(device, situation);
@@ -142,7 +142,7 @@ public sealed class OpenClCallSites : Scenario
         bool isOfCall = plan.Error is DeviceNotAvailableException || plan.Error.Call!.StartsWith(failed, StringComparison.Ordinal);
         Assert.True(isOfCall, $"{situation}: {plan.Error.Call}");
         Assert.True(plan.Error.Message.Contains(status.ToString(), StringComparison.Ordinal), $"{situation}: {plan.Error.Message}");
-        if (failed == "clCreateBuffer" && status is not (OpenClStatus.InvalidValue or OpenClStatus.DeviceNotAvailable))
+        if (failed == "clCreateBuffer" && status is not (ErrorCodes.InvalidValue or ErrorCodes.DeviceNotAvailable))
             Assert.IsType<OutOfDeviceMemoryException>(plan.Error);
         return true;
 

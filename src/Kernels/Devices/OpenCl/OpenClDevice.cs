@@ -1,6 +1,7 @@
 using Kernels.Interop;
+using Silk.NET.OpenCL;
 using static Kernels.Devices.OpenCl.OpenClError;
-using static Kernels.Interop.OpenCl;
+using static Kernels.Interop.OpenClLibrary;
 
 namespace Kernels.Devices.OpenCl;
 
@@ -17,8 +18,8 @@ internal sealed unsafe class OpenClDevice : Device
     {
         Context = context;
         nint device = context.Device;
-        _computeUnits = (int)OpenClQuery.DeviceValue<uint>(device, OpenClDeviceInfo.MaxComputeUnits);
-        SupportsFloat64 = OpenClQuery.DeviceText(device, OpenClDeviceInfo.Extensions).Split(' ').Contains("cl_khr_fp64");
+        _computeUnits = (int)OpenClQuery.DeviceValue<uint>(device, DeviceInfo.MaxComputeUnits);
+        SupportsFloat64 = OpenClQuery.DeviceText(device, DeviceInfo.Extensions).Split(' ').Contains("cl_khr_fp64");
         Programs = new OpenClPrograms(this);
     }
 
@@ -34,12 +35,12 @@ internal sealed unsafe class OpenClDevice : Device
 
     public static IReadOnlyList<DeviceDescription> Describe() => Enumerate(out string? reason) is { Count: > 0 } devices
         ? [.. devices.Select((device, index) => Describe(device.Platform, device.Device, index))]
-        : [new DeviceDescription("opencl:0", DeviceKind.OpenCl, "OpenCL", 0, Available: false, reason ?? "no OpenCL platform is installed")];
+        : [new DeviceDescription("opencl:0", DeviceKind.OpenCl, "OpenCL", 0, Available: false, reason)];
 
     public static IEnumerable<DeviceDescription> DescribeGpus() =>
         Enumerate(out _)
             .Select((device, index) => (device, index))
-            .Where(d => OpenClQuery.DeviceValue<OpenClDeviceType>(d.device.Device, OpenClDeviceInfo.Type).HasFlag(OpenClDeviceType.Gpu))
+            .Where(d => OpenClQuery.IsGpu(d.device.Device))
             .Select(d => Describe(d.device.Platform, d.device.Device, d.index));
 
     public static OpenClDevice Open(int index)
@@ -47,38 +48,44 @@ internal sealed unsafe class OpenClDevice : Device
         IReadOnlyList<(nint Platform, nint Device)> devices = Enumerate(out string? reason);
         if (index < 0 || index >= devices.Count)
         {
-            throw new DeviceNotAvailableException(
-                $"There is no device opencl:{index}: {reason ?? (devices.Count == 0 ? "no OpenCL platform is installed" : $"{devices.Count} found")}.");
+            string found = devices.Count == 0 ? "" : $"{devices.Count} found{(reason is null ? "" : "; ")}";
+            throw new DeviceNotAvailableException($"There is no device opencl:{index}: {found}{reason}.");
         }
 
         (nint platform, nint device) = devices[index];
         DeviceDescription description = Describe(platform, device, index);
         if (!description.Available) throw new DeviceNotAvailableException($"{description.Id} ({description.Name}): {description.Reason}.");
-        nint* properties = stackalloc nint[] { OpenClConstants.ContextPlatform, platform, 0 };
-        nint context = clCreateContext(properties, 1, &device, 0, null, out OpenClStatus status);
+        nint* properties = stackalloc nint[] { (nint)ContextProperties.Platform, platform, 0 };
+        int status;
+        nint context = CreateContext(properties, 1, &device, &status);
         ThrowIfFailed(status, call: "clCreateContext");
         return Create(description, new OpenClContext(context, device));
     }
 
-    /// <summary>A device over a context of another library, so that its cl_mem objects can be used; both handles are retained or borrowed.</summary>
+    /// <summary>
+    /// A device over a context of another library, so that its cl_mem objects can be used; both handles are retained or borrowed.
+    /// </summary>
     public static OpenClDevice FromContext(nint context, nint device)
     {
+        if (!NativeLibraries.TryLoad(NativeLibraries.OpenCl, out string? missing))
+            throw new DeviceNotAvailableException($"Device.FromOpenClContext: {missing}");
         // Listed devices keep their id; a sub-device has none and goes by the first.
         int index = Math.Max(0, Enumerate(out _).Select(listed => listed.Device).ToList().IndexOf(device));
-        DeviceDescription description = Describe(OpenClQuery.DeviceValue<nint>(device, OpenClDeviceInfo.Platform), device, index);
+        DeviceDescription description = Describe(OpenClQuery.DeviceValue<nint>(device, DeviceInfo.Platform), device, index);
         if (!description.Available) throw new DeviceNotAvailableException($"{description.Id} ({description.Name}): {description.Reason}.");
-        ThrowIfFailed(clRetainContext(context));
+        ThrowIfFailed(Cl.RetainContext(context));
         return Create(description, new OpenClContext(context, device));
     }
 
-    internal override DeviceMemory AllocateMemory(long bytes) => AllocateMemory(bytes, OpenClMemFlags.ReadWrite);
+    internal override DeviceMemory AllocateMemory(long bytes) => AllocateMemory(bytes, MemFlags.ReadWrite);
 
-    internal override DeviceMemory AllocateMappedHostMemory(long bytes) => AllocateMemory(bytes, OpenClMemFlags.ReadWrite | OpenClMemFlags.AllocHostPtr);
+    internal override DeviceMemory AllocateMappedHostMemory(long bytes) =>
+        AllocateMemory(bytes, MemFlags.ReadWrite | MemFlags.AllocHostPtr);
 
     /// <summary>Memory that holds a copy of these bytes from the start.</summary>
     internal DeviceMemory AllocateWith(ReadOnlySpan<byte> contents)
     {
-        fixed (byte* first = contents) return AllocateMemory(contents.Length, OpenClMemFlags.ReadOnly | OpenClMemFlags.CopyHostPtr, first);
+        fixed (byte* first = contents) return AllocateMemory(contents.Length, MemFlags.ReadOnly | MemFlags.CopyHostPtr, first);
     }
 
     internal override DeviceMemory WrapMemory(nint nativeHandle, long bytes)
@@ -87,8 +94,8 @@ internal sealed unsafe class OpenClDevice : Device
         {
             nuint size;
             nint context;
-            ThrowIfFailed(clGetMemObjectInfo(nativeHandle, OpenClMemInfo.Size, (nuint)sizeof(nuint), &size, null));
-            ThrowIfFailed(clGetMemObjectInfo(nativeHandle, OpenClMemInfo.Context, (nuint)sizeof(nint), &context, null));
+            ThrowIfFailed(Cl.GetMemObjectInfo(nativeHandle, MemInfo.Size, (nuint)sizeof(nuint), &size, null));
+            ThrowIfFailed(Cl.GetMemObjectInfo(nativeHandle, MemInfo.Context, (nuint)sizeof(nint), &context, null));
             if (context != Context.Value)
                 throw new ArgumentException($"Device.WrapBuffer: the cl_mem belongs to another context than {this}.", nameof(nativeHandle));
             if ((nuint)bytes > size)
@@ -103,7 +110,7 @@ internal sealed unsafe class OpenClDevice : Device
         using HandleLease lease = new(Context);
         Context.ReleaseAbandoned();
         if (nativeHandle != 0) return new OpenClStream(this, new OpenClQueue(Context, nativeHandle, owns: false));
-        nint queue = clCreateCommandQueue(Context.Value, Context.Device, OpenClQueueProperties.ProfilingEnable, out OpenClStatus status);
+        nint queue = Cl.CreateCommandQueue(Context.Value, Context.Device, CommandQueueProperties.ProfilingEnable, out int status);
         ThrowIfFailed(status, call: "clCreateCommandQueue");
         return new OpenClStream(this, new OpenClQueue(Context, queue, owns: true));
     }
@@ -129,14 +136,15 @@ internal sealed unsafe class OpenClDevice : Device
         }
     }
 
+    /// <summary>Every device, and the reason why there is none, or none of some platform; null where every platform has devices.</summary>
     private static IReadOnlyList<(nint Platform, nint Device)> Enumerate(out string? reason)
     {
         if (!NativeLibraries.TryLoad(NativeLibraries.OpenCl, out reason)) return [];
         try
         {
-            return OpenClQuery.Devices();
+            return OpenClQuery.Devices(out reason);
         }
-        catch (DeviceException e)
+        catch (Exception e) when (e is DeviceException or EntryPointNotFoundException)
         {
             reason = e.Message;
             return [];
@@ -158,9 +166,9 @@ internal sealed unsafe class OpenClDevice : Device
 
     private static DeviceDescription Query(nint platform, nint device, int index)
     {
-        string name = OpenClQuery.DeviceText(device, OpenClDeviceInfo.Name);
-        string vendor = OpenClQuery.PlatformText(platform, OpenClPlatformInfo.Name);
-        long memory = (long)OpenClQuery.DeviceValue<ulong>(device, OpenClDeviceInfo.GlobalMemSize);
+        string name = OpenClQuery.DeviceText(device, DeviceInfo.Name);
+        string vendor = OpenClQuery.PlatformText(platform, PlatformInfo.Name);
+        long memory = (long)OpenClQuery.DeviceValue<ulong>(device, DeviceInfo.GlobalMemSize);
         string? reason = Unsuitable(device);
         return new DeviceDescription($"opencl:{index}", DeviceKind.OpenCl, $"{name} ({vendor})", memory, reason is null, reason);
     }
@@ -168,29 +176,33 @@ internal sealed unsafe class OpenClDevice : Device
     private static string? Unsuitable(nint device)
     {
         // The text is "OpenCL <major>.<minor> <vendor-specific>".
-        string version = OpenClQuery.DeviceText(device, OpenClDeviceInfo.Version);
+        string version = OpenClQuery.DeviceText(device, DeviceInfo.Version);
         string[] words = version.Split(' ');
-        if (words.Length < 2 || !Version.TryParse(words[1], out Version? number) || number < new Version(1, 2)) return $"{version} is older than 1.2";
-        if (OpenClQuery.DeviceValue<uint>(device, OpenClDeviceInfo.Available) == 0) return "the driver says that the device is not available";
-        if (OpenClQuery.DeviceValue<uint>(device, OpenClDeviceInfo.CompilerAvailable) == 0) return "its driver has no compiler";
-        if (OpenClQuery.DeviceValue<uint>(device, OpenClDeviceInfo.EndianLittle) == 0) return "big-endian devices are not supported";
-        nuint groupSize = OpenClQuery.DeviceValue<nuint>(device, OpenClDeviceInfo.MaxWorkGroupSize);
+        bool isOld = words.Length < 2 || !Version.TryParse(words[1], out Version? number) || number < new Version(1, 2);
+        if (isOld) return $"{version} is older than 1.2";
+        if (OpenClQuery.DeviceValue<uint>(device, DeviceInfo.Available) == 0) return "the driver says that the device is not available";
+        if (OpenClQuery.DeviceValue<uint>(device, DeviceInfo.CompilerAvailable) == 0) return "its driver has no compiler";
+        if (OpenClQuery.DeviceValue<uint>(device, DeviceInfo.EndianLittle) == 0) return "big-endian devices are not supported";
+        nuint groupSize = OpenClQuery.DeviceValue<nuint>(device, DeviceInfo.MaxWorkGroupSize);
         return groupSize < KernelDefinition.DefaultGroupSize
             ? $"its work groups hold {groupSize} items, {KernelDefinition.DefaultGroupSize} are needed"
             : null;
     }
 
-    private OpenClMemory AllocateMemory(long bytes, OpenClMemFlags flags, void* contents = null)
+    private OpenClMemory AllocateMemory(long bytes, MemFlags flags, void* contents = null)
     {
         using HandleLease lease = new(Context);
         Context.ReleaseAbandoned();
         long size = Math.Max(bytes, 1);
-        nint memory = clCreateBuffer(Context.Value, flags, (nuint)size, contents, out OpenClStatus status);
+        nint memory = Cl.CreateBuffer(Context.Value, flags, (nuint)size, contents, out int status);
         if (IsOutOfMemory(status))
         {
-            string answer = $"{status} ({(int)status})";
+            string answer = NameOf(status);
             throw new OutOfDeviceMemoryException(
-                $"{this}: clCreateBuffer answers {answer}: {bytes} bytes cannot be had ({Counters.LiveBytes} are in use).", bytes, answer, "clCreateBuffer");
+                $"{this}: clCreateBuffer answers {answer}: {bytes} bytes cannot be had ({Counters.LiveBytes} are in use).",
+                bytes,
+                answer,
+                "clCreateBuffer");
         }
 
         ThrowIfFailed(status, call: "clCreateBuffer");

@@ -1,4 +1,4 @@
-using static Kernels.Interop.OpenCl;
+using static Kernels.Interop.OpenClLibrary;
 
 namespace Kernels.Devices.OpenCl;
 
@@ -6,20 +6,20 @@ internal sealed class OpenClContext(nint context, nint device) : DriverContext(c
 {
     public nint Device { get; } = device;
 
-    protected override void Release() => clReleaseContext(handle);
+    protected override void Release() => Cl.ReleaseContext(handle);
 }
 
 internal sealed class OpenClQueue(OpenClContext context, nint queue, bool owns) : DriverHandle(context, queue)
 {
     public override void Release()
     {
-        if (owns) clReleaseCommandQueue(handle);
+        if (owns) Cl.ReleaseCommandQueue(handle);
     }
 }
 
 internal sealed class OpenClEventHandle(OpenClContext context, nint value) : DriverHandle(context, value)
 {
-    public override void Release() => clReleaseEvent(handle);
+    public override void Release() => Cl.ReleaseEvent(handle);
 }
 
 /// <summary>A kernel object. It stores its arguments, so whoever binds and enqueues it holds its lock meanwhile.</summary>
@@ -30,12 +30,12 @@ internal sealed class OpenClKernel(OpenClContext context, nint kernel, string op
     /// <summary>The entry point, for messages.</summary>
     public string Op { get; } = op;
 
-    public override void Release() => clReleaseKernel(handle);
+    public override void Release() => Cl.ReleaseKernel(handle);
 }
 
 internal sealed class OpenClMemory(Device device, OpenClContext context, nint memory, long bytes, bool owns)
     : DeviceMemory(device, context, memory, bytes, owns)
 {
     /// <summary>The driver keeps the memory until queued commands that use it are done.</summary>
-    public override void Release() => clReleaseMemObject(handle);
+    public override void Release() => Cl.ReleaseMemObject(handle);
 }

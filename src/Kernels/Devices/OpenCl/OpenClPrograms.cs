@@ -1,12 +1,15 @@
 using System.Collections.Concurrent;
 using System.Text;
 using Kernels.Interop;
+using Silk.NET.OpenCL;
 using static Kernels.Devices.OpenCl.OpenClError;
-using static Kernels.Interop.OpenCl;
+using static Kernels.Interop.OpenClLibrary;
 
 namespace Kernels.Devices.OpenCl;
 
-/// <summary>The compiled kernels of one OpenCL device: in memory by variant, behind that on disk by text, behind that the driver's compiler.</summary>
+/// <summary>
+/// The compiled kernels of one OpenCL device: in memory by variant, behind that on disk by text, behind that the driver's compiler.
+/// </summary>
 internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
 {
     private const string Options = "-cl-std=CL1.2";
@@ -14,20 +17,21 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
     private readonly ConcurrentDictionary<(KernelDefinition, KernelVariant), Lazy<OpenClKernel>> _kernels = new();
     private readonly string _compiler = string.Join(
         '|',
-        new[] { OpenClDeviceInfo.Name, OpenClDeviceInfo.Vendor, OpenClDeviceInfo.Version, OpenClDeviceInfo.DriverVersion }
+        new[] { DeviceInfo.Name, DeviceInfo.Vendor, DeviceInfo.Version, DeviceInfo.DriverVersion }
             .Select(info => OpenClQuery.DeviceText(device.Context.Device, info)));
     private volatile bool _disposed;
 
     /// <summary>
-    /// Not by default with PoCL: it keeps what it compiled in a cache of its own, and to give out a program's binary it compiles all its kernels once more, for
-    /// groups of any size, which takes longer than compiling the one that is launched.
+    /// Not by default with PoCL: it keeps what it compiled in a cache of its own, and to give out a program's binary it compiles all its
+    /// kernels once more, for groups of any size, which takes longer than compiling the one that is launched.
     /// </summary>
     private bool KeepsBinaries =>
         ProgramCache.IsChosen || (ProgramCache.Folder is not null && !_compiler.Contains("pocl", StringComparison.OrdinalIgnoreCase));
 
     public OpenClKernel Get(KernelDefinition kernel, in KernelVariant variant)
     {
-        Lazy<OpenClKernel> entry = _kernels.GetOrAdd((kernel, variant), static (key, self) => new(() => self.Build(key.Item1, key.Item2)), this);
+        Lazy<OpenClKernel> entry = _kernels.GetOrAdd(
+            (kernel, variant), static (key, self) => new(() => self.Build(key.Item1, key.Item2)), this);
         OpenClKernel compiled;
         try
         {
@@ -65,7 +69,7 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
             if (cached == 0 && key is not null) ProgramCache.TryWrite(key, BinaryOf(program));
             fixed (byte* name = Encoding.ASCII.GetBytes(kernel.EntryPoint + '\0'))
             {
-                nint handle = clCreateKernel(program, name, out OpenClStatus status);
+                nint handle = Cl.CreateKernel(program, name, out int status);
                 ThrowIfFailed(status, kernel.EntryPoint, "clCreateKernel");
                 return new OpenClKernel(device.Context, handle, kernel.EntryPoint);
             }
@@ -73,7 +77,7 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
         finally
         {
             // A kernel keeps its program.
-            clReleaseProgram(program);
+            Cl.ReleaseProgram(program);
         }
     }
 
@@ -85,16 +89,16 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
         fixed (byte* first = source)
         {
             nuint length = (nuint)source.Length;
-            program = clCreateProgramWithSource(device.Context.Value, 1, &first, &length, out OpenClStatus created);
+            program = Cl.CreateProgramWithSource(device.Context.Value, 1, &first, &length, out int created);
             ThrowIfFailed(created, kernel.EntryPoint, "clCreateProgramWithSource");
         }
 
-        OpenClStatus status = BuildProgram(program);
-        if (status == OpenClStatus.Success) return program;
+        int status = BuildProgram(program);
+        if (status == (int)ErrorCodes.Success) return program;
         string log = BuildLog(program);
-        clReleaseProgram(program);
-        if (status != OpenClStatus.BuildProgramFailure) throw Exception(status, "clBuildProgram", kernel.EntryPoint);
-        throw new KernelCompilationException($"{kernel} does not compile for {device}.", log, $"{status} ({(int)status})", "clBuildProgram");
+        Cl.ReleaseProgram(program);
+        if (status != (int)ErrorCodes.BuildProgramFailure) throw Exception(status, "clBuildProgram", kernel.EntryPoint);
+        throw new KernelCompilationException($"{kernel} does not compile for {device}.", log, NameOf(status), "clBuildProgram");
     }
 
     /// <summary>0 when the driver refuses the entry, as it may after an update; it is then compiled afresh.</summary>
@@ -104,40 +108,41 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
         {
             nuint length = (nuint)binary.Length;
             nint deviceId = device.Context.Device;
-            OpenClStatus binaryStatus;
-            nint program = clCreateProgramWithBinary(device.Context.Value, 1, &deviceId, &length, &first, &binaryStatus, out OpenClStatus status);
-            if (status == OpenClStatus.Success && binaryStatus == OpenClStatus.Success && BuildProgram(program) == OpenClStatus.Success) return program;
-            if (program != 0) clReleaseProgram(program);
+            int binaryStatus, status;
+            nint program = Cl.CreateProgramWithBinary(device.Context.Value, 1, &deviceId, &length, &first, &binaryStatus, &status);
+            if ((status | binaryStatus) == (int)ErrorCodes.Success && BuildProgram(program) == (int)ErrorCodes.Success) return program;
+            if (program != 0) Cl.ReleaseProgram(program);
         }
 
         ProgramCache.Remove(key);
         return 0;
     }
 
-    private OpenClStatus BuildProgram(nint program)
+    private int BuildProgram(nint program)
     {
         nint deviceId = device.Context.Device;
-        fixed (byte* options = Encoding.ASCII.GetBytes(Options + '\0')) return clBuildProgram(program, 1, &deviceId, options, 0, null);
+        fixed (byte* options = Encoding.ASCII.GetBytes(Options + '\0')) return OpenClLibrary.BuildProgram(program, 1, &deviceId, options);
     }
 
     private string BuildLog(nint program)
     {
         nuint size;
-        if (clGetProgramBuildInfo(program, device.Context.Device, OpenClProgramBuildInfo.Log, 0, null, &size) != OpenClStatus.Success) return "";
+        int status = Cl.GetProgramBuildInfo(program, device.Context.Device, ProgramBuildInfo.BuildLog, 0, null, &size);
+        if (status != (int)ErrorCodes.Success) return "";
         byte[] log = new byte[size];
-        fixed (byte* first = log) clGetProgramBuildInfo(program, device.Context.Device, OpenClProgramBuildInfo.Log, size, first, null);
+        fixed (byte* first = log) Cl.GetProgramBuildInfo(program, device.Context.Device, ProgramBuildInfo.BuildLog, size, first, null);
         return Encoding.UTF8.GetString(log).TrimEnd('\0').Trim();
     }
 
     private static byte[] BinaryOf(nint program)
     {
         nuint size;
-        ThrowIfFailed(clGetProgramInfo(program, OpenClProgramInfo.BinarySizes, (nuint)sizeof(nuint), &size, null));
+        ThrowIfFailed(Cl.GetProgramInfo(program, ProgramInfo.BinarySizes, (nuint)sizeof(nuint), &size, null));
         byte[] binary = new byte[size];
         fixed (byte* first = binary)
         {
             byte* target = first;
-            ThrowIfFailed(clGetProgramInfo(program, OpenClProgramInfo.Binaries, (nuint)sizeof(byte*), &target, null));
+            ThrowIfFailed(Cl.GetProgramInfo(program, ProgramInfo.Binaries, (nuint)sizeof(byte*), &target, null));
         }
 
         return binary;

@@ -1,6 +1,6 @@
-using Kernels.Interop;
+using Silk.NET.OpenCL;
 using static Kernels.Devices.OpenCl.OpenClError;
-using static Kernels.Interop.OpenCl;
+using static Kernels.Interop.OpenClLibrary;
 
 namespace Kernels.Devices.OpenCl;
 
@@ -23,7 +23,7 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
     {
         device.Context.ReleaseAbandoned();
         using HandleLease queueLease = new(queue);
-        ThrowIfFailed(clFinish(queue.Value));
+        ThrowIfFailed(Cl.Finish(queue.Value));
     }
 
     public override DeviceEvent Record()
@@ -31,12 +31,12 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
         ThrowIfDisposed();
         using HandleLease queueLease = new(queue);
         nint marker;
-        ThrowIfFailed(clEnqueueMarkerWithWaitList(queue.Value, 0, null, &marker));
+        ThrowIfFailed(Cl.EnqueueMarkerWithWaitList(queue.Value, 0, null, &marker));
         OpenClEventHandle handle = new(device.Context, marker);
         try
         {
             // Waiting for the event must not depend on someone flushing the queue later.
-            ThrowIfFailed(clFlush(queue.Value));
+            ThrowIfFailed(Cl.Flush(queue.Value));
             return new OpenClEvent(device, handle);
         }
         catch
@@ -60,13 +60,13 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
             OpenClArgumentBinder binder = new(compiled, variant.DType == DType.Float64);
             arguments.Bind(ref binder);
             ThrowIfFailed(
-                clEnqueueNDRangeKernel(queue.Value, compiled.Value, 1, null, &globalSize, &groupSize, 0, null, null),
+                Cl.EnqueueNdrangeKernel(queue.Value, compiled.Value, 1, null, &globalSize, &groupSize, 0, null, null),
                 kernel.EntryPoint,
-                nameof(clEnqueueNDRangeKernel));
+                "clEnqueueNDRangeKernel");
         }
 
         device.Counters.Launched();
-        if (device.SynchronizeAfterLaunch) ThrowIfFailed(clFinish(queue.Value), kernel.EntryPoint);
+        if (device.SynchronizeAfterLaunch) ThrowIfFailed(Cl.Finish(queue.Value), kernel.EntryPoint);
     }
 
     private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset)
@@ -80,28 +80,28 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
         }
 
         using MemoryLease lease = MemoryLease.Take(destination);
-        fixed (byte* from = source) Write(from, destination, destinationOffset, source.Length, OpenClConstants.True);
+        fixed (byte* from = source) Write(from, destination, destinationOffset, source.Length, blocking: true);
     }
 
     private protected override void DownloadCore(DeviceMemory source, long sourceOffset, Span<byte> destination)
     {
         using MemoryLease lease = MemoryLease.Take(source);
         device.Context.ReleaseAbandoned();
-        fixed (byte* to = destination) Read(source, sourceOffset, to, destination.Length, OpenClConstants.True);
+        fixed (byte* to = destination) Read(source, sourceOffset, to, destination.Length, blocking: true);
     }
 
     private protected override void UploadAsyncCore(DeviceMemory host, DeviceMemory destination, long destinationOffset, long bytes)
     {
         using MemoryLease from = MemoryLease.Take(host);
         using MemoryLease to = MemoryLease.Take(destination);
-        Write((byte*)host.Value, destination, destinationOffset, bytes, OpenClConstants.False);
+        Write((byte*)host.Value, destination, destinationOffset, bytes, blocking: false);
     }
 
     private protected override void DownloadAsyncCore(DeviceMemory source, long sourceOffset, DeviceMemory host, long bytes)
     {
         using MemoryLease from = MemoryLease.Take(source);
         using MemoryLease to = MemoryLease.Take(host);
-        Read(source, sourceOffset, (byte*)host.Value, bytes, OpenClConstants.False);
+        Read(source, sourceOffset, (byte*)host.Value, bytes, blocking: false);
     }
 
     private protected override void CopyCore(
@@ -110,7 +110,7 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
         using HandleLease queueLease = new(queue);
         using MemoryLease from = MemoryLease.Take(source);
         using MemoryLease to = MemoryLease.Take(destination);
-        ThrowIfFailed(clEnqueueCopyBuffer(
+        ThrowIfFailed(Cl.EnqueueCopyBuffer(
             queue.Value, source.Value, destination.Value, (nuint)sourceOffset, (nuint)destinationOffset, (nuint)bytes, 0, null, null));
     }
 
@@ -120,7 +120,7 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
         using MemoryLease lease = MemoryLease.Take(destination);
         fixed (byte* first = pattern)
         {
-            ThrowIfFailed(clEnqueueFillBuffer(
+            ThrowIfFailed(Cl.EnqueueFillBuffer(
                 queue.Value, destination.Value, first, (nuint)pattern.Length, (nuint)offset, (nuint)bytes, 0, null, null));
         }
     }
@@ -130,22 +130,22 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
         OpenClEventHandle awaited = ((OpenClEvent)deviceEvent).Handle;
         using HandleLease queueLease = new(queue), eventLease = new(awaited);
         nint handle = awaited.Value;
-        ThrowIfFailed(clEnqueueBarrierWithWaitList(queue.Value, 1, &handle, null));
+        ThrowIfFailed(Cl.EnqueueBarrierWithWaitList(queue.Value, 1, &handle, null));
     }
 
     private protected override void DisposeCore() => queue.Dispose();
 
-    private void Write(byte* source, DeviceMemory destination, long offset, long bytes, uint blocking)
+    private void Write(byte* source, DeviceMemory destination, long offset, long bytes, bool blocking)
     {
         using HandleLease queueLease = new(queue);
-        ThrowIfFailed(clEnqueueWriteBuffer(
+        ThrowIfFailed(Cl.EnqueueWriteBuffer(
             queue.Value, destination.Value, blocking, (nuint)offset, (nuint)bytes, source, 0, null, null));
     }
 
-    private void Read(DeviceMemory source, long offset, byte* destination, long bytes, uint blocking)
+    private void Read(DeviceMemory source, long offset, byte* destination, long bytes, bool blocking)
     {
         using HandleLease queueLease = new(queue);
-        ThrowIfFailed(clEnqueueReadBuffer(
+        ThrowIfFailed(Cl.EnqueueReadBuffer(
             queue.Value, source.Value, blocking, (nuint)offset, (nuint)bytes, destination, 0, null, null));
     }
 }
@@ -182,8 +182,12 @@ internal unsafe ref struct OpenClArgumentBinder(OpenClKernel kernel, bool double
             Set(&single, sizeof(float), name);
     }
 
-    private void Set(void* value, int size, string name) =>
-        ThrowIfFailed(clSetKernelArg(kernel.Value, _index++, (nuint)size, value), kernel.Op, $"clSetKernelArg({name})");
+    private void Set(void* value, int size, string name)
+    {
+        int status = Cl.SetKernelArg(kernel.Value, _index++, (nuint)size, value);
+        // Not by ThrowIfFailed: the text would be made for every argument of every launch.
+        if (status != (int)ErrorCodes.Success) throw Exception(status, $"clSetKernelArg({name})", kernel.Op);
+    }
 }
 
 /// <summary>A marker in an OpenCL queue.</summary>
@@ -195,10 +199,10 @@ internal sealed unsafe class OpenClEvent(OpenClDevice device, OpenClEventHandle 
         {
             using HandleLease lease = new(Handle);
             int state;
-            ThrowIfFailed(clGetEventInfo(handle.Value, OpenClEventInfo.CommandExecutionStatus, sizeof(int), &state, null));
+            ThrowIfFailed(Cl.GetEventInfo(handle.Value, EventInfo.CommandExecutionStatus, sizeof(int), &state, null));
             // A negative state is the status that ended the command.
-            if (state < 0) ThrowIfFailed((OpenClStatus)state, call: "a command before the event");
-            return state == (int)OpenClExecutionStatus.Complete;
+            if (state < 0) ThrowIfFailed(state, call: "a command before the event");
+            return state == (int)CommandExecutionStatus.Complete;
         }
     }
 
@@ -215,7 +219,7 @@ internal sealed unsafe class OpenClEvent(OpenClDevice device, OpenClEventHandle 
     {
         using HandleLease lease = new(Handle);
         nint value = handle.Value;
-        ThrowIfFailed(clWaitForEvents(1, &value));
+        ThrowIfFailed(Cl.WaitForEvents(1, &value));
     }
 
     public override void Dispose() => handle.Dispose();
@@ -230,7 +234,7 @@ internal sealed unsafe class OpenClEvent(OpenClDevice device, OpenClEventHandle 
     {
         using HandleLease lease = new(Handle);
         ulong time;
-        ThrowIfFailed(clGetEventProfilingInfo(handle.Value, OpenClProfilingInfo.CommandEnd, sizeof(ulong), &time, null));
+        ThrowIfFailed(Cl.GetEventProfilingInfo(handle.Value, ProfilingInfo.End, sizeof(ulong), &time, null));
         return time;
     }
 }
