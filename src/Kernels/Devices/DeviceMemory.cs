@@ -33,6 +33,15 @@ internal abstract class DeviceMemory : NativeHandle, IReleasable
 
     public long Bytes { get; }
 
+    /// <summary>
+    /// Blocks of one address space reach each other by offsets, and may be loans of the same memory. All blocks of a device are in the
+    /// space 0, unless the handle is no address and each block is a space of its own.
+    /// </summary>
+    public virtual nint AddressSpace => 0;
+
+    /// <summary>Where the first byte lies in its address space.</summary>
+    public virtual long Address => Value;
+
     /// <summary>Never: a loan of nothing has the handle 0, and must still let go of the context.</summary>
     public override bool IsInvalid => false;
 

@@ -43,8 +43,8 @@ public sealed class DeviceTensor<T> : IDisposable
     /// <summary>True when eight elements can be read in 16-byte accesses: the first element lies on 16 bytes.</summary>
     internal bool IsVectorAligned => FirstByte % 16 == 0;
 
-    /// <summary>The address of the first element, or its place inside a cl_mem, which is no address.</summary>
-    internal long FirstByte => (Device.Kind == DeviceKind.OpenCl ? 0 : Buffer.Memory.Value) + (Offset * DType.SizeInBytes());
+    /// <summary>Where the first element lies in the address space of its memory.</summary>
+    internal long FirstByte => Buffer.Memory.Address + (Offset * DType.SizeInBytes());
 
     internal TensorArgument Argument => new(Buffer.Memory, (ulong)Offset);
 
@@ -105,10 +105,8 @@ public sealed class DeviceTensor<T> : IDisposable
     internal bool IsSameMemoryAs(DeviceTensor<T> other) =>
         Length == other.Length && MayShareMemoryWith(other) && FirstByte == other.FirstByte;
 
-    /// <summary>
-    /// Different cl_mem are different memory. Elsewhere two buffers can be loans of the same memory, and the addresses decide.
-    /// </summary>
+    /// <summary>Two buffers of one address space can be loans of the same memory, and the addresses decide.</summary>
     private bool MayShareMemoryWith<TOther>(DeviceTensor<TOther> other)
         where TOther : unmanaged =>
-        Device == other.Device && (Device.Kind != DeviceKind.OpenCl || Buffer.Memory.Value == other.Buffer.Memory.Value);
+        Device == other.Device && Buffer.Memory.AddressSpace == other.Buffer.Memory.AddressSpace;
 }

@@ -149,7 +149,7 @@ internal sealed class TensorTable<T> : IDisposable
         DeviceTensor<T>[] sorted =
         [
             .. tensors.Where(tensor => tensor.Length > 0)
-                .OrderBy(tensor => tensor.Device.Kind == DeviceKind.OpenCl ? tensor.Buffer.Memory.Value : 0).ThenBy(tensor => tensor.FirstByte),
+                .OrderBy(tensor => tensor.Buffer.Memory.AddressSpace).ThenBy(tensor => tensor.FirstByte),
         ];
         for (int i = 1; i < sorted.Length; i++)
         {
@@ -158,12 +158,12 @@ internal sealed class TensorTable<T> : IDisposable
     }
 
     private static (nint, nint) RunOf(DeviceTensor<T> first, DeviceTensor<T>? second) =>
-        first.Device.Kind == DeviceKind.OpenCl ? (first.Buffer.Memory.Value, second?.Buffer.Memory.Value ?? 0) : (0, 0);
+        (first.Buffer.Memory.AddressSpace, second?.Buffer.Memory.AddressSpace ?? 0);
 
     /// <summary>Elements from the start of <paramref name="origin"/>'s memory to the first element of <paramref name="tensor"/>, modulo 2^64.</summary>
     private static ulong Distance(DeviceTensor<T> origin, DeviceTensor<T> tensor)
     {
-        long bytes = origin.Device.Kind == DeviceKind.OpenCl ? tensor.FirstByte : tensor.FirstByte - origin.Buffer.Memory.Value;
+        long bytes = tensor.FirstByte - origin.Buffer.Memory.Address;
         int size = Unsafe.SizeOf<T>();
         if (bytes % size != 0) throw new ArgumentException($"{tensor} does not lie a whole number of elements from {origin}.");
         return (ulong)(bytes / size);

@@ -36,6 +36,10 @@ internal sealed class OpenClKernel(OpenClContext context, nint kernel, string op
 internal sealed class OpenClMemory(Device device, OpenClContext context, nint memory, long bytes, bool owns)
     : DeviceMemory(device, context, memory, bytes, owns)
 {
+    public override nint AddressSpace => Value;
+
+    public override long Address => 0;
+
     /// <summary>The driver keeps the memory until queued commands that use it are done.</summary>
     public override void Release() => Cl.ReleaseMemObject(handle);
 }
