@@ -14,7 +14,7 @@ public sealed class CommandContractTests
     [Fact]
     public void DevicesListsAll()
     {
-        DotnetProcess command = KernelsCommand.Run("devices", "--json");
+        TestProcess command = KernelsCommand.Run("devices", "--json");
         Assert.Equal((Success, ""), (command.ExitCode, command.Error));
         IReadOnlyList<JsonElement> rows = command.Rows();
         AssertFields(rows, "id", "kind", "name", "memoryBytes", "available", "reason");
@@ -26,7 +26,7 @@ public sealed class CommandContractTests
     [Fact]
     public void VerifyReportsEveryType()
     {
-        DotnetProcess command = KernelsCommand.Run("verify", "--op", "dropout", "--device", "cpu", "--json");
+        TestProcess command = KernelsCommand.Run("verify", "--op", "dropout", "--device", "cpu", "--json");
         Assert.Equal((Success, ""), (command.ExitCode, command.Error));
         IReadOnlyList<JsonElement> rows = command.Rows();
         AssertFields(rows, "device", "op", "dtype", "cases", "maxError", "tolerance", "passed");
@@ -43,7 +43,7 @@ public sealed class CommandContractTests
     [Fact]
     public void BenchMeasures()
     {
-        DotnetProcess command = KernelsCommand.Run("bench", "--device", "cpu", "--op", "random", "--json");
+        TestProcess command = KernelsCommand.Run("bench", "--device", "cpu", "--op", "random", "--json");
         Assert.True(command.ExitCode == Success, command.Error); // standard error may tell of missing peers
         IReadOnlyList<JsonElement> rows = command.Rows();
         AssertFields(
@@ -55,10 +55,10 @@ public sealed class CommandContractTests
     [Fact]
     public void TablesAreForPeople()
     {
-        DotnetProcess devices = KernelsCommand.Run("devices");
+        TestProcess devices = KernelsCommand.Run("devices");
         Assert.Equal((Success, ""), (devices.ExitCode, devices.Error));
         Assert.Contains("cpu", devices.Output, StringComparison.Ordinal);
-        DotnetProcess verify = KernelsCommand.Run("verify", "--op", "random", "--device", "cpu");
+        TestProcess verify = KernelsCommand.Run("verify", "--op", "random", "--device", "cpu");
         Assert.Equal((Success, ""), (verify.ExitCode, verify.Error));
         Assert.Contains("All 1 rows passed.", verify.Output, StringComparison.Ordinal);
     }
@@ -78,7 +78,7 @@ public sealed class CommandContractTests
     [InlineData("--seeds", "study", "--seeds", "0", "--json")]
     public void WrongArgumentsAreOneLineOnStandardError(string named, params string[] arguments)
     {
-        DotnetProcess command = KernelsCommand.Run(arguments);
+        TestProcess command = KernelsCommand.Run(arguments);
         Assert.Equal((Failed, ""), (command.ExitCode, command.Output));
         Assert.Contains(named, Assert.Single(command.Error.TrimEnd('\n').Split('\n')), StringComparison.Ordinal);
     }
@@ -89,20 +89,20 @@ public sealed class CommandContractTests
     [InlineData("KERNELS_LIBCUDA", "cuda:0")]
     public void MissingDriverIsSaid(string variable, string deviceId)
     {
-        Dictionary<string, string> environment = new() { [variable] = "/nowhere/libdriver.so" };
-        DotnetProcess devices = KernelsCommand.Run(environment, "devices", "--json");
+        Dictionary<string, string?> environment = new() { [variable] = "/nowhere/libdriver.so" };
+        TestProcess devices = KernelsCommand.Run(environment, "devices", "--json");
         Assert.Equal((Success, ""), (devices.ExitCode, devices.Error));
         JsonElement row = Assert.Single(devices.Rows(), row => row.GetProperty("id").GetString() == deviceId);
         Assert.False(row.GetProperty("available").GetBoolean());
         Assert.Contains("/nowhere/libdriver.so", row.GetProperty("reason").GetString(), StringComparison.Ordinal);
 
-        DotnetProcess verify = KernelsCommand.Run(environment, "verify", "--device", deviceId, "--json");
+        TestProcess verify = KernelsCommand.Run(environment, "verify", "--device", deviceId, "--json");
         Assert.Equal((Failed, ""), (verify.ExitCode, verify.Output));
         Assert.Single(verify.Error.TrimEnd('\n').Split('\n'));
         Assert.Contains(variable, verify.Error, StringComparison.Ordinal);
 
         // The rest of the machine is still there, and what was left out is said.
-        DotnetProcess all = KernelsCommand.Run(environment, "verify", "--device", "all", "--op", "random");
+        TestProcess all = KernelsCommand.Run(environment, "verify", "--device", "all", "--op", "random");
         Assert.Equal((Success, ""), (all.ExitCode, all.Error));
         Assert.Contains($"{deviceId} was skipped", all.Output, StringComparison.Ordinal);
     }
@@ -115,7 +115,7 @@ public sealed class CommandContractTests
         try
         {
             File.WriteAllText(file, "not a library");
-            DotnetProcess devices = KernelsCommand.Run(new Dictionary<string, string> { ["KERNELS_LIBOPENCL"] = file }, "devices", "--json");
+            TestProcess devices = KernelsCommand.Run(new Dictionary<string, string?> { ["KERNELS_LIBOPENCL"] = file }, "devices", "--json");
             Assert.Equal((Success, ""), (devices.ExitCode, devices.Error));
             JsonElement row = Assert.Single(devices.Rows(), row => row.GetProperty("kind").GetString() == "opencl");
             Assert.Contains(file, row.GetProperty("reason").GetString(), StringComparison.Ordinal);
@@ -162,8 +162,8 @@ public sealed class CommandContractTests
         string folder = Path.Combine(Path.GetTempPath(), $"kernels-cache-{Guid.NewGuid():N}");
         try
         {
-            Dictionary<string, string> environment = new() { ["KERNELS_CACHE"] = folder };
-            DotnetProcess[] both = await Task.WhenAll(
+            Dictionary<string, string?> environment = new() { ["KERNELS_CACHE"] = folder };
+            TestProcess[] both = await Task.WhenAll(
                 Enumerable.Range(0, 2).Select(_ => KernelsCommand.Start(environment, "verify", "--op", "random", "--device", device.Id, "--json")));
             Assert.All(both, command => Assert.Equal((Success, ""), (command.ExitCode, command.Error)));
             Assert.All(Directory.GetFiles(folder), file => Assert.Equal(64, Path.GetFileName(file).Length));
@@ -178,7 +178,7 @@ public sealed class CommandContractTests
     [Fact]
     public void HelpNamesEveryCommand()
     {
-        DotnetProcess help = KernelsCommand.Run("--help");
+        TestProcess help = KernelsCommand.Run("--help");
         Assert.Equal((Success, ""), (help.ExitCode, help.Error));
         Assert.All((string[])["devices", "verify", "bench", "study"], name => Assert.Contains(name, help.Output, StringComparison.Ordinal));
         Assert.Contains("--op", KernelsCommand.Run("verify", "--help").Output, StringComparison.Ordinal);

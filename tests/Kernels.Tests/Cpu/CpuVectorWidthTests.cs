@@ -1,6 +1,4 @@
-using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Text.RegularExpressions;
 using Kernels.Tests.Noise;
@@ -17,6 +15,8 @@ namespace Kernels.Tests.Cpu;
 /// </summary>
 public sealed partial class CpuVectorWidthTests
 {
+    private static readonly TimeSpan TimeLimit = TimeSpan.FromMinutes(10);
+
     private static readonly Type[] TestsOfVectorCode =
         [typeof(VectorWidthProbe), typeof(PhiloxTests), typeof(MaskTests), typeof(CpuElementTests), typeof(CpuGemmTests), typeof(ReferenceTheory)];
 
@@ -28,26 +28,18 @@ public sealed partial class CpuVectorWidthTests
         int own = Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
         Assert.SkipUnless(own > bits, $"this processor has vectors of {own} bits, which all other tests have used");
 
-        string host = Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", OperatingSystem.IsWindows() ? "dotnet.exe" : "dotnet");
-        ProcessStartInfo start = new(host) { RedirectStandardOutput = true };
-        start.ArgumentList.Add("exec");
-        start.ArgumentList.Add(typeof(CpuVectorWidthTests).Assembly.Location);
-        foreach (Type tests in TestsOfVectorCode)
+        Dictionary<string, string?> environment = new()
         {
-            start.ArgumentList.Add("-class");
-            start.ArgumentList.Add(tests.FullName!);
-        }
+            [switchOff] = "0",
+            [VectorWidthProbe.BitsVariable] = bits.ToString(CultureInfo.InvariantCulture),
+            [TestDevices.SelectionVariable] = "cpu",
+        };
+        IEnumerable<string> chosen = TestsOfVectorCode.SelectMany(tests => (string[])["-class", tests.FullName!]);
+        TestProcess process = await TestProcess.RunTests(chosen, environment, TimeLimit);
 
-        start.Environment[switchOff] = "0";
-        start.Environment[VectorWidthProbe.BitsVariable] = bits.ToString(CultureInfo.InvariantCulture);
-        start.Environment[TestDevices.SelectionVariable] = "cpu";
-        using Process process = Process.Start(start)!;
-        string output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
-
-        Assert.True(process.ExitCode == 0, output);
-        int total = int.Parse(Total().Match(output).Groups[1].Value, CultureInfo.InvariantCulture);
-        Assert.True(total > 50, output);
+        Assert.True(process.ExitCode == 0, process.Output);
+        int total = int.Parse(Total().Match(process.Output).Groups[1].Value, CultureInfo.InvariantCulture);
+        Assert.True(total > 50, process.Output);
     }
 
     [GeneratedRegex(@"Total: (\d+), Errors: 0, Failed: 0, Skipped: 0")]

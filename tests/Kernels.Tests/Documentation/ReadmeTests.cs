@@ -41,9 +41,9 @@ public sealed partial class ReadmeTests
             string[] sources = ["Program.cs", "Usings.cs"], options = ["-out:Example.dll", "-reference:Kernels.dll", "-nullable", "-warnaserror", "-nologo"];
             File.WriteAllLines(Place("options.rsp"), [.. options, .. FrameworkAssemblies().Select(file => $"-reference:\"{file}\""), .. sources]);
 
-            DotnetProcess compiled = await DotnetProcess.Run(compiler, ["@options.rsp"], folder.FullName);
+            TestProcess compiled = await TestProcess.RunDotnet(compiler, ["@options.rsp"], folder.FullName);
             Assert.True(compiled.ExitCode == 0, compiled.Output);
-            DotnetProcess run = await DotnetProcess.Run(Place("Example.dll"), [], folder.FullName);
+            TestProcess run = await TestProcess.RunDotnet(Place("Example.dll"), [], folder.FullName);
             Assert.Equal((0, ""), (run.ExitCode, run.Error));
             Assert.Contains("same mask in backward: True", run.Output, StringComparison.Ordinal);
         }
@@ -81,7 +81,7 @@ public sealed partial class ReadmeTests
     /// <summary>The compiler of the newest SDK beside the runtime that runs the tests, or null.</summary>
     private static string? Compiler()
     {
-        string sdks = Path.Combine(DotnetProcess.InstallationFolder, "sdk");
+        string sdks = Path.Combine(TestProcess.InstallationFolder, "sdk");
         if (!Directory.Exists(sdks)) return null;
         return Directory.GetDirectories(sdks, $"{Environment.Version.Major}.*")
             .Select(sdk => Path.Combine(sdk, "Roslyn", "bincore", "csc.dll"))

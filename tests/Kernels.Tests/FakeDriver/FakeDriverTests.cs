@@ -52,43 +52,39 @@ public sealed class FakeDriverTests
 
     [Theory]
     [MemberData(nameof(CudaScenarios))]
-    public void Cuda(string type, string method, string setting)
+    public async Task Cuda(string type, string method, string setting)
     {
         StandIns.SkipUnlessBuilt(StandIns.Cuda);
-        Run(type, method, setting);
+        await Run(type, method, setting);
     }
 
     [Theory]
     [MemberData(nameof(OpenClScenarios))]
-    public void OpenCl(string type, string method, string setting)
+    public async Task OpenCl(string type, string method, string setting)
     {
         StandIns.SkipUnlessBuilt(StandIns.OpenCl);
         DeviceDescription first = OpenClDevice.Describe()[0];
         Assert.SkipUnless(first.Available, $"{first.Id}: {first.Reason}");
-        Run(type, method, setting, ("KERNELS_LIBOPENCL", StandIns.OpenCl));
+        await Run(type, method, setting, ("KERNELS_LIBOPENCL", StandIns.OpenCl));
     }
 
     /// <summary>Two processes compile everything at once into one cache; a third finds it complete.</summary>
     [Fact]
-    public void TwoProcessesShareTheProgramCache()
+    public async Task TwoProcessesShareTheProgramCache()
     {
         StandIns.SkipUnlessBuilt(StandIns.Cuda);
         using TemporaryFolder cache = new(), gate = new();
         (string, string)[] shared = [("KERNELS_CACHE", cache.Path), (CudaProgramCache.GateVariable, gate.Path)];
-        using (ScenarioProcess first = Compile(shared), second = Compile(shared))
-        {
-            bool bothReady = SpinWait.SpinUntil(() => Directory.EnumerateFiles(gate.Path).Count() == 2, TimeSpan.FromMinutes(1));
-            Assert.True(bothReady, "the processes did not come up");
-            File.WriteAllText(Path.Combine(gate.Path, "open"), "");
-            first.Finish();
-            second.Finish();
-        }
+        Task both = Task.WhenAll(Compile(shared), Compile(shared));
+        bool bothReady = SpinWait.SpinUntil(() => Directory.EnumerateFiles(gate.Path).Count() == 2, TimeSpan.FromMinutes(1));
+        File.WriteAllText(Path.Combine(gate.Path, "open"), "");
+        await both;
+        Assert.True(bothReady, "the processes did not come up");
 
-        using ScenarioProcess third = Compile([("KERNELS_CACHE", cache.Path), (CudaProgramCache.CompilationsVariable, "0")]);
-        third.Finish();
+        await Compile([("KERNELS_CACHE", cache.Path), (CudaProgramCache.CompilationsVariable, "0")]);
 
-        static ScenarioProcess Compile((string, string)[] environment) =>
-            new(typeof(CudaProgramCache), nameof(CudaProgramCache.CompileEverything), environment);
+        static Task Compile((string, string)[] environment) =>
+            ScenarioProcess.Run(typeof(CudaProgramCache), nameof(CudaProgramCache.CompileEverything), environment);
     }
 
     /// <summary>A scenario that no row names would never be run.</summary>
@@ -106,7 +102,7 @@ public sealed class FakeDriverTests
         Assert.Empty(scenarios.Except(rows));
     }
 
-    private static void Run(string type, string method, string setting, params (string Name, string Value)[] environment)
+    private static async Task Run(string type, string method, string setting, params (string Name, string Value)[] environment)
     {
         using TemporaryFolder cache = new();
         (string, string)[] chosen = setting switch
@@ -115,8 +111,7 @@ public sealed class FakeDriverTests
             Cached => [("KERNELS_CACHE", cache.Path)],
             _ => [(setting.Split('=')[0], setting.Split('=')[1])],
         };
-        using ScenarioProcess process = new(TypeOf(type), method, [.. environment, .. chosen]);
-        process.Finish();
+        await ScenarioProcess.Run(TypeOf(type), method, [.. environment, .. chosen]);
     }
 
     private static Type TypeOf(string name) => typeof(Scenario).Assembly.GetType($"{typeof(Scenario).Namespace}.{name}", throwOnError: true)!;
