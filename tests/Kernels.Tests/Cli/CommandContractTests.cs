@@ -131,7 +131,7 @@ public sealed class CommandContractTests
     public void LibraryWithoutOpenClIsSaid()
     {
         string file = Directory.EnumerateFiles(RuntimeEnvironment.GetRuntimeDirectory(), "*clrjit.*").First();
-        DotnetProcess devices = KernelsCommand.Run(new Dictionary<string, string> { ["KERNELS_LIBOPENCL"] = file }, "devices", "--json");
+        TestProcess devices = KernelsCommand.Run(new Dictionary<string, string?> { ["KERNELS_LIBOPENCL"] = file }, "devices", "--json");
         Assert.Equal((Success, ""), (devices.ExitCode, devices.Error));
         JsonElement row = Assert.Single(devices.Rows(), row => row.GetProperty("kind").GetString() == "opencl");
         Assert.Contains($"'{file}' is no OpenCL library", row.GetProperty("reason").GetString(), StringComparison.Ordinal);
@@ -145,8 +145,8 @@ public sealed class CommandContractTests
             .All(device => device.Name.Contains("Portable Computing Language", StringComparison.Ordinal));
         Assert.SkipUnless(onlyPocl, "PoCL is not the one OpenCL platform");
         Assert.SkipUnless(Environment.GetEnvironmentVariable("POCL_CACHE_DIR") is null, "PoCL's cache is elsewhere");
-        Dictionary<string, string> environment = new() { ["HOME"] = "/dev/null", ["XDG_CACHE_HOME"] = "/dev/null" };
-        DotnetProcess devices = KernelsCommand.Run(environment, "devices", "--json");
+        Dictionary<string, string?> environment = new() { ["HOME"] = "/dev/null", ["XDG_CACHE_HOME"] = "/dev/null" };
+        TestProcess devices = KernelsCommand.Run(environment, "devices", "--json");
         Assert.Equal((Success, ""), (devices.ExitCode, devices.Error));
         JsonElement row = Assert.Single(devices.Rows(), row => row.GetProperty("kind").GetString() == "opencl");
         Assert.Contains("'Portable Computing Language' has no device", row.GetProperty("reason").GetString(), StringComparison.Ordinal);
