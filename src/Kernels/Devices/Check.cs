@@ -90,12 +90,12 @@ internal static class Check
         if (!Enum.IsDefined(value)) throw new ArgumentOutOfRangeException(name, value, $"{op}: unknown {name}.");
     }
 
-    /// <summary>A random key: when in device memory, two ulong on the stream's device.</summary>
+    /// <summary>A random key: when in device memory, a tensor of two ulong on the stream's device.</summary>
     public static void Key(string op, DeviceStream stream, in RandomKeySource key, string name)
     {
-        if (key.Tensor is not { } tensor) return;
-        Tensor(op, stream, tensor, name);
-        Shape(op, tensor, name, 2);
+        if (!key.IsOnDevice) return;
+        Tensor(op, stream, key.Tensor!, name);
+        Shape(op, key.Tensor!, name, 2);
     }
 
     /// <summary>The elements from <paramref name="globalStart"/> on can be counted in 64 bits, with room to round up to a draw.</summary>

@@ -150,6 +150,32 @@ public abstract class Device : IDisposable
         return new DeviceBuffer<T>(WrapMemory(nativeHandle, bytes), length);
     }
 
+    /// <summary>
+    /// A dense, row-major tensor over memory that another library owns: a CUdeviceptr, a cl_mem of <see cref="NativeContext"/>, or an address on the CPU.
+    /// It is borrowed: disposing the tensor does not free it, and the caller keeps it alive as long as this object and the work on it.
+    /// </summary>
+    /// <param name="pointer">Where the memory starts.</param>
+    /// <param name="byteOffset">Bytes from there to the first element: a whole number of elements.</param>
+    /// <param name="shape">The dimensions, slowest first.</param>
+    /// <exception cref="ArgumentException">The pointer is null, or a cl_mem that is smaller or belongs to another context.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The offset is negative or no whole number of elements, or a dimension is negative.</exception>
+    public DeviceTensor<T> WrapTensor<T>(nint pointer, long byteOffset, params ReadOnlySpan<long> shape)
+        where T : unmanaged
+    {
+        int size = DTypes.Of<T>().SizeInBytes();
+        if (byteOffset < 0 || byteOffset % size != 0)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(byteOffset), byteOffset, $"Device.WrapTensor: the offset is a whole number of elements of {size} bytes.");
+        }
+
+        long offset = byteOffset / size;
+        long count = TensorShape.Count(shape);
+        if (count > long.MaxValue - offset)
+            throw new ArgumentOutOfRangeException(nameof(byteOffset), byteOffset, $"Device.WrapTensor: {count} elements from there exceed 2^63.");
+        return new DeviceTensor<T>(WrapBuffer<T>(pointer, offset + count), offset, shape.ToArray(), ownsBuffer: true);
+    }
+
     /// <summary>A dense tensor of the given shape, not initialised. It owns its memory.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A dimension is negative, or the bytes exceed 2^63.</exception>
     /// <exception cref="OutOfDeviceMemoryException">The device has too little free memory; it stays usable.</exception>

@@ -3,6 +3,8 @@ namespace Kernels;
 /// <summary>A point in a stream's work, made by <see cref="DeviceStream.Record"/>: completed once everything queued before it is.</summary>
 public abstract class DeviceEvent : IDisposable
 {
+    private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(1);
+
     private protected DeviceEvent(Device device) => Device = device;
 
     /// <summary>The device of the stream that recorded the event.</summary>
@@ -15,6 +17,17 @@ public abstract class DeviceEvent : IDisposable
     /// <summary>Blocks until the work before the event is done.</summary>
     /// <exception cref="DeviceException">That work failed.</exception>
     public abstract void Wait();
+
+    /// <summary>Completes when the work before the event is done, without keeping a thread.</summary>
+    /// <param name="cancellationToken">Ends the waiting; the work goes on.</param>
+    /// <exception cref="DeviceException">That work failed.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled before the work was done.</exception>
+    public async Task WaitAsync(CancellationToken cancellationToken = default)
+    {
+        // Asking now and then: a callback of the driver would have to outlive the event, and CUDA makes none once the context is lost.
+        cancellationToken.ThrowIfCancellationRequested();
+        while (!IsCompleted) await Task.Delay(PollInterval, cancellationToken).ConfigureAwait(false);
+    }
 
     /// <summary>Device time between two completed events of the same device. Blocks until both are done.</summary>
     /// <param name="earlier">The event recorded first.</param>

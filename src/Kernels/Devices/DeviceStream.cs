@@ -28,7 +28,7 @@ public abstract class DeviceStream : IDisposable
     public abstract nint NativeHandle { get; }
 
     /// <summary>The vendor's matrix product on this stream, or null where there is none.</summary>
-    internal virtual IVendorBlas? Blas => null;
+    private protected virtual IVendorBlas? Blas => null;
 
     /// <summary>
     /// Queues a copy of host values to the device. The span may be reused on return: up to 64 KiB are put aside for the stream to fetch, larger ones are waited for.
@@ -104,6 +104,18 @@ public abstract class DeviceStream : IDisposable
         ThrowDataErrors();
     }
 
+    /// <summary>Completes when everything queued so far is done, without keeping a thread.</summary>
+    /// <param name="cancellationToken">Ends the waiting; the work goes on.</param>
+    /// <exception cref="DeviceException">Some of that work failed.</exception>
+    /// <exception cref="DeviceDataException">A kernel met data it cannot use; the device and the stream stay usable.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled before the work was done.</exception>
+    public async Task SynchronizeAsync(CancellationToken cancellationToken = default)
+    {
+        using DeviceEvent recorded = Record();
+        await recorded.WaitAsync(cancellationToken).ConfigureAwait(false);
+        ThrowDataErrors();
+    }
+
     /// <summary>An event that completes when everything queued so far is done.</summary>
     public abstract DeviceEvent Record();
 
@@ -138,13 +150,39 @@ public abstract class DeviceStream : IDisposable
     /// Where a kernel reports the index of data it cannot use, lowest first (see <c>report_error</c> in the dialect). <paramref name="problem"/> ends the message
     /// of the exception that the next synchronisation throws.
     /// </summary>
-    internal TensorArgument DataErrorSlot(string op, string problem) => _dataErrors.Slot(this, op, problem);
+    internal DataErrorSlot DataErrorSlot(string op, string problem)
+    {
+        ThrowIfDisposed();
+        return _dataErrors.Take(this, op, problem);
+    }
 
-    internal abstract void Launch<TArguments>(
+    /// <summary>Queues a kernel.</summary>
+    internal void Launch<TArguments>(
+        KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
+        where TArguments : struct, IKernelArguments
+    {
+        ThrowIfDisposed();
+        LaunchCore(kernel, variant, shape, arguments);
+        Device.Counters.Launched();
+        if (Device.SynchronizeAfterLaunch) SynchronizeCore(kernel.EntryPoint);
+    }
+
+    /// <summary>Queues c = op(a) op(b) in the vendor's library; false where there is none that takes this product.</summary>
+    internal bool TryMultiply(in MatrixProduct product, TensorArgument a, TensorArgument b, TensorArgument c)
+    {
+        ThrowIfDisposed();
+        if (Blas is not { } blas || blas.Reject(product) is not null) return false;
+        blas.Multiply(product, a, b, c);
+        if (Device.SynchronizeAfterLaunch) SynchronizeCore(blas.ProductName);
+        return true;
+    }
+
+    private protected abstract void LaunchCore<TArguments>(
         KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
         where TArguments : struct, IKernelArguments;
 
-    private protected abstract void SynchronizeCore();
+    /// <param name="op">The op to name when its work failed.</param>
+    private protected abstract void SynchronizeCore(string? op = null);
 
     private protected abstract void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset);
 

@@ -10,20 +10,25 @@ public readonly struct RandomKeySource
 {
     private readonly RandomKey _key;
 
-    private RandomKeySource(RandomKey key, DeviceTensor<ulong>? tensor)
+    private RandomKeySource(RandomKey key) => _key = key;
+
+    private RandomKeySource(DeviceTensor<ulong> tensor)
     {
-        _key = key;
         Tensor = tensor;
+        IsOnDevice = true;
     }
 
-    /// <summary>The device-resident key, or null for a key of the host.</summary>
+    /// <summary>Made from a tensor, which <see cref="Check.Key"/> refuses when it is null.</summary>
+    internal bool IsOnDevice { get; }
+
+    /// <summary>The key in device memory.</summary>
     internal DeviceTensor<ulong>? Tensor { get; }
 
-    internal KeyArgument Argument => new(Tensor?.Argument ?? default, _key.Seed, _key.Offset);
+    internal KeyArgument Argument => new(IsOnDevice ? Tensor!.Argument : default, _key.Seed, _key.Offset);
 
     /// <summary>A key of the host.</summary>
-    public static implicit operator RandomKeySource(RandomKey key) => new(key, null);
+    public static implicit operator RandomKeySource(RandomKey key) => new(key);
 
-    /// <summary>A key in device memory: shape [2], seed then offset.</summary>
-    public static implicit operator RandomKeySource(DeviceTensor<ulong> key) => new(default, key);
+    /// <summary>A key in device memory: shape [2], seed then offset. Ops refuse null.</summary>
+    public static implicit operator RandomKeySource(DeviceTensor<ulong> key) => new(key);
 }

@@ -54,12 +54,7 @@ public static class MatMul
         DeviceStream stream, in MatrixProduct product, TensorArgument a, TensorArgument b, TensorArgument bias, TensorArgument c)
     {
         if (product.M == 0 || product.N == 0) return true;
-        if (stream.Blas is { } vendor && vendor.Reject(product) is null)
-        {
-            vendor.Multiply(product, a, b, c);
-            return !bias.IsPresent;
-        }
-
+        if (stream.TryMultiply(product, a, b, c)) return !bias.IsPresent;
         uint switches = (product.TransposeA ? TransposeASwitch : 0) | (product.TransposeB ? TransposeBSwitch : 0) | (bias.IsPresent ? BiasSwitch : 0);
         long tiles = ((product.M + Tile - 1) / Tile) * ((product.N + Tile - 1) / Tile);
         stream.Launch(

@@ -208,6 +208,7 @@ public static partial class CrossEntropy
         if (rows > 0)
         {
             uint team = Team(classes);
+            using DataErrorSlot error = stream.DataErrorSlot(op, $"of the rows has a label outside the {classes} classes");
             bool wide = classes % ElementsPerItem == 0 && logits.IsVectorAligned && gradient?.IsVectorAligned != false;
             stream.Launch(
                 RowKernel,
@@ -216,7 +217,7 @@ public static partial class CrossEntropy
                 new RowArguments(
                     logits.Argument, target, targets.ProbabilitiesArgument, divisor, lossGradient?.Argument ?? default,
                     isReduced ? rowLosses.Argument : losses.Argument, gradient?.Argument ?? default,
-                    stream.DataErrorSlot(op, $"of the rows has a label outside the {classes} classes"), (ulong)rows, (ulong)classes, team,
+                    error.Argument, (ulong)rows, (ulong)classes, team,
                     lossGradient?.Length > 1 ? 1u : 0, options.Smoothing, options.SmoothingConvention == LabelSmoothing.OtherClasses ? 1u : 0,
                     options.ZLoss, options.ConfidencePenalty, options.EntropyThreshold is null ? 0u : 1, options.EntropyThreshold ?? 0, emptyMean,
                     gradientScale * factor));

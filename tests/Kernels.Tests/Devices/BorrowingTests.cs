@@ -45,6 +45,33 @@ public sealed unsafe class BorrowingTests(TestDevices devices)
         }
     }
 
+    /// <summary>A tensor of another library is a pointer, a distance and a shape.</summary>
+    [Theory]
+    [MemberData(nameof(DeviceIds))]
+    public void ForeignMemoryIsATensorInOneCall(string deviceId)
+    {
+        using Device device = devices.OpenOwn(deviceId);
+        using DeviceStream stream = device.CreateStream();
+        using DeviceTensor<float> theirs = device.Upload<float>([1, -2, 3, -4, 5, -6, 7], 7);
+        nint pointer = theirs.Buffer.NativeHandle;
+        (long bytes, long blocks) = (device.Counters.LiveBytes, device.Counters.LiveBlocks);
+        using (DeviceTensor<float> wrapped = device.WrapTensor<float>(pointer, sizeof(float), 2, 3))
+        {
+            Assert.Equal((bytes, blocks), (device.Counters.LiveBytes, device.Counters.LiveBlocks));
+            Relu.Forward(stream, wrapped, wrapped);
+            Assert.Equal([0, 3, 0, 5, 0, 7], wrapped.ToArray(stream));
+            wrapped.Dispose();
+            Assert.Throws<ObjectDisposedException>(() => stream.Fill(wrapped, 1f));
+        }
+
+        Assert.Equal([1, 0, 3, 0, 5, 0, 7], theirs.ToArray(stream));
+        Assert.Throws<ArgumentException>(() => device.WrapTensor<float>(0, 0, 1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => device.WrapTensor<float>(pointer, 2, 1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => device.WrapTensor<float>(pointer, -4, 1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => device.WrapTensor<float>(pointer, 0, -1));
+        if (device.Kind == DeviceKind.OpenCl) Assert.Throws<ArgumentException>(() => device.WrapTensor<float>(pointer, 8, 6));
+    }
+
     /// <summary>Two loans of one memory are still known to overlap.</summary>
     [Fact]
     public void OverlapOfLoansIsSeen()

@@ -52,6 +52,23 @@ public sealed class EventTests(TestDevices devices)
 
     [Theory]
     [MemberData(nameof(DeviceIds))]
+    public async Task WaitingCanBeAwaitedAndCancelled(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        using DeviceTensor<float> tensor = stream.Device.Allocate<float>(1 << 20);
+        for (int i = 0; i < 10; i++) stream.Fill(tensor, i);
+        using DeviceEvent filled = stream.Record();
+        await filled.WaitAsync(TestContext.Current.CancellationToken);
+        Assert.True(filled.IsCompleted);
+
+        CancellationToken cancelled = new(canceled: true);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => filled.WaitAsync(cancelled));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => stream.SynchronizeAsync(cancelled));
+        await stream.SynchronizeAsync(TestContext.Current.CancellationToken);
+    }
+
+    [Theory]
+    [MemberData(nameof(DeviceIds))]
     public void EventsOfOtherDevicesAreRefused(string deviceId)
     {
         using DeviceStream stream = devices.CreateStream(deviceId);

@@ -56,6 +56,29 @@ public sealed class LifetimeTests(TestDevices devices)
         Throws("key", () => Dropout.Forward(stream, x, x, 0.5, key));
     }
 
+    /// <summary>It is no key of the host: that would be (0, 0), the same bits in every step.</summary>
+    [Theory]
+    [MemberData(nameof(DeviceIds))]
+    public void NullKeyThrows(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        using DeviceTensor<float> x = stream.Device.Allocate<float>(2, 4);
+        using DeviceTensor<uint> words = stream.Device.Allocate<uint>(4);
+        DeviceTensor<ulong> key = null!;
+        (string Op, Action Call)[] calls =
+        [
+            ("Dropout.Forward", () => Dropout.Forward(stream, x, x, 0.5, key)),
+            ("Dropout.Forward", () => Dropout.Forward(stream, x, x, 0, key)),
+            ("GaussianNoise.Forward", () => GaussianNoise.Forward(stream, x, x, 1, key)),
+            ("RandomBits.Fill", () => RandomBits.Fill(stream, words, key)),
+        ];
+        foreach ((string op, Action call) in calls)
+        {
+            ArgumentNullException error = Assert.Throws<ArgumentNullException>(nameof(key), call);
+            Assert.StartsWith($"{op}: key is null", error.Message, StringComparison.Ordinal);
+        }
+    }
+
     [Theory]
     [MemberData(nameof(DeviceIds))]
     public void DisposedStreamThrows(string deviceId)

@@ -107,7 +107,7 @@ public sealed class CudaCallSites : CudaScenario
             // Its memory goes back to the pool, whatever failed meanwhile.
         }
 
-        plan.Step(() => stream.DataErrorSlot("an op", "is reported by nobody"));
+        plan.Step(() => stream.DataErrorSlot("an op", "is reported by nobody").Dispose());
         plan.Step(stream.Synchronize);
 
         using DeviceTensor<ulong> key = plan.Step(() => device.Upload<ulong>([1, 2], 2));

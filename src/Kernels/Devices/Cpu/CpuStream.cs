@@ -11,7 +11,7 @@ internal sealed unsafe class CpuStream(CpuDevice device) : DeviceStream(device)
 
     public override nint NativeHandle => 0;
 
-    private protected override void SynchronizeCore()
+    private protected override void SynchronizeCore(string? op)
     {
         // A call has done its work when it returns.
     }
@@ -22,12 +22,10 @@ internal sealed unsafe class CpuStream(CpuDevice device) : DeviceStream(device)
         return new CpuEvent(Device, Stopwatch.GetTimestamp());
     }
 
-    internal override void Launch<TArguments>(
+    private protected override void LaunchCore<TArguments>(
         KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
     {
-        ThrowIfDisposed();
         using MemoryLease lease = MemoryLease.Take(arguments);
-        Device.Counters.Launched();
         kernel.Body(variant, arguments);
     }
 

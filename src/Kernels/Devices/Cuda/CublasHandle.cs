@@ -39,6 +39,8 @@ internal sealed unsafe class CublasHandle : DriverHandle, IVendorBlas
         }
     }
 
+    public string ProductName => "cublasGemmEx";
+
     public string? Reject(in MatrixProduct product)
     {
         if (Math.Max(product.M, Math.Max(product.N, product.K)) > int.MaxValue) return "cuBLAS counts in 32 bits";
@@ -77,8 +79,7 @@ internal sealed unsafe class CublasHandle : DriverHandle, IVendorBlas
                 Address(c, product.DType), type, n,
                 isDouble ? CublasComputeType.Compute64F : CublasComputeType.Compute32F,
                 CublasGemmAlgo.Default),
-            "cublasGemmEx");
-        if (_device.SynchronizeAfterLaunch) _device.Context.ThrowIfFailed(CudaDriver.cuStreamSynchronize(_stream.Value), "cublasGemmEx");
+            ProductName);
     }
 
     public override void Release() => cublasDestroy_v2(handle);

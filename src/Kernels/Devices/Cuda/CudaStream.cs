@@ -26,7 +26,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     /// <summary>A cuBLAS handle of the caller's own on this stream, whatever <see cref="Blas"/> may leave aside.</summary>
     internal CublasHandle CreateBlas() => CublasHandle.Create(device, stream);
 
-    internal override IVendorBlas? Blas
+    private protected override IVendorBlas? Blas
     {
         get
         {
@@ -39,11 +39,11 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
         }
     }
 
-    private protected override void SynchronizeCore()
+    private protected override void SynchronizeCore(string? op)
     {
         using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
         device.Context.ReleaseAbandoned();
-        device.Context.ThrowIfFailed(cuStreamSynchronize(stream.Value));
+        device.Context.ThrowIfFailed(cuStreamSynchronize(stream.Value), op);
     }
 
     public override DeviceEvent Record()
@@ -64,10 +64,9 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
         }
     }
 
-    internal override void Launch<TArguments>(
+    private protected override void LaunchCore<TArguments>(
         KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
     {
-        ThrowIfDisposed();
         using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
         CudaKernel compiled = device.Programs.Get(kernel, variant);
         using HandleLease kernelLease = new(compiled);
@@ -81,8 +80,6 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
             cuLaunchKernel(compiled.Function, groups, 1, 1, (uint)kernel.GroupSize, 1, 1, 0, stream.Value, parameters, null),
             kernel.EntryPoint,
             nameof(cuLaunchKernel));
-        device.Counters.Launched();
-        if (device.SynchronizeAfterLaunch) device.Context.ThrowIfFailed(cuStreamSynchronize(stream.Value), kernel.EntryPoint);
     }
 
     private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset)
@@ -97,7 +94,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
         {
             Fetch(from, destination, destinationOffset, source.Length);
             // The driver has copied pageable memory when it returns, but promises so only for some sizes; wait, as the span may go.
-            SynchronizeCore();
+            SynchronizeCore(op: null);
         }
     }
 

@@ -3,6 +3,9 @@ namespace Kernels.Devices;
 /// <summary>A matrix product of the device's vendor, where one is installed.</summary>
 internal interface IVendorBlas
 {
+    /// <summary>What its product is called, for messages.</summary>
+    string ProductName { get; }
+
     /// <summary>Why it cannot do this product, or null when it can.</summary>
     string? Reject(in MatrixProduct product);
 

@@ -19,11 +19,11 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
         }
     }
 
-    private protected override void SynchronizeCore()
+    private protected override void SynchronizeCore(string? op)
     {
         device.Context.ReleaseAbandoned();
         using HandleLease queueLease = new(queue);
-        ThrowIfFailed(Cl.Finish(queue.Value));
+        ThrowIfFailed(Cl.Finish(queue.Value), op);
     }
 
     public override DeviceEvent Record()
@@ -46,10 +46,9 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
         }
     }
 
-    internal override void Launch<TArguments>(
+    private protected override void LaunchCore<TArguments>(
         KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
     {
-        ThrowIfDisposed();
         OpenClKernel compiled = device.Programs.Get(kernel, variant);
         using HandleLease queueLease = new(queue), kernelLease = new(compiled);
         using MemoryLease lease = MemoryLease.Take(arguments);
@@ -64,9 +63,6 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
                 kernel.EntryPoint,
                 "clEnqueueNDRangeKernel");
         }
-
-        device.Counters.Launched();
-        if (device.SynchronizeAfterLaunch) ThrowIfFailed(Cl.Finish(queue.Value), kernel.EntryPoint);
     }
 
     private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset)

@@ -87,7 +87,8 @@ public static unsafe partial class AttentionDropout
         CheckDisjoint(ForwardName, logSumExp, nameof(logSumExp), keyLengths, mask);
 
         KeepThreshold threshold = KeepThreshold.FromDropProbability(dropProbability);
-        RowArguments rows = Rows(ForwardName, stream, scores, scale, threshold, key, options, keyLengths, mask);
+        using DataErrorSlot error = ErrorSlot(ForwardName, stream, scores, keyLengths);
+        RowArguments rows = Rows(scores, scale, threshold, key, options, keyLengths, mask, error.Argument);
         if (rows.Rows == 0) return;
         bool vectors = TakesVectors(scores, options, mask) && y.IsVectorAligned;
         stream.Launch(
@@ -130,7 +131,8 @@ public static unsafe partial class AttentionDropout
         }
 
         if (scores.Length == 0) return;
-        RowArguments rows = Rows(BackwardName, stream, scores, scale, threshold, key, options, keyLengths, mask);
+        using DataErrorSlot error = ErrorSlot(BackwardName, stream, scores, keyLengths);
+        RowArguments rows = Rows(scores, scale, threshold, key, options, keyLengths, mask, error.Argument);
         bool vectors = TakesVectors(scores, options, mask) && dy.IsVectorAligned && dScores.IsVectorAligned;
         stream.Launch(
             BackwardKernel,
@@ -196,13 +198,16 @@ public static unsafe partial class AttentionDropout
         scores.Shape[3] % Philox.LanesPerBlock == 0 && options.GlobalStart % Philox.LanesPerBlock == 0 && scores.IsVectorAligned
         && mask?.IsVectorAligned != false;
 
+    private static DataErrorSlot ErrorSlot<T>(string op, DeviceStream stream, DeviceTensor<T> scores, DeviceTensor<int>? keyLengths)
+        where T : unmanaged =>
+        keyLengths is null ? default : stream.DataErrorSlot(op, $"of {nameof(keyLengths)} lies outside [0, {scores.Shape[3]}]");
+
     private static RowArguments Rows<T>(
-        string op, DeviceStream stream, DeviceTensor<T> scores, double scale, KeepThreshold threshold, in RandomKeySource key,
-        AttentionDropoutOptions options, DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask)
+        DeviceTensor<T> scores, double scale, KeepThreshold threshold, in RandomKeySource key, AttentionDropoutOptions options,
+        DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask, TensorArgument error)
         where T : unmanaged
     {
         (long heads, long queries, long keys) = (scores.Shape[1], scores.Shape[2], scores.Shape[3]);
-        TensorArgument error = keyLengths is null ? default : stream.DataErrorSlot(op, $"of {nameof(keyLengths)} lies outside [0, {keys}]");
 
         // A dimension that is broadcast has the stride 0; a mask of two dimensions is one that is broadcast over batch and heads.
         ReadOnlySpan<long> shape = mask is null ? [] : mask.Shape.Length == 4 ? mask.Shape : [1, 1, queries, keys];

@@ -111,12 +111,13 @@ public static partial class EmbeddingDropout
 
         long count = ids.Length, length = SortLength(stream, count);
         using ScratchPool.Lease<ulong> keys = stream.RentScratch<ulong>(length);
+        using DataErrorSlot error = ErrorSlot(stream, Op, dTable.Shape[0]);
         stream.Launch(
             KeysKernel,
             new KernelVariant(DType.Float32),
             LaunchShape.Items(length, KeysKernel),
             new KeysArguments(
-                ids.Argument, keys.Argument, ErrorSlot(stream, Op, dTable.Shape[0]), (ulong)count, (ulong)length, (ulong)dTable.Shape[0],
+                ids.Argument, keys.Argument, error.Argument, (ulong)count, (ulong)length, (ulong)dTable.Shape[0],
                 options.PaddingIndex is { } padding ? (ulong)padding : ulong.MaxValue, options.GlobalStart, units.Period, units.Stride, units.IdStride,
                 units.Threshold.Value, key.Argument));
         Sort(stream, keys.Argument, length);
@@ -143,12 +144,13 @@ public static partial class EmbeddingDropout
         if (y.Length == 0) return;
 
         RowGroups rows = new(table.Shape[1]);
+        using DataErrorSlot error = ErrorSlot(stream, op, table.Shape[0]);
         stream.Launch(
             ForwardKernel,
             new KernelVariant(table.DType, rows.VectorWidth(table.IsVectorAligned && y.IsVectorAligned)),
             rows.Launch(ids.Length),
             new ForwardArguments(
-                ids.Argument, table.Argument, y.Argument, ErrorSlot(stream, op, table.Shape[0]), (ulong)ids.Length, (ulong)table.Shape[0], (ulong)table.Shape[1], rows.Octets,
+                ids.Argument, table.Argument, y.Argument, error.Argument, (ulong)ids.Length, (ulong)table.Shape[0], (ulong)table.Shape[1], rows.Octets,
                 rows.RowsPerGroup, options.GlobalStart, units.Period, units.Stride, units.IdStride, units.Threshold.Value, units.Threshold.Scale,
                 key.Argument));
     }
@@ -196,7 +198,7 @@ public static partial class EmbeddingDropout
         return new Units(KeepThreshold.FromDropProbability(dropProbability), period, stride, idStride);
     }
 
-    private static TensorArgument ErrorSlot(DeviceStream stream, string op, long vocabulary) =>
+    private static DataErrorSlot ErrorSlot(DeviceStream stream, string op, long vocabulary) =>
         stream.DataErrorSlot(op, $"of ids lies outside the table of {vocabulary} rows");
 
     /// <summary>The threshold, and which unit position n has: (start + n / period) * stride + id * idStride.</summary>

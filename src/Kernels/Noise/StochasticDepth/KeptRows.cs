@@ -99,12 +99,13 @@ public static partial class KeptRows
         Check.Finite(Op, scale, nameof(scale));
         if (result.Length == 0) return;
         int width = run % 8 == 0 && source.IsVectorAligned && result.IsVectorAligned ? 8 : 1;
+        using DataErrorSlot error = stream.DataErrorSlot(Op, $"of {nameof(rows)} is neither -1 nor one of {sourceRows} rows");
         stream.Launch(
             GatherKernel,
             new KernelVariant(source.DType, width),
             LaunchShape.Items(result.Length / width, GatherKernel),
             new GatherArguments(
-                source.Argument, rows.Argument, result.Argument, stream.DataErrorSlot(Op, $"of {nameof(rows)} is neither -1 nor one of {sourceRows} rows"),
+                source.Argument, rows.Argument, result.Argument, error.Argument,
                 (ulong)sourceRows, (ulong)result.Length, (ulong)run, scale));
     }
 
@@ -129,13 +130,14 @@ public static partial class KeptRows
         Check.Finite(Op, scale, nameof(scale));
         if (y.Length == 0) return;
         bool vectors = run % 8 == 0 && x?.IsVectorAligned != false && f.IsVectorAligned && y.IsVectorAligned;
+        using DataErrorSlot error =
+            stream.DataErrorSlot(Op, $"of {nameof(rows)} is neither -1 nor one of {yRows} rows, or does not come after the one before it");
         stream.Launch(
             ScatterKernel,
             new KernelVariant(y.DType, vectors ? 8 : 1),
             LaunchShape.GroupPerRow(yRows),
             new ScatterArguments(
-                x?.Argument ?? default, f.Argument, rows.Argument, y.Argument,
-                stream.DataErrorSlot(Op, $"of {nameof(rows)} is neither -1 nor one of {yRows} rows, or does not come after the one before it"), (ulong)yRows,
+                x?.Argument ?? default, f.Argument, rows.Argument, y.Argument, error.Argument, (ulong)yRows,
                 (ulong)f.Shape[0], (ulong)run, scale));
     }
 
