@@ -22,7 +22,7 @@ public enum AdaptiveEstimator
 /// <remarks>
 /// <para>
 /// x is the unit's activation, pre the pre-activation of the belief network, which the paper ties to the layer's own: pre = w v with alpha and beta as the affine map between
-/// the two. Element i (plus the global start) takes lane i mod 8 of Philox block i / 8 and is kept iff u + u * exp(-z) &lt; 65536, with u = lane + 1/2 and z = alpha * pre +
+/// the two. Element i (plus the global start) takes <see cref="Philox.Lane">lane</see> i and is kept iff u + u * exp(-z) &lt; 65536, with u = lane + 1/2 and z = alpha * pre +
 /// beta. This is calculated in float, whatever is stored, by functions that give the same bits on every device, so masks are the same everywhere.
 /// </para>
 /// <para>

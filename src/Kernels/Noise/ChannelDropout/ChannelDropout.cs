@@ -11,7 +11,7 @@ namespace Kernels;
 /// <remarks>
 /// <para>
 /// A unit is one index of the axes that are not shared; units are numbered in the dense order of those axes, whatever the layout, so [batch, channels, ...] and [batch,
-/// ..., channels] drop the same channels. Unit u takes lane u mod 8 of Philox block u / 8 (plus the start of a shard, counted in units).
+/// ..., channels] drop the same channels. Unit u takes <see cref="Philox.Lane">lane</see> u (plus the start of a shard, counted in units).
 /// </para>
 /// <para>
 /// Dropped units are +0, NaN and infinities included, and are not read. p = 0 copies, p = 1 writes zeros, both without drawing. Types: float, Half, BFloat16, double; the

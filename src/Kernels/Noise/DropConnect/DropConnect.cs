@@ -18,7 +18,7 @@ public readonly record struct DropConnectOptions
 /// </summary>
 /// <remarks>
 /// <para>
-/// Weight (o, i) of example b has the mask index (b * outputs + o) * inputs + i, its bias 2^63 + b * outputs + o; index k takes lane k mod 8 of Philox block k / 8 and is
+/// Weight (o, i) of example b has the mask index (b * outputs + o) * inputs + i, its bias 2^63 + b * outputs + o; index k takes <see cref="Philox.Lane">lane</see> k and is
 /// kept iff lane &lt; T, q = T/65536 (<see cref="KeepThreshold"/>). The bits are drawn where they are used: no mask of batch * outputs * inputs exists anywhere, and
 /// <see cref="Backward"/> draws the same again. One key serves weights and bias; it may be in device memory.
 /// </para>

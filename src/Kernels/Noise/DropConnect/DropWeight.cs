@@ -7,7 +7,7 @@ namespace Kernels;
 /// </summary>
 /// <remarks>
 /// <para>
-/// This is <see cref="Dropout"/> of the weight: element i (plus the global start) takes lane i mod 8 of Philox block i / 8. AWD-LSTM applies it to the hidden-to-hidden
+/// This is <see cref="Dropout"/> of the weight: element i (plus the global start) takes <see cref="Philox.Lane">lane</see> i. AWD-LSTM applies it to the hidden-to-hidden
 /// matrices of a recurrent net before the sequence is run, and the optimizer keeps updating w itself; <see cref="DropConnect"/> draws a mask for each example instead.
 /// </para>
 /// <para>

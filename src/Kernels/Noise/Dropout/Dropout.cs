@@ -29,7 +29,7 @@ public readonly record struct DropoutOptions
 /// </summary>
 /// <remarks>
 /// <para>
-/// Element i (plus <see cref="DropoutOptions.GlobalStart"/>) takes lane i mod 8 of Philox block i / 8 and is kept iff lane &lt; T; q = T/65536 is the realised
+/// Element i (plus <see cref="DropoutOptions.GlobalStart"/>) takes <see cref="Philox.Lane">lane</see> i and is kept iff lane &lt; T; q = T/65536 is the realised
 /// keep probability (<see cref="KeepThreshold"/>), so E[y] = x. The mask is not stored: <see cref="Backward"/> draws it again from the
 /// same key. It does not depend on the device, the launch or how the tensor is sharded.
 /// </para>

@@ -33,7 +33,7 @@ public readonly record struct EmbeddingDropoutOptions
 /// </summary>
 /// <remarks>
 /// <para>
-/// Unit u takes lane u mod 8 of Philox block u / 8 and is kept iff lane &lt; T, q = T/65536 (<see cref="KeepThreshold"/>). The decision is made for each id that is met: no
+/// Unit u takes <see cref="Philox.Lane">lane</see> u and is kept iff lane &lt; T, q = T/65536 (<see cref="KeepThreshold"/>). The decision is made for each id that is met: no
 /// mask of the vocabulary and no copy of the table exists. Dropped rows are +0 and are not read. p = 0 gathers and p = 1 writes zeros, both without drawing.
 /// </para>
 /// <para>

@@ -43,7 +43,7 @@ public readonly record struct StochasticDepthOptions
 /// </summary>
 /// <remarks>
 /// <para>
-/// Row i (plus <see cref="StochasticDepthOptions.FirstRow"/>; 0 for a decision for all) takes lane i mod 8 of Philox block i / 8 and is kept iff lane &lt; T. Inverted
+/// Row i (plus <see cref="StochasticDepthOptions.FirstRow"/>; 0 for a decision for all) takes <see cref="Philox.Lane">lane</see> i and is kept iff lane &lt; T. Inverted
 /// scaling: b = 65536/T in training, 1 at inference. Original scaling: b = 1 in training, the survival probability T/65536 at inference. Nothing is stored.
 /// </para>
 /// <para>
