@@ -8,8 +8,8 @@ using Xunit;
 namespace Kernels.Tests.Documentation;
 
 /// <summary>
-/// All examples of all pages as one program, compiled by the SDK's own compiler from outside the repository: it sees the public API only, and the language
-/// version that users have. Compiler messages and stack traces name page and line.
+/// All examples of all pages as one program, compiled by the SDK's own compiler from outside the repository: it sees the public API only,
+/// and the language version that users have. Compiler messages and stack traces name page and line.
 /// </summary>
 internal static class ExampleProgram
 {
@@ -67,16 +67,19 @@ internal static class ExampleProgram
             string method = example.Code.Contains("await ", StringComparison.Ordinal) ? "async Task" : "void";
             string parameters = example.IsProgram ? "" : "Device device, DeviceStream stream";
             string code = example.IsProgram ? example.Code[example.Code.IndexOf('\n')..] : example.Code;
-            source.Append(CultureInfo.InvariantCulture, $"namespace Example{number} {{ using Kernels; static class Example {{ public static {method} Run({parameters}) {{\n");
-            source.Append(CultureInfo.InvariantCulture, $"#line {example.Line} \"{example.Page}\"\n{code}\n#line default\n}} }} }}\n");
+            source.AppendLine(CultureInfo.InvariantCulture, $"namespace Example{number} {{ using Kernels; static class Example {{");
+            source.AppendLine(CultureInfo.InvariantCulture, $"public static {method} Run({parameters}) {{");
+            source.AppendLine(CultureInfo.InvariantCulture, $"#line {example.Line} \"{example.Page}\"\n{code}\n#line default\n}} }} }}");
         }
 
         source.Append("static class Program { static async Task Main() {\n");
-        source.Append("await Task.CompletedTask; using var device = Kernels.Device.Open(\"cpu\"); using var stream = device.CreateStream();\n");
+        source.Append("await Task.CompletedTask;\n");
+        source.Append("using var device = Kernels.Device.Open(\"cpu\"); using var stream = device.CreateStream();\n");
         foreach ((int number, Example example) in examples.Index())
         {
             string wait = example.Code.Contains("await ", StringComparison.Ordinal) ? "await " : "";
-            source.Append(CultureInfo.InvariantCulture, $"{wait}Example{number}.Example.Run({(example.IsProgram ? "" : "device, stream")}); stream.Synchronize();\n");
+            string arguments = example.IsProgram ? "" : "device, stream";
+            source.AppendLine(CultureInfo.InvariantCulture, $"{wait}Example{number}.Example.Run({arguments}); stream.Synchronize();");
         }
 
         return source.Append("} }\n").ToString();
@@ -112,7 +115,8 @@ internal static class ExampleProgram
     private static IEnumerable<string> FrameworkAssemblies()
     {
         string framework = Path.GetDirectoryName(typeof(object).Assembly.Location)!;
-        return ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator).Where(file => Path.GetDirectoryName(file) == framework);
+        string trusted = (string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!;
+        return trusted.Split(Path.PathSeparator).Where(file => Path.GetDirectoryName(file) == framework);
     }
 
     private static string RuntimeConfiguration() => JsonSerializer.Serialize(new

@@ -26,7 +26,8 @@ public sealed partial class NumbersTests(TestDevices devices)
                 table.Append(CultureInfo.InvariantCulture, $"| {op} | {string.Join(", ", row)} | {row.Key} |\n");
         }
 
-        Assert.True(Repository.Read(PagePath).Contains(table.ToString(), StringComparison.Ordinal), $"{PagePath} should have the table\n{table}");
+        string text = table.ToString();
+        Assert.True(Repository.Read(PagePath).Contains(text, StringComparison.Ordinal), $"{PagePath} should have the table\n{text}");
     }
 
     /// <summary>Where the page promises the CPU's bits on every device, a device has them.</summary>
@@ -44,10 +45,12 @@ public sealed partial class NumbersTests(TestDevices devices)
             foreach (string entry in promise.Groups["entries"].Value.Split(", "))
             {
                 // The largest of the small ones: what differs, differs in most elements.
-                Problem problem = op.Problems.Where(problem => problem.Entry == entry && CaseRun.IsSmall(problem)).MaxBy(problem => problem.Bytes(4))!;
+                IEnumerable<Problem> small = op.Problems.Where(problem => problem.Entry == entry && CaseRun.IsSmall(problem));
+                Problem problem = small.MaxBy(problem => problem.Bytes(4))!;
                 foreach (DType dtype in op.DTypes.Where(dtype => Verifier.Supports(device, dtype)))
                 {
-                    byte[] expected = Verifier.OutputBytes(cpu, op, problem, dtype), actual = Verifier.OutputBytes(stream, op, problem, dtype);
+                    byte[] expected = Verifier.OutputBytes(cpu, op, problem, dtype);
+                    byte[] actual = Verifier.OutputBytes(stream, op, problem, dtype);
                     Bits.AssertEqual<byte>(expected, actual, $"{op} {problem} {dtype}");
                 }
             }
@@ -62,7 +65,7 @@ public sealed partial class NumbersTests(TestDevices devices)
         TensorSpec[][] named = [.. results.Select(column => column.Where(result => result.Name == name).ToArray())];
         Tolerance widest = named[0].MaxBy(result => result.Tolerance.Limit(result.DType))!.Tolerance;
         string terms = named[0].Any(result => result.Tolerance.Floor > 0) ? "value and terms" : "value";
-        return string.Join(" | ", [.. named.Select(Range), widest == Tolerance.Exact ? "" : terms, widest == Tolerance.Exact ? "" : widest.Cause]);
+        return string.Join(" | ", [.. named.Select(Range), .. widest == Tolerance.Exact ? ["", ""] : new[] { terms, widest.Cause }]);
     }
 
     /// <summary>The least and the largest of a result's limits over the problems.</summary>

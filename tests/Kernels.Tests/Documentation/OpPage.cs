@@ -19,7 +19,8 @@ internal sealed partial record OpPage(string Op, string TypeName, Page Page)
     public IEnumerable<string> Calls => typeof(Device).Assembly.GetExportedTypes()
         .Where(type => type.Name.Split('`')[0] == TypeName)
         .SelectMany(type => type.GetMethods(BindingFlags.Public | BindingFlags.Static | BindingFlags.Instance))
-        .Where(method => !method.IsSpecialName && method.DeclaringType!.Assembly == typeof(Device).Assembly && method.Name != nameof(IDisposable.Dispose))
+        .Where(method => !method.IsSpecialName && method.DeclaringType!.Assembly == typeof(Device).Assembly)
+        .Where(method => method.Name != nameof(IDisposable.Dispose))
         .Select(method => method.Name)
         .Distinct();
 

@@ -8,7 +8,7 @@ namespace Kernels.Tests.Documentation;
 /// <param name="Code">Its text.</param>
 internal sealed record Example(Page Page, int Line, string Code)
 {
-    /// <summary>Whether it is a whole program, as on a page for strangers, or a piece that finds <c>device</c> and <c>stream</c> ready.</summary>
+    /// <summary>Whether it is a whole program, or a piece that finds <c>device</c> and <c>stream</c> ready.</summary>
     public bool IsProgram => Code.StartsWith("using Kernels;", StringComparison.Ordinal);
 }
 
@@ -23,7 +23,7 @@ internal sealed partial record Page(string Path)
     public static IReadOnlyList<Page> All { get; } =
     [
         .. Directory.GetFiles(Repository.Root, "*.md")
-            .Concat(Roots.SelectMany(root => Directory.GetFiles(System.IO.Path.Combine(Repository.Root, root), "*.md", SearchOption.AllDirectories)))
+            .Concat(Roots.SelectMany(PagesBelow))
             .Select(file => new Page(System.IO.Path.GetRelativePath(Repository.Root, file).Replace('\\', '/')))
             .OrderBy(page => page.Path, StringComparer.Ordinal),
     ];
@@ -43,9 +43,14 @@ internal sealed partial record Page(string Path)
     public IEnumerable<string> Anchors => Heading().Matches(Fence().Replace(Text, "")).Select(match => Anchor(match.Groups["text"].Value));
 
     public IEnumerable<Example> Examples =>
-        CSharp().Matches(Text).Select(match => new Example(this, 2 + Text[..match.Index].Count(letter => letter == '\n'), match.Groups["code"].Value));
+        CSharp().Matches(Text).Select(match => new Example(this, LineOf(match) + 1, match.Groups["code"].Value));
 
     public override string ToString() => Path;
+
+    private int LineOf(Match match) => 1 + Text[..match.Index].Count(letter => letter == '\n');
+
+    private static string[] PagesBelow(string folder) =>
+        Directory.GetFiles(System.IO.Path.Combine(Repository.Root, folder), "*.md", SearchOption.AllDirectories);
 
     /// <summary>A heading as the usual renderers turn it into an anchor.</summary>
     private static string Anchor(string heading) => NotInAnchors().Replace(heading.ToLowerInvariant(), "").Replace(' ', '-');

@@ -35,14 +35,15 @@ public sealed partial class ReadmeTests
 
     /// <summary>An op is there under its name, with the type that has it and a link to its page.</summary>
     [Fact]
-    public void EveryOpIsInTheTable() => Assert.Equal(OpCase.All.Select(op => op.Op), OpPage.All.Select(row => row.Op).Order(StringComparer.Ordinal));
+    public void EveryOpIsInTheTable() =>
+        Assert.Equal(OpCase.All.Select(op => op.Op), OpPage.All.Select(row => row.Op).Order(StringComparer.Ordinal));
 
     [Fact]
     public void EveryCommandIsInTheTable() => Assert.All(
         Assembly.Load("Kernels.Cli").GetTypes().Where(type => type.Name.EndsWith("Command", StringComparison.Ordinal)),
         type => Assert.Contains($"| `kernels {type.Name[..^"Command".Length].ToLowerInvariant()}", Readme.Text, StringComparison.Ordinal));
 
-    /// <summary>Variables that the program, its scripts and its tests read are on a page, and no page names one that nobody reads.</summary>
+    /// <summary>Variables that programs, scripts and tests read are on a page, and no page names one that nobody reads.</summary>
     [Fact]
     public void EveryEnvironmentVariableIsOnAPage()
     {
