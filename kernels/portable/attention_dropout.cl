@@ -103,13 +103,16 @@ DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u64 count, const rea
         if (lane < count) store(target, first + lane, values[lane]);
 }
 
+// What both directions know of the rows.
+#define ATTENTION_PARAMETERS                                                                                    \
+    GLOBAL const i32 *key_lengths, u64 key_lengths_offset, GLOBAL const scalar *mask, u64 mask_offset,          \
+        GLOBAL u32 *error, u64 error_offset, u64 rows, u64 heads, u64 queries, u64 keys, u64 mask_batch_stride, \
+        u64 mask_head_stride, u64 mask_query_stride, u32 causal, real scale, u64 start, u32 threshold,          \
+        real keep_scale, KEY_PARAMETERS
+
 // `start` is the index of the first score in the whole tensor of which this may be a shard.
 KERNEL void attention_dropout_forward(GLOBAL const scalar* scores, u64 scores_offset, GLOBAL scalar* y, u64 y_offset,
-                                      GLOBAL real* log_sum_exp, u64 log_sum_exp_offset, GLOBAL const i32* key_lengths,
-                                      u64 key_lengths_offset, GLOBAL const scalar* mask, u64 mask_offset,
-                                      GLOBAL u32* error, u64 error_offset, u64 rows, u64 heads, u64 queries, u64 keys,
-                                      u64 mask_batch_stride, u64 mask_head_stride, u64 mask_query_stride, u32 causal,
-                                      real scale, u64 start, u32 threshold, real keep_scale, KEY_PARAMETERS) {
+                                      GLOBAL real* log_sum_exp, u64 log_sum_exp_offset, ATTENTION_PARAMETERS) {
     SHARED real scratch[GROUP_SIZE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
     const u64 blocks = (keys + 7) / 8;
@@ -166,11 +169,7 @@ KERNEL void attention_dropout_forward(GLOBAL const scalar* scores, u64 scores_of
 
 KERNEL void attention_dropout_backward(GLOBAL const scalar* scores, u64 scores_offset, GLOBAL const real* log_sum_exp,
                                        u64 log_sum_exp_offset, GLOBAL const scalar* dy, u64 dy_offset,
-                                       GLOBAL scalar* dscores, u64 dscores_offset, GLOBAL const i32* key_lengths,
-                                       u64 key_lengths_offset, GLOBAL const scalar* mask, u64 mask_offset,
-                                       GLOBAL u32* error, u64 error_offset, u64 rows, u64 heads, u64 queries, u64 keys,
-                                       u64 mask_batch_stride, u64 mask_head_stride, u64 mask_query_stride, u32 causal,
-                                       real scale, u64 start, u32 threshold, real keep_scale, KEY_PARAMETERS) {
+                                       GLOBAL scalar* dscores, u64 dscores_offset, ATTENTION_PARAMETERS) {
     SHARED real scratch[GROUP_SIZE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
     const u64 blocks = (keys + 7) / 8;

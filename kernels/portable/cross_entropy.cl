@@ -68,19 +68,22 @@ DEVICE real target_of(const row_target* target, GLOBAL const scalar* probabiliti
            ((i32)k == target->other_label ? target->other_share : (real)0);
 }
 
+// What a row should be, probabilities apart, and how much it counts.
+#define TARGET_PARAMETERS                                                                           \
+    GLOBAL const i32 *RESTRICT labels, u64 labels_offset, GLOBAL const i32 *RESTRICT other_labels,  \
+        u64 other_labels_offset, GLOBAL const real *RESTRICT label_shares, u64 label_shares_offset, \
+        GLOBAL const real *RESTRICT class_weights, u64 class_weights_offset, u32 ignores, u32 ignore_index
+
 #define SUMS 7
 
-KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, GLOBAL const i32* RESTRICT labels,
-                          u64 labels_offset, GLOBAL const i32* RESTRICT other_labels, u64 other_labels_offset,
-                          GLOBAL const real* RESTRICT label_shares, u64 label_shares_offset,
+KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET_PARAMETERS,
                           GLOBAL const scalar* RESTRICT probabilities, u64 probabilities_offset,
-                          GLOBAL const real* RESTRICT class_weights, u64 class_weights_offset,
                           GLOBAL const real* RESTRICT normalizer, u64 normalizer_offset,
                           GLOBAL const real* RESTRICT loss_gradient, u64 loss_gradient_offset, GLOBAL real* losses,
                           u64 losses_offset, GLOBAL scalar* gradient, u64 gradient_offset, GLOBAL u32* error,
-                          u64 error_offset, u64 rows, u64 classes, u32 team, u64 loss_gradient_stride, u32 ignores,
-                          u32 ignore_index, real smoothing, u32 others_only, real lse_penalty, real penalty,
-                          u32 has_threshold, real threshold, real empty_mean, real gradient_scale) {
+                          u64 error_offset, u64 rows, u64 classes, u32 team, u64 loss_gradient_stride, real smoothing,
+                          u32 others_only, real lse_penalty, real penalty, u32 has_threshold, real threshold,
+                          real empty_mean, real gradient_scale) {
     SHARED real scratch[SUMS * GROUP_SIZE];
     const u32 lane = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team, row_classes = (u32)classes;
     const u32 stretch_size = 8 * team;
@@ -202,12 +205,8 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, GLOBAL
 }
 
 // Part g adds the rows from g * chunk on.
-KERNEL void cross_entropy_normalizer(GLOBAL const i32* RESTRICT labels, u64 labels_offset,
-                                     GLOBAL const i32* RESTRICT other_labels, u64 other_labels_offset,
-                                     GLOBAL const real* RESTRICT label_shares, u64 label_shares_offset,
-                                     GLOBAL const real* RESTRICT class_weights, u64 class_weights_offset,
-                                     GLOBAL real* RESTRICT sums, u64 sums_offset, u64 rows, u64 parts, u64 chunk,
-                                     u64 classes, u32 soft, u32 ignores, u32 ignore_index) {
+KERNEL void cross_entropy_normalizer(TARGET_PARAMETERS, GLOBAL real* RESTRICT sums, u64 sums_offset, u64 rows,
+                                     u64 parts, u64 chunk, u64 classes, u32 soft) {
     SHARED real scratch[GROUP_SIZE];
     if (class_weights != 0) class_weights += class_weights_offset;
     for (u64 part = GROUP_ID; part < parts; part += GROUP_COUNT) {

@@ -86,11 +86,13 @@ DEVICE u64 bits_before(GLOBAL const u32* bits, u64 end) {
     return shift == 0 ? whole : (u64)bits[word] << (64 - shift) | whole >> shift;
 }
 
+// How one pass spreads: `width` bits side by side, and those again `count` times along each axis, `pitch` bits apart.
+#define SPREAD_PARAMETERS u64 width, u64 count_x, u64 pitch_x, u64 count_y, u64 pitch_y, u64 count_z, u64 pitch_z
+
 // A bit of the result is set when one of the source is at the distance x * pitch_x + y * pitch_y + z * pitch_z + 0 ... (width - 1) before it; width is at most
 // 32. A wide box takes several passes. The last of them inverts. One work item writes 32 cells.
 KERNEL void drop_block_spread(GLOBAL const u32* source, u64 source_offset, GLOBAL u32* target, u64 target_offset,
-                              u64 cells, u64 width, u64 count_x, u64 pitch_x, u64 count_y, u64 pitch_y, u64 count_z,
-                              u64 pitch_z, u32 invert) {
+                              u64 cells, SPREAD_PARAMETERS, u32 invert) {
     for (u64 word = GLOBAL_ID; 32 * word < cells; word += GLOBAL_SIZE) {
         const u64 end = 32 * word + 32;
         u64 bits = 0;

@@ -12,10 +12,8 @@
 #define COEFFICIENT_WORDS 3
 
 KERNEL void norm_penalty_tiles(GLOBAL const scalar* parameter, u64 parameter_offset, GLOBAL scalar* gradient,
-                               u64 gradient_offset, GLOBAL const u64* RESTRICT tensors, u64 tensors_offset,
-                               GLOBAL const u32* RESTRICT tiles, u64 tiles_offset,
-                               GLOBAL const real* RESTRICT coefficients, u64 coefficients_offset,
-                               GLOBAL real* RESTRICT sums, u64 sums_offset, u64 first_tile, u64 tile_count,
+                               u64 gradient_offset, TENSOR_LIST_PARAMETERS, GLOBAL const real* RESTRICT coefficients,
+                               u64 coefficients_offset, GLOBAL real* RESTRICT sums, u64 sums_offset,
                                real gradient_scale) {
     SHARED real scratch[GROUP_SIZE];
     for (u64 index = first_tile + GROUP_ID; index < first_tile + tile_count; index += GROUP_COUNT) {

@@ -134,6 +134,14 @@ DEVICE u32 group_count(u32 count, LOCAL real* scratch) {
     return low + ((u32)group_sum((real)(count >> 12), scratch) << 12);
 }
 
+// What the step of every rule takes.
+#define OPTIMIZER_STEP_PARAMETERS                                                                           \
+    GLOBAL scalar *parameter, u64 parameter_offset, GLOBAL const scalar *gradient, u64 gradient_offset,     \
+        GLOBAL real *state, u64 state_offset, TENSOR_LIST_PARAMETERS, GLOBAL const real *RESTRICT settings, \
+        u64 settings_offset, GLOBAL const real *RESTRICT progress, u64 progress_offset, GLOBAL u32 *zeros,  \
+        u64 zeros_offset, u64 role_stride, u32 role_a, u32 role_b, u32 role_c, u32 master, u32 average,     \
+        u32 counts_zeros
+
 // The whole pass. `parameter` and `gradient` are the base pointers of the list; `state` holds flat buffers of the list, `role_stride` apart; a role that is
 // not kept is NO_ROLE. A work item owns the same elements in every loop over a tile. REDUCES is 1 where rows are projected or zeros counted.
 DEVICE void optimizer_pass(GLOBAL scalar* parameter, GLOBAL const scalar* gradient, GLOBAL real* state,

@@ -9,9 +9,8 @@
 #include "optimizer_layout.h"
 #include "tensor_list.h"
 
-KERNEL void gradient_squares(GLOBAL const scalar* gradient, u64 gradient_offset, GLOBAL const u64* RESTRICT tensors,
-                             u64 tensors_offset, GLOBAL const u32* RESTRICT tiles, u64 tiles_offset, GLOBAL real* sums,
-                             u64 sums_offset, u64 first_tile, u64 tile_count) {
+KERNEL void gradient_squares(GLOBAL const scalar* gradient, u64 gradient_offset, TENSOR_LIST_PARAMETERS,
+                             GLOBAL real* sums, u64 sums_offset) {
     SHARED real scratch[GROUP_SIZE];
     for (u64 index = first_tile + GROUP_ID; index < first_tile + tile_count; index += GROUP_COUNT) {
         const tensor_tile tile = tile_at(tensors + tensors_offset, tiles + tiles_offset, index);

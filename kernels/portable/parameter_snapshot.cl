@@ -6,6 +6,11 @@
 #include "types.h"
 #include "tensor_list.h"
 
+// Either direction takes the same.
+#define PARAMETER_SNAPSHOT_PARAMETERS                                                              \
+    GLOBAL scalar *parameter, u64 parameter_offset, GLOBAL scalar *RESTRICT copy, u64 copy_offset, \
+        TENSOR_LIST_PARAMETERS
+
 // Half types are copied as they are stored: the way through float would make signalling NaN quiet.
 DEVICE void copy_part(GLOBAL scalar* target, u64 to, GLOBAL const scalar* source, u64 from, u32 count, u32 aligned) {
     if (count == 8 && aligned) {
@@ -25,10 +30,7 @@ DEVICE void copy_part(GLOBAL scalar* target, u64 to, GLOBAL const scalar* source
     }
 }
 
-KERNEL void parameter_snapshot_save(GLOBAL const scalar* parameter, u64 parameter_offset, GLOBAL scalar* RESTRICT copy,
-                                    u64 copy_offset, GLOBAL const u64* RESTRICT tensors, u64 tensors_offset,
-                                    GLOBAL const u32* RESTRICT tiles, u64 tiles_offset, u64 first_tile,
-                                    u64 tile_count) {
+KERNEL void parameter_snapshot_save(PARAMETER_SNAPSHOT_PARAMETERS) {
     for (u64 index = first_tile + GROUP_ID; index < first_tile + tile_count; index += GROUP_COUNT) {
         const tensor_tile tile = tile_at(tensors + tensors_offset, tiles + tiles_offset, index);
         for (u64 i = LOCAL_ID * 8; i < tile.count; i += GROUP_SIZE * 8) {
@@ -39,11 +41,7 @@ KERNEL void parameter_snapshot_save(GLOBAL const scalar* parameter, u64 paramete
     }
 }
 
-KERNEL void parameter_snapshot_restore(GLOBAL scalar* parameter, u64 parameter_offset,
-                                       GLOBAL const scalar* RESTRICT copy, u64 copy_offset,
-                                       GLOBAL const u64* RESTRICT tensors, u64 tensors_offset,
-                                       GLOBAL const u32* RESTRICT tiles, u64 tiles_offset, u64 first_tile,
-                                       u64 tile_count) {
+KERNEL void parameter_snapshot_restore(PARAMETER_SNAPSHOT_PARAMETERS) {
     for (u64 index = first_tile + GROUP_ID; index < first_tile + tile_count; index += GROUP_COUNT) {
         const tensor_tile tile = tile_at(tensors + tensors_offset, tiles + tiles_offset, index);
         for (u64 i = LOCAL_ID * 8; i < tile.count; i += GROUP_SIZE * 8) {

@@ -24,13 +24,7 @@ DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradi
     return group->decay_factor * weight - group->rate * step;
 }
 
-KERNEL void rms_prop_step(GLOBAL scalar* parameter, u64 parameter_offset, GLOBAL const scalar* gradient,
-                          u64 gradient_offset, GLOBAL real* state, u64 state_offset, GLOBAL const u64* RESTRICT tensors,
-                          u64 tensors_offset, GLOBAL const u32* RESTRICT tiles, u64 tiles_offset,
-                          GLOBAL const real* RESTRICT settings, u64 settings_offset,
-                          GLOBAL const real* RESTRICT progress, u64 progress_offset, GLOBAL u32* zeros,
-                          u64 zeros_offset, u64 first_tile, u64 tile_count, u64 role_stride, u32 role_a, u32 role_b,
-                          u32 role_c, u32 master, u32 average, u32 counts_zeros) {
+KERNEL void rms_prop_step(OPTIMIZER_STEP_PARAMETERS) {
     SHARED real scratch[GROUP_SIZE];
     optimizer_pass(parameter + parameter_offset, gradient + gradient_offset, state + state_offset,
                    tensors + tensors_offset, tiles + tiles_offset, settings + settings_offset,

@@ -2,6 +2,11 @@
 // tensor where it lies. Groups stride over the tiles, so that the work is shared by bytes whatever the sizes of the tensors. Offsets are counted in elements
 // from the base pointers of the launch, modulo 2^64.
 
+// A kernel takes a list as its two tables and the tiles of this launch.
+#define TENSOR_LIST_PARAMETERS                                                                                  \
+    GLOBAL const u64 *RESTRICT tensors, u64 tensors_offset, GLOBAL const u32 *RESTRICT tiles, u64 tiles_offset, \
+        u64 first_tile, u64 tile_count
+
 // Words of a tensor's entry, in the order of `tensor_tile`.
 #define TENSOR_WORDS 8
 

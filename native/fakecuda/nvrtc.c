@@ -26,6 +26,7 @@ static const int architectures[] = {70, 75, 80, 86, 89, 90, 100, 120};
 
 // --- Reading parameter lists -------------------------------------------------------------------------------------------
 
+// Without comments, and with lines joined that end with a backslash.
 static char* without_comments(const char* source) {
     char* text = malloc(strlen(source) + 1);
     char* end = text;
@@ -35,6 +36,8 @@ static char* without_comments(const char* source) {
         } else if (at[0] == '/' && at[1] == '*') {
             const char* close = strstr(at + 2, "*/");
             at = close == NULL ? at + strlen(at) : close + 2;
+        } else if (at[0] == '\\' && at[1] == '\n') {
+            at += 2;
         } else {
             *end++ = *at++;
         }
@@ -100,7 +103,7 @@ static bool parse_parameter(struct parameter* parameter, const char* declaration
 // Appends the parameters of a comma-separated list; a word alone is a macro that stands for several.
 static bool parse_list(struct kernel* kernel, const char* list, const char* text, char* reason, size_t reason_bytes) {
     while (*list != 0) {
-        char declaration[256], macro[64], replacement[512];
+        char declaration[256], macro[64], replacement[2048];
         snprintf(declaration, sizeof declaration, "%.*s", (int)strcspn(list, ","), list);
         list += strcspn(list, ",");
         if (*list == ',') list++;

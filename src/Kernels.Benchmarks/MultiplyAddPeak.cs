@@ -9,15 +9,14 @@ public static unsafe class MultiplyAddPeak
 {
     private const int ChainsPerItem = 8;
 
-    private static readonly KernelDefinition<PeakArguments> Kernel =
-        KernelDefinition<PeakArguments>.Fixed("bench/peak.cl", "peak", CpuPeak);
+    private static readonly KernelDefinition<PeakArguments> Kernel = EntryPoints.Peak.Fixed(CpuPeak);
 
     /// <summary>Floating-point operations per second, the best of several runs.</summary>
     public static double Measure(DeviceStream stream)
     {
         (long items, long steps) = stream.Device.Kind == DeviceKind.Cpu ? (16 * ChainsPerItem * 64, 20_000) : (1L << 20, 512);
         using DeviceTensor<float> target = stream.Device.Allocate<float>(items);
-        PeakArguments arguments = new(target.Argument, (ulong)items, (ulong)steps, 0.999, 0.001);
+        PeakArguments arguments = new() { Target = target.Argument, Items = (ulong)items, Steps = (ulong)steps, A = 0.999, B = 0.001 };
         double best = double.PositiveInfinity;
         for (int run = 0; run < 7; run++)
         {
@@ -54,18 +53,5 @@ public static unsafe class MultiplyAddPeak
                 (c0 + c1 + c2 + c3 + c4 + c5 + c6 + c7).Store(a.Target.Pointer<float>() + (i * Vector512<float>.Count));
             }
         });
-    }
-
-    private readonly record struct PeakArguments(TensorArgument Target, ulong Items, ulong Steps, double A, double B) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Target);
-            binder.UInt64(Items);
-            binder.UInt64(Steps);
-            binder.Real(A);
-            binder.Real(B);
-        }
     }
 }

@@ -4,8 +4,8 @@ using Microsoft.CodeAnalysis;
 namespace Kernels.Generators;
 
 /// <summary>
-/// Makes the argument records of the kernels, and the names of their entry points, from the texts under <c>kernels/</c>. What a text says is not said
-/// again in C#, so the two cannot differ. The rules stand in <c>kernels/README.md</c>.
+/// Makes the argument records of the kernels, and the names of their entry points, from the texts under <c>kernels/</c>. What a text says
+/// is not said again in C#, so the two cannot differ. The rules stand in <c>kernels/README.md</c>.
 /// </summary>
 [Generator]
 public sealed class ArgumentGenerator : IIncrementalGenerator
@@ -49,6 +49,7 @@ public sealed class ArgumentGenerator : IIncrementalGenerator
             from place in texts.SelectMany(text => text.Uses.Items)
             where !lists.Contains(place.Name)
             select place.Problem($"no text defines {place.Name.ToUpperInvariant()}{Names.ListSuffix}");
-        foreach (Problem problem in problems.Concat(unknown)) output.ReportDiagnostic(Diagnostic.Create(Unreadable, problem.Location, problem.Message));
+        foreach (Problem problem in problems.Concat(unknown))
+            output.ReportDiagnostic(Diagnostic.Create(Unreadable, problem.Location, problem.Message));
     }
 }

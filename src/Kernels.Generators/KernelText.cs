@@ -33,10 +33,12 @@ internal sealed record KernelText(
     private sealed class Reader(string path, SourceText text)
     {
         private const string Expected =
-            "a parameter is `GLOBAL type* name, u64 name_offset`, `u64 name`, `u32 name`, `real name`, or a list of them by its macro, `NAME_PARAMETERS`";
+            "a parameter is `GLOBAL type* name, u64 name_offset`, `u64 name`, `u32 name`, `real name`, or a list of them by its macro, " +
+            "`NAME_PARAMETERS`";
 
         private static readonly Regex Comment = new(@"//[^\n]*|/\*.*?\*/", RegexOptions.Singleline);
-        private static readonly Regex Macro = new(@"^[ \t]*#[ \t]*define[ \t]+(?<name>\w+_PARAMETERS)\b(?<list>(?:\\\r?\n|[^\n])*)", RegexOptions.Multiline);
+        private static readonly Regex Macro = new(
+            @"^[ \t]*#[ \t]*define[ \t]+(?<name>\w+_PARAMETERS)\b(?<list>(?:\\\r?\n|[^\n])*)", RegexOptions.Multiline);
         private static readonly Regex Kernel = new(@"\bKERNEL\b");
         private static readonly Regex Signature = new(@"\GKERNEL\s+void\s+(?<name>\w+)\s*\((?<list>[^()]*)\)\s*\{");
         private static readonly Regex Pointer = new(@"^GLOBAL\s+(?:const\s+)?\w+\s*\*\s*(?:RESTRICT\s+)?(?<name>\w+)$");
@@ -107,7 +109,8 @@ internal sealed record KernelText(
                 start += part.Length + 1;
                 if (offset is not null)
                 {
-                    if (!Regex.IsMatch(parameter, $@"^u64\s+{offset}$")) Report(index, parameter.Length, $"expected `u64 {offset}` behind its pointer, not `{parameter}`");
+                    if (!Regex.IsMatch(parameter, $@"^u64\s+{offset}$"))
+                        Report(index, parameter.Length, $"expected `u64 {offset}` behind its pointer, not `{parameter}`");
                     offset = null;
                 }
                 else if (Pointer.Match(parameter) is { Success: true } pointer)
@@ -117,7 +120,12 @@ internal sealed record KernelText(
                 }
                 else if (Value.Match(parameter) is { Success: true } value)
                 {
-                    FieldKind kind = value.Groups["type"].Value switch { "u64" => FieldKind.UInt64, "u32" => FieldKind.UInt32, _ => FieldKind.Real };
+                    FieldKind kind = value.Groups["type"].Value switch
+                    {
+                        "u64" => FieldKind.UInt64,
+                        "u32" => FieldKind.UInt32,
+                        _ => FieldKind.Real,
+                    };
                     Add(kind, value.Groups["name"].Value);
                 }
                 else if (ListMacro.IsMatch(parameter))

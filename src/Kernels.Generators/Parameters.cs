@@ -47,7 +47,8 @@ internal static class Names
     public static string Record(string list) => $"{Pascal(list)}Arguments";
 
     /// <summary><c>drop_scale</c> is <c>DropScale</c>.</summary>
-    public static string Pascal(string name) => string.Concat(name.Split('_').Select(word => char.ToUpperInvariant(word[0]) + word.Substring(1)));
+    public static string Pascal(string name) =>
+        string.Concat(name.Split('_').Select(word => char.ToUpperInvariant(word[0]) + word.Substring(1)));
 
     /// <summary><c>KEY_PARAMETERS</c> is the list <c>key</c>.</summary>
     public static string List(string macro) => macro.Substring(0, macro.Length - ListSuffix.Length).ToLowerInvariant();

@@ -43,7 +43,8 @@ internal static class SourceWriter
                 public static int ParameterCount => {{string.Join(" + ", list.Fields.Items.Select(Count))}};
 
             """);
-        foreach (Field field in list.Fields.Items) source.Append($"    public required {Type(field)} {field.PropertyName} {{ get; init; }}\n");
+        foreach (Field field in list.Fields.Items)
+            source.Append($"    public required {Type(field)} {field.PropertyName} {{ get; init; }}\n");
         source.Append("""
 
                 public void Bind<TBinder>(ref TBinder binder)

@@ -24,11 +24,22 @@ public readonly struct RandomKeySource
     /// <summary>The key in device memory.</summary>
     internal DeviceTensor<ulong>? Tensor { get; }
 
-    internal KeyArgument Argument => new(IsOnDevice ? Tensor!.Argument : default, _key.Seed, _key.Offset);
+    internal KeyArguments Argument => new() { Key = IsOnDevice ? Tensor!.Argument : default, Seed = _key.Seed, Offset = _key.Offset };
 
     /// <summary>A key of the host.</summary>
     public static implicit operator RandomKeySource(RandomKey key) => new(key);
 
     /// <summary>A key in device memory: shape [2], seed then offset. Ops refuse null.</summary>
     public static implicit operator RandomKeySource(DeviceTensor<ulong> key) => new(key);
+}
+
+/// <summary>A random key as a kernel sees it: read from device memory where <see cref="Key"/> is present, else the two values.</summary>
+internal readonly partial record struct KeyArguments
+{
+    /// <summary>The key itself; CPU only.</summary>
+    public unsafe RandomKey Resolve()
+    {
+        ulong* values = Key.Pointer<ulong>();
+        return values is null ? new RandomKey(Seed, Offset) : new RandomKey(values[0], values[1]);
+    }
 }

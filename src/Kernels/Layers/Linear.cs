@@ -13,11 +13,10 @@ public static unsafe class Linear
 {
     private const int ColumnsPerGroup = 32;
 
-    private static readonly KernelDefinition<AddBiasArguments> AddBiasKernel =
-        KernelDefinition<AddBiasArguments>.Float<CpuAddBias>("portable/linear.cl", "linear_add_bias");
+    private static readonly KernelDefinition<LinearAddBiasArguments> AddBiasKernel = EntryPoints.LinearAddBias.Float<CpuAddBias>();
 
-    private static readonly KernelDefinition<BackwardBiasArguments> BackwardBiasKernel =
-        KernelDefinition<BackwardBiasArguments>.Float<CpuBackwardBias>("portable/linear.cl", "linear_backward_bias");
+    private static readonly KernelDefinition<LinearBackwardBiasArguments> BackwardBiasKernel =
+        EntryPoints.LinearBackwardBias.Float<CpuBackwardBias>();
 
     /// <summary>y = x wᵀ + b.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -47,7 +46,7 @@ public static unsafe class Linear
             AddBiasKernel,
             new KernelVariant(x.DType),
             LaunchShape.Items(y.Length, AddBiasKernel),
-            new AddBiasArguments(y.Argument, bias!.Argument, (ulong)rows, (ulong)outputs));
+            new LinearAddBiasArguments { Y = y.Argument, Bias = bias!.Argument, Rows = (ulong)rows, Columns = (ulong)outputs });
     }
 
     /// <summary>dx = dy w, dw = dyᵀ x, db = sum of the rows of dy.</summary>
@@ -78,7 +77,7 @@ public static unsafe class Linear
             BackwardBiasKernel,
             new KernelVariant(x.DType),
             new LaunchShape((outputs + ColumnsPerGroup - 1) / ColumnsPerGroup),
-            new BackwardBiasArguments(dy.Argument, dBias.Argument, (ulong)rows, (ulong)outputs));
+            new LinearBackwardBiasArguments { Dy = dy.Argument, Dbias = dBias.Argument, Rows = (ulong)rows, Columns = (ulong)outputs });
 
         void CheckResult(string op, DeviceStream on, DeviceTensor<T> result, string name, ReadOnlySpan<long> shape)
         {
@@ -105,36 +104,12 @@ public static unsafe class Linear
         return (rows, inputs, outputs);
     }
 
-    internal readonly record struct AddBiasArguments(TensorArgument Y, TensorArgument Bias, ulong Rows, ulong Columns) : IKernelArguments
+    private readonly struct CpuAddBias : ICpuKernel<LinearAddBiasArguments>
     {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Y);
-            binder.Tensor(Bias);
-            binder.UInt64(Rows);
-            binder.UInt64(Columns);
-        }
-    }
-
-    internal readonly record struct BackwardBiasArguments(TensorArgument Dy, TensorArgument Dbias, ulong Rows, ulong Columns) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Dy);
-            binder.Tensor(Dbias);
-            binder.UInt64(Rows);
-            binder.UInt64(Columns);
-        }
-    }
-
-    private readonly struct CpuAddBias : ICpuKernel<AddBiasArguments>
-    {
-        public static void Run<T>(in KernelVariant variant, in AddBiasArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in LinearAddBiasArguments arguments)
             where T : unmanaged
         {
-            AddBiasArguments a = arguments;
+            LinearAddBiasArguments a = arguments;
             long columns = (long)a.Columns;
             CpuParallel.ForRange((long)a.Rows, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, columns)), (first, end) =>
             {
@@ -149,15 +124,15 @@ public static unsafe class Linear
         }
     }
 
-    private readonly struct CpuBackwardBias : ICpuKernel<BackwardBiasArguments>
+    private readonly struct CpuBackwardBias : ICpuKernel<LinearBackwardBiasArguments>
     {
         /// <summary>Columns that share one pass over the rows: their sums stay in the first-level cache.</summary>
         private const int ColumnBlock = 256;
 
-        public static void Run<T>(in KernelVariant variant, in BackwardBiasArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in LinearBackwardBiasArguments arguments)
             where T : unmanaged
         {
-            BackwardBiasArguments a = arguments;
+            LinearBackwardBiasArguments a = arguments;
             (long rows, long columns) = ((long)a.Rows, (long)a.Columns);
             long block = rows * columns < CpuParallel.ElementsPerChunk ? columns : ColumnBlock;
             CpuParallel.ForRange(columns, block, (first, end) =>

@@ -20,8 +20,8 @@ public static class MatMul
 
     private const int Tile = 64;
 
-    private static readonly KernelDefinition<MatMulArguments> Kernel = KernelDefinition<MatMulArguments>.Float<CpuMatMul>(
-        "portable/matmul.cl", "matmul", switches: ["TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS"]);
+    private static readonly KernelDefinition<MatmulArguments> Kernel =
+        EntryPoints.Matmul.Float<CpuMatMul>(switches: ["TRANSPOSE_A", "TRANSPOSE_B", "HAS_BIAS"]);
 
     /// <summary>c[m, n] = sum over k of op(a)[m, k] op(b)[k, n].</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -61,29 +61,13 @@ public static class MatMul
             Kernel,
             new KernelVariant(product.DType, Switches: switches),
             new LaunchShape(tiles),
-            new MatMulArguments(a, b, bias, c, (ulong)product.M, (ulong)product.N, (ulong)product.K));
+            new MatmulArguments { A = a, B = b, Bias = bias, C = c, M = (ulong)product.M, N = (ulong)product.N, K = (ulong)product.K });
         return true;
     }
 
-    internal readonly record struct MatMulArguments(
-        TensorArgument A, TensorArgument B, TensorArgument Bias, TensorArgument C, ulong M, ulong N, ulong K) : IKernelArguments
+    private readonly unsafe struct CpuMatMul : ICpuKernel<MatmulArguments>
     {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(A);
-            binder.Tensor(B);
-            binder.Tensor(Bias);
-            binder.Tensor(C);
-            binder.UInt64(M);
-            binder.UInt64(N);
-            binder.UInt64(K);
-        }
-    }
-
-    private readonly unsafe struct CpuMatMul : ICpuKernel<MatMulArguments>
-    {
-        public static void Run<T>(in KernelVariant variant, in MatMulArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in MatmulArguments arguments)
             where T : unmanaged
         {
             (long m, long n, long k) = ((long)arguments.M, (long)arguments.N, (long)arguments.K);

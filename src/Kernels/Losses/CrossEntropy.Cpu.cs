@@ -67,7 +67,7 @@ public static unsafe partial class CrossEntropy
         /// <summary>Added to z - largest it is log p + H.</summary>
         public readonly double Surprise;
 
-        public RowFactors(in RowArguments a, in RowSums sums, in RowTarget target)
+        public RowFactors(in CrossEntropyArguments a, in RowSums sums, in RowTarget target)
         {
             bool soft = a.Probabilities.IsPresent;
             double share = soft ? 1 : target.Share + target.OtherShare, weight = soft ? 1 : sums.TargetWeight;
@@ -103,12 +103,12 @@ public static unsafe partial class CrossEntropy
         }
     }
 
-    private readonly struct CpuRows : ICpuKernel<RowArguments>
+    private readonly struct CpuRows : ICpuKernel<CrossEntropyArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in RowArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in CrossEntropyArguments arguments)
             where T : unmanaged
         {
-            RowArguments a = arguments;
+            CrossEntropyArguments a = arguments;
             (long rows, long classes) = ((long)a.Rows, (long)a.Classes);
             T* gradient = a.Gradient.Pointer<T>();
 
@@ -124,7 +124,7 @@ public static unsafe partial class CrossEntropy
             });
         }
 
-        private static void RowsInFloat<T>(in RowArguments a, long first, long end, bool streaming)
+        private static void RowsInFloat<T>(in CrossEntropyArguments a, long first, long end, bool streaming)
             where T : unmanaged
         {
             int classes = (int)a.Classes;
@@ -159,7 +159,7 @@ public static unsafe partial class CrossEntropy
         }
 
         /// <summary>The gradient of a label's class, from the logits before anything is written.</summary>
-        private static T Slope<T>(in RowArguments a, in RowFactors factors, in RowSums sums, in RowTarget target, T* z, float* e, int k, double scale)
+        private static T Slope<T>(in CrossEntropyArguments a, in RowFactors factors, in RowSums sums, in RowTarget target, T* z, float* e, int k, double scale)
             where T : unmanaged
         {
             if (k < 0) return default;
@@ -168,7 +168,7 @@ public static unsafe partial class CrossEntropy
             return CpuElement.FromSingle<T>((float)(scale * SlopeOf(factors, p, x, target.Of(k), Weight<float>(a, k), seen)));
         }
 
-        private static void RowsInDouble(in RowArguments a, long first, long end)
+        private static void RowsInDouble(in CrossEntropyArguments a, long first, long end)
         {
             long classes = (long)a.Classes;
             double scale = GradientScale<double>(a);
@@ -209,7 +209,7 @@ public static unsafe partial class CrossEntropy
         }
 
         /// <summary>A row without a gradient: all labels ignored, or one of them no class.</summary>
-        private static bool Skips<T, TReal>(in RowArguments a, in RowTarget target, long row, T* gradient)
+        private static bool Skips<T, TReal>(in CrossEntropyArguments a, in RowTarget target, long row, T* gradient)
             where T : unmanaged
             where TReal : unmanaged
         {
@@ -228,14 +228,14 @@ public static unsafe partial class CrossEntropy
             return (p * (factors.Push != 0 ? factors.Total + (factors.Push * (x + factors.Surprise)) : factors.Total)) - c;
         }
 
-        private static void AddLabels<T>(in RowArguments a, in RowTarget target, T* z, ref RowSums sums)
+        private static void AddLabels<T>(in CrossEntropyArguments a, in RowTarget target, T* z, ref RowSums sums)
             where T : unmanaged
         {
             AddLabel(a, target.Label, target.Share, z, ref sums);
             AddLabel(a, target.OtherLabel, target.OtherShare, z, ref sums);
         }
 
-        private static void AddLabel<T>(in RowArguments a, int label, double share, T* z, ref RowSums sums)
+        private static void AddLabel<T>(in CrossEntropyArguments a, int label, double share, T* z, ref RowSums sums)
             where T : unmanaged
         {
             if (label < 0 || share == 0) return;
@@ -251,15 +251,15 @@ public static unsafe partial class CrossEntropy
             sums.TargetSum += c * x;
         }
 
-        private static double Weight<TReal>(in RowArguments a, long k)
+        private static double Weight<TReal>(in CrossEntropyArguments a, long k)
             where TReal : unmanaged =>
             a.Target.ClassWeights.IsPresent ? FiniteOrNaN(CpuElement.ToDouble(a.Target.ClassWeights.Pointer<TReal>()[k])) : 1;
 
-        private static double GradientScale<TReal>(in RowArguments a)
+        private static double GradientScale<TReal>(in CrossEntropyArguments a)
             where TReal : unmanaged =>
             a.GradientScale * (a.Normalizer.IsPresent ? Inverse<TReal>(a.Normalizer, a.EmptyMean) : 1);
 
-        private static double LossGradient<TReal>(in RowArguments a, long row)
+        private static double LossGradient<TReal>(in CrossEntropyArguments a, long row)
             where TReal : unmanaged =>
             a.LossGradient.IsPresent ? FiniteOrNaN(CpuElement.ToDouble(a.LossGradient.Pointer<TReal>()[row * (long)a.LossGradientStride])) : 1;
     }
@@ -271,9 +271,9 @@ public static unsafe partial class CrossEntropy
         return total == 0 ? emptyMean : 1 / total;
     }
 
-    private readonly struct CpuNormalizer : ICpuKernel<NormalizerArguments>
+    private readonly struct CpuNormalizer : ICpuKernel<CrossEntropyNormalizerArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in NormalizerArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in CrossEntropyNormalizerArguments arguments)
             where T : unmanaged
         {
             if (typeof(T) == typeof(double))
@@ -282,7 +282,7 @@ public static unsafe partial class CrossEntropy
                 Parts<float>(arguments);
         }
 
-        private static void Parts<TReal>(NormalizerArguments a)
+        private static void Parts<TReal>(CrossEntropyNormalizerArguments a)
             where TReal : unmanaged => CpuParallel.For((int)a.Parts, part =>
         {
             TReal* weights = a.Target.ClassWeights.Pointer<TReal>();
@@ -304,9 +304,9 @@ public static unsafe partial class CrossEntropy
         });
     }
 
-    private readonly struct CpuSum : ICpuKernel<SumArguments>
+    private readonly struct CpuSum : ICpuKernel<CrossEntropySumArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in SumArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in CrossEntropySumArguments arguments)
             where T : unmanaged
         {
             if (typeof(T) == typeof(double))
@@ -315,7 +315,7 @@ public static unsafe partial class CrossEntropy
                 Parts<float>(arguments);
         }
 
-        private static void Parts<TReal>(SumArguments a)
+        private static void Parts<TReal>(CrossEntropySumArguments a)
             where TReal : unmanaged => CpuParallel.For((int)a.Parts, part =>
         {
             TReal* values = a.Values.Pointer<TReal>();

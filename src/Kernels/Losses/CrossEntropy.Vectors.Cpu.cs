@@ -9,7 +9,7 @@ namespace Kernels;
 public static unsafe partial class CrossEntropy
 {
     /// <summary>What a row has for each class.</summary>
-    private readonly struct ClassInputs<T>(in RowArguments a, T* z, long row)
+    private readonly struct ClassInputs<T>(in CrossEntropyArguments a, T* z, long row)
         where T : unmanaged
     {
         public readonly T* Z = z;

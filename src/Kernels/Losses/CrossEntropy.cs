@@ -49,14 +49,13 @@ public static partial class CrossEntropy
     private const long SumChunk = 4096;
     private const long MaximumParts = KernelDefinition.DefaultGroupSize;
 
-    private static readonly KernelDefinition<RowArguments> RowKernel =
-        KernelDefinition<RowArguments>.Float<CpuRows>("portable/cross_entropy.cl", "cross_entropy", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<CrossEntropyArguments> RowKernel =
+        EntryPoints.CrossEntropy.Float<CpuRows>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<NormalizerArguments> NormalizerKernel =
-        KernelDefinition<NormalizerArguments>.Float<CpuNormalizer>("portable/cross_entropy.cl", "cross_entropy_normalizer");
+    private static readonly KernelDefinition<CrossEntropyNormalizerArguments> NormalizerKernel =
+        EntryPoints.CrossEntropyNormalizer.Float<CpuNormalizer>();
 
-    private static readonly KernelDefinition<SumArguments> SumKernel =
-        KernelDefinition<SumArguments>.Float<CpuSum>("portable/cross_entropy.cl", "cross_entropy_sum");
+    private static readonly KernelDefinition<CrossEntropySumArguments> SumKernel = EntryPoints.CrossEntropySum.Float<CpuSum>();
 
     /// <summary>The losses.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -189,9 +188,12 @@ public static partial class CrossEntropy
     {
         (long rows, long classes) = (logits.Shape[0], logits.Shape[1]);
         bool isMean = options.Reduction == LossReduction.Mean, isSoft = targets.Probabilities is not null;
-        TargetArguments target = new(
-            targets.Labels?.Argument ?? default, targets.OtherLabels?.Argument ?? default, targets.SharesArgument, classWeights?.Argument ?? default,
-            options.IgnoreIndex is null ? 0u : 1u, (uint)(options.IgnoreIndex ?? 0));
+        TargetArguments target = new()
+        {
+            Labels = targets.Labels?.Argument ?? default, OtherLabels = targets.OtherLabels?.Argument ?? default,
+            LabelShares = targets.SharesArgument, ClassWeights = classWeights?.Argument ?? default,
+            Ignores = options.IgnoreIndex is null ? 0u : 1u, IgnoreIndex = (uint)(options.IgnoreIndex ?? 0),
+        };
         double emptyMean = options.EmptyMean == EmptyMean.Zero ? 0 : double.NaN;
 
         // Where every row counts once the host knows the normalizer, and nothing need be launched for it.
@@ -214,13 +216,16 @@ public static partial class CrossEntropy
                 RowKernel,
                 new KernelVariant(logits.DType, wide ? ElementsPerItem : 1),
                 new LaunchShape((rows + (RowKernel.GroupSize / team) - 1) / (RowKernel.GroupSize / team)),
-                new RowArguments(
-                    logits.Argument, target, targets.ProbabilitiesArgument, divisor, lossGradient?.Argument ?? default,
-                    isReduced ? rowLosses.Argument : losses.Argument, gradient?.Argument ?? default,
-                    error.Argument, (ulong)rows, (ulong)classes, team,
-                    lossGradient?.Length > 1 ? 1u : 0, options.Smoothing, options.SmoothingConvention == LabelSmoothing.OtherClasses ? 1u : 0,
-                    options.ZLoss, options.ConfidencePenalty, options.EntropyThreshold is null ? 0u : 1, options.EntropyThreshold ?? 0, emptyMean,
-                    gradientScale * factor));
+                new CrossEntropyArguments
+                {
+                    Logits = logits.Argument, Target = target, Probabilities = targets.ProbabilitiesArgument, Normalizer = divisor,
+                    LossGradient = lossGradient?.Argument ?? default, Losses = isReduced ? rowLosses.Argument : losses.Argument,
+                    Gradient = gradient?.Argument ?? default, Error = error.Argument, Rows = (ulong)rows, Classes = (ulong)classes,
+                    Team = team, LossGradientStride = lossGradient?.Length > 1 ? 1u : 0, Smoothing = options.Smoothing,
+                    OthersOnly = options.SmoothingConvention == LabelSmoothing.OtherClasses ? 1u : 0, LsePenalty = options.ZLoss,
+                    Penalty = options.ConfidencePenalty, HasThreshold = options.EntropyThreshold is null ? 0u : 1,
+                    Threshold = options.EntropyThreshold ?? 0, EmptyMean = emptyMean, GradientScale = gradientScale * factor,
+                });
         }
 
         if (isReduced) Sum<TReal>(stream, logits.DType, rowLosses.Argument, rows, divisor, factor, emptyMean, losses.Argument);
@@ -244,7 +249,11 @@ public static partial class CrossEntropy
             NormalizerKernel,
             new KernelVariant(dtype),
             LaunchShape.GroupPerRow(parts),
-            new NormalizerArguments(target, parts > 1 ? partial.Argument : total, (ulong)rows, (ulong)parts, (ulong)chunk, (ulong)classes, isSoft ? 1u : 0));
+            new CrossEntropyNormalizerArguments
+            {
+                Target = target, Sums = parts > 1 ? partial.Argument : total, Rows = (ulong)rows, Parts = (ulong)parts,
+                Chunk = (ulong)chunk, Classes = (ulong)classes, Soft = isSoft ? 1u : 0,
+            });
         if (parts > 1) Sum<TReal>(stream, dtype, partial.Argument, parts, default, 1, 0, total);
     }
 
@@ -259,13 +268,21 @@ public static partial class CrossEntropy
         {
             stream.Launch(
                 SumKernel, new KernelVariant(dtype), LaunchShape.GroupPerRow(parts),
-                new SumArguments(values, default, partial.Argument, (ulong)count, (ulong)parts, (ulong)chunk, 1, 0));
+                new CrossEntropySumArguments
+                {
+                    Values = values, Normalizer = default, Sums = partial.Argument, Count = (ulong)count, Parts = (ulong)parts,
+                    Chunk = (ulong)chunk, Factor = 1, EmptyMean = 0,
+                });
             (values, count) = (partial.Argument, parts);
         }
 
         stream.Launch(
             SumKernel, new KernelVariant(dtype), LaunchShape.GroupPerRow(1),
-            new SumArguments(values, divisor, total, (ulong)count, 1, (ulong)Math.Max(1, count), factor, emptyMean));
+            new CrossEntropySumArguments
+            {
+                Values = values, Normalizer = divisor, Sums = total, Count = (ulong)count, Parts = 1, Chunk = (ulong)Math.Max(1, count),
+                Factor = factor, EmptyMean = emptyMean,
+            });
     }
 
     private static (long Parts, long Chunk) Parts(long count)

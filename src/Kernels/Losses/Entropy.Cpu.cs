@@ -94,12 +94,12 @@ public static unsafe partial class Entropy
         return (largest, sum, moment);
     }
 
-    private readonly struct CpuForward : ICpuKernel<ForwardArguments>
+    private readonly struct CpuForward : ICpuKernel<EntropyForwardArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in ForwardArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in EntropyForwardArguments arguments)
             where T : unmanaged
         {
-            ForwardArguments a = arguments;
+            EntropyForwardArguments a = arguments;
             long classes = (long)a.Classes;
             CpuParallel.ForRange((long)a.Rows, Math.Max(1, CpuParallel.ElementsPerChunk / classes), (first, end) =>
             {
@@ -123,12 +123,12 @@ public static unsafe partial class Entropy
         private static double Of(double sum, double moment) => sum == 0 ? 0 : Math.Log(sum) - (moment / sum);
     }
 
-    private readonly struct CpuBackward : ICpuKernel<BackwardArguments>
+    private readonly struct CpuBackward : ICpuKernel<EntropyBackwardArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in BackwardArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in EntropyBackwardArguments arguments)
             where T : unmanaged
         {
-            BackwardArguments a = arguments;
+            EntropyBackwardArguments a = arguments;
             CpuParallel.ForRange((long)a.Rows, Math.Max(1, CpuParallel.ElementsPerChunk / (long)a.Classes), (first, end) =>
             {
                 if (typeof(T) == typeof(double))
@@ -138,7 +138,7 @@ public static unsafe partial class Entropy
             });
         }
 
-        private static void RowsInFloat<T>(in BackwardArguments a, long first, long end)
+        private static void RowsInFloat<T>(in EntropyBackwardArguments a, long first, long end)
             where T : unmanaged
         {
             int classes = (int)a.Classes;
@@ -174,7 +174,7 @@ public static unsafe partial class Entropy
             ArrayPool<float>.Shared.Return(buffer);
         }
 
-        private static void RowsInDouble(in BackwardArguments a, long first, long end)
+        private static void RowsInDouble(in EntropyBackwardArguments a, long first, long end)
         {
             for (long row = first; row < end; row++)
             {

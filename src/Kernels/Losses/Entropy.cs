@@ -27,11 +27,11 @@ namespace Kernels;
 /// </remarks>
 public static partial class Entropy
 {
-    private static readonly KernelDefinition<ForwardArguments> ForwardKernel =
-        KernelDefinition<ForwardArguments>.Float<CpuForward>("portable/entropy.cl", "entropy_forward", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<EntropyForwardArguments> ForwardKernel =
+        EntryPoints.EntropyForward.Float<CpuForward>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<BackwardArguments> BackwardKernel =
-        KernelDefinition<BackwardArguments>.Float<CpuBackward>("portable/entropy.cl", "entropy_backward", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<EntropyBackwardArguments> BackwardKernel =
+        EntryPoints.EntropyBackward.Float<CpuBackward>(vectorWidths: [1, 8]);
 
     /// <summary>The entropy of each row.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -55,8 +55,11 @@ public static partial class Entropy
             ForwardKernel,
             Variant(logits, logits),
             Shape(rows, classes),
-            new ForwardArguments(
-                logits.Argument, mask?.Argument ?? default, entropies.Argument, (ulong)rows, (ulong)classes, CrossEntropy.Team(classes)));
+            new EntropyForwardArguments
+            {
+                Logits = logits.Argument, Mask = mask?.Argument ?? default, Entropies = entropies.Argument, Rows = (ulong)rows,
+                Classes = (ulong)classes, Team = CrossEntropy.Team(classes),
+            });
     }
 
     /// <summary>Gradient: dz[n, k] = gradientScale * dH[n] * -p[n, k] * (log p[n, k] + H[n]).</summary>
@@ -85,9 +88,12 @@ public static partial class Entropy
             BackwardKernel,
             Variant(logits, dLogits),
             Shape(rows, classes),
-            new BackwardArguments(
-                logits.Argument, mask?.Argument ?? default, entropyGradient.Argument, dLogits.Argument, (ulong)rows, (ulong)classes,
-                CrossEntropy.Team(classes), entropyGradient.Length > 1 ? 1u : 0, gradientScale));
+            new EntropyBackwardArguments
+            {
+                Logits = logits.Argument, Mask = mask?.Argument ?? default, EntropyGradient = entropyGradient.Argument,
+                Gradient = dLogits.Argument, Rows = (ulong)rows, Classes = (ulong)classes, Team = CrossEntropy.Team(classes),
+                EntropyGradientStride = entropyGradient.Length > 1 ? 1u : 0, GradientScale = gradientScale,
+            });
     }
 
     private static void CheckRows<T, TReal>(
@@ -113,39 +119,5 @@ public static partial class Entropy
     {
         long rowsPerGroup = KernelDefinition.DefaultGroupSize / CrossEntropy.Team(classes);
         return new LaunchShape((rows + rowsPerGroup - 1) / rowsPerGroup);
-    }
-
-    internal readonly record struct ForwardArguments(
-        TensorArgument Logits, TensorArgument Mask, TensorArgument Entropies, ulong Rows, ulong Classes, uint Team) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Logits);
-            binder.Tensor(Mask);
-            binder.Tensor(Entropies);
-            binder.UInt64(Rows);
-            binder.UInt64(Classes);
-            binder.UInt32(Team);
-        }
-    }
-
-    internal readonly record struct BackwardArguments(
-        TensorArgument Logits, TensorArgument Mask, TensorArgument EntropyGradient, TensorArgument Gradient, ulong Rows, ulong Classes, uint Team,
-        ulong EntropyGradientStride, double GradientScale) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Logits);
-            binder.Tensor(Mask);
-            binder.Tensor(EntropyGradient);
-            binder.Tensor(Gradient);
-            binder.UInt64(Rows);
-            binder.UInt64(Classes);
-            binder.UInt32(Team);
-            binder.UInt64(EntropyGradientStride);
-            binder.Real(GradientScale);
-        }
     }
 }

@@ -124,10 +124,10 @@ internal readonly unsafe struct CpuOptimizerGroup<TReal>
 }
 
 /// <summary>The whole pass over the parameters: <c>optimizer_pass</c> in <c>optimizer.h</c>.</summary>
-internal readonly unsafe struct CpuOptimizerPass<TRule> : ICpuKernel<OptimizerKernels.StepArguments>
+internal readonly unsafe struct CpuOptimizerPass<TRule> : ICpuKernel<OptimizerStepArguments>
     where TRule : struct, IOptimizerRule
 {
-    public static void Run<T>(in KernelVariant variant, in OptimizerKernels.StepArguments arguments)
+    public static void Run<T>(in KernelVariant variant, in OptimizerStepArguments arguments)
         where T : unmanaged
     {
         if (typeof(T) == typeof(double))
@@ -136,21 +136,19 @@ internal readonly unsafe struct CpuOptimizerPass<TRule> : ICpuKernel<OptimizerKe
             Run<T, float>(arguments);
     }
 
-    private static void Run<T, TReal>(OptimizerKernels.StepArguments a)
+    private static void Run<T, TReal>(OptimizerStepArguments a)
         where T : unmanaged
         where TReal : unmanaged, IFloatingPointIeee754<TReal>
     {
         TReal* progress = a.Progress.Pointer<TReal>();
         if (progress[1] != TReal.Zero) return;
-        ulong* tensors = a.Tensors.Pointer<ulong>();
-        uint* tiles = a.Tiles.Pointer<uint>();
-        CpuParallel.ForRange((long)a.TileCount, CpuParallel.ElementsPerChunk / TensorTable<T>.TileLength, (first, end) =>
+        CpuParallel.ForRange((long)a.TensorList.TileCount, CpuParallel.ElementsPerChunk / TensorTable<T>.TileLength, (first, end) =>
         {
             CpuOptimizerGroup<TReal> group = default;
             int current = -1;
             for (long index = first; index < end; index++)
             {
-                CpuTile tile = CpuTile.At(tensors, tiles, (long)a.FirstTile + index);
+                CpuTile tile = CpuTile.At(a.TensorList, index);
                 if (tile.Group != current)
                 {
                     current = tile.Group;
@@ -181,7 +179,7 @@ internal readonly unsafe struct OptimizerTile<T, TReal>
     private readonly long _count;
     private readonly bool _first;
 
-    public OptimizerTile(in OptimizerKernels.StepArguments a, in CpuTile tile, bool first)
+    public OptimizerTile(in OptimizerStepArguments a, in CpuTile tile, bool first)
     {
         _parameter = a.Parameter.Pointer<T>() + tile.First;
         _gradient = a.Gradient.Pointer<T>() + tile.Second;
@@ -256,9 +254,9 @@ internal readonly unsafe struct OptimizerTile<T, TReal>
 }
 
 /// <summary>Sums of squares and non-finite gradients of each tile.</summary>
-internal readonly unsafe struct CpuGradientSquares : ICpuKernel<OptimizerKernels.SquaresArguments>
+internal readonly unsafe struct CpuGradientSquares : ICpuKernel<GradientSquaresArguments>
 {
-    public static void Run<T>(in KernelVariant variant, in OptimizerKernels.SquaresArguments arguments)
+    public static void Run<T>(in KernelVariant variant, in GradientSquaresArguments arguments)
         where T : unmanaged
     {
         if (typeof(T) == typeof(double))
@@ -267,15 +265,15 @@ internal readonly unsafe struct CpuGradientSquares : ICpuKernel<OptimizerKernels
             Run<T, float>(arguments);
     }
 
-    private static void Run<T, TReal>(OptimizerKernels.SquaresArguments a)
+    private static void Run<T, TReal>(GradientSquaresArguments a)
         where T : unmanaged
         where TReal : unmanaged
     {
-        CpuParallel.ForRange((long)a.TileCount, CpuParallel.ElementsPerChunk / TensorTable<T>.TileLength, (first, end) =>
+        CpuParallel.ForRange((long)a.TensorList.TileCount, CpuParallel.ElementsPerChunk / TensorTable<T>.TileLength, (first, end) =>
         {
-            for (long index = (long)a.FirstTile + first; index < (long)a.FirstTile + end; index++)
+            for (long place = first; place < end; place++)
             {
-                CpuTile tile = CpuTile.At(a.Tensors.Pointer<ulong>(), a.Tiles.Pointer<uint>(), index);
+                CpuTile tile = CpuTile.At(a.TensorList, place);
                 T* gradient = a.Gradient.Pointer<T>() + tile.Second;
                 Vector512<TReal> square = Vector512<TReal>.Zero, fault = Vector512<TReal>.Zero;
                 for (long i = 0; i < tile.Count; i += Vector512<TReal>.Count)
@@ -286,7 +284,7 @@ internal readonly unsafe struct CpuGradientSquares : ICpuKernel<OptimizerKernels
                     fault += value - value;
                 }
 
-                TReal* sums = a.Sums.Pointer<TReal>() + (2 * index);
+                TReal* sums = a.Sums.Pointer<TReal>() + (2 * tile.Index);
                 sums[0] = Vector512.Sum(square);
                 sums[1] = Vector512.Sum(fault);
             }
@@ -295,9 +293,9 @@ internal readonly unsafe struct CpuGradientSquares : ICpuKernel<OptimizerKernels
 }
 
 /// <summary>What holds for one step: <c>optimizer_prepare</c>.</summary>
-internal readonly unsafe struct CpuPrepare : ICpuKernel<OptimizerKernels.PrepareArguments>
+internal readonly unsafe struct CpuPrepare : ICpuKernel<OptimizerPrepareArguments>
 {
-    public static void Run<T>(in KernelVariant variant, in OptimizerKernels.PrepareArguments arguments)
+    public static void Run<T>(in KernelVariant variant, in OptimizerPrepareArguments arguments)
         where T : unmanaged
     {
         if (typeof(T) == typeof(double))
@@ -306,7 +304,7 @@ internal readonly unsafe struct CpuPrepare : ICpuKernel<OptimizerKernels.Prepare
             Run<float>(arguments);
     }
 
-    private static void Run<TReal>(in OptimizerKernels.PrepareArguments a)
+    private static void Run<TReal>(in OptimizerPrepareArguments a)
         where TReal : unmanaged, IFloatingPointIeee754<TReal>
     {
         TReal* progress = a.Progress.Pointer<TReal>();

@@ -30,7 +30,7 @@ public abstract class Optimizer<T, TOptions> : IDisposable
     where TOptions : OptimizerOptions
 {
     private readonly string _op;
-    private readonly KernelDefinition<OptimizerKernels.StepArguments> _kernel;
+    private readonly KernelDefinition<OptimizerStepArguments> _kernel;
     private readonly OptimizerSettings _settings;
     private readonly TOptions[] _options;
     private readonly IReadOnlyList<DeviceTensor<T>> _parameters;
@@ -45,7 +45,7 @@ public abstract class Optimizer<T, TOptions> : IDisposable
 
     private protected Optimizer(
         string op, Device device, IReadOnlyList<ParameterGroup<T, TOptions>> groups, OptimizerSettings? settings,
-        KernelDefinition<OptimizerKernels.StepArguments> kernel, Func<IReadOnlyList<TOptions>, string?[]> ruleRoles)
+        KernelDefinition<OptimizerStepArguments> kernel, Func<IReadOnlyList<TOptions>, string?[]> ruleRoles)
     {
         ArgumentNullException.ThrowIfNull(device);
         ArgumentNullException.ThrowIfNull(groups);
@@ -146,27 +146,35 @@ public abstract class Optimizer<T, TOptions> : IDisposable
             {
                 stream.Launch(
                     OptimizerKernels.Squares, variant, LaunchShape.GroupPerRow(run.TileCount),
-                    new OptimizerKernels.SquaresArguments(run.Second, _table.Tensors, _table.Tiles, sums.Argument, (ulong)run.FirstTile, (ulong)run.TileCount));
+                    new GradientSquaresArguments { Gradient = run.Second, TensorList = _table.ListOf(run), Sums = sums.Argument });
             }
         }
 
         stream.Launch(
             OptimizerKernels.Prepare, variant, LaunchShape.GroupPerRow(1),
-            new OptimizerKernels.PrepareArguments(
-                _progress.Argument, _counts.Argument, _groupSettings.Argument, sums.Argument, _settings.DeviceLearningRates?.Argument ?? default,
-                _settings.DeviceLossScale?.Argument ?? default, _zeros?.Argument ?? default, (ulong)_options.Length, (ulong)measuredTiles,
-                (ulong)(_zeros?.Length ?? 0), _settings.DeviceLearningRates is null ? 0u : 1, _settings.DeviceLossScale is null ? 0u : 1,
-                _settings.SkipsNonFiniteGradients ? 1u : 0, _settings.LossScale, _settings.MaximumGradientNorm));
+            new OptimizerPrepareArguments
+            {
+                Progress = _progress.Argument, Counts = _counts.Argument, Settings = _groupSettings.Argument, Sums = sums.Argument,
+                Rates = _settings.DeviceLearningRates?.Argument ?? default, LossScales = _settings.DeviceLossScale?.Argument ?? default,
+                Zeros = _zeros?.Argument ?? default, Groups = (ulong)_options.Length, MeasuredTiles = (ulong)measuredTiles,
+                CountedTensors = (ulong)(_zeros?.Length ?? 0), HasRates = _settings.DeviceLearningRates is null ? 0u : 1,
+                HasLossScale = _settings.DeviceLossScale is null ? 0u : 1, SkipsFaults = _settings.SkipsNonFiniteGradients ? 1u : 0,
+                LossScale = _settings.LossScale, MaximumNorm = _settings.MaximumGradientNorm,
+            });
         bool reduces = _zeros is not null || Array.Exists(_options, options => options.MaximumNorm > 0);
         KernelVariant passVariant = variant with { Switches = reduces ? OptimizerKernels.ReducesSwitch : 0 };
         foreach (TensorTable<T>.Run run in _table.Runs)
         {
             stream.Launch(
                 _kernel, passVariant, LaunchShape.GroupPerRow(run.TileCount),
-                new OptimizerKernels.StepArguments(
-                    run.First, run.Second, _state.Argument, _table.Tensors, _table.Tiles, _groupSettings.Argument, _progress.Argument,
-                    _zeros?.Argument ?? default, (ulong)run.FirstTile, (ulong)run.TileCount, (ulong)_table.FlatLength, RuleRoles[0], RuleRoles[1], RuleRoles[2],
-                    Role(OptimizerState.MasterCopy), Role(OptimizerState.AverageWeight), _zeros is null ? 0u : 1));
+                new OptimizerStepArguments
+                {
+                    Parameter = run.First, Gradient = run.Second, State = _state.Argument, TensorList = _table.ListOf(run),
+                    Settings = _groupSettings.Argument, Progress = _progress.Argument, Zeros = _zeros?.Argument ?? default,
+                    RoleStride = (ulong)_table.FlatLength, RoleA = RuleRoles[0], RoleB = RuleRoles[1], RoleC = RuleRoles[2],
+                    Master = Role(OptimizerState.MasterCopy), Average = Role(OptimizerState.AverageWeight),
+                    CountsZeros = _zeros is null ? 0u : 1,
+                });
         }
     }
 

@@ -6,50 +6,19 @@ using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
-/// <summary>The kernels of <see cref="NormPenalty{T}"/> and their argument records.</summary>
+/// <summary>The kernels of <see cref="NormPenalty{T}"/>.</summary>
 internal static unsafe class NormPenaltyKernels
 {
     public const uint GradientSwitch = 1;
 
-    public static readonly KernelDefinition<TilesArguments> Tiles =
-        KernelDefinition<TilesArguments>.Float<CpuTiles>("portable/norm_penalty.cl", "norm_penalty_tiles", switches: ["HAS_GRADIENT"]);
+    public static readonly KernelDefinition<NormPenaltyTilesArguments> Tiles =
+        EntryPoints.NormPenaltyTiles.Float<CpuTiles>(switches: ["HAS_GRADIENT"]);
 
-    public static readonly KernelDefinition<ValueArguments> Value =
-        KernelDefinition<ValueArguments>.Float<CpuValue>("portable/norm_penalty.cl", "norm_penalty_value");
+    public static readonly KernelDefinition<NormPenaltyValueArguments> Value = EntryPoints.NormPenaltyValue.Float<CpuValue>();
 
-    internal readonly record struct TilesArguments(
-        TensorArgument Parameter, TensorArgument Gradient, TensorArgument Tensors, TensorArgument Tiles, TensorArgument Coefficients, TensorArgument Sums,
-        ulong FirstTile, ulong TileCount, double GradientScale) : IKernelArguments
+    private readonly struct CpuTiles : ICpuKernel<NormPenaltyTilesArguments>
     {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Parameter);
-            binder.Tensor(Gradient);
-            binder.Tensor(Tensors);
-            binder.Tensor(Tiles);
-            binder.Tensor(Coefficients);
-            binder.Tensor(Sums);
-            binder.UInt64(FirstTile);
-            binder.UInt64(TileCount);
-            binder.Real(GradientScale);
-        }
-    }
-
-    internal readonly record struct ValueArguments(TensorArgument Sums, TensorArgument Value, ulong TileCount) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Sums);
-            binder.Tensor(Value);
-            binder.UInt64(TileCount);
-        }
-    }
-
-    private readonly struct CpuTiles : ICpuKernel<TilesArguments>
-    {
-        public static void Run<T>(in KernelVariant variant, in TilesArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in NormPenaltyTilesArguments arguments)
             where T : unmanaged
         {
             bool hasGradient = (variant.Switches & GradientSwitch) != 0;
@@ -59,18 +28,18 @@ internal static unsafe class NormPenaltyKernels
                 Run<T, float>(arguments, hasGradient);
         }
 
-        private static void Run<T, TReal>(TilesArguments a, bool hasGradient)
+        private static void Run<T, TReal>(NormPenaltyTilesArguments a, bool hasGradient)
             where T : unmanaged
             where TReal : unmanaged, IFloatingPointIeee754<TReal>
         {
-            CpuParallel.ForRange((long)a.TileCount, CpuParallel.ElementsPerChunk / TensorTable<T>.TileLength, (first, end) =>
+            CpuParallel.ForRange((long)a.TensorList.TileCount, CpuParallel.ElementsPerChunk / TensorTable<T>.TileLength, (first, end) =>
             {
-                for (long index = (long)a.FirstTile + first; index < (long)a.FirstTile + end; index++)
+                for (long place = first; place < end; place++)
                 {
-                    CpuTile tile = CpuTile.At(a.Tensors.Pointer<ulong>(), a.Tiles.Pointer<uint>(), index);
+                    CpuTile tile = CpuTile.At(a.TensorList, place);
                     TReal* own = a.Coefficients.Pointer<TReal>() + (3 * (long)tile.Tensor);
                     T* gradient = hasGradient ? a.Gradient.Pointer<T>() + tile.Second : null;
-                    a.Sums.Pointer<TReal>()[index] =
+                    a.Sums.Pointer<TReal>()[tile.Index] =
                         Tile(a.Parameter.Pointer<T>() + tile.First, gradient, tile.Count, own[0], own[1], own[2], TReal.CreateChecked(a.GradientScale));
                 }
             });
@@ -101,9 +70,9 @@ internal static unsafe class NormPenaltyKernels
         }
     }
 
-    private readonly struct CpuValue : ICpuKernel<ValueArguments>
+    private readonly struct CpuValue : ICpuKernel<NormPenaltyValueArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in ValueArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in NormPenaltyValueArguments arguments)
             where T : unmanaged
         {
             double sum = 0;

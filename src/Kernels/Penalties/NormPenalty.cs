@@ -128,14 +128,16 @@ public sealed class NormPenalty<T> : IDisposable
         {
             stream.Launch(
                 NormPenaltyKernels.Tiles, variant, LaunchShape.GroupPerRow(run.TileCount),
-                new NormPenaltyKernels.TilesArguments(
-                    run.First, run.Second, _table.Tensors, _table.Tiles, _coefficients.Argument, sums.Argument, (ulong)run.FirstTile, (ulong)run.TileCount,
-                    gradientScale));
+                new NormPenaltyTilesArguments
+                {
+                    Parameter = run.First, Gradient = run.Second, TensorList = _table.ListOf(run), Coefficients = _coefficients.Argument,
+                    Sums = sums.Argument, GradientScale = gradientScale,
+                });
         }
 
         stream.Launch(
             NormPenaltyKernels.Value, new KernelVariant(DTypes.Of<T>()), LaunchShape.GroupPerRow(1),
-            new NormPenaltyKernels.ValueArguments(sums.Argument, _value.Argument, (ulong)_table.TileCount));
+            new NormPenaltyValueArguments { Sums = sums.Argument, Value = _value.Argument, TileCount = (ulong)_table.TileCount });
     }
 }
 

@@ -114,7 +114,7 @@ public sealed class ParameterSnapshot<T> : IDisposable
         }
     }
 
-    private void Launch(DeviceStream stream, KernelDefinition<ParameterSnapshotKernels.CopyArguments> kernel)
+    private void Launch(DeviceStream stream, KernelDefinition<ParameterSnapshotArguments> kernel)
     {
         ArgumentNullException.ThrowIfNull(stream);
         _table.CheckStream(Op, stream);
@@ -123,8 +123,10 @@ public sealed class ParameterSnapshot<T> : IDisposable
         {
             stream.Launch(
                 kernel, new KernelVariant(Stored), LaunchShape.GroupPerRow(run.TileCount),
-                new ParameterSnapshotKernels.CopyArguments(
-                    run.First, new TensorArgument(_copy.Memory, 0), _table.Tensors, _table.Tiles, (ulong)run.FirstTile, (ulong)run.TileCount));
+                new ParameterSnapshotArguments
+                {
+                    Parameter = run.First, Copy = new TensorArgument(_copy.Memory, 0), TensorList = _table.ListOf(run),
+                });
         }
 
         if (!_isOnHost) return;
@@ -134,51 +136,34 @@ public sealed class ParameterSnapshot<T> : IDisposable
     }
 }
 
-/// <summary>The kernels of <see cref="ParameterSnapshot{T}"/> and their argument record.</summary>
+/// <summary>The kernels of <see cref="ParameterSnapshot{T}"/>.</summary>
 internal static unsafe class ParameterSnapshotKernels
 {
-    public static readonly KernelDefinition<CopyArguments> Save =
-        KernelDefinition<CopyArguments>.Float<CpuSave>("portable/parameter_snapshot.cl", "parameter_snapshot_save");
+    public static readonly KernelDefinition<ParameterSnapshotArguments> Save = EntryPoints.ParameterSnapshotSave.Float<CpuSave>();
 
-    public static readonly KernelDefinition<CopyArguments> Restore =
-        KernelDefinition<CopyArguments>.Float<CpuRestore>("portable/parameter_snapshot.cl", "parameter_snapshot_restore");
+    public static readonly KernelDefinition<ParameterSnapshotArguments> Restore = EntryPoints.ParameterSnapshotRestore.Float<CpuRestore>();
 
-    internal readonly record struct CopyArguments(
-        TensorArgument Parameter, TensorArgument Copy, TensorArgument Tensors, TensorArgument Tiles, ulong FirstTile, ulong TileCount) : IKernelArguments
+    private readonly struct CpuSave : ICpuKernel<ParameterSnapshotArguments>
     {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Parameter);
-            binder.Tensor(Copy);
-            binder.Tensor(Tensors);
-            binder.Tensor(Tiles);
-            binder.UInt64(FirstTile);
-            binder.UInt64(TileCount);
-        }
-    }
-
-    private readonly struct CpuSave : ICpuKernel<CopyArguments>
-    {
-        public static void Run<T>(in KernelVariant variant, in CopyArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in ParameterSnapshotArguments arguments)
             where T : unmanaged => CopyTiles<T>(arguments, saves: true);
     }
 
-    private readonly struct CpuRestore : ICpuKernel<CopyArguments>
+    private readonly struct CpuRestore : ICpuKernel<ParameterSnapshotArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in CopyArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in ParameterSnapshotArguments arguments)
             where T : unmanaged => CopyTiles<T>(arguments, saves: false);
     }
 
-    private static void CopyTiles<T>(CopyArguments a, bool saves)
+    private static void CopyTiles<T>(ParameterSnapshotArguments a, bool saves)
         where T : unmanaged
     {
-        long total = (long)a.TileCount * TensorTable<T>.TileLength * sizeof(T);
-        CpuParallel.ForRange((long)a.TileCount, CpuParallel.ElementsPerChunk / TensorTable<T>.TileLength, (first, end) =>
+        long total = (long)a.TensorList.TileCount * TensorTable<T>.TileLength * sizeof(T);
+        CpuParallel.ForRange((long)a.TensorList.TileCount, CpuParallel.ElementsPerChunk / TensorTable<T>.TileLength, (first, end) =>
         {
-            for (long index = (long)a.FirstTile + first; index < (long)a.FirstTile + end; index++)
+            for (long place = first; place < end; place++)
             {
-                CpuTile tile = CpuTile.At(a.Tensors.Pointer<ulong>(), a.Tiles.Pointer<uint>(), index);
+                CpuTile tile = CpuTile.At(a.TensorList, place);
                 byte* parameter = (byte*)(a.Parameter.Pointer<T>() + tile.First), copy = (byte*)(a.Copy.Pointer<T>() + tile.Flat);
                 CpuStreaming.Copy(saves ? parameter : copy, saves ? copy : parameter, tile.Count * sizeof(T), total);
             }

@@ -45,7 +45,10 @@ public sealed partial class CudaCompilationTests
         }
     }
 
-    /// <summary>PTX states each parameter's type, which is what the driver goes by when it reads the host's argument block.</summary>
+    /// <summary>
+    /// PTX states each parameter's type, which is what the driver goes by when it reads the host's argument block. The record comes from the text before the
+    /// preprocessor, the PTX from the text after it.
+    /// </summary>
     [Theory]
     [MemberData(nameof(Programs))]
     public void PtxTakesArgumentsOfRecord(string name)
@@ -53,15 +56,12 @@ public sealed partial class CudaCompilationTests
         SkipWithoutCompiler();
         KernelProgram program = KernelPrograms.Named(name);
         string ptx = Compiled(name, ArchitecturesFor(name)[0]).Ptx;
-        string real = program.Variant.DType == DType.Float64 ? "f64" : "f32";
         foreach (KernelDefinition kernel in program.Kernels)
         {
             Match entry = Regex.Match(ptx, $@"\.entry {kernel.EntryPoint}\((?<list>[^)]*)\)");
             Assert.True(entry.Success, $"no entry {kernel.EntryPoint}");
             IEnumerable<string> compiled = ParameterType().Matches(entry.Groups["list"].Value).Select(match => match.Groups["type"].Value);
-            IEnumerable<string> bound = KernelParameters.InRecord(kernel)
-                .Select(parameter => parameter.Type switch { "*" => "u64", "real" => real, _ => parameter.Type });
-            Assert.Equal(bound, compiled);
+            Assert.Equal(KernelParameters.PtxTypes(kernel, program.Variant.DType), compiled);
         }
     }
 

@@ -17,6 +17,6 @@ public sealed class OpenClCompilationTests
         KernelProgram program = KernelPrograms.Named(name);
         using OpenClCompiler compiler = OpenClCompiler.OpenOrSkip();
         IReadOnlyDictionary<string, uint> arguments = compiler.ArgumentCounts(program.Text("opencl"), [.. program.Kernels.Select(kernel => kernel.EntryPoint)]);
-        Assert.All(program.Kernels, kernel => Assert.Equal(KernelParameters.InRecord(kernel).Count, (int)arguments[kernel.EntryPoint]));
+        Assert.All(program.Kernels, kernel => Assert.Equal(KernelParameters.PtxTypes(kernel, program.Variant.DType).Count, (int)arguments[kernel.EntryPoint]));
     }
 }

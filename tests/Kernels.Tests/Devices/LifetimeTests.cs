@@ -1,5 +1,7 @@
 using System.Runtime.CompilerServices;
+using Kernels.Devices;
 using Kernels.Tests.Support;
+using Kernels.Verification;
 using Xunit;
 
 namespace Kernels.Tests.Devices;
@@ -43,6 +45,24 @@ public sealed class LifetimeTests(TestDevices devices)
         Throws("upload of a disposed host buffer", () => stream.Upload(host, good));
         Throws("download to a disposed host buffer", () => stream.Download(good, host));
         stream.Synchronize();
+    }
+
+    /// <summary>What another thread disposes after the op has checked it: nothing is launched, and the launch lets go of what it already held.</summary>
+    [Theory]
+    [MemberData(nameof(DeviceIds))]
+    public void LaunchOnDisposedMemoryThrows(string deviceId)
+    {
+        using Device device = devices.OpenOwn(deviceId);
+        using DeviceStream stream = device.CreateStream();
+        long blocks = device.Counters.LiveBlocks;
+        DeviceTensor<float> x = device.Allocate<float>(4), y = device.Allocate<float>(4);
+        ReluForwardArguments arguments = new() { X = x.Argument, Y = y.Argument, Count = 4 };
+        KernelDefinition<ReluForwardArguments> kernel = KernelCatalog.All.OfType<KernelDefinition<ReluForwardArguments>>().Single();
+        y.Dispose();
+        Throws("launch", () => stream.Launch(kernel, new KernelVariant(DType.Float32), new LaunchShape(1), arguments));
+        Assert.Equal(0, device.Counters.Launches);
+        x.Dispose();
+        Assert.Equal(blocks, device.Counters.LiveBlocks);
     }
 
     [Theory]

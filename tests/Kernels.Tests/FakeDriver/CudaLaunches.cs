@@ -192,11 +192,13 @@ public sealed unsafe class CudaLaunches : CudaScenario
 
     private readonly record struct SwappedArguments(TensorArgument Key, ulong Steps) : IKernelArguments
     {
+        public static int ParameterCount => 3;
+
         public void Bind<TBinder>(ref TBinder binder)
             where TBinder : struct, IArgumentBinder, allows ref struct
         {
-            binder.UInt64(Steps);
-            binder.Tensor(Key);
+            binder.UInt64(Steps, "steps");
+            binder.Tensor(Key, "key");
         }
     }
 }

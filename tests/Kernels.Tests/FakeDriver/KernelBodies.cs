@@ -87,7 +87,6 @@ internal static unsafe partial class KernelBodies
         private static object Value(string name, Type type, Dictionary<string, FakeArgument> arguments) => type switch
         {
             _ when type == typeof(TensorArgument) => Tensor(name, arguments),
-            _ when type == typeof(KeyArgument) => new KeyArgument(Tensor(name, arguments), arguments["seed"].Value, arguments["offset"].Value),
             _ when type == typeof(ulong) => arguments[name].Value,
             _ when type == typeof(uint) => (uint)arguments[name].Value,
             _ when arguments[name].Size == sizeof(double) => BitConverter.UInt64BitsToDouble(arguments[name].Value),
@@ -118,8 +117,7 @@ internal static class Records
         object Field(PropertyInfo field)
         {
             Type type = field.PropertyType;
-            bool isBound = type.IsPrimitive || type == typeof(TensorArgument) || type == typeof(KeyArgument);
-            return isBound ? value(field.Name, type) : Create(type, value);
+            return type.IsAssignableTo(typeof(IKernelArguments)) ? Create(type, value) : value(field.Name, type);
         }
     }
 }

@@ -49,7 +49,6 @@ internal sealed class SentinelLaunch<TArguments>(KernelDefinition<TArguments> ke
         {
             string name = KernelBodies.ParameterName(field);
             if (type == typeof(TensorArgument)) return Tensor(name);
-            if (type == typeof(KeyArgument)) return new KeyArgument(Tensor(name), UInt64("seed"), UInt64("offset"));
             if (type == typeof(ulong)) return UInt64(name);
             if (type == typeof(uint)) return UInt32(name);
             return Real(name);

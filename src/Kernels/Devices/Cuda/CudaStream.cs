@@ -7,9 +7,6 @@ namespace Kernels.Devices.Cuda;
 /// <summary>A CUDA stream.</summary>
 internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stream) : DeviceStream(device)
 {
-    /// <summary>More than any kernel takes; the binder throws beyond it.</summary>
-    private const int MaximumParameters = 64;
-
     private readonly StagingRing _staging = new(device);
     private readonly Lock _blasLock = new();
     private CublasHandle? _blas;
@@ -70,16 +67,22 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
         using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
         CudaKernel compiled = device.Programs.Get(kernel, variant);
         using HandleLease kernelLease = new(compiled);
-        using MemoryLease lease = MemoryLease.Take(arguments);
-        ulong* values = stackalloc ulong[MaximumParameters];
-        void** parameters = stackalloc void*[MaximumParameters];
-        CudaArgumentBinder binder = new(values, parameters, variant.DType == DType.Float64);
-        arguments.Bind(ref binder);
+        ulong* values = stackalloc ulong[TArguments.ParameterCount];
+        void** parameters = stackalloc void*[TArguments.ParameterCount];
         uint groups = (uint)Math.Clamp(shape.Groups, 1, device.MaximumGroups);
-        device.Context.ThrowIfFailed(
-            cuLaunchKernel(compiled.Function, groups, 1, 1, (uint)kernel.GroupSize, 1, 1, 0, stream.Value, parameters, null),
-            kernel.EntryPoint,
-            nameof(cuLaunchKernel));
+        CudaArgumentBinder binder = new(values, parameters, variant.DType == DType.Float64);
+        try
+        {
+            arguments.Bind(ref binder);
+            device.Context.ThrowIfFailed(
+                cuLaunchKernel(compiled.Function, groups, 1, 1, (uint)kernel.GroupSize, 1, 1, 0, stream.Value, parameters, null),
+                kernel.EntryPoint,
+                nameof(cuLaunchKernel));
+        }
+        finally
+        {
+            binder.Dispose();
+        }
     }
 
     private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset)
@@ -199,37 +202,32 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     }
 }
 
-/// <summary>Lays the arguments out one after the other and points to each, as cuLaunchKernel wants them.</summary>
-internal unsafe ref struct CudaArgumentBinder(ulong* values, void** parameters, bool doublePrecision) : IArgumentBinder
+/// <summary>Lays the arguments out one after the other, points to each, as cuLaunchKernel wants them, and holds their memory.</summary>
+internal unsafe ref struct CudaArgumentBinder(ulong* values, void** parameters, bool doublePrecision) : IArgumentBinder, IDisposable
 {
+    private MemoryLease _lease;
     private int _count;
 
-    public void Tensor(TensorArgument value, string name = "")
+    public void Tensor(TensorArgument value, string name)
     {
-        UInt64((ulong)(value.Memory?.Value ?? 0), name);
-        UInt64(value.Offset, name);
-    }
-
-    public void Key(in KeyArgument value, string name = "")
-    {
-        Tensor(value.Device, name);
-        UInt64(value.Seed, name);
+        UInt64((ulong)_lease.Add(value), name);
         UInt64(value.Offset, name);
     }
 
     // Little-endian: a narrower parameter is read from the low bytes of its slot.
-    public void UInt64(ulong value, string name = "")
+    public void UInt64(ulong value, string name)
     {
-        if (_count == 64) throw new InvalidOperationException($"{name} is one parameter too many.");
         values[_count] = value;
         parameters[_count] = values + _count;
         _count++;
     }
 
-    public void UInt32(uint value, string name = "") => UInt64(value, name);
+    public void UInt32(uint value, string name) => UInt64(value, name);
 
-    public void Real(double value, string name = "") =>
+    public void Real(double value, string name) =>
         UInt64(doublePrecision ? BitConverter.DoubleToUInt64Bits(value) : BitConverter.SingleToUInt32Bits((float)value), name);
+
+    public void Dispose() => _lease.Dispose();
 }
 
 /// <summary>An event in a CUDA stream.</summary>

@@ -1,33 +1,30 @@
-using System.Runtime.CompilerServices;
-
 namespace Kernels.Devices;
 
 /// <summary>
-/// The arguments of one kernel as a typed record. Records are readonly structs; <see cref="Bind"/> hands the fields over in the order of the
-/// kernel's parameter list, and a test compares the two for every kernel.
+/// The arguments of one kernel as a typed record. The records are generated from the kernels' texts (see <c>kernels/README.md</c>).
 /// </summary>
 internal interface IKernelArguments
 {
+    /// <summary>How many parameters the fields are bound to.</summary>
+    static abstract int ParameterCount { get; }
+
+    /// <summary>Hands the fields over in the order of the kernel's parameter list.</summary>
     void Bind<TBinder>(ref TBinder binder)
         where TBinder : struct, IArgumentBinder, allows ref struct;
 }
 
-/// <summary>
-/// Receives a record's fields in order. A field called <c>DropScale</c> binds the parameter <c>drop_scale</c>; a tensor binds two parameters,
-/// the pointer and the element offset (<c>x</c>, <c>x_offset</c>), a key four (<c>key</c>, <c>key_offset</c>, <c>seed</c>, <c>offset</c>).
-/// </summary>
+/// <summary>Receives a record's fields in order, each with its name in the text.</summary>
 internal interface IArgumentBinder
 {
-    void Tensor(TensorArgument value, [CallerArgumentExpression(nameof(value))] string name = "");
+    /// <summary>Two parameters: the pointer and the element offset (<c>x</c>, <c>x_offset</c>).</summary>
+    void Tensor(TensorArgument value, string name);
 
-    void Key(in KeyArgument value, [CallerArgumentExpression(nameof(value))] string name = "");
+    void UInt64(ulong value, string name);
 
-    void UInt64(ulong value, [CallerArgumentExpression(nameof(value))] string name = "");
-
-    void UInt32(uint value, [CallerArgumentExpression(nameof(value))] string name = "");
+    void UInt32(uint value, string name);
 
     /// <summary>A value in the kernel's arithmetic type: double when f64 is stored, else float.</summary>
-    void Real(double value, [CallerArgumentExpression(nameof(value))] string name = "");
+    void Real(double value, string name);
 }
 
 /// <summary>A tensor as a kernel sees it: memory and the first element. A default value is an absent tensor, a null pointer.</summary>
@@ -38,15 +35,4 @@ internal readonly record struct TensorArgument(DeviceMemory? Memory, ulong Offse
     /// <summary>The address of the first element; CPU only. Null for an absent tensor.</summary>
     public unsafe T* Pointer<T>()
         where T : unmanaged => Memory is null ? null : (T*)Memory.Value + Offset;
-}
-
-/// <summary>A random key as a kernel sees it: read from device memory when <see cref="Device"/> is present, else the two values.</summary>
-internal readonly record struct KeyArgument(TensorArgument Device, ulong Seed, ulong Offset)
-{
-    /// <summary>The key itself; CPU only.</summary>
-    public unsafe RandomKey Resolve()
-    {
-        ulong* values = Device.Pointer<ulong>();
-        return values is null ? new RandomKey(Seed, Offset) : new RandomKey(values[0], values[1]);
-    }
 }

@@ -2,7 +2,9 @@ using System.Reflection;
 
 namespace Kernels.Devices;
 
-/// <summary>An entry point of a text under <c>kernels/</c> and the record it takes. The generator makes one of each: <c>EntryPoints.ReluForward</c>.</summary>
+/// <summary>
+/// An entry point of a text under <c>kernels/</c> and the record it takes. The generator makes one of each: <c>EntryPoints.ReluForward</c>.
+/// </summary>
 /// <param name="Assembly">The assembly that embeds the text.</param>
 /// <param name="File">Path under <c>kernels/</c>: <c>portable/relu.cl</c>.</param>
 /// <param name="Name">The kernel: <c>relu_forward</c>.</param>
@@ -35,7 +37,8 @@ internal readonly record struct EntryPoint<TArguments>(Assembly Assembly, string
 }
 
 /// <summary>
-/// A kernel as the host knows it: where its text is, in which variants it can be compiled, and the managed body that does the same on the CPU.
+/// A kernel as the host knows it: where its text is, in which variants it can be compiled, and the managed body that does the same on the
+/// CPU.
 /// </summary>
 internal abstract class KernelDefinition
 {
@@ -100,15 +103,6 @@ internal sealed class KernelDefinition<TArguments> : KernelDefinition
     public CpuBody Body { get; }
 
     public override void BindDefaults<TBinder>(ref TBinder binder) => default(TArguments).Bind(ref binder);
-
-    // Until all records are generated.
-    public static KernelDefinition<TArguments> Float<TCpu>(
-        string file, string entryPoint, int[]? vectorWidths = null, string[]? switches = null, int groupSize = DefaultGroupSize)
-        where TCpu : ICpuKernel<TArguments> => new EntryPoint<TArguments>(typeof(TArguments).Assembly, file, entryPoint).Float<TCpu>(vectorWidths, switches, groupSize);
-
-    public static KernelDefinition<TArguments> Fixed(
-        string file, string entryPoint, CpuBody body, string[]? switches = null, int groupSize = DefaultGroupSize) =>
-        new EntryPoint<TArguments>(typeof(TArguments).Assembly, file, entryPoint).Fixed(body, switches, groupSize);
 }
 
 /// <summary>The managed body of a kernel, written once for all floating-point storage types.</summary>

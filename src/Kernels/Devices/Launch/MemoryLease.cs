@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace Kernels.Devices;
 
 /// <summary>
-/// Holds a reference to every memory block of a launch while it is queued or run, and refuses blocks that were disposed. Binding a record to
-/// it collects the blocks; disposing it lets them go.
+/// Holds a reference to every memory block of a launch while it is queued or run, and refuses blocks that were disposed. A binder of
+/// arguments adds each block as it meets it; disposing the lease lets them go. By itself it is the binder of a launch that needs no more.
 /// </summary>
 internal ref struct MemoryLease : IArgumentBinder, IDisposable
 {
@@ -34,24 +34,27 @@ internal ref struct MemoryLease : IArgumentBinder, IDisposable
         return lease;
     }
 
-    public void Tensor(TensorArgument value, string name = "")
+    /// <summary>Holds the memory of a tensor that is present, and returns its handle or null.</summary>
+    public nint Add(TensorArgument tensor)
     {
-        if (value.Memory is { } memory) Add(memory);
+        if (tensor.Memory is not { } memory) return 0;
+        Add(memory);
+        return memory.Value;
     }
 
-    public void Key(in KeyArgument value, string name = "") => Tensor(value.Device);
+    public void Tensor(TensorArgument value, string name) => Add(value);
 
-    public void UInt64(ulong value, string name = "")
-    {
-        // Only memory is leased.
-    }
-
-    public void UInt32(uint value, string name = "")
+    public void UInt64(ulong value, string name)
     {
         // Only memory is leased.
     }
 
-    public void Real(double value, string name = "")
+    public void UInt32(uint value, string name)
+    {
+        // Only memory is leased.
+    }
+
+    public void Real(double value, string name)
     {
         // Only memory is leased.
     }

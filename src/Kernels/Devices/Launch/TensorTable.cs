@@ -109,12 +109,14 @@ internal sealed class TensorTable<T> : IDisposable
     /// <summary>Elements of a flat buffer for the whole list, with gaps for alignment.</summary>
     public long FlatLength { get; private set; }
 
-    public TensorArgument Tensors => _tensors.Argument;
-
-    public TensorArgument Tiles => _tiles.Argument;
-
     /// <summary>What one launch covers each; one on the CPU and on CUDA.</summary>
     public ReadOnlySpan<Run> Runs => _runs;
+
+    /// <summary>The list as the launch of <paramref name="run"/> takes it.</summary>
+    public TensorListArguments ListOf(in Run run) => new()
+    {
+        Tensors = _tensors.Argument, Tiles = _tiles.Argument, FirstTile = (ulong)run.FirstTile, TileCount = (ulong)run.TileCount,
+    };
 
     /// <summary>Where tensor <paramref name="index"/> lies in a flat buffer.</summary>
     public long FlatOffset(int index) => _flatOffsets[index];

@@ -51,17 +51,23 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
     {
         OpenClKernel compiled = device.Programs.Get(kernel, variant);
         using HandleLease queueLease = new(queue), kernelLease = new(compiled);
-        using MemoryLease lease = MemoryLease.Take(arguments);
         nuint groupSize = (nuint)kernel.GroupSize;
         nuint globalSize = (nuint)Math.Clamp(shape.Groups, 1, device.MaximumGroups) * groupSize;
         lock (compiled.Lock)
         {
             OpenClArgumentBinder binder = new(compiled, variant.DType == DType.Float64);
-            arguments.Bind(ref binder);
-            ThrowIfFailed(
-                Cl.EnqueueNdrangeKernel(queue.Value, compiled.Value, 1, null, &globalSize, &groupSize, 0, null, null),
-                kernel.EntryPoint,
-                "clEnqueueNDRangeKernel");
+            try
+            {
+                arguments.Bind(ref binder);
+                ThrowIfFailed(
+                    Cl.EnqueueNdrangeKernel(queue.Value, compiled.Value, 1, null, &globalSize, &groupSize, 0, null, null),
+                    kernel.EntryPoint,
+                    "clEnqueueNDRangeKernel");
+            }
+            finally
+            {
+                binder.Dispose();
+            }
         }
     }
 
@@ -146,30 +152,24 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
     }
 }
 
-/// <summary>Sets a kernel's arguments one after the other.</summary>
-internal unsafe ref struct OpenClArgumentBinder(OpenClKernel kernel, bool doublePrecision) : IArgumentBinder
+/// <summary>Sets a kernel's arguments one after the other and holds their memory.</summary>
+internal unsafe ref struct OpenClArgumentBinder(OpenClKernel kernel, bool doublePrecision) : IArgumentBinder, IDisposable
 {
+    private MemoryLease _lease;
     private uint _index;
 
-    public void Tensor(TensorArgument value, string name = "")
+    public void Tensor(TensorArgument value, string name)
     {
-        nint memory = value.Memory?.Value ?? 0;
+        nint memory = _lease.Add(value);
         Set(&memory, sizeof(nint), name);
         UInt64(value.Offset, name);
     }
 
-    public void Key(in KeyArgument value, string name = "")
-    {
-        Tensor(value.Device, name);
-        UInt64(value.Seed, name);
-        UInt64(value.Offset, name);
-    }
+    public void UInt64(ulong value, string name) => Set(&value, sizeof(ulong), name);
 
-    public void UInt64(ulong value, string name = "") => Set(&value, sizeof(ulong), name);
+    public void UInt32(uint value, string name) => Set(&value, sizeof(uint), name);
 
-    public void UInt32(uint value, string name = "") => Set(&value, sizeof(uint), name);
-
-    public void Real(double value, string name = "")
+    public void Real(double value, string name)
     {
         float single = (float)value;
         if (doublePrecision)
@@ -177,6 +177,8 @@ internal unsafe ref struct OpenClArgumentBinder(OpenClKernel kernel, bool double
         else
             Set(&single, sizeof(float), name);
     }
+
+    public void Dispose() => _lease.Dispose();
 
     private void Set(void* value, int size, string name)
     {

@@ -22,7 +22,7 @@ public static unsafe partial class AdaptiveDropout
     }
 
     /// <summary>All elements, on all cores. Draws are aligned to blocks of the whole tensor, so the first and the last are used in part.</summary>
-    private static void Run<T, TElements>(ulong length, ulong start, in KeyArgument key, TElements elements)
+    private static void Run<T, TElements>(ulong length, ulong start, in KeyArguments key, TElements elements)
         where T : unmanaged
         where TElements : struct, IElements
     {
@@ -128,9 +128,9 @@ public static unsafe partial class AdaptiveDropout
         return z < 0 ? smaller : larger;
     }
 
-    private readonly struct CpuForward : ICpuKernel<ForwardArguments>
+    private readonly struct CpuForward : ICpuKernel<AdaptiveDropoutForwardArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in ForwardArguments a)
+        public static void Run<T>(in KernelVariant variant, in AdaptiveDropoutForwardArguments a)
             where T : unmanaged
         {
             if (Streams(a.Start, a.Count, a.Y.Pointer<T>(), (nuint)a.X.Pointer<T>(), (nuint)a.Pre.Pointer<T>()))
@@ -139,7 +139,7 @@ public static unsafe partial class AdaptiveDropout
                 AdaptiveDropout.Run<T, Elements<T, CachedStore>>(a.Count, a.Start, a.Key, new(a));
         }
 
-        private readonly struct Elements<T, TStore>(in ForwardArguments a) : IElements
+        private readonly struct Elements<T, TStore>(in AdaptiveDropoutForwardArguments a) : IElements
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
@@ -173,9 +173,9 @@ public static unsafe partial class AdaptiveDropout
         }
     }
 
-    private readonly struct CpuInfer : ICpuKernel<InferArguments>
+    private readonly struct CpuInfer : ICpuKernel<AdaptiveDropoutInferArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in InferArguments a)
+        public static void Run<T>(in KernelVariant variant, in AdaptiveDropoutInferArguments a)
             where T : unmanaged
         {
             if (Streams(0, a.Count, a.Y.Pointer<T>(), (nuint)a.X.Pointer<T>(), (nuint)a.Pre.Pointer<T>()))
@@ -184,7 +184,7 @@ public static unsafe partial class AdaptiveDropout
                 AdaptiveDropout.Run<T, Elements<T, CachedStore>>(a.Count, 0, default, new(a));
         }
 
-        private readonly struct Elements<T, TStore>(in InferArguments a) : IElements
+        private readonly struct Elements<T, TStore>(in AdaptiveDropoutInferArguments a) : IElements
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
@@ -220,9 +220,9 @@ public static unsafe partial class AdaptiveDropout
         }
     }
 
-    private readonly struct CpuBackward : ICpuKernel<BackwardArguments>
+    private readonly struct CpuBackward : ICpuKernel<AdaptiveDropoutBackwardArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in BackwardArguments a)
+        public static void Run<T>(in KernelVariant variant, in AdaptiveDropoutBackwardArguments a)
             where T : unmanaged
         {
             nuint x = (nuint)a.X.Pointer<T>(), pre = (nuint)a.Pre.Pointer<T>(), dy = (nuint)a.Dy.Pointer<T>();
@@ -234,7 +234,7 @@ public static unsafe partial class AdaptiveDropout
                 AdaptiveDropout.Run<T, Elements<T, CachedStore>>(a.Count, a.Start, a.Key, new(a));
         }
 
-        private readonly struct Elements<T, TStore>(in BackwardArguments a) : IElements
+        private readonly struct Elements<T, TStore>(in AdaptiveDropoutBackwardArguments a) : IElements
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
@@ -293,9 +293,9 @@ public static unsafe partial class AdaptiveDropout
         }
     }
 
-    private readonly struct CpuPerElement : ICpuKernel<PerElementArguments>
+    private readonly struct CpuPerElement : ICpuKernel<AdaptiveDropoutPerElementArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in PerElementArguments a)
+        public static void Run<T>(in KernelVariant variant, in AdaptiveDropoutPerElementArguments a)
             where T : unmanaged
         {
             if (Streams(a.Start, a.Count, a.Y.Pointer<T>(), (nuint)a.X.Pointer<T>(), (nuint)a.Probabilities.Pointer<T>()))
@@ -304,7 +304,7 @@ public static unsafe partial class AdaptiveDropout
                 AdaptiveDropout.Run<T, Elements<T, CachedStore>>(a.Count, a.Start, a.Key, new(a));
         }
 
-        private readonly struct Elements<T, TStore>(in PerElementArguments a) : IElements
+        private readonly struct Elements<T, TStore>(in AdaptiveDropoutPerElementArguments a) : IElements
             where T : unmanaged
             where TStore : struct, IVectorStore
         {

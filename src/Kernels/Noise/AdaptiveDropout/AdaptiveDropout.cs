@@ -37,17 +37,17 @@ public enum AdaptiveEstimator
 /// </remarks>
 public static partial class AdaptiveDropout
 {
-    private static readonly KernelDefinition<ForwardArguments> ForwardKernel = KernelDefinition<ForwardArguments>.Float<CpuForward>(
-        "portable/adaptive_dropout.cl", "adaptive_dropout_forward", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<AdaptiveDropoutForwardArguments> ForwardKernel =
+        EntryPoints.AdaptiveDropoutForward.Float<CpuForward>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<InferArguments> InferKernel = KernelDefinition<InferArguments>.Float<CpuInfer>(
-        "portable/adaptive_dropout.cl", "adaptive_dropout_infer", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<AdaptiveDropoutInferArguments> InferKernel =
+        EntryPoints.AdaptiveDropoutInfer.Float<CpuInfer>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<BackwardArguments> BackwardKernel = KernelDefinition<BackwardArguments>.Float<CpuBackward>(
-        "portable/adaptive_dropout.cl", "adaptive_dropout_backward", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<AdaptiveDropoutBackwardArguments> BackwardKernel =
+        EntryPoints.AdaptiveDropoutBackward.Float<CpuBackward>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<PerElementArguments> PerElementKernel = KernelDefinition<PerElementArguments>.Float<CpuPerElement>(
-        "portable/adaptive_dropout.cl", "adaptive_dropout_per_element", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<AdaptiveDropoutPerElementArguments> PerElementKernel =
+        EntryPoints.AdaptiveDropoutPerElement.Float<CpuPerElement>(vectorWidths: [1, 8]);
 
     /// <summary>Training: y = m * x.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -73,7 +73,11 @@ public static partial class AdaptiveDropout
             ForwardKernel,
             new KernelVariant(x.DType, VectorWidth(globalStart, x.IsVectorAligned && pre.IsVectorAligned && y.IsVectorAligned)),
             Blocks(x.Length, ForwardKernel),
-            new ForwardArguments(x.Argument, pre.Argument, y.Argument, (ulong)x.Length, globalStart, alpha, beta, key.Argument));
+            new AdaptiveDropoutForwardArguments
+            {
+                X = x.Argument, Pre = pre.Argument, Y = y.Argument, Count = (ulong)x.Length, Start = globalStart, Alpha = alpha,
+                Beta = beta, Key = key.Argument,
+            });
     }
 
     /// <summary>Inference: y = pi * x, the expected output of training.</summary>
@@ -95,7 +99,10 @@ public static partial class AdaptiveDropout
             InferKernel,
             new KernelVariant(x.DType, VectorWidth(0, x.IsVectorAligned && pre.IsVectorAligned && y.IsVectorAligned)),
             Blocks(x.Length, InferKernel),
-            new InferArguments(x.Argument, pre.Argument, y.Argument, (ulong)x.Length, alpha, beta));
+            new AdaptiveDropoutInferArguments
+            {
+                X = x.Argument, Pre = pre.Argument, Y = y.Argument, Count = (ulong)x.Length, Alpha = alpha, Beta = beta,
+            });
     }
 
     /// <summary>The gradients of the forward call that had the same key, alpha, beta and start, by an estimator.</summary>
@@ -137,9 +144,12 @@ public static partial class AdaptiveDropout
             BackwardKernel,
             new KernelVariant(x.DType, VectorWidth(globalStart, aligned)),
             Blocks(x.Length, BackwardKernel),
-            new BackwardArguments(
-                x.Argument, pre.Argument, dy.Argument, dx.Argument, written?.Argument ?? default, (ulong)x.Length, globalStart, alpha, beta,
-                estimator == AdaptiveEstimator.Expectation ? 1u : 0, key.Argument));
+            new AdaptiveDropoutBackwardArguments
+            {
+                X = x.Argument, Pre = pre.Argument, Dy = dy.Argument, Dx = dx.Argument, Dpre = written?.Argument ?? default,
+                Count = (ulong)x.Length, Start = globalStart, Alpha = alpha, Beta = beta,
+                Expectation = estimator == AdaptiveEstimator.Expectation ? 1u : 0, Key = key.Argument,
+            });
         if (isZero && dPre is not null) stream.Fill(dPre, default);
 
         void CheckResult(DeviceTensor<T> result, string name)
@@ -196,8 +206,11 @@ public static partial class AdaptiveDropout
             PerElementKernel,
             new KernelVariant(x.DType, VectorWidth(globalStart, aligned)),
             Blocks(x.Length, PerElementKernel),
-            new PerElementArguments(
-                x.Argument, keepProbabilities.Argument, y.Argument, (ulong)x.Length, globalStart, scaling == DropoutScaling.Inverted ? 1u : 0, key.Argument));
+            new AdaptiveDropoutPerElementArguments
+            {
+                X = x.Argument, Probabilities = keepProbabilities.Argument, Y = y.Argument, Count = (ulong)x.Length, Start = globalStart,
+                Inverted = scaling == DropoutScaling.Inverted ? 1u : 0, Key = key.Argument,
+            });
     }
 
     private static void CheckMap(string op, double alpha, double beta)
@@ -215,73 +228,4 @@ public static partial class AdaptiveDropout
     private static int VectorWidth(ulong start, bool aligned) => aligned && start % Philox.LanesPerBlock == 0 ? Philox.LanesPerBlock : 1;
 
     private static LaunchShape Blocks(long count, KernelDefinition kernel) => LaunchShape.Items((count / Philox.LanesPerBlock) + 2, kernel);
-
-    internal readonly record struct ForwardArguments(
-        TensorArgument X, TensorArgument Pre, TensorArgument Y, ulong Count, ulong Start, double Alpha, double Beta, KeyArgument Key) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Pre);
-            binder.Tensor(Y);
-            binder.UInt64(Count);
-            binder.UInt64(Start);
-            binder.Real(Alpha);
-            binder.Real(Beta);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct InferArguments(TensorArgument X, TensorArgument Pre, TensorArgument Y, ulong Count, double Alpha, double Beta)
-        : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Pre);
-            binder.Tensor(Y);
-            binder.UInt64(Count);
-            binder.Real(Alpha);
-            binder.Real(Beta);
-        }
-    }
-
-    internal readonly record struct BackwardArguments(
-        TensorArgument X, TensorArgument Pre, TensorArgument Dy, TensorArgument Dx, TensorArgument Dpre, ulong Count, ulong Start, double Alpha,
-        double Beta, uint Expectation, KeyArgument Key) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Pre);
-            binder.Tensor(Dy);
-            binder.Tensor(Dx);
-            binder.Tensor(Dpre);
-            binder.UInt64(Count);
-            binder.UInt64(Start);
-            binder.Real(Alpha);
-            binder.Real(Beta);
-            binder.UInt32(Expectation);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct PerElementArguments(
-        TensorArgument X, TensorArgument Probabilities, TensorArgument Y, ulong Count, ulong Start, uint Inverted, KeyArgument Key) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Probabilities);
-            binder.Tensor(Y);
-            binder.UInt64(Count);
-            binder.UInt64(Start);
-            binder.UInt32(Inverted);
-            binder.Key(Key);
-        }
-    }
 }

@@ -20,7 +20,7 @@ public static unsafe partial class AttentionDropout
     private static long RowsPerChunk(ulong keys) => Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, (long)keys));
 
     /// <summary>How many keys of a row take part, and where its additive mask is, null without one.</summary>
-    private static long VisibleKeys<T>(in RowArguments a, long row, out T* mask)
+    private static long VisibleKeys<T>(in AttentionArguments a, long row, out T* mask)
         where T : unmanaged
     {
         (long queries, long heads, long keys) = ((long)a.Queries, (long)a.Heads, (long)a.Keys);
@@ -152,17 +152,17 @@ public static unsafe partial class AttentionDropout
         return Vector512.Sum(even + odd);
     }
 
-    private readonly struct CpuForward : ICpuKernel<ForwardArguments>
+    private readonly struct CpuForward : ICpuKernel<AttentionDropoutForwardArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in ForwardArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in AttentionDropoutForwardArguments arguments)
             where T : unmanaged
         {
-            ForwardArguments a = arguments;
-            long keys = (long)a.Rows.Keys;
+            AttentionDropoutForwardArguments a = arguments;
+            long keys = (long)a.Attention.Keys;
             T* y = a.Y.Pointer<T>();
             bool streaming = y != a.Scores.Pointer<T>() && keys * sizeof(T) % Vector512<byte>.Count == 0
-                && CpuStreaming.Pays(y, (long)a.Rows.Rows * keys * sizeof(T));
-            CpuParallel.ForRange((long)a.Rows.Rows, RowsPerChunk(a.Rows.Keys), (first, end) =>
+                && CpuStreaming.Pays(y, (long)a.Attention.Rows * keys * sizeof(T));
+            CpuParallel.ForRange((long)a.Attention.Rows, RowsPerChunk(a.Attention.Keys), (first, end) =>
             {
                 if (typeof(T) == typeof(double))
                     RowsInDouble(a, first, end);
@@ -173,11 +173,11 @@ public static unsafe partial class AttentionDropout
             });
         }
 
-        private static void RowsInFloat<T, TStore>(in ForwardArguments a, long first, long end)
+        private static void RowsInFloat<T, TStore>(in AttentionDropoutForwardArguments a, long first, long end)
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
-            RowArguments rows = a.Rows;
+            AttentionArguments rows = a.Attention;
             long keys = (long)rows.Keys;
             ushort* lanes = stackalloc ushort[CpuKeepLanes.BufferLength];
             CpuKeepLanes keep = new(rows.Key.Resolve(), rows.Threshold, lanes);
@@ -235,26 +235,26 @@ public static unsafe partial class AttentionDropout
             for (; i < count; i++) y[i] = lanes[i] < limit ? CpuElement.FromSingle<T>(e[i] * factor) : default;
         }
 
-        private static void RowsInDouble(in ForwardArguments a, long first, long end)
+        private static void RowsInDouble(in AttentionDropoutForwardArguments a, long first, long end)
         {
-            long keys = (long)a.Rows.Keys;
-            RandomKey key = a.Rows.Key.Resolve();
+            long keys = (long)a.Attention.Keys;
+            RandomKey key = a.Attention.Key.Resolve();
             for (long row = first; row < end; row++)
             {
                 double* scores = a.Scores.Pointer<double>() + (row * keys);
                 double* y = a.Y.Pointer<double>() + (row * keys);
-                long visible = VisibleKeys(a.Rows, row, out double* mask);
+                long visible = VisibleKeys(a.Attention, row, out double* mask);
                 double largest = double.NegativeInfinity;
-                for (long k = 0; k < visible; k++) largest = Logit(scores, mask, k, a.Rows.Scale) is var z && z > largest ? z : largest;
+                for (long k = 0; k < visible; k++) largest = Logit(scores, mask, k, a.Attention.Scale) is var z && z > largest ? z : largest;
                 double reference = double.IsNegativeInfinity(largest) ? 0 : largest;
                 double sum = 0;
-                for (long k = 0; k < visible; k++) sum += Math.Exp(Logit(scores, mask, k, a.Rows.Scale) - reference);
+                for (long k = 0; k < visible; k++) sum += Math.Exp(Logit(scores, mask, k, a.Attention.Scale) - reference);
                 a.LogSumExp.Pointer<double>()[row] = reference + Math.Log(sum);
                 for (long k = 0; k < visible; k++)
                 {
-                    double z = Logit(scores, mask, k, a.Rows.Scale);
-                    bool keep = !double.IsNegativeInfinity(z) && Keeps(key, a.Rows, row, k);
-                    y[k] = keep ? Math.Exp(z - reference) / sum * a.Rows.KeepScale : 0;
+                    double z = Logit(scores, mask, k, a.Attention.Scale);
+                    bool keep = !double.IsNegativeInfinity(z) && Keeps(key, a.Attention, row, k);
+                    y[k] = keep ? Math.Exp(z - reference) / sum * a.Attention.KeepScale : 0;
                 }
 
                 NativeMemory.Clear(y + visible, (nuint)((keys - visible) * sizeof(double)));
@@ -262,17 +262,17 @@ public static unsafe partial class AttentionDropout
         }
     }
 
-    private readonly struct CpuBackward : ICpuKernel<BackwardArguments>
+    private readonly struct CpuBackward : ICpuKernel<AttentionDropoutBackwardArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in BackwardArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in AttentionDropoutBackwardArguments arguments)
             where T : unmanaged
         {
-            BackwardArguments a = arguments;
-            long keys = (long)a.Rows.Keys;
+            AttentionDropoutBackwardArguments a = arguments;
+            long keys = (long)a.Attention.Keys;
             T* dscores = a.Dscores.Pointer<T>();
             bool streaming = dscores != a.Dy.Pointer<T>() && dscores != a.Scores.Pointer<T>() && keys * sizeof(T) % Vector512<byte>.Count == 0
-                && CpuStreaming.Pays(dscores, (long)a.Rows.Rows * keys * sizeof(T));
-            CpuParallel.ForRange((long)a.Rows.Rows, RowsPerChunk(a.Rows.Keys), (first, end) =>
+                && CpuStreaming.Pays(dscores, (long)a.Attention.Rows * keys * sizeof(T));
+            CpuParallel.ForRange((long)a.Attention.Rows, RowsPerChunk(a.Attention.Keys), (first, end) =>
             {
                 if (typeof(T) == typeof(double))
                     RowsInDouble(a, first, end);
@@ -283,11 +283,11 @@ public static unsafe partial class AttentionDropout
             });
         }
 
-        private static void RowsInFloat<T, TStore>(in BackwardArguments a, long first, long end)
+        private static void RowsInFloat<T, TStore>(in AttentionDropoutBackwardArguments a, long first, long end)
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
-            RowArguments rows = a.Rows;
+            AttentionArguments rows = a.Attention;
             long keys = (long)rows.Keys;
             long stride = (keys + CpuElement.Width - 1) / CpuElement.Width * CpuElement.Width;
             ushort* lanes = stackalloc ushort[CpuKeepLanes.BufferLength];
@@ -391,30 +391,30 @@ public static unsafe partial class AttentionDropout
             }
         }
 
-        private static void RowsInDouble(in BackwardArguments a, long first, long end)
+        private static void RowsInDouble(in AttentionDropoutBackwardArguments a, long first, long end)
         {
-            long keys = (long)a.Rows.Keys;
-            RandomKey key = a.Rows.Key.Resolve();
+            long keys = (long)a.Attention.Keys;
+            RandomKey key = a.Attention.Key.Resolve();
             for (long row = first; row < end; row++)
             {
                 double* scores = a.Scores.Pointer<double>() + (row * keys);
                 double* dy = a.Dy.Pointer<double>() + (row * keys);
                 double* dscores = a.Dscores.Pointer<double>() + (row * keys);
                 double logSumExp = a.LogSumExp.Pointer<double>()[row];
-                long visible = VisibleKeys(a.Rows, row, out double* mask);
+                long visible = VisibleKeys(a.Attention, row, out double* mask);
                 if (double.IsNegativeInfinity(logSumExp)) visible = 0;
                 double sum = 0;
                 for (long k = 0; k < visible; k++)
                 {
-                    (double p, double dp) = Gradient(a, key, row, k, Logit(scores, mask, k, a.Rows.Scale), dy[k], logSumExp);
+                    (double p, double dp) = Gradient(a, key, row, k, Logit(scores, mask, k, a.Attention.Scale), dy[k], logSumExp);
                     sum += p * dp;
                 }
 
                 for (long k = 0; k < visible; k++)
                 {
-                    double z = Logit(scores, mask, k, a.Rows.Scale);
+                    double z = Logit(scores, mask, k, a.Attention.Scale);
                     (double p, double dp) = Gradient(a, key, row, k, z, dy[k], logSumExp);
-                    dscores[k] = double.IsNegativeInfinity(z) ? 0 : a.Rows.Scale * p * (dp - sum);
+                    dscores[k] = double.IsNegativeInfinity(z) ? 0 : a.Attention.Scale * p * (dp - sum);
                 }
 
                 NativeMemory.Clear(dscores + visible, (nuint)((keys - visible) * sizeof(double)));
@@ -422,14 +422,14 @@ public static unsafe partial class AttentionDropout
         }
 
         private static (double P, double Dp) Gradient(
-            in BackwardArguments a, RandomKey key, long row, long k, double z, double dy, double logSumExp)
+            in AttentionDropoutBackwardArguments a, RandomKey key, long row, long k, double z, double dy, double logSumExp)
         {
             if (double.IsNegativeInfinity(z)) return (0, 0);
-            return (Math.Exp(z - logSumExp), Keeps(key, a.Rows, row, k) ? dy * a.Rows.KeepScale : 0);
+            return (Math.Exp(z - logSumExp), Keeps(key, a.Attention, row, k) ? dy * a.Attention.KeepScale : 0);
         }
     }
 
-    private static bool Keeps(RandomKey key, in RowArguments a, long row, long k) =>
+    private static bool Keeps(RandomKey key, in AttentionArguments a, long row, long k) =>
         a.Threshold > ushort.MaxValue || Philox.Lane(key, a.Start + (ulong)((row * (long)a.Keys) + k)) < a.Threshold;
 
     /// <summary>z of one key; calculated in double, which leaves -infinity where it is.</summary>

@@ -49,16 +49,15 @@ public static unsafe partial class AttentionDropout
 {
     private const string ForwardName = "AttentionDropout.Forward";
     private const string BackwardName = "AttentionDropout.Backward";
-    private const string File = "portable/attention_dropout.cl";
 
     /// <summary>A row of up to eight times as many keys stays in registers. More items would idle over the usual 512 keys, fewer read 1,024 twice.</summary>
     private const int GroupSize = 128;
 
-    private static readonly KernelDefinition<ForwardArguments> ForwardKernel =
-        KernelDefinition<ForwardArguments>.Float<CpuForward>(File, "attention_dropout_forward", vectorWidths: [1, 8], groupSize: GroupSize);
+    private static readonly KernelDefinition<AttentionDropoutForwardArguments> ForwardKernel =
+        EntryPoints.AttentionDropoutForward.Float<CpuForward>(vectorWidths: [1, 8], groupSize: GroupSize);
 
-    private static readonly KernelDefinition<BackwardArguments> BackwardKernel =
-        KernelDefinition<BackwardArguments>.Float<CpuBackward>(File, "attention_dropout_backward", vectorWidths: [1, 8], groupSize: GroupSize);
+    private static readonly KernelDefinition<AttentionDropoutBackwardArguments> BackwardKernel =
+        EntryPoints.AttentionDropoutBackward.Float<CpuBackward>(vectorWidths: [1, 8], groupSize: GroupSize);
 
     /// <summary>y = m * softmax(scale * scores + mask) / q, and the log-sum-exp of each row.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -88,14 +87,17 @@ public static unsafe partial class AttentionDropout
 
         KeepThreshold threshold = KeepThreshold.FromDropProbability(dropProbability);
         using DataErrorSlot error = ErrorSlot(ForwardName, stream, scores, keyLengths);
-        RowArguments rows = Rows(scores, scale, threshold, key, options, keyLengths, mask, error.Argument);
+        AttentionArguments rows = Rows(scores, scale, threshold, key, options, keyLengths, mask, error.Argument);
         if (rows.Rows == 0) return;
         bool vectors = TakesVectors(scores, options, mask) && y.IsVectorAligned;
         stream.Launch(
             ForwardKernel,
             new KernelVariant(scores.DType, vectors ? Philox.LanesPerBlock : 1),
             LaunchShape.GroupPerRow((long)rows.Rows),
-            new ForwardArguments(scores.Argument, y.Argument, logSumExp.Argument, rows));
+            new AttentionDropoutForwardArguments
+            {
+                Scores = scores.Argument, Y = y.Argument, LogSumExp = logSumExp.Argument, Attention = rows,
+            });
     }
 
     /// <summary>dScores = scale * P * (dP - sum over the row's keys of dP * P), with dP = m * dy / q and P calculated again.</summary>
@@ -132,13 +134,16 @@ public static unsafe partial class AttentionDropout
 
         if (scores.Length == 0) return;
         using DataErrorSlot error = ErrorSlot(BackwardName, stream, scores, keyLengths);
-        RowArguments rows = Rows(scores, scale, threshold, key, options, keyLengths, mask, error.Argument);
+        AttentionArguments rows = Rows(scores, scale, threshold, key, options, keyLengths, mask, error.Argument);
         bool vectors = TakesVectors(scores, options, mask) && dy.IsVectorAligned && dScores.IsVectorAligned;
         stream.Launch(
             BackwardKernel,
             new KernelVariant(scores.DType, vectors ? Philox.LanesPerBlock : 1),
             LaunchShape.GroupPerRow((long)rows.Rows),
-            new BackwardArguments(scores.Argument, logSumExp.Argument, dy.Argument, dScores.Argument, rows));
+            new AttentionDropoutBackwardArguments
+            {
+                Scores = scores.Argument, LogSumExp = logSumExp.Argument, Dy = dy.Argument, Dscores = dScores.Argument, Attention = rows,
+            });
     }
 
     private static void CheckRows<T, TSum>(
@@ -202,7 +207,7 @@ public static unsafe partial class AttentionDropout
         where T : unmanaged =>
         keyLengths is null ? default : stream.DataErrorSlot(op, $"of {nameof(keyLengths)} lies outside [0, {scores.Shape[3]}]");
 
-    private static RowArguments Rows<T>(
+    private static AttentionArguments Rows<T>(
         DeviceTensor<T> scores, double scale, KeepThreshold threshold, in RandomKeySource key, AttentionDropoutOptions options,
         DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask, TensorArgument error)
         where T : unmanaged
@@ -219,63 +224,13 @@ public static unsafe partial class AttentionDropout
             batchStride = shape[0] == 1 ? 0 : shape[1] * shape[2] * keys;
         }
 
-        return new RowArguments(
-            keyLengths?.Argument ?? default, mask?.Argument ?? default, error, (ulong)(scores.Shape[0] * heads * queries), (ulong)heads, (ulong)queries,
-            (ulong)keys, (ulong)batchStride, (ulong)headStride, (ulong)queryStride, options.Causal ? 1u : 0u, scale, options.GlobalStart,
-            threshold.Value, threshold.Scale, key.Argument);
-    }
-
-    /// <summary>What both directions know of the rows.</summary>
-    internal readonly record struct RowArguments(
-        TensorArgument KeyLengths, TensorArgument Mask, TensorArgument Error, ulong Rows, ulong Heads, ulong Queries, ulong Keys, ulong MaskBatchStride,
-        ulong MaskHeadStride, ulong MaskQueryStride, uint Causal, double Scale, ulong Start, uint Threshold, double KeepScale, KeyArgument Key)
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
+        return new AttentionArguments
         {
-            binder.Tensor(KeyLengths);
-            binder.Tensor(Mask);
-            binder.Tensor(Error);
-            binder.UInt64(Rows);
-            binder.UInt64(Heads);
-            binder.UInt64(Queries);
-            binder.UInt64(Keys);
-            binder.UInt64(MaskBatchStride);
-            binder.UInt64(MaskHeadStride);
-            binder.UInt64(MaskQueryStride);
-            binder.UInt32(Causal);
-            binder.Real(Scale);
-            binder.UInt64(Start);
-            binder.UInt32(Threshold);
-            binder.Real(KeepScale);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct ForwardArguments(TensorArgument Scores, TensorArgument Y, TensorArgument LogSumExp, RowArguments Rows)
-        : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Scores);
-            binder.Tensor(Y);
-            binder.Tensor(LogSumExp);
-            Rows.Bind(ref binder);
-        }
-    }
-
-    internal readonly record struct BackwardArguments(
-        TensorArgument Scores, TensorArgument LogSumExp, TensorArgument Dy, TensorArgument Dscores, RowArguments Rows) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Scores);
-            binder.Tensor(LogSumExp);
-            binder.Tensor(Dy);
-            binder.Tensor(Dscores);
-            Rows.Bind(ref binder);
-        }
+            KeyLengths = keyLengths?.Argument ?? default, Mask = mask?.Argument ?? default, Error = error,
+            Rows = (ulong)(scores.Shape[0] * heads * queries), Heads = (ulong)heads, Queries = (ulong)queries, Keys = (ulong)keys,
+            MaskBatchStride = (ulong)batchStride, MaskHeadStride = (ulong)headStride, MaskQueryStride = (ulong)queryStride,
+            Causal = options.Causal ? 1u : 0u, Scale = scale, Start = options.GlobalStart, Threshold = threshold.Value,
+            KeepScale = threshold.Scale, Key = key.Argument,
+        };
     }
 }

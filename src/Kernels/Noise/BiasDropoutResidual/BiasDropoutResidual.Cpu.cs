@@ -63,12 +63,12 @@ public static unsafe partial class BiasDropoutResidual
         public void Dispose() => NativeMemory.AlignedFree(_memory);
     }
 
-    private readonly struct CpuForward : ICpuKernel<ForwardArguments>
+    private readonly struct CpuForward : ICpuKernel<BiasDropoutResidualForwardArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in ForwardArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in BiasDropoutResidualForwardArguments arguments)
             where T : unmanaged
         {
-            ForwardArguments a = arguments;
+            BiasDropoutResidualForwardArguments a = arguments;
             (long rows, long columns) = ((long)a.Rows, (long)a.Columns);
             if (typeof(T) == typeof(double))
             {
@@ -89,7 +89,7 @@ public static unsafe partial class BiasDropoutResidual
             });
         }
 
-        private static void RowsInFloat<T, TStore>(in ForwardArguments a, float* bias, float* factor, long first, long end)
+        private static void RowsInFloat<T, TStore>(in BiasDropoutResidualForwardArguments a, float* bias, float* factor, long first, long end)
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
@@ -140,7 +140,7 @@ public static unsafe partial class BiasDropoutResidual
             }
         }
 
-        private static void RowsInDouble(in ForwardArguments a, long first, long end)
+        private static void RowsInDouble(in BiasDropoutResidualForwardArguments a, long first, long end)
         {
             long columns = (long)a.Columns;
             RandomKey key = a.Key.Resolve();
@@ -162,12 +162,12 @@ public static unsafe partial class BiasDropoutResidual
         }
     }
 
-    private readonly struct CpuBackward : ICpuKernel<BackwardArguments>
+    private readonly struct CpuBackward : ICpuKernel<BiasDropoutResidualBackwardArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in BackwardArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in BiasDropoutResidualBackwardArguments arguments)
             where T : unmanaged
         {
-            BackwardArguments a = arguments;
+            BiasDropoutResidualBackwardArguments a = arguments;
             long columns = (long)a.Columns;
             if (typeof(T) == typeof(double))
             {
@@ -189,7 +189,7 @@ public static unsafe partial class BiasDropoutResidual
         }
 
         /// <summary>Every splits-th strip of rows, from the strip of this number on, and the sums over them.</summary>
-        private static void Split<T, TStore>(in BackwardArguments a, float* bias, float* factor, int split)
+        private static void Split<T, TStore>(in BiasDropoutResidualBackwardArguments a, float* bias, float* factor, int split)
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
@@ -279,7 +279,7 @@ public static unsafe partial class BiasDropoutResidual
             }
         }
 
-        private static void SplitInDouble(in BackwardArguments a, int split)
+        private static void SplitInDouble(in BiasDropoutResidualBackwardArguments a, int split)
         {
             long columns = (long)a.Columns;
             RandomKey key = a.Key.Resolve();
@@ -304,7 +304,7 @@ public static unsafe partial class BiasDropoutResidual
         }
 
         /// <summary>The rows of a split, counted in the whole tensor, in ascending order.</summary>
-        private struct StripRowsOf(in BackwardArguments a, int split)
+        private struct StripRowsOf(in BiasDropoutResidualBackwardArguments a, int split)
         {
             private readonly ulong _start = a.StartRow, _end = a.StartRow + a.Rows, _skip = (a.Splits - 1) * StripRows;
             private ulong _next = ((a.StartRow / StripRows) + (ulong)split) * StripRows;
@@ -323,15 +323,15 @@ public static unsafe partial class BiasDropoutResidual
         }
     }
 
-    private readonly struct CpuReduce : ICpuKernel<ReduceArguments>
+    private readonly struct CpuReduce : ICpuKernel<BiasDropoutResidualReduceArguments>
     {
         /// <summary>Columns that share one pass over the splits.</summary>
         private const int ColumnBlock = 1024;
 
-        public static void Run<T>(in KernelVariant variant, in ReduceArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in BiasDropoutResidualReduceArguments arguments)
             where T : unmanaged
         {
-            ReduceArguments a = arguments;
+            BiasDropoutResidualReduceArguments a = arguments;
             CpuParallel.ForRange((long)a.Columns, ColumnBlock, (first, end) =>
             {
                 if (typeof(T) == typeof(double))
@@ -341,7 +341,7 @@ public static unsafe partial class BiasDropoutResidual
             });
         }
 
-        private static void Columns<T, TSum>(in ReduceArguments a, long first, int width)
+        private static void Columns<T, TSum>(in BiasDropoutResidualReduceArguments a, long first, int width)
             where T : unmanaged
             where TSum : unmanaged
         {

@@ -41,21 +41,20 @@ public readonly record struct BiasDropoutResidualOptions
 /// </remarks>
 public static unsafe partial class BiasDropoutResidual
 {
-    private const string File = "portable/bias_dropout_residual.cl";
     private const int TileColumns = 256;
     private const int StripRows = 64;
 
     /// <summary>Jobs that keep a large GPU busy: eight groups for each of its cores, twice over.</summary>
     private const long Jobs = 2048;
 
-    private static readonly KernelDefinition<ForwardArguments> ForwardKernel =
-        KernelDefinition<ForwardArguments>.Float<CpuForward>(File, "bias_dropout_residual_forward", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<BiasDropoutResidualForwardArguments> ForwardKernel =
+        EntryPoints.BiasDropoutResidualForward.Float<CpuForward>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<BackwardArguments> BackwardKernel =
-        KernelDefinition<BackwardArguments>.Float<CpuBackward>(File, "bias_dropout_residual_backward", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<BiasDropoutResidualBackwardArguments> BackwardKernel =
+        EntryPoints.BiasDropoutResidualBackward.Float<CpuBackward>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<ReduceArguments> ReduceKernel =
-        KernelDefinition<ReduceArguments>.Float<CpuReduce>(File, "bias_dropout_residual_reduce", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<BiasDropoutResidualReduceArguments> ReduceKernel =
+        EntryPoints.BiasDropoutResidualReduce.Float<CpuReduce>(vectorWidths: [1, 8]);
 
     /// <summary>y = residual + r * channelScale * m * (x + bias) / q.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -92,9 +91,13 @@ public static unsafe partial class BiasDropoutResidual
             ForwardKernel,
             new KernelVariant(x.DType, vectors ? Philox.LanesPerBlock : 1),
             new LaunchShape(Tiles(x.Shape[1]) * Strips(x.Shape[0], options.GlobalStartRow)),
-            new ForwardArguments(
-                x.Argument, residual.Argument, y.Argument, bias?.Argument ?? default, channelScale?.Argument ?? default, (ulong)x.Shape[0], (ulong)x.Shape[1],
-                options.GlobalStartRow, elements.Value, rows.Value, elements.Scale * rows.Scale, key.Argument));
+            new BiasDropoutResidualForwardArguments
+            {
+                X = x.Argument, Residual = residual.Argument, Y = y.Argument, Bias = bias?.Argument ?? default,
+                ChannelScale = channelScale?.Argument ?? default, Rows = (ulong)x.Shape[0], Columns = (ulong)x.Shape[1],
+                StartRow = options.GlobalStartRow, Threshold = elements.Value, RowThreshold = rows.Value,
+                Scale = elements.Scale * rows.Scale, Key = key.Argument,
+            });
     }
 
     /// <summary>
@@ -164,10 +167,15 @@ public static unsafe partial class BiasDropoutResidual
             BackwardKernel,
             new KernelVariant(dy.DType, vectors ? Philox.LanesPerBlock : 1),
             new LaunchShape(tiles * splits),
-            new BackwardArguments(
-                dy.Argument, dChannelScale is null ? default : x!.Argument, dx.Argument, dChannelScale is null ? default : bias?.Argument ?? default,
-                channelScale?.Argument ?? default, dBias is null ? default : partialBias.Argument, dChannelScale is null ? default : partialScale.Argument,
-                (ulong)dy.Shape[0], (ulong)columns, (ulong)splits, options.GlobalStartRow, elements.Value, rows.Value, elements.Scale * rows.Scale, key.Argument));
+            new BiasDropoutResidualBackwardArguments
+            {
+                Dy = dy.Argument, X = dChannelScale is null ? default : x!.Argument, Dx = dx.Argument,
+                Bias = dChannelScale is null ? default : bias?.Argument ?? default, ChannelScale = channelScale?.Argument ?? default,
+                PartialBias = dBias is null ? default : partialBias.Argument,
+                PartialScale = dChannelScale is null ? default : partialScale.Argument, Rows = (ulong)dy.Shape[0],
+                Columns = (ulong)columns, Splits = (ulong)splits, StartRow = options.GlobalStartRow, Threshold = elements.Value,
+                RowThreshold = rows.Value, Scale = elements.Scale * rows.Scale, Key = key.Argument,
+            });
         if (dBias is not null) Reduce(stream, partialBias.Argument, dBias, splits, vectors);
         if (dChannelScale is not null) Reduce(stream, partialScale.Argument, dChannelScale, splits, vectors);
     }
@@ -179,7 +187,10 @@ public static unsafe partial class BiasDropoutResidual
             ReduceKernel,
             new KernelVariant(sums.DType, vectors ? Philox.LanesPerBlock : 1),
             new LaunchShape((sums.Length + 31) / 32),
-            new ReduceArguments(partial, sums.Argument, (ulong)splits, (ulong)sums.Length));
+            new BiasDropoutResidualReduceArguments
+            {
+                Partial = partial, Sums = sums.Argument, Splits = (ulong)splits, Columns = (ulong)sums.Length,
+            });
 
     private static void CheckCommon<T>(
         string op, DeviceStream stream, DeviceTensor<T> x, string name, double dropProbability, in RandomKeySource key, BiasDropoutResidualOptions options)
@@ -222,64 +233,4 @@ public static unsafe partial class BiasDropoutResidual
 
     /// <summary>Strips of the whole tensor that the rows touch.</summary>
     private static long Strips(long rows, ulong startRow) => (long)(((startRow + (ulong)rows + StripRows - 1) / StripRows) - (startRow / StripRows));
-
-    internal readonly record struct ForwardArguments(
-        TensorArgument X, TensorArgument Residual, TensorArgument Y, TensorArgument Bias, TensorArgument ChannelScale, ulong Rows, ulong Columns,
-        ulong StartRow, uint Threshold, uint RowThreshold, double Scale, KeyArgument Key) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Residual);
-            binder.Tensor(Y);
-            binder.Tensor(Bias);
-            binder.Tensor(ChannelScale);
-            binder.UInt64(Rows);
-            binder.UInt64(Columns);
-            binder.UInt64(StartRow);
-            binder.UInt32(Threshold);
-            binder.UInt32(RowThreshold);
-            binder.Real(Scale);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct BackwardArguments(
-        TensorArgument Dy, TensorArgument X, TensorArgument Dx, TensorArgument Bias, TensorArgument ChannelScale, TensorArgument PartialBias,
-        TensorArgument PartialScale, ulong Rows, ulong Columns, ulong Splits, ulong StartRow, uint Threshold, uint RowThreshold, double Scale, KeyArgument Key)
-        : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Dy);
-            binder.Tensor(X);
-            binder.Tensor(Dx);
-            binder.Tensor(Bias);
-            binder.Tensor(ChannelScale);
-            binder.Tensor(PartialBias);
-            binder.Tensor(PartialScale);
-            binder.UInt64(Rows);
-            binder.UInt64(Columns);
-            binder.UInt64(Splits);
-            binder.UInt64(StartRow);
-            binder.UInt32(Threshold);
-            binder.UInt32(RowThreshold);
-            binder.Real(Scale);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct ReduceArguments(TensorArgument Partial, TensorArgument Sums, ulong Splits, ulong Columns) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Partial);
-            binder.Tensor(Sums);
-            binder.UInt64(Splits);
-            binder.UInt64(Columns);
-        }
-    }
 }

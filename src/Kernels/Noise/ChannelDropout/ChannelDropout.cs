@@ -26,8 +26,8 @@ public static unsafe class ChannelDropout
 {
     private const uint Index32Switch = 1;
 
-    private static readonly KernelDefinition<SharedArguments> Kernel = KernelDefinition<SharedArguments>.Float<CpuShared>(
-        "portable/channel_dropout.cl", "channel_dropout", vectorWidths: [1, 8], switches: ["INDEX_32"]);
+    private static readonly KernelDefinition<ChannelDropoutArguments> Kernel =
+        EntryPoints.ChannelDropout.Float<CpuShared>(vectorWidths: [1, 8], switches: ["INDEX_32"]);
 
     /// <summary>Training: whole channels are dropped.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -104,9 +104,11 @@ public static unsafe class ChannelDropout
             Kernel,
             new KernelVariant(x.DType, x.IsVectorAligned && y.IsVectorAligned ? 8 : 1, x.Length <= uint.MaxValue ? Index32Switch : 0),
             LaunchShape.Items((x.Length + 7) / 8, Kernel),
-            new SharedArguments(
-                x.Argument, y.Argument, (ulong)x.Length, (ulong)axes.Shared, (ulong)axes.Units, (ulong)axes.Run, globalStart, threshold.Value,
-                threshold.Scale, key.Argument));
+            new ChannelDropoutArguments
+            {
+                X = x.Argument, Y = y.Argument, Count = (ulong)x.Length, Shared = (ulong)axes.Shared, Units = (ulong)axes.Units,
+                Run = (ulong)axes.Run, Start = globalStart, Threshold = threshold.Value, Scale = threshold.Scale, Key = key.Argument,
+            });
     }
 
     private static int[] SpatialAxes<T>(string op, DeviceTensor<T> x, TensorLayout layout)
@@ -118,29 +120,9 @@ public static unsafe class ChannelDropout
         return [.. Enumerable.Range(layout == TensorLayout.ChannelsFirst ? 2 : 1, rank - 2)];
     }
 
-    internal readonly record struct SharedArguments(
-        TensorArgument X, TensorArgument Y, ulong Count, ulong Shared, ulong Units, ulong Run, ulong Start, uint Threshold, double Scale, KeyArgument Key)
-        : IKernelArguments
+    private readonly struct CpuShared : ICpuKernel<ChannelDropoutArguments>
     {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Y);
-            binder.UInt64(Count);
-            binder.UInt64(Shared);
-            binder.UInt64(Units);
-            binder.UInt64(Run);
-            binder.UInt64(Start);
-            binder.UInt32(Threshold);
-            binder.Real(Scale);
-            binder.Key(Key);
-        }
-    }
-
-    private readonly struct CpuShared : ICpuKernel<SharedArguments>
-    {
-        public static void Run<T>(in KernelVariant variant, in SharedArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in ChannelDropoutArguments arguments)
             where T : unmanaged
         {
             if (arguments.Run == 1)
@@ -150,7 +132,7 @@ public static unsafe class ChannelDropout
         }
 
         /// <summary>[outer, shared, units]: each row of units is elementwise dropout with decisions that start at outer * units.</summary>
-        private static void RowsOfUnits<T>(SharedArguments a)
+        private static void RowsOfUnits<T>(ChannelDropoutArguments a)
             where T : unmanaged
         {
             RandomKey key = a.Key.Resolve();
@@ -169,7 +151,7 @@ public static unsafe class ChannelDropout
         }
 
         /// <summary>[outer, shared, units, run]: one decision for each stretch of <c>run</c> elements.</summary>
-        private static void RunsOfOneUnit<T>(SharedArguments a)
+        private static void RunsOfOneUnit<T>(ChannelDropoutArguments a)
             where T : unmanaged
         {
             RandomKey key = a.Key.Resolve();

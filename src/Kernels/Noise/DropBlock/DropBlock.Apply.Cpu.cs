@@ -13,15 +13,15 @@ public static unsafe partial class DropBlock
     private const int Group = 64;
 
     /// <summary>The map of x, 64 elements at a time: their keep bits in one word, their scale one for all or one each.</summary>
-    private readonly struct CpuApply : ICpuKernel<ApplyArguments>
+    private readonly struct CpuApply : ICpuKernel<DropBlockApplyArguments>
     {
         private static readonly Vector512<uint> BitOfLane = Vector512.Create(
             1u, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7, 1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15);
 
-        public static void Run<T>(in KernelVariant variant, in ApplyArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in DropBlockApplyArguments arguments)
             where T : unmanaged
         {
-            ApplyArguments a = arguments;
+            DropBlockApplyArguments a = arguments;
             Filling filling = new(a.Key.Resolve(), a.NoiseStart, (variant.Switches & NoiseSwitch) != 0);
             T* x = a.X.Pointer<T>();
             T* y = a.Y.Pointer<T>();
@@ -41,7 +41,7 @@ public static unsafe partial class DropBlock
         }
 
         /// <summary>[samples, channels, cells]: the bits of neighbours are neighbours.</summary>
-        private static void ChannelsFirst<T, TStore>(T* x, T* y, ApplyArguments a, Filling filling)
+        private static void ChannelsFirst<T, TStore>(T* x, T* y, DropBlockApplyArguments a, Filling filling)
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
@@ -83,7 +83,7 @@ public static unsafe partial class DropBlock
         /// <summary>
         /// [samples, cells, channels]: of 64 cells of a sample, each channel's bits are one word. These are put into the order of the elements, which are then neighbours.
         /// </summary>
-        private static void ChannelsLast<T, TStore>(T* x, T* y, ApplyArguments a, Filling filling)
+        private static void ChannelsLast<T, TStore>(T* x, T* y, DropBlockApplyArguments a, Filling filling)
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
@@ -125,7 +125,7 @@ public static unsafe partial class DropBlock
         }
 
         /// <summary>For each channel the bits of 64 cells and the scale; scales are repeated until they reach a group beyond the last channel.</summary>
-        private static void ReadChannels<T>(in ApplyArguments a, long sample, long cell, ulong* words, double* factors)
+        private static void ReadChannels<T>(in DropBlockApplyArguments a, long sample, long cell, ulong* words, double* factors)
             where T : unmanaged
         {
             ulong* mask = (ulong*)a.Mask.Pointer<uint>();
@@ -171,7 +171,7 @@ public static unsafe partial class DropBlock
 
         /// <summary>The scale of a unit of normalisation.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static double ScaleAt<T>(in ApplyArguments a, long unit)
+        public static double ScaleAt<T>(in DropBlockApplyArguments a, long unit)
             where T : unmanaged
         {
             if (!a.Scales.IsPresent) return a.Scale;
@@ -226,11 +226,11 @@ public static unsafe partial class DropBlock
     private struct MapCursor<T>
         where T : unmanaged
     {
-        private readonly ApplyArguments _arguments;
+        private readonly DropBlockApplyArguments _arguments;
         private long _sample;
         private long _outer;
 
-        public MapCursor(in ApplyArguments arguments, long element)
+        public MapCursor(in DropBlockApplyArguments arguments, long element)
         {
             _arguments = arguments;
             (long line, long inner) = Math.DivRem(element, (long)arguments.Inner);

@@ -13,9 +13,9 @@ public static unsafe partial class DropBlock
     /// <summary>Words of 64 cells that one core takes at a time.</summary>
     private const long WordsPerChunk = CpuParallel.ElementsPerChunk / 64;
 
-    private static void CpuSeeds(in KernelVariant variant, in SeedsArguments arguments)
+    private static void CpuSeeds(in KernelVariant variant, in DropBlockSeedsArguments arguments)
     {
-        SeedsArguments a = arguments;
+        DropBlockSeedsArguments a = arguments;
         RandomKey key = a.Key.Resolve();
         CpuPhilox philox = new(key);
         CpuParallel.ForRange(((long)a.Cells + 63) / 64, WordsPerChunk, (first, end) =>
@@ -57,12 +57,12 @@ public static unsafe partial class DropBlock
         });
     }
 
-    private static void CpuSpread(in KernelVariant variant, in SpreadArguments arguments)
+    private static void CpuSpread(in KernelVariant variant, in DropBlockSpreadArguments arguments)
     {
-        SpreadArguments a = arguments;
+        DropBlockSpreadArguments a = arguments;
 
         // Each piece starts early enough to have all bits that reach into it; pieces are long against that.
-        long ahead = (a.Reach + 63) / 64;
+        long ahead = (a.Spread.Reach + 63) / 64;
         CpuParallel.ForRange(((long)a.Cells + 63) / 64, Math.Max(WordsPerChunk, 4 * ahead), (first, end) =>
         {
             long from = Math.Max(0, first - ahead);
@@ -71,10 +71,10 @@ public static unsafe partial class DropBlock
             fixed (ulong* bits = rented)
             {
                 new ReadOnlySpan<ulong>((ulong*)a.Source.Pointer<uint>() + from, length).CopyTo(rented);
-                Spread(bits, length, a.Width, 1);
-                Spread(bits, length, a.CountX, a.PitchX);
-                Spread(bits, length, a.CountY, a.PitchY);
-                Spread(bits, length, a.CountZ, a.PitchZ);
+                Spread(bits, length, a.Spread.Width, 1);
+                Spread(bits, length, a.Spread.CountX, a.Spread.PitchX);
+                Spread(bits, length, a.Spread.CountY, a.Spread.PitchY);
+                Spread(bits, length, a.Spread.CountZ, a.Spread.PitchZ);
                 ulong* result = bits + (first - from);
                 long cells = Math.Min((long)a.Cells, end * 64) - (first * 64);
                 if (a.Invert != 0)
@@ -122,9 +122,9 @@ public static unsafe partial class DropBlock
         }
     }
 
-    private static void CpuCount(in KernelVariant variant, in CountArguments arguments)
+    private static void CpuCount(in KernelVariant variant, in DropBlockCountArguments arguments)
     {
-        CountArguments a = arguments;
+        DropBlockCountArguments a = arguments;
         CpuParallel.ForRange((long)(a.Units * a.Parts), Math.Max(1, (long)(CpuParallel.ElementsPerChunk / Math.Min(a.UnitCells, a.PartCells))), (first, end) =>
         {
             ulong* mask = (ulong*)a.Mask.Pointer<uint>();
@@ -153,12 +153,12 @@ public static unsafe partial class DropBlock
         return (mask[start / 64] >> shift) | (mask[(start / 64) + 1] << 1 << (63 - shift));
     }
 
-    private readonly struct CpuScale : ICpuKernel<ScaleArguments>
+    private readonly struct CpuScale : ICpuKernel<DropBlockScaleArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in ScaleArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in DropBlockScaleArguments arguments)
             where T : unmanaged
         {
-            ScaleArguments a = arguments;
+            DropBlockScaleArguments a = arguments;
             CpuParallel.ForRange((long)a.Units, CpuParallel.ElementsPerChunk / (long)a.Parts + 1, (first, end) =>
             {
                 ulong* counts = a.Counts.Pointer<ulong>();

@@ -83,7 +83,6 @@ public static unsafe partial class DropBlock
 {
     private const string ForwardName = "DropBlock.Forward";
     private const string BackwardName = "DropBlock.Backward";
-    private const string File = "portable/drop_block.cl";
     private const uint NoiseSwitch = 1;
 
     /// <summary>Philox blocks of the seeds' lower halves and of the noise. A call has less than 2^62 elements, so the ranges do not meet.</summary>
@@ -96,16 +95,16 @@ public static unsafe partial class DropBlock
     /// <summary>Parts of a unit that one work item adds; a group adds more. The kernel has the same number.</summary>
     private const long PartsPerItem = 16;
 
-    private static readonly KernelDefinition<SeedsArguments> SeedsKernel = KernelDefinition<SeedsArguments>.Fixed(File, "drop_block_seeds", CpuSeeds);
+    private static readonly KernelDefinition<DropBlockSeedsArguments> SeedsKernel = EntryPoints.DropBlockSeeds.Fixed(CpuSeeds);
 
-    private static readonly KernelDefinition<SpreadArguments> SpreadKernel = KernelDefinition<SpreadArguments>.Fixed(File, "drop_block_spread", CpuSpread);
+    private static readonly KernelDefinition<DropBlockSpreadArguments> SpreadKernel = EntryPoints.DropBlockSpread.Fixed(CpuSpread);
 
-    private static readonly KernelDefinition<CountArguments> CountKernel = KernelDefinition<CountArguments>.Fixed(File, "drop_block_count", CpuCount);
+    private static readonly KernelDefinition<DropBlockCountArguments> CountKernel = EntryPoints.DropBlockCount.Fixed(CpuCount);
 
-    private static readonly KernelDefinition<ScaleArguments> ScaleKernel = KernelDefinition<ScaleArguments>.Float<CpuScale>(File, "drop_block_scale");
+    private static readonly KernelDefinition<DropBlockScaleArguments> ScaleKernel = EntryPoints.DropBlockScale.Float<CpuScale>();
 
-    private static readonly KernelDefinition<ApplyArguments> ApplyKernel =
-        KernelDefinition<ApplyArguments>.Float<CpuApply>(File, "drop_block_apply", vectorWidths: [1, 8], switches: ["FILL_NOISE"]);
+    private static readonly KernelDefinition<DropBlockApplyArguments> ApplyKernel =
+        EntryPoints.DropBlockApply.Float<CpuApply>(vectorWidths: [1, 8], switches: ["FILL_NOISE"]);
 
     /// <summary>Training: y = m * x * cells / kept cells.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -210,11 +209,15 @@ public static unsafe partial class DropBlock
             new KernelVariant(
                 x.DType, x.IsVectorAligned && y.IsVectorAligned ? 8 : 1, options.Fill == DropBlockFill.Noise ? NoiseSwitch : 0),
             LaunchShape.Items((x.Length + 7) / 8, ApplyKernel),
-            new ApplyArguments(
-                x.Argument, y.Argument, mask.Argument, units.Count > 0 ? scales.Argument : default, (ulong)x.Length, lines.Inner, lines.Outer, lines.Mask.Inner,
-                lines.Mask.Outer, lines.Mask.Sample, lines.Scale.Inner, lines.Scale.Outer, lines.Scale.Sample,
-                expected && plan.DropProbability < 1 ? 1 / (1 - plan.DropProbability) : 1, options.FirstSample * (ulong)(maps.Channels * maps.Cells),
-                key.Argument));
+            new DropBlockApplyArguments
+            {
+                X = x.Argument, Y = y.Argument, Mask = mask.Argument, Scales = units.Count > 0 ? scales.Argument : default,
+                Count = (ulong)x.Length, Inner = lines.Inner, Outer = lines.Outer, MaskInner = lines.Mask.Inner,
+                MaskOuter = lines.Mask.Outer, MaskSample = lines.Mask.Sample, ScaleInner = lines.Scale.Inner,
+                ScaleOuter = lines.Scale.Outer, ScaleSample = lines.Scale.Sample,
+                Scale = expected && plan.DropProbability < 1 ? 1 / (1 - plan.DropProbability) : 1,
+                NoiseStart = options.FirstSample * (ulong)(maps.Channels * maps.Cells), Key = key.Argument,
+            });
     }
 
     /// <summary>The keep bits of all maps: seeds, then boxes around them.</summary>
@@ -222,7 +225,7 @@ public static unsafe partial class DropBlock
         DeviceStream stream, TensorArgument mask, in Maps maps, in DropBlockGeometry geometry, DropBlockPlan plan, RandomKeySource key)
     {
         long words = 2 * ((maps.MaskCells + 63) / 64);
-        List<SpreadPass> passes = SpreadPass.For(geometry);
+        List<SpreadArguments> passes = SpreadArguments.For(geometry);
         using ScratchPool.Lease<uint> seeds = stream.RentScratch<uint>(words);
         using ScratchPool.Lease<uint> other = stream.RentScratch<uint>(passes.Count > 1 ? words : 1);
         ulong firstUnit = maps.FirstSample * (ulong)(maps.MaskChannels * geometry.Positions);
@@ -230,20 +233,25 @@ public static unsafe partial class DropBlock
             SeedsKernel,
             new KernelVariant(DType.Float32),
             LaunchShape.Items((maps.MaskCells + 31) / 32, SeedsKernel),
-            new SeedsArguments(
-                seeds.Argument, (ulong)maps.MaskCells, (ulong)geometry.Depth, (ulong)geometry.Height, (ulong)geometry.Width, (ulong)geometry.SeedDepth,
-                (ulong)geometry.SeedHeight, (ulong)geometry.SeedWidth, firstUnit, plan.Threshold, key.Argument));
+            new DropBlockSeedsArguments
+            {
+                Seeds = seeds.Argument, Cells = (ulong)maps.MaskCells, Depth = (ulong)geometry.Depth, Height = (ulong)geometry.Height,
+                Width = (ulong)geometry.Width, SeedDepth = (ulong)geometry.SeedDepth, SeedHeight = (ulong)geometry.SeedHeight,
+                SeedWidth = (ulong)geometry.SeedWidth, FirstUnit = firstUnit, Threshold = plan.Threshold, Key = key.Argument,
+            });
         for (int pass = 0; pass < passes.Count; pass++)
         {
-            SpreadPass p = passes[pass];
             bool last = pass == passes.Count - 1;
             (TensorArgument source, TensorArgument target) = pass % 2 == 0 ? (seeds.Argument, other.Argument) : (other.Argument, seeds.Argument);
             stream.Launch(
                 SpreadKernel,
                 new KernelVariant(DType.Float32),
                 LaunchShape.Items((maps.MaskCells + 31) / 32, SpreadKernel),
-                new SpreadArguments(
-                    source, last ? mask : target, (ulong)maps.MaskCells, p.Width, p.CountX, p.PitchX, p.CountY, p.PitchY, p.CountZ, p.PitchZ, last ? 1u : 0));
+                new DropBlockSpreadArguments
+                {
+                    Source = source, Target = last ? mask : target, Cells = (ulong)maps.MaskCells, Spread = passes[pass],
+                    Invert = last ? 1u : 0,
+                });
         }
     }
 
@@ -256,12 +264,20 @@ public static unsafe partial class DropBlock
             CountKernel,
             new KernelVariant(DType.Float32),
             LaunchShape.Items(units.Count * parts, CountKernel),
-            new CountArguments(mask, counts.Argument, (ulong)units.Count, (ulong)units.Cells, (ulong)parts, (ulong)PartCells));
+            new DropBlockCountArguments
+            {
+                Mask = mask, Counts = counts.Argument, Units = (ulong)units.Count, UnitCells = (ulong)units.Cells, Parts = (ulong)parts,
+                PartCells = (ulong)PartCells,
+            });
         stream.Launch(
             ScaleKernel,
             new KernelVariant(dtype),
             parts <= PartsPerItem ? LaunchShape.Items(units.Count, ScaleKernel) : LaunchShape.GroupPerRow(units.Count),
-            new ScaleArguments(counts.Argument, scales, (ulong)units.Count, (ulong)units.Cells, (ulong)parts));
+            new DropBlockScaleArguments
+            {
+                Counts = counts.Argument, Scales = scales, Units = (ulong)units.Count, UnitCells = (ulong)units.Cells,
+                Parts = (ulong)parts,
+            });
     }
 
     /// <summary>A tensor seen as maps; MaskChannels is 1 where the channels share a mask.</summary>

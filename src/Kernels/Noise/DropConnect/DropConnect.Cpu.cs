@@ -135,12 +135,12 @@ public static unsafe partial class DropConnect
         }
     }
 
-    private readonly struct CpuForward : ICpuKernel<ForwardArguments>
+    private readonly struct CpuForward : ICpuKernel<DropConnectForwardArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in ForwardArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in DropConnectForwardArguments arguments)
             where T : unmanaged
         {
-            ForwardArguments a = arguments;
+            DropConnectForwardArguments a = arguments;
             RandomKey key = a.Key.Resolve();
             CpuPhilox philox = new(key);
             (long examples, long inputs, long outputs) = ((long)a.Examples, (long)a.Inputs, (long)a.Outputs);
@@ -164,12 +164,12 @@ public static unsafe partial class DropConnect
         }
     }
 
-    private readonly struct CpuGradient : ICpuKernel<GradientArguments>
+    private readonly struct CpuGradient : ICpuKernel<DropConnectGradientArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in GradientArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in DropConnectGradientArguments arguments)
             where T : unmanaged
         {
-            GradientArguments a = arguments;
+            DropConnectGradientArguments a = arguments;
             CpuPhilox philox = new(a.Key.Resolve());
             (long terms, long inputs) = ((long)a.Terms, (long)a.Inputs);
             long tiles = (inputs + GradientTile - 1) / GradientTile;
@@ -190,7 +190,7 @@ public static unsafe partial class DropConnect
         }
 
         /// <summary>The pairs of a row of the result: dy[pair] * source[t].</summary>
-        private readonly struct Terms<T>(in GradientArguments a, long row, long start) : ITerms<T>
+        private readonly struct Terms<T>(in DropConnectGradientArguments a, long row, long start) : ITerms<T>
             where T : unmanaged
         {
             private readonly T* _source = a.Source.Pointer<T>() + start;
@@ -208,12 +208,12 @@ public static unsafe partial class DropConnect
         }
     }
 
-    private readonly struct CpuBiasGradient : ICpuKernel<BiasGradientArguments>
+    private readonly struct CpuBiasGradient : ICpuKernel<DropConnectBiasGradientArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in BiasGradientArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in DropConnectBiasGradientArguments arguments)
             where T : unmanaged
         {
-            BiasGradientArguments a = arguments;
+            DropConnectBiasGradientArguments a = arguments;
             CpuPhilox philox = new(a.Key.Resolve());
             long outputs = (long)a.Outputs;
             CpuParallel.ForRange(outputs, GradientTile, (first, end) =>
@@ -226,7 +226,7 @@ public static unsafe partial class DropConnect
         }
 
         /// <summary>The rows of dy themselves.</summary>
-        private readonly struct Terms<T>(in BiasGradientArguments a, long first) : ITerms<T>
+        private readonly struct Terms<T>(in DropConnectBiasGradientArguments a, long first) : ITerms<T>
             where T : unmanaged
         {
             private readonly T* _dy = a.Dy.Pointer<T>() + first;

@@ -8,15 +8,15 @@ namespace Kernels;
 
 public static unsafe partial class DropConnect
 {
-    private readonly struct CpuInference : ICpuKernel<InferenceArguments>
+    private readonly struct CpuInference : ICpuKernel<DropConnectInferenceArguments>
     {
         /// <summary>Normal numbers of one draw.</summary>
         private const int Normals = 32;
 
-        public static void Run<T>(in KernelVariant variant, in InferenceArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in DropConnectInferenceArguments arguments)
             where T : unmanaged
         {
-            InferenceArguments a = arguments;
+            DropConnectInferenceArguments a = arguments;
             CpuPhilox philox = new(a.Key.Resolve());
             (long examples, long inputs, long outputs) = ((long)a.Examples, (long)a.Inputs, (long)a.Outputs);
             CpuParallel.ForRange(examples * outputs, Math.Max(1, CpuParallel.ElementsPerChunk / (inputs + (long)a.Samples)), (first, end) =>

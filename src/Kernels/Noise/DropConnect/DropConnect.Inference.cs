@@ -21,8 +21,8 @@ public enum DropConnectActivation
 
 public static partial class DropConnect
 {
-    private static readonly KernelDefinition<InferenceArguments> InferenceKernel =
-        KernelDefinition<InferenceArguments>.Float<CpuInference>("portable/drop_connect_inference.cl", "drop_connect_inference");
+    private static readonly KernelDefinition<DropConnectInferenceArguments> InferenceKernel =
+        EntryPoints.DropConnectInference.Float<CpuInference>();
 
     /// <summary>
     /// Inference: y = the mean over <paramref name="samples"/> of a(u), u drawn from the normal distribution with the mean and variance of the training
@@ -83,35 +83,13 @@ public static partial class DropConnect
             InferenceKernel,
             new KernelVariant(x.DType),
             new LaunchShape(Tiles(layer.Examples, Tile) * Tiles(layer.Outputs, Tile)),
-            new InferenceArguments(
-                x.Argument, weight.Argument, bias?.Argument ?? default, y.Argument, mean?.Argument ?? default, variance?.Argument ?? default,
-                (ulong)layer.Examples, (ulong)layer.Inputs, (ulong)layer.Outputs, layer.FirstPair(options), (ulong)samples, (uint)activation,
-                inverted ? 1 : keep, inverted ? (1 - keep) / keep : keep * (1 - keep), key.Argument));
-    }
-
-    internal readonly record struct InferenceArguments(
-        TensorArgument X, TensorArgument Weight, TensorArgument Bias, TensorArgument Y, TensorArgument Mean, TensorArgument Variance, ulong Examples,
-        ulong Inputs, ulong Outputs, ulong FirstPair, ulong Samples, uint Activation, double MeanScale, double VarianceScale, KeyArgument Key)
-        : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Weight);
-            binder.Tensor(Bias);
-            binder.Tensor(Y);
-            binder.Tensor(Mean);
-            binder.Tensor(Variance);
-            binder.UInt64(Examples);
-            binder.UInt64(Inputs);
-            binder.UInt64(Outputs);
-            binder.UInt64(FirstPair);
-            binder.UInt64(Samples);
-            binder.UInt32(Activation);
-            binder.Real(MeanScale);
-            binder.Real(VarianceScale);
-            binder.Key(Key);
-        }
+            new DropConnectInferenceArguments
+            {
+                X = x.Argument, Weight = weight.Argument, Bias = bias?.Argument ?? default, Y = y.Argument,
+                Mean = mean?.Argument ?? default, Variance = variance?.Argument ?? default, Examples = (ulong)layer.Examples,
+                Inputs = (ulong)layer.Inputs, Outputs = (ulong)layer.Outputs, FirstPair = layer.FirstPair(options),
+                Samples = (ulong)samples, Activation = (uint)activation, MeanScale = inverted ? 1 : keep,
+                VarianceScale = inverted ? (1 - keep) / keep : keep * (1 - keep), Key = key.Argument,
+            });
     }
 }

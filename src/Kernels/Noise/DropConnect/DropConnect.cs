@@ -44,14 +44,14 @@ public static partial class DropConnect
     private const int Tile = 32;
     private const int InputTile = 64;
 
-    private static readonly KernelDefinition<ForwardArguments> ForwardKernel = KernelDefinition<ForwardArguments>.Float<CpuForward>(
-        "portable/drop_connect.cl", "drop_connect_forward", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<DropConnectForwardArguments> ForwardKernel =
+        EntryPoints.DropConnectForward.Float<CpuForward>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<GradientArguments> GradientKernel = KernelDefinition<GradientArguments>.Float<CpuGradient>(
-        "portable/drop_connect.cl", "drop_connect_gradient", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<DropConnectGradientArguments> GradientKernel =
+        EntryPoints.DropConnectGradient.Float<CpuGradient>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<BiasGradientArguments> BiasGradientKernel = KernelDefinition<BiasGradientArguments>.Float<CpuBiasGradient>(
-        "portable/drop_connect.cl", "drop_connect_bias_gradient");
+    private static readonly KernelDefinition<DropConnectBiasGradientArguments> BiasGradientKernel =
+        EntryPoints.DropConnectBiasGradient.Float<CpuBiasGradient>();
 
     /// <summary>Training.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -89,9 +89,12 @@ public static partial class DropConnect
             ForwardKernel,
             layer.Variant(x.DType),
             new LaunchShape(Tiles(layer.Examples, Tile) * Tiles(layer.Outputs, Tile)),
-            new ForwardArguments(
-                x.Argument, weight.Argument, bias?.Argument ?? default, y.Argument, (ulong)layer.Examples, (ulong)layer.Inputs, (ulong)layer.Outputs,
-                layer.FirstPair(options), threshold.Value, Scale(threshold, options), key.Argument));
+            new DropConnectForwardArguments
+            {
+                X = x.Argument, Weight = weight.Argument, Bias = bias?.Argument ?? default, Y = y.Argument,
+                Examples = (ulong)layer.Examples, Inputs = (ulong)layer.Inputs, Outputs = (ulong)layer.Outputs,
+                FirstPair = layer.FirstPair(options), Threshold = threshold.Value, Scale = Scale(threshold, options), Key = key.Argument,
+            });
     }
 
     /// <summary>The gradients of the forward call that had the same key, probability and options.</summary>
@@ -140,8 +143,11 @@ public static partial class DropConnect
             BiasGradientKernel,
             new KernelVariant(dy.DType),
             new LaunchShape(Tiles(outputs, Tile)),
-            new BiasGradientArguments(
-                dy.Argument, dBias.Argument, (ulong)examples, (ulong)outputs, layer.FirstPair(options), threshold.Value, scale, key.Argument));
+            new DropConnectBiasGradientArguments
+            {
+                Dy = dy.Argument, Dbias = dBias.Argument, Examples = (ulong)examples, Outputs = (ulong)outputs,
+                FirstPair = layer.FirstPair(options), Threshold = threshold.Value, Scale = scale, Key = key.Argument,
+            });
 
         void Gradient(DeviceTensor<T> result, DeviceTensor<T> source, long rows, long terms, long rowStride, long termStride)
         {
@@ -150,9 +156,12 @@ public static partial class DropConnect
                 GradientKernel,
                 layer.Variant(dy.DType),
                 new LaunchShape(Tiles(rows, Tile) * Tiles(layer.Inputs, InputTile)),
-                new GradientArguments(
-                    dy.Argument, source.Argument, result.Argument, (ulong)rows, (ulong)terms, (ulong)layer.Inputs, (ulong)rowStride, (ulong)termStride,
-                    layer.FirstPair(options), threshold.Value, scale, key.Argument));
+                new DropConnectGradientArguments
+                {
+                    Dy = dy.Argument, Source = source.Argument, Result = result.Argument, Rows = (ulong)rows, Terms = (ulong)terms,
+                    Inputs = (ulong)layer.Inputs, RowStride = (ulong)rowStride, TermStride = (ulong)termStride,
+                    FirstPair = layer.FirstPair(options), Threshold = threshold.Value, Scale = scale, Key = key.Argument,
+                });
         }
     }
 
@@ -221,66 +230,5 @@ public static partial class DropConnect
         public ulong FirstPair(DropConnectOptions options) => options.FirstExample * (ulong)Outputs;
 
         public KernelVariant Variant(DType dtype) => new(dtype, Inputs % Philox.LanesPerBlock == 0 ? Philox.LanesPerBlock : 1);
-    }
-
-    internal readonly record struct ForwardArguments(
-        TensorArgument X, TensorArgument Weight, TensorArgument Bias, TensorArgument Y, ulong Examples, ulong Inputs, ulong Outputs, ulong FirstPair,
-        uint Threshold, double Scale, KeyArgument Key) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Weight);
-            binder.Tensor(Bias);
-            binder.Tensor(Y);
-            binder.UInt64(Examples);
-            binder.UInt64(Inputs);
-            binder.UInt64(Outputs);
-            binder.UInt64(FirstPair);
-            binder.UInt32(Threshold);
-            binder.Real(Scale);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct GradientArguments(
-        TensorArgument Dy, TensorArgument Source, TensorArgument Result, ulong Rows, ulong Terms, ulong Inputs, ulong RowStride, ulong TermStride,
-        ulong FirstPair, uint Threshold, double Scale, KeyArgument Key) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Dy);
-            binder.Tensor(Source);
-            binder.Tensor(Result);
-            binder.UInt64(Rows);
-            binder.UInt64(Terms);
-            binder.UInt64(Inputs);
-            binder.UInt64(RowStride);
-            binder.UInt64(TermStride);
-            binder.UInt64(FirstPair);
-            binder.UInt32(Threshold);
-            binder.Real(Scale);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct BiasGradientArguments(
-        TensorArgument Dy, TensorArgument Dbias, ulong Examples, ulong Outputs, ulong FirstPair, uint Threshold, double Scale, KeyArgument Key)
-        : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Dy);
-            binder.Tensor(Dbias);
-            binder.UInt64(Examples);
-            binder.UInt64(Outputs);
-            binder.UInt64(FirstPair);
-            binder.UInt32(Threshold);
-            binder.Real(Scale);
-            binder.Key(Key);
-        }
     }
 }

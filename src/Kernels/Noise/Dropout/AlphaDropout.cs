@@ -27,8 +27,8 @@ public static unsafe class AlphaDropout
     /// <summary>-lambda * alpha of SELU: the value its negative branch tends to.</summary>
     public const double SaturationValue = -1.7580993408473766;
 
-    private static readonly KernelDefinition<AlphaArguments> Kernel =
-        KernelDefinition<AlphaArguments>.Float<CpuAlpha>("portable/alpha_dropout.cl", "alpha_dropout", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<AlphaDropoutArguments> Kernel =
+        EntryPoints.AlphaDropout.Float<CpuAlpha>(vectorWidths: [1, 8]);
 
     /// <summary>The affine map for a drop probability: scale a, shift b, and the value a * s + b of a dropped element.</summary>
     public static (double Scale, double Shift, double Dropped) Map(double dropProbability)
@@ -102,34 +102,19 @@ public static unsafe class AlphaDropout
             Kernel,
             new KernelVariant(x.DType, wholeBlocks ? Philox.LanesPerBlock : 1),
             LaunchShape.Items((x.Length / Philox.LanesPerBlock) + 2, Kernel),
-            new AlphaArguments(x.Argument, y.Argument, (ulong)x.Length, globalStart, threshold.Value, scale, shift, dropped, key.Argument));
+            new AlphaDropoutArguments
+            {
+                X = x.Argument, Y = y.Argument, Count = (ulong)x.Length, Start = globalStart, Threshold = threshold.Value, Scale = scale,
+                Shift = shift, Dropped = dropped, Key = key.Argument,
+            });
     }
 
-    internal readonly record struct AlphaArguments(
-        TensorArgument X, TensorArgument Y, ulong Count, ulong Start, uint Threshold, double Scale, double Shift, double Dropped, KeyArgument Key)
-        : IKernelArguments
+    private readonly struct CpuAlpha : ICpuKernel<AlphaDropoutArguments>
     {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Y);
-            binder.UInt64(Count);
-            binder.UInt64(Start);
-            binder.UInt32(Threshold);
-            binder.Real(Scale);
-            binder.Real(Shift);
-            binder.Real(Dropped);
-            binder.Key(Key);
-        }
-    }
-
-    private readonly struct CpuAlpha : ICpuKernel<AlphaArguments>
-    {
-        public static void Run<T>(in KernelVariant variant, in AlphaArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in AlphaDropoutArguments arguments)
             where T : unmanaged
         {
-            AlphaArguments a = arguments;
+            AlphaDropoutArguments a = arguments;
             AffineMap map = new(a.Scale, a.Shift, a.Dropped);
             CpuKeepMap.Run(a.X.Pointer<T>(), a.Y.Pointer<T>(), (long)a.Count, a.Start, a.Threshold, a.Key.Resolve(), map);
         }

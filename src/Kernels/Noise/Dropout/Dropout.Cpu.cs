@@ -8,9 +8,9 @@ namespace Kernels;
 
 public static unsafe partial class Dropout
 {
-    private static void CpuMask(in KernelVariant variant, in MaskArguments arguments)
+    private static void CpuMask(in KernelVariant variant, in DropoutMaskArguments arguments)
     {
-        MaskArguments a = arguments;
+        DropoutMaskArguments a = arguments;
         RandomKey key = a.Key.Resolve();
         CpuParallel.ForRange(MaskWords((long)a.Count), CpuParallel.ElementsPerChunk / 32, (first, end) =>
         {
@@ -39,22 +39,22 @@ public static unsafe partial class Dropout
         });
     }
 
-    private readonly struct CpuApply : ICpuKernel<ApplyArguments>
+    private readonly struct CpuApply : ICpuKernel<DropoutApplyArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in ApplyArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in DropoutApplyArguments arguments)
             where T : unmanaged
         {
-            ApplyArguments a = arguments;
+            DropoutApplyArguments a = arguments;
             CpuKeepMap.Run(a.X.Pointer<T>(), a.Y.Pointer<T>(), (long)a.Count, a.Start, a.Threshold, a.Key.Resolve(), new ScaleMap(a.Scale));
         }
     }
 
-    private readonly struct CpuScale : ICpuKernel<ScaleArguments>
+    private readonly struct CpuScale : ICpuKernel<DropoutScaleArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in ScaleArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in DropoutScaleArguments arguments)
             where T : unmanaged
         {
-            ScaleArguments a = arguments;
+            DropoutScaleArguments a = arguments;
             CpuParallel.ForRange((long)a.Count, CpuParallel.ElementsPerChunk, (first, end) =>
             {
                 T* x = a.X.Pointer<T>();
@@ -67,12 +67,12 @@ public static unsafe partial class Dropout
         }
     }
 
-    private readonly struct CpuApplyMask : ICpuKernel<ApplyMaskArguments>
+    private readonly struct CpuApplyMask : ICpuKernel<DropoutApplyMaskArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in ApplyMaskArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in DropoutApplyMaskArguments arguments)
             where T : unmanaged
         {
-            ApplyMaskArguments a = arguments;
+            DropoutApplyMaskArguments a = arguments;
             CpuParallel.ForRange((long)a.Count, CpuParallel.ElementsPerChunk, (first, end) =>
             {
                 T* x = a.X.Pointer<T>();

@@ -51,17 +51,16 @@ public static partial class Dropout
     private const string ForwardName = "Dropout.Forward";
     private const string BackwardName = "Dropout.Backward";
 
-    private static readonly KernelDefinition<ApplyArguments> ApplyKernel =
-        KernelDefinition<ApplyArguments>.Float<CpuApply>("portable/dropout.cl", "dropout_apply", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<DropoutApplyArguments> ApplyKernel =
+        EntryPoints.DropoutApply.Float<CpuApply>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<ScaleArguments> ScaleKernel =
-        KernelDefinition<ScaleArguments>.Float<CpuScale>("portable/dropout.cl", "dropout_scale", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<DropoutScaleArguments> ScaleKernel =
+        EntryPoints.DropoutScale.Float<CpuScale>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<MaskArguments> MaskKernel =
-        KernelDefinition<MaskArguments>.Fixed("portable/dropout.cl", "dropout_mask", CpuMask);
+    private static readonly KernelDefinition<DropoutMaskArguments> MaskKernel = EntryPoints.DropoutMask.Fixed(CpuMask);
 
-    private static readonly KernelDefinition<ApplyMaskArguments> ApplyMaskKernel =
-        KernelDefinition<ApplyMaskArguments>.Float<CpuApplyMask>("portable/dropout.cl", "dropout_apply_mask");
+    private static readonly KernelDefinition<DropoutApplyMaskArguments> ApplyMaskKernel =
+        EntryPoints.DropoutApplyMask.Float<CpuApplyMask>();
 
     /// <summary>Training: y = m * x / q (inverted scaling) or y = m * x (original scaling).</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -120,7 +119,7 @@ public static partial class Dropout
             ScaleKernel,
             new KernelVariant(x.DType, vectors ? Philox.LanesPerBlock : 1),
             LaunchShape.Items((x.Length / Philox.LanesPerBlock) + 1, ScaleKernel),
-            new ScaleArguments(x.Argument, y.Argument, (ulong)x.Length, threshold.KeepProbability));
+            new DropoutScaleArguments { X = x.Argument, Y = y.Argument, Count = (ulong)x.Length, Scale = threshold.KeepProbability });
     }
 
     /// <summary>Writes the mask of a call as bits: bit i mod 32 of word i / 32, lowest first, is 1 where element i is kept.</summary>
@@ -145,7 +144,10 @@ public static partial class Dropout
             MaskKernel,
             new KernelVariant(DType.Float32),
             LaunchShape.Items(mask.Length, MaskKernel),
-            new MaskArguments(mask.Argument, (ulong)count, options.GlobalStart, threshold.Value, key.Argument));
+            new DropoutMaskArguments
+            {
+                Mask = mask.Argument, Count = (ulong)count, Start = options.GlobalStart, Threshold = threshold.Value, Key = key.Argument,
+            });
     }
 
     /// <summary>Forward or backward under a mask of one's own: y = bit * x / q (or bit * x), with bits as <see cref="ExportMask"/> writes them.</summary>
@@ -171,7 +173,10 @@ public static partial class Dropout
             ApplyMaskKernel,
             new KernelVariant(x.DType),
             LaunchShape.Items(x.Length, ApplyMaskKernel),
-            new ApplyMaskArguments(x.Argument, mask.Argument, y.Argument, (ulong)x.Length, TrainingScale(threshold, scaling)));
+            new DropoutApplyMaskArguments
+            {
+                X = x.Argument, Mask = mask.Argument, Y = y.Argument, Count = (ulong)x.Length, Scale = TrainingScale(threshold, scaling),
+            });
     }
 
     /// <summary>Words of a packed mask for <paramref name="count"/> elements.</summary>
@@ -210,60 +215,10 @@ public static partial class Dropout
             ApplyKernel,
             new KernelVariant(x.DType, wholeBlocks ? Philox.LanesPerBlock : 1),
             LaunchShape.Items((x.Length / Philox.LanesPerBlock) + 2, ApplyKernel),
-            new ApplyArguments(x.Argument, y.Argument, (ulong)x.Length, start, threshold, scale, key.Argument));
-    }
-
-    internal readonly record struct ApplyArguments(
-        TensorArgument X, TensorArgument Y, ulong Count, ulong Start, uint Threshold, double Scale, KeyArgument Key) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Y);
-            binder.UInt64(Count);
-            binder.UInt64(Start);
-            binder.UInt32(Threshold);
-            binder.Real(Scale);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct ScaleArguments(TensorArgument X, TensorArgument Y, ulong Count, double Scale) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Y);
-            binder.UInt64(Count);
-            binder.Real(Scale);
-        }
-    }
-
-    internal readonly record struct MaskArguments(TensorArgument Mask, ulong Count, ulong Start, uint Threshold, KeyArgument Key) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Mask);
-            binder.UInt64(Count);
-            binder.UInt64(Start);
-            binder.UInt32(Threshold);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct ApplyMaskArguments(TensorArgument X, TensorArgument Mask, TensorArgument Y, ulong Count, double Scale) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Mask);
-            binder.Tensor(Y);
-            binder.UInt64(Count);
-            binder.Real(Scale);
-        }
+            new DropoutApplyArguments
+            {
+                X = x.Argument, Y = y.Argument, Count = (ulong)x.Length, Start = start, Threshold = threshold, Scale = scale,
+                Key = key.Argument,
+            });
     }
 }

@@ -20,11 +20,11 @@ namespace Kernels;
 /// </remarks>
 public static unsafe class MonteCarloDropout
 {
-    private static readonly KernelDefinition<PassesArguments> PassesKernel =
-        KernelDefinition<PassesArguments>.Float<CpuPasses>("portable/monte_carlo_dropout.cl", "monte_carlo_dropout", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<MonteCarloDropoutArguments> PassesKernel =
+        EntryPoints.MonteCarloDropout.Float<CpuPasses>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<StatisticsArguments> StatisticsKernel =
-        KernelDefinition<StatisticsArguments>.Float<CpuStatistics>("portable/monte_carlo_dropout.cl", "monte_carlo_statistics");
+    private static readonly KernelDefinition<MonteCarloStatisticsArguments> StatisticsKernel =
+        EntryPoints.MonteCarloStatistics.Float<CpuStatistics>();
 
     /// <summary>y[t] = dropout of x under (seed, offset + t), t = 0 to T - 1.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -65,7 +65,11 @@ public static unsafe class MonteCarloDropout
             PassesKernel,
             new KernelVariant(x.DType, wholeBlocks ? Philox.LanesPerBlock : 1),
             LaunchShape.Items((x.Length + Philox.LanesPerBlock - 1) / Philox.LanesPerBlock, PassesKernel),
-            new PassesArguments(x.Argument, y.Argument, (ulong)x.Length, (ulong)passes, threshold.Value, threshold.Scale, key.Argument));
+            new MonteCarloDropoutArguments
+            {
+                X = x.Argument, Y = y.Argument, Count = (ulong)x.Length, Passes = (ulong)passes, Threshold = threshold.Value,
+                Scale = threshold.Scale, Key = key.Argument,
+            });
     }
 
     /// <summary>Mean and unbiased variance over the passes.</summary>
@@ -93,45 +97,19 @@ public static unsafe class MonteCarloDropout
             StatisticsKernel,
             new KernelVariant(y.DType),
             LaunchShape.Items(mean.Length, StatisticsKernel),
-            new StatisticsArguments(y.Argument, mean.Argument, variance.Argument, (ulong)mean.Length, (ulong)y.Shape[0]));
+            new MonteCarloStatisticsArguments
+            {
+                Y = y.Argument, Mean = mean.Argument, Variance = variance.Argument, Count = (ulong)mean.Length,
+                Passes = (ulong)y.Shape[0],
+            });
     }
 
-    internal readonly record struct PassesArguments(
-        TensorArgument X, TensorArgument Y, ulong Count, ulong Passes, uint Threshold, double Scale, KeyArgument Key) : IKernelArguments
+    private readonly struct CpuPasses : ICpuKernel<MonteCarloDropoutArguments>
     {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Y);
-            binder.UInt64(Count);
-            binder.UInt64(Passes);
-            binder.UInt32(Threshold);
-            binder.Real(Scale);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct StatisticsArguments(TensorArgument Y, TensorArgument Mean, TensorArgument Variance, ulong Count, ulong Passes)
-        : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Y);
-            binder.Tensor(Mean);
-            binder.Tensor(Variance);
-            binder.UInt64(Count);
-            binder.UInt64(Passes);
-        }
-    }
-
-    private readonly struct CpuPasses : ICpuKernel<PassesArguments>
-    {
-        public static void Run<T>(in KernelVariant variant, in PassesArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in MonteCarloDropoutArguments arguments)
             where T : unmanaged
         {
-            PassesArguments a = arguments;
+            MonteCarloDropoutArguments a = arguments;
             RandomKey key = a.Key.Resolve();
             for (ulong pass = 0; pass < a.Passes; pass++)
             {
@@ -142,12 +120,12 @@ public static unsafe class MonteCarloDropout
         }
     }
 
-    private readonly struct CpuStatistics : ICpuKernel<StatisticsArguments>
+    private readonly struct CpuStatistics : ICpuKernel<MonteCarloStatisticsArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in StatisticsArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in MonteCarloStatisticsArguments arguments)
             where T : unmanaged
         {
-            StatisticsArguments a = arguments;
+            MonteCarloStatisticsArguments a = arguments;
             (long count, long passes) = ((long)a.Count, (long)a.Passes);
             CpuParallel.ForRange(count, Math.Max(CpuElement.Width, CpuParallel.ElementsPerChunk / passes / CpuElement.Width * CpuElement.Width), (first, end) =>
             {

@@ -18,9 +18,9 @@ public static unsafe partial class EmbeddingDropout
         return Philox.Lane(key, unit) < threshold;
     }
 
-    private static void CpuKeys(in KernelVariant variant, in KeysArguments arguments)
+    private static void CpuKeys(in KernelVariant variant, in EmbeddingDropoutKeysArguments arguments)
     {
-        KeysArguments a = arguments;
+        EmbeddingDropoutKeysArguments a = arguments;
         RandomKey key = a.Key.Resolve();
         CpuParallel.ForRange((long)a.Length, 1 << 11, (first, end) =>
         {
@@ -39,15 +39,15 @@ public static unsafe partial class EmbeddingDropout
         });
     }
 
-    private readonly struct CpuForward : ICpuKernel<ForwardArguments>
+    private readonly struct CpuForward : ICpuKernel<EmbeddingDropoutForwardArguments>
     {
         private const int RowsAhead = 8;
         private const int LinesAhead = 4;
 
-        public static void Run<T>(in KernelVariant variant, in ForwardArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in EmbeddingDropoutForwardArguments arguments)
             where T : unmanaged
         {
-            ForwardArguments a = arguments;
+            EmbeddingDropoutForwardArguments a = arguments;
             RandomKey key = a.Key.Resolve();
             (long count, long width) = ((long)a.Count, (long)a.Width);
             bool streaming = width * sizeof(T) % Vector512<byte>.Count == 0 && CpuStreaming.Pays(a.Y.Pointer<T>(), count * width * sizeof(T));
@@ -72,7 +72,7 @@ public static unsafe partial class EmbeddingDropout
         }
 
         /// <summary>The row of a position, or null where it is dropped or there is none. Its first lines are on their way; the rest follows them.</summary>
-        private static T* Find<T>(in ForwardArguments a, RandomKey key, long n)
+        private static T* Find<T>(in EmbeddingDropoutForwardArguments a, RandomKey key, long n)
             where T : unmanaged
         {
             long id = a.Ids.Pointer<int>()[n];
@@ -120,12 +120,12 @@ public static unsafe partial class EmbeddingDropout
         }
     }
 
-    private readonly struct CpuScatter : ICpuKernel<ScatterArguments>
+    private readonly struct CpuScatter : ICpuKernel<EmbeddingDropoutScatterArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in ScatterArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in EmbeddingDropoutScatterArguments arguments)
             where T : unmanaged
         {
-            ScatterArguments a = arguments;
+            EmbeddingDropoutScatterArguments a = arguments;
             (long count, long width) = ((long)a.Count, (long)a.Width);
 
             // A range of keys takes the ids that begin in it, and with them their keys beyond its end.

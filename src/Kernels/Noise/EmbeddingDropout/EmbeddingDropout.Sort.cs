@@ -11,11 +11,11 @@ public static unsafe partial class EmbeddingDropout
     /// <summary>Bits of an id that one pass of the CPU's sort looks at: three passes, and counters that stay in the first-level cache.</summary>
     private const int DigitBits = 11;
 
-    private static readonly KernelDefinition<SortTileArguments> SortTileKernel =
-        KernelDefinition<SortTileArguments>.Fixed("portable/embedding_dropout.cl", "embedding_dropout_sort_tile", CpuSortTile);
+    private static readonly KernelDefinition<EmbeddingDropoutSortTileArguments> SortTileKernel =
+        EntryPoints.EmbeddingDropoutSortTile.Fixed(CpuSortTile);
 
-    private static readonly KernelDefinition<SortStepArguments> SortStepKernel =
-        KernelDefinition<SortStepArguments>.Fixed("portable/embedding_dropout.cl", "embedding_dropout_sort_step", CpuSortStep);
+    private static readonly KernelDefinition<EmbeddingDropoutSortStepArguments> SortStepKernel =
+        EntryPoints.EmbeddingDropoutSortStep.Fixed(CpuSortStep);
 
     /// <summary>How many keys to sort for <paramref name="count"/> ids: a bitonic network has a power of two of inputs; the CPU's sort has no network.</summary>
     private static long SortLength(DeviceStream stream, long count) =>
@@ -27,21 +27,32 @@ public static unsafe partial class EmbeddingDropout
         KernelVariant variant = new(DType.Float32);
         long tile = stream.Device.Kind == DeviceKind.Cpu ? length : SortTile;
         LaunchShape tiles = new((length + tile - 1) / tile);
-        stream.Launch(SortTileKernel, variant, tiles, new SortTileArguments(keys, (ulong)length, FirstSize: 2, LastSize: (ulong)tile));
+        SortTiles(2, tile);
         for (long size = 2 * tile; size <= length; size *= 2)
         {
             for (long stride = size / 2; stride >= tile; stride /= 2)
             {
                 stream.Launch(
-                    SortStepKernel, variant, LaunchShape.Items(length / 2, SortStepKernel), new SortStepArguments(keys, (ulong)length, (ulong)size, (ulong)stride));
+                    SortStepKernel, variant, LaunchShape.Items(length / 2, SortStepKernel),
+                    new EmbeddingDropoutSortStepArguments
+                    {
+                        Keys = keys, Length = (ulong)length, Size = (ulong)size, Stride = (ulong)stride,
+                    });
             }
 
-            stream.Launch(SortTileKernel, variant, tiles, new SortTileArguments(keys, (ulong)length, (ulong)size, (ulong)size));
+            SortTiles(size, size);
         }
+
+        void SortTiles(long firstSize, long lastSize) => stream.Launch(
+            SortTileKernel, variant, tiles,
+            new EmbeddingDropoutSortTileArguments
+            {
+                Keys = keys, Length = (ulong)length, FirstSize = (ulong)firstSize, LastSize = (ulong)lastSize,
+            });
     }
 
     /// <summary>The CPU's tile is the whole, which it sorts by the upper halves, digit by digit; equal ones keep their order.</summary>
-    private static void CpuSortTile(in KernelVariant variant, in SortTileArguments arguments)
+    private static void CpuSortTile(in KernelVariant variant, in EmbeddingDropoutSortTileArguments arguments)
     {
         int length = checked((int)arguments.Length);
         ulong[] other = System.Buffers.ArrayPool<ulong>.Shared.Rent(length);
@@ -71,7 +82,7 @@ public static unsafe partial class EmbeddingDropout
         static int Digit(ulong key, int shift) => (int)(key >> shift) & ((1 << DigitBits) - 1);
     }
 
-    private static void CpuSortStep(in KernelVariant variant, in SortStepArguments arguments)
+    private static void CpuSortStep(in KernelVariant variant, in EmbeddingDropoutSortStepArguments arguments)
     {
         ulong* keys = arguments.Keys.Pointer<ulong>();
         for (ulong pair = 0; pair < arguments.Length / 2; pair++)
@@ -79,30 +90,6 @@ public static unsafe partial class EmbeddingDropout
             ulong low = (2 * pair) - (pair & (arguments.Stride - 1)), high = low + arguments.Stride;
             bool ascending = (low & arguments.Size) == 0;
             if (keys[low] > keys[high] == ascending) (keys[low], keys[high]) = (keys[high], keys[low]);
-        }
-    }
-
-    internal readonly record struct SortTileArguments(TensorArgument Keys, ulong Length, ulong FirstSize, ulong LastSize) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Keys);
-            binder.UInt64(Length);
-            binder.UInt64(FirstSize);
-            binder.UInt64(LastSize);
-        }
-    }
-
-    internal readonly record struct SortStepArguments(TensorArgument Keys, ulong Length, ulong Size, ulong Stride) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Keys);
-            binder.UInt64(Length);
-            binder.UInt64(Size);
-            binder.UInt64(Stride);
         }
     }
 }

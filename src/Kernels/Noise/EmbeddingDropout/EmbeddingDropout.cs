@@ -57,14 +57,13 @@ public static partial class EmbeddingDropout
 {
     private const int GroupSize = KernelDefinition.DefaultGroupSize;
 
-    private static readonly KernelDefinition<ForwardArguments> ForwardKernel = KernelDefinition<ForwardArguments>.Float<CpuForward>(
-        "portable/embedding_dropout.cl", "embedding_dropout_forward", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<EmbeddingDropoutForwardArguments> ForwardKernel =
+        EntryPoints.EmbeddingDropoutForward.Float<CpuForward>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<KeysArguments> KeysKernel =
-        KernelDefinition<KeysArguments>.Fixed("portable/embedding_dropout.cl", "embedding_dropout_keys", CpuKeys);
+    private static readonly KernelDefinition<EmbeddingDropoutKeysArguments> KeysKernel = EntryPoints.EmbeddingDropoutKeys.Fixed(CpuKeys);
 
-    private static readonly KernelDefinition<ScatterArguments> ScatterKernel = KernelDefinition<ScatterArguments>.Float<CpuScatter>(
-        "portable/embedding_dropout.cl", "embedding_dropout_scatter", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<EmbeddingDropoutScatterArguments> ScatterKernel =
+        EntryPoints.EmbeddingDropoutScatter.Float<CpuScatter>(vectorWidths: [1, 8]);
 
     /// <summary>Training.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -116,18 +115,25 @@ public static partial class EmbeddingDropout
             KeysKernel,
             new KernelVariant(DType.Float32),
             LaunchShape.Items(length, KeysKernel),
-            new KeysArguments(
-                ids.Argument, keys.Argument, error.Argument, (ulong)count, (ulong)length, (ulong)dTable.Shape[0],
-                options.PaddingIndex is { } padding ? (ulong)padding : ulong.MaxValue, options.GlobalStart, units.Period, units.Stride, units.IdStride,
-                units.Threshold.Value, key.Argument));
+            new EmbeddingDropoutKeysArguments
+            {
+                Ids = ids.Argument, Keys = keys.Argument, Error = error.Argument, Count = (ulong)count,
+                Length = (ulong)length, Vocabulary = (ulong)dTable.Shape[0],
+                Padding = options.PaddingIndex is { } padding ? (ulong)padding : ulong.MaxValue, Start = options.GlobalStart,
+                Period = units.Period, Stride = units.Stride, IdStride = units.IdStride, Threshold = units.Threshold.Value,
+                Key = key.Argument,
+            });
         Sort(stream, keys.Argument, length);
         RowGroups rows = new(dTable.Shape[1]);
         stream.Launch(
             ScatterKernel,
             new KernelVariant(dy.DType, rows.VectorWidth(dy.IsVectorAligned && dTable.IsVectorAligned)),
             rows.Launch(count),
-            new ScatterArguments(
-                keys.Argument, dy.Argument, dTable.Argument, (ulong)count, (ulong)dTable.Shape[1], rows.Octets, rows.RowsPerGroup, units.Threshold.Scale));
+            new EmbeddingDropoutScatterArguments
+            {
+                Keys = keys.Argument, Dy = dy.Argument, Dtable = dTable.Argument, Count = (ulong)count, Width = (ulong)dTable.Shape[1],
+                Octets = rows.Octets, RowsPerGroup = rows.RowsPerGroup, Scale = units.Threshold.Scale,
+            });
     }
 
     private static void Gather<T>(
@@ -149,10 +155,13 @@ public static partial class EmbeddingDropout
             ForwardKernel,
             new KernelVariant(table.DType, rows.VectorWidth(table.IsVectorAligned && y.IsVectorAligned)),
             rows.Launch(ids.Length),
-            new ForwardArguments(
-                ids.Argument, table.Argument, y.Argument, error.Argument, (ulong)ids.Length, (ulong)table.Shape[0], (ulong)table.Shape[1], rows.Octets,
-                rows.RowsPerGroup, options.GlobalStart, units.Period, units.Stride, units.IdStride, units.Threshold.Value, units.Threshold.Scale,
-                key.Argument));
+            new EmbeddingDropoutForwardArguments
+            {
+                Ids = ids.Argument, Table = table.Argument, Y = y.Argument, Error = error.Argument,
+                Count = (ulong)ids.Length, Vocabulary = (ulong)table.Shape[0], Width = (ulong)table.Shape[1], Octets = rows.Octets,
+                RowsPerGroup = rows.RowsPerGroup, Start = options.GlobalStart, Period = units.Period, Stride = units.Stride,
+                IdStride = units.IdStride, Threshold = units.Threshold.Value, Scale = units.Threshold.Scale, Key = key.Argument,
+            });
     }
 
     private static void CheckShapes<T>(
@@ -214,72 +223,5 @@ public static partial class EmbeddingDropout
         public int VectorWidth(bool aligned) => aligned && Width % 8 == 0 ? 8 : 1;
 
         public LaunchShape Launch(long rows) => new((rows + RowsPerGroup - 1) / RowsPerGroup);
-    }
-
-    internal readonly record struct ForwardArguments(
-        TensorArgument Ids, TensorArgument Table, TensorArgument Y, TensorArgument Error, ulong Count, ulong Vocabulary, ulong Width, uint Octets,
-        uint RowsPerGroup, ulong Start, ulong Period, ulong Stride, ulong IdStride, uint Threshold, double Scale, KeyArgument Key) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Ids);
-            binder.Tensor(Table);
-            binder.Tensor(Y);
-            binder.Tensor(Error);
-            binder.UInt64(Count);
-            binder.UInt64(Vocabulary);
-            binder.UInt64(Width);
-            binder.UInt32(Octets);
-            binder.UInt32(RowsPerGroup);
-            binder.UInt64(Start);
-            binder.UInt64(Period);
-            binder.UInt64(Stride);
-            binder.UInt64(IdStride);
-            binder.UInt32(Threshold);
-            binder.Real(Scale);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct KeysArguments(
-        TensorArgument Ids, TensorArgument Keys, TensorArgument Error, ulong Count, ulong Length, ulong Vocabulary, ulong Padding, ulong Start, ulong Period,
-        ulong Stride, ulong IdStride, uint Threshold, KeyArgument Key) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Ids);
-            binder.Tensor(Keys);
-            binder.Tensor(Error);
-            binder.UInt64(Count);
-            binder.UInt64(Length);
-            binder.UInt64(Vocabulary);
-            binder.UInt64(Padding);
-            binder.UInt64(Start);
-            binder.UInt64(Period);
-            binder.UInt64(Stride);
-            binder.UInt64(IdStride);
-            binder.UInt32(Threshold);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct ScatterArguments(
-        TensorArgument Keys, TensorArgument Dy, TensorArgument Dtable, ulong Count, ulong Width, uint Octets, uint RowsPerGroup, double Scale)
-        : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Keys);
-            binder.Tensor(Dy);
-            binder.Tensor(Dtable);
-            binder.UInt64(Count);
-            binder.UInt64(Width);
-            binder.UInt32(Octets);
-            binder.UInt32(RowsPerGroup);
-            binder.Real(Scale);
-        }
     }
 }

@@ -11,8 +11,8 @@ internal static unsafe class GaussianKernel
 {
     private const uint MultiplicativeSwitch = 1;
 
-    private static readonly KernelDefinition<NoiseArguments> Kernel = KernelDefinition<NoiseArguments>.Float<CpuNoise>(
-        "portable/gaussian_noise.cl", "gaussian_noise", vectorWidths: [1, 8], switches: ["MULTIPLICATIVE"]);
+    private static readonly KernelDefinition<GaussianNoiseArguments> Kernel =
+        EntryPoints.GaussianNoise.Float<CpuNoise>(vectorWidths: [1, 8], switches: ["MULTIPLICATIVE"]);
 
     public static void Apply<T>(
         string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, double sigma, bool multiplicative, RandomKeySource key, ulong start)
@@ -31,33 +31,21 @@ internal static unsafe class GaussianKernel
             Kernel,
             new KernelVariant(x.DType, octets ? 8 : 1, multiplicative ? MultiplicativeSwitch : 0),
             LaunchShape.Items((x.Length / 8) + 2, Kernel),
-            new NoiseArguments(x.Argument, y.Argument, (ulong)x.Length, start, sigma, key.Argument));
+            new GaussianNoiseArguments
+            {
+                X = x.Argument, Y = y.Argument, Count = (ulong)x.Length, Start = start, Sigma = sigma, Key = key.Argument,
+            });
     }
 
-    internal readonly record struct NoiseArguments(
-        TensorArgument X, TensorArgument Y, ulong Count, ulong Start, double Sigma, KeyArgument Key) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(Y);
-            binder.UInt64(Count);
-            binder.UInt64(Start);
-            binder.Real(Sigma);
-            binder.Key(Key);
-        }
-    }
-
-    private readonly struct CpuNoise : ICpuKernel<NoiseArguments>
+    private readonly struct CpuNoise : ICpuKernel<GaussianNoiseArguments>
     {
         /// <summary>Elements served by one draw: eight blocks of four normals.</summary>
         private const int Lanes = 32;
 
-        public static void Run<T>(in KernelVariant variant, in NoiseArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in GaussianNoiseArguments arguments)
             where T : unmanaged
         {
-            NoiseArguments a = arguments;
+            GaussianNoiseArguments a = arguments;
             CpuPhilox philox = new(a.Key.Resolve());
             bool multiplicative = (variant.Switches & MultiplicativeSwitch) != 0;
             T* x = a.X.Pointer<T>();

@@ -6,11 +6,9 @@ namespace Kernels;
 /// <summary>The generator's own output, and keys that live on the device.</summary>
 public static unsafe class RandomBits
 {
-    private static readonly KernelDefinition<BitsArguments> BitsKernel =
-        KernelDefinition<BitsArguments>.Fixed("portable/random.cl", "random_bits", CpuBits);
+    private static readonly KernelDefinition<RandomBitsArguments> BitsKernel = EntryPoints.RandomBits.Fixed(CpuBits);
 
-    private static readonly KernelDefinition<AdvanceArguments> AdvanceKernel =
-        KernelDefinition<AdvanceArguments>.Fixed("portable/random.cl", "random_advance", CpuAdvance);
+    private static readonly KernelDefinition<RandomAdvanceArguments> AdvanceKernel = EntryPoints.RandomAdvance.Fixed(CpuAdvance);
 
     /// <summary>words[4 b + w] = word w of Philox block <paramref name="firstBlock"/> + b under <paramref name="key"/>.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -29,7 +27,10 @@ public static unsafe class RandomBits
             BitsKernel,
             new KernelVariant(DType.Float32),
             LaunchShape.Items(words.Length / 4, BitsKernel),
-            new BitsArguments(words.Argument, (ulong)words.Length / 4, firstBlock, key.Argument));
+            new RandomBitsArguments
+            {
+                Words = words.Argument, Blocks = (ulong)words.Length / 4, FirstBlock = firstBlock, Key = key.Argument,
+            });
     }
 
     /// <summary>
@@ -45,12 +46,13 @@ public static unsafe class RandomBits
         const string Op = "RandomBits.Advance";
         Check.Tensor(Op, stream, key, nameof(key));
         Check.Shape(Op, key, nameof(key), 2);
-        stream.Launch(AdvanceKernel, new KernelVariant(DType.Float32), new LaunchShape(1), new AdvanceArguments(key.Argument, steps));
+        RandomAdvanceArguments arguments = new() { Key = key.Argument, Steps = steps };
+        stream.Launch(AdvanceKernel, new KernelVariant(DType.Float32), new LaunchShape(1), arguments);
     }
 
-    private static void CpuBits(in KernelVariant variant, in BitsArguments arguments)
+    private static void CpuBits(in KernelVariant variant, in RandomBitsArguments arguments)
     {
-        BitsArguments a = arguments;
+        RandomBitsArguments a = arguments;
         RandomKey key = a.Key.Resolve();
         CpuParallel.ForRange((long)a.Blocks, 1 << 14, (first, end) =>
         {
@@ -63,28 +65,6 @@ public static unsafe class RandomBits
         });
     }
 
-    private static void CpuAdvance(in KernelVariant variant, in AdvanceArguments arguments) =>
+    private static void CpuAdvance(in KernelVariant variant, in RandomAdvanceArguments arguments) =>
         arguments.Key.Pointer<ulong>()[1] += arguments.Steps;
-
-    internal readonly record struct BitsArguments(TensorArgument Words, ulong Blocks, ulong FirstBlock, KeyArgument Key) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Words);
-            binder.UInt64(Blocks);
-            binder.UInt64(FirstBlock);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct AdvanceArguments(TensorArgument Key, ulong Steps) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Key);
-            binder.UInt64(Steps);
-        }
-    }
 }

@@ -8,9 +8,9 @@ namespace Kernels;
 
 public static unsafe partial class KeptRows
 {
-    private static void CpuList(in KernelVariant variant, in ListArguments arguments)
+    private static void CpuList(in KernelVariant variant, in KeptRowsListArguments arguments)
     {
-        ListArguments a = arguments;
+        KeptRowsListArguments a = arguments;
         CpuPhilox philox = new(a.Key.Resolve());
         Vector512<ushort> threshold = Vector512.Create((ushort)Math.Min(a.Threshold, ushort.MaxValue));
         int* rows = a.Rows.Pointer<int>();
@@ -36,12 +36,12 @@ public static unsafe partial class KeptRows
         *a.Kept.Pointer<int>() = kept;
     }
 
-    private readonly struct CpuGather : ICpuKernel<GatherArguments>
+    private readonly struct CpuGather : ICpuKernel<KeptRowsGatherArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in GatherArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in KeptRowsGatherArguments arguments)
             where T : unmanaged
         {
-            GatherArguments a = arguments;
+            KeptRowsGatherArguments a = arguments;
             int* rows = a.Rows.Pointer<int>();
             bool streaming = CpuStreaming.Pays(a.Result.Pointer<T>(), (long)a.Count * sizeof(T));
             CpuParallel.ForRange((long)a.Count, CpuParallel.ElementsPerChunk, (first, end) =>
@@ -69,12 +69,12 @@ public static unsafe partial class KeptRows
         }
     }
 
-    private readonly struct CpuScatter : ICpuKernel<ScatterArguments>
+    private readonly struct CpuScatter : ICpuKernel<KeptRowsScatterAddArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in ScatterArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in KeptRowsScatterAddArguments arguments)
             where T : unmanaged
         {
-            ScatterArguments a = arguments;
+            KeptRowsScatterAddArguments a = arguments;
             int kept = CheckedRows(a);
             T* x = a.X.Pointer<T>();
             T* f = a.F.Pointer<T>();
@@ -100,7 +100,7 @@ public static unsafe partial class KeptRows
         }
 
         /// <summary>How many indices there are before -1; reports those that are wrong.</summary>
-        private static int CheckedRows(in ScatterArguments a)
+        private static int CheckedRows(in KeptRowsScatterAddArguments a)
         {
             int* rows = a.Rows.Pointer<int>();
             int kept = (int)a.Kept;

@@ -28,15 +28,14 @@ namespace Kernels;
 /// </remarks>
 public static partial class KeptRows
 {
-    private const string File = "portable/kept_rows.cl";
 
-    private static readonly KernelDefinition<ListArguments> ListKernel = KernelDefinition<ListArguments>.Fixed(File, "kept_rows_list", CpuList);
+    private static readonly KernelDefinition<KeptRowsListArguments> ListKernel = EntryPoints.KeptRowsList.Fixed(CpuList);
 
-    private static readonly KernelDefinition<GatherArguments> GatherKernel =
-        KernelDefinition<GatherArguments>.Float<CpuGather>(File, "kept_rows_gather", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<KeptRowsGatherArguments> GatherKernel =
+        EntryPoints.KeptRowsGather.Float<CpuGather>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<ScatterArguments> ScatterKernel =
-        KernelDefinition<ScatterArguments>.Float<CpuScatter>(File, "kept_rows_scatter_add", vectorWidths: [1, 8]);
+    private static readonly KernelDefinition<KeptRowsScatterAddArguments> ScatterKernel =
+        EntryPoints.KeptRowsScatterAdd.Float<CpuScatter>(vectorWidths: [1, 8]);
 
     /// <summary>Lists the kept rows on the device: ascending indices, -1 after the last, and how many they are.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -62,8 +61,11 @@ public static partial class KeptRows
             ListKernel,
             new KernelVariant(DType.Float32),
             new LaunchShape(1),
-            new ListArguments(
-                rows.Argument, kept.Argument, (ulong)rows.Length, firstRow, KeepThreshold.FromDropProbability(dropProbability).Value, key.Argument));
+            new KeptRowsListArguments
+            {
+                Rows = rows.Argument, Kept = kept.Argument, Count = (ulong)rows.Length, Start = firstRow,
+                Threshold = KeepThreshold.FromDropProbability(dropProbability).Value, Key = key.Argument,
+            });
     }
 
     /// <summary>The same list, without padding, for a host that must know how many rows there are.</summary>
@@ -104,9 +106,11 @@ public static partial class KeptRows
             GatherKernel,
             new KernelVariant(source.DType, width),
             LaunchShape.Items(result.Length / width, GatherKernel),
-            new GatherArguments(
-                source.Argument, rows.Argument, result.Argument, error.Argument,
-                (ulong)sourceRows, (ulong)result.Length, (ulong)run, scale));
+            new KeptRowsGatherArguments
+            {
+                Source = source.Argument, Rows = rows.Argument, Result = result.Argument, Error = error.Argument,
+                SourceRows = (ulong)sourceRows, Count = (ulong)result.Length, Run = (ulong)run, Scale = scale,
+            });
     }
 
     /// <summary>y = x + scale * f[i] in the rows rows[i], y = x in the others.</summary>
@@ -136,9 +140,11 @@ public static partial class KeptRows
             ScatterKernel,
             new KernelVariant(y.DType, vectors ? 8 : 1),
             LaunchShape.GroupPerRow(yRows),
-            new ScatterArguments(
-                x?.Argument ?? default, f.Argument, rows.Argument, y.Argument, error.Argument, (ulong)yRows,
-                (ulong)f.Shape[0], (ulong)run, scale));
+            new KeptRowsScatterAddArguments
+            {
+                X = x?.Argument ?? default, F = f.Argument, Rows = rows.Argument, Y = y.Argument, Error = error.Argument,
+                TargetRows = (ulong)yRows, Kept = (ulong)f.Shape[0], Run = (ulong)run, Scale = scale,
+            });
     }
 
     /// <summary>The rule of <see cref="StochasticDepth"/>.</summary>
@@ -161,57 +167,5 @@ public static partial class KeptRows
         if (rows.Length < compact.Shape[0])
             throw new ArgumentException($"{op}: {nameof(rows)} has {rows.Length} indices for the {compact.Shape[0]} rows of {compactName}.", nameof(rows));
         return (whole.Shape[0], TensorShape.Count(whole.Shape[1..]));
-    }
-
-    internal readonly record struct ListArguments(TensorArgument Rows, TensorArgument Kept, ulong Count, ulong Start, uint Threshold, KeyArgument Key)
-        : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Rows);
-            binder.Tensor(Kept);
-            binder.UInt64(Count);
-            binder.UInt64(Start);
-            binder.UInt32(Threshold);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct GatherArguments(
-        TensorArgument Source, TensorArgument Rows, TensorArgument Result, TensorArgument Error, ulong SourceRows, ulong Count, ulong Run, double Scale)
-        : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Source);
-            binder.Tensor(Rows);
-            binder.Tensor(Result);
-            binder.Tensor(Error);
-            binder.UInt64(SourceRows);
-            binder.UInt64(Count);
-            binder.UInt64(Run);
-            binder.Real(Scale);
-        }
-    }
-
-    internal readonly record struct ScatterArguments(
-        TensorArgument X, TensorArgument F, TensorArgument Rows, TensorArgument Y, TensorArgument Error, ulong TargetRows, ulong Kept, ulong Run, double Scale)
-        : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(F);
-            binder.Tensor(Rows);
-            binder.Tensor(Y);
-            binder.Tensor(Error);
-            binder.UInt64(TargetRows);
-            binder.UInt64(Kept);
-            binder.UInt64(Run);
-            binder.Real(Scale);
-        }
     }
 }

@@ -9,7 +9,7 @@ namespace Kernels;
 public static unsafe partial class StochasticDepth
 {
     /// <summary>Calls the body with stretches of one decision: first element, count, whether it is kept. A chunk of a core has one or more.</summary>
-    private static void ForEachStretch(ulong count, ulong run, ulong start, uint threshold, KeyArgument key, Action<long, long, bool> body)
+    private static void ForEachStretch(ulong count, ulong run, ulong start, uint threshold, KeyArguments key, Action<long, long, bool> body)
     {
         RandomKey resolved = key.Resolve();
         CpuParallel.ForRange((long)count, CpuParallel.ElementsPerChunk, (first, end) =>
@@ -25,12 +25,12 @@ public static unsafe partial class StochasticDepth
         });
     }
 
-    private readonly struct CpuForward : ICpuKernel<ForwardArguments>
+    private readonly struct CpuForward : ICpuKernel<StochasticDepthForwardArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in ForwardArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in StochasticDepthForwardArguments arguments)
             where T : unmanaged
         {
-            ForwardArguments a = arguments;
+            StochasticDepthForwardArguments a = arguments;
             bool relu = (variant.Switches & ReluSwitch) != 0;
             T* x = a.X.Pointer<T>();
             T* f = a.F.Pointer<T>();
@@ -41,12 +41,12 @@ public static unsafe partial class StochasticDepth
         }
     }
 
-    private readonly struct CpuBackward : ICpuKernel<BackwardArguments>
+    private readonly struct CpuBackward : ICpuKernel<StochasticDepthBackwardArguments>
     {
-        public static void Run<T>(in KernelVariant variant, in BackwardArguments arguments)
+        public static void Run<T>(in KernelVariant variant, in StochasticDepthBackwardArguments arguments)
             where T : unmanaged
         {
-            BackwardArguments a = arguments;
+            StochasticDepthBackwardArguments a = arguments;
             bool relu = (variant.Switches & ReluSwitch) != 0;
             T* y = a.Y.Pointer<T>();
             T* dy = a.Dy.Pointer<T>();

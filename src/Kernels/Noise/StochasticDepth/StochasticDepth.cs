@@ -65,17 +65,16 @@ public static partial class StochasticDepth
     private const string ForwardName = "StochasticDepth.Forward";
     private const string BackwardName = "StochasticDepth.Backward";
     private const string InferName = "StochasticDepth.Infer";
-    private const string File = "portable/stochastic_depth.cl";
     private const uint ReluSwitch = 1;
 
     /// <summary>The threshold that keeps every row.</summary>
     private const uint KeepAll = 65536;
 
-    private static readonly KernelDefinition<ForwardArguments> ForwardKernel =
-        KernelDefinition<ForwardArguments>.Float<CpuForward>(File, "stochastic_depth_forward", vectorWidths: [1, 8], switches: ["RELU"]);
+    private static readonly KernelDefinition<StochasticDepthForwardArguments> ForwardKernel =
+        EntryPoints.StochasticDepthForward.Float<CpuForward>(vectorWidths: [1, 8], switches: ["RELU"]);
 
-    private static readonly KernelDefinition<BackwardArguments> BackwardKernel =
-        KernelDefinition<BackwardArguments>.Float<CpuBackward>(File, "stochastic_depth_backward", vectorWidths: [1, 8], switches: ["RELU"]);
+    private static readonly KernelDefinition<StochasticDepthBackwardArguments> BackwardKernel =
+        EntryPoints.StochasticDepthBackward.Float<CpuBackward>(vectorWidths: [1, 8], switches: ["RELU"]);
 
     /// <summary>Training: y = x + b f.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -152,9 +151,12 @@ public static partial class StochasticDepth
             BackwardKernel,
             new KernelVariant(dy.DType, vectors ? 8 : 1, options.Relu ? ReluSwitch : 0),
             LaunchShape.Items((dy.Length + 7) / 8, BackwardKernel),
-            new BackwardArguments(
-                options.Relu ? y!.Argument : default, dy.Argument, df.Argument, dx?.Argument ?? default, (ulong)dy.Length, run, start, threshold.Value,
-                TrainingScale(threshold, options.Scaling), key.Argument));
+            new StochasticDepthBackwardArguments
+            {
+                Y = options.Relu ? y!.Argument : default, Dy = dy.Argument, Df = df.Argument, Dx = dx?.Argument ?? default,
+                Count = (ulong)dy.Length, Run = run, Start = start, Threshold = threshold.Value,
+                Scale = TrainingScale(threshold, options.Scaling), Key = key.Argument,
+            });
     }
 
     /// <summary>
@@ -199,7 +201,11 @@ public static partial class StochasticDepth
             ForwardKernel,
             new KernelVariant(x.DType, x.IsVectorAligned && f.IsVectorAligned && y.IsVectorAligned ? 8 : 1, options.Relu ? ReluSwitch : 0),
             LaunchShape.Items((x.Length + 7) / 8, ForwardKernel),
-            new ForwardArguments(x.Argument, f.Argument, y.Argument, (ulong)x.Length, run, start, threshold, scale, key.Argument));
+            new StochasticDepthForwardArguments
+            {
+                X = x.Argument, F = f.Argument, Y = y.Argument, Count = (ulong)x.Length, Run = run, Start = start, Threshold = threshold,
+                Scale = scale, Key = key.Argument,
+            });
     }
 
     /// <summary>Elements that have one decision, and the number of the first decision.</summary>
@@ -209,44 +215,5 @@ public static partial class StochasticDepth
         if (options.Mode == StochasticDepthMode.Batch || x.Shape.Length == 0) return ((ulong)x.Length, 0);
         Check.IndexRange(op, x.Shape[0], options.FirstRow);
         return ((ulong)(x.Length / Math.Max(1, x.Shape[0])), options.FirstRow);
-    }
-
-    internal readonly record struct ForwardArguments(
-        TensorArgument X, TensorArgument F, TensorArgument Y, ulong Count, ulong Run, ulong Start, uint Threshold, double Scale, KeyArgument Key)
-        : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(X);
-            binder.Tensor(F);
-            binder.Tensor(Y);
-            binder.UInt64(Count);
-            binder.UInt64(Run);
-            binder.UInt64(Start);
-            binder.UInt32(Threshold);
-            binder.Real(Scale);
-            binder.Key(Key);
-        }
-    }
-
-    internal readonly record struct BackwardArguments(
-        TensorArgument Y, TensorArgument Dy, TensorArgument Df, TensorArgument Dx, ulong Count, ulong Run, ulong Start, uint Threshold, double Scale,
-        KeyArgument Key) : IKernelArguments
-    {
-        public void Bind<TBinder>(ref TBinder binder)
-            where TBinder : struct, IArgumentBinder, allows ref struct
-        {
-            binder.Tensor(Y);
-            binder.Tensor(Dy);
-            binder.Tensor(Df);
-            binder.Tensor(Dx);
-            binder.UInt64(Count);
-            binder.UInt64(Run);
-            binder.UInt64(Start);
-            binder.UInt32(Threshold);
-            binder.Real(Scale);
-            binder.Key(Key);
-        }
     }
 }
