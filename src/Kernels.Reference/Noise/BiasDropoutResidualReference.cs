@@ -8,11 +8,11 @@ namespace Kernels.Reference;
 /// <param name="Columns">Elements of a row.</param>
 /// <param name="DropProbability">Probability to drop an element.</param>
 /// <param name="RowDropProbability">Probability to drop a row.</param>
-/// <param name="StartRow">Index of the first row in the whole tensor.</param>
+/// <param name="GlobalStart">Index of the first row in the whole tensor.</param>
 /// <param name="Seed">The key's seed.</param>
 /// <param name="Offset">The key's offset.</param>
 public sealed record BiasDropoutResidualReference(
-    int Rows, int Columns, double DropProbability, double RowDropProbability, ulong StartRow, ulong Seed, ulong Offset)
+    int Rows, int Columns, double DropProbability, double RowDropProbability, ulong GlobalStart, ulong Seed, ulong Offset)
 {
     /// <summary>Where the rows' decisions begin, in elements: eight to a block.</summary>
     private const ulong RowBlocks = 1UL << 63;
@@ -56,7 +56,7 @@ public sealed record BiasDropoutResidualReference(
 
     private bool Keeps(int n, int d)
     {
-        ulong row = StartRow + (ulong)n;
+        ulong row = GlobalStart + (ulong)n;
         if (!DropoutReference.Keeps(DropProbability, Seed, Offset, (row * (ulong)Columns) + (ulong)d)) return false;
         uint word = PhiloxReference.Block(Seed, Offset, RowBlocks + (row / 8))[(int)(row % 8) / 2];
         return (word >> (int)(16 * (row % 2)) & 0xffff) < DropoutReference.Threshold(RowDropProbability);

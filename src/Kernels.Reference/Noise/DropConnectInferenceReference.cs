@@ -10,7 +10,7 @@ public static class DropConnectInferenceReference
     public static void Infer(
         ReadOnlySpan<double> x, ReadOnlySpan<double> weight, ReadOnlySpan<double> bias, Span<double> y, Span<double> mean, Span<double> variance,
         int examples, int inputs, int outputs, double dropProbability, bool inverted, Func<double, double> activation, int samples,
-        ulong seed, ulong offset, ulong firstExample)
+        ulong seed, ulong offset, ulong globalStart)
     {
         double keep = DropoutReference.Threshold(dropProbability) / 65536.0;
         for (int b = 0; b < examples; b++)
@@ -28,7 +28,7 @@ public static class DropConnectInferenceReference
 
                 mean[index] = keep == 0 ? 0 : (inverted ? 1 : keep) * sum;
                 variance[index] = keep is 0 or 1 ? 0 : (inverted ? (1 - keep) / keep : keep * (1 - keep)) * squares;
-                y[index] = SampleMean(activation, mean[index], Math.Sqrt(variance[index]), samples, seed, offset, (firstExample * (ulong)outputs) + (ulong)index);
+                y[index] = SampleMean(activation, mean[index], Math.Sqrt(variance[index]), samples, seed, offset, (globalStart * (ulong)outputs) + (ulong)index);
             }
         }
     }

@@ -1,7 +1,7 @@
 namespace Kernels.Reference;
 
 /// <summary>
-/// DropConnect (L. Wan et al., ICML 2013): x [examples, in], w [out, in], bias [out], y [examples, out]. With pair = (firstExample + b) * out + o, weight i of a pair has the mask
+/// DropConnect (L. Wan et al., ICML 2013): x [examples, in], w [out, in], bias [out], y [examples, out]. With pair = (globalStart + b) * out + o, weight i of a pair has the mask
 /// index pair * in + i, its bias 2^63 + pair.
 /// </summary>
 public static class DropConnectReference
@@ -9,14 +9,14 @@ public static class DropConnectReference
     /// <summary>y[b, o] = s * (sum over i of m[b, o, i] w[o, i] x[b, i] + m'[b, o] bias[o]), s = 65536/T when <paramref name="inverted"/>, else 1. An empty bias is none.</summary>
     public static void Forward(
         ReadOnlySpan<double> x, ReadOnlySpan<double> weight, ReadOnlySpan<double> bias, Span<double> y, int examples, int inputs, int outputs,
-        double dropProbability, ulong seed, ulong offset, ulong firstExample, bool inverted)
+        double dropProbability, ulong seed, ulong offset, ulong globalStart, bool inverted)
     {
         double scale = Scale(dropProbability, inverted);
         for (int b = 0; b < examples; b++)
         {
             for (int o = 0; o < outputs; o++)
             {
-                ulong pair = Pair(firstExample, b, o, outputs);
+                ulong pair = Pair(globalStart, b, o, outputs);
                 double sum = !bias.IsEmpty && KeepsBias(dropProbability, seed, offset, pair) ? bias[o] : 0;
                 for (int i = 0; i < inputs; i++)
                 {
@@ -33,7 +33,7 @@ public static class DropConnectReference
     /// </summary>
     public static void Backward(
         ReadOnlySpan<double> x, ReadOnlySpan<double> weight, ReadOnlySpan<double> dy, Span<double> dx, Span<double> dWeight, Span<double> dBias,
-        int examples, int inputs, int outputs, double dropProbability, ulong seed, ulong offset, ulong firstExample, bool inverted)
+        int examples, int inputs, int outputs, double dropProbability, ulong seed, ulong offset, ulong globalStart, bool inverted)
     {
         double scale = Scale(dropProbability, inverted);
         dx.Clear();
@@ -43,7 +43,7 @@ public static class DropConnectReference
         {
             for (int o = 0; o < outputs; o++)
             {
-                ulong pair = Pair(firstExample, b, o, outputs);
+                ulong pair = Pair(globalStart, b, o, outputs);
                 double gradient = dy[(b * outputs) + o];
                 if (KeepsBias(dropProbability, seed, offset, pair)) dBias[o] += scale * gradient;
                 for (int i = 0; i < inputs; i++)
@@ -62,7 +62,7 @@ public static class DropConnectReference
         return threshold == 0 ? 0 : inverted ? 65536.0 / threshold : 1;
     }
 
-    private static ulong Pair(ulong firstExample, int b, int o, int outputs) => ((firstExample + (ulong)b) * (ulong)outputs) + (ulong)o;
+    private static ulong Pair(ulong globalStart, int b, int o, int outputs) => ((globalStart + (ulong)b) * (ulong)outputs) + (ulong)o;
 
     private static bool KeepsWeight(double dropProbability, ulong seed, ulong offset, ulong pair, int i, int inputs) =>
         DropoutReference.Keeps(dropProbability, seed, offset, (pair * (ulong)inputs) + (ulong)i);

@@ -4,14 +4,14 @@ namespace Kernels.Reference;
 public static class KeptRowsReference
 {
     /// <summary>The kept rows in ascending order, then -1.</summary>
-    public static int[] List(int rows, double dropProbability, ulong seed, ulong offset, ulong firstRow, out int kept)
+    public static int[] List(int rows, double dropProbability, ulong seed, ulong offset, ulong globalStart, out int kept)
     {
         int[] list = new int[rows];
         Array.Fill(list, -1);
         kept = 0;
         for (int row = 0; row < rows; row++)
         {
-            if (DropoutReference.Keeps(dropProbability, seed, offset, firstRow + (ulong)row)) list[kept++] = row;
+            if (DropoutReference.Keeps(dropProbability, seed, offset, globalStart + (ulong)row)) list[kept++] = row;
         }
 
         return list;

@@ -7,13 +7,13 @@ namespace Kernels.Reference;
 public static class StochasticDepthReference
 {
     /// <summary>What training multiplies f by in each row.</summary>
-    public static double[] Factors(int rows, double dropProbability, bool inverted, bool oneDecision, ulong seed, ulong offset, ulong firstRow)
+    public static double[] Factors(int rows, double dropProbability, bool inverted, bool oneDecision, ulong seed, ulong offset, ulong globalStart)
     {
         int threshold = DropoutReference.Threshold(dropProbability);
         double[] factors = new double[rows];
         for (int row = 0; row < rows; row++)
         {
-            bool keep = DropoutReference.Keeps(dropProbability, seed, offset, oneDecision ? 0 : firstRow + (ulong)row);
+            bool keep = DropoutReference.Keeps(dropProbability, seed, offset, oneDecision ? 0 : globalStart + (ulong)row);
             factors[row] = !keep ? 0 : inverted ? 65536.0 / threshold : 1;
         }
 

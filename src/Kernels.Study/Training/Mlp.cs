@@ -150,7 +150,7 @@ internal sealed class Mlp : IDisposable
         }
 
         StochasticDepth.Backward(
-            step.Stream, output, gradient, df: gradient, dx: Rows(_skipGradients[layer], output.Shape[0]), DropProbability(layer),
+            step.Stream, output, gradient, dx: Rows(_skipGradients[layer], output.Shape[0]), df: gradient, DropProbability(layer),
             step.KeyFor(RandomPurpose.StochasticDepth, layer), Block);
     }
 

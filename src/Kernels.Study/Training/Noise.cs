@@ -73,7 +73,7 @@ internal sealed class LayerAdaptiveDropout(double alpha, double beta) : Regulari
     }
 
     public override void OnGradient(in TrainingStep step, int layer, DeviceTensor<float> x, DeviceTensor<float> gradient) => AdaptiveDropout.Backward(
-        step.Stream, x, x, gradient, gradient, dPre: null, alpha, beta, step.KeyFor(RandomPurpose.AdaptiveDropout, layer), AdaptiveEstimator.MaskConstant);
+        step.Stream, x, x, gradient, gradient, dPre: null, alpha, beta, AdaptiveEstimator.MaskConstant, step.KeyFor(RandomPurpose.AdaptiveDropout, layer));
 }
 
 /// <summary>DropConnect in one layer, a hidden one: each weight and bias is dropped anew for every example of a batch.</summary>
@@ -91,7 +91,7 @@ internal sealed class LayerDropConnect(int layer, double probability, int sample
         if (step is { } training)
             DropConnect.Forward(stream, x, parameters.Weight, parameters.Bias, y, probability, training.KeyFor(RandomPurpose.DropConnect, layer));
         else
-            DropConnect.Infer(stream, x, parameters.Weight, parameters.Bias, y, probability, EvaluationKey, DropConnectActivation.Relu, samples);
+            DropConnect.Infer(stream, x, parameters.Weight, parameters.Bias, y, mean: null, variance: null, probability, DropConnectActivation.Relu, samples, EvaluationKey);
         return true;
     }
 

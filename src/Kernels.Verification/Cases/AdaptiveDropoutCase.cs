@@ -50,12 +50,12 @@ public sealed class AdaptiveDropoutCase : OpCase
         new("unknown estimator", typeof(ArgumentOutOfRangeException), (device, stream) =>
         {
             using DeviceTensor<float> x = device.Allocate<float>(4);
-            AdaptiveDropout.Backward(stream, x, x, x, x, null, 1, 0, Key, (AdaptiveEstimator)5);
+            AdaptiveDropout.Backward(stream, x, x, x, x, null, 1, 0, (AdaptiveEstimator)5, Key);
         }),
         new("one tensor for both gradients", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> x = device.Allocate<float>(4);
-            AdaptiveDropout.Backward(stream, x, x, x, x, x, 1, 0, Key, AdaptiveEstimator.Expectation);
+            AdaptiveDropout.Backward(stream, x, x, x, x, x, 1, 0, AdaptiveEstimator.Expectation, Key);
         }),
         new("probabilities of another length", typeof(ArgumentException), (device, stream) =>
         {
@@ -126,15 +126,17 @@ public sealed class AdaptiveDropoutCase : OpCase
             case "backward":
                 AdaptiveDropout.Backward(
                     stream, tensors.Get<T>("x"), tensors.Get<T>("pre"), tensors.Get<T>("dy"), tensors.Get<T>("dx"), tensors.Get<T>("dpre"), p.Alpha, p.Beta,
-                    Key, p.Estimator, p.GlobalStart);
+                    p.Estimator, Key, p.GlobalStart);
                 break;
             case "forward-per-element":
                 AdaptiveDropout.ForwardPerElement(
-                    stream, tensors.Get<T>("x"), tensors.Get<T>("probabilities"), tensors.Get<T>("y"), Key, p.Scaling, p.GlobalStart);
+                    stream, tensors.Get<T>("x"), tensors.Get<T>("probabilities"), tensors.Get<T>("y"), Key,
+                    new() { Scaling = p.Scaling, GlobalStart = p.GlobalStart });
                 break;
             default:
                 AdaptiveDropout.BackwardPerElement(
-                    stream, tensors.Get<T>("dy"), tensors.Get<T>("probabilities"), tensors.Get<T>("dx"), Key, p.Scaling, p.GlobalStart);
+                    stream, tensors.Get<T>("dy"), tensors.Get<T>("probabilities"), tensors.Get<T>("dx"), Key,
+                    new() { Scaling = p.Scaling, GlobalStart = p.GlobalStart });
                 break;
         }
     }

@@ -25,7 +25,7 @@ public sealed class BiasDropoutResidualCase : OpCase
         new("p is NaN", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, dropProbability: double.NaN)),
         new("p below 0", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, dropProbability: -0.1)),
         new("row p above 1", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, options: new() { RowDropProbability = 1.5 })),
-        new("start row too large", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, options: new() { GlobalStartRow = 1UL << 63 })),
+        new("start row too large", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, options: new() { GlobalStart = 1UL << 63 })),
         new("one dimension", typeof(ArgumentException), (device, stream) => Forward(device, stream, x: [15], residual: [15], y: [15])),
         new("residual of another shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, residual: [5, 3])),
         new("output of another shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, y: [3, 4])),
@@ -35,20 +35,20 @@ public sealed class BiasDropoutResidualCase : OpCase
         {
             using DeviceBuffer<float> buffer = device.AllocateBuffer<float>(24);
             using DeviceTensor<float> x = device.Allocate<float>(4, 4);
-            BiasDropoutResidual.Forward(stream, x, null, buffer.View(0, 4, 4), null, buffer.View(8, 4, 4), 0.5, Key);
+            BiasDropoutResidual.Forward(stream, x, null, null, buffer.View(0, 4, 4), buffer.View(8, 4, 4), 0.5, Key);
         }),
         new("a gradient of the scale without the scale", typeof(ArgumentNullException), (device, stream) =>
         {
             using DeviceTensor<float> dy = device.Allocate<float>(3, 5);
             using DeviceTensor<float> dScale = device.Allocate<float>(5);
-            BiasDropoutResidual.Backward(stream, dy, dy, 0.5, Key, x: dy, dChannelScale: dScale);
+            BiasDropoutResidual.Backward(stream, dy, null, null, dy, dy, null, dScale, 0.5, Key);
         }),
         new("a gradient of the scale without x", typeof(ArgumentNullException), (device, stream) =>
         {
             using DeviceTensor<float> dy = device.Allocate<float>(3, 5);
             using DeviceTensor<float> scale = device.Allocate<float>(5);
             using DeviceTensor<float> dScale = device.Allocate<float>(5);
-            BiasDropoutResidual.Backward(stream, dy, dy, 0.5, Key, channelScale: scale, dChannelScale: dScale);
+            BiasDropoutResidual.Backward(stream, null, null, scale, dy, dy, null, dScale, 0.5, Key);
         }),
     ];
 
@@ -87,25 +87,25 @@ public sealed class BiasDropoutResidualCase : OpCase
     public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
     {
         BiasDropoutResidualProblem p = (BiasDropoutResidualProblem)problem;
-        BiasDropoutResidualOptions options = new() { RowDropProbability = p.RowDropProbability, GlobalStartRow = p.StartRow };
+        BiasDropoutResidualOptions options = new() { RowDropProbability = p.RowDropProbability, GlobalStart = p.GlobalStart };
         DeviceTensor<T>? bias = p.HasBias ? tensors.Get<T>("bias") : null, scale = p.HasScale ? tensors.Get<T>("scale") : null;
         if (p.Entry == "forward")
         {
             BiasDropoutResidual.Forward(
-                stream, tensors.Get<T>("x"), bias, tensors.Get<T>("residual"), scale, tensors.Get<T>("y"), p.DropProbability, Key, options);
+                stream, tensors.Get<T>("x"), bias, scale, tensors.Get<T>("residual"), tensors.Get<T>("y"), p.DropProbability, Key, options);
             return;
         }
 
         BiasDropoutResidual.Backward(
-            stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.DropProbability, Key, options, tensors.Get<T>("x"), bias, scale,
-            p.HasBias ? tensors.Get<T>("dbias") : null, p.HasScale ? tensors.Get<T>("dscale") : null);
+            stream, tensors.Get<T>("x"), bias, scale, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.HasBias ? tensors.Get<T>("dbias") : null,
+            p.HasScale ? tensors.Get<T>("dscale") : null, p.DropProbability, Key, options);
     }
 
     public override void Reference(Problem problem, ReferenceValues values)
     {
         BiasDropoutResidualProblem p = (BiasDropoutResidualProblem)problem;
         BiasDropoutResidualReference reference = new(
-            (int)p.Rows, (int)p.Columns, p.DropProbability, p.RowDropProbability, p.StartRow, Key.Seed, Key.Offset);
+            (int)p.Rows, (int)p.Columns, p.DropProbability, p.RowDropProbability, p.GlobalStart, Key.Seed, Key.Offset);
         double[] bias = p.HasBias ? values["bias"] : [], scale = p.HasScale ? values["scale"] : [];
         if (p.Entry == "forward")
             reference.Forward(values["x"], bias, values["residual"], scale, values["y"]);
@@ -130,8 +130,8 @@ public sealed class BiasDropoutResidualCase : OpCase
         new BiasDropoutResidualProblem(entry, 6, 37, "nothing is dropped") { DropProbability = 0, HasScale = true },
         new BiasDropoutResidualProblem(entry, 6, 37, "p = 1: the residual") { DropProbability = 1, HasScale = true },
         new BiasDropoutResidualProblem(entry, 6, 37, "row p = 1: the residual") { RowDropProbability = 1 },
-        new BiasDropoutResidualProblem(entry, 70, 16, "a shard inside a strip") { StartRow = (1UL << 40) + 29, RowDropProbability = 0.3 },
-        new BiasDropoutResidualProblem(entry, 20, 15, "a shard off all blocks") { StartRow = (1UL << 33) + 3, RowDropProbability = 0.3, HasScale = true },
+        new BiasDropoutResidualProblem(entry, 70, 16, "a shard inside a strip") { GlobalStart = (1UL << 40) + 29, RowDropProbability = 0.3 },
+        new BiasDropoutResidualProblem(entry, 20, 15, "a shard off all blocks") { GlobalStart = (1UL << 33) + 3, RowDropProbability = 0.3, HasScale = true },
     ];
 
     private static void Forward(
@@ -143,7 +143,7 @@ public sealed class BiasDropoutResidualCase : OpCase
         using DeviceTensor<float> residualTensor = device.Allocate<float>(residual ?? [3, 5]);
         using DeviceTensor<float> scaleTensor = device.Allocate<float>(scale ?? [5]);
         using DeviceTensor<float> yTensor = device.Allocate<float>(y ?? [3, 5]);
-        BiasDropoutResidual.Forward(stream, xTensor, biasTensor, residualTensor, scaleTensor, yTensor, dropProbability, Key, options);
+        BiasDropoutResidual.Forward(stream, xTensor, biasTensor, scaleTensor, residualTensor, yTensor, dropProbability, Key, options);
     }
 }
 
@@ -158,7 +158,7 @@ public sealed record BiasDropoutResidualProblem(string Entry, long Rows, long Co
 
     public bool HasScale { get; init; }
 
-    public ulong StartRow { get; init; }
+    public ulong GlobalStart { get; init; }
 
     /// <summary>What a kept element is multiplied by; 1 where none is kept.</summary>
     public double KeptScale => DropProbability == 1 || RowDropProbability == 1
@@ -167,7 +167,7 @@ public sealed record BiasDropoutResidualProblem(string Entry, long Rows, long Co
 
     public override string Text =>
         $"{Rows}x{Columns} p={DropProbability:0.###}{(RowDropProbability > 0 ? $" rows={RowDropProbability:0.###}" : "")}{(HasBias ? "" : " no bias")}"
-        + $"{(HasScale ? " scale" : "")}{(StartRow > 0 ? $" start={StartRow}" : "")}";
+        + $"{(HasScale ? " scale" : "")}{(GlobalStart > 0 ? $" start={GlobalStart}" : "")}";
 
     /// <summary>
     /// Forward reads the residual and the kept rows of x and writes y; backward reads the kept rows of dy, with a channel scale those of x too, and writes dx.

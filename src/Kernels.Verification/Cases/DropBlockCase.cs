@@ -46,8 +46,8 @@ public sealed class DropBlockCase : OpCase
         new DropBlockProblem("forward", [2, 3, 9, 9], [3], "p = 0 copies", 0),
         new DropBlockProblem("forward", [2, 3, 9, 9], [3], "p = 1 writes zeros", 1),
         new DropBlockProblem("forward", [2, 3, 9, 9], [3], "p = 1 writes noise", 1) { Fill = DropBlockFill.Noise },
-        new DropBlockProblem("forward", [3, 5, 7, 9], [3], "a shard", 0.2) { FirstSample = 1_000_003 },
-        new DropBlockProblem("forward", [3, 5, 7, 9], [3], "a shard with noise, off a draw", 0.2) { FirstSample = (1UL << 40) + 3, Fill = DropBlockFill.Noise },
+        new DropBlockProblem("forward", [3, 5, 7, 9], [3], "a shard", 0.2) { GlobalStart = 1_000_003 },
+        new DropBlockProblem("forward", [3, 5, 7, 9], [3], "a shard with noise, off a draw", 0.2) { GlobalStart = (1UL << 40) + 3, Fill = DropBlockFill.Noise },
         new DropBlockProblem("backward", [2, 3, 14, 14], [7], "a stage of ResNet", 0.1),
         new DropBlockProblem("backward", [3, 5, 9, 9], [3], "noise has no gradient", 0.3) { Fill = DropBlockFill.Noise, Normalization = DropBlockNormalization.Map },
         new DropBlockProblem("backward", [2, 9, 9, 5], [3], "channels last", 0.2) { Layout = TensorLayout.ChannelsLast, Normalization = DropBlockNormalization.Sample },
@@ -89,7 +89,7 @@ public sealed class DropBlockCase : OpCase
         new("shard beyond 2^62 elements", typeof(ArgumentOutOfRangeException), (device, stream) =>
         {
             using DeviceTensor<float> x = device.Allocate<float>(1, 1, 4);
-            DropBlock.Forward(stream, x, x, [2], DropBlockRate.Exact(0.1), Key, new DropBlockOptions { FirstSample = 1UL << 60 });
+            DropBlock.Forward(stream, x, x, [2], DropBlockRate.Exact(0.1), Key, new DropBlockOptions { GlobalStart = 1UL << 60 });
         }),
         new("mask of a wrong shape", typeof(ArgumentException), (device, stream) =>
         {
@@ -145,7 +145,7 @@ public sealed class DropBlockCase : OpCase
             _ => p.Rate,
         };
         double threshold = DropBlockReference.Threshold(gamma);
-        bool[] keep = DropBlockReference.Keep(samples * maskChannels, map, block, threshold, Key.Seed, Key.Offset, p.FirstSample * (ulong)maskChannels);
+        bool[] keep = DropBlockReference.Keep(samples * maskChannels, map, block, threshold, Key.Seed, Key.Offset, p.GlobalStart * (ulong)maskChannels);
         if (p.Entry == "mask")
         {
             for (int i = 0; i < keep.Length; i++) values["mask"][i / 32] += keep[i] ? 1u << (i % 32) : 0;
@@ -174,7 +174,7 @@ public sealed class DropBlockCase : OpCase
                         : (((sample * cells) + cell) * channels) + channel;
                     double scale = unitCells == 0 ? fixedScale : scales[bit / unitCells];
                     bool noise = p.Fill == DropBlockFill.Noise && p.Entry == "forward";
-                    ulong index = (p.FirstSample * (ulong)(channels * cells)) + (ulong)i;
+                    ulong index = (p.GlobalStart * (ulong)(channels * cells)) + (ulong)i;
                     values[destination][i] = keep[bit] ? scale * values[source][i] : noise ? DropBlockReference.Noise(Key.Seed, Key.Offset, index) : 0;
                 }
             }
@@ -204,7 +204,7 @@ public sealed record DropBlockProblem(string Entry, long[] Shape, long[] Block, 
 
     public DropBlockFill Fill { get; init; }
 
-    public ulong FirstSample { get; init; }
+    public ulong GlobalStart { get; init; }
 
     public override string Text
     {
@@ -233,7 +233,7 @@ public sealed record DropBlockProblem(string Entry, long[] Shape, long[] Block, 
         SharedChannels = SharedChannels,
         Normalization = Normalization,
         Fill = Fill,
-        FirstSample = FirstSample,
+        GlobalStart = GlobalStart,
     };
 
     internal int Channels => (int)Shape[Layout == TensorLayout.ChannelsFirst ? 1 : ^1];

@@ -22,7 +22,7 @@ public sealed class DropConnectCase : OpCase
         new DropConnectProblem("forward", 4, 31, 5, "original scaling", 0.25) { Scaling = DropoutScaling.Original },
         new DropConnectProblem("forward", 4, 31, 5, "p = 0 is the linear layer", 0),
         new DropConnectProblem("forward", 4, 31, 5, "p = 1 writes zeros", 1),
-        new DropConnectProblem("forward", 4, 31, 5, "a shard of the batch", 0.5) { FirstExample = (1UL << 40) + 3 },
+        new DropConnectProblem("forward", 4, 31, 5, "a shard of the batch", 0.5) { GlobalStart = (1UL << 40) + 3 },
         new DropConnectProblem("forward", 9, 1021, 37, "long prime rows, several cores", 0.5),
         new DropConnectProblem("backward", 0, 4, 3, "an empty batch: gradients of the parameters are 0", 0.5),
         new DropConnectProblem("backward", 1, 1, 1, "one element", 0.5),
@@ -34,7 +34,7 @@ public sealed class DropConnectCase : OpCase
         new DropConnectProblem("backward", 4, 31, 5, "no bias, original scaling", 0.25) { HasBias = false, Scaling = DropoutScaling.Original },
         new DropConnectProblem("backward", 4, 31, 5, "p = 0 is the linear layer", 0),
         new DropConnectProblem("backward", 4, 31, 5, "p = 1 writes zeros", 1),
-        new DropConnectProblem("backward", 4, 31, 5, "a shard of the batch", 0.5) { FirstExample = (1UL << 40) + 3 },
+        new DropConnectProblem("backward", 4, 31, 5, "a shard of the batch", 0.5) { GlobalStart = (1UL << 40) + 3 },
         new DropConnectProblem("backward", 9, 1021, 37, "long prime rows, several cores", 0.5),
     ];
 
@@ -52,7 +52,7 @@ public sealed class DropConnectCase : OpCase
         new("bias of a wrong shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, [5, 3], [4], [2, 5], 0.5)),
         new("output of a wrong shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, [5, 3], [5], [3, 5], 0.5)),
         new("shard beyond the masks of the weights", typeof(ArgumentOutOfRangeException), (device, stream) =>
-            Forward(device, stream, [5, 3], [5], [2, 5], 0.5, new DropConnectOptions { FirstExample = 1UL << 60 })),
+            Forward(device, stream, [5, 3], [5], [2, 5], 0.5, new DropConnectOptions { GlobalStart = 1UL << 60 })),
         new("gradient overlaps an input", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> x = device.Allocate<float>(4, 4);
@@ -68,7 +68,7 @@ public sealed class DropConnectCase : OpCase
             using DeviceTensor<float> x = device.Allocate<float>(2, 3);
             using DeviceTensor<float> weight = device.Allocate<float>(5, 3);
             using DeviceTensor<float> y = device.Allocate<float>(2, 5);
-            DropConnect.Infer(stream, x, weight, null, y, 0.5, Key, DropConnectActivation.Identity, 1, variance: y);
+            DropConnect.Infer(stream, x, weight, null, y, null, y, 0.5, DropConnectActivation.Identity, 1, Key);
         }),
     ];
 
@@ -117,13 +117,13 @@ public sealed class DropConnectCase : OpCase
         {
             DropConnectReference.Forward(
                 values["x"], values["weight"], p.HasBias ? values["bias"] : [], values["y"], examples, inputs, outputs, p.DropProbability, Key.Seed,
-                Key.Offset, p.FirstExample, inverted);
+                Key.Offset, p.GlobalStart, inverted);
             return;
         }
 
         DropConnectReference.Backward(
             values["x"], values["weight"], values["dy"], values["dx"], values["dweight"], p.HasBias ? values["dbias"] : new double[outputs], examples,
-            inputs, outputs, p.DropProbability, Key.Seed, Key.Offset, p.FirstExample, inverted);
+            inputs, outputs, p.DropProbability, Key.Seed, Key.Offset, p.GlobalStart, inverted);
     }
 
     /// <summary>A sum of products, times the scale; at p = 0 a linear layer, whose bias may come in a second pass.</summary>
@@ -149,7 +149,7 @@ public sealed class DropConnectCase : OpCase
         using DeviceTensor<float> x = device.Allocate<float>(2, 3);
         using DeviceTensor<float> weight = device.Allocate<float>(5, 3);
         using DeviceTensor<float> y = device.Allocate<float>(2, 5);
-        DropConnect.Infer(stream, x, weight, null, y, 0.5, Key, activation, samples);
+        DropConnect.Infer(stream, x, weight, null, y, null, null, 0.5, activation, samples, Key);
     }
 }
 
@@ -160,12 +160,12 @@ public record DropConnectProblem(string Entry, long Examples, long Inputs, long 
 
     public DropoutScaling Scaling { get; init; }
 
-    public ulong FirstExample { get; init; }
+    public ulong GlobalStart { get; init; }
 
-    public DropConnectOptions Options => new() { Scaling = Scaling, FirstExample = FirstExample };
+    public DropConnectOptions Options => new() { Scaling = Scaling, GlobalStart = GlobalStart };
 
     public override string Text => $"{Examples}x{Inputs}->{Outputs} p={DropProbability:0.###}{(HasBias ? "" : " no bias")}"
-        + $"{(Scaling == DropoutScaling.Original ? " original" : "")}{(FirstExample > 0 ? $" start={FirstExample}" : "")}";
+        + $"{(Scaling == DropoutScaling.Original ? " original" : "")}{(GlobalStart > 0 ? $" start={GlobalStart}" : "")}";
 
     public override long Flops => (Entry == "backward" ? 4 : 2) * Examples * Inputs * Outputs;
 

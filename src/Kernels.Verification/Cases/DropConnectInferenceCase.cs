@@ -23,7 +23,7 @@ public sealed class DropConnectInferenceCase : OpCase
         new DropConnectInferenceProblem(4, 9, 5, "no moments wanted", 0.5, DropConnectActivation.Relu, 16) { HasMoments = false },
         new DropConnectInferenceProblem(4, 9, 5, "p = 0: the activation of the mean", 0, DropConnectActivation.Tanh, 16),
         new DropConnectInferenceProblem(4, 9, 5, "p = 1: the activation of 0", 1, DropConnectActivation.Sigmoid, 16),
-        new DropConnectInferenceProblem(4, 9, 5, "a shard of the batch", 0.5, DropConnectActivation.Relu, 5) { FirstExample = 1000003 },
+        new DropConnectInferenceProblem(4, 9, 5, "a shard of the batch", 0.5, DropConnectActivation.Relu, 5) { GlobalStart = 1000003 },
     ];
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =
@@ -59,8 +59,9 @@ public sealed class DropConnectInferenceCase : OpCase
     {
         DropConnectInferenceProblem p = (DropConnectInferenceProblem)problem;
         DropConnect.Infer(
-            stream, tensors.Get<T>("x"), tensors.Get<T>("weight"), p.HasBias ? tensors.Get<T>("bias") : null, tensors.Get<T>("y"), p.DropProbability, Key,
-            p.Activation, p.Samples, p.HasMoments ? tensors.Get<T>("mean") : null, p.HasMoments ? tensors.Get<T>("variance") : null, p.Options);
+            stream, tensors.Get<T>("x"), tensors.Get<T>("weight"), p.HasBias ? tensors.Get<T>("bias") : null, tensors.Get<T>("y"),
+            p.HasMoments ? tensors.Get<T>("mean") : null, p.HasMoments ? tensors.Get<T>("variance") : null, p.DropProbability, p.Activation, p.Samples, Key,
+            p.Options);
     }
 
     public override void Reference(Problem problem, ReferenceValues values)
@@ -70,7 +71,7 @@ public sealed class DropConnectInferenceCase : OpCase
         DropConnectInferenceReference.Infer(
             values["x"], values["weight"], p.HasBias ? values["bias"] : [], y, p.HasMoments ? values["mean"] : new double[y.Length],
             p.HasMoments ? values["variance"] : new double[y.Length], (int)p.Examples, (int)p.Inputs, (int)p.Outputs, p.DropProbability,
-            p.Scaling == DropoutScaling.Inverted, Activation(p.Activation), p.Samples, Key.Seed, Key.Offset, p.FirstExample);
+            p.Scaling == DropoutScaling.Inverted, Activation(p.Activation), p.Samples, Key.Seed, Key.Offset, p.GlobalStart);
     }
 
     private static Func<double, double> Activation(DropConnectActivation activation) => activation switch

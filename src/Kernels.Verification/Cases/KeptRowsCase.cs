@@ -17,7 +17,7 @@ public sealed class KeptRowsCase : OpCase
         new KeptRowsProblem("list", 70001, 1, "many tiles of a group, a tail", 0.5),
         new KeptRowsProblem("list", 2100, 1, "p = 0 lists all", 0),
         new KeptRowsProblem("list", 300, 1, "p = 1 lists none", 1),
-        new KeptRowsProblem("list", 300, 1, "a shard off a block boundary", 0.4) { FirstRow = (1UL << 33) + 3 },
+        new KeptRowsProblem("list", 300, 1, "a shard off a block boundary", 0.4) { GlobalStart = (1UL << 33) + 3 },
         new KeptRowsProblem("gather", 0, 5, "no rows", 0.5),
         new KeptRowsProblem("gather", 1, 1, "one element", 0),
         new KeptRowsProblem("gather", 37, 13, "odd rows, padded with -1", 0.4),
@@ -77,7 +77,7 @@ public sealed class KeptRowsCase : OpCase
     {
         KeptRowsProblem p = (KeptRowsProblem)problem;
         if (p.Entry == "list") return [new("rows", DType.Int32, [p.Rows], TensorRole.Output, []), new("kept", DType.Int32, [1], TensorRole.Output, [])];
-        int[] list = KeptRowsReference.List((int)p.Rows, p.DropProbability, Key.Seed, Key.Offset, p.FirstRow, out int kept);
+        int[] list = KeptRowsReference.List((int)p.Rows, p.DropProbability, Key.Seed, Key.Offset, p.GlobalStart, out int kept);
 
         // One row more than is kept, where there is one: its index is -1.
         long[] whole = [p.Rows, p.Run], compact = [Math.Min(p.Rows, kept + 1), p.Run];
@@ -100,7 +100,7 @@ public sealed class KeptRowsCase : OpCase
         DeviceTensor<int> rows = tensors.Get<int>("rows");
         switch (p.Entry)
         {
-            case "list": KeptRows.List(stream, rows, tensors.Get<int>("kept"), p.DropProbability, Key, p.FirstRow); break;
+            case "list": KeptRows.List(stream, rows, tensors.Get<int>("kept"), p.DropProbability, Key, p.GlobalStart); break;
             case "gather": KeptRows.Gather(stream, Get("x"), rows, Get("y")); break;
             case "gather backward": KeptRows.ScatterAdd(stream, null, Get("dy"), rows, Get("dx"), 1); break;
             case "scatter": KeptRows.ScatterAdd(stream, Get("x"), Get("f"), rows, Get("y"), StochasticDepth.TrainingScale(p.DropProbability)); break;
@@ -111,7 +111,7 @@ public sealed class KeptRowsCase : OpCase
     public override void Reference(Problem problem, ReferenceValues values)
     {
         KeptRowsProblem p = (KeptRowsProblem)problem;
-        int[] list = KeptRowsReference.List((int)p.Rows, p.DropProbability, Key.Seed, Key.Offset, p.FirstRow, out int kept);
+        int[] list = KeptRowsReference.List((int)p.Rows, p.DropProbability, Key.Seed, Key.Offset, p.GlobalStart, out int kept);
         int threshold = DropoutReference.Threshold(p.DropProbability), run = (int)p.Run;
         double scale = threshold == 0 ? 0 : 65536.0 / threshold;
         switch (p.Entry)
@@ -146,9 +146,9 @@ public sealed class KeptRowsCase : OpCase
 /// <summary>A call of one of the kept rows' ops.</summary>
 public sealed record KeptRowsProblem(string Entry, long Rows, long Run, string Reason, double DropProbability) : Problem(Entry, Reason)
 {
-    public ulong FirstRow { get; init; }
+    public ulong GlobalStart { get; init; }
 
-    public override string Text => $"{Rows}x{Run} p={DropProbability:0.###}{(FirstRow > 0 ? $" first={FirstRow}" : "")}";
+    public override string Text => $"{Rows}x{Run} p={DropProbability:0.###}{(GlobalStart > 0 ? $" first={GlobalStart}" : "")}";
 
     public override long Bytes(int elementBytes)
     {

@@ -59,7 +59,7 @@ public sealed class MatMulCase : OpCase
     public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
     {
         MatMulProblem p = (MatMulProblem)problem;
-        MatMul.Multiply(stream, tensors.Get<T>("a"), tensors.Get<T>("b"), tensors.Get<T>("c"), p.TransposeA, p.TransposeB);
+        MatMul.Multiply(stream, tensors.Get<T>("a"), tensors.Get<T>("b"), tensors.Get<T>("c"), new() { TransposeA = p.TransposeA, TransposeB = p.TransposeB });
     }
 
     public override void Reference(Problem problem, ReferenceValues values)

@@ -28,7 +28,7 @@ public sealed class StochasticDepthCase : OpCase
         new StochasticDepthProblem("forward", [6, 37], "p = 0 keeps all", 0),
         new StochasticDepthProblem("forward", [6, 37], "p = 1: survival 0", 1),
         new StochasticDepthProblem("forward", [6, 37], "p = 1 with ReLU", 1) { Relu = true },
-        new StochasticDepthProblem("forward", [13, 37], "a shard off a block boundary", 0.4) { FirstRow = (1UL << 33) + 3 },
+        new StochasticDepthProblem("forward", [13, 37], "a shard off a block boundary", 0.4) { GlobalStart = (1UL << 33) + 3 },
         new StochasticDepthProblem("backward", [13, 7], "rows shorter than an octet", 0.4),
         new StochasticDepthProblem("backward", [17, 64], "rows of whole octets, original scaling", 0.5) { Scaling = DropoutScaling.Original },
         new StochasticDepthProblem("backward", [13, 37], "ReLU", 0.4) { Relu = true },
@@ -58,7 +58,7 @@ public sealed class StochasticDepthCase : OpCase
         new("ReLU without y", typeof(ArgumentNullException), (device, stream) =>
         {
             using DeviceTensor<float> dy = device.Allocate<float>(2, 3);
-            StochasticDepth.Backward(stream, null, dy, dy, null, 0.5, Key, new StochasticDepthOptions { Relu = true });
+            StochasticDepth.Backward(stream, null, dy, null, dy, 0.5, Key, new StochasticDepthOptions { Relu = true });
         }),
         new("both gradients in one tensor", typeof(ArgumentException), (device, stream) =>
         {
@@ -73,7 +73,7 @@ public sealed class StochasticDepthCase : OpCase
         new("shard beyond 2^64", typeof(ArgumentOutOfRangeException), (device, stream) =>
         {
             using DeviceTensor<float> x = device.Allocate<float>(4);
-            StochasticDepth.Forward(stream, x, x, x, 0.5, Key, new StochasticDepthOptions { FirstRow = ulong.MaxValue - 3 });
+            StochasticDepth.Forward(stream, x, x, x, 0.5, Key, new StochasticDepthOptions { GlobalStart = ulong.MaxValue - 3 });
         }),
     ];
 
@@ -113,7 +113,7 @@ public sealed class StochasticDepthCase : OpCase
             case "infer": StochasticDepth.Infer(stream, Get("x"), Get("f"), Get("y"), p.DropProbability, p.Options); break;
             default:
                 DeviceTensor<T>? y = p.Relu ? Get("y") : null, dx = p.Entry == "backward" ? Get("dx") : null;
-                StochasticDepth.Backward(stream, y, Get("dy"), Get("df"), dx, p.DropProbability, Key, p.Options);
+                StochasticDepth.Backward(stream, y, Get("dy"), dx, Get("df"), p.DropProbability, Key, p.Options);
                 break;
         }
     }
@@ -137,7 +137,7 @@ public sealed class StochasticDepthCase : OpCase
         int rows = p.Shape.Length == 0 ? 1 : (int)p.Shape[0];
         bool inverted = p.Scaling == DropoutScaling.Inverted;
         if (p.Entry != "infer")
-            return StochasticDepthReference.Factors(rows, p.DropProbability, inverted, p.Mode == StochasticDepthMode.Batch, Key.Seed, Key.Offset, p.FirstRow);
+            return StochasticDepthReference.Factors(rows, p.DropProbability, inverted, p.Mode == StochasticDepthMode.Batch, Key.Seed, Key.Offset, p.GlobalStart);
         return [.. Enumerable.Repeat(inverted ? 1 : DropoutReference.Threshold(p.DropProbability) / 65536.0, rows)];
     }
 
@@ -166,12 +166,12 @@ public sealed record StochasticDepthProblem(string Entry, long[] Shape, string R
 
     public bool Relu { get; init; }
 
-    public ulong FirstRow { get; init; }
+    public ulong GlobalStart { get; init; }
 
     public override string Text =>
         $"{string.Join('x', Shape)} p={DropProbability:0.###}{(Mode == StochasticDepthMode.Batch ? " batch" : "")}{(Scaling == DropoutScaling.Original ? " original" : "")}{(Relu ? " relu" : "")}";
 
-    internal StochasticDepthOptions Options => new() { Mode = Mode, Scaling = Scaling, Relu = Relu, FirstRow = FirstRow };
+    internal StochasticDepthOptions Options => new() { Mode = Mode, Scaling = Scaling, Relu = Relu, GlobalStart = GlobalStart };
 
     /// <summary>The largest number that f is multiplied by.</summary>
     internal double LargestFactor => DropProbability is > 0 and < 1 ? 1 / (1 - DropProbability) : 1;

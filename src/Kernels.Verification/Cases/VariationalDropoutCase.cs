@@ -59,11 +59,11 @@ public sealed class VariationalDropoutCase : OpCase
     public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
     {
         SharedDropoutProblem p = (SharedDropoutProblem)problem;
-        SequenceLayout layout = p.SharedAxes[0] == 0 ? SequenceLayout.TimeFirst : SequenceLayout.BatchFirst;
+        VariationalDropoutOptions options = new() { Layout = p.SharedAxes[0] == 0 ? SequenceLayout.TimeFirst : SequenceLayout.BatchFirst };
         if (p.Entry == "forward")
-            VariationalDropout.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.DropProbability, Keys.Hidden, layout);
+            VariationalDropout.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.DropProbability, Keys.Hidden, options);
         else
-            VariationalDropout.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.DropProbability, Keys.Hidden, layout);
+            VariationalDropout.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.DropProbability, Keys.Hidden, options);
     }
 
     public override void Reference(Problem problem, ReferenceValues values)

@@ -3,6 +3,16 @@ using Kernels.Cpu;
 
 namespace Kernels;
 
+/// <summary>Settings of <see cref="MatMul"/>; by default no argument is transposed.</summary>
+public readonly record struct MatMulOptions
+{
+    /// <summary>a is stored [k, m].</summary>
+    public bool TransposeA { get; init; }
+
+    /// <summary>b is stored [n, k].</summary>
+    public bool TransposeB { get; init; }
+}
+
 /// <summary>The matrix product c = op(a) op(b) of row-major matrices, where op may transpose.</summary>
 /// <remarks>
 /// Types: float, Half, BFloat16, double; sums in float (double for double), rounded once. A dimension of 0 is valid: an empty sum is 0. Implementations in
@@ -25,14 +35,13 @@ public static class MatMul
 
     /// <summary>c[m, n] = sum over k of op(a)[m, k] op(b)[k, n].</summary>
     /// <param name="stream">Queue to run in.</param>
-    /// <param name="a">Shape [m, k], or [k, m] when <paramref name="transposeA"/>.</param>
-    /// <param name="b">Shape [k, n], or [n, k] when <paramref name="transposeB"/>.</param>
+    /// <param name="a">Shape [m, k], or [k, m] when transposed.</param>
+    /// <param name="b">Shape [k, n], or [n, k] when transposed.</param>
     /// <param name="c">Result, shape [m, n]; overlaps neither operand.</param>
-    /// <param name="transposeA">Use the transpose of <paramref name="a"/>.</param>
-    /// <param name="transposeB">Use the transpose of <paramref name="b"/>.</param>
+    /// <param name="options">Which arguments are transposed.</param>
     /// <exception cref="ArgumentException">The shapes do not fit, c overlaps an operand, or a tensor is on another device.</exception>
     public static void Multiply<T>(
-        DeviceStream stream, DeviceTensor<T> a, DeviceTensor<T> b, DeviceTensor<T> c, bool transposeA = false, bool transposeB = false)
+        DeviceStream stream, DeviceTensor<T> a, DeviceTensor<T> b, DeviceTensor<T> c, MatMulOptions options = default)
         where T : unmanaged
     {
         Check.FloatTensor(Op, stream, a, nameof(a));
@@ -40,13 +49,13 @@ public static class MatMul
         Check.FloatTensor(Op, stream, c, nameof(c));
         Check.Rank(Op, a, nameof(a), 2);
         Check.Rank(Op, b, nameof(b), 2);
-        (long m, long k) = transposeA ? (a.Shape[1], a.Shape[0]) : (a.Shape[0], a.Shape[1]);
-        long n = transposeB ? b.Shape[0] : b.Shape[1];
-        Check.Shape(Op, b, nameof(b), transposeB ? [n, k] : [k, n]);
+        (long m, long k) = options.TransposeA ? (a.Shape[1], a.Shape[0]) : (a.Shape[0], a.Shape[1]);
+        long n = options.TransposeB ? b.Shape[0] : b.Shape[1];
+        Check.Shape(Op, b, nameof(b), options.TransposeB ? [n, k] : [k, n]);
         Check.Shape(Op, c, nameof(c), m, n);
         Check.Disjoint(Op, a, nameof(a), c, nameof(c));
         Check.Disjoint(Op, b, nameof(b), c, nameof(c));
-        Run(stream, new MatrixProduct(a.DType, m, n, k, transposeA, transposeB), a.Argument, b.Argument, bias: default, c.Argument);
+        Run(stream, new MatrixProduct(a.DType, m, n, k, options.TransposeA, options.TransposeB), a.Argument, b.Argument, bias: default, c.Argument);
     }
 
     /// <summary>The product with arguments already checked. Returns false when it left the bias to the caller, as vendors do.</summary>

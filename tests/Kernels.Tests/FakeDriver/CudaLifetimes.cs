@@ -331,7 +331,7 @@ public sealed unsafe class CudaLifetimes : CudaScenario
         DeviceTensor<float> x = device.Upload<float>(values, 16, 16), y = device.Allocate<float>(16, 16), z = device.Allocate<float>(16, 16);
         Dropout.Forward(stream, x, y, 0.3, Key);
         Relu.Forward(stream, y, y);
-        MatMul.Multiply(stream, x, y, z, transposeA: true);
+        MatMul.Multiply(stream, x, y, z, new() { TransposeA = true });
         DeviceEvent done = stream.Record();
         done.Wait();
         byte[] result = [.. z.ToArray(stream).SelectMany(BitConverter.GetBytes)];

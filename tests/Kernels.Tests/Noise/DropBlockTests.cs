@@ -74,7 +74,7 @@ public sealed class DropBlockTests(TestDevices devices)
         DropBlockRate rate = DropBlockRate.Exact(0.3);
         bool[] whole = Mask(stream, [5, 3, 9, 10], [3], rate, default);
         bool[] head = Mask(stream, [2, 3, 9, 10], [3], rate, default);
-        bool[] tail = Mask(stream, [3, 3, 9, 10], [3], rate, new DropBlockOptions { FirstSample = 2 });
+        bool[] tail = Mask(stream, [3, 3, 9, 10], [3], rate, new DropBlockOptions { GlobalStart = 2 });
         Assert.Equal(whole, head.Concat(tail));
     }
 

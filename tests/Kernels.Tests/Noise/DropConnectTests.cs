@@ -26,7 +26,7 @@ public sealed class DropConnectTests(TestDevices devices)
         DropConnect.Forward(stream, x, weight, bias, whole, 0.5, Key);
         DropConnect.Forward(stream, x.Slice(0, First), weight, bias, parts.Slice(0, First), 0.5, key);
         DropConnect.Forward(
-            stream, x.Slice(First, Examples - First), weight, bias, parts.Slice(First, Examples - First), 0.5, key, new DropConnectOptions { FirstExample = First });
+            stream, x.Slice(First, Examples - First), weight, bias, parts.Slice(First, Examples - First), 0.5, key, new DropConnectOptions { GlobalStart = First });
 
         Bits.AssertEqual<float>(whole.ToArray(stream), parts.ToArray(stream));
     }
@@ -51,7 +51,7 @@ public sealed class DropConnectTests(TestDevices devices)
 
         DropConnect.Forward(stream, x, weight, bias, y, DropProbability, Key, options);
         DropConnect.Infer(
-            stream, x.Slice(0, 1), weight, bias, expected, DropProbability, Key, DropConnectActivation.Identity, Passes, mean, variance, options);
+            stream, x.Slice(0, 1), weight, bias, expected, mean, variance, DropProbability, DropConnectActivation.Identity, Passes, Key, options);
 
         double[] samples = [.. y.ToArray(stream).Select(value => (double)value)];
         double average = samples.Average(), spread = samples.Sum(value => (value - average) * (value - average)) / (Passes - 1);

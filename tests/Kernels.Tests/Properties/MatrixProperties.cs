@@ -86,7 +86,7 @@ public sealed class MatrixProperties(TestDevices devices)
         using DeviceTensor<float> a = stream.Device.Upload<float>(left, transposeA ? [s.K, s.M] : [s.M, s.K]);
         using DeviceTensor<float> b = stream.Device.Upload<float>(right, transposeB ? [s.N, s.K] : [s.K, s.N]);
         using DeviceTensor<float> c = stream.Device.Allocate<float>(s.M, s.N);
-        MatMul.Multiply(stream, a, b, c, transposeA, transposeB);
+        MatMul.Multiply(stream, a, b, c, new() { TransposeA = transposeA, TransposeB = transposeB });
         return c.ToArray(stream);
     }
 

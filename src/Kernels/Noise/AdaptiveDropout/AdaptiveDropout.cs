@@ -115,12 +115,12 @@ public static partial class AdaptiveDropout
     /// that in place of which <paramref name="dx"/> stands.</param>
     /// <param name="alpha">As in forward.</param>
     /// <param name="beta">As in forward.</param>
-    /// <param name="key">As in forward.</param>
     /// <param name="estimator">How the random decision is differentiated.</param>
+    /// <param name="key">As in forward.</param>
     /// <param name="globalStart">As in forward.</param>
     public static void Backward<T>(
-        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> pre, DeviceTensor<T> dy, DeviceTensor<T> dx, DeviceTensor<T>? dPre, double alpha,
-        double beta, RandomKeySource key, AdaptiveEstimator estimator, ulong globalStart = 0)
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> pre, DeviceTensor<T> dy, DeviceTensor<T> dx, DeviceTensor<T>? dPre,
+        double alpha, double beta, AdaptiveEstimator estimator, RandomKeySource key, ulong globalStart = 0)
         where T : unmanaged
     {
         const string Op = "AdaptiveDropout.Backward";
@@ -172,12 +172,11 @@ public static partial class AdaptiveDropout
     /// <param name="keepProbabilities">Probability to keep each element, shape of <paramref name="x"/>.</param>
     /// <param name="y">Output, shape of <paramref name="x"/>; may be <paramref name="x"/> or <paramref name="keepProbabilities"/>.</param>
     /// <param name="key">Random key; one offset for each call.</param>
-    /// <param name="scaling">Whether training divides by the realised keep probability.</param>
-    /// <param name="globalStart">Index of the first element in the whole tensor of which the argument is a shard.</param>
+    /// <param name="options">Scaling and shard start.</param>
     public static void ForwardPerElement<T>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> keepProbabilities, DeviceTensor<T> y, RandomKeySource key,
-        DropoutScaling scaling = DropoutScaling.Inverted, ulong globalStart = 0)
-        where T : unmanaged => ApplyPerElement("AdaptiveDropout.ForwardPerElement", stream, x, keepProbabilities, y, key, scaling, globalStart);
+        DropoutOptions options = default)
+        where T : unmanaged => ApplyPerElement("AdaptiveDropout.ForwardPerElement", stream, x, keepProbabilities, y, key, options);
 
     /// <summary>Gradient of <see cref="ForwardPerElement"/>: dx = m * dy (or m * dy / q). The probabilities are constants.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -185,18 +184,18 @@ public static partial class AdaptiveDropout
     /// <param name="keepProbabilities">As in forward.</param>
     /// <param name="dx">Gradient of the input, shape of <paramref name="dy"/>; may be <paramref name="dy"/> or <paramref name="keepProbabilities"/>.</param>
     /// <param name="key">As in forward.</param>
-    /// <param name="scaling">As in forward.</param>
-    /// <param name="globalStart">As in forward.</param>
+    /// <param name="options">As in forward.</param>
     public static void BackwardPerElement<T>(
         DeviceStream stream, DeviceTensor<T> dy, DeviceTensor<T> keepProbabilities, DeviceTensor<T> dx, RandomKeySource key,
-        DropoutScaling scaling = DropoutScaling.Inverted, ulong globalStart = 0)
-        where T : unmanaged => ApplyPerElement("AdaptiveDropout.BackwardPerElement", stream, dy, keepProbabilities, dx, key, scaling, globalStart);
+        DropoutOptions options = default)
+        where T : unmanaged => ApplyPerElement("AdaptiveDropout.BackwardPerElement", stream, dy, keepProbabilities, dx, key, options);
 
     private static void ApplyPerElement<T>(
         string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> keepProbabilities, DeviceTensor<T> y, RandomKeySource key,
-        DropoutScaling scaling, ulong globalStart)
+        DropoutOptions options)
         where T : unmanaged
     {
+        ulong globalStart = options.GlobalStart;
         Check.Elementwise(op, stream, x, nameof(x), y, nameof(y));
         Check.Elementwise(op, stream, keepProbabilities, nameof(keepProbabilities), y, nameof(y));
         CheckDraw(op, stream, x.Length, key, globalStart);
@@ -209,7 +208,7 @@ public static partial class AdaptiveDropout
             new AdaptiveDropoutPerElementArguments
             {
                 X = x.Argument, Probabilities = keepProbabilities.Argument, Y = y.Argument, Count = (ulong)x.Length, Start = globalStart,
-                Inverted = scaling == DropoutScaling.Inverted ? 1u : 0, Key = key.Argument,
+                Inverted = options.Scaling == DropoutScaling.Inverted ? 1u : 0, Key = key.Argument,
             });
     }
 

@@ -9,7 +9,7 @@ public readonly record struct BiasDropoutResidualOptions
     public double RowDropProbability { get; init; }
 
     /// <summary>Index of the first row in the whole tensor of which the arguments are a shard, so that the shards' masks together are the mask of the whole.</summary>
-    public ulong GlobalStartRow { get; init; }
+    public ulong GlobalStart { get; init; }
 }
 
 /// <summary>
@@ -18,7 +18,7 @@ public readonly record struct BiasDropoutResidualOptions
 /// <remarks>
 /// <para>
 /// For x of shape [rows, columns]. Element (n, d) takes the decision of element (s + n) * columns + d as <see cref="Dropout"/> defines it, with s =
-/// <see cref="BiasDropoutResidualOptions.GlobalStartRow"/>. Row n takes lane (s + n) mod 8 of Philox block 2^63 + (s + n) / 8 of the same key, a block that no element
+/// <see cref="BiasDropoutResidualOptions.GlobalStart"/>. Row n takes lane (s + n) mod 8 of Philox block 2^63 + (s + n) / 8 of the same key, a block that no element
 /// reaches; r is 65536/T' where that lane is below T', else 0. Neither mask is stored: <see cref="Backward"/> draws them again.
 /// </para>
 /// <para>
@@ -60,15 +60,15 @@ public static unsafe partial class BiasDropoutResidual
     /// <param name="stream">Queue to run in.</param>
     /// <param name="x">What the branch computed, shape [rows, columns].</param>
     /// <param name="bias">Shape [columns], or null for none.</param>
-    /// <param name="residual">What goes past the branch, shape [rows, columns].</param>
     /// <param name="channelScale">Factor of each column (LayerScale), shape [columns], or null for 1.</param>
+    /// <param name="residual">What goes past the branch, shape [rows, columns].</param>
     /// <param name="y">Output, shape [rows, columns]; may be <paramref name="x"/> (unless its scale needs a gradient) or <paramref name="residual"/>.</param>
     /// <param name="dropProbability">Probability p to drop an element, in [0, 1].</param>
     /// <param name="key">Random key; one offset for each call.</param>
     /// <param name="options">Row drop and shard start.</param>
     public static void Forward<T>(
-        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T>? bias, DeviceTensor<T> residual, DeviceTensor<T>? channelScale, DeviceTensor<T> y,
-        double dropProbability, RandomKeySource key, BiasDropoutResidualOptions options = default)
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T>? bias, DeviceTensor<T>? channelScale, DeviceTensor<T> residual,
+        DeviceTensor<T> y, double dropProbability, RandomKeySource key, BiasDropoutResidualOptions options = default)
         where T : unmanaged
     {
         const string Op = "BiasDropoutResidual.Forward";
@@ -90,12 +90,12 @@ public static unsafe partial class BiasDropoutResidual
         stream.Launch(
             ForwardKernel,
             new KernelVariant(x.DType, vectors ? Philox.LanesPerBlock : 1),
-            new LaunchShape(Tiles(x.Shape[1]) * Strips(x.Shape[0], options.GlobalStartRow)),
+            new LaunchShape(Tiles(x.Shape[1]) * Strips(x.Shape[0], options.GlobalStart)),
             new BiasDropoutResidualForwardArguments
             {
                 X = x.Argument, Residual = residual.Argument, Y = y.Argument, Bias = bias?.Argument ?? default,
                 ChannelScale = channelScale?.Argument ?? default, Rows = (ulong)x.Shape[0], Columns = (ulong)x.Shape[1],
-                StartRow = options.GlobalStartRow, Threshold = elements.Value, RowThreshold = rows.Value,
+                StartRow = options.GlobalStart, Threshold = elements.Value, RowThreshold = rows.Value,
                 Scale = elements.Scale * rows.Scale, Key = key.Argument,
             });
     }
@@ -105,20 +105,20 @@ public static unsafe partial class BiasDropoutResidual
     /// <paramref name="dy"/>.
     /// </summary>
     /// <param name="stream">Queue to run in.</param>
-    /// <param name="dy">Gradient of the output, shape [rows, columns].</param>
-    /// <param name="dx">Gradient of x, shape [rows, columns]; may be <paramref name="dy"/> where the residual needs no gradient.</param>
-    /// <param name="dropProbability">As in forward.</param>
-    /// <param name="key">As in forward.</param>
-    /// <param name="options">As in forward.</param>
     /// <param name="x">As in forward; needed for <paramref name="dChannelScale"/> only, and overlaps <paramref name="dx"/> in no element.</param>
     /// <param name="bias">As in forward; needed for <paramref name="dChannelScale"/> only.</param>
     /// <param name="channelScale">As in forward.</param>
+    /// <param name="dy">Gradient of the output, shape [rows, columns].</param>
+    /// <param name="dx">Gradient of x, shape [rows, columns]; may be <paramref name="dy"/> where the residual needs no gradient.</param>
     /// <param name="dBias">Gradient of the bias, shape [columns], or null when it is not needed.</param>
     /// <param name="dChannelScale">Gradient of the channel scale, shape [columns], or null when it is not needed.</param>
+    /// <param name="dropProbability">As in forward.</param>
+    /// <param name="key">As in forward.</param>
+    /// <param name="options">As in forward.</param>
     public static void Backward<T>(
-        DeviceStream stream, DeviceTensor<T> dy, DeviceTensor<T> dx, double dropProbability, RandomKeySource key,
-        BiasDropoutResidualOptions options = default, DeviceTensor<T>? x = null, DeviceTensor<T>? bias = null, DeviceTensor<T>? channelScale = null,
-        DeviceTensor<T>? dBias = null, DeviceTensor<T>? dChannelScale = null)
+        DeviceStream stream, DeviceTensor<T>? x, DeviceTensor<T>? bias, DeviceTensor<T>? channelScale, DeviceTensor<T> dy,
+        DeviceTensor<T> dx, DeviceTensor<T>? dBias, DeviceTensor<T>? dChannelScale, double dropProbability, RandomKeySource key,
+        BiasDropoutResidualOptions options = default)
         where T : unmanaged
     {
         const string Op = "BiasDropoutResidual.Backward";
@@ -156,7 +156,7 @@ public static unsafe partial class BiasDropoutResidual
             return;
         }
 
-        (long columns, long tiles, long strips) = (dy.Shape[1], Tiles(dy.Shape[1]), Strips(dy.Shape[0], options.GlobalStartRow));
+        (long columns, long tiles, long strips) = (dy.Shape[1], Tiles(dy.Shape[1]), Strips(dy.Shape[0], options.GlobalStart));
         bool sums = dBias is not null || dChannelScale is not null;
         long splits = sums ? Math.Min(strips, Math.Clamp(Jobs / tiles, 16, 512)) : strips;
         int sumBytes = dy.DType == DType.Float64 ? sizeof(double) : sizeof(float);
@@ -173,7 +173,7 @@ public static unsafe partial class BiasDropoutResidual
                 Bias = dChannelScale is null ? default : bias?.Argument ?? default, ChannelScale = channelScale?.Argument ?? default,
                 PartialBias = dBias is null ? default : partialBias.Argument,
                 PartialScale = dChannelScale is null ? default : partialScale.Argument, Rows = (ulong)dy.Shape[0],
-                Columns = (ulong)columns, Splits = (ulong)splits, StartRow = options.GlobalStartRow, Threshold = elements.Value,
+                Columns = (ulong)columns, Splits = (ulong)splits, StartRow = options.GlobalStart, Threshold = elements.Value,
                 RowThreshold = rows.Value, Scale = elements.Scale * rows.Scale, Key = key.Argument,
             });
         if (dBias is not null) Reduce(stream, partialBias.Argument, dBias, splits, vectors);
@@ -202,11 +202,11 @@ public static unsafe partial class BiasDropoutResidual
         Check.Key(op, stream, key, nameof(key));
 
         // Loops step past the end by as many rows as there are, at most, and rounded up to strips and draws; that too is counted in 64 bits.
-        UInt128 end = ((UInt128)options.GlobalStartRow + (2 * (ulong)x.Shape[0]) + (2 * StripRows)) * (ulong)Math.Max(1, x.Shape[1]);
+        UInt128 end = ((UInt128)options.GlobalStart + (2 * (ulong)x.Shape[0]) + (2 * StripRows)) * (ulong)Math.Max(1, x.Shape[1]);
         if (end > ulong.MaxValue - 64)
         {
             throw new ArgumentOutOfRangeException(
-                nameof(options), options.GlobalStartRow, $"{op}: {TensorShape.Format(x.Shape)} from that {nameof(options.GlobalStartRow)} on exceeds 2^64 elements.");
+                nameof(options), options.GlobalStart, $"{op}: {TensorShape.Format(x.Shape)} from that {nameof(options.GlobalStart)} on exceeds 2^64 elements.");
         }
     }
 

@@ -5,6 +5,16 @@ using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
+/// <summary>Settings of <see cref="ChannelDropout"/>; the default is [batch, channels, ...], a whole tensor.</summary>
+public readonly record struct ChannelDropoutOptions
+{
+    /// <summary>The place of the channels. The same channels are dropped in either layout.</summary>
+    public TensorLayout Layout { get; init; }
+
+    /// <summary>Index of the first unit (example times channels plus channel) in the whole tensor of which the argument is a shard.</summary>
+    public ulong GlobalStart { get; init; }
+}
+
 /// <summary>
 /// Dropout whose elements share decisions along axes: whole channels of images (Dropout1d, 2d, 3d), or any axes; training y = m * x / q, identity at inference.
 /// </summary>
@@ -35,15 +45,14 @@ public static unsafe class ChannelDropout
     /// <param name="y">Output, shape of <paramref name="x"/>; may be <paramref name="x"/>.</param>
     /// <param name="dropProbability">Probability p to drop a channel of an example, in [0, 1].</param>
     /// <param name="key">Random key; one offset for each call.</param>
-    /// <param name="layout">Where the channels are.</param>
-    /// <param name="globalStart">First unit (example times channels plus channel) of a shard.</param>
+    /// <param name="options">Layout and shard start.</param>
     public static void Forward<T>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, double dropProbability, RandomKeySource key,
-        TensorLayout layout = TensorLayout.ChannelsFirst, ulong globalStart = 0)
+        ChannelDropoutOptions options = default)
         where T : unmanaged
     {
         ArgumentNullException.ThrowIfNull(x);
-        Apply("ChannelDropout.Forward", stream, x, y, SpatialAxes("ChannelDropout.Forward", x, layout), dropProbability, key, globalStart);
+        Apply("ChannelDropout.Forward", stream, x, y, SpatialAxes("ChannelDropout.Forward", x, options.Layout), dropProbability, key, options.GlobalStart);
     }
 
     /// <summary>Gradient: dx = m * dy / q with the decisions of the forward call that had the same key, probability, layout and start.</summary>
@@ -52,15 +61,14 @@ public static unsafe class ChannelDropout
     /// <param name="dx">Gradient of the input, shape of <paramref name="dy"/>; may be <paramref name="dy"/>.</param>
     /// <param name="dropProbability">As in forward.</param>
     /// <param name="key">As in forward.</param>
-    /// <param name="layout">As in forward.</param>
-    /// <param name="globalStart">As in forward.</param>
+    /// <param name="options">As in forward.</param>
     public static void Backward<T>(
         DeviceStream stream, DeviceTensor<T> dy, DeviceTensor<T> dx, double dropProbability, RandomKeySource key,
-        TensorLayout layout = TensorLayout.ChannelsFirst, ulong globalStart = 0)
+        ChannelDropoutOptions options = default)
         where T : unmanaged
     {
         ArgumentNullException.ThrowIfNull(dy);
-        Apply("ChannelDropout.Backward", stream, dy, dx, SpatialAxes("ChannelDropout.Backward", dy, layout), dropProbability, key, globalStart);
+        Apply("ChannelDropout.Backward", stream, dy, dx, SpatialAxes("ChannelDropout.Backward", dy, options.Layout), dropProbability, key, options.GlobalStart);
     }
 
     /// <summary>Training, with decisions shared along any axes; backward is the same map of the gradient.</summary>

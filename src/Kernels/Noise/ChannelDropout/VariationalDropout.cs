@@ -1,6 +1,6 @@
 namespace Kernels;
 
-/// <summary>Which axis of a sequence tensor is time.</summary>
+/// <summary>The axis of time in a sequence tensor.</summary>
 public enum SequenceLayout
 {
     /// <summary>[time, batch, features].</summary>
@@ -8,6 +8,16 @@ public enum SequenceLayout
 
     /// <summary>[batch, time, features].</summary>
     BatchFirst,
+}
+
+/// <summary>Settings of <see cref="VariationalDropout"/>; the default is [time, batch, features], a whole batch.</summary>
+public readonly record struct VariationalDropoutOptions
+{
+    /// <summary>The axis of time.</summary>
+    public SequenceLayout Layout { get; init; }
+
+    /// <summary>Index of the first decision in the whole batch of which the argument is a shard: its first sequence times features.</summary>
+    public ulong GlobalStart { get; init; }
 }
 
 /// <summary>Separate random keys for the three places where a recurrent layer drops, all made from one.</summary>
@@ -37,16 +47,15 @@ public static class VariationalDropout
 {
     /// <summary>Training: y = m * x / q with m the same for all time steps of a sequence.</summary>
     /// <param name="stream">Queue to run in.</param>
-    /// <param name="x">Input, three dimensions as <paramref name="layout"/> says.</param>
+    /// <param name="x">Input, three dimensions in the order that <paramref name="options"/> gives.</param>
     /// <param name="y">Output, shape of <paramref name="x"/>; may be <paramref name="x"/>.</param>
     /// <param name="dropProbability">Probability p to drop a feature of a sequence, in [0, 1].</param>
     /// <param name="key">Random key; see <see cref="VariationalKeys"/> for one key for each place.</param>
-    /// <param name="layout">Which axis is time.</param>
-    /// <param name="globalStart">First decision of a shard of the batch: its first sequence times features.</param>
+    /// <param name="options">Layout and shard start.</param>
     public static void Forward<T>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, double dropProbability, RandomKeySource key,
-        SequenceLayout layout = SequenceLayout.TimeFirst, ulong globalStart = 0)
-        where T : unmanaged => Apply("VariationalDropout.Forward", stream, x, y, dropProbability, key, layout, globalStart);
+        VariationalDropoutOptions options = default)
+        where T : unmanaged => Apply("VariationalDropout.Forward", stream, x, y, dropProbability, key, options);
 
     /// <summary>Gradient: dx = m * dy / q with the decisions of the forward call that had the same arguments.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -54,20 +63,19 @@ public static class VariationalDropout
     /// <param name="dx">Gradient of the input, shape of <paramref name="dy"/>; may be <paramref name="dy"/>.</param>
     /// <param name="dropProbability">As in forward.</param>
     /// <param name="key">As in forward.</param>
-    /// <param name="layout">As in forward.</param>
-    /// <param name="globalStart">As in forward.</param>
+    /// <param name="options">As in forward.</param>
     public static void Backward<T>(
         DeviceStream stream, DeviceTensor<T> dy, DeviceTensor<T> dx, double dropProbability, RandomKeySource key,
-        SequenceLayout layout = SequenceLayout.TimeFirst, ulong globalStart = 0)
-        where T : unmanaged => Apply("VariationalDropout.Backward", stream, dy, dx, dropProbability, key, layout, globalStart);
+        VariationalDropoutOptions options = default)
+        where T : unmanaged => Apply("VariationalDropout.Backward", stream, dy, dx, dropProbability, key, options);
 
     private static void Apply<T>(
-        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, double dropProbability, RandomKeySource key, SequenceLayout layout,
-        ulong globalStart)
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, double dropProbability, RandomKeySource key,
+        VariationalDropoutOptions options)
         where T : unmanaged
     {
         ArgumentNullException.ThrowIfNull(x);
         Devices.Check.Rank(op, x, nameof(x), 3);
-        ChannelDropout.Apply(op, stream, x, y, [layout == SequenceLayout.TimeFirst ? 0 : 1], dropProbability, key, globalStart);
+        ChannelDropout.Apply(op, stream, x, y, [options.Layout == SequenceLayout.TimeFirst ? 0 : 1], dropProbability, key, options.GlobalStart);
     }
 }

@@ -49,7 +49,7 @@ public readonly record struct DropBlockOptions
     /// <summary>
     /// Index of the first sample in the whole batch of which the argument is a shard, so that the shards' masks together are the mask of the whole.
     /// </summary>
-    public ulong FirstSample { get; init; }
+    public ulong GlobalStart { get; init; }
 }
 
 /// <summary>
@@ -216,7 +216,7 @@ public static unsafe partial class DropBlock
                 MaskOuter = lines.Mask.Outer, MaskSample = lines.Mask.Sample, ScaleInner = lines.Scale.Inner,
                 ScaleOuter = lines.Scale.Outer, ScaleSample = lines.Scale.Sample,
                 Scale = expected && plan.DropProbability < 1 ? 1 / (1 - plan.DropProbability) : 1,
-                NoiseStart = options.FirstSample * (ulong)(maps.Channels * maps.Cells), Key = key.Argument,
+                NoiseStart = options.GlobalStart * (ulong)(maps.Channels * maps.Cells), Key = key.Argument,
             });
     }
 
@@ -228,7 +228,7 @@ public static unsafe partial class DropBlock
         List<SpreadArguments> passes = SpreadArguments.For(geometry);
         using ScratchPool.Lease<uint> seeds = stream.RentScratch<uint>(words);
         using ScratchPool.Lease<uint> other = stream.RentScratch<uint>(passes.Count > 1 ? words : 1);
-        ulong firstUnit = maps.FirstSample * (ulong)(maps.MaskChannels * geometry.Positions);
+        ulong firstUnit = maps.GlobalStart * (ulong)(maps.MaskChannels * geometry.Positions);
         stream.Launch(
             SeedsKernel,
             new KernelVariant(DType.Float32),
@@ -281,7 +281,7 @@ public static unsafe partial class DropBlock
     }
 
     /// <summary>A tensor seen as maps; MaskChannels is 1 where the channels share a mask.</summary>
-    private readonly record struct Maps(long Samples, long Channels, long Cells, long MaskChannels, TensorLayout Layout, ulong FirstSample)
+    private readonly record struct Maps(long Samples, long Channels, long Cells, long MaskChannels, TensorLayout Layout, ulong GlobalStart)
     {
         /// <summary>A call numbers its elements, and draws for them, in less than 2^62.</summary>
         private const ulong IndexLimit = 1UL << 62;
@@ -299,9 +299,9 @@ public static unsafe partial class DropBlock
             bool first = options.Layout == TensorLayout.ChannelsFirst;
             long channels = shape[first ? 1 : ^1];
             ReadOnlySpan<long> spatial = first ? shape[2..] : shape[1..^1];
-            Maps maps = new(shape[0], channels, TensorShape.Count(spatial), options.SharedChannels ? 1 : channels, options.Layout, options.FirstSample);
-            if ((UInt128)options.FirstSample + (ulong)maps.Samples >= IndexLimit / (ulong)Math.Max(1, channels * maps.Cells))
-                throw new ArgumentOutOfRangeException(nameof(options), options.FirstSample, $"{op}: samples from there exceed 2^62 elements.");
+            Maps maps = new(shape[0], channels, TensorShape.Count(spatial), options.SharedChannels ? 1 : channels, options.Layout, options.GlobalStart);
+            if ((UInt128)options.GlobalStart + (ulong)maps.Samples >= IndexLimit / (ulong)Math.Max(1, channels * maps.Cells))
+                throw new ArgumentOutOfRangeException(nameof(options), options.GlobalStart, $"{op}: samples from there exceed 2^62 elements.");
             return maps;
         }
 

@@ -44,16 +44,16 @@ public static partial class DropConnect
     /// <param name="weight">Shape [out, in].</param>
     /// <param name="bias">Shape [out], or null for none.</param>
     /// <param name="y">Output, shape [batch, out]; overlaps no other argument.</param>
-    /// <param name="dropProbability">The probability of training.</param>
-    /// <param name="key">Random key; one offset for each call.</param>
-    /// <param name="activation">What follows the layer.</param>
-    /// <param name="samples">How many samples are averaged, at least 1.</param>
     /// <param name="mean">Receives the mean of u, shape [batch, out], or null.</param>
     /// <param name="variance">Receives the variance of u, shape [batch, out], or null.</param>
+    /// <param name="dropProbability">The probability of training.</param>
+    /// <param name="activation">What follows the layer.</param>
+    /// <param name="samples">How many samples are averaged, at least 1.</param>
+    /// <param name="key">Random key; one offset for each call.</param>
     /// <param name="options">The options of training.</param>
     public static void Infer<T>(
-        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> weight, DeviceTensor<T>? bias, DeviceTensor<T> y, double dropProbability,
-        RandomKeySource key, DropConnectActivation activation, long samples, DeviceTensor<T>? mean = null, DeviceTensor<T>? variance = null,
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> weight, DeviceTensor<T>? bias, DeviceTensor<T> y, DeviceTensor<T>? mean,
+        DeviceTensor<T>? variance, double dropProbability, DropConnectActivation activation, long samples, RandomKeySource key,
         DropConnectOptions options = default)
         where T : unmanaged
     {

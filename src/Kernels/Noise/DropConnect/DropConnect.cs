@@ -9,7 +9,7 @@ public readonly record struct DropConnectOptions
     public DropoutScaling Scaling { get; init; }
 
     /// <summary>Number of the first example in the whole batch of which the argument is a shard, so that the shards' masks together are the mask of the whole.</summary>
-    public ulong FirstExample { get; init; }
+    public ulong GlobalStart { get; init; }
 }
 
 /// <summary>
@@ -219,15 +219,15 @@ public static partial class DropConnect
         /// <summary>The shard's masks, <paramref name="perPair"/> indices for each pair of example and output, stay below those of the biases.</summary>
         public void CheckIndices(DropConnectOptions options, long perPair)
         {
-            UInt128 end = ((UInt128)options.FirstExample + (ulong)Examples) * (ulong)Math.Max(1, Outputs);
+            UInt128 end = ((UInt128)options.GlobalStart + (ulong)Examples) * (ulong)Math.Max(1, Outputs);
             if (end > BiasMask || end * (ulong)Math.Max(1, perPair) > BiasMask - 64)
             {
                 throw new ArgumentOutOfRangeException(
-                    nameof(options), options.FirstExample, $"{Op}: {Examples} examples from {nameof(options.FirstExample)} on have more than 2^63 mask indices.");
+                    nameof(options), options.GlobalStart, $"{Op}: {Examples} examples from {nameof(options.GlobalStart)} on have more than 2^63 mask indices.");
             }
         }
 
-        public ulong FirstPair(DropConnectOptions options) => options.FirstExample * (ulong)Outputs;
+        public ulong FirstPair(DropConnectOptions options) => options.GlobalStart * (ulong)Outputs;
 
         public KernelVariant Variant(DType dtype) => new(dtype, Inputs % Philox.LanesPerBlock == 0 ? Philox.LanesPerBlock : 1);
     }

@@ -43,9 +43,9 @@ public static partial class KeptRows
     /// <param name="kept">Output, shape [1].</param>
     /// <param name="dropProbability">Probability p to drop a row, in [0, 1].</param>
     /// <param name="key">Random key, that of <see cref="StochasticDepth"/>.</param>
-    /// <param name="firstRow">Index of the first row in the whole batch of which this is a shard.</param>
+    /// <param name="globalStart">Index of the first row in the whole batch of which this is a shard.</param>
     public static void List(
-        DeviceStream stream, DeviceTensor<int> rows, DeviceTensor<int> kept, double dropProbability, RandomKeySource key, ulong firstRow = 0)
+        DeviceStream stream, DeviceTensor<int> rows, DeviceTensor<int> kept, double dropProbability, RandomKeySource key, ulong globalStart = 0)
     {
         const string Op = "KeptRows.List";
         Check.Tensor(Op, stream, rows, nameof(rows));
@@ -55,7 +55,7 @@ public static partial class KeptRows
         Check.Disjoint(Op, rows, nameof(rows), kept, nameof(kept));
         Check.Probability(Op, dropProbability, nameof(dropProbability));
         Check.Key(Op, stream, key, nameof(key));
-        Check.IndexRange(Op, rows.Length, firstRow);
+        Check.IndexRange(Op, rows.Length, globalStart);
         if (rows.Length > int.MaxValue) throw new ArgumentException($"{Op}: {rows} has more rows than an int can number.", nameof(rows));
         stream.Launch(
             ListKernel,
@@ -63,7 +63,7 @@ public static partial class KeptRows
             new LaunchShape(1),
             new KeptRowsListArguments
             {
-                Rows = rows.Argument, Kept = kept.Argument, Count = (ulong)rows.Length, Start = firstRow,
+                Rows = rows.Argument, Kept = kept.Argument, Count = (ulong)rows.Length, Start = globalStart,
                 Threshold = KeepThreshold.FromDropProbability(dropProbability).Value, Key = key.Argument,
             });
     }
@@ -72,15 +72,15 @@ public static partial class KeptRows
     /// <param name="count">Number of rows.</param>
     /// <param name="dropProbability">Probability p to drop a row, in [0, 1].</param>
     /// <param name="key">Random key, that of <see cref="StochasticDepth"/>.</param>
-    /// <param name="firstRow">Index of the first row in the whole batch of which this is a shard.</param>
-    public static int[] OnHost(int count, double dropProbability, RandomKey key, ulong firstRow = 0)
+    /// <param name="globalStart">Index of the first row in the whole batch of which this is a shard.</param>
+    public static int[] OnHost(int count, double dropProbability, RandomKey key, ulong globalStart = 0)
     {
         const string Op = "KeptRows.OnHost";
         if (count < 0) throw new ArgumentOutOfRangeException(nameof(count), count, $"{Op}: {nameof(count)} is at least 0.");
         Check.Probability(Op, dropProbability, nameof(dropProbability));
-        Check.IndexRange(Op, count, firstRow);
+        Check.IndexRange(Op, count, globalStart);
         uint threshold = KeepThreshold.FromDropProbability(dropProbability).Value;
-        return [.. Enumerable.Range(0, count).Where(row => Keeps(key, firstRow + (ulong)row, threshold))];
+        return [.. Enumerable.Range(0, count).Where(row => Keeps(key, globalStart + (ulong)row, threshold))];
     }
 
     /// <summary>result[i] = scale * source[rows[i]].</summary>

@@ -35,7 +35,7 @@ public readonly record struct StochasticDepthOptions
     public bool Relu { get; init; }
 
     /// <summary>Index of the first row in the whole batch of which the argument is a shard.</summary>
-    public ulong FirstRow { get; init; }
+    public ulong GlobalStart { get; init; }
 }
 
 /// <summary>
@@ -43,7 +43,7 @@ public readonly record struct StochasticDepthOptions
 /// </summary>
 /// <remarks>
 /// <para>
-/// Row i (plus <see cref="StochasticDepthOptions.FirstRow"/>; 0 for a decision for all) takes <see cref="Philox.Lane">lane</see> i and is kept iff lane &lt; T. Inverted
+/// Row i (plus <see cref="StochasticDepthOptions.GlobalStart"/>; 0 for a decision for all) takes <see cref="Philox.Lane">lane</see> i and is kept iff lane &lt; T. Inverted
 /// scaling: b = 65536/T in training, 1 at inference. Original scaling: b = 1 in training, the survival probability T/65536 at inference. Nothing is stored.
 /// </para>
 /// <para>
@@ -114,16 +114,16 @@ public static partial class StochasticDepth
     /// <param name="stream">Queue to run in.</param>
     /// <param name="y">Output of the forward call with ReLU; null without.</param>
     /// <param name="dy">Gradient of the output. Without ReLU its dropped rows are not read unless dx needs them.</param>
-    /// <param name="df">Gradient of the branch, shape of <paramref name="dy"/>; zeros for dropped rows. May be <paramref name="dy"/>.</param>
     /// <param name="dx">
     /// Gradient of the skip connection, shape of <paramref name="dy"/>; may be <paramref name="dy"/>, which without ReLU costs nothing. Null where it is not needed.
     /// </param>
+    /// <param name="df">Gradient of the branch, shape of <paramref name="dy"/>; zeros for dropped rows. May be <paramref name="dy"/>.</param>
     /// <param name="dropProbability">As in forward.</param>
     /// <param name="key">As in forward.</param>
     /// <param name="options">As in forward.</param>
     public static void Backward<T>(
-        DeviceStream stream, DeviceTensor<T>? y, DeviceTensor<T> dy, DeviceTensor<T> df, DeviceTensor<T>? dx, double dropProbability, RandomKeySource key,
-        StochasticDepthOptions options = default)
+        DeviceStream stream, DeviceTensor<T>? y, DeviceTensor<T> dy, DeviceTensor<T>? dx, DeviceTensor<T> df, double dropProbability,
+        RandomKeySource key, StochasticDepthOptions options = default)
         where T : unmanaged
     {
         Check.Key(BackwardName, stream, key, nameof(key));
@@ -213,7 +213,7 @@ public static partial class StochasticDepth
         where T : unmanaged
     {
         if (options.Mode == StochasticDepthMode.Batch || x.Shape.Length == 0) return ((ulong)x.Length, 0);
-        Check.IndexRange(op, x.Shape[0], options.FirstRow);
-        return ((ulong)(x.Length / Math.Max(1, x.Shape[0])), options.FirstRow);
+        Check.IndexRange(op, x.Shape[0], options.GlobalStart);
+        return ((ulong)(x.Length / Math.Max(1, x.Shape[0])), options.GlobalStart);
     }
 }
