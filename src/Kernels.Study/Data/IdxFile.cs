@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
+using System.IO.Hashing;
 using System.Security.Cryptography;
 
 namespace Kernels.Study;
@@ -39,16 +40,15 @@ internal sealed class IdxFile
     {
         try
         {
-            using FileStream file = File.OpenRead(path);
-            return Parse(path, Decompress(path, file), dimensionCount);
+            return Parse(path, Decompress(path, File.ReadAllBytes(path)), dimensionCount);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             throw new DatasetException(path, "the file is missing", e);
         }
-        catch (Exception e) when (e is InvalidDataException or EndOfStreamException)
+        catch (InvalidDataException e)
         {
-            throw new DatasetException(path, "not a complete gzip file: damaged, or cut off on the way here", e);
+            throw new DatasetException(path, "not a gzip file, or a damaged one", e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -95,23 +95,37 @@ internal sealed class IdxFile
         return new IdxFile(content, dimensions);
     }
 
-    private static byte[] Decompress(string path, Stream compressed)
+    /// <summary>
+    /// Unpacks a gzip file of one member (RFC 1952), as all publishers of these files make it. <see cref="GZipStream"/> takes a member that is cut off
+    /// for a whole one, and overlooks what follows a member; so the trailer, which has the content's CRC-32 and length, must be the file's end.
+    /// </summary>
+    private static byte[] Decompress(string path, byte[] compressed)
     {
-        using GZipStream gzip = new(compressed, CompressionMode.Decompress);
-        using MemoryStream content = new();
+        using GZipStream gzip = new(new MemoryStream(compressed), CompressionMode.Decompress);
+        using MemoryStream unpacked = new();
         byte[] buffer = new byte[1 << 16];
         int read;
         while ((read = gzip.Read(buffer)) > 0)
         {
-            if (content.Length + read > MaximumLength)
+            if (unpacked.Length + read > MaximumLength)
             {
                 throw new DatasetException(path, $"unpacks to more than {MaximumLength:N0} bytes");
             }
 
-            content.Write(buffer, 0, read);
+            unpacked.Write(buffer, 0, read);
         }
 
-        return content.ToArray();
+        byte[] content = unpacked.ToArray();
+        Span<byte> trailer = stackalloc byte[8];
+        BinaryPrimitives.WriteUInt32LittleEndian(trailer, Crc32.HashToUInt32(content));
+        BinaryPrimitives.WriteInt32LittleEndian(trailer[4..], content.Length);
+        int end = compressed.AsSpan().IndexOf(trailer);
+        if (end < 0 || end != compressed.Length - trailer.Length)
+        {
+            throw new DatasetException(path, "not exactly one gzip member: it was cut off on the way here, or something follows it");
+        }
+
+        return content;
     }
 
     private static int HeaderLength(int dimensionCount) => 4 + (4 * dimensionCount);

@@ -66,19 +66,43 @@ public sealed class IdxFileTests : IDisposable
         Assert.Contains("gzip", Assert.Throws<DatasetException>(() => IdxFile.Read(path, dimensionCount: 3)).Reason, StringComparison.Ordinal);
     }
 
-    [Theory]
-    [InlineData(0)]
-    [InlineData(5)]
-    [InlineData(14)]
-    [InlineData(25)]
-    public void NeverTakesATruncatedArchiveForAWholeOne(int length)
+    /// <summary>At every length: within the header, the compressed data, and the trailer, where all of the content is still there.</summary>
+    [Fact]
+    public void NeverTakesATruncatedArchiveForAWholeOne()
     {
         string path = WriteGzip(TwoImages);
         byte[] whole = File.ReadAllBytes(path);
-        Assert.True(length < whole.Length);
-        File.WriteAllBytes(path, whole[..length]);
+        for (int length = 0; length < whole.Length; length++) RefusesAsGzip(path, whole[..length]);
+    }
 
-        Assert.Equal(path, Assert.Throws<DatasetException>(() => IdxFile.Read(path, dimensionCount: 3)).File);
+    /// <summary>What follows the one member of a file is no part of it: one byte, the start of another member, a whole one, an empty one, the trailer once more.</summary>
+    [Fact]
+    public void NothingFollowsTheMember()
+    {
+        string path = WriteGzip(TwoImages);
+        byte[] whole = File.ReadAllBytes(path);
+        byte[] empty = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        foreach (byte[] junk in (byte[][])[[0], [0x1f], [0x1f, 0x8b, 8], whole, empty, whole[^8..], new byte[100_000]]) RefusesAsGzip(path, [.. whole, .. junk]);
+    }
+
+    [Theory]
+    [InlineData(8)]
+    [InlineData(4)]
+    [InlineData(1)]
+    public void TheTrailerIsChecked(int fromEnd)
+    {
+        string path = WriteGzip(TwoImages);
+        byte[] damaged = File.ReadAllBytes(path);
+        damaged[^fromEnd] ^= 1;
+        RefusesAsGzip(path, damaged);
+    }
+
+    private static void RefusesAsGzip(string path, byte[] file)
+    {
+        File.WriteAllBytes(path, file);
+        DatasetException e = Assert.Throws<DatasetException>(() => IdxFile.Read(path, dimensionCount: 3));
+        Assert.Equal(path, e.File);
+        Assert.Contains("gzip", e.Reason, StringComparison.Ordinal);
     }
 
     private string WriteGzip(byte[] content)
