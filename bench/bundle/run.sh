@@ -131,7 +131,7 @@ if [[ $cuda -gt 0 ]]; then
     else
         skip sanitizer 'compute-sanitizer was not found'
     fi
-    step bench-cuda-json 540 "$here/bin/Kernels.Cli" bench --device cuda:0 --dtype f32 bf16 --json --report "$out/bench-cuda.html"
+    step bench-cuda-json 540 "$here/bin/Kernels.Cli" bench --device cuda:0 --dtype f32 bf16 --json --report "$out/bench-cuda.html" --report "$out/bench-cuda.md"
     step occupancy-json 240 "$here/bin/Kernels.Cli" occupancy --device cuda:0 --json
 else
     skip verify-cuda 'no CUDA device'
@@ -142,7 +142,7 @@ else
 fi
 
 step verify-all-json 900 "$here/bin/Kernels.Cli" verify --device all --json
-step bench-cpu-json 540 "$here/bin/Kernels.Cli" bench --device cpu --quick --json --report "$out/bench-cpu.html"
+step bench-cpu-json 540 "$here/bin/Kernels.Cli" bench --device cpu --quick --json --report "$out/bench-cpu.html" --report "$out/bench-cpu.md"
 
 say ""
 say "$failures steps failed; results are in $out (summary.md first)."

@@ -34,6 +34,13 @@ internal sealed record BenchResult(
     {
         get
         {
+            int few = Measurements.Count(m => m.Repetitions < RepetitionPlan.PublishedRepetitions);
+            if (few > 0)
+            {
+                yield return $"A first look, not for publication: {few} of {Measurements.Count} cases have fewer than " +
+                    $"{RepetitionPlan.PublishedRepetitions} repetitions.";
+            }
+
             if (Peers.Any(peer => peer.Label.EndsWith('*')))
             {
                 yield return "PyTorch* runs with a heap that keeps its pages (MALLOC_MMAP_MAX_=0), PyTorch as it comes, " +
@@ -69,8 +76,8 @@ internal sealed record BenchResult(
 
     /// <summary>How the numbers came about.</summary>
     public string Method =>
-        $"Medians of repetitions in which the op, a copy of as many bytes and each peer took turns. Before each timed run 256 MB were rewritten, so that " +
-        "inputs came from memory (cold); warm is the same call right after. GB/s counts the least bytes that the op must move, GFLOP/s " +
+        $"In each repetition the op, a copy of as many bytes and each peer took a turn. Before each timed run 256 MB were rewritten, so that inputs came from " +
+        "memory (cold); warm is the same call right after. GB/s counts the least bytes that the op must move, GFLOP/s " +
         $"its multiplications and additions; the limit is the copy, or {Peak / 1e9:0} GFLOP/s, the multiply-add peak measured in this run.";
 
     /// <summary>An op and its entry: <c>dropout forward</c>.</summary>

@@ -44,7 +44,7 @@ public sealed class Benchmark : IDisposable
         {
             Contestant ours = new(() => _timer.Time(Compute)), copy = new(() => _timer.Time(CopyBytes));
             Repetitions.Run(_plan, [ours, copy, .. peers.Select(peer => peer.Contestant).OfType<Contestant>()]);
-            return new Measurement(op, problem, dtype, ours.Median, copy.Median, ours.Count, [.. peers.Select(peer => peer.Result)]);
+            return new Measurement(op, problem, dtype, ours.Medians, copy.Medians, ours.Count, [.. peers.Select(peer => peer.Result)]);
         }
         finally
         {
@@ -75,7 +75,7 @@ public sealed class Benchmark : IDisposable
     private sealed record PeerSide(Peer Peer, PeerCall? Call, Contestant? Contestant, string? Reason)
     {
         public PeerMeasurement Result => Contestant is { Failure: null }
-            ? new PeerMeasurement(Peer.Label, Peer.Name, Call!.Name, Contestant.Median, Reason: null)
+            ? new PeerMeasurement(Peer.Label, Peer.Name, Call!.Name, Contestant.Medians, Reason: null)
             : new PeerMeasurement(Peer.Label, Peer.Name, Call: null, Time: null, Contestant?.Failure ?? Reason);
 
         public static PeerSide Prepare(Peer peer, OpCase op, Problem problem, DType dtype, DeviceTensors tensors, DeviceTimer timer)

@@ -7,6 +7,11 @@ namespace Kernels.Benchmarks;
 /// <param name="Warm">Right after: what fits into the caches is there.</param>
 public readonly record struct Timing(double Cold, double Warm);
 
+/// <summary>The medians of repetitions, cold and warm each of its own.</summary>
+/// <param name="Cold">With inputs in memory.</param>
+/// <param name="Warm">Right after.</param>
+public readonly record struct MedianTiming(Median Cold, Median Warm);
+
 /// <summary>One measurement of an op, and of every peer that has it.</summary>
 /// <param name="Op">The op.</param>
 /// <param name="Problem">What was computed.</param>
@@ -16,7 +21,7 @@ public readonly record struct Timing(double Cold, double Warm);
 /// <param name="Repetitions">How many repetitions the medians are of.</param>
 /// <param name="Peers">The peers' medians, from the same minutes.</param>
 public sealed record Measurement(
-    OpCase Op, Problem Problem, DType DType, Timing Time, Timing Copy, int Repetitions, IReadOnlyList<PeerMeasurement> Peers)
+    OpCase Op, Problem Problem, DType DType, MedianTiming Time, MedianTiming Copy, int Repetitions, IReadOnlyList<PeerMeasurement> Peers)
 {
     /// <summary>Least bytes the op must move.</summary>
     public long Bytes => Problem.Bytes(DType.SizeInBytes());
@@ -31,4 +36,4 @@ public sealed record Measurement(
 /// <param name="Call">What was timed, in the peer's own terms; null when nothing was.</param>
 /// <param name="Time">Medians, or null when there are none.</param>
 /// <param name="Reason">Why there are none, or null.</param>
-public sealed record PeerMeasurement(string Label, string Peer, string? Call, Timing? Time, string? Reason);
+public sealed record PeerMeasurement(string Label, string Peer, string? Call, MedianTiming? Time, string? Reason);

@@ -94,11 +94,11 @@ internal static class BenchChart
             return new Group(
                 $"{m.Problem.Entry} {m.Problem.Text} · {m.DType.ShortName()}",
                 computes,
-                computes ? peak / 1e9 : Rate(m.Copy.Cold),
+                computes ? peak / 1e9 : Rate(m.Copy.Cold.Value),
                 [
-                    new Bar("Kernels", true, m.Time.Cold, Rate(m.Time.Cold)),
+                    new Bar("Kernels", true, m.Time.Cold.Value, Rate(m.Time.Cold.Value)),
                     .. m.Peers.Where(peer => peer.Time is not null)
-                        .Select(peer => new Bar(peer.Label, false, peer.Time!.Value.Cold, Rate(peer.Time.Value.Cold))),
+                        .Select(peer => new Bar(peer.Label, false, peer.Time!.Value.Cold.Value, Rate(peer.Time.Value.Cold.Value))),
                 ]);
         }
     }

@@ -17,7 +17,6 @@ internal static class BenchFiles
     /// <summary>Whether there is a kind of file for this name.</summary>
     public static bool Knows(string path) => Kinds.Any(kind => kind.Extension == Path.GetExtension(path));
 
-    /// <summary>Writes the result; an older file stays whole until the new one is complete.</summary>
-    public static void Write(BenchResult result, string path) =>
-        ReportFile.Write(path, Kinds.Single(kind => kind.Extension == Path.GetExtension(path)).Text(result));
+    /// <summary>What is to be written to a file of this name.</summary>
+    public static string Text(BenchResult result, string path) => Kinds.Single(kind => kind.Extension == Path.GetExtension(path)).Text(result);
 }

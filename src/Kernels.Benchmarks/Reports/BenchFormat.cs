@@ -24,6 +24,9 @@ internal static class BenchFormat
     /// <summary>How many times faster we are.</summary>
     public static string Speedup(double ratio) => ratio.ToString(ratio >= 10 ? "0×" : "0.00×", CultureInfo.InvariantCulture);
 
+    /// <summary>A share in percent, with a decimal where it is small.</summary>
+    public static string Percent(double share) => (100 * share).ToString(share < 0.0095 ? "0.0" : "0", CultureInfo.InvariantCulture) + "%";
+
     /// <summary>A number with this format, or nothing.</summary>
     public static string Number(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? "";
 

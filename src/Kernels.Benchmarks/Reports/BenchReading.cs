@@ -10,11 +10,11 @@ internal static class BenchReading
         // Small problems stay in caches that the copy fills as well; only large ones say something about memory.
         Measurement[] memoryBound = [.. result.Measurements.Where(m => m.Flops == 0 && m.Bytes >= 1 << 24)];
         if (memoryBound.Length == 0) yield break;
-        double[] shares = [.. memoryBound.Select(m => m.Copy.Cold / m.Time.Cold)];
+        double[] shares = [.. memoryBound.Select(m => m.Copy.Cold.Value / m.Time.Cold.Value)];
         yield return shares.Length == 1
             ? $"{BenchResult.CaseName(memoryBound[0])} runs at {shares[0]:0.00} of the speed of a plain copy of as many bytes."
             : $"Ops bound by memory (16 MB and more) run at {shares.Min():0.00} to {shares.Max():0.00} of the speed of a plain copy of as many bytes, " +
-                $"at {Median(shares):0.00} in the middle.";
+                $"at {Median.Of(shares).Value:0.00} in the middle.";
     }
 
     private static IEnumerable<string> Against(BenchResult result, (string Label, string Name) peer)
@@ -24,8 +24,8 @@ internal static class BenchReading
             .. from m in result.Measurements
                from side in m.Peers
                where side.Peer == peer.Name && side.Time is not null
-               orderby side.Time!.Value.Cold / m.Time.Cold
-               select (m, side.Time!.Value.Cold / m.Time.Cold),
+               orderby side.Time!.Value.Cold.Value / m.Time.Cold.Value
+               select (m, side.Time!.Value.Cold.Value / m.Time.Cold.Value),
         ];
         if (cases.Length == 0) yield break;
         if (cases.Length == 1)
@@ -41,10 +41,4 @@ internal static class BenchReading
     }
 
     private static string Name(Measurement m) => $"{BenchResult.CaseName(m)} {m.Problem.Text}";
-
-    private static double Median(double[] values)
-    {
-        double[] sorted = [.. values.Order()];
-        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
-    }
 }

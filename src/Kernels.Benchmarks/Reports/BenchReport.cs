@@ -20,13 +20,17 @@ internal static class BenchReport
         <p class="lead">{Svg.Escape(BenchReading.Of(result))}</p>
         </header>
         <section>
+        <h2>Results</h2>
+        {Table(BenchTable.ShortCaption, BenchTable.Short(result))}
+        </section>
+        <section>
         <h2>Op by op</h2>
         <p class="facts">Blue: this library. Grey: others, on the same machine in the same minutes. The orange line is the limit: what a plain copy of as many bytes reaches, or the multiply-add peak for ops that compute. “Ours is” says how many times faster the blue bar is.</p>
         {Charts(result)}
         </section>
         <section>
         <h2>All numbers</h2>
-        {Numbers(result)}
+        {Table(BenchTable.FullCaption, BenchTable.Full(result))}
         </section>
         {Calls(result)}
         <section>
@@ -52,26 +56,18 @@ internal static class BenchReport
             </article>
             """));
 
-    private static string Numbers(BenchResult result) => Table(
-        "Medians with cold caches. MB: least bytes to move. Beside a peer’s time stands how many times ours is faster.",
-        BenchTable.WordColumns,
-        BenchTable.Header(result),
-        result.Measurements.Select(measurement => BenchTable.Cells(result, measurement)));
-
     private static string Calls(BenchResult result) => result.TimedPeers.Count == 0 ? "" : $"""
         <section>
         <h2>What was timed in the others</h2>
         {Table(
             string.Join(", ", result.TimedPeers.Select(peer => peer.Name)) + ".",
-            3,
-            ["op", "library", "call"],
-            result.PeerCalls.Select(call => (IReadOnlyList<string>)[call.Case, call.Peers, call.Call]))}
+            new BenchTable(3, ["op", "library", "call"], [.. result.PeerCalls.Select(call => (IReadOnlyList<string>)[call.Case, call.Peers, call.Call])]))}
         </section>
         """;
 
-    private static string Table(string caption, int wordColumns, IEnumerable<string> header, IEnumerable<IReadOnlyList<string>> rows)
+    private static string Table(string caption, BenchTable table)
     {
-        string Style(int column) => column > 0 && column < wordColumns ? " class=\"word\"" : "";
+        string Style(int column) => column > 0 && column < table.WordColumns ? " class=\"word\"" : "";
         string Row(IReadOnlyList<string> cells) =>
             $"<tr><th scope=\"row\">{Svg.Escape(cells[0])}</th>{string.Concat(cells.Skip(1).Select((cell, i) => $"<td{Style(i + 1)}>{Svg.Escape(cell)}</td>"))}</tr>";
 
@@ -80,10 +76,10 @@ internal static class BenchReport
             <table class="numbers">
             <caption>{Svg.Escape(caption)}</caption>
             <thead>
-            <tr>{string.Concat(header.Select((title, column) => $"<th scope=\"col\"{Style(column)}>{Svg.Escape(title)}</th>"))}</tr>
+            <tr>{string.Concat(table.Header.Select((title, column) => $"<th scope=\"col\"{Style(column)}>{Svg.Escape(title)}</th>"))}</tr>
             </thead>
             <tbody>
-            {string.Join('\n', rows.Select(Row))}
+            {string.Join('\n', table.Rows.Select(Row))}
             </tbody>
             </table>
             </div>

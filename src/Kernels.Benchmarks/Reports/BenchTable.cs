@@ -2,27 +2,66 @@ using System.Globalization;
 
 namespace Kernels.Benchmarks;
 
-/// <summary>The numbers as text, one line a case and one column a peer: the table of the terminal, of the page and of the Markdown file.</summary>
-internal static class BenchTable
+/// <summary>Numbers as text, one line a case: what the terminal, the page and the Markdown file show.</summary>
+/// <param name="WordColumns">How many of the columns, from the left, are words.</param>
+/// <param name="Header">Titles of the columns.</param>
+/// <param name="Rows">A line for each case.</param>
+internal sealed record BenchTable(int WordColumns, IReadOnlyList<string> Header, IReadOnlyList<IReadOnlyList<string>> Rows)
 {
-    /// <summary>How many of the columns, from the left, are words.</summary>
-    public const int WordColumns = 3;
+    /// <summary>What to read in <see cref="Short"/>.</summary>
+    public const string ShortCaption =
+        "ms: medians, ± the reach of their 95 % intervals. Of limit: the share of what a plain copy, or the multiply-add peak, allows. " +
+        "To a peer: how many times ours is faster.";
 
-    public static IReadOnlyList<string> Header(BenchResult result) =>
-        ["op", "shape", "type", "MB", "ms", "warm ms", "rate", "of limit", .. result.TimedPeers.Select(peer => $"{peer.Label} ms")];
+    /// <summary>What to read in <see cref="Full"/>.</summary>
+    public const string FullCaption =
+        "n: repetitions. MB: the least bytes to move. Milliseconds are medians with their 95 % intervals.";
 
-    public static IReadOnlyList<string> Cells(BenchResult result, Measurement m)
+    /// <summary>What a reader wants to know first: op, shape, time, share of the limit, ratio to each peer. The type is a column where there are several.</summary>
+    public static BenchTable Short(BenchResult result)
     {
-        BenchRow row = BenchRow.From(result.DeviceId, m, result.Peak).First();
-        return
-        [
-            BenchResult.CaseName(m), row.Shape, row.Dtype, (m.Bytes / 1e6).ToString(m.Bytes < 1e6 ? "0.00" : "0.0", CultureInfo.InvariantCulture),
-            BenchFormat.Milliseconds(row.Milliseconds), BenchFormat.Milliseconds(row.WarmMilliseconds), BenchFormat.Rate(row), BenchFormat.Limit(row),
-            .. result.Sides(m).Select(peer => Peer(peer, m.Time)),
-        ];
+        bool hasTypes = result.Measurements.Select(m => m.DType).Distinct().Skip(1).Any();
+        return new BenchTable(
+            hasTypes ? 3 : 2,
+            ["op", "shape", .. hasTypes ? ["type"] : (string[])[], "ms", "of limit", .. result.TimedPeers.Select(peer => $"to {peer.Label}")],
+            [.. result.Measurements.Select(Cells)]);
+
+        IReadOnlyList<string> Cells(Measurement m)
+        {
+            BenchRow row = Row(result, m);
+            return
+            [
+                BenchResult.CaseName(m), row.Shape, .. hasTypes ? [row.Dtype] : (string[])[], WithMargin(m.Time.Cold, BenchFormat.Milliseconds),
+                BenchFormat.Limit(row), .. result.Sides(m).Select(peer => peer.Time is { } time ? WithMargin(time.Cold / m.Time.Cold, BenchFormat.Speedup) : ""),
+            ];
+        }
     }
 
-    /// <summary>The peer's time, and how many times ours is faster.</summary>
-    private static string Peer(PeerMeasurement peer, Timing ours) =>
-        peer.Time is { } time ? $"{BenchFormat.Milliseconds(time.Cold)} {$"({BenchFormat.Speedup(time.Cold / ours.Cold)})",7}" : "";
+    /// <summary>Every time, with its interval.</summary>
+    public static BenchTable Full(BenchResult result)
+    {
+        return new BenchTable(
+            3,
+            ["op", "shape", "type", "n", "MB", "ms", "warm ms", "copy ms", "rate", .. result.TimedPeers.Select(peer => $"{peer.Label} ms")],
+            [.. result.Measurements.Select(Cells)]);
+
+        IReadOnlyList<string> Cells(Measurement m)
+        {
+            BenchRow row = Row(result, m);
+            return
+            [
+                BenchResult.CaseName(m), row.Shape, row.Dtype, m.Repetitions.ToString(CultureInfo.InvariantCulture),
+                (m.Bytes / 1e6).ToString(m.Bytes < 1e6 ? "0.00" : "0.0", CultureInfo.InvariantCulture),
+                WithInterval(m.Time.Cold), WithInterval(m.Time.Warm), WithInterval(m.Copy.Cold), BenchFormat.Rate(row),
+                .. result.Sides(m).Select(peer => peer.Time is { } time ? WithInterval(time.Cold) : ""),
+            ];
+        }
+    }
+
+    private static BenchRow Row(BenchResult result, Measurement m) => BenchRow.From(result.DeviceId, m, result.Peak).First();
+
+    private static string WithMargin(Median median, Func<double, string> format) => $"{format(median.Value)} {$"±{BenchFormat.Percent(median.Margin)}",5}";
+
+    private static string WithInterval(Median median) =>
+        $"{BenchFormat.Milliseconds(median.Value)} ({BenchFormat.Milliseconds(median.Low)}–{BenchFormat.Milliseconds(median.High)})";
 }

@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.Diagnostics;
-using System.Runtime.InteropServices;
 using Kernels.Benchmarks;
 using Kernels.Reporting;
 
@@ -9,35 +7,20 @@ namespace Kernels.Cli.Commands;
 /// <summary><c>kernels bench</c>: the time of every op against what memory and arithmetic of the same device allow, and against peers.</summary>
 internal static class BenchCommand
 {
-    private const int Cancelled = 130;
-    private const string DefaultDType = "f32";
+    private static readonly string[] DTypes = ["f32", "f16", "bf16", "f64"];
 
     public static Command Create()
     {
-        Option<string> device = new("--device") { Description = "Device id.", DefaultValueFactory = _ => "cpu" };
-        Option<string?> op = new("--op") { Description = "Only this op." };
-        Option<string[]> dtypes = new("--dtype")
-        {
-            Description = "Stored types: f32, f16, bf16, f64.",
-            DefaultValueFactory = _ => [DefaultDType],
-            AllowMultipleArgumentsPerToken = true,
-        };
-        Option<string[]> peers = new("--peers")
-        {
-            Description = $"Only these peers: {string.Join(", ", PeerSet.Names)}; all that are found, if not given.",
-            AllowMultipleArgumentsPerToken = true,
-        };
-        Option<bool> noPeers = new("--no-peers") { Description = "Time our own ops only." };
-        Option<bool> quick = new("--quick") { Description = "Fewer repetitions." };
-        Option<bool> large = new("--large") { Description = $"Also {BenchRun.LargeProblems}; GPUs get them anyway." };
-        Option<FileInfo[]> reports = new("--report")
-        {
-            Description = "Write the result to a file, as its name says: a page (.html), a table (.md) or the rows (.json); may be repeated.",
-            HelpName = "FILE",
-        };
-        Option<bool> json = new("--json") { Description = "Print one JSON array." };
-        dtypes.AcceptOnlyFromAmong("f32", "f16", "bf16", "f64");
-        peers.AcceptOnlyFromAmong([.. PeerSet.Names]);
+        Option<string?> device = CommandOptions.Text("--device", "Device id.", "ID", "cpu");
+        Option<string?> op = CommandOptions.Text("--op", "Only this op.", "NAME");
+        Option<string[]> dtypes = CommandOptions.Texts("--dtype", "Stored types; f32 if not given.", "TYPE", DTypes);
+        Option<string[]> peers = CommandOptions.Texts("--peers", "Only these peers; all that are found if not given.", "NAME", [.. PeerSet.Names]);
+        Option<bool> noPeers = CommandOptions.Flag("--no-peers", "Time our own ops only.");
+        Option<bool> quick = CommandOptions.Flag("--quick", "Fewer repetitions: a first look, not for publication.");
+        Option<bool> large = CommandOptions.Flag("--large", $"Also {BenchRun.LargeProblems}; GPUs get them anyway.");
+        Option<string[]> reports = CommandOptions.Texts(
+            "--report", "Write the result to a file, as its name says: a page (.html), tables (.md) or the rows (.json); may be repeated.", "FILE");
+        Option<bool> json = CommandOptions.Json();
         reports.Validators.Add(result =>
         {
             foreach (string file in result.Tokens.Select(token => token.Value).Where(file => !BenchFiles.Knows(file)))
@@ -48,66 +31,46 @@ internal static class BenchCommand
         {
             device, op, dtypes, peers, noPeers, quick, large, reports, json,
         };
-        command.SetAction(parsed =>
+        command.SetWork((parsed, stop) =>
         {
             string[] wanted = parsed.GetValue(peers) is { Length: > 0 } named ? named : [.. PeerSet.Names];
             BenchRequest request = new(
                 parsed.GetValue(device)!,
                 OpSelection.Ops(parsed.GetValue(op)),
-                parsed.GetValue(dtypes)!,
+                parsed.GetValue(dtypes) is { Length: > 0 } types ? types : ["f32"],
                 parsed.GetValue(noPeers) ? [] : wanted,
                 parsed.GetValue(quick),
                 parsed.GetValue(large) ? true : null,
                 $"kernels {string.Join(' ', parsed.Tokens.Select(token => token.Value))}");
-            try
-            {
-                return Run(request, [.. (parsed.GetValue(reports) ?? []).Select(file => file.FullName)], parsed.GetValue(json));
-            }
-            catch (ReportException e)
-            {
-                Console.Error.WriteLine($"kernels: {e.Message}");
-                return ExitCode.Failed;
-            }
+            return Run(request, parsed.GetValue(reports) ?? [], parsed.GetValue(json), stop);
         });
         return command;
     }
 
-    private static int Run(BenchRequest request, IReadOnlyList<string> files, bool json)
+    private static int Run(BenchRequest request, IReadOnlyList<string> paths, bool json, CancellationToken stop)
     {
-        foreach (string file in files) ReportFile.CheckWritable(file);
-        // Time can run out: a signal ends the run between two problems and keeps what is there, another one later ends the process.
-        using CancellationTokenSource stop = new();
-        long firstSignal = 0;
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-        bool showsProgress = !Console.IsErrorRedirected;
-        BenchResult result = BenchRun.Run(request, ShowProgress, stop.Token);
-        if (showsProgress) Console.Error.Write($"\r{"",-78}\r");
-
-        foreach (string file in files) BenchFiles.Write(result, file);
-        if (json)
+        List<ReportFile> files = [];
+        try
         {
-            Output.WriteJson(result.Rows);
-            foreach (string note in result.Notes) Console.Error.WriteLine(note);
+            foreach (string path in paths) files.Add(ReportFile.Open(path));
+            // Time can run out: a signal ends the run between two problems and keeps what is there.
+            BenchResult result = Output.WithStatus(status => BenchRun.Run(request, status, stop));
+            foreach (ReportFile file in files) file.Write(BenchFiles.Text(result, file.Path));
+            if (json)
+            {
+                Output.WriteJson(result.Rows);
+                foreach (string note in result.Notes) Console.Error.WriteLine(note);
+            }
+            else
+            {
+                BenchConsole.Print(result);
+            }
+
+            return result.CutOff == 0 ? ExitCode.Success : ExitCode.Interrupted;
         }
-        else
+        finally
         {
-            BenchConsole.Print(result);
-        }
-
-        return result.CutOff == 0 ? ExitCode.Success : Cancelled;
-
-        void ShowProgress(string text)
-        {
-            if (showsProgress) Console.Error.Write($"\r{text,-78}");
-        }
-
-        void Stop(PosixSignalContext signal)
-        {
-            // `timeout` signals the process and then its group, so that one end of time arrives twice.
-            if (firstSignal == 0) firstSignal = Stopwatch.GetTimestamp();
-            signal.Cancel = Stopwatch.GetElapsedTime(firstSignal) < TimeSpan.FromSeconds(1);
-            stop.Cancel();
+            foreach (ReportFile file in files) file.Dispose();
         }
     }
 }

@@ -9,9 +9,9 @@ internal static class DevicesCommand
 {
     public static Command Create()
     {
-        Option<bool> json = new("--json") { Description = "Print one JSON array." };
+        Option<bool> json = CommandOptions.Json();
         Command command = new("devices", "List devices, and why a kind of device is missing.") { json };
-        command.SetAction(parsed => Run(parsed.GetValue(json)));
+        command.SetWork((parsed, _) => Run(parsed.GetValue(json)));
         return command;
     }
 
@@ -24,7 +24,7 @@ internal static class DevicesCommand
             return ExitCode.Success;
         }
 
-        Table table = Output.NewTable(("device", false), ("name", false), ("memory", true), ("available", false));
+        OutputTable table = new(("device", false), ("name", false), ("memory", true), ("available", false));
         foreach (DeviceDescription device in devices)
         {
             string memory = device.MemoryBytes > 0 ? string.Create(CultureInfo.InvariantCulture, $"{device.MemoryBytes / 1e9:0.0} GB") : "";
@@ -32,7 +32,7 @@ internal static class DevicesCommand
             table.AddRow(device.Id, Markup.Escape(device.Name), memory, available);
         }
 
-        AnsiConsole.Write(table);
+        table.Write(Output.ForPeople());
         return ExitCode.Success;
     }
 }

@@ -3,28 +3,39 @@ using Spectre.Console;
 
 namespace Kernels.Cli.Commands;
 
-/// <summary>How commands print: one JSON array for scripts, a table for people.</summary>
+/// <summary>How commands print: one JSON array for scripts, tables and sentences for people, progress on standard error.</summary>
 internal static class Output
 {
+    // A file or a pipe has no width to keep to.
+    private const int WideWidth = 240;
+
     public static void WriteJson<TRow>(IEnumerable<TRow> rows) => Console.Out.WriteLine(JsonRows.Write(rows));
 
-    /// <summary>An empty table; numbers are set right and never wrapped.</summary>
-    public static Table NewTable(params (string Title, bool IsNumber)[] columns)
+    /// <summary>Standard output for people; without colours where it is a file or a pipe.</summary>
+    public static IAnsiConsole ForPeople() => Create(Console.Out, Console.IsOutputRedirected, WideWidth);
+
+    /// <summary>A console over standard output or standard error.</summary>
+    /// <param name="writer">The stream.</param>
+    /// <param name="isRedirected">Whether it is a file or a pipe.</param>
+    /// <param name="width">Columns of a file or a pipe.</param>
+    public static IAnsiConsole Create(TextWriter writer, bool isRedirected, int width)
     {
-        if (Console.IsOutputRedirected)
-        {
-            // A file or a pipe has no width to keep to and no use for colours.
-            AnsiConsole.Profile.Width = 240;
-            AnsiConsole.Profile.Capabilities.Ansi = false;
-        }
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(writer) });
+        if (!isRedirected) return console;
+        console.Profile.Width = width;
+        console.Profile.Capabilities.Ansi = false;
+        return console;
+    }
 
-        Table table = new Table().Border(TableBorder.Rounded).BorderColor(Color.Grey);
-        foreach ((string title, bool isNumber) in columns)
+    /// <summary>Runs work that tells where it is: a line on standard error where that is a terminal, nothing elsewhere.</summary>
+    public static T WithStatus<T>(Func<Action<string>, T> work)
+    {
+        if (Console.IsErrorRedirected) return work(_ => { });
+        // Drawn when it changes and not by a thread of its own, which would disturb what is measured.
+        return Create(Console.Error, isRedirected: false, WideWidth).Status().AutoRefresh(false).Start("starting", context => work(text =>
         {
-            TableColumn column = new(new Markup($"[bold]{Markup.Escape(title)}[/]"));
-            table.AddColumn(isNumber ? column.RightAligned().NoWrap() : column);
-        }
-
-        return table;
+            context.Status = Markup.Escape(text);
+            context.Refresh();
+        }));
     }
 }

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using Kernels.Reporting;
 using Kernels.Study;
 using Spectre.Console;
@@ -10,90 +9,73 @@ namespace Kernels.Cli.Commands;
 /// <summary><c>kernels study</c>: trains on real images and shows what each regularizer does to the generalization gap.</summary>
 internal static class StudyCommand
 {
-    private const int Cancelled = 130;
     private const int DefaultSeeds = 3;
+    private const int MostSeeds = 1_000;
+    private const int MostEpochs = 100_000;
     private const string DefaultReport = "kernels-study.html";
 
     public static Command Create()
     {
-        Option<bool> quick = new("--quick") { Description = "One seed instead of three" };
-        Option<string[]> recipe = new("--recipe") { Description = $"Only this recipe; may be repeated ({string.Join(", ", Recipes.All.Select(r => r.Name))})", HelpName = "NAME" };
-        Option<int?> seeds = new("--seeds") { Description = $"Number of seeds; {DefaultSeeds}, or 1 with --quick, if not given", HelpName = "N" };
-        Option<int?> epochs = new("--epochs") { Description = "Epochs of a full run; 60 if not given", HelpName = "N" };
-        Option<FileInfo?> report = new("--report") { Description = $"Where the HTML report goes; {DefaultReport} if not given, none with --json", HelpName = "FILE.html" };
-        Option<string?> device = new("--device") { Description = "Device to train on (see 'kernels devices'); the fastest kind there is if not given", HelpName = "ID" };
-        Option<string?> data = new("--data") { Description = $"Folder with the four files of Fashion-MNIST; also {FashionMnist.DirectoryVariable}", HelpName = "DIR" };
-        Option<bool> json = new("--json") { Description = "Print one JSON array of runs on standard output, everything else on standard error" };
+        Option<bool> quick = CommandOptions.Flag("--quick", "One seed instead of three.");
+        Option<string[]> recipe = CommandOptions.Texts("--recipe", "Only these recipes; all if not given.", "NAME", [.. Recipes.All.Select(r => r.Name)]);
+        Option<int?> seeds = CommandOptions.Count("--seeds", $"Number of seeds; {DefaultSeeds}, or 1 with --quick, if not given.", MostSeeds);
+        Option<int?> epochs = CommandOptions.Count("--epochs", $"Epochs of a full run; {new StudySettings().Epochs} if not given.", MostEpochs);
+        Option<string?> report = CommandOptions.Text("--report", $"Where the HTML report goes; {DefaultReport} if not given, none with --json.", "FILE.html");
+        Option<string?> device = CommandOptions.Text("--device", "Device to train on (see 'kernels devices'); the fastest kind there is if not given.", "ID");
+        Option<string?> data = CommandOptions.Text("--data", $"Folder with the four files of Fashion-MNIST; also {FashionMnist.DirectoryVariable}.", "DIR");
+        Option<bool> json = CommandOptions.Json();
 
-        recipe.AcceptOnlyFromAmong([.. Recipes.All.Select(r => r.Name)]);
-        RequirePositive(seeds);
-        RequirePositive(epochs);
-
-        Command command = new("study", "Train on real images and show what each regularizer does to the generalization gap")
+        Command command = new("study", "Train on real images and show what each regularizer does to the generalization gap.")
         {
             quick, recipe, seeds, epochs, report, device, data, json,
         };
-        command.SetAction((arguments, cancellation) =>
+        command.SetWork((arguments, stop) =>
         {
             bool asJson = arguments.GetValue(json);
             string[] names = arguments.GetValue(recipe) ?? [];
-            FileInfo? file = arguments.GetValue(report) ?? (asJson ? null : new FileInfo(DefaultReport));
             Request request = new(
                 names.Length == 0 ? Recipes.All : [.. Recipes.All.Where(r => names.Contains(r.Name))],
                 [.. Enumerable.Range(1, arguments.GetValue(seeds) ?? (arguments.GetValue(quick) ? 1 : DefaultSeeds))],
                 arguments.GetValue(epochs) is { } count ? new StudySettings { Epochs = count } : new StudySettings(),
-                file?.FullName,
+                arguments.GetValue(report) ?? (asJson ? null : DefaultReport),
                 arguments.GetValue(device),
                 arguments.GetValue(data),
                 asJson);
-            return RunAsync(request, cancellation);
+            return Run(request, stop);
         });
         return command;
     }
 
-    private static async Task<int> RunAsync(Request request, CancellationToken cancellation)
-    {
-        // Ctrl+C ends training between two batches and leaves the terminal in order; a second one ends the process.
-        using CancellationTokenSource source = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Cancel);
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Cancel);
-        IAnsiConsole terminal = request.Json
-            ? AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) })
-            : AnsiConsole.Console;
-        try
-        {
-            StudyResult study = await RunStudyAsync(request, new StudyConsole(terminal), source.Token).ConfigureAwait(false);
-            if (request.Json) Console.Out.WriteLine(StudyJson.Write(study.Runs, study.DeviceId));
-            return ExitCode.Success;
-        }
-        catch (OperationCanceledException) when (source.IsCancellationRequested)
-        {
-            await Console.Error.WriteLineAsync("kernels: stopped").ConfigureAwait(false);
-            return Cancelled;
-        }
-        catch (Exception e) when (e is DatasetException or ReportException)
-        {
-            await Console.Error.WriteLineAsync($"kernels: {e.Message}").ConfigureAwait(false);
-            return ExitCode.Failed;
-        }
-
-        void Cancel(PosixSignalContext signal)
-        {
-            signal.Cancel = !source.IsCancellationRequested;
-            source.Cancel();
-        }
-    }
-
-    private static async Task<StudyResult> RunStudyAsync(Request request, StudyConsole screen, CancellationToken cancellation)
+    private static int Run(Request request, CancellationToken stop)
     {
         using Device device = Device.Open(request.Device);
-        if (request.ReportPath is not null) StudyReport.CheckWritable(request.ReportPath);
+        using ReportFile? report = request.ReportPath is null ? null : ReportFile.Open(request.ReportPath);
+        StudyConsole screen = new(request.Json);
+        StudyResult study = RunStudy(request, device, screen, stop);
+        try
+        {
+            if (study.Runs.Count > 0) screen.WriteResult(study);
+            if (request.Json) Console.Out.WriteLine(StudyJson.Write(study.Runs, study.DeviceId));
+        }
+        finally
+        {
+            // The report is what an hour of work leaves, also where standard output takes nothing.
+            if (report is not null && study.Runs.Count > 0) report.Write(StudyReport.Html(study));
+        }
 
+        if (study.Runs.Count == 0) stop.ThrowIfCancellationRequested();
+        if (report is not null) screen.WriteReportPath(report.Path);
+        return study.MissingRuns == 0 ? ExitCode.Success : ExitCode.Interrupted;
+    }
+
+    /// <summary>Trains until all runs are done, or until it is stopped; a run that was not finished is none.</summary>
+    private static StudyResult RunStudy(Request request, Device device, StudyConsole screen, CancellationToken stop)
+    {
         string? directory = FashionMnist.FindDirectory(request.DataDirectory);
         if (directory is null)
         {
             directory = FashionMnistCache.DefaultDirectory;
-            await screen.WithDownloadProgress(progress => FashionMnistCache.FillAsync(directory, progress, cancellation)).ConfigureAwait(false);
+            screen.WithDownloadProgress(progress => FashionMnistCache.FillAsync(directory, progress, stop)).GetAwaiter().GetResult();
         }
 
         StudyData data = StudyData.From(FashionMnist.Load(directory));
@@ -102,28 +84,23 @@ internal static class StudyCommand
 
         Stopwatch clock = Stopwatch.StartNew();
         using Trainer trainer = new(device, data, request.Settings);
-        IReadOnlyList<RunResult> runs = screen.WithProgress(
-            request.Recipes,
-            request.Seeds.Count,
-            request.Settings.Epochs,
-            progress => (IReadOnlyList<RunResult>)[.. request.Recipes.SelectMany(recipe => request.Seeds.Select(seed => trainer.Run(recipe, seed, progress, cancellation)))]);
-
-        StudyResult study = new(request.Settings, sizes, device.Id, device.Name, DateTimeOffset.Now, clock.Elapsed.TotalSeconds, runs);
-        screen.WriteResult(study);
-        if (request.ReportPath is not null)
+        List<RunResult> runs = [];
+        screen.WithProgress(request.Recipes, request.Seeds.Count, request.Settings.Epochs, progress =>
         {
-            StudyReport.Write(study, request.ReportPath);
-            screen.WriteReportPath(request.ReportPath);
-        }
+            try
+            {
+                foreach (Recipe recipe in request.Recipes)
+                    foreach (int seed in request.Seeds) runs.Add(trainer.Run(recipe, seed, progress, stop));
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+                // What is finished is the result.
+            }
+        });
 
-        return study;
+        int missing = (request.Recipes.Count * request.Seeds.Count) - runs.Count;
+        return new StudyResult(request.Settings, sizes, device.Id, device.Name, DateTimeOffset.Now, clock.Elapsed.TotalSeconds, runs, missing);
     }
-
-    private static void RequirePositive(Option<int?> option) => option.Validators.Add(result =>
-    {
-        if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, out int value) && value < 1)
-            result.AddError($"{option.Name} must be 1 or more, not {value}.");
-    });
 
     /// <summary>What the user asked for.</summary>
     private sealed record Request(

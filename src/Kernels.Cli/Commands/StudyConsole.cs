@@ -5,23 +5,25 @@ using Kernels.Study;
 
 namespace Kernels.Cli.Commands;
 
-/// <summary>What a person sees while the study runs: bars on a terminal, plain lines elsewhere, then a table and what it says.</summary>
+/// <summary>
+/// What a person sees of the study. On standard error, while it runs: bars on a terminal, plain lines elsewhere. On standard output: what is
+/// trained, then a table and what it says; with <c>--json</c> on standard error too.
+/// </summary>
 internal sealed class StudyConsole
 {
     // Spectre takes 80 columns where there is no terminal to ask; a log has room for a whole line.
     private const int LogWidth = 120;
 
     private readonly IAnsiConsole _console;
+    private readonly IAnsiConsole _progress;
 
-    public StudyConsole(IAnsiConsole console)
+    public StudyConsole(bool isJson)
     {
-        _console = console;
-        if (IsLive) return;
-        console.Profile.Width = LogWidth;
-        console.Profile.Capabilities.Ansi = false;
+        _progress = Output.Create(Console.Error, Console.IsErrorRedirected, LogWidth);
+        _console = isJson ? _progress : Output.Create(Console.Out, Console.IsOutputRedirected, LogWidth);
     }
 
-    private bool IsLive => _console.Profile.Out.IsTerminal && _console.Profile.Capabilities.Interactive;
+    private bool IsLive => !Console.IsErrorRedirected && _progress.Profile.Capabilities.Interactive;
 
     public void WriteIntroduction(StudySettings settings, StudySizes sizes, IReadOnlyList<int> seeds, string device, string dataDirectory)
     {
@@ -32,12 +34,16 @@ internal sealed class StudyConsole
     }
 
     /// <summary>Runs <paramref name="work"/> with the progress of each recipe on screen.</summary>
-    public T WithProgress<T>(IReadOnlyList<Recipe> recipes, int seeds, int epochs, Func<IStudyProgress, T> work)
+    public void WithProgress(IReadOnlyList<Recipe> recipes, int seeds, int epochs, Action<IStudyProgress> work)
     {
-        if (!IsLive) return work(new PlainProgress(_console));
+        if (!IsLive)
+        {
+            work(new PlainProgress(_progress));
+            return;
+        }
 
         NoteColumn notes = new();
-        return _console.Progress()
+        _progress.Progress()
             .AutoClear(true)
             .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new ElapsedTimeColumn(), notes)
             .Start(context => work(new LiveProgress(recipes.ToDictionary(
@@ -54,12 +60,12 @@ internal sealed class StudyConsole
             {
                 if (file == current) return;
                 current = file;
-                _console.WriteLine($"downloading {file}{(total is { } bytes ? $", {bytes / 1e6:0.0} MB" : "")}");
+                _progress.WriteLine($"downloading {file}{(total is { } bytes ? $", {bytes / 1e6:0.0} MB" : "")}");
             }).ConfigureAwait(false);
             return;
         }
 
-        await _console.Progress()
+        await _progress.Progress()
             .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new DownloadedColumn(), new TransferSpeedColumn())
             .StartAsync(context =>
             {
@@ -76,11 +82,7 @@ internal sealed class StudyConsole
 
     public void WriteResult(StudyResult study)
     {
-        Table table = new Table().Border(TableBorder.Rounded).BorderColor(Color.Grey);
-        table.AddColumn(new TableColumn("recipe").NoWrap());
-        foreach (string column in (string[])["train %", "test %", "gap", "vs unregularized", "seconds"])
-            table.AddColumn(new TableColumn(column).RightAligned().NoWrap());
-
+        OutputTable table = new(("recipe", false), ("train %", true), ("test %", true), ("gap", true), ("vs unregularized", true), ("seconds", true));
         double best = study.Summaries.Max(summary => summary.Test.Mean);
         foreach (RecipeSummary summary in study.Summaries)
         {
@@ -95,7 +97,7 @@ internal sealed class StudyConsole
         }
 
         _console.WriteLine();
-        _console.Write(table);
+        table.Write(_console);
         _console.WriteLine();
         _console.Write(new Text(StudyReading.Of(study)));
         _console.WriteLine();

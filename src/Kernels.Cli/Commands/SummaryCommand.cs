@@ -5,31 +5,36 @@ using System.Text.Json;
 
 namespace Kernels.Cli.Commands;
 
-/// <summary><c>kernels summary</c>: the JSON files of a folder as one Markdown page, a table for each.</summary>
+/// <summary>
+/// <c>kernels summary</c>: the JSON files of a folder as one Markdown page, a table for each. Where a command has written Markdown of the same name, that
+/// is taken.
+/// </summary>
 internal static class SummaryCommand
 {
     public static Command Create()
     {
-        Argument<DirectoryInfo> folder = new("folder") { Description = "Folder with files that other commands wrote with --json." };
+        Argument<string> folder = new("folder") { Description = "Folder with files that other commands wrote with --json." };
         Command command = new("summary", "Print the JSON results of a folder as Markdown tables.") { folder };
-        command.SetAction(parsed => Run(parsed.GetValue(folder)!));
+        command.SetWork((parsed, _) => Run(parsed.GetValue(folder)!));
         return command;
     }
 
-    private static int Run(DirectoryInfo folder)
+    private static int Run(string folder)
     {
-        if (!folder.Exists) throw new ArgumentException($"There is no folder {folder.FullName}.");
-        foreach (FileInfo file in folder.EnumerateFiles("*.json").OrderBy(file => file.Name, StringComparer.Ordinal))
-            Console.Out.Write($"## {Path.GetFileNameWithoutExtension(file.Name)}\n\n{Table(file)}\n");
+        if (!Directory.Exists(folder)) throw new ArgumentException($"There is no folder '{folder}'.");
+        foreach (string file in Directory.EnumerateFiles(folder, "*.json").Order(StringComparer.Ordinal))
+            Console.Out.Write($"## {Path.GetFileNameWithoutExtension(file)}\n\n{Markdown(file)}\n");
         return ExitCode.Success;
     }
 
     /// <summary>A step that was cut off leaves a file that does not parse; that is said in its place.</summary>
-    private static string Table(FileInfo file)
+    private static string Markdown(string file)
     {
         try
         {
-            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(file.FullName));
+            string written = Path.ChangeExtension(file, ".md");
+            if (File.Exists(written)) return Demoted(File.ReadAllText(written));
+            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(file));
             JsonElement[] rows = [.. document.RootElement.EnumerateArray()];
             if (rows.Length == 0) return "No rows.\n";
 
@@ -40,11 +45,14 @@ internal static class SummaryCommand
             foreach (JsonElement row in rows) table.Append($"| {string.Join(" | ", columns.Select(name => Text(row, name)))} |\n");
             return table.ToString();
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException or IOException or UnauthorizedAccessException)
         {
             return $"Not complete: {e.Message}\n";
         }
     }
+
+    /// <summary>With headings two levels lower, below the page's and the file's own.</summary>
+    private static string Demoted(string markdown) => string.Join('\n', markdown.Split('\n').Select(line => line.StartsWith('#') ? $"##{line}" : line));
 
     private static string Text(JsonElement row, string name) => !row.TryGetProperty(name, out JsonElement value) ? "" : value.ValueKind switch
     {

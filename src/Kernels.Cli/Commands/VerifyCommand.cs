@@ -12,20 +12,36 @@ internal static class VerifyCommand
 
     public static Command Create()
     {
-        Option<string> device = new("--device") { Description = "Device id, or all.", DefaultValueFactory = _ => "all" };
-        Option<string?> op = new("--op") { Description = "Only this op." };
-        Option<bool> small = new("--small") { Description = "Only problems of at most 64 KiB, for slow tools such as sanitizers." };
-        Option<bool> json = new("--json") { Description = "Print one JSON array." };
+        Option<string?> device = CommandOptions.Text("--device", "Device id, or all.", "ID", "all");
+        Option<string?> op = CommandOptions.Text("--op", "Only this op.", "NAME");
+        Option<bool> small = CommandOptions.Flag("--small", "Only problems of at most 64 KiB, for slow tools such as sanitizers.");
+        Option<bool> json = CommandOptions.Json();
         Command command = new("verify", "Check every op against the scalar reference; exit code 1 if any row fails.") { device, op, small, json };
-        command.SetAction(parsed => Run(parsed.GetValue(device)!, parsed.GetValue(op), parsed.GetValue(small), parsed.GetValue(json)));
+        command.SetWork((parsed, stop) =>
+        {
+            long largest = parsed.GetValue(small) ? SmallBytes : long.MaxValue;
+            return Run(parsed.GetValue(device)!, OpSelection.Ops(parsed.GetValue(op)), largest, parsed.GetValue(json), stop);
+        });
         return command;
     }
 
-    private static int Run(string deviceOption, string? opName, bool small, bool json)
+    private static int Run(string deviceOption, IReadOnlyList<OpCase> ops, long largestBytes, bool json, CancellationToken stop)
     {
-        IReadOnlyList<OpCase> ops = OpSelection.Ops(opName);
         List<Row> rows = [];
-        foreach (string id in DeviceSelection.Ids(deviceOption))
+        bool isComplete = Output.WithStatus(status => Verify(DeviceSelection.Ids(deviceOption), ops, largestBytes, rows, status, stop));
+        if (json)
+            Output.WriteJson(rows.Select(row => new { row.Device, row.Op, row.Dtype, row.Cases, row.MaxError, row.Tolerance, row.Passed, row.Failure }));
+        else
+            Print(rows, deviceOption, isComplete);
+        if (!isComplete) return ExitCode.Interrupted;
+        return rows.All(row => row.Passed) ? ExitCode.Success : ExitCode.CheckFailed;
+    }
+
+    /// <summary>Adds a row for each device, op and type. False if it was stopped: a row that was not finished is none.</summary>
+    public static bool Verify(
+        IReadOnlyList<string> deviceIds, IReadOnlyList<OpCase> ops, long largestBytes, List<Row> rows, Action<string> status, CancellationToken stop)
+    {
+        foreach (string id in deviceIds)
         {
             using Device device = Device.Open(id);
             using DeviceStream stream = device.CreateStream();
@@ -33,27 +49,24 @@ internal static class VerifyCommand
             {
                 foreach (DType dtype in op.DTypes.Where(dtype => Verifier.Supports(device, dtype)))
                 {
-                    if (!json && !Console.IsErrorRedirected) Console.Error.Write($"\r{id} {op.Op} {dtype.ShortName()}            ");
-                    rows.Add(Verify(device, stream, op, dtype, small ? SmallBytes : long.MaxValue));
+                    status($"{id} {op.Op} {dtype.ShortName()}");
+                    if (Verify(device, stream, op, dtype, largestBytes, stop) is not { } row) return false;
+                    rows.Add(row);
                 }
             }
         }
 
-        if (!json && !Console.IsErrorRedirected) Console.Error.Write("\r                                        \r");
-        if (json)
-            Output.WriteJson(rows.Select(row => new { row.Device, row.Op, row.Dtype, row.Cases, row.MaxError, row.Tolerance, row.Passed, row.Failure }));
-        else
-            Print(rows, deviceOption);
-        return rows.All(row => row.Passed) ? ExitCode.Success : ExitCode.CheckFailed;
+        return true;
     }
 
-    private static Row Verify(Device device, DeviceStream stream, OpCase op, DType dtype, long largestBytes)
+    private static Row? Verify(Device device, DeviceStream stream, OpCase op, DType dtype, long largestBytes, CancellationToken stop)
     {
         ProblemResult worst = new(-1, 0, 0, null);
         string? failure = null;
         Problem[] problems = [.. op.Problems.Where(problem => problem.Bytes(dtype.SizeInBytes()) <= largestBytes)];
         foreach (Problem problem in problems)
         {
+            if (stop.IsCancellationRequested) return null;
             ProblemResult result = Verifier.Verify(stream, op, problem, dtype);
             if (!result.Passed) failure ??= $"{problem}: {result.Failure}";
             if (!(result.Error <= worst.Error)) worst = result;
@@ -62,9 +75,10 @@ internal static class VerifyCommand
         return new Row(device.Id, op.Op, dtype.ShortName(), problems.Length, worst.MaxError, worst.Limit, failure is null, failure);
     }
 
-    private static void Print(List<Row> rows, string deviceOption)
+    private static void Print(List<Row> rows, string deviceOption, bool isComplete)
     {
-        Table table = Output.NewTable(
+        IAnsiConsole console = Output.ForPeople();
+        OutputTable table = new(
             ("device", false), ("op", false), ("type", false), ("cases", true), ("worst error", true), ("tolerance", true), ("", false));
         foreach (Row row in rows)
         {
@@ -73,13 +87,14 @@ internal static class VerifyCommand
                 row.Passed ? "[green]passed[/]" : $"[red]failed[/] {Markup.Escape(row.Failure!)}");
         }
 
-        AnsiConsole.Write(table);
+        table.Write(console);
         int failed = rows.Count(row => !row.Passed);
-        AnsiConsole.MarkupLine(failed == 0 ? $"[green]All {rows.Count} rows passed.[/]" : $"[red]{failed} of {rows.Count} rows failed.[/]");
-        foreach (string missing in DeviceSelection.Missing(deviceOption)) AnsiConsole.MarkupLineInterpolated($"[yellow]{missing}[/]");
+        console.MarkupLine(failed == 0 ? $"[green]All {rows.Count} rows passed.[/]" : $"[red]{failed} of {rows.Count} rows failed.[/]");
+        if (!isComplete) console.MarkupLine("[yellow]The run was stopped before its end: further rows were not checked.[/]");
+        foreach (string missing in DeviceSelection.Missing(deviceOption)) console.MarkupLineInterpolated($"[yellow]{missing}[/]");
     }
 
     private static string Scientific(double value) => value == 0 ? "exact" : value.ToString("0.0e+0", CultureInfo.InvariantCulture);
 
-    private sealed record Row(string Device, string Op, string Dtype, int Cases, double MaxError, double Tolerance, bool Passed, string? Failure);
+    public sealed record Row(string Device, string Op, string Dtype, int Cases, double MaxError, double Tolerance, bool Passed, string? Failure);
 }

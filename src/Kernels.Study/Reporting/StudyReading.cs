@@ -21,7 +21,9 @@ internal static class StudyReading
         text.Append(Sparsity([.. study.Summaries.Where(summary => summary.ZeroWeights >= Visible)]));
         if (study.Summaries.Count > 1) text.Append(' ').Append(Comparison(study.Summaries, baseline));
 
-        return text.Append(' ').Append(Caution(study)).ToString().Trim();
+        text.Append(' ').Append(Caution(study));
+        if (study.MissingRuns > 0) text.Append($" The study was stopped before its end: {study.MissingRuns} of {study.Runs.Count + study.MissingRuns} runs are missing.");
+        return text.ToString().Trim();
     }
 
     private static string Baseline(RecipeSummary baseline, StudySizes sizes)

@@ -5,12 +5,6 @@ namespace Kernels.Study;
 /// <summary>The study as a page: reading, gap chart, table, learning curves, method.</summary>
 internal static class StudyReport
 {
-    /// <inheritdoc cref="ReportFile.CheckWritable"/>
-    public static void CheckWritable(string path) => ReportFile.CheckWritable(path);
-
-    /// <inheritdoc cref="ReportFile.Write"/>
-    public static void Write(StudyResult study, string path) => ReportFile.Write(path, Html(study));
-
     public static string Html(StudyResult study) => ReportPage.Html("Regularization study on Fashion-MNIST", ReportStyle.Css, $"""
         <header>
         <h1>What regularization does to the generalization gap</h1>

@@ -25,9 +25,16 @@ internal interface IStudyProgress
     void OnRunEnd(RunResult result);
 }
 
-/// <summary>A finished study and what it was run with.</summary>
+/// <summary>A study, what it was run with, and how many runs it was stopped before.</summary>
 internal sealed record StudyResult(
-    StudySettings Settings, StudySizes Sizes, string DeviceId, string DeviceName, DateTimeOffset Date, double Seconds, IReadOnlyList<RunResult> Runs)
+    StudySettings Settings,
+    StudySizes Sizes,
+    string DeviceId,
+    string DeviceName,
+    DateTimeOffset Date,
+    double Seconds,
+    IReadOnlyList<RunResult> Runs,
+    int MissingRuns = 0)
 {
     public IReadOnlyList<RecipeSummary> Summaries { get; } = RecipeSummary.Of(Runs);
 

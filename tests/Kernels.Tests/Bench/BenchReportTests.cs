@@ -71,13 +71,44 @@ public sealed class BenchReportTests
     }
 
     [Fact]
-    public void MarkdownHasALineForEveryCase()
+    public void MarkdownHasTheShortTableFirstAndALineForEveryCaseInBoth()
     {
-        string[] table = [.. BenchMarkdown.Text(Result()).Split('\n').Where(line => line.StartsWith('|'))];
+        string[] lines = [.. BenchMarkdown.Text(Result()).Split('\n').Where(line => line.StartsWith('|'))];
+        string[] brief = lines[..5], full = lines[5..];
 
-        Assert.Equal(2 + 3, table.Length);
-        Assert.Single(table.Select(line => line.Count(letter => letter == '|')).Distinct());
-        Assert.Contains("| dropout forward | 16777216 p=0.1 | f32 | 134.2 | 5.00 | 4.00 | 26.8 GB/s | 0.80 copy | 200   (40×) |", table[2], StringComparison.Ordinal);
+        Assert.Equal("| op | shape | ms | of limit | to PyTorch | to oneDNN |", brief[0]);
+        Assert.Equal("| dropout forward | 16777216 p=0.1 | 5.00  ±20% | 0.80 copy | 40×  ±38% |  |", brief[2]);
+        Assert.Equal("| matmul multiply | 1024x1024x1024 | 20.0  ±20% | 0.54 peak | 2.00×  ±38% | 0.50×  ±38% |", brief[4]);
+        Assert.Equal("| op | shape | type | n | MB | ms | warm ms | copy ms | rate | PyTorch ms | oneDNN ms |", full[0]);
+        Assert.StartsWith(
+            "| dropout forward | 16777216 p=0.1 | f32 | 7 | 134.2 | 5.00 (4.00–5.50) | 4.00 (3.20–4.40) | 4.00 (3.20–4.40) | 26.8 GB/s | 200 (160–220) |", full[2],
+            StringComparison.Ordinal);
+        foreach (string[] table in (string[][])[brief, full])
+        {
+            Assert.Equal(2 + 3, table.Length);
+            Assert.Single(table.Select(line => line.Count(letter => letter == '|')).Distinct());
+        }
+    }
+
+    /// <summary>The type is a column only where a reader needs it.</summary>
+    [Fact]
+    public void SeveralTypesAreTold()
+    {
+        BenchResult one = Result(), two = one with { Measurements = [.. one.Measurements, one.Measurements[0] with { DType = DType.Float16 }] };
+
+        Assert.DoesNotContain("type", BenchTable.Short(one).Header);
+        Assert.Equal(["op", "shape", "type"], BenchTable.Short(two).Header.Take(3));
+        Assert.Equal(["f32", "f32", "f32", "f16"], BenchTable.Short(two).Rows.Select(row => row[2]));
+    }
+
+    [Fact]
+    public void AFirstLookIsNotForPublication()
+    {
+        BenchResult full = Result(), quick = full with { Measurements = [full.Measurements[0] with { Repetitions = 3 }, full.Measurements[1]] };
+
+        Assert.DoesNotContain("not for publication", BenchMarkdown.Text(full), StringComparison.Ordinal);
+        foreach (string text in (string[])[BenchMarkdown.Text(quick), BenchReport.Html(quick)])
+            Assert.Contains("not for publication: 1 of 2 cases have fewer than 7 repetitions", text, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -99,6 +130,8 @@ public sealed class BenchReportTests
         Assert.Equal(5, dropout.GetProperty("milliseconds").GetDouble());
         Assert.Equal(200, dropout.GetProperty("peerMilliseconds").GetDouble());
         Assert.Equal(40, dropout.GetProperty("speedup").GetDouble(), 9);
+        Assert.Equal([4, 5.5, 160, 220, Math.Round(160 / 5.5, 9), 55], ((string[])["milliseconds", "peerMilliseconds", "speedup"])
+            .SelectMany(name => (string[])[$"{name}Low", $"{name}High"]).Select(name => Math.Round(dropout.GetProperty(name).GetDouble(), 9)));
         Assert.Equal((1 << 27) / 5e6, dropout.GetProperty("gigabytesPerSecond").GetDouble(), 6);
         Assert.Equal(0.8, dropout.GetProperty("fractionOfCopy").GetDouble(), 9);
         Assert.Equal("cold", dropout.GetProperty("cache").GetString());
@@ -131,18 +164,21 @@ public sealed class BenchReportTests
     private static BenchResult Result() => new(
         "cpu", "managed", "a <processor> & more", "kernels bench --device cpu", new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero), 12, 200e9,
         [
-            Dropout(1 << 24, [new("PyTorch", PyTorch, "torch.nn.functional.dropout", new Timing(200, 190), null), NoCounterpart]),
+            Dropout(1 << 24, [new("PyTorch", PyTorch, "torch.nn.functional.dropout", Times(200, 190), null), NoCounterpart]),
             Dropout(1 << 20, [new("PyTorch", PyTorch, null, null, "too small"), NoCounterpart]),
             new Measurement(
                 OpCase.All.Single(op => op.Op == "matmul"), new MatMulProblem(1024, 1024, 1024, false, false, ""), DType.Float32,
-                new Timing(20, 19), new Timing(1, 1), 7,
-                [new("PyTorch", PyTorch, "torch.mm", new Timing(40, 40), null), new("oneDNN", OneDnn, "dnnl_matmul", new Timing(10, 10), null)]),
+                Times(20, 19), Times(1, 1), 7,
+                [new("PyTorch", PyTorch, "torch.mm", Times(40, 40), null), new("oneDNN", OneDnn, "dnnl_matmul", Times(10, 10), null)]),
         ],
         [("PyTorch", PyTorch), ("oneDNN", OneDnn)], [], LargeLeftOut: 4, CutOff: 0);
 
     private static Measurement Dropout(long length, IReadOnlyList<PeerMeasurement> peers) => new(
         OpCase.All.Single(op => op.Op == "dropout"), new DropoutProblem("forward", [length], "", 0.1), DType.Float32,
-        new Timing(5, 4), new Timing(4, 3), 7, peers);
+        Times(5, 4), Times(4, 3), 7, peers);
+
+    /// <summary>Intervals from four fifths to eleven tenths of the median.</summary>
+    private static MedianTiming Times(double cold, double warm) => new(new(cold, 0.8 * cold, 1.1 * cold), new(warm, 0.8 * warm, 1.1 * warm));
 
     private static XElement Parse(string html)
     {

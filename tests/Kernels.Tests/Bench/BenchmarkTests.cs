@@ -22,8 +22,8 @@ public sealed class BenchmarkTests
         Measurement m = benchmark.Run(Op("relu"), new ReluProblem("forward", [1000], ""), DType.Float32);
 
         Assert.Equal(2, m.Repetitions);
-        Assert.True(m.Time is { Cold: > 0, Warm: > 0 });
-        Assert.True(m.Copy is { Cold: > 0, Warm: > 0 });
+        Assert.True(m.Time is { Cold.Low: > 0, Warm.Low: > 0 });
+        Assert.True(m.Copy is { Cold.Low: > 0, Warm.Low: > 0 });
         Assert.Equal(8000, m.Bytes);
         Assert.Equal(["Quick 1.0", "Poor 1.0", "Broken 1.0", "Failing 1.0"], m.Peers.Select(peer => peer.Peer));
         Assert.Equal("quick_call", m.Peers[0].Call);

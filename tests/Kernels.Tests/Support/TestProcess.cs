@@ -13,7 +13,8 @@ internal sealed record TestProcess(int ExitCode, string Output, string Error)
     /// <summary>Where the host, and the SDKs if there are any, are installed: three levels above the runtime's own folder.</summary>
     public static string InstallationFolder { get; } = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "../../.."));
 
-    private static string Host { get; } = Path.Combine(InstallationFolder, OperatingSystem.IsWindows() ? "dotnet.exe" : "dotnet");
+    /// <summary>The host that runs the tests.</summary>
+    public static string Host { get; } = Path.Combine(InstallationFolder, OperatingSystem.IsWindows() ? "dotnet.exe" : "dotnet");
 
     /// <summary>Runs a program.</summary>
     /// <param name="program">Path or name of the program.</param>
@@ -21,7 +22,8 @@ internal sealed record TestProcess(int ExitCode, string Output, string Error)
     /// <param name="folder">Folder to run it in; that of temporary files if not given.</param>
     /// <param name="environment">Variables to set; null removes one.</param>
     /// <param name="limit">When it is killed; after two minutes if not given.</param>
-    /// <param name="onErrorLine">Called with the process's id and each line of standard error as it comes.</param>
+    /// <param name="onStart">Called with the process's id.</param>
+    /// <param name="onErrorLine">Called with each line of standard error as it comes.</param>
     /// <exception cref="TimeoutException">It did not end within the limit, and was killed with its children.</exception>
     public static async Task<TestProcess> Run(
         string program,
@@ -29,27 +31,24 @@ internal sealed record TestProcess(int ExitCode, string Output, string Error)
         string? folder = null,
         IReadOnlyDictionary<string, string?>? environment = null,
         TimeSpan? limit = null,
-        Action<int, string>? onErrorLine = null)
+        Action<int>? onStart = null,
+        Action<string>? onErrorLine = null)
     {
         StringBuilder output = new(), error = new();
-        TaskCompletionSource<int> id = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        PipeTarget errorTarget = PipeTarget.ToStringBuilder(error);
-        if (onErrorLine is not null)
-            errorTarget = PipeTarget.Merge(errorTarget, PipeTarget.ToDelegate(async (line, _) => onErrorLine(await id.Task, line)));
         Command command = new Command(program)
             .WithArguments(arguments)
             .WithWorkingDirectory(folder ?? Path.GetTempPath())
             .WithEnvironmentVariables(environment ?? new Dictionary<string, string?>())
             .WithValidation(CommandResultValidation.None)
             .WithStandardOutputPipe(PipeTarget.ToStringBuilder(output))
-            .WithStandardErrorPipe(errorTarget);
+            .WithStandardErrorPipe(PipeTarget.Merge(PipeTarget.ToStringBuilder(error), PipeTarget.ToDelegate(line => onErrorLine?.Invoke(line))));
 
         using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         end.CancelAfter(limit ?? UsualLimit);
         try
         {
             CommandTask<CommandResult> running = command.ExecuteAsync(end.Token);
-            id.SetResult(running.ProcessId);
+            onStart?.Invoke(running.ProcessId);
             CommandResult result = await running;
             return new TestProcess(result.ExitCode, output.ToString().ReplaceLineEndings("\n"), error.ToString().ReplaceLineEndings("\n"));
         }
@@ -67,8 +66,9 @@ internal sealed record TestProcess(int ExitCode, string Output, string Error)
         string? folder = null,
         IReadOnlyDictionary<string, string?>? environment = null,
         TimeSpan? limit = null,
-        Action<int, string>? onErrorLine = null) =>
-        Run(Host, ["exec", assembly, .. arguments], folder, environment, limit, onErrorLine);
+        Action<int>? onStart = null,
+        Action<string>? onErrorLine = null) =>
+        Run(Host, ["exec", assembly, .. arguments], folder, environment, limit, onStart, onErrorLine);
 
     /// <summary>Runs those tests of this assembly that the arguments choose. The bundle's tests are a program with a runtime of its own.</summary>
     /// <inheritdoc cref="Run"/>
