@@ -9,6 +9,7 @@ $PSNativeCommandUseErrorActionPreference = $false # exit codes are looked at whe
 $root = $PSScriptRoot
 $artifacts = Join-Path $root '.artifacts'
 $sdkFolder = Join-Path $root '.dotnet'
+$longLinesFail = $false
 $verb = 'help'
 $rest = @()
 if ($args.Count -gt 0) { $verb = [string]$args[0] }
@@ -115,45 +116,47 @@ function Invoke-Lint {
         if ($LASTEXITCODE -ne 0) { $failed += 'native' }
     }
 
+    # Lines have at most 140 characters, 120 in kernels\ and native\. Tables and code blocks of Markdown are as wide as what they show.
+    Write-Message 'checking lines'
+    $long = @(Get-ChildItem -Path (Join-Path $root '*'), (Join-Path $root 'kernels'), (Join-Path $root 'native'), (Join-Path $root 'src'),
+            (Join-Path $root 'tests'), (Join-Path $root 'bench') -Recurse -File -Include '*.c', '*.cl', '*.cu', '*.h', '*.cs', '*.csproj', '*.props',
+            '*.py', '*.sh', '*.ps1', '*.md' | Where-Object { $_.FullName -notmatch '\\\.(artifacts|dotnet|git)\\' } | ForEach-Object {
+            $most = if ('.c', '.cl', '.cu', '.h' -contains $_.Extension) { 120 } else { 140 }
+            $number = 0
+            $isCode = $false
+            foreach ($line in [IO.File]::ReadAllLines($_.FullName)) {
+                $number++
+                if ($_.Extension -eq '.md' -and $line -match '^ *```') { $isCode = -not $isCode }
+                if ($line.Length -le $most -or $isCode -or ($_.Extension -eq '.md' -and $line -match '^ *\|')) { continue }
+                Write-Message "$($_.FullName):${number}: the line is too long"
+                $_.FullName
+            }
+        })
+    if ($long.Count -gt 0 -and $longLinesFail) { $failed += 'lines' }
+
     if ($failed.Count -gt 0) { Stop-Build "lint failed: $failed (dotnet format Kernels.sln and clang-format -i FILE repair most of it)" }
     Write-Message 'lint passed'
 }
 
 # --- Run ------------------------------------------------------------------------------------------------------------
 
-# One number of the runner's summary, `Total: 6, Errors: 0, ...`; a run of no tests gives the total only.
-function Get-Count([string]$Summary, [string]$Name) {
-    if ($Summary -match " ${Name}: (\d+)") { return [int]$Matches[1] }
-    return 0
-}
-
 function Invoke-Tests {
     Invoke-Setup
     Invoke-Compile 'tests/Kernels.Tests'
     Write-Message 'native\ is not built (it needs Linux and a C compiler), so the tests on it are skipped'
     $dll = Get-Output 'Kernels.Tests'
-    $seen = $false
-    $summary = ''
-    & dotnet exec $dll -noLogo -noColor @rest | ForEach-Object {
+    $last = ''
+    & dotnet exec $dll -noColor -noAutoReporters -reporter condensed @rest | ForEach-Object {
         [Console]::Out.WriteLine($_)
-        if ($_ -like '=== TEST EXECUTION SUMMARY ===*') { $seen = $true }
-        elseif ($seen -and $_ -like '* Total: *') { $summary = $_ }
+        $last = $_
     }
     $status = $LASTEXITCODE
-    if (-not $summary) {
-        if ($rest -contains '-list') { exit $status }
+    if ($rest -contains '-list') { exit $status }
+    if ($last -notmatch '^(\d+) passed, (\d+) failed, (\d+) skipped$') {
         Stop-Build "the test run broke off without a summary (exit code $status)"
     }
-
-    $failed = (Get-Count $summary 'Failed') + (Get-Count $summary 'Errors')
-    $skipped = Get-Count $summary 'Skipped'
-    $passed = (Get-Count $summary 'Total') - (Get-Count $summary 'Failed') - $skipped - (Get-Count $summary 'Not Run')
-    if ($failed -ne 0 -and $status -eq 0) { $status = 1 }
-    if ($passed + $failed + $skipped -eq 0) {
-        Write-Message "no test matched: $rest"
-        $status = 1
-    }
-    [Console]::Out.WriteLine("$passed passed, $failed failed, $skipped skipped")
+    if ([int]$Matches[1] + [int]$Matches[2] + [int]$Matches[3] -eq 0) { Stop-Build "no test matched: $rest" }
+    if ($Matches[2] -ne '0' -and $status -eq 0) { $status = 1 }
     exit $status
 }
 
