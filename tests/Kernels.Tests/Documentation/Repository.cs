@@ -7,7 +7,13 @@ internal static class Repository
 {
     public static readonly string Root = Find();
 
-    public static string Read(string path) => File.ReadAllText(Path.Combine(Root, path)).ReplaceLineEndings("\n");
+    public static string Read(string path) => File.ReadAllText(PathOf(path)).ReplaceLineEndings("\n");
+
+    public static string PathOf(string path) => Path.Combine(Root, path);
+
+    /// <summary>Source files of all projects, by a pattern such as <c>*.csproj</c>.</summary>
+    public static IEnumerable<string> Sources(string pattern) => new[] { "src", "tests", "bench" }
+        .SelectMany(folder => Directory.EnumerateFiles(PathOf(folder), pattern, SearchOption.AllDirectories));
 
     private static string Find([CallerFilePath] string here = "")
     {
