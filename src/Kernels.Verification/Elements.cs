@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Kernels.Reference;
 
@@ -16,46 +17,32 @@ public static class Elements
     };
 
     /// <summary>Bytes of <paramref name="values"/> as stored.</summary>
-    public static byte[] ToBytes(DType dtype, ReadOnlySpan<double> values)
+    public static byte[] ToBytes(DType dtype, ReadOnlySpan<double> values) => dtype switch
     {
-        byte[] bytes = new byte[values.Length * dtype.SizeInBytes()];
-        for (int i = 0; i < values.Length; i++)
-        {
-            Span<byte> target = bytes.AsSpan(i * dtype.SizeInBytes());
-            switch (dtype)
-            {
-                case DType.Float32: MemoryMarshal.Write(target, (float)values[i]); break;
-                case DType.Float16: MemoryMarshal.Write(target, (Half)values[i]); break;
-                case DType.BFloat16: MemoryMarshal.Write(target, (BFloat16)values[i]); break;
-                case DType.Float64: MemoryMarshal.Write(target, values[i]); break;
-                case DType.UInt8: MemoryMarshal.Write(target, (byte)values[i]); break;
-                case DType.Int32: MemoryMarshal.Write(target, (int)values[i]); break;
-                case DType.UInt32: MemoryMarshal.Write(target, (uint)values[i]); break;
-                case DType.UInt64: MemoryMarshal.Write(target, (ulong)values[i]); break;
-                default: throw new ArgumentOutOfRangeException(nameof(dtype), dtype, "unknown data type");
-            }
-        }
+        DType.Float32 => Store(values, value => (float)value),
+        DType.Float16 => Store(values, value => (Half)value),
+        DType.BFloat16 => Store(values, value => (BFloat16)value),
+        DType.Float64 => Store(values, value => value),
+        DType.UInt8 => Store(values, value => (byte)value),
+        DType.Int32 => Store(values, value => (int)value),
+        DType.UInt32 => Store(values, value => (uint)value),
+        DType.UInt64 => Store(values, value => (ulong)value),
+        _ => throw new ArgumentOutOfRangeException(nameof(dtype), dtype, "unknown data type"),
+    };
 
-        return bytes;
-    }
-
-    /// <summary>Element <paramref name="index"/> of stored <paramref name="bytes"/>.</summary>
-    public static double FromBytes(DType dtype, ReadOnlySpan<byte> bytes, long index)
+    /// <summary>The values that <paramref name="bytes"/> store.</summary>
+    public static double[] FromBytes(DType dtype, ReadOnlySpan<byte> bytes) => dtype switch
     {
-        ReadOnlySpan<byte> source = bytes[(int)(index * dtype.SizeInBytes())..];
-        return dtype switch
-        {
-            DType.Float32 => MemoryMarshal.Read<float>(source),
-            DType.Float16 => (double)MemoryMarshal.Read<Half>(source),
-            DType.BFloat16 => MemoryMarshal.Read<BFloat16>(source),
-            DType.Float64 => MemoryMarshal.Read<double>(source),
-            DType.UInt8 => source[0],
-            DType.Int32 => MemoryMarshal.Read<int>(source),
-            DType.UInt32 => MemoryMarshal.Read<uint>(source),
-            DType.UInt64 => MemoryMarshal.Read<ulong>(source),
-            _ => throw new ArgumentOutOfRangeException(nameof(dtype), dtype, "unknown data type"),
-        };
-    }
+        DType.Float32 => Load<float>(bytes, value => value),
+        DType.Float16 => Load<Half>(bytes, value => (double)value),
+        DType.BFloat16 => Load<BFloat16>(bytes, value => value),
+        DType.Float64 => Load<double>(bytes, value => value),
+        DType.UInt8 => Load<byte>(bytes, value => value),
+        DType.Int32 => Load<int>(bytes, value => value),
+        DType.UInt32 => Load<uint>(bytes, value => value),
+        DType.UInt64 => Load<ulong>(bytes, value => value),
+        _ => throw new ArgumentOutOfRangeException(nameof(dtype), dtype, "unknown data type"),
+    };
 
     /// <summary>Uniform values in [low, high), a function of seed and name alone, rounded to what <paramref name="dtype"/> stores.</summary>
     public static double[] Uniform(DType dtype, long count, ulong seed, string name, double low = -2, double high = 2)
@@ -74,4 +61,22 @@ public static class Elements
     /// <summary>Integers in [0, limit), a function of seed and name alone.</summary>
     public static double[] Integers(long count, int limit, ulong seed, string name) =>
         [.. Uniform(DType.Float64, count, seed, name, 0, limit).Select(Math.Floor)];
+
+    private static byte[] Store<T>(ReadOnlySpan<double> values, Func<double, T> convert)
+        where T : unmanaged
+    {
+        byte[] bytes = new byte[values.Length * Unsafe.SizeOf<T>()];
+        Span<T> stored = MemoryMarshal.Cast<byte, T>(bytes.AsSpan());
+        for (int i = 0; i < values.Length; i++) stored[i] = convert(values[i]);
+        return bytes;
+    }
+
+    private static double[] Load<T>(ReadOnlySpan<byte> bytes, Func<T, double> convert)
+        where T : unmanaged
+    {
+        ReadOnlySpan<T> stored = MemoryMarshal.Cast<byte, T>(bytes);
+        double[] values = new double[stored.Length];
+        for (int i = 0; i < values.Length; i++) values[i] = convert(stored[i]);
+        return values;
+    }
 }

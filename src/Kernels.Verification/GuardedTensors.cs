@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Kernels.Verification;
@@ -62,8 +63,19 @@ public sealed class GuardedTensors : DeviceTensors, IDisposable
         return all.AsSpan(entry.Start, length).ToArray();
     }
 
-    /// <summary>Whether the bytes of a floating-point output are those it had before the call.</summary>
-    internal static bool IsPoison(ReadOnlySpan<byte> element) => !MemoryMarshal.Cast<byte, ushort>(element).ContainsAnyExcept(Poison);
+    /// <summary>The first element of a floating-point output that has the bytes it had before the call; -1 where there is none.</summary>
+    internal static int FirstPoison(ReadOnlySpan<byte> bytes, int elementSize)
+    {
+        ReadOnlySpan<ushort> words = MemoryMarshal.Cast<byte, ushort>(bytes);
+        if (!words.Contains(Poison)) return -1;
+        int wordsOfElement = elementSize / sizeof(ushort);
+        for (int i = 0; i < words.Length; i += wordsOfElement)
+        {
+            if (!words.Slice(i, wordsOfElement).ContainsAnyExcept(Poison)) return i / wordsOfElement;
+        }
+
+        return -1;
+    }
 
     /// <summary>Checks that no input changed (unless an output shares its memory).</summary>
     public void CheckInputs(IReadOnlyList<(string Source, string Destination)>? inPlace = null)
@@ -132,9 +144,9 @@ public sealed class GuardedTensors : DeviceTensors, IDisposable
     private byte[] Download<T>(DeviceTensor<T> tensor)
         where T : unmanaged
     {
-        T[] all = new T[tensor.Buffer.Length];
-        _stream.Download(tensor.Buffer.View(0, tensor.Buffer.Length), all);
-        return MemoryMarshal.AsBytes(all.AsSpan()).ToArray();
+        byte[] all = new byte[tensor.Buffer.Length * Unsafe.SizeOf<T>()];
+        _stream.Download(tensor.Buffer.View(0, tensor.Buffer.Length), MemoryMarshal.Cast<byte, T>(all.AsSpan()));
+        return all;
     }
 
     private sealed record Entry(TensorSpec Spec, object Tensor, int Start, bool Owns)

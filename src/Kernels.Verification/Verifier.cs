@@ -7,6 +7,9 @@ namespace Kernels.Verification;
 /// <param name="Failure">What went wrong, or null.</param>
 public sealed record ProblemResult(double Error, double MaxError, double Limit, string? Failure)
 {
+    /// <summary>Why there was nothing to compare: the device or its compiler refused. Null where the op ran.</summary>
+    public DeviceException? Trouble { get; init; }
+
     public bool Passed => Failure is null && Error <= 1;
 }
 
@@ -19,68 +22,71 @@ public static class Verifier
     public static bool Supports(Device device, DType dtype) => dtype != DType.Float64 || device.SupportsFloat64;
 
     /// <summary>Runs one problem, checks guard zones and unchanged inputs, and compares every output.</summary>
-    public static ProblemResult Verify(
-        DeviceStream stream, OpCase op, Problem problem, DType dtype, ulong seed = DefaultSeed, int elementOffset = 0,
-        bool inPlace = false, Func<TensorSpec, TensorSpec>? change = null)
+    public static ProblemResult Verify(DeviceStream stream, Trial trial, int elementOffset = 0, bool inPlace = false)
     {
-        IReadOnlyList<TensorSpec> specs = op.Tensors(problem, dtype, seed);
-        if (change is not null) specs = [.. specs.Select(change)];
-        IReadOnlyList<(string, string)> pairs = inPlace ? op.InPlacePairs(problem) : [];
-        ReferenceValues expected = new(specs);
-        op.Reference(problem, expected);
+        IReadOnlyList<(string, string)> pairs = inPlace ? trial.Op.InPlacePairs(trial.Problem) : [];
+        ReferenceValues expected = trial.Expected;
         try
         {
-            using GuardedTensors tensors = new(stream, specs, elementOffset, pairs);
-            op.Run(stream, problem, dtype, tensors);
+            using GuardedTensors tensors = new(stream, trial.Specs, elementOffset, pairs);
+            trial.Op.Run(stream, trial.Problem, trial.DType, tensors);
             stream.Synchronize();
             tensors.CheckInputs(pairs);
-            return Compare(specs, tensors, expected);
+            return Compare(trial.Results, tensors, expected);
         }
-        catch (Exception e) when (e is GuardViolationException or DeviceException)
+        catch (GuardViolationException e)
         {
-            return new ProblemResult(double.PositiveInfinity, double.PositiveInfinity, 0, e.Message);
+            return Failed(e.Message);
+        }
+        catch (DeviceException e)
+        {
+            return Failed(e.Message) with { Trouble = e };
         }
     }
 
     /// <summary>The bytes of every output of a problem.</summary>
-    public static byte[] OutputBytes(
-        DeviceStream stream, OpCase op, Problem problem, DType dtype, ulong seed = DefaultSeed, bool inPlace = false)
+    /// <exception cref="GuardViolationException">A guard zone was written to, or in place an input that is no output.</exception>
+    public static byte[] OutputBytes(DeviceStream stream, Trial trial, bool inPlace = false)
     {
-        IReadOnlyList<TensorSpec> specs = op.Tensors(problem, dtype, seed);
-        using GuardedTensors tensors = new(stream, specs, elementOffset: 0, inPlace ? op.InPlacePairs(problem) : []);
-        op.Run(stream, problem, dtype, tensors);
-        return [.. specs.Where(spec => spec.Role != TensorRole.Input).SelectMany(spec => tensors.Read(spec.Name))];
+        IReadOnlyList<(string, string)> pairs = inPlace ? trial.Op.InPlacePairs(trial.Problem) : [];
+        using GuardedTensors tensors = new(stream, trial.Specs, elementOffset: 0, pairs);
+        trial.Op.Run(stream, trial.Problem, trial.DType, tensors);
+        if (inPlace) tensors.CheckInputs(pairs);
+        return [.. trial.Results.SelectMany(spec => tensors.Read(spec.Name))];
     }
 
-    private static ProblemResult Compare(IReadOnlyList<TensorSpec> specs, GuardedTensors tensors, ReferenceValues expected)
+    private static ProblemResult Compare(IEnumerable<TensorSpec> results, GuardedTensors tensors, ReferenceValues expected)
     {
-        ProblemResult? worst = null;
-        foreach (TensorSpec spec in specs.Where(spec => spec.Role != TensorRole.Input))
+        ProblemResult worst = new(0, 0, 0, null);
+        foreach (TensorSpec spec in results)
         {
-            byte[] actual = tensors.Read(spec.Name);
+            byte[] bytes = tensors.Read(spec.Name);
             double limit = spec.Tolerance.Limit(spec.DType);
-            for (long i = 0; i < spec.Length; i++)
+
+            // Seen also where NaN is right: what a device computes is another NaN.
+            if (spec.Role == TensorRole.Output && spec.DType.IsFloat() && GuardedTensors.FirstPoison(bytes, spec.DType.SizeInBytes()) is >= 0 and var unwritten)
+                return Failed($"{spec.Name}[{unwritten}] was not written", limit);
+            double[] actual = Elements.FromBytes(spec.DType, bytes), right = expected[spec.Name];
+            if (actual.Length > 0 && worst.Limit == 0) worst = worst with { Limit = limit };
+            for (int i = 0; i < actual.Length; i++)
             {
-                // Seen also where NaN is right: what a device computes is another NaN.
-                if (spec.Role == TensorRole.Output && spec.DType.IsFloat() && GuardedTensors.IsPoison(Element(spec.DType, actual, i)))
-                    return new ProblemResult(double.PositiveInfinity, double.PositiveInfinity, limit, $"{spec.Name}[{i}] was not written");
-                double value = Elements.FromBytes(spec.DType, actual, i);
-                double error = spec.Tolerance.Error(value, expected[spec.Name][i], spec.DType);
+                if (actual[i] == right[i]) continue;
+                double error = spec.Tolerance.Error(actual[i], right[i], spec.DType);
                 double inUnits = limit > 0 ? error / limit : error > 0 ? double.PositiveInfinity : 0;
+
                 // Written so that a NaN fails.
                 if (!(inUnits <= 1))
                 {
-                    string failure = $"{spec.Name}[{i}] is {value:R}, expected {expected[spec.Name][i]:R} within {limit:E2} ({spec.Tolerance.Cause})";
+                    string failure = $"{spec.Name}[{i}] is {actual[i]:R}, expected {right[i]:R} within {limit:E2} ({spec.Tolerance.Cause})";
                     return new ProblemResult(inUnits, error, limit, failure);
                 }
 
-                if (worst is null || inUnits > worst.Error) worst = new ProblemResult(inUnits, error, limit, null);
+                if (inUnits > worst.Error) worst = new ProblemResult(inUnits, error, limit, null);
             }
         }
 
-        return worst ?? new ProblemResult(0, 0, 0, null);
+        return worst;
     }
 
-    private static ReadOnlySpan<byte> Element(DType dtype, byte[] bytes, long index) =>
-        bytes.AsSpan((int)index * dtype.SizeInBytes(), dtype.SizeInBytes());
+    private static ProblemResult Failed(string failure, double limit = 0) => new(double.PositiveInfinity, double.PositiveInfinity, limit, failure);
 }

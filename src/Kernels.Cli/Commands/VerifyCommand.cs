@@ -67,7 +67,7 @@ internal static class VerifyCommand
         foreach (Problem problem in problems)
         {
             if (stop.IsCancellationRequested) return null;
-            ProblemResult result = Verifier.Verify(stream, op, problem, dtype);
+            ProblemResult result = Verifier.Verify(stream, new Trial(op, problem, dtype));
             if (!result.Passed) failure ??= $"{problem}: {result.Failure}";
             if (!(result.Error <= worst.Error)) worst = result;
         }

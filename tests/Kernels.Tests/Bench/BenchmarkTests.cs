@@ -50,19 +50,17 @@ public sealed class BenchmarkTests
 
         foreach ((OpCase op, Problem problem) in problems)
         {
-            IReadOnlyList<TensorSpec> specs = op.Tensors(problem, DType.Float32, Verifier.DefaultSeed);
-            using GuardedTensors tensors = new(stream, specs);
+            Trial trial = new(op, problem, DType.Float32);
+            using GuardedTensors tensors = new(stream, trial.Specs);
             using PeerCall call = peers.Found[0].Prepare(op, problem, DType.Float32, tensors);
             ((QueuedCall)call).Queue();
 
-            ReferenceValues expected = new(specs);
-            op.Reference(problem, expected);
-            foreach (TensorSpec spec in specs.Where(spec => spec.Role != TensorRole.Input))
+            foreach (TensorSpec spec in trial.Results)
             {
-                byte[] actual = tensors.Read(spec.Name);
-                for (int i = 0; i < spec.Length; i++)
+                double[] actual = Elements.FromBytes(spec.DType, tensors.Read(spec.Name)), expected = trial.Expected[spec.Name];
+                for (int i = 0; i < actual.Length; i++)
                 {
-                    double error = spec.Tolerance.Error(Elements.FromBytes(spec.DType, actual, i), expected[spec.Name][i], spec.DType);
+                    double error = spec.Tolerance.Error(actual[i], expected[i], spec.DType);
                     Assert.True(error <= spec.Tolerance.Limit(spec.DType), $"{op.Op} {problem}: {spec.Name}[{i}] is off by {error}");
                 }
             }

@@ -28,6 +28,8 @@ public sealed partial class DialectTests
 
     public static TheoryData<string> KernelFiles => [.. Files.Where(file => file.EndsWith(".cl", StringComparison.Ordinal))];
 
+    public static TheoryData<string> FilesThatInclude => [.. Files.Where(file => Include().IsMatch(KernelSource.Read(file)))];
+
     public static TheoryData<string> PortableFiles => [.. Files.Where(file => file.StartsWith("portable/", StringComparison.Ordinal))];
 
     /// <summary>Macros with their parameters, types, and functions: a text that one compiler takes has every name in the other.</summary>
@@ -57,14 +59,11 @@ public sealed partial class DialectTests
     public void PortableFilesTestNumbers(string file) => Assert.DoesNotMatch(@"#\s*(ifdef|ifndef)\b|\bdefined\b", KernelSource.Read(file));
 
     [Theory]
-    [MemberData(nameof(PortableFiles))]
-    public void OnlyPrimitivesKnowTheDialect(string file)
-    {
-        if (file.EndsWith(".cl", StringComparison.Ordinal)) Assert.DoesNotContain("DIALECT_", KernelSource.Read(file), StringComparison.Ordinal);
-    }
+    [MemberData(nameof(KernelFiles))]
+    public void OnlyHeadersKnowTheDialect(string file) => Assert.DoesNotContain("DIALECT_", KernelSource.Read(file), StringComparison.Ordinal);
 
     [Theory]
-    [MemberData(nameof(PortableFiles))]
+    [MemberData(nameof(FilesThatInclude))]
     public void IncludesResolve(string file)
     {
         foreach (Match include in Include().Matches(KernelSource.Read(file))) Assert.Contains($"portable/{include.Groups["file"].Value}", Files);

@@ -49,9 +49,8 @@ public sealed partial class NumbersTests(TestDevices devices)
                 Problem problem = small.MaxBy(problem => problem.Bytes(4))!;
                 foreach (DType dtype in op.DTypes.Where(dtype => Verifier.Supports(device, dtype)))
                 {
-                    byte[] expected = Verifier.OutputBytes(cpu, op, problem, dtype);
-                    byte[] actual = Verifier.OutputBytes(stream, op, problem, dtype);
-                    Bits.AssertEqual<byte>(expected, actual, $"{op} {problem} {dtype}");
+                    Trial trial = new(op, problem, dtype);
+                    Bits.AssertEqual<byte>(Verifier.OutputBytes(cpu, trial), Verifier.OutputBytes(stream, trial), $"{op} {problem} {dtype}");
                 }
             }
         }

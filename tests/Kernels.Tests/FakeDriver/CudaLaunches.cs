@@ -68,7 +68,7 @@ public sealed unsafe class CudaLaunches : CudaScenario
                     foreach (Problem problem in op.Problems.Where(problem => IsSmall(problem, dtype)))
                     {
                         Step($"{op} {dtype} {problem}");
-                        ProblemResult result = Verifier.Verify(stream, op, problem, dtype, elementOffset: problems % 2);
+                        ProblemResult result = Verifier.Verify(stream, new Trial(op, problem, dtype), elementOffset: problems % 2);
                         Assert.True(result.Passed, $"{op} {dtype} {problem}: {result.Failure}");
                         problems++;
                     }

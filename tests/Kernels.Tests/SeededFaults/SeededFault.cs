@@ -1,72 +1,259 @@
 namespace Kernels.Tests.SeededFaults;
 
 /// <summary>One bug: in which file under <c>kernels/</c> the right text is replaced by the wrong one, and which op's case must notice.</summary>
+/// <param name="Name">What is wrong.</param>
+/// <param name="Op">The op whose case must notice.</param>
+/// <param name="File">The file under <c>kernels/</c>.</param>
+/// <param name="Right">What stands there.</param>
+/// <param name="Wrong">What is put in its place.</param>
+/// <param name="DType">The type it shows in.</param>
 public sealed record SeededFault(string Name, string Op, string File, string Right, string Wrong, DType DType = DType.Float32)
 {
+    /// <summary>The reason of the problem that shows it, which is looked at first: others would be compiled in vain.</summary>
+    public required string At { get; init; }
+
     private const string Philox = "portable/philox.h";
     private const string Dropout = "portable/dropout.cl";
     private const string MatMul = "portable/matmul.cl";
     private const string CrossEntropy = "portable/cross_entropy.cl";
     private const string Sgd = "portable/sgd.cl";
     private const string Optimizer = "portable/optimizer.h";
+    private const string Adaptive = "portable/adaptive_dropout.cl";
+    private const string Attention = "portable/attention_dropout.cl";
+    private const string BiasDropout = "portable/bias_dropout_residual.cl";
+    private const string DropBlock = "portable/drop_block.cl";
+    private const string DropConnect = "portable/drop_connect.cl";
+    private const string Inference = "portable/drop_connect_inference.cl";
+    private const string Embedding = "portable/embedding_dropout.cl";
+    private const string Entropy = "portable/entropy.cl";
+    private const string KeptRows = "portable/kept_rows.cl";
+    private const string StochasticDepth = "portable/stochastic_depth.cl";
 
     public static IReadOnlyList<SeededFault> All { get; } =
     [
-        new("the mask is not scaled", "dropout", Dropout, "values[lane] * scale : (real)0", "values[lane] : (real)0"),
-        new("the vector path runs past the end", "dropout", Dropout, "if (8 * block + 8 <= end)", "if (8 * block <= end)"),
-        new("the tail is forgotten", "dropout", Dropout, "(end + 7) / 8", "end / 8"),
-        new("keeps on equality: p is off by 1/65536", "dropout", Dropout, "philox_lane(drawn, lane) < threshold", "philox_lane(drawn, lane) <= threshold"),
-        new("the end is cut to 32 bits", "dropout", Dropout, "const u64 end = start + count;", "const u64 end = (u32)(start + count);"),
-        new("a dropped NaN leaks", "dropout", Dropout, "values[lane] * scale : (real)0", "values[lane] * scale : values[lane] * (real)0"),
-        new("the shard's start is ignored", "dropout", Dropout, "start / 8 + GLOBAL_ID", "start / 8 + 1 + GLOBAL_ID"),
-        new("two blocks share a counter", "dropout", Philox, "u32 c0 = (u32)block", "u32 c0 = (u32)(block / 2)"),
-        new("the block number is cut to 32 bits", "dropout", Philox, "c1 = (u32)(block >> 32)", "c1 = 0"),
-        new("lanes in the wrong order", "dropout", Philox, "16 * (lane % 2)", "16 * (1 - lane % 2)"),
-        new("the halves of the seed are swapped", "dropout", Philox, "k0 = (u32)key.seed, k1 = (u32)(key.seed >> 32)", "k1 = (u32)key.seed, k0 = (u32)(key.seed >> 32)"),
-        new("nine rounds", "random", Philox, "round < 10", "round < 9"),
-        new("the offset is cut to 32 bits", "monte-carlo-dropout", Philox, "c3 = (u32)(key.offset >> 32)", "c3 = 0"),
-        new("the first block is ignored", "random", "portable/random.cl", "first_block + b", "b"),
-        new("bfloat16 is cut, not rounded", "dropout", "portable/types.h", "(bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16", "bits >> 16", DType.BFloat16),
-        new("half is read as bfloat16", "relu", "portable/types.h", "return f16_to_f32(stored);", "return bf16_to_f32(stored);", DType.Float16),
-        new("no barrier between the levels of the column sums", "linear", "portable/linear.cl", "32 * half_depth];\n            BARRIER();", "32 * half_depth];"),
-        new("no barrier between the levels of a sum", "cross-entropy", "portable/reduce.h", "scratch[i * GROUP_SIZE + LOCAL_ID + half_size];\n        BARRIER();", "scratch[i * GROUP_SIZE + LOCAL_ID + half_size];"),
-        new("b is read untransposed", "matmul", MatMul, "(first_column + column) * k + first_k + depth", "(first_k + depth) * n + first_column + column"),
-        new("the sum is overwritten", "matmul", MatMul, "sums[i][j] = FMA(rows[i], columns[j], sums[i][j])", "sums[i][j] = rows[i] * columns[j]"),
-        new("the bias goes by row", "linear", MatMul, "bias_offset + column", "bias_offset + row % n"),
-        new("rows of the bias gradient are skipped", "linear", "portable/linear.cl", "row += 8", "row += 16"),
-        new("half of the reduction tree is missing", "linear", "portable/linear.cl", "half_depth = 4", "half_depth = 2"),
-        new("the maximum is not subtracted", "cross-entropy", "portable/softmax.h", "const real e = EXP(z - sums->largest)", "const real e = EXP(z)"),
-        new("the label is off by one", "cross-entropy", CrossEntropy, "(i32)k == target->label", "(i32)k + 1 == target->label"),
-        new("the gradient is not scaled", "cross-entropy", CrossEntropy, "z[i] = scale * (p", "z[i] = (p"),
-        new("no barrier between the levels of a maximum", "cross-entropy", "portable/reduce.h", "MAX(scratch[LOCAL_ID], scratch[LOCAL_ID + half_size]);\n        BARRIER();", "MAX(scratch[LOCAL_ID], scratch[LOCAL_ID + half_size]);"),
-        new("the sums are not moved to a new maximum", "cross-entropy", "portable/softmax.h", "sums->sum *= factor;", ""),
-        new("the moment is not moved to a new maximum", "entropy", "portable/softmax.h", "factor * FMA(sums->sum, change, sums->moment)", "factor * sums->moment"),
-        new("masked classes get their part of the smoothing", "cross-entropy", CrossEntropy, "if (smoothing != 0 && seen)", "if (smoothing != 0)"),
-        new("an ignored row counts", "cross-entropy", CrossEntropy, "target.ignored ? (real)0 : (real)1", "(real)1"),
-        new("weights are left out of the normalizer", "cross-entropy", CrossEntropy, "target.share * class_weight(class_weights, (u64)target.label)", "target.share"),
-        new("the velocity is not read", "sgd", Sgd, "group->beta1 * *a + group->share1 * gradient", "group->share1 * gradient"),
-        new("Nesterov is plain momentum", "sgd", Sgd, "group->mode != 0 ? gradient + group->beta1 * *a : *a", "*a"),
-        new("the decay is forgotten", "sgd", Optimizer, "+ group.coupled_decay * weight", ""),
-        new("the decay is coupled to nothing", "adamw", "portable/adam.cl", "group->decay_factor * weight -", "weight -"),
-        new("the second moment is not corrected", "adam", "portable/adam.cl", "SQRT(square) / SQRT(group->correction2)", "SQRT(square)"),
-        new("the first correction is the second", "adam", "portable/optimizer_step.cl", "setting[15 + k]", "setting[16]"),
-        new("the largest second moment is the last", "adam", "portable/adam.cl", "*c > square ? *c : square", "square"),
-        new("the mean is not taken off", "rmsprop", "portable/rms_prop.cl", "square -= *c * *c;", ""),
-        new("the direction has the gradient's length", "lion", "portable/lion.cl", "sign_of(group->beta1 * *a + group->share1 * gradient)", "group->beta1 * *a + group->share1 * gradient"),
-        new("small weights are not set to zero", "sgd", Optimizer, "return weight == weight ? (real)0 : weight;", "return weight;"),
-        new("rows are not projected", "sgd", Optimizer, "if (scale < 1)", "if (scale < 0)"),
-        new("the average forgets", "adam", Optimizer, "group.average * a[k] + group.average_share * weights[k]", "weights[k]"),
-        new("unscaled gradients", "sgd", "portable/optimizer_step.cl", "if (!(clip >= 1)) factor *= clip;", ""),
-        new("a faulty step is taken", "sgd", "portable/optimizer_step.cl", "skips_faults && fault != fault", "0"),
-        new("the tail of a tile is forgotten", "parameter-snapshot", "portable/parameter_snapshot.cl", "if (k < count) target", "if (k + 1 < count) target"),
-        new("tiles of other tensors", "norm-penalty", "portable/tensor_list.h", "(index - entry[4]) * length", "index * length"),
-        new("the gradient of the whole square", "norm-penalty", "portable/norm_penalty.cl", "own[2] * weights[k]", "square * weights[k]"),
-        new("the gradient passes where it should stop", "relu", "portable/relu.cl", "outputs[lane] <= 0 ? (real)0 : gradients[lane]", "gradients[lane]"),
-        new("examples share the decisions of the first", "channel-dropout", "portable/channel_dropout.cl", "outer * units + unit", "unit"),
-        new("both angles are one word", "gaussian-noise", "portable/normal.h", "normal_pair(block.words[2], block.words[3]", "normal_pair(block.words[2], block.words[1]"),
-        new("the shift is forgotten", "alpha-dropout", "portable/alpha_dropout.cl", "FMA(x, scale, shift)", "x * scale"),
-        new("every pass draws the same mask", "monte-carlo-dropout", "portable/monte_carlo_dropout.cl", "first_offset + pass", "first_offset"),
-        new("the variance is biased", "monte-carlo-dropout", "portable/monte_carlo_dropout.cl", "(passes - 1)", "passes"),
+        new(
+            "the mask is not scaled", "dropout", Dropout, "values[lane] * scale : (real)0", "values[lane] : (real)0")
+        { At = "one Philox block" },
+        new(
+            "the vector path runs past the end", "dropout", Dropout, "if (8 * block + 8 <= end)", "if (8 * block <= end)")
+        { At = "one element" },
+        new("the tail is forgotten", "dropout", Dropout, "(end + 7) / 8", "end / 8") { At = "one element" },
+        new(
+            "keeps on equality: p is off by 1/65536", "dropout", Dropout, "philox_lane(drawn, lane) < threshold",
+            "philox_lane(drawn, lane) <= threshold") { At = "several chunks of a core" },
+        new(
+            "the end is cut to 32 bits", "dropout", Dropout, "const u64 end = start + count;", "const u64 end = (u32)(start + count);")
+        { At = "shard whose block numbers exceed 32 bits" },
+        new(
+            "a dropped NaN leaks", "dropout", Dropout, "values[lane] * scale : (real)0", "values[lane] * scale : values[lane] * (real)0")
+        { At = "one Philox block" },
+        new(
+            "the shard's start is ignored", "dropout", Dropout, "start / 8 + GLOBAL_ID", "start / 8 + 1 + GLOBAL_ID")
+        { At = "one element" },
+        new("two blocks share a counter", "dropout", Philox, "u32 c0 = (u32)block", "u32 c0 = (u32)(block / 2)") { At = "prime" },
+        new(
+            "the block number is cut to 32 bits", "dropout", Philox, "c1 = (u32)(block >> 32)", "c1 = 0")
+        { At = "shard whose block numbers exceed 32 bits" },
+        new("lanes in the wrong order", "dropout", Philox, "16 * (lane % 2)", "16 * (1 - lane % 2)") { At = "less than a Philox block" },
+        new(
+            "the halves of the seed are swapped", "dropout", Philox, "k0 = (u32)key.seed, k1 = (u32)(key.seed >> 32)",
+            "k1 = (u32)key.seed, k0 = (u32)(key.seed >> 32)") { At = "less than a Philox block" },
+        new("nine rounds", "random", Philox, "round < 10", "round < 9") { At = "one block" },
+        new(
+            "the offset is cut to 32 bits", "monte-carlo-dropout", Philox, "c3 = (u32)(key.offset >> 32)", "c3 = 0")
+        { At = "prime; the offset's low word overflows into the high one" },
+        new("the first block is ignored", "random", "portable/random.cl", "first_block + b", "b") { At = "prime" },
+        new(
+            "bfloat16 is cut, not rounded", "dropout", "portable/types.h", "(bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16", "bits >> 16",
+            DType.BFloat16) { At = "prime" },
+        new(
+            "half is read as bfloat16", "relu", "portable/types.h", "return f16_to_f32(stored);", "return bf16_to_f32(stored);",
+            DType.Float16) { At = "one element" },
+        new(
+            "no barrier between the levels of the column sums", "linear", "portable/linear.cl", "32 * half_depth];\n            BARRIER();",
+            "32 * half_depth];") { At = "a batch of the study, odd sizes" },
+        new(
+            "no barrier between the levels of a sum", "cross-entropy", "portable/reduce.h",
+            "scratch[i * GROUP_SIZE + LOCAL_ID + half_size];\n        BARRIER();", "scratch[i * GROUP_SIZE + LOCAL_ID + half_size];")
+        { At = "whole vectors, rows that share a warp" },
+        new(
+            "b is read untransposed", "matmul", MatMul, "(first_column + column) * k + first_k + depth",
+            "(first_k + depth) * n + first_column + column") { At = "the same, b transposed" },
+        new(
+            "the sum is overwritten", "matmul", MatMul, "sums[i][j] = FMA(rows[i], columns[j], sums[i][j])",
+            "sums[i][j] = rows[i] * columns[j]") { At = "one element" },
+        new(
+            "the bias goes by row", "linear", MatMul, "bias_offset + column", "bias_offset + row % n")
+        { At = "a batch of the study, odd sizes" },
+        new(
+            "rows of the bias gradient are skipped", "linear", "portable/linear.cl", "row += 8", "row += 16")
+        { At = "a batch of the study, odd sizes" },
+        new(
+            "half of the reduction tree is missing", "linear", "portable/linear.cl", "half_depth = 4", "half_depth = 2")
+        { At = "a batch of the study, odd sizes" },
+        new(
+            "the maximum is not subtracted", "cross-entropy", "portable/softmax.h", "const real e = EXP(z - sums->largest)",
+            "const real e = EXP(z)") { At = "one class: the loss is 0" },
+        new(
+            "the label is off by one", "cross-entropy", CrossEntropy, "(i32)k == target->label", "(i32)k + 1 == target->label")
+        { At = "a batch of the study" },
+        new("the gradient is not scaled", "cross-entropy", CrossEntropy, "z[i] = scale * (p", "z[i] = (p") { At = "a batch of the study" },
+        new(
+            "no barrier between the levels of a maximum", "cross-entropy", "portable/reduce.h",
+            "MAX(scratch[LOCAL_ID], scratch[LOCAL_ID + half_size]);\n        BARRIER();",
+            "MAX(scratch[LOCAL_ID], scratch[LOCAL_ID + half_size]);") { At = "whole vectors, rows that share a warp" },
+        new(
+            "the sums are not moved to a new maximum", "cross-entropy", "portable/softmax.h", "sums->sum *= factor;", "")
+        { At = "a batch of the study" },
+        new(
+            "the moment is not moved to a new maximum", "entropy", "portable/softmax.h", "factor * FMA(sums->sum, change, sums->moment)",
+            "factor * sums->moment") { At = "a batch of a policy" },
+        new(
+            "masked classes get their part of the smoothing", "cross-entropy", CrossEntropy, "if (smoothing != 0 && seen)",
+            "if (smoothing != 0)") { At = "masked classes, some of them labels" },
+        new(
+            "an ignored row counts", "cross-entropy", CrossEntropy, "target.ignored ? (real)0 : (real)1", "(real)1")
+        { At = "probabilities, of which some rows are ignored, with weights" },
+        new(
+            "weights are left out of the normalizer", "cross-entropy", CrossEntropy,
+            "target.share * class_weight(class_weights, (u64)target.label)", "target.share") { At = "class weights" },
+        new(
+            "the velocity is not read", "sgd", Sgd, "group->beta1 * *a + group->share1 * gradient", "group->share1 * gradient")
+        { At = "one element" },
+        new("Nesterov is plain momentum", "sgd", Sgd, "group->mode != 0 ? gradient + group->beta1 * *a : *a", "*a") { At = "Nesterov" },
+        new("the decay is forgotten", "sgd", Optimizer, "+ group.coupled_decay * weight", "") { At = "coupled decay" },
+        new(
+            "the decay is coupled to nothing", "adamw", "portable/adam.cl", "group->decay_factor * weight -", "weight -")
+        { At = "decoupled decay" },
+        new(
+            "the second moment is not corrected", "adam", "portable/adam.cl", "SQRT(square) / SQRT(group->correction2)", "SQRT(square)")
+        { At = "one element" },
+        new(
+            "the first correction is the second", "adam", "portable/optimizer_step.cl", "setting[15 + k]", "setting[16]")
+        { At = "one element" },
+        new(
+            "the largest second moment is the last", "adam", "portable/adam.cl", "*c > square ? *c : square", "square")
+        { At = "largest second moment (AMSGrad)" },
+        new("the mean is not taken off", "rmsprop", "portable/rms_prop.cl", "square -= *c * *c;", "") { At = "centered" },
+        new(
+            "the direction has the gradient's length", "lion", "portable/lion.cl", "sign_of(group->beta1 * *a + group->share1 * gradient)",
+            "group->beta1 * *a + group->share1 * gradient") { At = "one element" },
+        new(
+            "small weights are not set to zero", "sgd", Optimizer, "return weight == weight ? (real)0 : weight;", "return weight;")
+        { At = "proximal L1, zeros counted" },
+        new("rows are not projected", "sgd", Optimizer, "if (scale < 1)", "if (scale < 0)") { At = "maximum norm" },
+        new(
+            "the average forgets", "adam", Optimizer, "group.average * a[k] + group.average_share * weights[k]", "weights[k]")
+        { At = "moving average of the weights" },
+        new(
+            "unscaled gradients", "sgd", "portable/optimizer_step.cl", "if (!(clip >= 1)) factor *= clip;", "")
+        { At = "clipped by the norm of all gradients" },
+        new(
+            "a faulty step is taken", "sgd", "portable/optimizer_step.cl", "skips_faults && fault != fault", "0")
+        { At = "an infinite gradient skips the step" },
+        new(
+            "the tail of a tile is forgotten", "parameter-snapshot", "portable/parameter_snapshot.cl", "if (k < count) target",
+            "if (k + 1 < count) target") { At = "one element" },
+        new(
+            "tiles of other tensors", "norm-penalty", "portable/tensor_list.h", "(index - entry[4]) * length", "index * length")
+        { At = "whole vectors and several tiles, each its own strengths" },
+        new(
+            "the gradient of the whole square", "norm-penalty", "portable/norm_penalty.cl", "own[2] * weights[k]", "square * weights[k]")
+        { At = "one element" },
+        new(
+            "the gradient passes where it should stop", "relu", "portable/relu.cl", "outputs[lane] <= 0 ? (real)0 : gradients[lane]",
+            "gradients[lane]") { At = "rows with a tail" },
+        new(
+            "examples share the decisions of the first", "channel-dropout", "portable/channel_dropout.cl", "outer * units + unit", "unit")
+        { At = "the same units, channels last" },
+        new(
+            "both angles are one word", "gaussian-noise", "portable/normal.h", "normal_pair(block.words[2], block.words[3]",
+            "normal_pair(block.words[2], block.words[1]") { At = "prime" },
+        new("the shift is forgotten", "alpha-dropout", "portable/alpha_dropout.cl", "FMA(x, scale, shift)", "x * scale") { At = "prime" },
+        new(
+            "every pass draws the same mask", "monte-carlo-dropout", "portable/monte_carlo_dropout.cl", "first_offset + pass",
+            "first_offset") { At = "prime; the offset's low word overflows into the high one" },
+        new(
+            "the variance is biased", "monte-carlo-dropout", "portable/monte_carlo_dropout.cl", "(passes - 1)", "passes")
+        { At = "the fewest passes, one element" },
+        new("alpha is left out of a slope", "adaptive-dropout", Adaptive, "*slope *= alpha;", "") { At = "straight through" },
+        new(
+            "vectors forget beta", "adaptive-dropout", Adaptive, "FMA(alpha, activations[lane], beta)", "alpha * activations[lane]")
+        { At = "prime" },
+        new(
+            "a scale of 65535/T", "adaptive-dropout", Adaptive, "(real)65536 / (real)threshold", "(real)65535 / (real)threshold")
+        { At = "prime" },
+        new(
+            "the causal limit is aligned at the top left", "attention-dropout", Attention,
+            "keys + query + 1 > queries ? keys + query + 1 - queries : 0", "query + 1")
+        { At = "causal, more keys than queries: aligned at the bottom right" },
+        new(
+            "the sum is not moved to a new maximum", "attention-dropout", Attention, "sum *= EXP(largest - reference);", "")
+        { At = "one block more than the registers hold" },
+        new(
+            "masked keys at the end of a row are not written", "attention-dropout", Attention, "keys - 8 * block, p)",
+            "visible - 8 * block, p)") { At = "causal, square" },
+        new(
+            "rows are decided by the elements' draws", "bias-dropout-residual", BiasDropout, "ROW_BLOCKS + row_block", "row_block")
+        { At = "more than 65,535 rows" },
+        new(
+            "the last strip has no part in the sums", "bias-dropout-residual", BiasDropout, "split < splits; split += 8",
+            "split + 1 < splits; split += 8") { At = "one element" },
+        new(
+            "no barrier before layers are added", "bias-dropout-residual", BiasDropout, "layers[LOCAL_ID] = sum;\n        BARRIER();",
+            "layers[LOCAL_ID] = sum;") { At = "rows of whole vectors" },
+        new(
+            "blocks are a cell too narrow", "drop-block", DropBlock, "? covered : width - covered", "? covered : width - covered - 1")
+        { At = "a stage of ResNet" },
+        new(
+            "the last part of a map counts cells of the next", "drop-block", DropBlock, "left < part_cells ? left : part_cells",
+            "part_cells") { At = "a block as large as the map: all of it or nothing" },
+        new(
+            "noise and seeds share their draws", "drop-block", DropBlock, "NOISE + index / 4", "index / 4")
+        { At = "channels last, three axes" },
+        new(
+            "biases of all shards share their decisions", "drop-connect", DropConnect, "BIAS_MASK + first_pair + example * outputs",
+            "BIAS_MASK + example * outputs") { At = "a shard of the batch" },
+        new(
+            "every tile of terms has the mask of the first", "drop-connect", DropConnect, "row * row_stride + first_term * term_stride)",
+            "row * row_stride)") { At = "more examples than two tiles" },
+        new(
+            "no barrier between the levels of the bias gradient", "drop-connect", DropConnect,
+            "partial[i + half_depth * 32];\n            BARRIER();", "partial[i + half_depth * 32];") { At = "whole blocks and draws" },
+        new(
+            "the bias has no variance", "drop-connect-inference", Inference, "squares[j] = b * b;", "squares[j] = 0;")
+        { At = "no inputs: biases alone" },
+        new(
+            "samples of the pair before count", "drop-connect-inference", Inference, "4 * block + k >= first && 4 * block + k < end",
+            "4 * block + k < end") { At = "an odd number of samples, original scaling" },
+        new(
+            "the last position of a batch is left out", "embedding-dropout", Embedding, "entry < count && keys",
+            "entry + 1 < count && keys") { At = "p = 0: all rows" },
+        new(
+            "each position adds all rows of its id", "embedding-dropout", Embedding, "keys[head - 1] >> 32 == id",
+            "keys[head - 1] == keys[head]") { At = "whole vectors" },
+        new(
+            "all rows have the mask of the first", "entropy", Entropy, "mask + mask_offset + source", "mask + mask_offset")
+        { At = "a work group a row, prime, several stretches" },
+        new(
+            "the entropy is added with a wrong sign", "entropy", Entropy, "(x + surprise)", "(x - surprise)")
+        { At = "a batch of a policy" },
+        new(
+            "eight elements share four normals", "gaussian-noise", "portable/gaussian_noise.cl", "2 * octet + 1", "2 * octet")
+        { At = "prime" },
+        new(
+            "the count starts again with each tile of rows", "kept-rows", KeptRows, "total += sums[GROUP_SIZE - 1];",
+            "total = sums[GROUP_SIZE - 1];") { At = "many tiles of a group, a tail" },
+        new("gathered rows are not scaled", "kept-rows", KeptRows, "scale * load(source, from)", "load(source, from)") { At = "odd rows" },
+        new(
+            "no barrier between reading and adding sums", "kept-rows", KeptRows, "BARRIER();\n                sums[LOCAL_ID] += before;",
+            "sums[LOCAL_ID] += before;") { At = "one row" },
+        new(
+            "a short row has the decision of the row before", "stochastic-depth", StochasticDepth,
+            "row++;\n                keep = keeps(resolved, start + row, threshold);", "row++;") { At = "rows shorter than an octet" },
+        new(
+            "the shard's first row is ignored", "stochastic-depth", StochasticDepth, "keeps(resolved, start + row, threshold)",
+            "keeps(resolved, row, threshold)") { At = "a shard off a block boundary" },
     ];
 
     public override string ToString() => $"{Op}: {Name}";

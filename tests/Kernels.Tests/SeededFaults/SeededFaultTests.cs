@@ -5,15 +5,14 @@ using Xunit;
 namespace Kernels.Tests.SeededFaults;
 
 /// <summary>
-/// A check that cannot fail is no check. Each row plants one bug of a kind that really happened somewhere into a kernel's text, and the op's case must notice on OpenCL.
+/// A check that cannot fail is no check. Each row plants one bug of a kind that really happened somewhere into a kernel's text, and the op's case must notice on OpenCL,
+/// by its results, and pass again without it.
 /// </summary>
 public sealed class SeededFaultTests
 {
     private static readonly double[] SpecialValues = [double.NaN, double.PositiveInfinity];
 
     public static TheoryData<string> Faults { get; } = [.. SeededFault.All.Select(fault => fault.ToString())];
-
-    public static TheoryData<string> FaultyOps { get; } = [.. SeededFault.All.Select(fault => fault.Op).Distinct()];
 
     [Theory]
     [MemberData(nameof(Faults))]
@@ -22,6 +21,32 @@ public sealed class SeededFaultTests
         SeededFault fault = SeededFault.All.Single(fault => fault.ToString() == name);
         DeviceDescription? device = Device.List().FirstOrDefault(d => d.Kind == DeviceKind.OpenCl && d.Available);
         Assert.SkipWhen(device is null, "no OpenCL device");
+
+        (Attempt? attempt, ProblemResult result) = WithFault(fault, () => FirstFailure(device.Id, fault));
+        Assert.True(attempt is not null, $"{fault}: verification passed with the fault in place.");
+        Assert.True(result.Trouble is null, $"{fault}: the text with the fault does not run: {result.Failure}");
+        TestContext.Current.TestOutputHelper?.WriteLine($"found by '{attempt.Trial.Problem}': {result.Failure}");
+
+        using Device sound = Device.Open(device.Id);
+        using DeviceStream stream = sound.CreateStream();
+        Assert.Null(attempt.Run(stream).Failure);
+    }
+
+    /// <summary>Every text has a bug of its own that is noticed.</summary>
+    [Fact]
+    public void EveryTextHasAFault()
+    {
+        IEnumerable<string> texts = KernelCatalog.All.Select(kernel => kernel.File).Distinct();
+        Assert.Empty(texts.Except(SeededFault.All.Select(fault => fault.File)));
+    }
+
+    /// <summary>A problem that was renamed would be searched for among all others, which takes as long as all of them.</summary>
+    [Fact]
+    public void EveryPlaceIsAProblem() => Assert.All(
+        SeededFault.All, fault => Assert.Contains(fault.At, OpCase.All.Single(op => op.Op == fault.Op).Problems.Select(problem => problem.Reason)));
+
+    private static T WithFault<T>(SeededFault fault, Func<T> search)
+    {
         int replacements = 0;
         KernelSource.Rewrite = (file, text) =>
         {
@@ -33,53 +58,51 @@ public sealed class SeededFaultTests
         };
         try
         {
-            Assert.True(IsFound(device!.Id, fault), $"{fault}: verification passed with the fault in place.");
+            T result = search();
+            Assert.True(replacements > 0, $"{fault}: no kernel with the fault was compiled.");
+            return result;
         }
         finally
         {
             KernelSource.Rewrite = null;
         }
-
-        Assert.True(replacements > 0, $"{fault}: no kernel with the fault was compiled.");
     }
 
-    /// <summary>The same search without a fault must find nothing, or the test above would show nothing.</summary>
-    [Theory]
-    [MemberData(nameof(FaultyOps))]
-    public void VerificationFindsNothingWithoutAFault(string op)
-    {
-        DeviceDescription? device = Device.List().FirstOrDefault(d => d.Kind == DeviceKind.OpenCl && d.Available);
-        Assert.SkipWhen(device is null, "no OpenCL device");
-        Assert.False(IsFound(device!.Id, new SeededFault("none", op, "", "", "")));
-    }
-
-    private static bool IsFound(string deviceId, SeededFault fault)
+    private static (Attempt? Attempt, ProblemResult Result) FirstFailure(string deviceId, SeededFault fault)
     {
         // A device of its own, so that no compiled kernel of another row is reused; the disk cache goes by the text.
         using Device device = Device.Open(deviceId);
         using DeviceStream stream = device.CreateStream();
-        OpCase op = OpCase.All.Single(op => op.Op == fault.Op);
-        foreach (Problem problem in op.Problems)
+        foreach (Attempt attempt in Attempts(OpCase.All.Single(op => op.Op == fault.Op), fault))
         {
-            if (!Verifier.Verify(stream, op, problem, fault.DType).Passed) return true;
+            ProblemResult result = attempt.Run(stream);
+            if (!result.Passed) return (attempt, result);
         }
 
-        foreach (Problem problem in op.Problems.Where(problem => op.InPlacePairs(problem).Count > 0).Take(4))
+        return (null, new ProblemResult(0, 0, 0, null));
+    }
+
+    /// <summary>Every problem, and where the op works in place also with special values and in place.</summary>
+    private static IEnumerable<Attempt> Attempts(OpCase op, SeededFault fault)
+    {
+        foreach (Problem problem in op.Problems.OrderByDescending(problem => problem.Reason == fault.At))
         {
-            foreach (double value in SpecialValues)
-            {
-                if (!Verifier.Verify(stream, op, problem, fault.DType, change: spec => WithEveryThird(spec, value)).Passed) return true;
-            }
-
-            if (!Verifier.Verify(stream, op, problem, fault.DType, inPlace: true).Passed) return true;
+            Trial trial = new(op, problem, fault.DType);
+            yield return new Attempt(trial, InPlace: false);
+            if (op.InPlacePairs(problem).Count == 0) continue;
+            foreach (double value in SpecialValues) yield return new Attempt(trial.With(spec => WithEveryThird(spec, value)), InPlace: false);
+            yield return new Attempt(trial, InPlace: true);
         }
-
-        return false;
     }
 
     private static TensorSpec WithEveryThird(TensorSpec spec, double value)
     {
         if (spec.Role == TensorRole.Output || !spec.DType.IsFloat()) return spec;
         return spec with { Values = [.. spec.Values.Select((v, i) => i % 3 == 0 ? value : v)] };
+    }
+
+    private sealed record Attempt(Trial Trial, bool InPlace)
+    {
+        public ProblemResult Run(DeviceStream stream) => Verifier.Verify(stream, Trial, inPlace: InPlace);
     }
 }

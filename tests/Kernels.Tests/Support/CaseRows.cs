@@ -6,6 +6,9 @@ namespace Kernels.Tests.Support;
 /// <summary>The rows of the theories: every op on every device, the missing ones included, in every type the op stores.</summary>
 public static class CaseRows
 {
+    /// <summary>Ops to test, separated by commas; unset for all.</summary>
+    public const string SelectionVariable = "KERNELS_TEST_OPS";
+
     public static TheoryData<string, string, DType> All => Where(_ => true);
 
     /// <summary>
@@ -15,7 +18,7 @@ public static class CaseRows
     public static TheoryData<string, string, DType> Controls =>
     [
         .. from device in TestDevices.All
-           from op in OpCase.All
+           from op in Ops
            from dtype in device.Kind == DeviceKind.Cpu ? op.DTypes : op.DTypes.Take(1)
            select (device.Id, op.Op, dtype),
     ];
@@ -34,14 +37,21 @@ public static class CaseRows
     public static TheoryData<string, string> WithGradients =>
     [
         .. from device in TestDevices.All
-           from op in OpCase.All
+           from op in Ops
            where op.Problems.Any(problem => op.ForwardOf(problem) is not null)
            select (device.Id, op.Op),
     ];
 
+    public static TheoryData<string, string> DevicesAndOps => [.. from device in TestDevices.All from op in Ops select (device.Id, op.Op)];
+
     /// <summary>Devices and calls that must be refused.</summary>
     public static TheoryData<string, string, string> BadInputs =>
-        [.. from device in TestDevices.All from op in OpCase.All from bad in op.BadInputs select (device.Id, op.Op, bad.Name)];
+        [.. from device in TestDevices.All from op in Ops from bad in op.BadInputs select (device.Id, op.Op, bad.Name)];
+
+    private static IReadOnlyList<OpCase> Ops { get; } =
+        Environment.GetEnvironmentVariable(SelectionVariable) is { Length: > 0 } selection
+            ? [.. OpCase.All.Where(op => selection.Split(',').Contains(op.Op))]
+            : OpCase.All;
 
     public static OpCase Op(string name) => OpCase.All.Single(op => op.Op == name);
 
@@ -50,7 +60,7 @@ public static class CaseRows
     private static TheoryData<string, string, DType> Where(Func<OpCase, bool> matches) =>
     [
         .. from device in TestDevices.All
-           from op in OpCase.All
+           from op in Ops
            where matches(op)
            from dtype in op.DTypes
            select (device.Id, op.Op, dtype),

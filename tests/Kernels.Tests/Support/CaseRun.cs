@@ -42,14 +42,22 @@ internal sealed class CaseRun : IDisposable
     /// </summary>
     public IEnumerable<Problem> TellingProblems => DType == Op.DTypes[0] ? Op.Problems : SmallProblems;
 
+    /// <summary>
+    /// What the controls break: on the CPU every small problem, elsewhere one of each entry, as the comparison is the host's and only its way to the device's
+    /// memory is not.
+    /// </summary>
+    public Trial[] Controls => [.. (Stream.Device.Kind == DeviceKind.Cpu ? SmallProblems : Largest()).Select(Try)];
+
     public static bool IsSmall(Problem problem) => problem.Bytes(elementBytes: 1) <= 1 << 15;
 
+    /// <summary>A problem of the op in this row's type.</summary>
+    public Trial Try(Problem problem) => new(Op, problem, DType);
+
     /// <summary>Runs a problem and notes what differs from the reference.</summary>
-    public void Verify(
-        Problem problem, string situation = "", int elementOffset = 0, bool inPlace = false, Func<TensorSpec, TensorSpec>? change = null)
+    public void Verify(Trial trial, string situation = "", int elementOffset = 0, bool inPlace = false)
     {
-        ProblemResult result = Verifier.Verify(Stream, Op, problem, DType, elementOffset: elementOffset, inPlace: inPlace, change: change);
-        if (!result.Passed) Fail(problem, situation, result.Failure ?? $"error {result.Error}");
+        ProblemResult result = Verifier.Verify(Stream, trial, elementOffset, inPlace);
+        if (!result.Passed) Fail(trial.Problem, situation, result.Failure ?? $"error {result.Error}");
     }
 
     public void Fail(Problem problem, string situation, string failure) => _failures.Add($"{problem} {situation}: {failure}");
@@ -58,4 +66,6 @@ internal sealed class CaseRun : IDisposable
         _failures.Count == 0, $"{_name}: {_failures.Count} failures\n{string.Join('\n', _failures.Take(MaximumShown))}");
 
     public void Dispose() => Stream.Dispose();
+
+    private IEnumerable<Problem> Largest() => SmallProblems.GroupBy(problem => problem.Entry).Select(entry => entry.MaxBy(problem => problem.Bytes(1))!);
 }

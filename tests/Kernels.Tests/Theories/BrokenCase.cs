@@ -39,6 +39,8 @@ internal sealed class BrokenCase(OpCase inner, Defect defect) : OpCase
 {
     private byte _runs;
 
+    public Defect Defect => defect;
+
     public override string Op => inner.Op;
 
     public override IReadOnlyList<DType> DTypes => inner.DTypes;
@@ -118,7 +120,7 @@ internal sealed class BrokenCase(OpCase inner, Defect defect) : OpCase
     private static T Off<T>(T value, TensorSpec target)
         where T : unmanaged
     {
-        double right = Elements.FromBytes(target.DType, Bytes(ref value), 0);
+        double right = Elements.FromBytes(target.DType, Bytes(ref value))[0];
         double wrong = double.IsNaN(right) ? 0 : right + Math.CopySign(Math.Abs(right) + target.Tolerance.Floor + 1, right);
         Elements.ToBytes(target.DType, [wrong]).CopyTo(Bytes(ref value));
         return value;

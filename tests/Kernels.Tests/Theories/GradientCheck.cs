@@ -69,11 +69,8 @@ internal static class GradientCheck
     {
         using GuardedTensors tensors = new(stream, specs);
         op.Run(stream, problem, DType.Float64, tensors);
-        return specs.Where(spec => spec.Role == TensorRole.Output).ToDictionary(spec => spec.Name, spec => Values(spec, tensors.Read(spec.Name)));
+        return specs.Where(spec => spec.Role == TensorRole.Output).ToDictionary(spec => spec.Name, spec => Elements.FromBytes(spec.DType, tensors.Read(spec.Name)));
     }
-
-    private static double[] Values(TensorSpec spec, byte[] bytes) =>
-        [.. Enumerable.Range(0, (int)spec.Length).Select(i => Elements.FromBytes(spec.DType, bytes, i))];
 
     /// <summary>What the loss multiplies its outputs by: their dy, or what the op itself says where it takes none.</summary>
     private static Dictionary<string, double[]> Weights(OpCase op, Dictionary<string, double[]> outputs, TensorSpec[] backwardSpecs)

@@ -22,18 +22,17 @@ public sealed class SpecialValueTheory(TestDevices devices)
     public void SpecialValues_ComeOutAsInTheReference(string deviceId, string op, DType dtype)
     {
         using CaseRun run = new(devices, deviceId, op, dtype);
-        foreach (Problem problem in run.SmallProblems)
+        foreach (Trial trial in run.SmallProblems.Select(run.Try))
         {
-            IReadOnlyList<TensorSpec> specs = run.Op.Tensors(problem, dtype, Verifier.DefaultSeed);
-            bool sums = specs.Any(spec => spec.Tolerance.Floor > 0);
-            HashSet<string> computed = [.. ResultsOfForward(run.Op, problem, dtype)];
-            foreach (TensorSpec input in specs.Where(spec => CaseRows.ReadsFloats(spec) && spec.Length > 0))
+            bool sums = trial.Specs.Any(spec => spec.Tolerance.Floor > 0);
+            HashSet<string> computed = [.. ResultsOfForward(run.Op, trial.Problem, dtype)];
+            foreach (TensorSpec input in trial.Specs.Where(spec => CaseRows.ReadsFloats(spec) && spec.Length > 0))
             {
                 bool isComputed = computed.Contains(input.Name) || run.Op.IsStateOrSetting(input.Name);
                 foreach ((string name, double value) in Values(run.Op, dtype, sums).Where(special => IsPossible(special.Value, isComputed)))
                 {
                     foreach ((string position, IEnumerable<int> indices) in Positions(dtype, (int)input.Length))
-                        run.Verify(problem, $"{name} {position} of {input.Name}", change: spec => Change(spec, input.Name, indices, value));
+                        run.Verify(trial.With(spec => Change(spec, input.Name, indices, value)), $"{name} {position} of {input.Name}");
                 }
             }
         }
