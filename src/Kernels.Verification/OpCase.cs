@@ -71,6 +71,12 @@ public abstract class OpCase
     /// <summary>Whether an input is a setting, or state of calls before that fits the other inputs, so that not every number makes sense in its place.</summary>
     public virtual bool IsStateOrSetting(string input) => false;
 
+    /// <summary>How a tensor of a problem reaches the op.</summary>
+    public virtual ArgumentUse UseOf(Problem problem, string tensor) => ArgumentUse.Required;
+
+    /// <summary>What the op's exceptions call it.</summary>
+    public virtual string ApiName => Op.Replace("-", "", StringComparison.Ordinal);
+
     /// <summary>Computes what is right.</summary>
     public abstract void Reference(Problem problem, ReferenceValues values);
 

@@ -25,6 +25,19 @@ public enum TensorRole
     InOut,
 }
 
+/// <summary>How a tensor reaches an op.</summary>
+public enum ArgumentUse
+{
+    /// <summary>It is an argument.</summary>
+    Required,
+
+    /// <summary>It is an argument that may be null, at least in some calls.</summary>
+    Optional,
+
+    /// <summary>It is none: the case fills it from what the op gives out, as an optimizer gives out its state.</summary>
+    None,
+}
+
 /// <summary>A tensor of a problem: its name in formula and reference, its values before the call (empty for outputs), how exact it must be after.</summary>
 public sealed record TensorSpec(string Name, DType DType, long[] Shape, TensorRole Role, double[] Values)
 {

@@ -83,6 +83,9 @@ public sealed class AdaptiveDropoutCase : OpCase
         _ => null,
     };
 
+    public override ArgumentUse UseOf(Problem problem, string tensor) =>
+        tensor is "dpre" ? ArgumentUse.Optional : ArgumentUse.Required;
+
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
         AdaptiveProblem p = (AdaptiveProblem)problem;

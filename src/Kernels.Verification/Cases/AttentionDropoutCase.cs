@@ -71,6 +71,9 @@ public sealed class AttentionDropoutCase : OpCase
     public override Problem? ForwardOf(Problem problem) =>
         problem.Entry == "backward" ? (AttentionProblem)problem with { Entry = "forward" } : null;
 
+    public override ArgumentUse UseOf(Problem problem, string tensor) =>
+        tensor is "lengths" or "mask" ? ArgumentUse.Optional : ArgumentUse.Required;
+
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
         AttentionProblem p = (AttentionProblem)problem;

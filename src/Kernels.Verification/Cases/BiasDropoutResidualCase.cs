@@ -60,6 +60,9 @@ public sealed class BiasDropoutResidualCase : OpCase
     public override Problem? ForwardOf(Problem problem) =>
         problem.Entry == "backward" ? (BiasDropoutResidualProblem)problem with { Entry = "forward" } : null;
 
+    public override ArgumentUse UseOf(Problem problem, string tensor) =>
+        tensor is "bias" or "scale" or "dbias" or "dscale" || (tensor == "x" && problem.Entry == "backward") ? ArgumentUse.Optional : ArgumentUse.Required;
+
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
         BiasDropoutResidualProblem p = (BiasDropoutResidualProblem)problem;

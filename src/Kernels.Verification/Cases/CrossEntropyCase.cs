@@ -104,6 +104,10 @@ public sealed class CrossEntropyCase : OpCase
     public override Problem? ForwardOf(Problem problem) =>
         problem is CrossEntropyProblem { Entry: "backward", IsDifferentiable: true } p ? p with { Entry = "forward" } : null;
 
+    public override ArgumentUse UseOf(Problem problem, string tensor) =>
+        tensor is "dlosses" or "normalizer" or "weights" || (tensor == "labels" && problem is CrossEntropyProblem { Targets: TargetKind.Soft })
+            ? ArgumentUse.Optional : ArgumentUse.Required;
+
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
         CrossEntropyProblem p = (CrossEntropyProblem)problem;

@@ -75,6 +75,9 @@ public sealed class DropConnectCase : OpCase
     public override Problem? ForwardOf(Problem problem) =>
         problem.Entry == "backward" ? (DropConnectProblem)problem with { Entry = "forward" } : null;
 
+    public override ArgumentUse UseOf(Problem problem, string tensor) =>
+        tensor is "bias" or "dx" or "dbias" ? ArgumentUse.Optional : ArgumentUse.Required;
+
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
         DropConnectProblem p = (DropConnectProblem)problem;

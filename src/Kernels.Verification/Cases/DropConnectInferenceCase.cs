@@ -9,6 +9,8 @@ public sealed class DropConnectInferenceCase : OpCase
 
     public override string Op => "drop-connect-inference";
 
+    public override string ApiName => "DropConnect.Infer";
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new DropConnectInferenceProblem(0, 4, 3, "an empty batch", 0.5, DropConnectActivation.Relu, 8),
@@ -28,6 +30,9 @@ public sealed class DropConnectInferenceCase : OpCase
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =
         [new DropConnectInferenceProblem(50, 784, 512, "first layer of the study", 0.5, DropConnectActivation.Relu, 100)];
+
+    public override ArgumentUse UseOf(Problem problem, string tensor) =>
+        tensor is "bias" or "mean" or "variance" ? ArgumentUse.Optional : ArgumentUse.Required;
 
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {

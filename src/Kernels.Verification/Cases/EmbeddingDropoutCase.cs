@@ -69,6 +69,10 @@ public sealed class EmbeddingDropoutCase : OpCase
     public override Problem? ForwardOf(Problem problem) =>
         problem is EmbeddingProblem { Entry: "backward", Padding: null } p ? p with { Entry = "forward" } : null;
 
+    /// <summary>The gradient's table is filled with zeros here where it is not added to.</summary>
+    public override ArgumentUse UseOf(Problem problem, string tensor) =>
+        tensor == "dtable" && problem.Entry == "backward" ? ArgumentUse.None : ArgumentUse.Required;
+
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
         EmbeddingProblem p = (EmbeddingProblem)problem;

@@ -57,6 +57,9 @@ public sealed class EntropyCase : OpCase
     public override Problem? ForwardOf(Problem problem) =>
         problem is EntropyProblem { Entry: "backward", Gradients: null, HasMaskedLogits: false, Magnitude: < 100 } p ? p with { Entry = "forward" } : null;
 
+    public override ArgumentUse UseOf(Problem problem, string tensor) =>
+        tensor is "mask" ? ArgumentUse.Optional : ArgumentUse.Required;
+
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
         EntropyProblem p = (EntropyProblem)problem;

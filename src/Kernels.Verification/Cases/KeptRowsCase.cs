@@ -73,6 +73,9 @@ public sealed class KeptRowsCase : OpCase
         ? backward with { Entry = backward.Entry.Split(' ')[0] }
         : null;
 
+    public override ArgumentUse UseOf(Problem problem, string tensor) =>
+        tensor == "x" && problem.Entry == "scatter" ? ArgumentUse.Optional : ArgumentUse.Required;
+
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
         KeptRowsProblem p = (KeptRowsProblem)problem;

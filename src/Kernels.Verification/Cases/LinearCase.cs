@@ -37,6 +37,9 @@ public sealed class LinearCase : OpCase
     public override Problem? ForwardOf(Problem problem) =>
         problem.Entry == "backward" ? (LinearProblem)problem with { Entry = "forward" } : null;
 
+    public override ArgumentUse UseOf(Problem problem, string tensor) =>
+        tensor is "bias" or "dx" or "dbias" ? ArgumentUse.Optional : ArgumentUse.Required;
+
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
         LinearProblem p = (LinearProblem)problem;

@@ -87,6 +87,9 @@ public sealed class StochasticDepthCase : OpCase
     public override Problem? ForwardOf(Problem problem) =>
         problem is StochasticDepthProblem { Entry: "backward" or "backward branch" } backward ? backward with { Entry = "forward" } : null;
 
+    public override ArgumentUse UseOf(Problem problem, string tensor) =>
+        tensor is "dx" ? ArgumentUse.Optional : ArgumentUse.Required;
+
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
         StochasticDepthProblem p = (StochasticDepthProblem)problem;

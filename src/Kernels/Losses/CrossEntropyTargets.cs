@@ -22,7 +22,7 @@ public readonly record struct CrossEntropyTargets
     /// <param name="labels">Shape [rows], each in [0, classes) or the ignore index.</param>
     public static CrossEntropyTargets Hard(DeviceTensor<int> labels)
     {
-        ArgumentNullException.ThrowIfNull(labels);
+        if (labels is null) throw new ArgumentNullException(nameof(labels), $"{nameof(CrossEntropyTargets)}: {nameof(labels)} is null.");
         return new CrossEntropyTargets(labels, null, null, null);
     }
 
@@ -36,9 +36,9 @@ public readonly record struct CrossEntropyTargets
     public static CrossEntropyTargets Mixed<TReal>(DeviceTensor<int> labels, DeviceTensor<int> otherLabels, DeviceTensor<TReal> shares)
         where TReal : unmanaged
     {
-        ArgumentNullException.ThrowIfNull(labels);
-        ArgumentNullException.ThrowIfNull(otherLabels);
-        ArgumentNullException.ThrowIfNull(shares);
+        if (labels is null) throw new ArgumentNullException(nameof(labels), $"{nameof(CrossEntropyTargets)}: {nameof(labels)} is null.");
+        if (otherLabels is null) throw new ArgumentNullException(nameof(otherLabels), $"{nameof(CrossEntropyTargets)}: {nameof(otherLabels)} is null.");
+        if (shares is null) throw new ArgumentNullException(nameof(shares), $"{nameof(CrossEntropyTargets)}: {nameof(shares)} is null.");
         return new CrossEntropyTargets(labels, otherLabels, shares, null);
     }
 
@@ -48,7 +48,7 @@ public readonly record struct CrossEntropyTargets
     public static CrossEntropyTargets Soft<T>(DeviceTensor<T> probabilities, DeviceTensor<int>? labels = null)
         where T : unmanaged
     {
-        ArgumentNullException.ThrowIfNull(probabilities);
+        if (probabilities is null) throw new ArgumentNullException(nameof(probabilities), $"{nameof(CrossEntropyTargets)}: {nameof(probabilities)} is null.");
         return new CrossEntropyTargets(labels, null, null, probabilities);
     }
 

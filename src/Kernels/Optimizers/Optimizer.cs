@@ -135,6 +135,8 @@ public abstract class Optimizer<T, TOptions> : IDisposable
     {
         ArgumentNullException.ThrowIfNull(stream);
         _table.CheckStream(_op, stream);
+        CheckDeviceNumber(stream.Device, _settings.DeviceLossScale, nameof(_settings.DeviceLossScale), 1);
+        CheckDeviceNumber(stream.Device, _settings.DeviceLearningRates, nameof(_settings.DeviceLearningRates), _options.Length);
         using TensorTable<T>.Lease held = _table.Hold(_op);
         if (_settingsChanged) UploadSettings(stream);
         int measuredTiles = MeasuredTiles;
@@ -261,6 +263,7 @@ public abstract class Optimizer<T, TOptions> : IDisposable
     private void CheckDeviceNumber(Device device, DeviceTensor<float>? tensor, string name, long length)
     {
         if (tensor is null) return;
+        if (tensor.Buffer.Memory.IsDisposed) throw new ObjectDisposedException(name, $"{_op}: {name} was disposed.");
         if (tensor.Device != device) throw new ArgumentException($"{_op}: {name} is on {tensor.Device}, expected {device}.", name);
         if (tensor.Length != length) throw new ArgumentException($"{_op}: {name} has {tensor.Length} elements, expected {length}.", name);
     }

@@ -21,6 +21,7 @@ public sealed class BadInputTheory(TestDevices devices)
 
         Assert.Equal(0, device.Counters.Launches);
         Assert.Equal(0, device.Counters.LiveBlocks);
-        Assert.Contains(op.Replace("-", ""), thrown.Message, StringComparison.OrdinalIgnoreCase);
+        Assert.Contains(CaseRows.Op(op).ApiName, thrown.Message, StringComparison.OrdinalIgnoreCase);
+        if (thrown is ArgumentException argument) Assert.False(string.IsNullOrEmpty(argument.ParamName), $"names no argument: {thrown.Message}");
     }
 }

@@ -51,7 +51,7 @@ internal sealed class TensorTable<T> : IDisposable
             for (int i = 0; i < first.Count; i++) Check.Shape(op, second[i], $"{secondName}[{i}]", first[i].Shape);
         }
 
-        CheckDisjoint(op, [.. first, .. second ?? []]);
+        CheckDisjoint(op, [.. first.Select(tensor => (tensor, firstName)), .. (second ?? []).Select(tensor => (tensor, secondName))]);
         Count = first.Count;
         _flatOffsets = new long[Count];
         for (int i = 0; i < Count; i++)
@@ -146,16 +146,16 @@ internal sealed class TensorTable<T> : IDisposable
     }
 
     /// <summary>Neighbours in memory decide for all.</summary>
-    private static void CheckDisjoint(string op, IReadOnlyList<DeviceTensor<T>> tensors)
+    private static void CheckDisjoint(string op, IReadOnlyList<(DeviceTensor<T> Tensor, string List)> tensors)
     {
-        DeviceTensor<T>[] sorted =
+        (DeviceTensor<T> Tensor, string List)[] sorted =
         [
-            .. tensors.Where(tensor => tensor.Length > 0)
-                .OrderBy(tensor => tensor.Buffer.Memory.AddressSpace).ThenBy(tensor => tensor.FirstByte),
+            .. tensors.Where(entry => entry.Tensor.Length > 0)
+                .OrderBy(entry => entry.Tensor.Buffer.Memory.AddressSpace).ThenBy(entry => entry.Tensor.FirstByte),
         ];
-        for (int i = 1; i < sorted.Length; i++)
+        foreach (((DeviceTensor<T> a, string aList), (DeviceTensor<T> b, string bList)) in sorted.Zip(sorted.Skip(1)))
         {
-            if (sorted[i - 1].Overlaps(sorted[i])) throw new ArgumentException($"{op}: {sorted[i - 1]} and {sorted[i]} of the list overlap in memory.");
+            if (a.Overlaps(b)) throw new ArgumentException($"{op}: {a} of {aList} and {b} of {bList} overlap in memory.", bList);
         }
     }
 

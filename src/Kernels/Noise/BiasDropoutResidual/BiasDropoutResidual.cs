@@ -136,15 +136,20 @@ public static unsafe partial class BiasDropoutResidual
             if (channelScale is not null) Check.Disjoint(Op, channelScale, nameof(channelScale), result, name);
         }
 
+        if (x is not null)
+        {
+            Check.FloatTensor(Op, stream, x, nameof(x));
+            Check.Shape(Op, x, nameof(x), dy.Shape);
+        }
+
         if (dBias is not null && dChannelScale is not null) Check.Disjoint(Op, dBias, nameof(dBias), dChannelScale, nameof(dChannelScale));
         if (dChannelScale is not null)
         {
             if (channelScale is null) throw new ArgumentNullException(nameof(channelScale), $"{Op}: {nameof(dChannelScale)} needs {nameof(channelScale)}.");
-            Check.FloatTensor(Op, stream, x!, nameof(x));
-            Check.Shape(Op, x!, nameof(x), dy.Shape);
-            Check.Disjoint(Op, x!, nameof(x), dx, nameof(dx));
-            Check.Disjoint(Op, x!, nameof(x), dChannelScale, nameof(dChannelScale));
-            if (dBias is not null) Check.Disjoint(Op, x!, nameof(x), dBias, nameof(dBias));
+            if (x is null) throw new ArgumentNullException(nameof(x), $"{Op}: {nameof(dChannelScale)} needs {nameof(x)}.");
+            Check.Disjoint(Op, x, nameof(x), dx, nameof(dx));
+            Check.Disjoint(Op, x, nameof(x), dChannelScale, nameof(dChannelScale));
+            if (dBias is not null) Check.Disjoint(Op, x, nameof(x), dBias, nameof(dBias));
         }
 
         (KeepThreshold elements, KeepThreshold rows) = Thresholds(dropProbability, options);

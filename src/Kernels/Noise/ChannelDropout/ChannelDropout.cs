@@ -51,7 +51,7 @@ public static unsafe class ChannelDropout
         ChannelDropoutOptions options = default)
         where T : unmanaged
     {
-        ArgumentNullException.ThrowIfNull(x);
+        Check.Tensor("ChannelDropout.Forward", stream, x, nameof(x));
         Apply("ChannelDropout.Forward", stream, x, y, SpatialAxes("ChannelDropout.Forward", x, options.Layout), dropProbability, key, options.GlobalStart);
     }
 
@@ -67,7 +67,7 @@ public static unsafe class ChannelDropout
         ChannelDropoutOptions options = default)
         where T : unmanaged
     {
-        ArgumentNullException.ThrowIfNull(dy);
+        Check.Tensor("ChannelDropout.Backward", stream, dy, nameof(dy));
         Apply("ChannelDropout.Backward", stream, dy, dx, SpatialAxes("ChannelDropout.Backward", dy, options.Layout), dropProbability, key, options.GlobalStart);
     }
 

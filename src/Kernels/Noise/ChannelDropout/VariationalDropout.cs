@@ -74,7 +74,7 @@ public static class VariationalDropout
         VariationalDropoutOptions options)
         where T : unmanaged
     {
-        ArgumentNullException.ThrowIfNull(x);
+        Devices.Check.Tensor(op, stream, x, nameof(x));
         Devices.Check.Rank(op, x, nameof(x), 3);
         ChannelDropout.Apply(op, stream, x, y, [options.Layout == SequenceLayout.TimeFirst ? 0 : 1], dropProbability, key, options.GlobalStart);
     }
