@@ -1,6 +1,7 @@
 // The lock, the plan of failures, the log and the tables of live objects.
 
 #include "core.h"
+#include "streams.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -23,7 +24,19 @@ fakecuda_launch_callback launch_callback;
 int64_t memory_in_use;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static uint32_t latency;
+static uint64_t waits;
+
+void lock_all(void) { pthread_mutex_lock(&lock); }
+
+void unlock_all(void) { pthread_mutex_unlock(&lock); }
+
+void wait_for_others(void) { pthread_cond_wait(&changed, &lock); }
+
+void wake_others(void) { pthread_cond_broadcast(&changed); }
+
+void may_wait(void) { waits++; }
 
 // --- Calls: counts, log, failures --------------------------------------------------------------------------------------
 
@@ -106,8 +119,9 @@ void violation(const char* format, ...) {
 
 // --- Live objects, sorted by handle ------------------------------------------------------------------------------------
 
-static const char* const kind_names[] = {"context", "device memory", "host memory",   "stream",  "event",
-                                         "module",  "program",       "cuBLAS handle", "function"};
+static const char* const kind_names[] = {"context", "device memory",    "host memory", "stream",
+                                         "event",   "module",           "program",     "cuBLAS handle",
+                                         "graph",   "executable graph", "function"};
 static struct object** objects;
 static size_t object_count, object_capacity;
 static int64_t live[FAKECUDA_KINDS + 1];
@@ -178,6 +192,12 @@ struct object* object_find(uint64_t handle, int kind, const char* caller) {
     return NULL;
 }
 
+struct object* object_peek(uint64_t handle, int kind) {
+    const size_t index = lower_bound(handle);
+    const bool found = index < object_count && objects[index]->handle == handle && objects[index]->kind == kind;
+    return found ? objects[index] : NULL;
+}
+
 static struct object* first_from(size_t index, int kind) {
     while (index < object_count && objects[index]->kind != kind) index++;
     return index < object_count ? objects[index] : NULL;
@@ -228,6 +248,8 @@ static void free_memory(struct object* object) {
 static void destroy(struct object* object) {
     live[object->kind]--;
     if (object->kind == FAKECUDA_MEMORY || object->kind == FAKECUDA_HOST_MEMORY) free_memory(object);
+    queue_free(object->queue);
+    works_free(&object->works);
     free(object->text);
     free(object->image);
     free(object->log);
@@ -293,9 +315,10 @@ void fakecuda_reset(void) {
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < object_count; i++) destroy(objects[i]);
     object_count = 0;
+    streams_reset();
     for (size_t slot = 0; slot < QUARANTINE_LENGTH; slot++) evict(slot);
     for (struct function* function = functions; function != NULL; function = function->next) function->calls = 0;
-    calls = violations = 0;
+    calls = violations = waits = 0;
     memset(&plan, 0, sizeof plan);
     failed_function = NULL;
     lost_status = 0;
@@ -353,6 +376,13 @@ const char* fakecuda_log(uint64_t index, int* status) {
     }
     pthread_mutex_unlock(&lock);
     return name;
+}
+
+uint64_t fakecuda_waits(void) {
+    pthread_mutex_lock(&lock);
+    const uint64_t count = waits;
+    pthread_mutex_unlock(&lock);
+    return count;
 }
 
 int64_t fakecuda_live(int kind) {

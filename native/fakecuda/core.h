@@ -19,7 +19,12 @@ enum {
     CUDA_ERROR_INVALID_CONTEXT = 201,
     CUDA_ERROR_NO_BINARY_FOR_GPU = 209,
     CUDA_ERROR_INVALID_HANDLE = 400,
+    CUDA_ERROR_ILLEGAL_STATE = 401,
     CUDA_ERROR_NOT_FOUND = 500,
+    CUDA_ERROR_NOT_READY = 600,
+    CUDA_ERROR_UNSUPPORTED = 900, // while a stream is captured
+    CUDA_ERROR_CAPTURE_INVALIDATED = 901,
+    CUDA_ERROR_WRONG_THREAD = 908,
 };
 
 // Which library a function belongs to, since each has its own statuses.
@@ -46,12 +51,30 @@ struct function {
 int enter(struct function* called);
 int leave(int status);
 
+// Without a call: for what a test asks.
+void lock_all(void);
+void unlock_all(void);
+
+// Inside a call: the lock is free until another thread wakes this one.
+void wait_for_others(void);
+void wake_others(void);
+
+// Counts a call that may wait for the device.
+void may_wait(void);
+
 // True once a sticky failure has happened.
 bool is_lost(void);
 
 void violation(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 struct kernel;
+struct queue;
+struct work;
+
+// Pieces of work, the first one first.
+struct works {
+    struct work *first, *last;
+};
 
 // A live object. The handle of memory is its address; all other handles are numbers that never come back, so a stale one is always seen.
 struct object {
@@ -63,7 +86,10 @@ struct object {
     uint64_t references;     // context: retains
     int64_t pushes;          // context: on the stacks of all threads
     int64_t time;            // event: nanoseconds, 0 before it was recorded
-    uint64_t stream;         // BLAS
+    uint64_t stream;         // BLAS, event
+    uint64_t ticket;         // event: of its last recording
+    struct queue* queue;     // stream
+    struct works works;      // graph
     char* text;              // module, program: the source; program's image after compilation in `image`
     char* image;             // program
     size_t image_bytes;      // program
@@ -80,6 +106,15 @@ struct object* memory_new(int kind, uint64_t context, size_t bytes);
 // Null, and a violation in the name of the caller, when there is no such object.
 struct object* object_find(uint64_t handle, int kind, const char* caller);
 void object_delete(struct object* object);
+
+// The same without a violation.
+struct object* object_peek(uint64_t handle, int kind);
+
+// 0, and a violation, when no context is current.
+uint64_t context_for(const char* caller);
+
+// The object when it belongs to the current context.
+struct object* find_in_context(uint64_t handle, int kind, const char* caller, int* status);
 
 // The live objects of one kind in the order of their making (of memory, of its address); null after the last.
 struct object* object_first(int kind);

@@ -1,6 +1,6 @@
 // cuBLAS as much as the library calls of it: products of column-major matrices, summed in double.
 
-#include "core.h"
+#include "streams.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -29,6 +29,8 @@ typedef int cublasStatus_t;
 
 FAKECUDA_EXPORT cublasStatus_t cublasCreate_v2(uint64_t* handle) {
     BLAS(cublasCreate_v2);
+    may_wait();
+    if (!is_allowed_now("cublasCreate")) return leave(CUBLAS_STATUS_NOT_INITIALIZED);
     const uint64_t context = current_context();
     if (context == 0) {
         violation("cublasCreate: no context is current on this thread");
@@ -59,7 +61,8 @@ FAKECUDA_EXPORT cublasStatus_t cublasSetStream_v2(uint64_t handle, uint64_t stre
     BLAS(cublasSetStream_v2);
     struct object* blas = object_find(handle, FAKECUDA_BLAS, "cublasSetStream");
     if (blas == NULL) return leave(CUBLAS_STATUS_NOT_INITIALIZED);
-    if (object_find(stream, FAKECUDA_STREAM, "cublasSetStream") == NULL) return leave(CUBLAS_STATUS_INVALID_VALUE);
+    int status;
+    if (queue_find(stream, "cublasSetStream", &status) == NULL) return leave(CUBLAS_STATUS_INVALID_VALUE);
     blas->stream = stream;
     return leave(CUBLAS_STATUS_SUCCESS);
 }
@@ -163,6 +166,34 @@ static double element(const struct matrix* matrix, bool transposed, int row, int
     return load((const char*)(uintptr_t)matrix->address, index, matrix->type);
 }
 
+struct product {
+    struct work head;
+    int m, n, k;
+    bool transpose_a, transpose_b;
+    double factor, keep;
+    struct matrix left, right, product;
+};
+
+static void run_product(struct work* work, struct queue* queue) {
+    (void)queue;
+    const struct product* p = (const struct product*)work;
+    if (!is_valid(&p->left, "a") || !is_valid(&p->right, "b") || !is_valid(&p->product, "c")) return;
+    for (int column = 0; column < p->n; column++) {
+        for (int row = 0; row < p->m; row++) {
+            double sum = 0;
+            for (int i = 0; i < p->k; i++)
+                sum += element(&p->left, p->transpose_a, row, i) * element(&p->right, p->transpose_b, i, column);
+            // With beta = 0 the result is not read, as it may hold NaN.
+            if (p->keep != 0)
+                sum = p->factor * sum + p->keep * element(&p->product, false, row, column);
+            else
+                sum *= p->factor;
+            store((char*)(uintptr_t)p->product.address, (size_t)column * (size_t)p->product.pitch + (size_t)row,
+                  p->product.type, sum);
+        }
+    }
+}
+
 FAKECUDA_EXPORT cublasStatus_t cublasGemmEx(uint64_t handle, int transpose_a, int transpose_b, int m, int n, int k,
                                             const void* alpha, uint64_t a, int type_a, int lda, uint64_t b, int type_b,
                                             int ldb, const void* beta, uint64_t c, int type_c, int ldc,
@@ -172,32 +203,23 @@ FAKECUDA_EXPORT cublasStatus_t cublasGemmEx(uint64_t handle, int transpose_a, in
     const struct object* blas = object_find(handle, FAKECUDA_BLAS, "cublasGemmEx");
     if (blas == NULL) return leave(CUBLAS_STATUS_NOT_INITIALIZED);
     if (blas->context != current_context()) violation("cublasGemmEx: its context is not current on this thread");
-    if (object_find(blas->stream, FAKECUDA_STREAM, "cublasGemmEx") == NULL || m < 1 || n < 1 || k < 1)
-        return leave(CUBLAS_STATUS_INVALID_VALUE);
+    int status;
+    struct queue* queue = queue_find(blas->stream, "cublasGemmEx", &status);
+    if (queue == NULL || m < 1 || n < 1 || k < 1) return leave(CUBLAS_STATUS_INVALID_VALUE);
     if (compute_type != (type_c == CUDA_R_64F ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F) || type_a != type_b ||
         type_a != type_c)
         return leave(CUBLAS_STATUS_NOT_SUPPORTED);
-    const struct matrix left = {a, type_a, transpose_a ? k : m, transpose_a ? m : k, lda};
-    const struct matrix right = {b, type_b, transpose_b ? n : k, transpose_b ? k : n, ldb};
-    const struct matrix product = {c, type_c, m, n, ldc};
-    if (!is_valid(&left, "a") || !is_valid(&right, "b") || !is_valid(&product, "c"))
+    struct product work = WORK(struct product, run_product);
+    work.m = m, work.n = n, work.k = k;
+    work.transpose_a = transpose_a != 0, work.transpose_b = transpose_b != 0;
+    work.left = (struct matrix){a, type_a, transpose_a ? k : m, transpose_a ? m : k, lda};
+    work.right = (struct matrix){b, type_b, transpose_b ? n : k, transpose_b ? k : n, ldb};
+    work.product = (struct matrix){c, type_c, m, n, ldc};
+    if (!is_valid(&work.left, "a") || !is_valid(&work.right, "b") || !is_valid(&work.product, "c"))
         return leave(CUBLAS_STATUS_INVALID_VALUE);
-
     const bool is_double = compute_type == CUBLAS_COMPUTE_64F;
-    const double factor = is_double ? *(const double*)alpha : (double)*(const float*)alpha;
-    const double keep = is_double ? *(const double*)beta : (double)*(const float*)beta;
-    for (int column = 0; column < n; column++) {
-        for (int row = 0; row < m; row++) {
-            double sum = 0;
-            for (int i = 0; i < k; i++)
-                sum += element(&left, transpose_a != 0, row, i) * element(&right, transpose_b != 0, i, column);
-            // With beta = 0 the result is not read, as it may hold NaN.
-            if (keep != 0)
-                sum = factor * sum + keep * element(&product, false, row, column);
-            else
-                sum *= factor;
-            store((char*)(uintptr_t)c, (size_t)column * (size_t)ldc + (size_t)row, type_c, sum);
-        }
-    }
+    work.factor = is_double ? *(const double*)alpha : (double)*(const float*)alpha;
+    work.keep = is_double ? *(const double*)beta : (double)*(const float*)beta;
+    submit(queue, &work.head);
     return leave(CUBLAS_STATUS_SUCCESS);
 }

@@ -1,10 +1,9 @@
-// The CUDA driver API, as much of it as the library calls: one lock, work done before a call returns, device memory that is host memory.
+// The CUDA driver API, as much of it as the library calls: devices, contexts, memory. One lock; device memory is host memory.
 
-#include "core.h"
+#include "streams.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define DRIVER_VERSION 12040
 
@@ -244,15 +243,13 @@ FAKECUDA_EXPORT CUresult cuCtxGetCurrent(uint64_t* handle) {
     return leave(CUDA_SUCCESS);
 }
 
-// 0, and a violation, when no context is current.
-static uint64_t context_for(const char* caller) {
+uint64_t context_for(const char* caller) {
     const uint64_t context = current_context();
     if (context == 0) violation("%s: no context is current on this thread", caller);
     return context;
 }
 
-// The object when it belongs to the current context.
-static struct object* find_in_context(uint64_t handle, int kind, const char* caller, CUresult* status) {
+struct object* find_in_context(uint64_t handle, int kind, const char* caller, int* status) {
     const uint64_t context = context_for(caller);
     *status = context == 0 ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_HANDLE;
     struct object* object = context == 0 ? NULL : object_find(handle, kind, caller);
@@ -265,11 +262,23 @@ static struct object* find_in_context(uint64_t handle, int kind, const char* cal
     return object;
 }
 
-static CUresult delete_in_context(uint64_t handle, int kind, const char* caller) {
+static CUresult free_memory(uint64_t handle, int kind, const char* caller) {
+    may_wait();
+    if (!is_allowed_now(caller)) return CUDA_ERROR_UNSUPPORTED;
     CUresult status;
     struct object* object = find_in_context(handle, kind, caller, &status);
     if (object != NULL) object_delete(object);
     return status;
+}
+
+FAKECUDA_EXPORT CUresult cuCtxSynchronize(void) {
+    OR_FAIL(cuCtxSynchronize);
+    may_wait();
+    if (context_for("cuCtxSynchronize") == 0) return leave(CUDA_ERROR_INVALID_CONTEXT);
+    // Of the default streams of other threads nothing is known here; their work is done when it is queued unless it is put off.
+    for (struct object* stream = object_first(FAKECUDA_STREAM); stream != NULL; stream = object_next(stream))
+        if (stream->queue != NULL) run_waiting(stream->queue, 0);
+    return leave(CUDA_SUCCESS);
 }
 
 // --- Memory ------------------------------------------------------------------------------------------------------------
@@ -283,6 +292,8 @@ FAKECUDA_EXPORT CUresult cuMemGetInfo_v2(size_t* free_bytes, size_t* total_bytes
 }
 
 static CUresult allocate(uint64_t* address, size_t bytes, int kind, const char* caller) {
+    may_wait();
+    if (!is_allowed_now(caller)) return CUDA_ERROR_UNSUPPORTED;
     const uint64_t context = context_for(caller);
     if (context == 0) return CUDA_ERROR_INVALID_CONTEXT;
     if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
@@ -301,7 +312,7 @@ FAKECUDA_EXPORT CUresult cuMemAlloc_v2(uint64_t* address, size_t bytes) {
 
 FAKECUDA_EXPORT CUresult cuMemFree_v2(uint64_t address) {
     OR_LOST(cuMemFree_v2);
-    const CUresult status = delete_in_context(address, FAKECUDA_MEMORY, "cuMemFree");
+    const CUresult status = free_memory(address, FAKECUDA_MEMORY, "cuMemFree");
     return leave(injected != 0 ? injected : status);
 }
 
@@ -313,170 +324,6 @@ FAKECUDA_EXPORT CUresult cuMemHostAlloc(uint64_t* address, size_t bytes, unsigne
 
 FAKECUDA_EXPORT CUresult cuMemFreeHost(uint64_t address) {
     OR_LOST(cuMemFreeHost);
-    const CUresult status = delete_in_context(address, FAKECUDA_HOST_MEMORY, "cuMemFreeHost");
+    const CUresult status = free_memory(address, FAKECUDA_HOST_MEMORY, "cuMemFreeHost");
     return leave(injected != 0 ? injected : status);
-}
-
-// --- Copies and fills --------------------------------------------------------------------------------------------------
-
-static CUresult check_range(uint64_t address, size_t bytes, const char* caller) {
-    const struct object* memory = memory_find(address, bytes);
-    // In the unified address space page-locked memory is mapped at its own address.
-    const int mapped = memory != NULL && (memory->kind == FAKECUDA_MEMORY || memory->kind == FAKECUDA_HOST_MEMORY);
-    if (mapped && memory->context == current_context()) return CUDA_SUCCESS;
-    violation("%s: 0x%llx is not %zu bytes of device memory", caller, (unsigned long long)address, bytes);
-    return CUDA_ERROR_INVALID_VALUE;
-}
-
-static CUresult check_stream(uint64_t stream, const char* caller) {
-    CUresult status;
-    find_in_context(stream, FAKECUDA_STREAM, caller, &status);
-    return status;
-}
-
-FAKECUDA_EXPORT CUresult cuMemcpyHtoDAsync_v2(uint64_t target, const void* source, size_t bytes, uint64_t stream) {
-    OR_FAIL(cuMemcpyHtoDAsync_v2);
-    CUresult status = check_stream(stream, "cuMemcpyHtoDAsync");
-    if (status == CUDA_SUCCESS) status = check_range(target, bytes, "cuMemcpyHtoDAsync");
-    if (status == CUDA_SUCCESS) memcpy((void*)(uintptr_t)target, source, bytes);
-    return leave(status);
-}
-
-FAKECUDA_EXPORT CUresult cuMemcpyDtoHAsync_v2(void* target, uint64_t source, size_t bytes, uint64_t stream) {
-    OR_FAIL(cuMemcpyDtoHAsync_v2);
-    CUresult status = check_stream(stream, "cuMemcpyDtoHAsync");
-    if (status == CUDA_SUCCESS) status = check_range(source, bytes, "cuMemcpyDtoHAsync");
-    if (status == CUDA_SUCCESS) memcpy(target, (const void*)(uintptr_t)source, bytes);
-    return leave(status);
-}
-
-FAKECUDA_EXPORT CUresult cuMemcpyDtoDAsync_v2(uint64_t target, uint64_t source, size_t bytes, uint64_t stream) {
-    OR_FAIL(cuMemcpyDtoDAsync_v2);
-    CUresult status = check_stream(stream, "cuMemcpyDtoDAsync");
-    if (status == CUDA_SUCCESS) status = check_range(target, bytes, "cuMemcpyDtoDAsync");
-    if (status == CUDA_SUCCESS) status = check_range(source, bytes, "cuMemcpyDtoDAsync");
-    if (status == CUDA_SUCCESS && target < source + bytes && source < target + bytes) {
-        violation("cuMemcpyDtoDAsync: source and target overlap");
-        status = CUDA_ERROR_INVALID_VALUE;
-    }
-    if (status == CUDA_SUCCESS) memcpy((void*)(uintptr_t)target, (const void*)(uintptr_t)source, bytes);
-    return leave(status);
-}
-
-static CUresult fill(uint64_t target, const void* value, size_t size, size_t count, uint64_t stream,
-                     const char* caller) {
-    CUresult status = check_stream(stream, caller);
-    if (status == CUDA_SUCCESS) status = check_range(target, size * count, caller);
-    if (status == CUDA_SUCCESS && target % size != 0) {
-        violation("%s: 0x%llx is not aligned to %zu bytes", caller, (unsigned long long)target, size);
-        status = CUDA_ERROR_INVALID_VALUE;
-    }
-    for (size_t i = 0; status == CUDA_SUCCESS && i < count; i++)
-        memcpy((char*)(uintptr_t)target + i * size, value, size);
-    return status;
-}
-
-FAKECUDA_EXPORT CUresult cuMemsetD8Async(uint64_t target, uint8_t value, size_t count, uint64_t stream) {
-    OR_FAIL(cuMemsetD8Async);
-    return leave(fill(target, &value, sizeof value, count, stream, "cuMemsetD8Async"));
-}
-
-FAKECUDA_EXPORT CUresult cuMemsetD16Async(uint64_t target, uint16_t value, size_t count, uint64_t stream) {
-    OR_FAIL(cuMemsetD16Async);
-    return leave(fill(target, &value, sizeof value, count, stream, "cuMemsetD16Async"));
-}
-
-FAKECUDA_EXPORT CUresult cuMemsetD32Async(uint64_t target, uint32_t value, size_t count, uint64_t stream) {
-    OR_FAIL(cuMemsetD32Async);
-    return leave(fill(target, &value, sizeof value, count, stream, "cuMemsetD32Async"));
-}
-
-// --- Streams -----------------------------------------------------------------------------------------------------------
-
-FAKECUDA_EXPORT CUresult cuStreamCreate(uint64_t* stream, unsigned flags) {
-    OR_FAIL(cuStreamCreate);
-    (void)flags;
-    const uint64_t context = context_for("cuStreamCreate");
-    if (context == 0) return leave(CUDA_ERROR_INVALID_CONTEXT);
-    *stream = object_new(FAKECUDA_STREAM, context)->handle;
-    return leave(CUDA_SUCCESS);
-}
-
-FAKECUDA_EXPORT CUresult cuStreamDestroy_v2(uint64_t stream) {
-    OR_LOST(cuStreamDestroy_v2);
-    const CUresult status = delete_in_context(stream, FAKECUDA_STREAM, "cuStreamDestroy");
-    return leave(injected != 0 ? injected : status);
-}
-
-FAKECUDA_EXPORT CUresult cuStreamSynchronize(uint64_t stream) {
-    OR_FAIL(cuStreamSynchronize);
-    return leave(check_stream(stream, "cuStreamSynchronize"));
-}
-
-FAKECUDA_EXPORT CUresult cuStreamQuery(uint64_t stream) {
-    OR_FAIL(cuStreamQuery);
-    return leave(check_stream(stream, "cuStreamQuery"));
-}
-
-FAKECUDA_EXPORT CUresult cuStreamWaitEvent(uint64_t stream, uint64_t event, unsigned flags) {
-    OR_FAIL(cuStreamWaitEvent);
-    (void)flags;
-    CUresult status = check_stream(stream, "cuStreamWaitEvent");
-    if (status == CUDA_SUCCESS) find_in_context(event, FAKECUDA_EVENT, "cuStreamWaitEvent", &status);
-    return leave(status);
-}
-
-// --- Events ------------------------------------------------------------------------------------------------------------
-
-FAKECUDA_EXPORT CUresult cuEventCreate(uint64_t* event, unsigned flags) {
-    OR_FAIL(cuEventCreate);
-    (void)flags;
-    const uint64_t context = context_for("cuEventCreate");
-    if (context == 0) return leave(CUDA_ERROR_INVALID_CONTEXT);
-    *event = object_new(FAKECUDA_EVENT, context)->handle;
-    return leave(CUDA_SUCCESS);
-}
-
-FAKECUDA_EXPORT CUresult cuEventDestroy_v2(uint64_t event) {
-    OR_LOST(cuEventDestroy_v2);
-    const CUresult status = delete_in_context(event, FAKECUDA_EVENT, "cuEventDestroy");
-    return leave(injected != 0 ? injected : status);
-}
-
-FAKECUDA_EXPORT CUresult cuEventRecord(uint64_t event, uint64_t stream) {
-    OR_FAIL(cuEventRecord);
-    CUresult status = check_stream(stream, "cuEventRecord");
-    if (status != CUDA_SUCCESS) return leave(status);
-    struct object* recorded = find_in_context(event, FAKECUDA_EVENT, "cuEventRecord", &status);
-    if (recorded == NULL) return leave(status);
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    recorded->time = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    return leave(CUDA_SUCCESS);
-}
-
-FAKECUDA_EXPORT CUresult cuEventQuery(uint64_t event) {
-    OR_FAIL(cuEventQuery);
-    CUresult status;
-    find_in_context(event, FAKECUDA_EVENT, "cuEventQuery", &status);
-    return leave(status);
-}
-
-FAKECUDA_EXPORT CUresult cuEventSynchronize(uint64_t event) {
-    OR_FAIL(cuEventSynchronize);
-    CUresult status;
-    find_in_context(event, FAKECUDA_EVENT, "cuEventSynchronize", &status);
-    return leave(status);
-}
-
-FAKECUDA_EXPORT CUresult cuEventElapsedTime(float* milliseconds, uint64_t start, uint64_t end) {
-    OR_FAIL(cuEventElapsedTime);
-    CUresult status;
-    const struct object* first = find_in_context(start, FAKECUDA_EVENT, "cuEventElapsedTime", &status);
-    if (first == NULL) return leave(status);
-    const struct object* second = find_in_context(end, FAKECUDA_EVENT, "cuEventElapsedTime", &status);
-    if (second == NULL) return leave(status);
-    if (first->time == 0 || second->time == 0) return leave(CUDA_ERROR_INVALID_HANDLE);
-    *milliseconds = (float)((double)(second->time - first->time) / 1e6);
-    return leave(CUDA_SUCCESS);
 }

@@ -1,7 +1,7 @@
 // The part of the driver API that loads programs and launches their kernels. Images are those of nvrtc.c.
 
-#include "core.h"
 #include "image.h"
+#include "streams.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +37,8 @@ FAKECUDA_EXPORT CUresult cuModuleLoadDataEx(uint64_t* handle, const void* image,
                                             void** values) {
     OR_FAIL(cuModuleLoadDataEx);
     (void)option_count, (void)options, (void)values;
+    may_wait();
+    if (!is_allowed_now("cuModuleLoadDataEx")) return leave(CUDA_ERROR_UNSUPPORTED);
     const uint64_t context = current_context();
     if (context == 0) {
         violation("cuModuleLoadDataEx: no context is current on this thread");
@@ -68,6 +70,8 @@ FAKECUDA_EXPORT CUresult cuModuleLoadDataEx(uint64_t* handle, const void* image,
 FAKECUDA_EXPORT CUresult cuModuleUnload(uint64_t handle) {
     DRIVER(cuModuleUnload);
     if (injected != 0 && is_lost()) return leave(injected);
+    may_wait();
+    if (!is_allowed_now("cuModuleUnload")) return leave(CUDA_ERROR_UNSUPPORTED);
     struct object* module = object_find(handle, FAKECUDA_MODULE, "cuModuleUnload");
     if (module == NULL) return leave(CUDA_ERROR_INVALID_HANDLE);
     if (module->context != current_context()) violation("cuModuleUnload: its context is not current on this thread");
@@ -162,31 +166,59 @@ static bool is_valid_shape(const struct fakecuda_launch* launch) {
            launch->grid[1] <= 65535 && launch->grid[2] <= 65535 && threads > 0 && threads <= 1024;
 }
 
+struct launch {
+    struct work head;
+    uint64_t function;
+    struct fakecuda_launch launch;
+};
+
+// The callback runs outside the lock.
+static void run_launch(struct work* work, struct queue* queue) {
+    struct launch* launch = (struct launch*)work;
+    if (object_peek(launch->function, FAKECUDA_FUNCTION) == NULL) {
+        violation("a module was unloaded under a launch that was queued");
+        return;
+    }
+    for (uint32_t i = 0; i < launch->launch.argument_count; i++) {
+        const struct fakecuda_argument* argument = &launch->launch.arguments[i];
+        if (!argument->is_pointer || argument->value == 0 || memory_find(argument->value, 1) != NULL) continue;
+        violation("memory was freed under a launch of %s: argument %s", launch->launch.function, argument->name);
+        return;
+    }
+    const fakecuda_launch_callback callback = launch_callback;
+    if (callback == NULL) return;
+    launch->launch.stream = queue->stream;
+    unlock_all();
+    callback(&launch->launch);
+    lock_all();
+}
+
 FAKECUDA_EXPORT CUresult cuLaunchKernel(uint64_t handle, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                                         unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                                         uint64_t stream, void** values, void** extra) {
     OR_FAIL(cuLaunchKernel);
     struct object* function = object_find(handle, FAKECUDA_FUNCTION, "cuLaunchKernel");
-    const struct object* queue = object_find(stream, FAKECUDA_STREAM, "cuLaunchKernel");
-    if (function == NULL || queue == NULL) return leave(CUDA_ERROR_INVALID_HANDLE);
-    if (function->context != current_context() || queue->context != current_context()) {
-        violation("cuLaunchKernel: the kernel's or the stream's context is not current on this thread");
+    if (function == NULL) return leave(CUDA_ERROR_INVALID_HANDLE);
+    CUresult status;
+    struct queue* queue = queue_find(stream, "cuLaunchKernel", &status);
+    if (queue == NULL) return leave(status);
+    if (function->context != current_context()) {
+        violation("cuLaunchKernel: the kernel's context is not current on this thread");
         return leave(CUDA_ERROR_INVALID_CONTEXT);
     }
     const struct object* module = object_find(function->parent, FAKECUDA_MODULE, "cuLaunchKernel");
-    struct fakecuda_launch launch = {.function = function->function->name,
-                                     .source = module->text,
-                                     .stream = stream,
-                                     .grid = {grid_x, grid_y, grid_z},
-                                     .block = {block_x, block_y, block_z},
-                                     .shared_bytes = shared_bytes};
-    if (!is_valid_shape(&launch) || values == NULL || extra != NULL) {
-        violation("cuLaunchKernel: %s with a grid or block that no GPU takes", launch.function);
+    struct launch work = WORK(struct launch, run_launch);
+    work.function = handle;
+    work.launch = (struct fakecuda_launch){.function = function->function->name,
+                                           .source = module->text,
+                                           .stream = queue->stream,
+                                           .grid = {grid_x, grid_y, grid_z},
+                                           .block = {block_x, block_y, block_z},
+                                           .shared_bytes = shared_bytes};
+    if (!is_valid_shape(&work.launch) || values == NULL || extra != NULL) {
+        violation("cuLaunchKernel: %s with a grid or block that no GPU takes", work.launch.function);
         return leave(CUDA_ERROR_INVALID_VALUE);
     }
-    const CUresult status = read_arguments(&launch, function->function, values);
-    const fakecuda_launch_callback callback = launch_callback;
-    leave(status);
-    if (status == CUDA_SUCCESS && callback != NULL) callback(&launch);
-    return status;
+    status = read_arguments(&work.launch, function->function, values);
+    return leave(status == CUDA_SUCCESS ? submit(queue, &work.head) : status);
 }

@@ -6,7 +6,7 @@ namespace Kernels.Devices;
 /// Bad data that only a kernel can see, such as an id outside a table. A kernel writes the lowest offending index into a slot and goes on; the next
 /// synchronisation of the stream throws. An assertion on the device would take the whole context with it.
 /// </summary>
-internal sealed class DataErrorLog(Device device) : IDisposable
+internal sealed class DataErrorLog(Device device, bool isOfGraph = false) : IDisposable
 {
     private const int Slots = 64;
     private const uint NoError = uint.MaxValue;
@@ -25,7 +25,8 @@ internal sealed class DataErrorLog(Device device) : IDisposable
     /// </summary>
     public bool IsArmed => Interlocked.Read(ref _launches) != Interlocked.Read(ref _lookedAt);
 
-    internal delegate void Download(DeviceMemory source, long sourceOffset, Span<byte> destination);
+    /// <summary>True when a slot was taken.</summary>
+    public bool IsUsed => Volatile.Read(ref _words) is not null;
 
     /// <summary>A slot for kernels that are about to be queued by this thread.</summary>
     public DataErrorSlot Take(DeviceStream stream, string op, string problem)
@@ -51,19 +52,22 @@ internal sealed class DataErrorLog(Device device) : IDisposable
         }
     }
 
-    /// <summary>Kernels that may report are queued, and the thread is done with its slot.</summary>
-    public void Queued()
+    /// <summary>The thread is done with its slot: the kernels are queued, or recorded for a graph, which counts its launches itself.</summary>
+    public void GiveBack()
     {
-        Interlocked.Increment(ref _launches);
+        if (!isOfGraph) Launched();
         _reporting.Exit();
     }
 
+    /// <summary>Kernels that may report were queued.</summary>
+    public void Launched() => Interlocked.Increment(ref _launches);
+
     /// <summary>Throws the first error that kernels have reported so far. Others stay for the next look.</summary>
-    public void ThrowIfAny(DeviceStream stream, Download download)
+    public void ThrowIfAny(DeviceStream stream)
     {
         lock (_looking)
         {
-            if (!IsArmed) return;
+            if (!IsArmed || _words is null) return;
             long launches = Interlocked.Read(ref _launches);
             uint[] words = new uint[Slots];
             Read();
@@ -84,17 +88,26 @@ internal sealed class DataErrorLog(Device device) : IDisposable
                 throw new DeviceDataException($"{op}: element {words[slot]} {problem}.", op, words[slot]);
             }
 
-            void Read() => download(_words!.Buffer.Memory, 0, MemoryMarshal.AsBytes(words.AsSpan()));
+            void Read() => stream.DownloadNow(_words!.Buffer.Memory, 0, MemoryMarshal.AsBytes(words.AsSpan()));
         }
     }
 
     public void Dispose()
     {
-        lock (_reporting) _words?.Dispose();
+        lock (_looking)
+        {
+            lock (_reporting)
+            {
+                _words?.Dispose();
+                _words = null;
+            }
+        }
     }
 
     private DeviceTensor<uint> Clear(DeviceStream stream)
     {
+        // Ahead of all replays, on whatever stream they run.
+        if (isOfGraph) return device.Upload<uint>([.. Enumerable.Repeat(NoError, Slots)], Slots);
         DeviceTensor<uint> words = device.Allocate<uint>(Slots);
         try
         {
@@ -114,5 +127,5 @@ internal readonly struct DataErrorSlot(DataErrorLog log, TensorArgument argument
 {
     public TensorArgument Argument { get; } = argument;
 
-    public void Dispose() => log?.Queued();
+    public void Dispose() => log?.GiveBack();
 }

@@ -33,6 +33,7 @@ public sealed record DeviceDescription(string Id, DeviceKind Kind, string Name, 
 /// </summary>
 public abstract class Device : IDisposable
 {
+    private readonly Dictionary<QueueKey, QueueState> _wrapped = [];
     private int _disposed;
 
     private protected Device(DeviceDescription description)
@@ -110,20 +111,50 @@ public abstract class Device : IDisposable
     public DeviceStream CreateStream()
     {
         ThrowIfDisposed();
-        return CreateStreamCore(0);
+        return CreateStreamCore();
     }
 
     /// <summary>
-    /// A stream over a queue that another library owns (CUstream of the primary context, cl_command_queue of <see cref="NativeContext"/>). It is
-    /// borrowed: the caller keeps it alive as long as this object is used.
+    /// A stream over a queue that another library owns: a CUstream of the primary context (0 or 1 is the legacy default stream, 2 the default stream of the calling
+    /// thread), or a cl_command_queue of <see cref="NativeContext"/>. It is borrowed: the caller keeps it alive until this object is disposed. Streams over one queue share
+    /// scratch memory and reports of bad data, which stay with the device, so it can be wrapped anew for each call; disposing waits for nothing.
     /// </summary>
+    /// <remarks>A stream over the default stream of a thread is used on that thread.</remarks>
+    /// <exception cref="ArgumentException">An OpenCL handle is null.</exception>
     /// <exception cref="NotSupportedException">The CPU device has no native queues.</exception>
     public DeviceStream WrapStream(nint nativeHandle)
     {
         ThrowIfDisposed();
-        if (Kind == DeviceKind.Cpu) throw new NotSupportedException("Device.WrapStream: the CPU device has no native queues.");
-        if (nativeHandle == 0) throw new ArgumentException("Device.WrapStream: the handle is null.", nameof(nativeHandle));
-        return CreateStreamCore(nativeHandle);
+        QueueKey key = KeyOf(nativeHandle);
+        lock (_wrapped)
+        {
+            ThrowIfDisposed();
+            if (!_wrapped.TryGetValue(key, out QueueState? queue))
+            {
+                foreach (QueueKey dead in _wrapped.Keys.Where(other => other.Owner is { IsAlive: false }).ToArray())
+                {
+                    if (_wrapped.Remove(dead, out QueueState? state)) state.Dispose();
+                }
+
+                queue = WrapQueue(key);
+                _wrapped.Add(key, queue);
+            }
+
+            return WrapStreamCore(queue);
+        }
+    }
+
+    /// <summary>
+    /// Compiles the kernels that <paramref name="work"/> launches, so that its first call need not; launches none of them and changes no tensor.
+    /// </summary>
+    /// <param name="work">Calls ops with the stream it is given. As in <see cref="DeviceStream.Capture"/>, it cannot ask for results.</param>
+    /// <exception cref="InvalidOperationException">The work synchronises, downloads, records or waits.</exception>
+    /// <exception cref="KernelCompilationException">A kernel does not compile.</exception>
+    public void Prepare(Action<DeviceStream> work)
+    {
+        ArgumentNullException.ThrowIfNull(work);
+        using DeviceStream stream = CreateStream();
+        stream.Prepare(() => work(stream));
     }
 
     /// <summary>A buffer of <paramref name="length"/> elements, not initialised.</summary>
@@ -222,7 +253,17 @@ public abstract class Device : IDisposable
     /// </summary>
     public void Dispose()
     {
-        if (Interlocked.Exchange(ref _disposed, 1) == 0) DisposeCore();
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        {
+            lock (_wrapped)
+            {
+                foreach (QueueState queue in _wrapped.Values) queue.Dispose();
+                _wrapped.Clear();
+            }
+
+            DisposeCore();
+        }
+
         GC.SuppressFinalize(this);
     }
 
@@ -240,7 +281,14 @@ public abstract class Device : IDisposable
 
     internal void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
 
-    private protected abstract DeviceStream CreateStreamCore(nint nativeHandle);
+    private protected abstract DeviceStream CreateStreamCore();
+
+    /// <summary>Which queue a handle means.</summary>
+    private protected abstract QueueKey KeyOf(nint nativeHandle);
+
+    private protected abstract QueueState WrapQueue(in QueueKey key);
+
+    private protected abstract DeviceStream WrapStreamCore(QueueState queue);
 
     private protected abstract void DisposeCore();
 

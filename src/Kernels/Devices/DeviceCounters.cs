@@ -32,7 +32,7 @@ public sealed class DeviceCounters
         Interlocked.Decrement(ref _liveBlocks);
     }
 
-    internal void Launched() => Interlocked.Increment(ref _launches);
+    internal void Launched(int kernels = 1) => Interlocked.Add(ref _launches, kernels);
 
     internal void Compiled() => Interlocked.Increment(ref _compilations);
 }

@@ -8,24 +8,36 @@ namespace Kernels;
 /// A queue of work on one device. Calls return once the work is queued (the CPU device runs it at once, on all cores); work of one stream runs in
 /// the order of the calls. Calls from several threads are safe, their order is then up to the threads.
 /// </summary>
-public abstract class DeviceStream : IDisposable
+public abstract partial class DeviceStream : IDisposable
 {
-    private readonly ScratchPool _scratch;
-    private readonly DataErrorLog _dataErrors;
+    private readonly bool _ownsQueue;
     private int _disposed;
 
-    private protected DeviceStream(Device device)
+    private protected DeviceStream(Device device, QueueState queue, bool ownsQueue)
     {
         Device = device;
-        _scratch = new ScratchPool(device);
-        _dataErrors = new DataErrorLog(device);
+        Queue = queue;
+        _ownsQueue = ownsQueue;
     }
 
     /// <summary>The device that runs the work.</summary>
     public Device Device { get; }
 
     /// <summary>The native queue: CUstream, cl_command_queue, or 0 on the CPU. Borrowed: valid until this stream is disposed.</summary>
-    public abstract nint NativeHandle { get; }
+    /// <exception cref="InvalidOperationException">The stream is being captured, which work of other libraries cannot be.</exception>
+    public nint NativeHandle
+    {
+        get
+        {
+            CheckQueues("DeviceStream.NativeHandle");
+            return NativeHandleCore;
+        }
+    }
+
+    /// <summary>What belongs to the native queue.</summary>
+    internal QueueState Queue { get; }
+
+    private protected abstract nint NativeHandleCore { get; }
 
     /// <summary>The vendor's matrix product on this stream, or null where there is none.</summary>
     private protected virtual IVendorBlas? Blas => null;
@@ -39,18 +51,24 @@ public abstract class DeviceStream : IDisposable
     {
         CheckTransfer(source.Length, destination);
         if (source.IsEmpty) return;
-        UploadCore(MemoryMarshal.AsBytes(source), destination.Buffer.Memory, ByteOffset(destination));
+        ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(source);
+        if (Recording is { } recording)
+            RecordUpload(recording, recording.KeepCopyOf(bytes), destination.Buffer.Memory, ByteOffset(destination), bytes.Length);
+        else
+            UploadCore(bytes, destination.Buffer.Memory, ByteOffset(destination));
     }
 
     /// <summary>Copies a tensor to host memory. Blocks until the values are there.</summary>
     /// <exception cref="ArgumentException">The lengths differ, or the tensor is on another device.</exception>
+    /// <exception cref="InvalidOperationException">The stream is being captured.</exception>
     public void Download<T>(DeviceTensor<T> source, Span<T> destination)
         where T : unmanaged
     {
+        CheckQueues("DeviceStream.Download");
         CheckTransfer(destination.Length, source);
         if (destination.IsEmpty) return;
         DownloadCore(source.Buffer.Memory, ByteOffset(source), MemoryMarshal.AsBytes(destination));
-        ThrowDataErrors();
+        Waited();
     }
 
     /// <summary>Queues a copy of host values to the device. Leave the host buffer alone until an event recorded after this call is done.</summary>
@@ -59,7 +77,11 @@ public abstract class DeviceStream : IDisposable
     {
         ArgumentNullException.ThrowIfNull(source);
         CheckTransfer(source.Length, destination);
-        if (source.Length > 0) UploadAsyncCore(source.Memory, destination.Buffer.Memory, ByteOffset(destination), ByteLength(destination));
+        if (source.Length == 0) return;
+        if (Recording is { } recording)
+            RecordUpload(recording, source.Memory, destination.Buffer.Memory, ByteOffset(destination), ByteLength(destination));
+        else
+            UploadAsyncCore(source.Memory, destination.Buffer.Memory, ByteOffset(destination), ByteLength(destination));
     }
 
     /// <summary>Queues a copy of a tensor to host memory. The values are there once an event recorded after this call is done.</summary>
@@ -68,7 +90,11 @@ public abstract class DeviceStream : IDisposable
     {
         ArgumentNullException.ThrowIfNull(destination);
         CheckTransfer(destination.Length, source);
-        if (destination.Length > 0) DownloadAsyncCore(source.Buffer.Memory, ByteOffset(source), destination.Memory, ByteLength(source));
+        if (destination.Length == 0) return;
+        if (Recording is { } recording)
+            RecordDownload(recording, source.Buffer.Memory, ByteOffset(source), destination.Memory, ByteLength(source));
+        else
+            DownloadAsyncCore(source.Buffer.Memory, ByteOffset(source), destination.Memory, ByteLength(source));
     }
 
     /// <summary>Queues a copy between tensors of the same length on this device, bit for bit.</summary>
@@ -82,7 +108,10 @@ public abstract class DeviceStream : IDisposable
             throw new ArgumentException($"DeviceStream.Copy: {source} has {source.Length} elements, {destination} has {destination.Length}.", nameof(destination));
         if (source.IsSameMemoryAs(destination) || source.Length == 0) return;
         if (source.Overlaps(destination)) throw new ArgumentException("DeviceStream.Copy: the tensors overlap in part.", nameof(destination));
-        CopyCore(source.Buffer.Memory, ByteOffset(source), destination.Buffer.Memory, ByteOffset(destination), ByteLength(source));
+        if (Recording is { } recording)
+            RecordCopy(recording, source.Buffer.Memory, ByteOffset(source), destination.Buffer.Memory, ByteOffset(destination), ByteLength(source));
+        else
+            CopyCore(source.Buffer.Memory, ByteOffset(source), destination.Buffer.Memory, ByteOffset(destination), ByteLength(source));
     }
 
     /// <summary>Queues setting every element to <paramref name="value"/>.</summary>
@@ -91,17 +120,22 @@ public abstract class DeviceStream : IDisposable
     {
         CheckTensor(destination, nameof(destination));
         if (destination.Length == 0) return;
-        FillCore(destination.Buffer.Memory, ByteOffset(destination), ByteLength(destination), new ReadOnlySpan<byte>(&value, sizeof(T)));
+        ReadOnlySpan<byte> pattern = new(&value, sizeof(T));
+        if (Recording is { } recording)
+            RecordFill(recording, destination.Buffer.Memory, ByteOffset(destination), ByteLength(destination), pattern.ToArray());
+        else
+            FillCore(destination.Buffer.Memory, ByteOffset(destination), ByteLength(destination), pattern);
     }
 
     /// <summary>Blocks until everything queued so far is done.</summary>
     /// <exception cref="DeviceException">Some of that work failed.</exception>
     /// <exception cref="DeviceDataException">A kernel met data it cannot use; the device and the stream stay usable.</exception>
+    /// <exception cref="InvalidOperationException">The stream is being captured.</exception>
     public void Synchronize()
     {
-        ThrowIfDisposed();
+        CheckQueues("DeviceStream.Synchronize");
         SynchronizeCore();
-        ThrowDataErrors();
+        Waited();
     }
 
     /// <summary>Completes when everything queued so far is done, without keeping a thread.</summary>
@@ -113,16 +147,22 @@ public abstract class DeviceStream : IDisposable
     {
         using DeviceEvent recorded = Record();
         await recorded.WaitAsync(cancellationToken).ConfigureAwait(false);
-        ThrowDataErrors();
+        Waited();
     }
 
     /// <summary>An event that completes when everything queued so far is done.</summary>
-    public abstract DeviceEvent Record();
+    /// <exception cref="InvalidOperationException">The stream is being captured.</exception>
+    public DeviceEvent Record()
+    {
+        CheckQueues("DeviceStream.Record");
+        return RecordCore();
+    }
 
     /// <summary>Work queued after this call waits for <paramref name="deviceEvent"/>, which may come from another stream of the device.</summary>
+    /// <exception cref="InvalidOperationException">The stream is being captured.</exception>
     public void WaitFor(DeviceEvent deviceEvent)
     {
-        ThrowIfDisposed();
+        CheckQueues("DeviceStream.WaitFor");
         ArgumentNullException.ThrowIfNull(deviceEvent);
         if (deviceEvent.Device != Device)
             throw new ArgumentException($"DeviceStream.WaitFor: the event belongs to {deviceEvent.Device}, the stream to {Device}.", nameof(deviceEvent));
@@ -133,8 +173,7 @@ public abstract class DeviceStream : IDisposable
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
-        _scratch.Dispose();
-        _dataErrors.Dispose();
+        if (_ownsQueue) Queue.Dispose();
         DisposeCore();
         GC.SuppressFinalize(this);
     }
@@ -144,7 +183,7 @@ public abstract class DeviceStream : IDisposable
     /// have run yet: only later work of this same stream can get it.
     /// </summary>
     internal ScratchPool.Lease<T> RentScratch<T>(long length)
-        where T : unmanaged => _scratch.Rent<T>(length);
+        where T : unmanaged => (Recording?.Scratch ?? Queue.Scratch).Rent<T>(length);
 
     /// <summary>
     /// Where a kernel reports the index of data it cannot use, lowest first (see <c>report_error</c> in the dialect). <paramref name="problem"/> ends the message
@@ -153,7 +192,7 @@ public abstract class DeviceStream : IDisposable
     internal DataErrorSlot DataErrorSlot(string op, string problem)
     {
         ThrowIfDisposed();
-        return _dataErrors.Take(this, op, problem);
+        return (Recording?.Errors ?? Queue.Errors).Take(this, op, problem);
     }
 
     /// <summary>Queues a kernel.</summary>
@@ -162,9 +201,14 @@ public abstract class DeviceStream : IDisposable
         where TArguments : struct, IKernelArguments
     {
         ThrowIfDisposed();
-        LaunchCore(kernel, variant, shape, arguments);
+        if (Recording is { } recording)
+        {
+            RecordLaunch(recording, kernel, variant, shape, arguments);
+            return;
+        }
+
+        LaunchNow(kernel, variant, shape, arguments);
         Device.Counters.Launched();
-        if (Device.SynchronizeAfterLaunch) SynchronizeCore(kernel.EntryPoint);
     }
 
     /// <summary>Queues c = op(a) op(b) in the vendor's library; false where there is none that takes this product.</summary>
@@ -172,10 +216,15 @@ public abstract class DeviceStream : IDisposable
     {
         ThrowIfDisposed();
         if (Blas is not { } blas || blas.Reject(product) is not null) return false;
-        blas.Multiply(product, a, b, c);
-        if (Device.SynchronizeAfterLaunch) SynchronizeCore(blas.ProductName);
+        if (Recording is { } recording)
+            RecordProduct(recording, product, a, b, c);
+        else
+            MultiplyNow(blas, product, a, b, c);
         return true;
     }
+
+    /// <summary>Copies to host memory and waits; for bad data alone, so that nothing more is looked for.</summary>
+    internal void DownloadNow(DeviceMemory source, long sourceOffset, Span<byte> destination) => DownloadCore(source, sourceOffset, destination);
 
     private protected abstract void LaunchCore<TArguments>(
         KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
@@ -183,6 +232,8 @@ public abstract class DeviceStream : IDisposable
 
     /// <param name="op">The op to name when its work failed.</param>
     private protected abstract void SynchronizeCore(string? op = null);
+
+    private protected abstract DeviceEvent RecordCore();
 
     private protected abstract void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset);
 
@@ -205,11 +256,27 @@ public abstract class DeviceStream : IDisposable
     {
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
         Device.ThrowIfDisposed();
+        Queue.ThrowIfOfAnotherThread();
     }
 
-    private void ThrowDataErrors()
+    /// <summary>After a wait: nothing that was queued before it uses scratch memory, and all bad data is known.</summary>
+    private void Waited()
     {
-        if (_dataErrors.IsArmed) _dataErrors.ThrowIfAny(this, DownloadCore);
+        Queue.Scratch.Trim();
+        Queue.ThrowDataErrors(this);
+    }
+
+    private void LaunchNow<TArguments>(KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
+        where TArguments : struct, IKernelArguments
+    {
+        LaunchCore(kernel, variant, shape, arguments);
+        if (Device.SynchronizeAfterLaunch) SynchronizeCore(kernel.EntryPoint);
+    }
+
+    private void MultiplyNow(IVendorBlas blas, in MatrixProduct product, TensorArgument a, TensorArgument b, TensorArgument c)
+    {
+        blas.Multiply(product, a, b, c);
+        if (Device.SynchronizeAfterLaunch) SynchronizeCore(blas.ProductName);
     }
 
     private static long ByteOffset<T>(DeviceTensor<T> tensor)

@@ -9,6 +9,7 @@ namespace Kernels.Devices;
 internal abstract class NativeHandle() : SafeHandle(0, ownsHandle: true)
 {
     private volatile bool _disposed;
+    private int _kept;
 
     public bool IsDisposed => _disposed;
 
@@ -16,12 +17,41 @@ internal abstract class NativeHandle() : SafeHandle(0, ownsHandle: true)
     public nint Value => handle;
 
     /// <summary>Keeps the handle from being released until <see cref="SafeHandle.DangerousRelease"/>.</summary>
-    /// <exception cref="ObjectDisposedException">It was disposed.</exception>
+    /// <exception cref="ObjectDisposedException">It was disposed, and no graph keeps it.</exception>
     public void Hold()
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        ObjectDisposedException.ThrowIf(_disposed && Volatile.Read(ref _kept) == 0, this);
         bool held = false;
         DangerousAddRef(ref held);
+    }
+
+    /// <summary>As <see cref="Hold"/>; false where it is gone.</summary>
+    public bool TryHold()
+    {
+        try
+        {
+            Hold();
+            return true;
+        }
+        catch (ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>From here on it can be held also when it is disposed: a graph replays work that uses it.</summary>
+    /// <exception cref="ObjectDisposedException">It was disposed already.</exception>
+    public void Keep()
+    {
+        Hold();
+        Interlocked.Increment(ref _kept);
+    }
+
+    /// <summary>Ends <see cref="Keep"/>.</summary>
+    public void LetGo()
+    {
+        Interlocked.Decrement(ref _kept);
+        DangerousRelease();
     }
 
     protected override void Dispose(bool disposing)

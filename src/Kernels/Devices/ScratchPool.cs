@@ -6,10 +6,10 @@ namespace Kernels.Devices;
 /// Scratch memory of one stream, in power-of-two sizes. A block that is given back serves the next request of its size; as all users share one
 /// stream, its order makes that safe without waiting. The pool gives memory back when the stream is disposed.
 /// </summary>
-internal sealed class ScratchPool(Device device) : IDisposable
+/// <param name="device">Where the memory comes from.</param>
+/// <param name="largestKeptBytes">Larger blocks go back to the device when somebody waits for the stream; freeing them earlier would wait, too.</param>
+internal sealed class ScratchPool(Device device, long largestKeptBytes = 64L << 20) : IDisposable
 {
-    /// <summary>Blocks above this size go back to the device at once: keeping them would double the peak of a large job.</summary>
-    private const long LargestPooledBytes = 64L << 20;
 
     private const int SmallestSizeLog2 = 8;
 
@@ -27,27 +27,55 @@ internal sealed class ScratchPool(Device device) : IDisposable
             if (_free[sizeLog2] is { Count: > 0 } stack) memory = stack.Pop();
         }
 
-        memory ??= device.AllocateMemory(1L << sizeLog2);
+        memory ??= Allocate(1L << sizeLog2);
         return new Lease<T>(this, new DeviceBuffer<T>(memory, length), sizeLog2);
     }
+
+    /// <summary>Gives large blocks that nobody rents back to the device.</summary>
+    public void Trim() => Free(largestKeptBytes);
 
     public void Dispose()
     {
         lock (_free)
         {
             _disposed = true;
-            foreach (Stack<DeviceMemory>? stack in _free)
+            Free(0);
+        }
+    }
+
+    private DeviceMemory Allocate(long bytes)
+    {
+        try
+        {
+            return device.AllocateMemory(bytes);
+        }
+        catch (OutOfDeviceMemoryException) when (Free(0))
+        {
+            // What lay about in other sizes may be enough.
+            return device.AllocateMemory(bytes);
+        }
+    }
+
+    /// <summary>False when there was nothing to free.</summary>
+    private bool Free(long largestKept)
+    {
+        bool freed = false;
+        lock (_free)
+        {
+            for (int sizeLog2 = SmallestSizeLog2; sizeLog2 < _free.Length; sizeLog2++)
             {
-                while (stack is { Count: > 0 }) stack.Pop().Dispose();
+                for (; 1L << sizeLog2 > largestKept && _free[sizeLog2] is { Count: > 0 } stack; freed = true) stack.Pop().Dispose();
             }
         }
+
+        return freed;
     }
 
     private void Return(DeviceMemory memory, int sizeLog2)
     {
         lock (_free)
         {
-            if (!_disposed && 1L << sizeLog2 <= LargestPooledBytes)
+            if (!_disposed)
             {
                 (_free[sizeLog2] ??= new()).Push(memory);
                 return;

@@ -137,7 +137,7 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         _table.CheckStream(_op, stream);
         CheckDeviceNumber(stream.Device, _settings.DeviceLossScale, nameof(_settings.DeviceLossScale), 1);
         CheckDeviceNumber(stream.Device, _settings.DeviceLearningRates, nameof(_settings.DeviceLearningRates), _options.Length);
-        using TensorTable<T>.Lease held = _table.Hold(_op);
+        using TensorTable<T>.Lease held = _table.Hold(_op, stream);
         if (_settingsChanged) UploadSettings(stream);
         int measuredTiles = MeasuredTiles;
         KernelVariant variant = new(DTypes.Of<T>());

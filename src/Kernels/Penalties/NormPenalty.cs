@@ -121,7 +121,7 @@ public sealed class NormPenalty<T> : IDisposable
     {
         ArgumentNullException.ThrowIfNull(stream);
         _table.CheckStream(Op, stream);
-        using TensorTable<T>.Lease held = _table.Hold(Op);
+        using TensorTable<T>.Lease held = _table.Hold(Op, stream);
         using ScratchPool.Lease<T> sums = RealBuffer<T>.RentScratch(stream, _table.TileCount);
         KernelVariant variant = new(DTypes.Of<T>(), Switches: hasGradient ? NormPenaltyKernels.GradientSwitch : 0);
         foreach (TensorTable<T>.Run run in _table.Runs)

@@ -30,8 +30,6 @@ public sealed class ParameterSnapshot<T> : IDisposable
     private readonly IReadOnlyList<DeviceTensor<T>> _parameters;
     private readonly TensorTable<T> _table;
     private readonly DeviceBuffer<T> _copy;
-    private readonly bool _isOnHost;
-    private DeviceEvent? _lastUse;
 
     /// <summary>Allocates room for a copy of <paramref name="parameters"/>, which <paramref name="device"/> holds.</summary>
     /// <param name="device">The parameters' device.</param>
@@ -48,11 +46,10 @@ public sealed class ParameterSnapshot<T> : IDisposable
             throw new ArgumentException($"{Op}: parameters are floats, halves, doubles or 32-bit integers, not {DTypes.Of<T>().ShortName()}.", nameof(parameters));
         _parameters = [.. parameters];
         _table = new TensorTable<T>(Op, device, _parameters, "parameters", null, "", []);
-        _isOnHost = place == SnapshotPlace.Host;
         try
         {
             long bytes = _table.FlatLength * Unsafe.SizeOf<T>();
-            _copy = new DeviceBuffer<T>(_isOnHost ? device.AllocateMappedHostMemory(bytes) : device.AllocateMemory(bytes), _table.FlatLength);
+            _copy = new DeviceBuffer<T>(place == SnapshotPlace.Host ? device.AllocateMappedHostMemory(bytes) : device.AllocateMemory(bytes), _table.FlatLength);
         }
         catch
         {
@@ -96,29 +93,18 @@ public sealed class ParameterSnapshot<T> : IDisposable
         return _copy.View(_table.FlatOffset(parameter), _parameters[parameter].Shape);
     }
 
-    /// <summary>Frees the copy. One in host memory waits for the last use of it.</summary>
-    /// <exception cref="DeviceException">That use failed; the copy is freed all the same.</exception>
+    /// <summary>Frees the copy once no queued work uses it.</summary>
     public void Dispose()
     {
-        DeviceEvent? lastUse = _lastUse;
-        _lastUse = null;
-        try
-        {
-            lastUse?.Wait();
-        }
-        finally
-        {
-            lastUse?.Dispose();
-            _table.Dispose();
-            _copy.Dispose();
-        }
+        _table.Dispose();
+        _copy.Dispose();
     }
 
     private void Launch(DeviceStream stream, KernelDefinition<ParameterSnapshotArguments> kernel)
     {
         ArgumentNullException.ThrowIfNull(stream);
         _table.CheckStream(Op, stream);
-        using TensorTable<T>.Lease held = _table.Hold(Op);
+        using TensorTable<T>.Lease held = _table.Hold(Op, stream);
         foreach (TensorTable<T>.Run run in _table.Runs)
         {
             stream.Launch(
@@ -128,11 +114,6 @@ public sealed class ParameterSnapshot<T> : IDisposable
                     Parameter = run.First, Copy = new TensorArgument(_copy.Memory, 0), TensorList = _table.ListOf(run),
                 });
         }
-
-        if (!_isOnHost) return;
-        DeviceEvent use = stream.Record();
-        _lastUse?.Dispose();
-        _lastUse = use;
     }
 }
 

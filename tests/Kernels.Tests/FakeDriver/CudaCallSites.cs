@@ -15,7 +15,7 @@ public sealed class CudaCallSites : CudaScenario
     private static readonly string[] MayPassSilently =
     [
         "cuCtxPushCurrent_v2", "cuCtxPopCurrent_v2", "cuDevicePrimaryCtxRelease_v2", "cuMemFree_v2", "cuMemFreeHost", "cuStreamDestroy_v2",
-        "cuEventDestroy_v2", "cuModuleUnload", "cublasDestroy_v2", "nvrtcDestroyProgram", "nvrtcGetProgramLogSize", "nvrtcGetProgramLog",
+        "cuEventDestroy_v2", "cuModuleUnload", "cuGraphDestroy", "cuGraphExecDestroy", "cuStreamIsCapturing", "cublasDestroy_v2", "nvrtcDestroyProgram", "nvrtcGetProgramLogSize", "nvrtcGetProgramLog",
         "cuGetErrorString",
     ];
 
@@ -49,6 +49,14 @@ public sealed class CudaCallSites : CudaScenario
     public void OfStreamsAndMemory()
     {
         FailEveryCall("streams and memory", UseStreamsAndMemory, Faults);
+        Report($"{_runs} runs, {_errors} of them with an error; failed at least once: {string.Join(", ", _failed)}");
+    }
+
+    /// <summary>A capture with everything in it, two replays, and another stream over the same queue.</summary>
+    [Fact(Explicit = true)]
+    public void OfGraphs()
+    {
+        FailEveryCall("graphs", UseGraphs, Faults);
         Report($"{_runs} runs, {_errors} of them with an error; failed at least once: {string.Join(", ", _failed)}");
     }
 
@@ -123,6 +131,38 @@ public sealed class CudaCallSites : CudaScenario
         }
     }
 
+    private static void UseGraphs(FaultPlan plan, Device device)
+    {
+        using DeviceStream stream = plan.Step(device.CreateStream);
+        using DeviceTensor<float> x = plan.Step(() => device.Upload<float>([-1, 2, 3, -4], 2, 2)), y = plan.Step(() => device.Allocate<float>(2, 2));
+        using DeviceTensor<int> ids = plan.Step(() => device.Upload<int>([1, 0], 2));
+        using DeviceTensor<ulong> key = plan.Step(() => device.Upload<ulong>([1, 2], 2));
+        using HostBuffer<float> host = plan.Step(() => device.AllocateHost<float>(4));
+        void Work()
+        {
+            RandomBits.Advance(stream, key);
+            stream.Upload([0f, 1f, 2f, 3f], y);
+            EmbeddingDropout.Infer(stream, ids, x, y);
+            MatMul.Multiply(stream, y, y, x);
+            stream.Fill(y, 2f);
+            stream.Copy(x, y);
+            stream.Download(y, host);
+            using (stream.RentScratch<float>(100)) Relu.Forward(stream, x, x);
+        }
+
+        plan.Probe(() => stream.Capture(Work));
+        using DeviceGraph graph = plan.Step(() => stream.Capture(Work));
+        plan.Probe(() => graph.Launch(stream));
+        plan.Step(() => graph.Launch(stream));
+        plan.Step(stream.Synchronize);
+        // Rows exchanged and multiplied by themselves.
+        if (plan.Error is null) Assert.Equal([13, -20, -5, 8], host.Span.ToArray());
+        using DeviceStream borrowed = plan.Step(() => device.WrapStream(stream.NativeHandle));
+        plan.Step(() => graph.Launch(borrowed));
+        plan.Step(borrowed.Synchronize);
+        if (plan.Error is null) Assert.Equal([1ul, 4], plan.Step(() => key.ToArray(stream)));
+    }
+
     private void FailEveryOp(params Fault[] faults)
     {
         foreach (OpCase op in OpCase.All)
@@ -186,22 +226,43 @@ public sealed class CudaCallSites : CudaScenario
         _failed.Add(failed);
         if (plan.Error is null)
         {
-            Assert.True(MayPassSilently.Contains(failed), $"{situation}: nothing was thrown");
+            bool mayPass = MayPassSilently.Contains(failed) || IsAheadOfARelease(failed, call) || IsTriedAgain(failed, call, fault);
+            Assert.True(mayPass, $"{situation}: nothing was thrown");
             return true;
         }
 
         _errors++;
-        AssertTells(plan.Error, failed, fault, situation);
+        AssertTells(plan.Error, failed, call, fault, situation);
         return true;
 
         string Situation() => $"{workload}, call {call} ({FakeCuda.FailedFunction}) answers {fault.Status}{(fault.IsSticky ? " for good" : "")}";
     }
 
+    /// <summary>
+    /// What is released waits for the streams first, and a stream of others is marked by an event. That one of them has failed is for the next call on it to say.
+    /// </summary>
+    private static bool IsAheadOfARelease(string failed, long call)
+    {
+        string[] waits = ["cuStreamSynchronize", "cuEventSynchronize", "cuEventRecord", "cuStreamIsCapturing", "cuCtxSynchronize"];
+        string[] releases = ["cuMemFree_v2", "cuMemFreeHost", "cuStreamDestroy_v2", "cuEventDestroy_v2"];
+        if (!waits.Contains(failed)) return false;
+        IReadOnlyList<string> log = FakeCuda.Log(call - 2);
+        return log is ["cuStreamIsCapturing", "cuEventRecord", ..] || releases.Contains(log.Skip(1).SkipWhile(waits.Contains).FirstOrDefault());
+    }
+
+    /// <summary>Scratch memory that cannot be had is asked for again when the pool has given back what nobody uses.</summary>
+    private static bool IsTriedAgain(string failed, long call, Fault fault)
+    {
+        if (failed != "cuMemAlloc_v2" || fault.Status != CudaStatus.OutOfMemory) return false;
+        IReadOnlyList<string> from = FakeCuda.Log(call - 1);
+        return from.Skip(1).TakeWhile(name => name != "cuMemAlloc_v2").Contains("cuMemFree_v2") && from.Skip(1).Contains("cuMemAlloc_v2");
+    }
+
     /// <summary>The exception names the call and the status; running out of memory has a type of its own.</summary>
-    private static void AssertTells(DeviceException error, string failed, Fault fault, string situation)
+    private static void AssertTells(DeviceException error, string failed, long call, Fault fault, string situation)
     {
         // An error that a lost context shows later comes from a later call.
-        bool isLater = MayPassSilently.Contains(failed);
+        bool isLater = MayPassSilently.Contains(failed) || IsAheadOfARelease(failed, call);
         bool isDrivers = failed.StartsWith("cu", StringComparison.Ordinal) && !failed.StartsWith("cublas", StringComparison.Ordinal);
         string function = failed.Replace("_v2", "", StringComparison.Ordinal);
         Assert.True(isLater || error.Message.Contains(function, StringComparison.Ordinal), $"{situation}: {error.Message}");

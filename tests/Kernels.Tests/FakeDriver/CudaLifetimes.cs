@@ -61,6 +61,8 @@ public sealed unsafe class CudaLifetimes : CudaScenario
         using (Device device = Device.Open("cuda:0"))
         using (DeviceStream stream = device.CreateStream())
         {
+            // The device keeps what belongs to a wrapped queue.
+            device.WrapStream(stream.NativeHandle).Dispose();
             string alive = FakeCuda.AllLive();
             for (int i = 0; i < Cycles; i++)
             {

@@ -16,6 +16,8 @@ internal enum FakeKind
     Module,
     Program,
     Blas,
+    Graph,
+    GraphExecutable,
 }
 
 /// <summary>The controls of the stand-in for libcuda; native/fakecuda/fakecuda.h says what each does.</summary>
@@ -34,6 +36,8 @@ internal static unsafe class FakeCuda
     private static readonly delegate* unmanaged<byte*> FailedFunctionName = (delegate* unmanaged<byte*>)Export("failed_function");
     private static readonly delegate* unmanaged<byte*, ulong> CallsFunction = (delegate* unmanaged<byte*, ulong>)Export("calls");
     private static readonly delegate* unmanaged<ulong, int*, byte*> LogFunction = (delegate* unmanaged<ulong, int*, byte*>)Export("log");
+    private static readonly delegate* unmanaged<int, void> PutOffFunction = (delegate* unmanaged<int, void>)Export("put_off");
+    private static readonly delegate* unmanaged<ulong> WaitsFunction = (delegate* unmanaged<ulong>)Export("waits");
     private static readonly delegate* unmanaged<int, long> LiveFunction = (delegate* unmanaged<int, long>)Export("live");
     private static readonly delegate* unmanaged<int> DepthFunction = (delegate* unmanaged<int>)Export("context_depth");
     private static readonly delegate* unmanaged<ulong> ViolationsFunction = (delegate* unmanaged<ulong>)Export("violations");
@@ -58,6 +62,12 @@ internal static unsafe class FakeCuda
     public static void OnLaunch(delegate* unmanaged<FakeLaunch*, void> callback) => SetCallback(callback);
 
     public static void SetLatency(uint microseconds) => SetLatencyFunction(microseconds);
+
+    /// <summary>The work of streams is put off until somebody waits for it.</summary>
+    public static void PutOff() => PutOffFunction(1);
+
+    /// <summary>Calls since the last reset that wait for the device, or may.</summary>
+    public static long Waits => (long)WaitsFunction();
 
     public static void Fail(ulong call, CudaStatus status, bool sticky, string? function = null)
     {

@@ -27,7 +27,14 @@ internal sealed class CpuDevice : Device
 
     internal override DeviceMemory WrapMemory(nint nativeHandle, long bytes) => CpuMemory.Borrow(this, nativeHandle, bytes);
 
-    private protected override DeviceStream CreateStreamCore(nint nativeHandle) => new CpuStream(this);
+    private protected override DeviceStream CreateStreamCore() => new CpuStream(this);
+
+    private protected override QueueKey KeyOf(nint nativeHandle) =>
+        throw new NotSupportedException("Device.WrapStream: the CPU device has no native queues.");
+
+    private protected override QueueState WrapQueue(in QueueKey key) => throw new NotSupportedException();
+
+    private protected override DeviceStream WrapStreamCore(QueueState queue) => throw new NotSupportedException();
 
     private protected override void DisposeCore()
     {

@@ -4,22 +4,23 @@ using System.Runtime.CompilerServices;
 namespace Kernels.Devices.Cpu;
 
 /// <summary>The CPU's stream: a call has done its work when it returns, so order and events come for free.</summary>
-internal sealed unsafe class CpuStream(CpuDevice device) : DeviceStream(device)
+internal sealed unsafe class CpuStream(CpuDevice device) : DeviceStream(device, new QueueState(device), ownsQueue: true)
 {
     /// <summary>Below this size one core copies faster than a hand-over to others takes.</summary>
     private const long ParallelBytes = 1 << 20;
 
-    public override nint NativeHandle => 0;
+    private protected override nint NativeHandleCore => 0;
 
     private protected override void SynchronizeCore(string? op)
     {
         // A call has done its work when it returns.
     }
 
-    public override DeviceEvent Record()
+    private protected override DeviceEvent RecordCore() => new CpuEvent(Device, Stopwatch.GetTimestamp());
+
+    private protected override void PrepareCore(KernelDefinition kernel, in KernelVariant variant)
     {
-        ThrowIfDisposed();
-        return new CpuEvent(Device, Stopwatch.GetTimestamp());
+        // The managed body is there.
     }
 
     private protected override void LaunchCore<TArguments>(

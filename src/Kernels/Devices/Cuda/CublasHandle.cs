@@ -92,8 +92,9 @@ internal sealed unsafe class CublasHandle : DriverHandle, IVendorBlas
         if (status == CublasStatus.Success) return;
         string name = $"{status} ({(int)status})";
         if (status == CublasStatus.AllocFailed) throw new OutOfDeviceMemoryException($"cuBLAS: {name} from {call}", 0, name, call);
-        // cuBLAS answers the same for many causes. When the context is lost, the driver knows by which.
-        CudaStatus cause = CudaDriver.cuStreamQuery(stream.Value);
+        // cuBLAS answers the same for many causes. When the context is lost, the driver knows by which; a stream that is captured must not be queried.
+        CudaStatus cause = CudaDriver.cuStreamIsCapturing(stream.Value, out CudaCaptureStatus captured);
+        if (cause == CudaStatus.Success && captured == CudaCaptureStatus.None) cause = CudaDriver.cuStreamQuery(stream.Value);
         if (CudaError.IsSticky(cause)) throw device.Context.Failure(cause, call, op: null);
         throw new DeviceException($"cuBLAS: {name} from {call}", name, call);
     }

@@ -10,6 +10,10 @@ internal sealed unsafe class CudaDevice : Device
     /// <summary>Groups per multiprocessor: several times what is resident, so that the end of a launch evens out.</summary>
     private const int GroupsPerMultiprocessor = 32;
 
+    private const nint LegacyStream = 1;
+
+    private const nint PerThreadStream = 2;
+
     private readonly int _multiprocessors;
 
     private CudaDevice(DeviceDescription description, CudaContext context, int device)
@@ -29,6 +33,9 @@ internal sealed unsafe class CudaDevice : Device
     internal CudaContext Context { get; }
 
     internal CudaPrograms Programs { get; }
+
+    /// <summary>The streams that may have work.</summary>
+    internal CudaQueues Queues { get; } = new();
 
     /// <summary>Ten times the major version plus the minor one: 90 for Hopper.</summary>
     internal int ComputeCapability { get; }
@@ -87,13 +94,45 @@ internal sealed unsafe class CudaDevice : Device
         return new CudaHostMemory(this, Context, pointer, bytes);
     }
 
-    private protected override DeviceStream CreateStreamCore(nint nativeHandle)
+    /// <summary>A stream that is never waited for with the others.</summary>
+    internal CudaStream CreateUnlistedStream()
     {
         using CudaContext.Scope scope = Context.MakeCurrent();
         Context.ReleaseAbandoned();
-        if (nativeHandle != 0) return new CudaStream(this, new CudaStreamHandle(Context, nativeHandle, owns: false));
         Context.ThrowIfFailed(cuStreamCreate(out nint stream, CudaStreamFlags.NonBlocking));
-        return new CudaStream(this, new CudaStreamHandle(Context, stream, owns: true));
+        CudaStreamHandle handle = new(Context, Queues, stream, owns: true);
+        return new CudaStream(this, new CudaQueueState(this, handle), handle, borrowing: null);
+    }
+
+    private protected override DeviceStream CreateStreamCore()
+    {
+        CudaStream stream = CreateUnlistedStream();
+        Queues.Add(((CudaQueueState)stream.Queue).Stream.Value);
+        return stream;
+    }
+
+    /// <summary>0 and 1 are the legacy default stream; 2 is that of the calling thread.</summary>
+    private protected override QueueKey KeyOf(nint nativeHandle) => nativeHandle switch
+    {
+        0 => new QueueKey(LegacyStream),
+        PerThreadStream => new QueueKey(PerThreadStream, Thread.CurrentThread),
+        _ => new QueueKey(nativeHandle),
+    };
+
+    private protected override QueueState WrapQueue(in QueueKey key)
+    {
+        using CudaContext.Scope scope = Context.MakeCurrent();
+        Context.ReleaseAbandoned();
+        Context.ThrowIfFailed(cuEventCreate(out nint end, CudaEventFlags.DisableTiming));
+        CudaBorrowedStream borrowed = new(Context, Queues, key.Handle, end, key.Owner);
+        Queues.Add(borrowed);
+        return new CudaQueueState(this, new CudaStreamHandle(Context, Queues, key.Handle, owns: false), borrowed, key.Owner);
+    }
+
+    private protected override DeviceStream WrapStreamCore(QueueState queue)
+    {
+        CudaQueueState state = (CudaQueueState)queue;
+        return new CudaStream(this, state, state.Stream, new CudaBorrowing(Context, Queues, state.Borrowed!));
     }
 
     private protected override void DisposeCore()

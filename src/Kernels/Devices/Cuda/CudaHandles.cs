@@ -4,12 +4,18 @@ namespace Kernels.Devices.Cuda;
 
 // The context is current while it releases these.
 
-internal sealed class CudaStreamHandle(CudaContext context, nint stream, bool owns) : DriverHandle(context, stream)
+internal sealed class CudaStreamHandle(CudaContext context, CudaQueues queues, nint stream, bool owns) : DriverHandle(context, stream)
 {
     public override void Release()
     {
-        if (owns) cuStreamDestroy_v2(handle);
+        if (owns) queues.Destroy(handle);
     }
+}
+
+/// <summary>A graph that can be launched.</summary>
+internal sealed class CudaGraphHandle(CudaContext context, nint value) : DriverHandle(context, value)
+{
+    public override void Release() => cuGraphExecDestroy(handle);
 }
 
 internal sealed class CudaEventHandle(CudaContext context, nint value) : DriverHandle(context, value)
@@ -25,16 +31,23 @@ internal sealed class CudaKernel(CudaContext context, nint module, nint function
     public override void Release() => cuModuleUnload(handle);
 }
 
-internal sealed class CudaMemory(Device device, CudaContext context, nuint pointer, long bytes, bool owns)
+internal sealed class CudaMemory(CudaDevice device, CudaContext context, nuint pointer, long bytes, bool owns)
     : DeviceMemory(device, context, (nint)pointer, bytes, owns)
 {
-    /// <summary>cuMemFree waits for the work that uses the memory.</summary>
-    public override void Release() => cuMemFree_v2((nuint)handle);
+    public override void Release()
+    {
+        device.Queues.Wait();
+        cuMemFree_v2((nuint)handle);
+    }
 }
 
 /// <summary>Page-locked host memory.</summary>
-internal sealed class CudaHostMemory(Device device, CudaContext context, nint pointer, long bytes)
+internal sealed class CudaHostMemory(CudaDevice device, CudaContext context, nint pointer, long bytes)
     : DeviceMemory(device, context, pointer, bytes, owns: true)
 {
-    public override void Release() => cuMemFreeHost(handle);
+    public override void Release()
+    {
+        device.Queues.Wait();
+        cuMemFreeHost(handle);
+    }
 }

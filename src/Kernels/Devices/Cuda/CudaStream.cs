@@ -5,36 +5,26 @@ using static Kernels.Interop.CudaDriver;
 namespace Kernels.Devices.Cuda;
 
 /// <summary>A CUDA stream.</summary>
-internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stream) : DeviceStream(device)
+internal sealed unsafe class CudaStream(CudaDevice device, CudaQueueState queue, CudaStreamHandle stream, CudaBorrowing? borrowing)
+    : DeviceStream(device, queue, ownsQueue: borrowing is null)
 {
-    private readonly StagingRing _staging = new(device);
-    private readonly Lock _blasLock = new();
-    private CublasHandle? _blas;
-
-    public override nint NativeHandle
-    {
-        get
-        {
-            ThrowIfDisposed();
-            return stream.Value;
-        }
-    }
+    private protected override nint NativeHandleCore => stream.Value;
 
     /// <summary>A cuBLAS handle of the caller's own on this stream, whatever <see cref="Blas"/> may leave aside.</summary>
     internal CublasHandle CreateBlas() => CublasHandle.Create(device, stream);
 
-    private protected override IVendorBlas? Blas
+    /// <summary>Makes the cuBLAS handle, which a capture does not allow.</summary>
+    internal void PrepareBlas() => _ = queue.Blas;
+
+    private protected override IVendorBlas? Blas => queue.Blas;
+
+    private protected override void PrepareCore(KernelDefinition kernel, in KernelVariant variant)
     {
-        get
-        {
-            if (!CublasHandle.IsAvailable) return null;
-            lock (_blasLock)
-            {
-                ThrowIfDisposed();
-                return _blas ??= CublasHandle.Create(device, stream);
-            }
-        }
+        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
+        device.Programs.Get(kernel, variant);
     }
+
+    private protected override INativeGraph Instantiate(GraphRecording recording) => CudaGraph.Create(device, recording);
 
     private protected override void SynchronizeCore(string? op)
     {
@@ -43,9 +33,8 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
         device.Context.ThrowIfFailed(cuStreamSynchronize(stream.Value), op);
     }
 
-    public override DeviceEvent Record()
+    private protected override DeviceEvent RecordCore()
     {
-        ThrowIfDisposed();
         using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
         device.Context.ThrowIfFailed(cuEventCreate(out nint value, CudaEventFlags.Default));
         CudaEventHandle handle = new(device.Context, value);
@@ -89,7 +78,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
     {
         if (source.Length <= StagingRing.SegmentBytes)
         {
-            _staging.Upload(this, source, destination, destinationOffset);
+            queue.Staging.Upload(this, source, destination, destinationOffset);
             return;
         }
 
@@ -167,12 +156,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle stre
         device.Context.ThrowIfFailed(cuStreamWaitEvent(stream.Value, awaited.Value, 0));
     }
 
-    private protected override void DisposeCore()
-    {
-        lock (_blasLock) _blas?.Dispose();
-        _staging.Dispose();
-        stream.Dispose();
-    }
+    private protected override void DisposeCore() => borrowing?.Dispose();
 
     private static nuint Address(DeviceMemory memory, long offset) => (nuint)memory.Value + (nuint)offset;
 

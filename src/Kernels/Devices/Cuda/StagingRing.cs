@@ -16,7 +16,7 @@ internal sealed unsafe class StagingRing(CudaDevice device) : IDisposable
 
     private readonly Lock _lock = new();
     private readonly DeviceEvent?[] _fetched = new DeviceEvent?[Segments];
-    private DeviceMemory? _memory;
+    private readonly DeviceMemory?[] _memory = new DeviceMemory?[Segments];
     private int _segment;
     private int _used;
 
@@ -24,9 +24,9 @@ internal sealed unsafe class StagingRing(CudaDevice device) : IDisposable
     {
         lock (_lock)
         {
-            _memory ??= device.AllocateHostMemory(Segments * SegmentBytes);
             if (_used + source.Length > SegmentBytes) Advance(stream);
-            byte* place = (byte*)_memory.Value + (_segment * SegmentBytes) + _used;
+            DeviceMemory memory = _memory[_segment] ??= device.AllocateHostMemory(SegmentBytes);
+            byte* place = (byte*)memory.Value + _used;
             source.CopyTo(new Span<byte>(place, source.Length));
             stream.Fetch(place, destination, destinationOffset, source.Length);
             _used += (source.Length + Alignment - 1) / Alignment * Alignment;
@@ -38,7 +38,7 @@ internal sealed unsafe class StagingRing(CudaDevice device) : IDisposable
         lock (_lock)
         {
             foreach (DeviceEvent? fetched in _fetched) fetched?.Dispose();
-            _memory?.Dispose();
+            foreach (DeviceMemory? memory in _memory) memory?.Dispose();
         }
     }
 

@@ -59,6 +59,12 @@ internal ref struct MemoryLease : IArgumentBinder, IDisposable
         // Only memory is leased.
     }
 
+    /// <summary>Has a graph keep the blocks.</summary>
+    public readonly void KeepFor(GraphRecording recording)
+    {
+        for (int i = 0; i < _count; i++) recording.Keep(_blocks[i]);
+    }
+
     public void Dispose()
     {
         for (int i = 0; i < _count; i++) _blocks[i].DangerousRelease();

@@ -124,9 +124,24 @@ internal sealed class TensorTable<T> : IDisposable
     /// <summary>The stream works on the list's device and neither was disposed.</summary>
     public void CheckStream(string op, DeviceStream stream) => Check.Tensor(op, stream, _tensors, "list of tensors");
 
-    /// <summary>Keeps the memory of all tensors from being freed until the lease is disposed.</summary>
+    /// <summary>
+    /// Keeps the memory of all tensors from being freed until the lease is disposed, and as long as a graph that is being captured on the stream.
+    /// </summary>
     /// <exception cref="ObjectDisposedException">A tensor, or the table, was disposed.</exception>
-    public Lease Hold(string op) => new(op, _memory);
+    public Lease Hold(string op, DeviceStream stream)
+    {
+        Lease lease = new(op, _memory);
+        try
+        {
+            foreach (DeviceMemory memory in _memory) stream.KeepForGraph(memory);
+            return lease;
+        }
+        catch
+        {
+            lease.Dispose();
+            throw;
+        }
+    }
 
     public void Dispose()
     {

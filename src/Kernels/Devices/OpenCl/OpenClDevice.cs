@@ -105,15 +105,24 @@ internal sealed unsafe class OpenClDevice : Device
         return new OpenClMemory(this, Context, nativeHandle, bytes, owns: false);
     }
 
-    private protected override DeviceStream CreateStreamCore(nint nativeHandle)
+    private protected override DeviceStream CreateStreamCore()
     {
         using HandleLease lease = new(Context);
         Context.ReleaseAbandoned();
-        if (nativeHandle != 0) return new OpenClStream(this, new OpenClQueue(Context, nativeHandle, owns: false));
         nint queue = Cl.CreateCommandQueue(Context.Value, Context.Device, CommandQueueProperties.ProfilingEnable, out int status);
         ThrowIfFailed(status, call: "clCreateCommandQueue");
-        return new OpenClStream(this, new OpenClQueue(Context, queue, owns: true));
+        OpenClQueue handle = new(Context, queue, owns: true);
+        return new OpenClStream(this, new OpenClQueueState(this, handle), handle, ownsQueue: true);
     }
+
+    private protected override QueueKey KeyOf(nint nativeHandle) => nativeHandle == 0
+        ? throw new ArgumentException("Device.WrapStream: the handle is null.", nameof(nativeHandle))
+        : new QueueKey(nativeHandle);
+
+    private protected override QueueState WrapQueue(in QueueKey key) => new OpenClQueueState(this, new OpenClQueue(Context, key.Handle, owns: false));
+
+    private protected override DeviceStream WrapStreamCore(QueueState queue) =>
+        new OpenClStream(this, (OpenClQueueState)queue, ((OpenClQueueState)queue).Queue, ownsQueue: false);
 
     private protected override void DisposeCore()
     {

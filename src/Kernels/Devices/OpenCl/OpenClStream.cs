@@ -5,19 +5,14 @@ using static Kernels.Interop.OpenClLibrary;
 namespace Kernels.Devices.OpenCl;
 
 /// <summary>An in-order OpenCL command queue.</summary>
-internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue) : DeviceStream(device)
+internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueueState state, OpenClQueue queue, bool ownsQueue) : DeviceStream(device, state, ownsQueue)
 {
     /// <summary>Larger uploads are waited for: staging would hold their values twice.</summary>
     private const int LargestStagedUpload = 64 << 10;
 
-    public override nint NativeHandle
-    {
-        get
-        {
-            ThrowIfDisposed();
-            return queue.Value;
-        }
-    }
+    private protected override nint NativeHandleCore => queue.Value;
+
+    private protected override void PrepareCore(KernelDefinition kernel, in KernelVariant variant) => device.Programs.Get(kernel, variant);
 
     private protected override void SynchronizeCore(string? op)
     {
@@ -26,9 +21,8 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
         ThrowIfFailed(Cl.Finish(queue.Value), op);
     }
 
-    public override DeviceEvent Record()
+    private protected override DeviceEvent RecordCore()
     {
-        ThrowIfDisposed();
         using HandleLease queueLease = new(queue);
         nint marker;
         ThrowIfFailed(Cl.EnqueueMarkerWithWaitList(queue.Value, 0, null, &marker));
@@ -135,7 +129,10 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueue queue
         ThrowIfFailed(Cl.EnqueueBarrierWithWaitList(queue.Value, 1, &handle, null));
     }
 
-    private protected override void DisposeCore() => queue.Dispose();
+    private protected override void DisposeCore()
+    {
+        // The queue goes with its state.
+    }
 
     private void Write(byte* source, DeviceMemory destination, long offset, long bytes, bool blocking)
     {
@@ -185,6 +182,18 @@ internal unsafe ref struct OpenClArgumentBinder(OpenClKernel kernel, bool double
         int status = Cl.SetKernelArg(kernel.Value, _index++, (nuint)size, value);
         // Not by ThrowIfFailed: the text would be made for every argument of every launch.
         if (status != (int)ErrorCodes.Success) throw Exception(status, $"clSetKernelArg({name})", kernel.Op);
+    }
+}
+
+/// <summary>What belongs to an OpenCL queue beside its scratch memory.</summary>
+internal sealed class OpenClQueueState(Device device, OpenClQueue queue) : QueueState(device)
+{
+    public OpenClQueue Queue => queue;
+
+    public override void Dispose()
+    {
+        base.Dispose();
+        queue.Dispose();
     }
 }
 

@@ -97,6 +97,24 @@ internal enum CudaStreamFlags : uint
     NonBlocking = 1,
 }
 
+/// <summary>CUstreamCaptureMode: whose unsafe calls (allocation, for one) a capture forbids.</summary>
+internal enum CudaCaptureMode
+{
+    Global = 0,
+
+    /// <summary>Those of the capturing thread.</summary>
+    ThreadLocal = 1,
+    Relaxed = 2,
+}
+
+/// <summary>CUstreamCaptureStatus.</summary>
+internal enum CudaCaptureStatus
+{
+    None = 0,
+    Active = 1,
+    Invalidated = 2,
+}
+
 /// <summary>CUevent_flags.</summary>
 [Flags]
 internal enum CudaEventFlags : uint

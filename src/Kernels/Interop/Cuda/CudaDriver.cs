@@ -32,6 +32,7 @@ internal static unsafe partial class CudaDriver
     [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuCtxPushCurrent_v2(nint context);
     [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuCtxPopCurrent_v2(out nint context);
     [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuCtxGetCurrent(out nint context);
+    [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuCtxSynchronize();
 
     // Memory. cuMemAlloc_v2 refuses a size of zero with InvalidValue.
     [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuMemGetInfo_v2(out nuint freeBytes, out nuint totalBytes);
@@ -64,6 +65,16 @@ internal static unsafe partial class CudaDriver
     /// <summary><paramref name="flags"/> is 0 outside stream capture.</summary>
     [LibraryImport(NativeLibraries.Cuda)]
     internal static partial CudaStatus cuStreamWaitEvent(nint stream, nint eventHandle, uint flags);
+
+    // Capture and graphs. While a stream is captured, what is queued in it becomes a graph and does not run; a capture ends on the thread it began on.
+    [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuStreamBeginCapture_v2(nint stream, CudaCaptureMode mode);
+    [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuStreamEndCapture(nint stream, out nint graph);
+    [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuStreamIsCapturing(nint stream, out CudaCaptureStatus status);
+    [LibraryImport(NativeLibraries.Cuda)]
+    internal static partial CudaStatus cuGraphInstantiateWithFlags(out nint executable, nint graph, ulong flags);
+    [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuGraphLaunch(nint executable, nint stream);
+    [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuGraphExecDestroy(nint executable);
+    [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuGraphDestroy(nint graph);
 
     // Events.
     [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuEventCreate(out nint eventHandle, CudaEventFlags flags);
