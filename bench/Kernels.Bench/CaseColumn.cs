@@ -27,7 +27,10 @@ internal sealed class CaseColumn(string name, string legend, Func<CaseColumn.Med
     public static IEnumerable<CaseColumn> All(OpBenchmarks.Place place) =>
     [
         new("GB/s", "Least bytes that the op must move, per second", m => Number(m.Case.Bytes / m.Own)),
-        new("GFLOP/s", "Multiplications and additions per second", m => m.Case.Problem.Flops > 0 && !m.IsCopy ? Number(m.Case.Problem.Flops / m.Own) : ""),
+        new(
+            "GFLOP/s",
+            "Multiplications and additions per second",
+            m => m.Case.Problem.Flops > 0 && !m.IsCopy ? Number(m.Case.Problem.Flops / m.Own) : ""),
         new("of copy", "Time of a copy of as many bytes over this time", m => Number(m.Copy / m.Own)),
         new("to peer", "Time of the peer over this time: above 1 is faster", m => m.IsCopy ? "" : Number(m.Peer / m.Own)),
         new("peer", "The library behind the method Peer", m => m.IsCopy ? "" : place.PeerOf(m.Case)?.Name ?? ""),
@@ -57,7 +60,8 @@ internal sealed class CaseColumn(string name, string legend, Func<CaseColumn.Med
         public double? Peer => Median(nameof(OpBenchmarks.Peer));
 
         private double? Median(string method) => summary.Reports
-            .FirstOrDefault(report => report.BenchmarkCase.Descriptor.WorkloadMethod.Name == method && BenchCase.Of(report.BenchmarkCase) == Case)
+            .Where(report => report.BenchmarkCase.Descriptor.WorkloadMethod.Name == method)
+            .FirstOrDefault(report => BenchCase.Of(report.BenchmarkCase) == Case)
             ?.ResultStatistics?.Median;
     }
 }

@@ -6,8 +6,8 @@ using PeerLibrary = Kernels.Benchmarks.Peer;
 namespace Kernels.Bench;
 
 /// <summary>
-/// Every bench problem of the case table beside a copy of as many bytes and the peer in this process that has the op: oneDNN on the CPU, cuDNN or
-/// cuBLAS on CUDA. Several calls are queued before the device is waited for, so that the wait is shared among them.
+/// Every bench problem of the case table beside a copy of as many bytes and the peer in this process that has the op: oneDNN on the CPU,
+/// cuDNN or cuBLAS on CUDA. Several calls are queued before the device is waited for, so that the wait is shared among them.
 /// </summary>
 public class OpBenchmarks
 {
@@ -83,7 +83,8 @@ public class OpBenchmarks
         public DeviceStream Stream { get; }
 
         /// <summary>The first peer that has the case, or null.</summary>
-        public PeerLibrary? PeerOf(BenchCase row) => _peers.Found.FirstOrDefault(peer => peer.Reject(row.Op, row.Problem, row.DType) is null);
+        public PeerLibrary? PeerOf(BenchCase row) =>
+            _peers.Found.FirstOrDefault(peer => peer.Reject(row.Op, row.Problem, row.DType) is null);
 
         public static Place Open(string deviceId) => new(Device.Open(deviceId));
 

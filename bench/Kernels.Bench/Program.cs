@@ -25,13 +25,15 @@ Option<string[]> dtypes = new("--dtype")
     DefaultValueFactory = _ => ["f32"],
     AllowMultipleArgumentsPerToken = true,
 };
-Option<bool> quick = new("--quick") { Description = "Three iterations." };
-Option<DirectoryInfo> artifacts = new("--artifacts")
+Option<bool> quick = new("--quick") { Description = "Three iterations.", Arity = ArgumentArity.Zero };
+dtypes.AcceptOnlyFromAmong("f32", "f16", "bf16", "f64");
+Option<string> artifacts = new("--artifacts")
 {
     Description = "Folder for results and logs.",
-    DefaultValueFactory = _ => new DirectoryInfo("BenchmarkDotNet.Artifacts"),
+    DefaultValueFactory = _ => "BenchmarkDotNet.Artifacts",
 };
-RootCommand root = new("BenchmarkDotNet over the case table, with warm caches. `kernels bench` measures with cold ones and against more peers.")
+RootCommand root = new(
+    "BenchmarkDotNet over the case table, with warm caches. `kernels bench` measures with cold ones and against more peers.")
 {
     filter, device, dtypes, quick, artifacts,
 };
@@ -56,14 +58,15 @@ root.SetAction(parsed =>
         return 2;
     }
 
-    Summary summary = BenchmarkRunner.Run<OpBenchmarks>(Config(place, parsed.GetValue(quick), parsed.GetValue(artifacts)!.FullName));
+    Summary summary = BenchmarkRunner.Run<OpBenchmarks>(Config(place, parsed.GetValue(quick), parsed.GetValue(artifacts)!));
     return summary.HasCriticalValidationErrors || summary.Reports.Any(report => !report.Success) ? 1 : 0;
 });
 return root.Parse(args).Invoke();
 
 static IConfig Config(OpBenchmarks.Place place, bool quick, string artifacts)
 {
-    // In this process: device, peer and cases are objects of it. (A process of its own for each row would also need a project generated and restored.)
+    // In this process: device, peer and cases are objects of it. (A process of its own for each row would also need a project generated and
+    // restored.)
     Job job = (quick ? Job.ShortRun : Job.Default.WithWarmupCount(3).WithIterationCount(10))
         .WithToolchain(new InProcessEmitToolchain(TimeSpan.FromHours(1), logOutput: true));
     return ManualConfig.CreateEmpty()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Gathers evidence on the machine it is unpacked on: ./run.sh [OUT]. Needs no .NET. The steps run in the order of their worth, each with its own limit and log, so that a run that
-# is cut off early has still said whether the kernels are right. Results are JSON files, summary.md and HTML pages in OUT (default: results beside this script).
+# Gathers evidence on the machine it is unpacked on: ./run.sh [OUT]. Needs no .NET. The steps run in the order of their worth, each with its
+# own limit and log, so that a run that is cut off early has still said whether the kernels are right. Results are JSON files, summary.md
+# and HTML pages in OUT (default: results beside this script).
 set -uo pipefail
 
 here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -75,7 +76,8 @@ say "NVRTC:      $(found 'libnvrtc.so*')"
 say "cuBLAS:     $(found 'libcublas.so*')"
 say "cuDNN:      $(found 'libcudnn.so*')"
 say "OpenCL:     $(found 'libOpenCL.so*')"
-say "PyTorch:    $([[ -n $python ]] && "$python" -c 'import sys, torch; print(torch.__version__, "in", sys.executable)' || echo 'not found')"
+about_torch='import sys, torch; print(torch.__version__, "in", sys.executable)'
+say "PyTorch:    $([[ -n $python ]] && "$python" -c "$about_torch" || echo 'not found')"
 say "sanitizer:  ${sanitizer:-not found}"
 say ""
 kernels devices 2>&1 | tee -a "$out/run.log"
@@ -85,7 +87,8 @@ kernels devices 2>&1 | tee -a "$out/run.log"
 printf '| step | result | seconds |\n| --- | --- | --- |\n' >"$out/steps.md"
 failures=0
 
-# step NAME LIMIT COMMAND...: runs it under a time limit; its log is logs/NAME.log, what it prints to stdout NAME.json where the name ends in -json.
+# step NAME LIMIT COMMAND...: runs it under a time limit; its log is logs/NAME.log, what it prints to stdout NAME.json where the name ends
+# in -json.
 step() {
     local name=$1 limit=$2 status=0 start=$SECONDS result
     shift 2
@@ -123,15 +126,18 @@ summarise() {
 
 if [[ $cuda -gt 0 ]]; then
     step verify-cuda-json 240 "$here/bin/Kernels.Cli" verify --device cuda:0 --json
-    step tests-cuda 420 env KERNELS_TEST_DEVICES=cuda:0 "$here/bin/Kernels.Tests" -noLogo -noColor -namespace 'Kernels.Tests.Theories' -namespace 'Kernels.Tests.Randomness'
+    step tests-cuda 420 env KERNELS_TEST_DEVICES=cuda:0 "$here/bin/Kernels.Tests" -noLogo -noColor \
+        -namespace 'Kernels.Tests.Theories' -namespace 'Kernels.Tests.Randomness'
     if [[ -n $sanitizer ]]; then
         for tool in memcheck racecheck initcheck; do
-            step "sanitizer-$tool" 300 "$sanitizer" --tool "$tool" --error-exitcode 99 --target-processes all "$here/bin/Kernels.Cli" verify --device cuda:0 --small --json
+            step "sanitizer-$tool" 300 "$sanitizer" --tool "$tool" --error-exitcode 99 --target-processes all \
+                "$here/bin/Kernels.Cli" verify --device cuda:0 --small --json
         done
     else
         skip sanitizer 'compute-sanitizer was not found'
     fi
-    step bench-cuda-json 540 "$here/bin/Kernels.Cli" bench --device cuda:0 --dtype f32 bf16 --json --report "$out/bench-cuda.html" --report "$out/bench-cuda.md"
+    step bench-cuda-json 540 "$here/bin/Kernels.Cli" bench --device cuda:0 --dtype f32 bf16 --json \
+        --report "$out/bench-cuda.html" --report "$out/bench-cuda.md"
     step occupancy-json 240 "$here/bin/Kernels.Cli" occupancy --device cuda:0 --json
 else
     skip verify-cuda 'no CUDA device'
@@ -142,7 +148,8 @@ else
 fi
 
 step verify-all-json 900 "$here/bin/Kernels.Cli" verify --device all --json
-step bench-cpu-json 540 "$here/bin/Kernels.Cli" bench --device cpu --quick --json --report "$out/bench-cpu.html" --report "$out/bench-cpu.md"
+step bench-cpu-json 540 "$here/bin/Kernels.Cli" bench --device cpu --quick --json \
+    --report "$out/bench-cpu.html" --report "$out/bench-cpu.md"
 
 say ""
 say "$failures steps failed; results are in $out (summary.md first)."

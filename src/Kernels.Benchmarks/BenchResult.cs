@@ -53,7 +53,11 @@ internal sealed record BenchResult(
                 .SelectMany(m => m.Peers.Where(peer => peer.Reason is not null).Select(peer => (peer.Peer, peer.Reason, Case: CaseName(m))))
                 .GroupBy(entry => (entry.Peer, entry.Reason));
             foreach (var group in reasons)
-                yield return $"{group.Key.Peer} has no time for {string.Join(", ", group.Select(entry => entry.Case).Distinct())}: {group.Key.Reason}.";
+            {
+                string cases = string.Join(", ", group.Select(entry => entry.Case).Distinct());
+                yield return $"{group.Key.Peer} has no time for {cases}: {group.Key.Reason}.";
+            }
+
             if (CutOff > 0) yield return $"The run was stopped before {CutOff} further problems.";
             if (LargeLeftOut > 0) yield return $"--large adds {BenchRun.LargeProblems}: {LargeLeftOut} here.";
         }
@@ -76,9 +80,10 @@ internal sealed record BenchResult(
 
     /// <summary>How the numbers came about.</summary>
     public string Method =>
-        $"In each repetition the op, a copy of as many bytes and each peer took a turn. Before each timed run 256 MB were rewritten, so that inputs came from " +
-        "memory (cold); warm is the same call right after. GB/s counts the least bytes that the op must move, GFLOP/s " +
-        $"its multiplications and additions; the limit is the copy, or {Peak / 1e9:0} GFLOP/s, the multiply-add peak measured in this run.";
+        "In each repetition the op, a copy of as many bytes and each peer took a turn. Before each timed run 256 MB were rewritten, so " +
+        "that inputs came from memory (cold); warm is the same call right after. GB/s counts the least bytes that the op must move, " +
+        $"GFLOP/s its multiplications and additions; the limit is the copy, or {Peak / 1e9:0} GFLOP/s, the multiply-add peak measured in " +
+        "this run.";
 
     /// <summary>An op and its entry: <c>dropout forward</c>.</summary>
     public static string CaseName(Measurement m) => $"{m.Op.Op} {m.Problem.Entry}";

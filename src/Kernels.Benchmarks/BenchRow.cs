@@ -1,8 +1,9 @@
 namespace Kernels.Benchmarks;
 
 /// <summary>
-/// One measurement beside one peer, as <c>kernels bench --json</c> prints it; without a peer the fields from <c>peer</c> on are null. Times are medians:
-/// <c>milliseconds</c> and all that follows from it with cold caches, the warm ones right after. <c>Low</c> and <c>High</c> are the ends of 95 % intervals.
+/// One measurement beside one peer, as <c>kernels bench --json</c> prints it; without a peer the fields from <c>peer</c> on are null. Times
+/// are medians: <c>milliseconds</c> and all that follows from it with cold caches, the warm ones right after. <c>Low</c> and <c>High</c>
+/// are the ends of 95 % intervals.
 /// </summary>
 internal sealed record BenchRow(
     string Device,
@@ -44,11 +45,11 @@ internal sealed record BenchRow(
         Median time = m.Time.Cold, copy = m.Copy.Cold;
         double? gflops = m.Flops > 0 ? m.Flops / time.Value / 1e6 : null;
         BenchRow alone = new(
-            device, m.Op.Op, m.Problem.Entry, m.Problem.Text, m.DType.ShortName(), "cold", m.Repetitions, time.Value, time.Low, time.High, m.Time.Warm.Value,
-            m.Bytes, m.Bytes / time.Value / 1e6, copy.Value, copy.Low, copy.High, copy.Value / time.Value,
+            device, m.Op.Op, m.Problem.Entry, m.Problem.Text, m.DType.ShortName(), "cold", m.Repetitions, time.Value, time.Low, time.High,
+            m.Time.Warm.Value, m.Bytes, m.Bytes / time.Value / 1e6, copy.Value, copy.Low, copy.High, copy.Value / time.Value,
             m.Flops > 0 ? m.Flops : null, gflops, 1e9 * gflops / peak,
-            Peer: null, PeerCall: null, PeerMilliseconds: null, PeerMillisecondsLow: null, PeerMillisecondsHigh: null, PeerWarmMilliseconds: null,
-            Speedup: null, SpeedupLow: null, SpeedupHigh: null);
+            Peer: null, PeerCall: null, PeerMilliseconds: null, PeerMillisecondsLow: null, PeerMillisecondsHigh: null,
+            PeerWarmMilliseconds: null, Speedup: null, SpeedupLow: null, SpeedupHigh: null);
         PeerMeasurement[] timed = [.. m.Peers.Where(peer => peer.Time is not null)];
         return timed.Length == 0 ? [alone] : timed.Select(peer => Beside(alone, time, peer, peer.Time!.Value));
     }

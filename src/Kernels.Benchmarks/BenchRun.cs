@@ -61,10 +61,12 @@ internal static class BenchRun
         }
 
         return new BenchResult(
-            device.Id, device.Name, Machine.Describe(), request.Command, DateTimeOffset.Now, Stopwatch.GetElapsedTime(started).TotalSeconds, peak,
-            measurements, [.. peers.Found.Select(peer => (peer.Label, peer.Name))], peers.Missing, all.Length - chosen.Length,
+            device.Id, device.Name, Machine.Describe(), request.Command, DateTimeOffset.Now,
+            Stopwatch.GetElapsedTime(started).TotalSeconds, peak, measurements,
+            [.. peers.Found.Select(peer => (peer.Label, peer.Name))], peers.Missing, all.Length - chosen.Length,
             chosen.Length - measurements.Count);
     }
 
-    private static bool IsLarge(Problem problem, DType dtype) => problem.Bytes(dtype.SizeInBytes()) > LargeBytes || problem.Flops > LargeFlops;
+    private static bool IsLarge(Problem problem, DType dtype) =>
+        problem.Bytes(dtype.SizeInBytes()) > LargeBytes || problem.Flops > LargeFlops;
 }

@@ -3,8 +3,8 @@ using Kernels.Verification;
 namespace Kernels.Benchmarks;
 
 /// <summary>
-/// Times the cases' bench problems. In each repetition the op, a copy of as many bytes and every peer take one turn, so that all see the same machine;
-/// medians are reported.
+/// Times the cases' bench problems. In each repetition the op, a copy of as many bytes and every peer take one turn, so that all see the
+/// same machine; medians are reported.
 /// </summary>
 public sealed class Benchmark : IDisposable
 {
@@ -55,9 +55,9 @@ public sealed class Benchmark : IDisposable
     public void Dispose() => _timer.Dispose();
 
     /// <summary>
-    /// Lets the runtime's tiered compilation come to its end. It replaces a method after some thirty calls and a quiet tenth of a second, and
-    /// does so twice; a small problem is ten times slower before than after. Problems of the same entry may still differ in the loop that they take, a layout or an
-    /// option, so each gets its time, though less than the first.
+    /// Lets the runtime's tiered compilation come to its end. It replaces a method after some thirty calls and a quiet tenth of a second,
+    /// and does so twice; a small problem is ten times slower before than after. Problems of the same entry may still differ in the loop
+    /// that they take, a layout or an option, so each gets its time, though less than the first.
     /// </summary>
     private void FinishCompilation(Action work, bool isNew)
     {

@@ -1,6 +1,8 @@
 namespace Kernels.Benchmarks;
 
-/// <summary>Times what is queued on a stream, with caches emptied before. On CUDA and OpenCL the device's own events give the time.</summary>
+/// <summary>
+/// Times what is queued on a stream, with caches emptied before. On CUDA and OpenCL the device's own events give the time.
+/// </summary>
 internal sealed class DeviceTimer : IDisposable
 {
     /// <summary>More than the last-level cache of common devices.</summary>
@@ -26,8 +28,8 @@ internal sealed class DeviceTimer : IDisposable
     }
 
     /// <summary>
-    /// Rewrites a large buffer, then times the work twice. All of it is queued at once: while a GPU is busy with the buffer the host gets ahead, so that
-    /// its own time is not in the result.
+    /// Rewrites a large buffer, then times the work twice. All of it is queued at once: while a GPU is busy with the buffer the host gets
+    /// ahead, so that its own time is not in the result.
     /// </summary>
     public Timing Time(Action work)
     {

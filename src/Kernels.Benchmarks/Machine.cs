@@ -7,7 +7,8 @@ internal static class Machine
 {
     /// <summary>Processor, hardware threads, operating system and runtime.</summary>
     public static string Describe() =>
-        $"{Processor()}, {Environment.ProcessorCount} hardware threads · {RuntimeInformation.OSDescription} · {RuntimeInformation.FrameworkDescription}";
+        $"{Processor()}, {Environment.ProcessorCount} hardware threads · {RuntimeInformation.OSDescription} · " +
+        $"{RuntimeInformation.FrameworkDescription}";
 
     private static string Processor()
     {

@@ -5,9 +5,9 @@ using Pragmastat;
 namespace Kernels.Benchmarks;
 
 /// <summary>
-/// The middle of some measurements, with an interval that has the true median at 95 % confidence. The ends of the interval are measurements too, as many
-/// from the smallest and from the largest as the binomial distribution allows, so that one that is far out moves neither. Fewer than six measurements
-/// do not carry 95 %: theirs is from the smallest to the largest.
+/// The middle of some measurements, with an interval that has the true median at 95 % confidence. The ends of the interval are measurements
+/// too, as many from the smallest and from the largest as the binomial distribution allows, so that one that is far out moves neither.
+/// Fewer than six measurements do not carry 95 %: theirs is from the smallest to the largest.
 /// </summary>
 /// <param name="Value">The median.</param>
 /// <param name="Low">Lower end of the interval.</param>

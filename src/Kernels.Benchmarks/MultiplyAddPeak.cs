@@ -37,7 +37,8 @@ public static unsafe class MultiplyAddPeak
             Vector512<float> factor = Vector512.Create((float)a.A), addend = Vector512.Create((float)a.B);
             for (long i = first; i < end; i++)
             {
-                Vector512<float> c0 = Vector512.Create((float)i), c1 = c0 + c0, c2 = c1 + c0, c3 = c2 + c0, c4 = c3 + c0, c5 = c4 + c0, c6 = c5 + c0, c7 = c6 + c0;
+                Vector512<float> c0 = Vector512.Create((float)i), c1 = c0 + c0, c2 = c1 + c0, c3 = c2 + c0;
+                Vector512<float> c4 = c3 + c0, c5 = c4 + c0, c6 = c5 + c0, c7 = c6 + c0;
                 for (ulong step = 0; step < a.Steps; step++)
                 {
                     c0 = Vector512.FusedMultiplyAdd(factor, c0, addend);

@@ -49,8 +49,8 @@ internal sealed class Contestant(Func<Timing> run)
 }
 
 /// <summary>
-/// Repetitions in turns, A B C A B C: clocks, temperature and neighbours drift, and what drifts must meet everyone alike. (Measured one after the
-/// other, the same kernel differs from itself by ten percent.)
+/// Repetitions in turns, A B C A B C: clocks, temperature and neighbours drift, and what drifts must meet everyone alike. (Measured one
+/// after the other, the same kernel differs from itself by ten percent.)
 /// </summary>
 internal static class Repetitions
 {

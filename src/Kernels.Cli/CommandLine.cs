@@ -8,13 +8,16 @@ using Kernels.Study;
 
 namespace Kernels.Cli;
 
-/// <summary>The <c>kernels</c> command: what it consists of, how its work is started and stopped, and how it ends when something is wrong.</summary>
+/// <summary>
+/// The <c>kernels</c> command: what it consists of, how its work is started and stopped, and how it ends when something is wrong.
+/// </summary>
 internal static class CommandLine
 {
     // Kept, as a registration ends with its object.
     private static readonly List<PosixSignalRegistration> LaterSignals = [];
 
-    public static RootCommand Root() => new("Hand-written kernels for neural-network regularization: see what devices there are, verify, measure, study.")
+    public static RootCommand Root() => new(
+        "Hand-written kernels for neural-network regularization: see what devices there are, verify, measure, study.")
     {
         DevicesCommand.Create(),
         VerifyCommand.Create(),
@@ -24,7 +27,9 @@ internal static class CommandLine
         SummaryCommand.Create(),
     };
 
-    /// <summary>Runs a command. What a user can act on is said in one line on standard error; anything else is a defect and keeps its stack trace.</summary>
+    /// <summary>
+    /// Runs a command. What a user can act on is said in one line on standard error; anything else is a defect and keeps its stack trace.
+    /// </summary>
     public static async Task<int> RunAsync(IReadOnlyList<string> arguments)
     {
         Console.SetOut(new StandardStream(Console.Out, isError: false));
@@ -40,7 +45,8 @@ internal static class CommandLine
         try
         {
             // The work decides how long it needs to come to a clean end; a later signal is for those who do not want to wait.
-            return await parsed.InvokeAsync(new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = Timeout.InfiniteTimeSpan });
+            return await parsed.InvokeAsync(
+                new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = Timeout.InfiniteTimeSpan });
         }
         catch (OperationCanceledException)
         {
@@ -53,22 +59,25 @@ internal static class CommandLine
     }
 
     /// <summary>
-    /// Sets what a command does. The first Ctrl+C or SIGTERM cancels the token: the work ends as soon as it can and keeps what is finished. A later one
-    /// ends the process.
+    /// Sets what a command does. The first Ctrl+C or SIGTERM cancels the token: the work ends as soon as it can and keeps what is finished.
+    /// A later one ends the process.
     /// </summary>
-    public static void SetWork(this Command command, Func<ParseResult, CancellationToken, int> work) => command.SetAction(async (parsed, stop) =>
-    {
-        using CancellationTokenRegistration registration = stop.Register(EndOnLaterSignal);
+    public static void SetWork(this Command command, Func<ParseResult, CancellationToken, int> work) =>
+        command.SetAction(async (parsed, stop) =>
+        {
+            using CancellationTokenRegistration registration = stop.Register(EndOnLaterSignal);
 
-        // On a thread of its own: System.CommandLine waits for a task while it listens for signals.
-        return await Task.Factory.StartNew(() => work(parsed, stop), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-    });
+            // On a thread of its own: System.CommandLine waits for a task while it listens for signals.
+            return await Task.Factory.StartNew(
+                () => work(parsed, stop), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        });
 
     private static void EndOnLaterSignal()
     {
         Say("stopping; once more ends at once", ExitCode.Interrupted);
         long first = Stopwatch.GetTimestamp();
-        foreach (PosixSignal signal in (PosixSignal[])[PosixSignal.SIGINT, PosixSignal.SIGTERM]) LaterSignals.Add(PosixSignalRegistration.Create(signal, End));
+        foreach (PosixSignal signal in (PosixSignal[])[PosixSignal.SIGINT, PosixSignal.SIGTERM])
+            LaterSignals.Add(PosixSignalRegistration.Create(signal, End));
 
         void End(PosixSignalContext context)
         {

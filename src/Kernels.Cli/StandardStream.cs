@@ -5,7 +5,9 @@ namespace Kernels.Cli;
 /// <summary>Standard output takes nothing: the disk is full, or it is closed.</summary>
 internal sealed class OutputException(Exception inner) : Exception($"standard output cannot be written: {inner.Message}", inner);
 
-/// <summary>Standard output, whose failures are told from those of other files, or standard error, whose failures nobody could be told of.</summary>
+/// <summary>
+/// Standard output, whose failures are told from those of other files, or standard error, whose failures nobody could be told of.
+/// </summary>
 internal sealed class StandardStream(TextWriter writer, bool isError) : TextWriter
 {
     public override Encoding Encoding => writer.Encoding;

@@ -3,8 +3,8 @@ using System.Text;
 namespace Kernels.Reporting;
 
 /// <summary>
-/// Where a report goes. It is opened before the work and written after it, both times in the same way: in place, through links, into devices and pipes.
-/// So what is found out before an hour of work is what happens after it.
+/// Where a report goes. It is opened before the work and written after it, both times in the same way: in place, through links, into
+/// devices and pipes. So what is found out before an hour of work is what happens after it.
 /// </summary>
 internal sealed class ReportFile : IDisposable
 {

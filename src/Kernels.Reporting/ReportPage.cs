@@ -1,12 +1,14 @@
 namespace Kernels.Reporting;
 
 /// <summary>
-/// The frame of every report: one HTML file that needs nothing else, no scripts, no fonts, no images from outside; light or dark as the reader has it, and
-/// fit for paper. It is well-formed XML too, which the tests use.
+/// The frame of every report: one HTML file that needs nothing else, no scripts, no fonts, no images from outside; light or dark as the
+/// reader has it, and fit for paper. It is well-formed XML too, which the tests use.
 /// </summary>
 internal static class ReportPage
 {
-    /// <summary>Colours, type, tables and definition lists, on screen and on paper. Blue and orange are told apart by colour-blind eyes.</summary>
+    /// <summary>
+    /// Colours, type, tables and definition lists, on screen and on paper. Blue and orange are told apart by colour-blind eyes.
+    /// </summary>
     private const string CommonStyle = """
         :root {
           color-scheme: light dark;

@@ -19,7 +19,9 @@ internal readonly record struct Scale(double From, double To, double PixelFrom, 
     }
 }
 
-/// <summary>Writes one drawing. Colours and dashes are classes: the page's style sheet decides how they look on screen and on paper.</summary>
+/// <summary>
+/// Writes one drawing. Colours and dashes are classes: the page's style sheet decides how they look on screen and on paper.
+/// </summary>
 internal sealed class Svg
 {
     private readonly StringBuilder _body = new();

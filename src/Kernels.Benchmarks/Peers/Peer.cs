@@ -8,7 +8,9 @@ public abstract class Peer : IDisposable
     /// <summary>The reason where a peer does not have an op at all, or nobody has written it down yet.</summary>
     protected const string NoCounterpart = "no counterpart";
 
-    /// <summary>Name and version, and what it multiplies matrices with where that matters: <c>PyTorch 2.1.0 (OpenBLAS 0.3.21)</c>.</summary>
+    /// <summary>
+    /// Name and version, and what it multiplies matrices with where that matters: <c>PyTorch 2.1.0 (OpenBLAS 0.3.21)</c>.
+    /// </summary>
     public abstract string Name { get; }
 
     /// <summary>A short name for headings: <c>PyTorch</c>.</summary>
@@ -63,7 +65,9 @@ internal sealed class QueuedCall(string name, Action queue, Action? release = nu
 /// <summary>A peer cannot do something, or failed; never a defect of ours.</summary>
 public sealed class PeerException(string message, Exception? inner = null) : Exception(message, inner)
 {
-    /// <summary>Runs code of a peer; whatever a foreign library can do wrong short of a crash becomes a <see cref="PeerException"/>.</summary>
+    /// <summary>
+    /// Runs code of a peer; whatever a foreign library can do wrong short of a crash becomes a <see cref="PeerException"/>.
+    /// </summary>
     internal static T Guard<T>(Func<T> work)
     {
         try

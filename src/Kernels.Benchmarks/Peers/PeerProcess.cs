@@ -19,7 +19,8 @@ internal sealed class JsonConversation(TextWriter requests, TextReader replies, 
     public bool IsBroken { get; private set; }
 
     /// <summary>Sends a request and waits for its reply.</summary>
-    /// <exception cref="PeerException">The other side reports an error, hung up, did not answer in time, or does not speak JSON.</exception>
+    /// <exception cref="PeerException">The other side reports an error, hung up, did not answer in time, or does not speak
+    ///   JSON.</exception>
     public JsonElement Ask(object request)
     {
         if (IsBroken) throw new PeerException("the conversation broke off earlier");

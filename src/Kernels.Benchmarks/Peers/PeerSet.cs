@@ -36,7 +36,7 @@ public sealed class PeerSet : IDisposable
     {
         List<Peer> found = [];
         List<string> missing = [];
-        foreach ((string id, DeviceKind[] kinds, Func<DeviceStream, IReadOnlyList<Peer>> open) in Known.Where(known => names.Contains(known.Id)))
+        foreach (var (id, kinds, open) in Known.Where(known => names.Contains(known.Id)))
         {
             try
             {

@@ -5,8 +5,8 @@ using Kernels.Verification;
 namespace Kernels.Benchmarks;
 
 /// <summary>
-/// PyTorch in a process of its own, on the CPU or on a CUDA GPU. It gets the case table's problems, every public property by name, and makes its tensors
-/// itself; the script that answers, <c>bench/peers/pytorch.py</c>, is part of this assembly.
+/// PyTorch in a process of its own, on the CPU or on a CUDA GPU. It gets the case table's problems, every public property by name, and
+/// makes its tensors itself; the script that answers, <c>bench/peers/pytorch.py</c>, is part of this assembly.
 /// </summary>
 public sealed class PyTorchPeer : Peer
 {
@@ -15,7 +15,11 @@ public sealed class PyTorchPeer : Peer
 
     private const string Script = "peers/pytorch.py";
 
-    private static readonly Dictionary<string, string> KeepHeap = new() { ["MALLOC_MMAP_MAX_"] = "0", ["MALLOC_TRIM_THRESHOLD_"] = "1000000000000" };
+    private static readonly Dictionary<string, string> KeepHeap = new()
+    {
+        ["MALLOC_MMAP_MAX_"] = "0",
+        ["MALLOC_TRIM_THRESHOLD_"] = "1000000000000",
+    };
 
     private readonly string _python;
     private readonly string _device;
@@ -34,10 +38,11 @@ public sealed class PyTorchPeer : Peer
     public override string Label => _keepsHeap ? "PyTorch*" : "PyTorch";
 
     /// <summary>
-    /// Starts the first Python that can import PyTorch and use the device (whose ids are PyTorch's: <c>cpu</c>, <c>cuda:0</c>). On the CPU of a Linux
-    /// system it is started a second time with a heap that keeps its pages. As it comes, PyTorch gets each large result from the system, which clears
-    /// it page by page, and that can take several times as long as the op: users have to wait for it, but the op is not to blame. How long it goes on like that
-    /// depends on what the process did before, so as it comes it gets a new process for each op.
+    /// Starts the first Python that can import PyTorch and use the device (whose ids are PyTorch's: <c>cpu</c>, <c>cuda:0</c>). On the CPU
+    /// of a Linux system it is started a second time with a heap that keeps its pages. As it comes, PyTorch gets each large result from the
+    /// system, which clears it page by page, and that can take several times as long as the op: users have to wait for it, but the op is
+    /// not to blame. How long it goes on like that depends on what the process did before, so as it comes it gets a new process for each
+    /// op.
     /// </summary>
     /// <exception cref="PeerException">There is none; the message says what was tried.</exception>
     public static IReadOnlyList<Peer> Start(Device device)
@@ -49,7 +54,9 @@ public sealed class PyTorchPeer : Peer
             try
             {
                 PyTorchPeer first = new(python, device.Id, keepsHeap: false);
-                return device.Kind == DeviceKind.Cpu && OperatingSystem.IsLinux() ? [first, new PyTorchPeer(python, device.Id, keepsHeap: true)] : [first];
+                return device.Kind == DeviceKind.Cpu && OperatingSystem.IsLinux()
+                    ? [first, new PyTorchPeer(python, device.Id, keepsHeap: true)]
+                    : [first];
             }
             catch (PeerException e)
             {
@@ -96,7 +103,8 @@ public sealed class PyTorchPeer : Peer
         try
         {
             process.Send(script);
-            JsonElement reply = process.Ask(new { Do = "start", Device = device, Threads = Environment.ProcessorCount, KeepsHeap = keepHeap });
+            JsonElement reply = process.Ask(
+                new { Do = "start", Device = device, Threads = Environment.ProcessorCount, KeepsHeap = keepHeap });
             return (process, Text(reply, "name"));
         }
         catch
@@ -121,7 +129,9 @@ public sealed class PyTorchPeer : Peer
     }
 
     private static string Text(JsonElement reply, string name) =>
-        reply.TryGetProperty(name, out JsonElement value) ? value.ToString() : throw new PeerException($"a reply without '{name}': {reply}");
+        reply.TryGetProperty(name, out JsonElement value)
+            ? value.ToString()
+            : throw new PeerException($"a reply without '{name}': {reply}");
 
     private sealed class Call(PeerProcess process, string name) : PeerCall
     {

@@ -3,8 +3,8 @@ using Kernels.Reporting;
 namespace Kernels.Benchmarks;
 
 /// <summary>
-/// One op: a group of bars for each problem, ours first. A bar's length is the rate, bytes or operations a second, so that problems of all sizes share
-/// one scale; what the same device copies, or computes at most, is a line.
+/// One op: a group of bars for each problem, ours first. A bar's length is the rate, bytes or operations a second, so that problems of all
+/// sizes share one scale; what the same device copies, or computes at most, is a line.
 /// </summary>
 internal static class BenchChart
 {

@@ -18,5 +18,6 @@ internal static class BenchFiles
     public static bool Knows(string path) => Kinds.Any(kind => kind.Extension == Path.GetExtension(path));
 
     /// <summary>What is to be written to a file of this name.</summary>
-    public static string Text(BenchResult result, string path) => Kinds.Single(kind => kind.Extension == Path.GetExtension(path)).Text(result);
+    public static string Text(BenchResult result, string path) =>
+        Kinds.Single(kind => kind.Extension == Path.GetExtension(path)).Text(result);
 }

@@ -6,8 +6,11 @@ namespace Kernels.Benchmarks;
 internal static class BenchFormat
 {
     /// <summary>Three digits that count, whatever the size, down to a tenth of a microsecond.</summary>
-    public static string Milliseconds(double value) =>
-        value.ToString(value switch { >= 100 => "0", >= 10 => "0.0", >= 1 => "0.00", >= 0.1 => "0.000", _ => "0.0000" }, CultureInfo.InvariantCulture);
+    public static string Milliseconds(double value)
+    {
+        string format = value switch { >= 100 => "0", >= 10 => "0.0", >= 1 => "0.00", >= 0.1 => "0.000", _ => "0.0000" };
+        return value.ToString(format, CultureInfo.InvariantCulture);
+    }
 
     /// <summary>Three digits that count, for rates.</summary>
     public static string Significant(double value) =>
@@ -24,8 +27,9 @@ internal static class BenchFormat
     /// <summary>How many times faster we are.</summary>
     public static string Speedup(double ratio) => ratio.ToString(ratio >= 10 ? "0×" : "0.00×", CultureInfo.InvariantCulture);
 
-    /// <summary>A share in percent, with a decimal where it is small.</summary>
-    public static string Percent(double share) => (100 * share).ToString(share < 0.0095 ? "0.0" : "0", CultureInfo.InvariantCulture) + "%";
+    /// <summary>A share in percent: with a decimal where it is small, and no more than that where it says nothing.</summary>
+    public static string Percent(double share) =>
+        share > 1 ? ">100%" : (100 * share).ToString(share < 0.0095 ? "0.0" : "0", CultureInfo.InvariantCulture) + "%";
 
     /// <summary>A number with this format, or nothing.</summary>
     public static string Number(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? "";

@@ -39,7 +39,9 @@ internal static class BenchMarkdown
 
     private static IEnumerable<string> Table(BenchTable table) =>
     [
-        Line(table.Header), Line(table.Header.Select((_, column) => column < table.WordColumns ? "---" : "---:")), .. table.Rows.Select(Line),
+        Line(table.Header),
+        Line(table.Header.Select((_, column) => column < table.WordColumns ? "---" : "---:")),
+        .. table.Rows.Select(Line),
     ];
 
     private static string Line(IEnumerable<string> cells) =>

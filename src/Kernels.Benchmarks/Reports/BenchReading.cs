@@ -3,7 +3,8 @@ namespace Kernels.Benchmarks;
 /// <summary>Says in plain language what the numbers of a run say.</summary>
 internal static class BenchReading
 {
-    public static string Of(BenchResult result) => string.Join(' ', [.. Limits(result), .. result.TimedPeers.SelectMany(peer => Against(result, peer))]);
+    public static string Of(BenchResult result) =>
+        string.Join(' ', [.. Limits(result), .. result.TimedPeers.SelectMany(peer => Against(result, peer))]);
 
     private static IEnumerable<string> Limits(BenchResult result)
     {
@@ -13,8 +14,8 @@ internal static class BenchReading
         double[] shares = [.. memoryBound.Select(m => m.Copy.Cold.Value / m.Time.Cold.Value)];
         yield return shares.Length == 1
             ? $"{BenchResult.CaseName(memoryBound[0])} runs at {shares[0]:0.00} of the speed of a plain copy of as many bytes."
-            : $"Ops bound by memory (16 MB and more) run at {shares.Min():0.00} to {shares.Max():0.00} of the speed of a plain copy of as many bytes, " +
-                $"at {Median.Of(shares).Value:0.00} in the middle.";
+            : $"Ops bound by memory (16 MB and more) run at {shares.Min():0.00} to {shares.Max():0.00} of the speed of a plain copy of " +
+                $"as many bytes, at {Median.Of(shares).Value:0.00} in the middle.";
     }
 
     private static IEnumerable<string> Against(BenchResult result, (string Label, string Name) peer)

@@ -25,7 +25,9 @@ internal static class BenchReport
         </section>
         <section>
         <h2>Op by op</h2>
-        <p class="facts">Blue: this library. Grey: others, on the same machine in the same minutes. The orange line is the limit: what a plain copy of as many bytes reaches, or the multiply-add peak for ops that compute. “Ours is” says how many times faster the blue bar is.</p>
+        <p class="facts">Blue: this library. Grey: others, on the same machine in the same minutes. The orange line is the limit: what a
+        plain copy of as many bytes reaches, or the multiply-add peak for ops that compute. “Ours is” says how many times faster the blue
+        bar is.</p>
         {Charts(result)}
         </section>
         <section>
@@ -43,7 +45,13 @@ internal static class BenchReport
 
     private static string Facts(BenchResult result)
     {
-        string[] facts = [$"{result.DeviceId} ({result.DeviceName})", .. result.Machine.Split(" · "), $"{result.Date:yyyy-MM-dd HH:mm}", $"{result.Seconds:0} s"];
+        string[] facts =
+        [
+            $"{result.DeviceId} ({result.DeviceName})",
+            .. result.Machine.Split(" · "),
+            $"{result.Date:yyyy-MM-dd HH:mm}",
+            $"{result.Seconds:0} s",
+        ];
         return string.Join(" · ", facts.Select(fact => $"<span>{Svg.Escape(fact)}</span>"));
     }
 
@@ -61,7 +69,10 @@ internal static class BenchReport
         <h2>What was timed in the others</h2>
         {Table(
             string.Join(", ", result.TimedPeers.Select(peer => peer.Name)) + ".",
-            new BenchTable(3, ["op", "library", "call"], [.. result.PeerCalls.Select(call => (IReadOnlyList<string>)[call.Case, call.Peers, call.Call])]))}
+            new BenchTable(
+                3,
+                ["op", "library", "call"],
+                [.. result.PeerCalls.Select(call => (IReadOnlyList<string>)[call.Case, call.Peers, call.Call])]))}
         </section>
         """;
 
@@ -69,7 +80,8 @@ internal static class BenchReport
     {
         string Style(int column) => column > 0 && column < table.WordColumns ? " class=\"word\"" : "";
         string Row(IReadOnlyList<string> cells) =>
-            $"<tr><th scope=\"row\">{Svg.Escape(cells[0])}</th>{string.Concat(cells.Skip(1).Select((cell, i) => $"<td{Style(i + 1)}>{Svg.Escape(cell)}</td>"))}</tr>";
+            $"<tr><th scope=\"row\">{Svg.Escape(cells[0])}</th>" +
+            $"{string.Concat(cells.Skip(1).Select((cell, i) => $"<td{Style(i + 1)}>{Svg.Escape(cell)}</td>"))}</tr>";
 
         return $"""
             <div class="scroll">

@@ -17,13 +17,16 @@ internal sealed record BenchTable(int WordColumns, IReadOnlyList<string> Header,
     public const string FullCaption =
         "n: repetitions. MB: the least bytes to move. Milliseconds are medians with their 95 % intervals.";
 
-    /// <summary>What a reader wants to know first: op, shape, time, share of the limit, ratio to each peer. The type is a column where there are several.</summary>
+    /// <summary>
+    /// What a reader wants to know first: op, shape, time, share of the limit, ratio to each peer. The type is a column where there are
+    /// several.
+    /// </summary>
     public static BenchTable Short(BenchResult result)
     {
         bool hasTypes = result.Measurements.Select(m => m.DType).Distinct().Skip(1).Any();
         return new BenchTable(
             hasTypes ? 3 : 2,
-            ["op", "shape", .. hasTypes ? ["type"] : (string[])[], "ms", "of limit", .. result.TimedPeers.Select(peer => $"to {peer.Label}")],
+            ["op", "shape", .. Type("type"), "ms", "of limit", .. result.TimedPeers.Select(peer => $"to {peer.Label}")],
             [.. result.Measurements.Select(Cells)]);
 
         IReadOnlyList<string> Cells(Measurement m)
@@ -31,10 +34,14 @@ internal sealed record BenchTable(int WordColumns, IReadOnlyList<string> Header,
             BenchRow row = Row(result, m);
             return
             [
-                BenchResult.CaseName(m), row.Shape, .. hasTypes ? [row.Dtype] : (string[])[], WithMargin(m.Time.Cold, BenchFormat.Milliseconds),
-                BenchFormat.Limit(row), .. result.Sides(m).Select(peer => peer.Time is { } time ? WithMargin(time.Cold / m.Time.Cold, BenchFormat.Speedup) : ""),
+                BenchResult.CaseName(m), row.Shape, .. Type(row.Dtype), WithMargin(m.Time.Cold, BenchFormat.Milliseconds),
+                BenchFormat.Limit(row), .. result.Sides(m).Select(peer => peer.Time is { } time ? Ratio(time, m.Time) : ""),
             ];
         }
+
+        string[] Type(string cell) => hasTypes ? [cell] : [];
+
+        static string Ratio(MedianTiming peer, MedianTiming ours) => WithMargin(peer.Cold / ours.Cold, BenchFormat.Speedup);
     }
 
     /// <summary>Every time, with its interval.</summary>
@@ -60,7 +67,8 @@ internal sealed record BenchTable(int WordColumns, IReadOnlyList<string> Header,
 
     private static BenchRow Row(BenchResult result, Measurement m) => BenchRow.From(result.DeviceId, m, result.Peak).First();
 
-    private static string WithMargin(Median median, Func<double, string> format) => $"{format(median.Value)} {$"±{BenchFormat.Percent(median.Margin)}",5}";
+    private static string WithMargin(Median median, Func<double, string> format) =>
+        $"{format(median.Value)} {$"±{BenchFormat.Percent(median.Margin)}",5}";
 
     private static string WithInterval(Median median) =>
         $"{BenchFormat.Milliseconds(median.Value)} ({BenchFormat.Milliseconds(median.Low)}–{BenchFormat.Milliseconds(median.High)})";

@@ -4,7 +4,9 @@ using Kernels.Reporting;
 
 namespace Kernels.Cli.Commands;
 
-/// <summary><c>kernels bench</c>: the time of every op against what memory and arithmetic of the same device allow, and against peers.</summary>
+/// <summary>
+/// <c>kernels bench</c>: the time of every op against what memory and arithmetic of the same device allow, and against peers.
+/// </summary>
 internal static class BenchCommand
 {
     private static readonly string[] DTypes = ["f32", "f16", "bf16", "f64"];
@@ -14,12 +16,15 @@ internal static class BenchCommand
         Option<string?> device = CommandOptions.Text("--device", "Device id.", "ID", "cpu");
         Option<string?> op = CommandOptions.Text("--op", "Only this op.", "NAME");
         Option<string[]> dtypes = CommandOptions.Texts("--dtype", "Stored types; f32 if not given.", "TYPE", DTypes);
-        Option<string[]> peers = CommandOptions.Texts("--peers", "Only these peers; all that are found if not given.", "NAME", [.. PeerSet.Names]);
+        Option<string[]> peers = CommandOptions.Texts(
+            "--peers", "Only these peers; all that are found if not given.", "NAME", [.. PeerSet.Names]);
         Option<bool> noPeers = CommandOptions.Flag("--no-peers", "Time our own ops only.");
         Option<bool> quick = CommandOptions.Flag("--quick", "Fewer repetitions: a first look, not for publication.");
         Option<bool> large = CommandOptions.Flag("--large", $"Also {BenchRun.LargeProblems}; GPUs get them anyway.");
         Option<string[]> reports = CommandOptions.Texts(
-            "--report", "Write the result to a file, as its name says: a page (.html), tables (.md) or the rows (.json); may be repeated.", "FILE");
+            "--report",
+            "Write the result to a file, as its name says: a page (.html), tables (.md) or the rows (.json); may be repeated.",
+            "FILE");
         Option<bool> json = CommandOptions.Json();
         reports.Validators.Add(result =>
         {
@@ -33,6 +38,8 @@ internal static class BenchCommand
         };
         command.SetWork((parsed, stop) =>
         {
+            string[] files = parsed.GetValue(reports) ?? [];
+            string[] output = [.. files, "--report", "--json"];
             string[] wanted = parsed.GetValue(peers) is { Length: > 0 } named ? named : [.. PeerSet.Names];
             BenchRequest request = new(
                 parsed.GetValue(device)!,
@@ -41,8 +48,8 @@ internal static class BenchCommand
                 parsed.GetValue(noPeers) ? [] : wanted,
                 parsed.GetValue(quick),
                 parsed.GetValue(large) ? true : null,
-                $"kernels {string.Join(' ', parsed.Tokens.Select(token => token.Value))}");
-            return Run(request, parsed.GetValue(reports) ?? [], parsed.GetValue(json), stop);
+                $"kernels {string.Join(' ', parsed.Tokens.Select(token => token.Value).Where(word => !output.Contains(word)))}");
+            return Run(request, files, parsed.GetValue(json), stop);
         });
         return command;
     }

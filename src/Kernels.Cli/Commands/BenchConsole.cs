@@ -14,7 +14,8 @@ internal static class BenchConsole
         foreach (IReadOnlyList<string> row in numbers.Rows) table.AddRow([.. row.Select(Markup.Escape)]);
         table.Write(console);
         console.MarkupLineInterpolated($"[bold]{result.DeviceId}[/] {result.DeviceName} · {result.Machine}");
-        if (result.TimedPeers.Count > 0) console.MarkupLineInterpolated($"Peers: {string.Join(", ", result.TimedPeers.Select(peer => peer.Name))}.");
+        if (result.TimedPeers.Count > 0)
+            console.MarkupLineInterpolated($"Peers: {string.Join(", ", result.TimedPeers.Select(peer => peer.Name))}.");
         console.MarkupLineInterpolated($"{BenchTable.ShortCaption}");
         console.MarkupLineInterpolated($"{result.Method}");
         foreach (string note in result.Notes) console.MarkupLineInterpolated($"[yellow]{note}[/]");

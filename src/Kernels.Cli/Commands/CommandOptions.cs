@@ -44,7 +44,8 @@ internal static class CommandOptions
         CustomParser = result =>
         {
             string text = result.Tokens[0].Value;
-            if (int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) && value >= 1 && value <= largest) return value;
+            bool isNumber = int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value);
+            if (isNumber && value >= 1 && value <= largest) return value;
             result.AddError($"{name} takes a whole number from 1 to {largest}, not '{text}'.");
             return null;
         },
@@ -52,6 +53,7 @@ internal static class CommandOptions
 
     private static void RefuseEmpty(OptionResult result)
     {
-        if (result.Tokens.Any(token => string.IsNullOrWhiteSpace(token.Value))) result.AddError($"{result.Option.Name} needs a value that is not empty.");
+        if (result.Tokens.Any(token => string.IsNullOrWhiteSpace(token.Value)))
+            result.AddError($"{result.Option.Name} needs a value that is not empty.");
     }
 }

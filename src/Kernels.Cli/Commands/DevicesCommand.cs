@@ -20,7 +20,8 @@ internal static class DevicesCommand
         IReadOnlyList<DeviceDescription> devices = Device.List();
         if (json)
         {
-            Output.WriteJson(devices.Select(d => new { d.Id, Kind = d.Kind.ToString().ToLowerInvariant(), d.Name, d.MemoryBytes, d.Available, d.Reason }));
+            Output.WriteJson(devices.Select(
+                d => new { d.Id, Kind = d.Kind.ToString().ToLowerInvariant(), d.Name, d.MemoryBytes, d.Available, d.Reason }));
             return ExitCode.Success;
         }
 

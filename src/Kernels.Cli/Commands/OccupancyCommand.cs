@@ -20,7 +20,8 @@ internal static class OccupancyCommand
     private static int Run(string deviceId, bool json, CancellationToken stop)
     {
         using Device device = Device.Open(deviceId);
-        if (device.Kind != DeviceKind.Cuda) throw new ArgumentException($"{device} is no CUDA device; only its driver tells what a kernel costs.");
+        if (device.Kind != DeviceKind.Cuda)
+            throw new ArgumentException($"{device} is no CUDA device; only its driver tells what a kernel costs.");
         List<KernelCost> costs = [.. KernelCatalog.Costs(device).TakeWhile(_ => !stop.IsCancellationRequested)];
         if (json) Output.WriteJson(costs);
         else Print(costs);
@@ -30,11 +31,13 @@ internal static class OccupancyCommand
     private static void Print(List<KernelCost> costs)
     {
         OutputTable table = new(
-            ("kernel", false), ("type", false), ("variant", false), ("registers", true), ("local bytes", true), ("shared bytes", true), ("groups", true), ("occupancy", true));
+            ("kernel", false), ("type", false), ("variant", false), ("registers", true), ("local bytes", true), ("shared bytes", true),
+            ("groups", true), ("occupancy", true));
         foreach (KernelCost cost in costs)
         {
             table.AddRow(
-                cost.Kernel, cost.Dtype, Markup.Escape(cost.Variant), Integer(cost.Registers), Integer(cost.LocalBytes), Integer(cost.SharedBytes),
+                cost.Kernel, cost.Dtype, Markup.Escape(cost.Variant),
+                Integer(cost.Registers), Integer(cost.LocalBytes), Integer(cost.SharedBytes),
                 Integer(cost.GroupsPerMultiprocessor), cost.Occupancy.ToString("0.00", CultureInfo.InvariantCulture));
         }
 

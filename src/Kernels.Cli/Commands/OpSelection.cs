@@ -11,6 +11,8 @@ internal static class OpSelection
     {
         if (name is null) return OpCase.All;
         OpCase? op = OpCase.All.FirstOrDefault(op => op.Op == name);
-        return op is not null ? [op] : throw new ArgumentException($"There is no op '{name}'; there are {string.Join(", ", OpCase.All.Select(o => o.Op))}.");
+        return op is not null
+            ? [op]
+            : throw new ArgumentException($"There is no op '{name}'; there are {string.Join(", ", OpCase.All.Select(o => o.Op))}.");
     }
 }

@@ -3,7 +3,9 @@ using Spectre.Console.Rendering;
 
 namespace Kernels.Cli.Commands;
 
-/// <summary>Rows for people. They are a table where the terminal has room for one, else a list: a line for each cell, with its title.</summary>
+/// <summary>
+/// Rows for people. They are a table where the terminal has room for one, else a list: a line for each cell, with its title.
+/// </summary>
 /// <param name="border">The table's border.</param>
 /// <param name="columns">Titles, and whether a column is set right and never broken.</param>
 internal sealed class OutputTable(TableBorder border, params (string Title, bool IsNumber)[] columns)
@@ -43,18 +45,24 @@ internal sealed class OutputTable(TableBorder border, params (string Title, bool
         {
             for (int column = 0; column < columns.Length; column++)
             {
-                if (row[column].Length > 0) console.MarkupLine($"[bold]{Markup.Escape(columns[column].Title)}[/] {row[column]}".TrimStart());
+                if (row[column].Length > 0)
+                    console.MarkupLine($"[bold]{Markup.Escape(columns[column].Title)}[/] {row[column]}".TrimStart());
             }
 
             console.WriteLine();
         }
     }
 
-    /// <summary>Numbers whole, texts broken between words only; three characters for each column's border and padding, and one for the last border.</summary>
+    /// <summary>
+    /// Numbers whole, texts broken between words only; three characters for each column's border and padding, and one for the last border.
+    /// </summary>
     private int SmallestWidth(IAnsiConsole console)
     {
         RenderOptions options = RenderOptions.Create(console);
-        return 1 + columns.Select((column, i) => _rows.Select(row => row[i]).Append(Markup.Escape(column.Title)).Max(cell => Width(cell, column.IsNumber)) + 3).Sum();
+        return 1 + columns.Select(WidthOf).Sum();
+
+        int WidthOf((string Title, bool IsNumber) column, int index) =>
+            3 + _rows.Select(row => row[index]).Append(Markup.Escape(column.Title)).Max(cell => Width(cell, column.IsNumber));
 
         int Width(string cell, bool isWhole)
         {

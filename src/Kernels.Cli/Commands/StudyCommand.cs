@@ -17,12 +17,18 @@ internal static class StudyCommand
     public static Command Create()
     {
         Option<bool> quick = CommandOptions.Flag("--quick", "One seed instead of three.");
-        Option<string[]> recipe = CommandOptions.Texts("--recipe", "Only these recipes; all if not given.", "NAME", [.. Recipes.All.Select(r => r.Name)]);
-        Option<int?> seeds = CommandOptions.Count("--seeds", $"Number of seeds; {DefaultSeeds}, or 1 with --quick, if not given.", MostSeeds);
-        Option<int?> epochs = CommandOptions.Count("--epochs", $"Epochs of a full run; {new StudySettings().Epochs} if not given.", MostEpochs);
-        Option<string?> report = CommandOptions.Text("--report", $"Where the HTML report goes; {DefaultReport} if not given, none with --json.", "FILE.html");
-        Option<string?> device = CommandOptions.Text("--device", "Device to train on (see 'kernels devices'); the fastest kind there is if not given.", "ID");
-        Option<string?> data = CommandOptions.Text("--data", $"Folder with the four files of Fashion-MNIST; also {FashionMnist.DirectoryVariable}.", "DIR");
+        Option<string[]> recipe = CommandOptions.Texts(
+            "--recipe", "Only these recipes; all if not given.", "NAME", [.. Recipes.All.Select(r => r.Name)]);
+        Option<int?> seeds = CommandOptions.Count(
+            "--seeds", $"Number of seeds; {DefaultSeeds}, or 1 with --quick, if not given.", MostSeeds);
+        Option<int?> epochs = CommandOptions.Count(
+            "--epochs", $"Epochs of a full run; {new StudySettings().Epochs} if not given.", MostEpochs);
+        Option<string?> report = CommandOptions.Text(
+            "--report", $"Where the HTML report goes; {DefaultReport} if not given, none with --json.", "FILE.html");
+        Option<string?> device = CommandOptions.Text(
+            "--device", "Device to train on (see 'kernels devices'); the fastest kind there is if not given.", "ID");
+        Option<string?> data = CommandOptions.Text(
+            "--data", $"Folder with the four files of Fashion-MNIST; also {FashionMnist.DirectoryVariable}.", "DIR");
         Option<bool> json = CommandOptions.Json();
 
         Command command = new("study", "Train on real images and show what each regularizer does to the generalization gap.")
@@ -99,7 +105,8 @@ internal static class StudyCommand
         });
 
         int missing = (request.Recipes.Count * request.Seeds.Count) - runs.Count;
-        return new StudyResult(request.Settings, sizes, device.Id, device.Name, DateTimeOffset.Now, clock.Elapsed.TotalSeconds, runs, missing);
+        return new StudyResult(
+            request.Settings, sizes, device.Id, device.Name, DateTimeOffset.Now, clock.Elapsed.TotalSeconds, runs, missing);
     }
 
     /// <summary>What the user asked for.</summary>

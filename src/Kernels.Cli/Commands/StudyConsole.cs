@@ -6,8 +6,8 @@ using Kernels.Study;
 namespace Kernels.Cli.Commands;
 
 /// <summary>
-/// What a person sees of the study. On standard error, while it runs: bars on a terminal, plain lines elsewhere. On standard output: what is
-/// trained, then a table and what it says; with <c>--json</c> on standard error too.
+/// What a person sees of the study. On standard error, while it runs: bars on a terminal, plain lines elsewhere. On standard output: what
+/// is trained, then a table and what it says; with <c>--json</c> on standard error too.
 /// </summary>
 internal sealed class StudyConsole
 {
@@ -27,9 +27,12 @@ internal sealed class StudyConsole
 
     public void WriteIntroduction(StudySettings settings, StudySizes sizes, IReadOnlyList<int> seeds, string device, string dataDirectory)
     {
-        _console.WriteLine($"Fashion-MNIST from {dataDirectory}: {sizes.Train:N0} training, {sizes.Validation:N0} validation, {sizes.Test:N0} test images");
         _console.WriteLine(
-            $"Network {string.Join('-', settings.Widths)}, {settings.Epochs} {(settings.Epochs == 1 ? "epoch" : "epochs")}, {(seeds.Count == 1 ? "seed" : "seeds")} {string.Join(", ", seeds)}, on {device}");
+            $"Fashion-MNIST from {dataDirectory}: {sizes.Train:N0} training, {sizes.Validation:N0} validation, " +
+            $"{sizes.Test:N0} test images");
+        _console.WriteLine(
+            $"Network {string.Join('-', settings.Widths)}, {settings.Epochs} {(settings.Epochs == 1 ? "epoch" : "epochs")}, " +
+            $"{(seeds.Count == 1 ? "seed" : "seeds")} {string.Join(", ", seeds)}, on {device}");
         _console.WriteLine();
     }
 
@@ -46,8 +49,13 @@ internal sealed class StudyConsole
         _progress.Progress()
             .AutoClear(true)
             .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new ElapsedTimeColumn(), notes)
-            .Start(context => work(new LiveProgress(recipes.ToDictionary(
-                recipe => recipe.Name, recipe => context.AddTask(recipe.Name, autoStart: false, maxValue: (double)seeds * epochs)), notes, epochs)));
+            .Start(context =>
+            {
+                double epochsOfRecipe = (double)seeds * epochs;
+                Dictionary<string, ProgressTask> tasks = recipes.ToDictionary(
+                    recipe => recipe.Name, recipe => context.AddTask(recipe.Name, autoStart: false, maxValue: epochsOfRecipe));
+                work(new LiveProgress(tasks, notes, epochs));
+            });
     }
 
     /// <summary>Runs a download with its progress on screen.</summary>
@@ -66,7 +74,8 @@ internal sealed class StudyConsole
         }
 
         await _progress.Progress()
-            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new DownloadedColumn(), new TransferSpeedColumn())
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new DownloadedColumn(),
+                new TransferSpeedColumn())
             .StartAsync(context =>
             {
                 Dictionary<string, ProgressTask> tasks = [];
@@ -82,7 +91,8 @@ internal sealed class StudyConsole
 
     public void WriteResult(StudyResult study)
     {
-        OutputTable table = new(("recipe", false), ("train %", true), ("test %", true), ("gap", true), ("vs unregularized", true), ("seconds", true));
+        OutputTable table = new(
+            ("recipe", false), ("train %", true), ("test %", true), ("gap", true), ("vs unregularized", true), ("seconds", true));
         double best = study.Summaries.Max(summary => summary.Test.Mean);
         foreach (RecipeSummary summary in study.Summaries)
         {
@@ -172,8 +182,8 @@ internal sealed class StudyConsole
             Write(
                 result.Recipe,
                 result.Seed,
-                $"done after {result.Epochs} epochs{kept}: train {100 * result.Final.Train.Accuracy:0.0}%  test {100 * result.Final.Test.Accuracy:0.0}%  " +
-                $"{result.Seconds:0.0} s");
+                $"done after {result.Epochs} epochs{kept}: train {100 * result.Final.Train.Accuracy:0.0}%  " +
+                $"test {100 * result.Final.Test.Accuracy:0.0}%  {result.Seconds:0.0} s");
         }
 
         // Past Spectre's wrapping at 80 columns: a line of a log stays one line.

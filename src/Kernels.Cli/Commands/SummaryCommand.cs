@@ -6,8 +6,8 @@ using System.Text.Json;
 namespace Kernels.Cli.Commands;
 
 /// <summary>
-/// <c>kernels summary</c>: the JSON files of a folder as one Markdown page, a table for each. Where a command has written Markdown of the same name, that
-/// is taken.
+/// <c>kernels summary</c>: the JSON files of a folder as one Markdown page, a table for each. Where a command has written Markdown of the
+/// same name, that is taken.
 /// </summary>
 internal static class SummaryCommand
 {
@@ -39,7 +39,8 @@ internal static class SummaryCommand
             if (rows.Length == 0) return "No rows.\n";
 
             // Columns that say nothing in any row would only make the table wide.
-            string[] columns = [.. rows[0].EnumerateObject().Select(p => p.Name).Where(name => rows.Any(row => Text(row, name).Length > 0))];
+            string[] columns =
+                [.. rows[0].EnumerateObject().Select(p => p.Name).Where(name => rows.Any(row => Text(row, name).Length > 0))];
             StringBuilder table = new();
             table.Append($"| {string.Join(" | ", columns)} |\n| {string.Join(" | ", columns.Select(_ => "---"))} |\n");
             foreach (JsonElement row in rows) table.Append($"| {string.Join(" | ", columns.Select(name => Text(row, name)))} |\n");
@@ -52,9 +53,11 @@ internal static class SummaryCommand
     }
 
     /// <summary>With headings two levels lower, below the page's and the file's own.</summary>
-    private static string Demoted(string markdown) => string.Join('\n', markdown.Split('\n').Select(line => line.StartsWith('#') ? $"##{line}" : line));
+    private static string Demoted(string markdown) =>
+        string.Join('\n', markdown.Split('\n').Select(line => line.StartsWith('#') ? $"##{line}" : line));
 
-    private static string Text(JsonElement row, string name) => !row.TryGetProperty(name, out JsonElement value) ? "" : value.ValueKind switch
+    private static string Text(JsonElement row, string name) =>
+        !row.TryGetProperty(name, out JsonElement value) ? "" : value.ValueKind switch
     {
         JsonValueKind.Null => "",
         JsonValueKind.Number => Number(value),

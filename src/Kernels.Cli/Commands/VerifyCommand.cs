@@ -16,7 +16,10 @@ internal static class VerifyCommand
         Option<string?> op = CommandOptions.Text("--op", "Only this op.", "NAME");
         Option<bool> small = CommandOptions.Flag("--small", "Only problems of at most 64 KiB, for slow tools such as sanitizers.");
         Option<bool> json = CommandOptions.Json();
-        Command command = new("verify", "Check every op against the scalar reference; exit code 1 if any row fails.") { device, op, small, json };
+        Command command = new("verify", "Check every op against the scalar reference; exit code 1 if any row fails.")
+        {
+            device, op, small, json,
+        };
         command.SetWork((parsed, stop) =>
         {
             long largest = parsed.GetValue(small) ? SmallBytes : long.MaxValue;
@@ -30,7 +33,7 @@ internal static class VerifyCommand
         List<Row> rows = [];
         bool isComplete = Output.WithStatus(status => Verify(DeviceSelection.Ids(deviceOption), ops, largestBytes, rows, status, stop));
         if (json)
-            Output.WriteJson(rows.Select(row => new { row.Device, row.Op, row.Dtype, row.Cases, row.MaxError, row.Tolerance, row.Passed, row.Failure }));
+            Output.WriteJson(rows);
         else
             Print(rows, deviceOption, isComplete);
         if (!isComplete) return ExitCode.Interrupted;
@@ -39,7 +42,8 @@ internal static class VerifyCommand
 
     /// <summary>Adds a row for each device, op and type. False if it was stopped: a row that was not finished is none.</summary>
     public static bool Verify(
-        IReadOnlyList<string> deviceIds, IReadOnlyList<OpCase> ops, long largestBytes, List<Row> rows, Action<string> status, CancellationToken stop)
+        IReadOnlyList<string> deviceIds, IReadOnlyList<OpCase> ops, long largestBytes, List<Row> rows, Action<string> status,
+        CancellationToken stop)
     {
         foreach (string id in deviceIds)
         {
@@ -83,7 +87,8 @@ internal static class VerifyCommand
         foreach (Row row in rows)
         {
             table.AddRow(
-                row.Device, row.Op, row.Dtype, row.Cases.ToString(CultureInfo.InvariantCulture), Scientific(row.MaxError), Scientific(row.Tolerance),
+                row.Device, row.Op, row.Dtype, row.Cases.ToString(CultureInfo.InvariantCulture),
+                Scientific(row.MaxError), Scientific(row.Tolerance),
                 row.Passed ? "[green]passed[/]" : $"[red]failed[/] {Markup.Escape(row.Failure!)}");
         }
 
@@ -96,5 +101,7 @@ internal static class VerifyCommand
 
     private static string Scientific(double value) => value == 0 ? "exact" : value.ToString("0.0e+0", CultureInfo.InvariantCulture);
 
-    public sealed record Row(string Device, string Op, string Dtype, int Cases, double MaxError, double Tolerance, bool Passed, string? Failure);
+    /// <summary>One device, op and type, as <c>--json</c> prints it.</summary>
+    public sealed record Row(
+        string Device, string Op, string Dtype, int Cases, double MaxError, double Tolerance, bool Passed, string? Failure);
 }

@@ -96,8 +96,9 @@ internal sealed class IdxFile
     }
 
     /// <summary>
-    /// Unpacks a gzip file of one member (RFC 1952), as all publishers of these files make it. <see cref="GZipStream"/> takes a member that is cut off
-    /// for a whole one, and overlooks what follows a member; so the trailer, which has the content's CRC-32 and length, must be the file's end.
+    /// Unpacks a gzip file of one member (RFC 1952), as all publishers of these files make it. <see cref="GZipStream"/> takes a member that
+    /// is cut off for a whole one, and overlooks what follows a member; so the trailer, which has the content's CRC-32 and length, must be
+    /// the file's end.
     /// </summary>
     private static byte[] Decompress(string path, byte[] compressed)
     {

@@ -23,7 +23,8 @@ internal static class GapChart
             Width,
             bottom + 26,
             "Test and training accuracy of each recipe",
-            string.Join("; ", rows.Select(row => $"{row.Recipe.Name}: test {row.Test.Percent()}%, train {row.Train.Percent()}%, gap {row.Gap.Percent()} points")));
+            string.Join("; ", rows.Select(
+                row => $"{row.Recipe.Name}: test {row.Test.Percent()}%, train {row.Train.Percent()}%, gap {row.Gap.Percent()} points")));
 
         foreach (double tick in x.Ticks(6))
         {

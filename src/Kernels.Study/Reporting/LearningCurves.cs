@@ -3,8 +3,8 @@ using Kernels.Reporting;
 namespace Kernels.Study;
 
 /// <summary>
-/// The learning curves of one recipe: accuracy above, loss below, training and test images in each. All panels of a report share their scales, so
-/// they can be compared by eye.
+/// The learning curves of one recipe: accuracy above, loss below, training and test images in each. All panels of a report share their
+/// scales, so they can be compared by eye.
 /// </summary>
 internal sealed class LearningCurves
 {
@@ -44,8 +44,8 @@ internal sealed class LearningCurves
             Width,
             Height,
             $"Learning curves of {summary.Recipe.Name}",
-            $"Accuracy and loss on training and test images over {_epochs.To:0} epochs. Final training accuracy {summary.Train.Percent()}%, " +
-            $"test accuracy {summary.Test.Percent()}%.");
+            $"Accuracy and loss on training and test images over {_epochs.To:0} epochs. Final training accuracy " +
+            $"{summary.Train.Percent()}%, test accuracy {summary.Test.Percent()}%.");
         DrawFrame(svg, _accuracy, 4, tick => $"{100 * tick:0}", "accuracy, %");
         DrawFrame(svg, _loss, 3, tick => $"{tick:0.0}", "loss, nats");
         foreach (double tick in _epochs.Ticks(4)) svg.Text(_epochs[tick], LossBottom + 17, $"{tick:0}", "tick", "middle");
@@ -128,7 +128,8 @@ internal sealed class LearningCurves
             .Where(group => group.Count() == summary.Runs.Count)
             .OrderBy(group => group.Key)
             .Select(group => new CurvePoint(
-                group.Key, Average(group, point => point.Train), Average(group, point => point.Validation), Average(group, point => point.Test)))];
+                group.Key, Average(group, point => point.Train), Average(group, point => point.Validation),
+                Average(group, point => point.Test)))];
 
         static Score Average(IEnumerable<CurvePoint> points, Func<CurvePoint, Score> part) =>
             new(points.Average(point => part(point).Accuracy), points.Average(point => part(point).Loss));

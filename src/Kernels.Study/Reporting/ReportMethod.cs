@@ -10,17 +10,41 @@ internal static class ReportMethod
         StudySettings settings = study.Settings;
         StudySizes sizes = study.Sizes;
         int[] hidden = [.. settings.Widths.Skip(1).SkipLast(1)];
+        string hiddenUnits = string.Join(" and ", hidden.Select(width => $"{width}"));
+        string[] entries =
+        [
+            ReportPage.Entry("Data",
+                $"Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017): grey images of clothing, {FashionMnist.Side} × {FashionMnist.Side} " +
+                $"pixels, {FashionMnist.Classes} classes. Training: the first {sizes.Train:N0} images of the training file. Validation: " +
+                $"the next {sizes.Validation:N0}. Test: all {sizes.Test:N0} images of the test file. Pixels are standardised by mean and " +
+                "standard deviation of the training images. So few training images are used on purpose: the network can learn them by " +
+                "heart."),
+            ReportPage.Entry("Split",
+                "The test images decide nothing. Early stopping looks at the validation images, and the strengths of the recipes were " +
+                "chosen on 10,000 further training images that no run of this study uses."),
+            ReportPage.Entry("Network",
+                $"{settings.Widths[0]} pixels, {hiddenUnits} hidden units with ReLU, {settings.Widths[^1]} classes. Weights start " +
+                "uniform on (−b, b), b = √(6 / inputs) (He et al., 2015), biases at zero; biases are not regularized."),
+            ReportPage.Entry("Training",
+                $"Softmax cross-entropy, stochastic gradient descent with momentum {settings.Momentum:0.##} on batches of " +
+                $"{settings.BatchSize}, in float32, g being the mean gradient of a batch: v ← {settings.Momentum:0.##} v + g, w ← w − η " +
+                $"v. The rate η falls along half a cosine from {settings.LearningRate:0.####} to 0 over {settings.Epochs} epochs. " +
+                "Recipes of one seed share the batch order and, on the same network, the initial weights."),
+            ReportPage.Entry("Measures",
+                "Accuracy: share of right answers. Gap: training minus test accuracy, both measured as the network would be used: " +
+                "nothing is dropped, methods with an inference rule of their own follow it. Loss: mean cross-entropy in nats, without " +
+                "what a method adds to it in training. Zero weights: share of the weights, biases left out, that are exactly 0."),
+            .. study.Summaries.Select(summary => RecipeEntry(summary.Recipe, settings)),
+            ReportPage.Entry("Repeat",
+                "Every random number follows from seed and position, and all sums have a fixed order: on the same device a repeated run " +
+                "gives the same bits.",
+                Command(study)),
+        ];
         return $"""
             <section>
             <h2>Method</h2>
             <dl>
-            {ReportPage.Entry("Data", $"Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017): grey images of clothing, {FashionMnist.Side} × {FashionMnist.Side} pixels, {FashionMnist.Classes} classes. Training: the first {sizes.Train:N0} images of the training file. Validation: the next {sizes.Validation:N0}. Test: all {sizes.Test:N0} images of the test file. Pixels are standardised by mean and standard deviation of the training images. So few training images are used on purpose: the network can learn them by heart.")}
-            {ReportPage.Entry("Split", "The test images decide nothing. Early stopping looks at the validation images, and the strengths of the recipes were chosen on 10,000 further training images that no run of this study uses.")}
-            {ReportPage.Entry("Network", $"{settings.Widths[0]} pixels, {string.Join(" and ", hidden.Select(width => $"{width}"))} hidden units with ReLU, {settings.Widths[^1]} classes. Weights start uniform on (−b, b), b = √(6 / inputs) (He et al., 2015), biases at zero; biases are not regularized.")}
-            {ReportPage.Entry("Training", $"Softmax cross-entropy, stochastic gradient descent with momentum {settings.Momentum:0.##} on batches of {settings.BatchSize}, in float32, g being the mean gradient of a batch: v ← {settings.Momentum:0.##} v + g, w ← w − η v. The rate η falls along half a cosine from {settings.LearningRate:0.####} to 0 over {settings.Epochs} epochs. Recipes of one seed share the batch order and, on the same network, the initial weights.")}
-            {ReportPage.Entry("Measures", "Accuracy: share of right answers. Gap: training minus test accuracy, both measured as the network would be used: nothing is dropped, methods with an inference rule of their own follow it. Loss: mean cross-entropy in nats, without what a method adds to it in training. Zero weights: share of the weights, biases left out, that are exactly 0.")}
-            {string.Join('\n', study.Summaries.Select(summary => RecipeEntry(summary.Recipe, settings)))}
-            {ReportPage.Entry("Repeat", "Every random number follows from seed and position, and all sums have a fixed order: on the same device a repeated run gives the same bits.", Command(study))}
+            {string.Join('\n', entries)}
             </dl>
             </section>
             """;
@@ -30,9 +54,23 @@ internal static class ReportMethod
     {
         string[] descriptions = [.. recipe.Descriptions];
         string text = descriptions.Length == 0 ? recipe.Summary : string.Join(' ', descriptions);
-        if (recipe.HiddenWidths is not null) text += $" Network {recipe.Shape(settings)}{(recipe.IsResidual ? ", each hidden layer after the first a residual block y = ReLU(x + f(x)), f(x) = wx + b, whose weights start smaller by the number of blocks" : "")}.";
-        if (recipe.UsesAdam) text += $" Trained by Adam (Kingma and Ba, 2015; β₁ = 0.9, β₂ = 0.999) in place of momentum; η falls from {settings.AdamLearningRate:0.####}, a rate chosen like the strengths.";
-        if (!recipe.IsReference && recipe.Reference != Recipes.Baseline) text += $" Compared with {recipe.Reference}, the same without regularization.";
+        if (recipe.HiddenWidths is not null)
+        {
+            string blocks = recipe.IsResidual
+                ? ", each hidden layer after the first a residual block y = ReLU(x + f(x)), f(x) = wx + b, whose weights start smaller " +
+                    "by the number of blocks"
+                : "";
+            text += $" Network {recipe.Shape(settings)}{blocks}.";
+        }
+
+        if (recipe.UsesAdam)
+        {
+            text += " Trained by Adam (Kingma and Ba, 2015; β₁ = 0.9, β₂ = 0.999) in place of momentum; η falls from " +
+                $"{settings.AdamLearningRate:0.####}, a rate chosen like the strengths.";
+        }
+
+        if (!recipe.IsReference && recipe.Reference != Recipes.Baseline)
+            text += $" Compared with {recipe.Reference}, the same without regularization.";
         return ReportPage.Entry($"Recipe {recipe.Name}", text);
     }
 

@@ -3,7 +3,9 @@ using System.Text.Json.Serialization;
 
 namespace Kernels.Study;
 
-/// <summary>One run in the output of <c>kernels study --json</c>. Accuracies and zero weights are shares from 0 to 1, losses are in nats.</summary>
+/// <summary>
+/// One run in the output of <c>kernels study --json</c>. Accuracies and zero weights are shares from 0 to 1, losses are in nats.
+/// </summary>
 internal sealed record StudyRow(
     string Recipe,
     int Seed,

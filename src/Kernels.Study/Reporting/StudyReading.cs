@@ -14,15 +14,22 @@ internal static class StudyReading
         RecipeSummary? baseline = study.Summaries.FirstOrDefault(summary => summary.IsBaseline);
         if (baseline is not null) text.Append(Baseline(baseline, study.Sizes));
 
-        text.Append(OtherNetworks([.. study.Summaries.Where(summary => summary.Recipe.IsReference && !summary.IsBaseline)], baseline is null));
+        text.Append(OtherNetworks([.. study.Summaries.Where(summary => summary.Recipe.IsReference && !summary.IsBaseline)],
+            baseline is null));
         text.Append(Effects([.. study.Summaries.Where(summary => summary.TestGain is not null)], study.Summaries));
-        foreach (RecipeSummary summary in study.Summaries.Where(summary => summary.TestGain is null && !summary.Recipe.IsReference)) text.Append(' ').Append(Alone(summary));
+        foreach (RecipeSummary summary in study.Summaries.Where(summary => summary.TestGain is null && !summary.Recipe.IsReference))
+            text.Append(' ').Append(Alone(summary));
 
         text.Append(Sparsity([.. study.Summaries.Where(summary => summary.ZeroWeights >= Visible)]));
         if (study.Summaries.Count > 1) text.Append(' ').Append(Comparison(study.Summaries, baseline));
 
         text.Append(' ').Append(Caution(study));
-        if (study.MissingRuns > 0) text.Append($" The study was stopped before its end: {study.MissingRuns} of {study.Runs.Count + study.MissingRuns} runs are missing.");
+        if (study.MissingRuns > 0)
+        {
+            int runs = study.MissingRuns + study.Runs.Count;
+            text.Append($" The study was stopped before its end: {study.MissingRuns} of {runs} runs are missing.");
+        }
+
         return text.ToString().Trim();
     }
 
@@ -31,13 +38,16 @@ internal static class StudyReading
         string train = baseline.Train.Mean >= 0.995
             ? $"learns its {sizes.Train:N0} training images by heart ({Percent(baseline.Train.Mean)} right)"
             : $"gets {Percent(baseline.Train.Mean)} of its {sizes.Train:N0} training images right";
-        return $"Without regularization the network {train} and recognizes {Percent(baseline.Test.Mean)} of {sizes.Test:N0} images it has never " +
-            $"seen: a generalization gap of {Points(baseline.Gap.Mean)} points.";
+        return $"Without regularization the network {train} and recognizes {Percent(baseline.Test.Mean)} of {sizes.Test:N0} images it " +
+            $"has never seen: a generalization gap of {Points(baseline.Gap.Mean)} points.";
     }
 
-    private static string OtherNetworks(IReadOnlyList<RecipeSummary> references, bool alone) => references.Count == 0
-        ? ""
-        : $" {(alone ? "Without regularization" : "Another network or optimizer, without regularization too")}: {List(references, summary => $"{Percent(summary.Test.Mean)}, gap {Points(summary.Gap.Mean)}")}.";
+    private static string OtherNetworks(IReadOnlyList<RecipeSummary> references, bool alone)
+    {
+        if (references.Count == 0) return "";
+        string what = alone ? "Without regularization" : "Another network or optimizer, without regularization too";
+        return $" {what}: {List(references, summary => $"{Percent(summary.Test.Mean)}, gap {Points(summary.Gap.Mean)}")}.";
+    }
 
     /// <summary>The recipes by what they do to the accuracy on new images.</summary>
     private static string Effects(IReadOnlyList<RecipeSummary> compared, IReadOnlyList<RecipeSummary> all)
@@ -50,19 +60,24 @@ internal static class StudyReading
         RecipeSummary[] milder = [.. same.Where(summary => summary.TestLoss.Mean < 0.95 * Reference(summary).TestLoss.Mean)];
         StringBuilder text = new();
         if (better.Length > 0) text.Append($" More right answers on new images: {List(better, Gain)}.");
-        if (same.Length > 0) text.Append($" No visible change in accuracy: {string.Join(", ", same.Select(summary => summary.Recipe.Name))}");
-        if (milder.Length > 0) text.Append($"; of these, wrong answers are given with less certainty, as the test loss tells, by {List(milder, summary => $"{summary.TestLoss.Mean:0.00} after {Reference(summary).TestLoss.Mean:0.00}")}");
+        if (same.Length > 0)
+            text.Append($" No visible change in accuracy: {string.Join(", ", same.Select(summary => summary.Recipe.Name))}");
+        if (milder.Length > 0)
+            text.Append($"; of these, wrong answers are given with less certainty, as the test loss tells, by {List(milder, Losses)}");
         if (same.Length > 0) text.Append('.');
         if (worse.Length > 0) text.Append($" Fewer right answers: {List(worse, Gain)}.");
         return text.ToString();
 
         RecipeSummary Reference(RecipeSummary summary) => all.First(other => other.Recipe.Name == summary.Recipe.Reference);
-        static string Gain(RecipeSummary summary) => $"{100 * summary.TestGain!.Value.Mean:+0.0;−0.0} points, gap {Points(summary.Gap.Mean)}";
+        string Losses(RecipeSummary summary) => $"{summary.TestLoss.Mean:0.00} after {Reference(summary).TestLoss.Mean:0.00}";
+        static string Gain(RecipeSummary summary) =>
+            $"{100 * summary.TestGain!.Value.Mean:+0.0;−0.0} points, gap {Points(summary.Gap.Mean)}";
     }
 
     private static string Sparsity(IReadOnlyList<RecipeSummary> sparse) => sparse.Count == 0
         ? ""
-        : $" Weights that are exactly zero: {string.Join(", ", sparse.Select(summary => $"{Percent(summary.ZeroWeights)} with {summary.Recipe.Name}"))}.";
+        : " Weights that are exactly zero: " +
+            $"{string.Join(", ", sparse.Select(summary => $"{Percent(summary.ZeroWeights)} with {summary.Recipe.Name}"))}.";
 
     private static string Alone(RecipeSummary summary) =>
         $"{summary.Recipe.Name} gets {Percent(summary.Train.Mean)} of the training images and {Percent(summary.Test.Mean)} of the test " +
@@ -86,14 +101,14 @@ internal static class StudyReading
     {
         if (study.Seeds.Count > 1)
         {
-            return $"Numbers are means over {study.Seeds.Count} seeds; what follows ± is the sample standard deviation, and differences are taken " +
-                "seed by seed.";
+            return $"Numbers are means over {study.Seeds.Count} seeds; what follows ± is the sample standard deviation, and differences " +
+                "are taken seed by seed.";
         }
 
         double share = study.Summaries.Average(summary => summary.Test.Mean);
         double error = Math.Sqrt(share * (1 - share) / study.Sizes.Test);
-        return $"This is one seed, and a test accuracy measured on {study.Sizes.Test:N0} images has a standard error of {Points(error)} points: take " +
-            "differences of that size for chance until more seeds (--seeds) confirm them.";
+        return $"This is one seed, and a test accuracy measured on {study.Sizes.Test:N0} images has a standard error of {Points(error)} " +
+            "points: take differences of that size for chance until more seeds (--seeds) confirm them.";
     }
 
     private static string Percent(double share) => $"{100 * share:0.0}%";

@@ -13,7 +13,8 @@ internal static class StudyReport
         </header>
         <section>
         <h2>The gap between images learned and images never seen</h2>
-        <p class="facts">Accuracy on the test images (filled, blue) and on the training images (hollow, orange); the bar between them is the generalization gap, in points.{SeedMarks(study)}</p>
+        <p class="facts">Accuracy on the test images (filled, blue) and on the training images (hollow, orange); the bar between them is
+        the generalization gap, in points.{SeedMarks(study)}</p>
         <div class="wide">
         {GapChart.Draw(study)}
         </div>
@@ -46,7 +47,8 @@ internal static class StudyReport
         return string.Join(" · ", facts.Select(fact => $"<span>{Svg.Escape(fact)}</span>"));
     }
 
-    private static string SeedMarks(StudyResult study) => study.Seeds.Count > 1 ? " Dots are means over seeds; each thin mark is one seed." : "";
+    private static string SeedMarks(StudyResult study) =>
+        study.Seeds.Count > 1 ? " Dots are means over seeds; each thin mark is one seed." : "";
 
     private static string Table(StudyResult study)
     {
@@ -73,7 +75,8 @@ internal static class StudyReport
             <thead>
             <tr>
             <th scope="col">recipe</th><th scope="col">train</th><th scope="col">test</th><th scope="col">gap</th>
-            <th scope="col">test vs un-<br />regularized</th><th scope="col">gap vs un-<br />regularized</th><th scope="col">test<br />loss</th>
+            <th scope="col">test vs un-<br />regularized</th><th scope="col">gap vs un-<br />regularized</th>
+            <th scope="col">test<br />loss</th>
             <th scope="col">zero<br />weights</th><th scope="col">epoch kept<br />of run</th><th scope="col">seconds</th>
             </tr>
             </thead>
@@ -90,7 +93,10 @@ internal static class StudyReport
     {
         string[] others = [.. study.Summaries.Where(summary => summary.TestGain is not null && summary.Recipe.Reference != Recipes.Baseline)
             .Select(summary => $"{summary.Recipe.Name} with {summary.Recipe.Reference}")];
-        return others.Length == 0 ? "" : $" Each recipe is compared with its own network and optimizer without regularization: the baseline, {string.Join(", ", others)}.";
+        return others.Length == 0
+            ? ""
+            : " Each recipe is compared with its own network and optimizer without regularization: the baseline, " +
+                $"{string.Join(", ", others)}.";
     }
 
     /// <summary>Blank where no weight is exactly 0, as almost everywhere.</summary>
@@ -111,11 +117,13 @@ internal static class StudyReport
             <article class="panel">
             <h3>{Svg.Escape(summary.Recipe.Name)}</h3>
             <p>{Svg.Escape(summary.Recipe.Summary)}</p>
-            <p class="numbers">train <b>{100 * summary.Train.Mean:0.0}</b> · test <b>{100 * summary.Test.Mean:0.0}</b> · gap <b>{100 * summary.Gap.Mean:0.0}</b></p>
+            <p class="numbers">{Number("train", summary.Train)} · {Number("test", summary.Test)} · {Number("gap", summary.Gap)}</p>
             {curves.Draw(summary, $"curves-{i}")}
             </article>
             """));
     }
+
+    private static string Number(string name, Spread spread) => $"{name} <b>{100 * spread.Mean:0.0}</b>";
 
     private static string HowToRead(StudyResult study)
     {

@@ -1,6 +1,8 @@
 namespace Kernels.Study;
 
-/// <summary>Measures a network as it would be used: by the inference rules of its regularizers, which for most of them is to do nothing.</summary>
+/// <summary>
+/// Measures a network as it would be used: by the inference rules of its regularizers, which for most of them is to do nothing.
+/// </summary>
 internal sealed class Evaluator : IDisposable
 {
     // A block's activations stay in the cache of a CPU, and its launches fill a GPU.

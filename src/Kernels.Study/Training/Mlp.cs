@@ -1,8 +1,9 @@
 namespace Kernels.Study;
 
 /// <summary>
-/// A multilayer perceptron on one device: linear layers with ReLU between them, and in a residual network a skip connection around each hidden layer that
-/// keeps the width. Holds parameters, gradients and the buffers of one pass, all allocated once for at most <c>maximumRows</c> rows.
+/// A multilayer perceptron on one device: linear layers with ReLU between them, and in a residual network a skip connection around each
+/// hidden layer that keeps the width. Holds parameters, gradients and the buffers of one pass, all allocated once for at most
+/// <c>maximumRows</c> rows.
 /// </summary>
 internal sealed class Mlp : IDisposable
 {
@@ -25,7 +26,8 @@ internal sealed class Mlp : IDisposable
         _shape = shape;
         _regularizers = regularizers;
         _layers = [.. widths.Zip(widths.Skip(1), (inputs, outputs) => new LinearLayer(
-            device.Allocate<float>(outputs, inputs), device.Allocate<float>(outputs), device.Allocate<float>(outputs, inputs), device.Allocate<float>(outputs)))];
+            device.Allocate<float>(outputs, inputs), device.Allocate<float>(outputs),
+            device.Allocate<float>(outputs, inputs), device.Allocate<float>(outputs)))];
         Parameters = [.. _layers.SelectMany(layer => (DeviceTensor<float>[])[layer.Weight, layer.Bias])];
         Gradients = [.. _layers.SelectMany(layer => (DeviceTensor<float>[])[layer.WeightGradient, layer.BiasGradient])];
         _outputs = Buffers(widths.Skip(1));
@@ -48,8 +50,9 @@ internal sealed class Mlp : IDisposable
     public static bool IsWeight(int parameter) => parameter % 2 == 0;
 
     /// <summary>
-    /// He et al. (2015), in the uniform form: weights on (-b, b) with b = sqrt(6 / inputs), variance 2 / inputs; zero bias. Uniform, because it
-    /// needs no logarithm: the same bits on every platform. Branches of residual blocks start smaller, so that their sum does not grow with the depth.
+    /// He et al. (2015), in the uniform form: weights on (-b, b) with b = sqrt(6 / inputs), variance 2 / inputs; zero bias. Uniform,
+    /// because it needs no logarithm: the same bits on every platform. Branches of residual blocks start smaller, so that their sum does
+    /// not grow with the depth.
     /// </summary>
     public void Initialize(DeviceStream stream, RandomKey key)
     {
@@ -65,7 +68,9 @@ internal sealed class Mlp : IDisposable
         }
     }
 
-    /// <summary>The logits of <paramref name="input"/>, valid until the next pass; in training with a step, in evaluation without.</summary>
+    /// <summary>
+    /// The logits of <paramref name="input"/>, valid until the next pass; in training with a step, in evaluation without.
+    /// </summary>
     public DeviceTensor<float> Forward(DeviceStream stream, DeviceTensor<float> input, TrainingStep? step = null)
     {
         long rows = input.Shape[0];
@@ -126,7 +131,8 @@ internal sealed class Mlp : IDisposable
 
     public void Dispose()
     {
-        foreach (DeviceTensor<float> tensor in (DeviceTensor<float>[])[.. Parameters, .. Gradients, .. _outputs, .. _outputGradients, .. _regularized, .. _skipGradients])
+        DeviceTensor<float>[] tensors = [.. Parameters, .. Gradients, .. _outputs, .. _outputGradients, .. _regularized, .. _skipGradients];
+        foreach (DeviceTensor<float> tensor in tensors)
             tensor.Dispose();
     }
 
@@ -154,7 +160,8 @@ internal sealed class Mlp : IDisposable
             step.KeyFor(RandomPurpose.StochasticDepth, layer), Block);
     }
 
-    private double DropProbability(int layer) => _regularizers.Max(regularizer => (double?)regularizer.BranchDropProbability(_shape.BlockOf(layer), _shape.Blocks)) ?? 0;
+    private double DropProbability(int layer) =>
+        _regularizers.Max(regularizer => (double?)regularizer.BranchDropProbability(_shape.BlockOf(layer), _shape.Blocks)) ?? 0;
 
     private static DeviceTensor<float> Rows(DeviceTensor<float> tensor, long rows) => tensor.Slice(0, rows);
 }

@@ -8,12 +8,14 @@ internal abstract class NetworkOptimizer : IDisposable
         if (!recipe.UsesAdam)
         {
             return new Groups<SgdOptions>(
-                network, recipe, new SgdOptions { LearningRate = settings.LearningRate, Momentum = settings.Momentum }, groups => new Sgd<float>(device, groups));
+                network, recipe, new SgdOptions { LearningRate = settings.LearningRate, Momentum = settings.Momentum },
+                groups => new Sgd<float>(device, groups));
         }
 
         // Without decay AdamW is Adam.
         return new Groups<AdamWOptions>(
-            network, recipe, new AdamWOptions { LearningRate = settings.AdamLearningRate, WeightDecay = 0 }, groups => new AdamW<float>(device, groups));
+            network, recipe, new AdamWOptions { LearningRate = settings.AdamLearningRate, WeightDecay = 0 },
+            groups => new AdamW<float>(device, groups));
     }
 
     /// <summary>One step by the network's gradients, with a share of the full learning rate.</summary>
@@ -28,9 +30,13 @@ internal abstract class NetworkOptimizer : IDisposable
         private readonly Optimizer<float, TOptions> _optimizer;
 
         public Groups(
-            Mlp network, Recipe recipe, TOptions options, Func<IReadOnlyList<ParameterGroup<float, TOptions>>, Optimizer<float, TOptions>> create)
+            Mlp network,
+            Recipe recipe,
+            TOptions options,
+            Func<IReadOnlyList<ParameterGroup<float, TOptions>>, Optimizer<float, TOptions>> create)
         {
-            OptimizerOptions forWeights = recipe.Regularizers.Aggregate<Regularizer, OptimizerOptions>(options, (changed, method) => method.ForWeights(changed));
+            OptimizerOptions forWeights = recipe.Regularizers.Aggregate<Regularizer, OptimizerOptions>(
+                options, (changed, method) => method.ForWeights(changed));
             _options = [(TOptions)forWeights, options];
             ILookup<bool, int> places = Enumerable.Range(0, network.Parameters.Count).ToLookup(Mlp.IsWeight);
             _optimizer = create([Group(places[true], _options[0]), Group(places[false], _options[1])]);

@@ -1,9 +1,13 @@
 namespace Kernels.Study;
 
-/// <summary>A named way to train. All recipes of a seed and a network start from the same weights and see the same batches in the same order.</summary>
+/// <summary>
+/// A named way to train. All recipes of a seed and a network start from the same weights and see the same batches in the same order.
+/// </summary>
 internal sealed record Recipe(string Name, string Summary)
 {
-    /// <summary>The recipe to compare with: the same network and optimizer without regularization. Its own name where the recipe is one of these.</summary>
+    /// <summary>
+    /// The recipe to compare with: the same network and optimizer without regularization. Its own name where the recipe is one of these.
+    /// </summary>
     public string Reference { get; init; } = Recipes.Baseline;
 
     /// <summary>Widths of the hidden layers, where not those of the settings.</summary>
@@ -57,14 +61,16 @@ internal static class Recipes
         Reference = "narrow",
     };
 
-    private static readonly Recipe Residual = new("residual", "A network of four residual blocks without regularization, for stochastic-depth to compare with.")
+    private static readonly Recipe Residual = new(
+        "residual", "A network of four residual blocks without regularization, for stochastic-depth to compare with.")
     {
         HiddenWidths = [128, 128, 128, 128, 128],
         IsResidual = true,
         Reference = "residual",
     };
 
-    private static readonly Recipe Adam = new("adam", "The baseline's network trained by Adam without regularization, for adamw to compare with.")
+    private static readonly Recipe Adam = new(
+        "adam", "The baseline's network trained by Adam without regularization, for adamw to compare with.")
     {
         UsesAdam = true,
         Reference = "adam",

@@ -20,11 +20,20 @@ internal readonly record struct Spread(double Mean, double? Deviation)
 }
 
 /// <summary>
-/// All runs of one recipe, over seeds. Differences are to the same network and optimizer without regularization, taken seed by seed: the seeds share weights and
-/// batches. They are null where that was not run, and for the unregularized networks themselves.
+/// All runs of one recipe, over seeds. Differences are to the same network and optimizer without regularization, taken seed by seed: the
+/// seeds share weights and batches. They are null where that was not run, and for the unregularized networks themselves.
 /// </summary>
 internal sealed record RecipeSummary(
-    Recipe Recipe, IReadOnlyList<RunResult> Runs, Spread Train, Spread Test, Spread Gap, Spread TestLoss, Spread? TestGain, Spread? GapChange, double ZeroWeights, double Seconds)
+    Recipe Recipe,
+    IReadOnlyList<RunResult> Runs,
+    Spread Train,
+    Spread Test,
+    Spread Gap,
+    Spread TestLoss,
+    Spread? TestGain,
+    Spread? GapChange,
+    double ZeroWeights,
+    double Seconds)
 {
     public bool IsBaseline => Recipe.Name == Recipes.Baseline;
 

@@ -16,9 +16,9 @@ internal readonly record struct LinearLayer(
     DeviceTensor<float> Weight, DeviceTensor<float> Bias, DeviceTensor<float> WeightGradient, DeviceTensor<float> BiasGradient);
 
 /// <summary>
-/// One method of regularization. Each hook does nothing unless a method overrides it, so a new method is one class with the hooks it needs and one row in
-/// <see cref="Recipes"/>. Objects are settings without state: every run may share them. Hooks of the forward pass are called in training with the
-/// step, and in evaluation without: there a method does what its inference rule says, most of them nothing.
+/// One method of regularization. Each hook does nothing unless a method overrides it, so a new method is one class with the hooks it needs
+/// and one row in <see cref="Recipes"/>. Objects are settings without state: every run may share them. Hooks of the forward pass are called
+/// in training with the step, and in evaluation without: there a method does what its inference rule says, most of them nothing.
 /// </summary>
 internal abstract class Regularizer
 {
@@ -32,10 +32,11 @@ internal abstract class Regularizer
     public virtual CrossEntropyOptions ForLoss(CrossEntropyOptions options) => options;
 
     /// <summary>
-    /// Writes what a layer shall read instead of <paramref name="x"/> to <paramref name="y"/> and returns true, or does nothing. Layer 0 reads the images, the others
-    /// what came out of a ReLU. Where an earlier method acted on the layer already, y is x.
+    /// Writes what a layer shall read instead of <paramref name="x"/> to <paramref name="y"/> and returns true, or does nothing. Layer 0
+    /// reads the images, the others what came out of a ReLU. Where an earlier method acted on the layer already, y is x.
     /// </summary>
-    public virtual bool OnActivations(DeviceStream stream, in TrainingStep? step, int layer, DeviceTensor<float> x, DeviceTensor<float> y) => false;
+    public virtual bool OnActivations(
+        DeviceStream stream, in TrainingStep? step, int layer, DeviceTensor<float> x, DeviceTensor<float> y) => false;
 
     /// <summary>Carries the gradient back through what <see cref="OnActivations"/> did to <paramref name="x"/>, in place.</summary>
     public virtual void OnGradient(in TrainingStep step, int layer, DeviceTensor<float> x, DeviceTensor<float> gradient)
@@ -44,12 +45,16 @@ internal abstract class Regularizer
 
     /// <summary>Takes the place of <see cref="Linear.Forward"/> in a layer and returns true, or does nothing.</summary>
     public virtual bool OnLinear(
-        DeviceStream stream, in TrainingStep? step, int layer, in LinearLayer parameters, DeviceTensor<float> x, DeviceTensor<float> y) => false;
+        DeviceStream stream, in TrainingStep? step, int layer, in LinearLayer parameters, DeviceTensor<float> x,
+        DeviceTensor<float> y) => false;
 
     /// <summary>Takes the place of <see cref="Linear.Backward"/> where <see cref="OnLinear"/> took that of forward.</summary>
     public virtual bool OnLinearGradient(
-        in TrainingStep step, int layer, in LinearLayer parameters, DeviceTensor<float> x, DeviceTensor<float> dy, DeviceTensor<float>? dx) => false;
+        in TrainingStep step, int layer, in LinearLayer parameters, DeviceTensor<float> x, DeviceTensor<float> dy,
+        DeviceTensor<float>? dx) => false;
 
-    /// <summary>The probability to drop the branch of residual block number <paramref name="block"/> of <paramref name="blocks"/>, counted from 0.</summary>
+    /// <summary>
+    /// The probability to drop the branch of residual block number <paramref name="block"/> of <paramref name="blocks"/>, counted from 0.
+    /// </summary>
     public virtual double BranchDropProbability(int block, int blocks) => 0;
 }

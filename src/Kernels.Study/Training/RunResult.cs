@@ -6,9 +6,18 @@ internal readonly record struct Score(double Accuracy, double Loss);
 /// <summary>The scores after so many epochs.</summary>
 internal sealed record CurvePoint(int Epoch, Score Train, Score Validation, Score Test);
 
-/// <summary>One finished run: one recipe, one seed. Its result is the score of the weights it ends with, a share of which is exactly 0.</summary>
+/// <summary>
+/// One finished run: one recipe, one seed. Its result is the score of the weights it ends with, a share of which is exactly 0.
+/// </summary>
 internal sealed record RunResult(
-    Recipe Recipe, int Seed, int Epochs, int BestEpoch, CurvePoint Final, IReadOnlyList<CurvePoint> Curve, double ZeroWeights, double Seconds)
+    Recipe Recipe,
+    int Seed,
+    int Epochs,
+    int BestEpoch,
+    CurvePoint Final,
+    IReadOnlyList<CurvePoint> Curve,
+    double ZeroWeights,
+    double Seconds)
 {
     /// <summary>The generalization gap: training minus test accuracy.</summary>
     public double Gap => Final.Train.Accuracy - Final.Test.Accuracy;

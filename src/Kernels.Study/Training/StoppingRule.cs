@@ -9,7 +9,6 @@ internal enum StoppingMetric
 
 /// <summary>
 /// Ends training when the mean of a validation metric over the last <paramref name="Window"/> epochs has not improved for
-/// <paramref name="Patience"/> epochs; the weights of the best epoch come back. A mean, because one epoch's value on 1,000 images wanders by more
 /// than there is to gain.
 /// </summary>
 internal sealed record StoppingRule(StoppingMetric Metric, int Window, int Patience)
@@ -20,8 +19,8 @@ internal sealed record StoppingRule(StoppingMetric Metric, int Window, int Patie
         {
             (string name, string improved) = Metric == StoppingMetric.Loss ? ("loss", "fallen") : ("accuracy", "risen");
             return
-                $"Early stopping: after each epoch the {name} on the validation images is measured; when its mean over {Window} epochs has not {improved} for {Patience} epochs, " +
-                "training ends, and the best weights seen come back.";
+                $"Early stopping: after each epoch the {name} on the validation images is measured; when its mean over {Window} epochs " +
+                $"has not {improved} for {Patience} epochs, training ends, and the best weights seen come back.";
         }
     }
 

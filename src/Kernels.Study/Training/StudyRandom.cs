@@ -14,8 +14,8 @@ internal enum RandomPurpose
 }
 
 /// <summary>
-/// Where all random numbers of a run come from. A number depends on the run's seed, its purpose and its index alone, so every recipe of one seed
-/// starts from the same weights and sees the same batches, on every device.
+/// Where all random numbers of a run come from. A number depends on the run's seed, its purpose and its index alone, so every recipe of one
+/// seed starts from the same weights and sees the same batches, on every device.
 /// </summary>
 internal static class StudyRandom
 {

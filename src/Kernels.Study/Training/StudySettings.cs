@@ -1,6 +1,8 @@
 namespace Kernels.Study;
 
-/// <summary>What recipes share: network, optimizer and schedule, so that a recipe and the one it is compared with differ in regularization alone.</summary>
+/// <summary>
+/// What recipes share: network, optimizer and schedule, so that a recipe and the one it is compared with differ in regularization alone.
+/// </summary>
 internal sealed record StudySettings
 {
     public IReadOnlyList<int> Widths { get; init; } = [FashionMnist.Pixels, 512, 512, FashionMnist.Classes];
@@ -24,6 +26,8 @@ internal sealed record StudySettings
 
     public bool IsPoint(int epoch) => epoch <= DensePoints || epoch % EpochsPerPoint == 0;
 
-    /// <summary>The share of the learning rate: half a cosine from one to zero over all steps of a full run (Loshchilov and Hutter, 2017).</summary>
+    /// <summary>
+    /// The share of the learning rate: half a cosine from one to zero over all steps of a full run (Loshchilov and Hutter, 2017).
+    /// </summary>
     public static double RateShareAt(long step, long steps) => 0.5 * (1 + Math.Cos(Math.PI * step / steps));
 }

@@ -81,7 +81,8 @@ public sealed class BenchReportTests
         Assert.Equal("| matmul multiply | 1024x1024x1024 | 20.0  ±20% | 0.54 peak | 2.00×  ±38% | 0.50×  ±38% |", brief[4]);
         Assert.Equal("| op | shape | type | n | MB | ms | warm ms | copy ms | rate | PyTorch ms | oneDNN ms |", full[0]);
         Assert.StartsWith(
-            "| dropout forward | 16777216 p=0.1 | f32 | 7 | 134.2 | 5.00 (4.00–5.50) | 4.00 (3.20–4.40) | 4.00 (3.20–4.40) | 26.8 GB/s | 200 (160–220) |", full[2],
+            "| dropout forward | 16777216 p=0.1 | f32 | 7 | 134.2 | 5.00 (4.00–5.50) | 4.00 (3.20–4.40) | 4.00 (3.20–4.40) | 26.8 GB/s |",
+            full[2],
             StringComparison.Ordinal);
         foreach (string[] table in (string[][])[brief, full])
         {
@@ -94,7 +95,8 @@ public sealed class BenchReportTests
     [Fact]
     public void SeveralTypesAreTold()
     {
-        BenchResult one = Result(), two = one with { Measurements = [.. one.Measurements, one.Measurements[0] with { DType = DType.Float16 }] };
+        BenchResult one = Result();
+        BenchResult two = one with { Measurements = [.. one.Measurements, one.Measurements[0] with { DType = DType.Float16 }] };
 
         Assert.DoesNotContain("type", BenchTable.Short(one).Header);
         Assert.Equal(["op", "shape", "type"], BenchTable.Short(two).Header.Take(3));
@@ -104,7 +106,8 @@ public sealed class BenchReportTests
     [Fact]
     public void AFirstLookIsNotForPublication()
     {
-        BenchResult full = Result(), quick = full with { Measurements = [full.Measurements[0] with { Repetitions = 3 }, full.Measurements[1]] };
+        BenchResult full = Result();
+        BenchResult quick = full with { Measurements = [full.Measurements[0] with { Repetitions = 3 }, full.Measurements[1]] };
 
         Assert.DoesNotContain("not for publication", BenchMarkdown.Text(full), StringComparison.Ordinal);
         foreach (string text in (string[])[BenchMarkdown.Text(quick), BenchReport.Html(quick)])
@@ -120,18 +123,20 @@ public sealed class BenchReportTests
         Assert.Equal([PyTorch, null, PyTorch, OneDnn], rows.Select(row => row.GetProperty("peer").GetString()));
         string[] contract =
         [
-            "device", "op", "shape", "dtype", "milliseconds", "gigabytesPerSecond", "fractionOfCopy", "gflops", "fractionOfPeak", "peer", "peerMilliseconds",
-            "speedup",
+            "device", "op", "shape", "dtype", "milliseconds", "gigabytesPerSecond", "fractionOfCopy", "gflops", "fractionOfPeak", "peer",
+            "peerMilliseconds", "speedup",
         ];
         Assert.All(rows, row => Assert.All(contract, name => Assert.True(row.TryGetProperty(name, out _), name)));
-        Assert.All(rows, row => Assert.DoesNotContain(row.EnumerateObject(), field => field.Value.ValueKind is JsonValueKind.Object or JsonValueKind.Array));
+        Assert.All(rows, row => Assert.DoesNotContain(
+            row.EnumerateObject(), field => field.Value.ValueKind is JsonValueKind.Object or JsonValueKind.Array));
 
         JsonElement dropout = rows[0], alone = rows[1], matmul = rows[2];
         Assert.Equal(5, dropout.GetProperty("milliseconds").GetDouble());
         Assert.Equal(200, dropout.GetProperty("peerMilliseconds").GetDouble());
         Assert.Equal(40, dropout.GetProperty("speedup").GetDouble(), 9);
         Assert.Equal([4, 5.5, 160, 220, Math.Round(160 / 5.5, 9), 55], ((string[])["milliseconds", "peerMilliseconds", "speedup"])
-            .SelectMany(name => (string[])[$"{name}Low", $"{name}High"]).Select(name => Math.Round(dropout.GetProperty(name).GetDouble(), 9)));
+            .SelectMany(name => (string[])[$"{name}Low", $"{name}High"])
+            .Select(name => Math.Round(dropout.GetProperty(name).GetDouble(), 9)));
         Assert.Equal((1 << 27) / 5e6, dropout.GetProperty("gigabytesPerSecond").GetDouble(), 6);
         Assert.Equal(0.8, dropout.GetProperty("fractionOfCopy").GetDouble(), 9);
         Assert.Equal("cold", dropout.GetProperty("cache").GetString());
@@ -162,7 +167,8 @@ public sealed class BenchReportTests
     public void OptionsAreUnderstood(string options) => Assert.Empty(BenchCommand.Create().Parse(options).Errors);
 
     private static BenchResult Result() => new(
-        "cpu", "managed", "a <processor> & more", "kernels bench --device cpu", new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero), 12, 200e9,
+        "cpu", "managed", "a <processor> & more", "kernels bench --device cpu",
+        new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero), 12, 200e9,
         [
             Dropout(1 << 24, [new("PyTorch", PyTorch, "torch.nn.functional.dropout", Times(200, 190), null), NoCounterpart]),
             Dropout(1 << 20, [new("PyTorch", PyTorch, null, null, "too small"), NoCounterpart]),
@@ -178,19 +184,23 @@ public sealed class BenchReportTests
         Times(5, 4), Times(4, 3), 7, peers);
 
     /// <summary>Intervals from four fifths to eleven tenths of the median.</summary>
-    private static MedianTiming Times(double cold, double warm) => new(new(cold, 0.8 * cold, 1.1 * cold), new(warm, 0.8 * warm, 1.1 * warm));
+    private static MedianTiming Times(double cold, double warm) =>
+        new(new(cold, 0.8 * cold, 1.1 * cold), new(warm, 0.8 * warm, 1.1 * warm));
 
     private static XElement Parse(string html)
     {
-        using XmlReader reader = XmlReader.Create(new StringReader(html), new XmlReaderSettings { DtdProcessing = DtdProcessing.Ignore, XmlResolver = null });
+        XmlReaderSettings settings = new() { DtdProcessing = DtdProcessing.Ignore, XmlResolver = null };
+        using XmlReader reader = XmlReader.Create(new StringReader(html), settings);
         return XElement.Load(reader);
     }
 
-    private static IEnumerable<string> Classes(XElement root, string element) => root.Descendants(element).Select(e => (string)e.Attribute("class")!);
+    private static IEnumerable<string> Classes(XElement root, string element) =>
+        root.Descendants(element).Select(e => (string)e.Attribute("class")!);
 
     private static double Length(XElement bar)
     {
-        double[] xs = [.. Regex.Matches((string)bar.Attribute("points")!, @"([\d.]+),").Select(match => double.Parse(match.Groups[1].Value))];
+        string points = (string)bar.Attribute("points")!;
+        double[] xs = [.. Regex.Matches(points, @"([\d.]+),").Select(match => double.Parse(match.Groups[1].Value))];
         return xs.Max() - xs.Min();
     }
 }

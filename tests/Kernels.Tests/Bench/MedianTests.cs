@@ -5,7 +5,10 @@ namespace Kernels.Tests.Bench;
 
 public sealed class MedianTests
 {
-    /// <summary>The ends are the ranks of the binomial interval (e.g. Conover, Practical Nonparametric Statistics, section 3.2); up to five they are the extremes.</summary>
+    /// <summary>
+    /// The ends are the ranks of the binomial interval (e.g. Conover, Practical Nonparametric Statistics, section 3.2); up to five they are
+    /// the extremes.
+    /// </summary>
     [Theory]
     [InlineData(1, 1.0, 1, 1)]
     [InlineData(2, 1.5, 1, 2)]
@@ -22,7 +25,10 @@ public sealed class MedianTests
         Assert.Equal(new Median(middle, low, high), Median.Of(ranks.Reverse()));
     }
 
-    /// <summary>The interval has the median in at least 95 of 100 cases, and no narrower one of such ranks has: counted over all ways in which values can fall.</summary>
+    /// <summary>
+    /// The interval has the median in at least 95 of 100 cases, and no narrower one of such ranks has: counted over all ways in which
+    /// values can fall.
+    /// </summary>
     [Theory]
     [InlineData(6)]
     [InlineData(7)]

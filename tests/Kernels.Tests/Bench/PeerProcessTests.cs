@@ -33,7 +33,8 @@ public sealed class PeerProcessTests
     [Fact]
     public void AnErrorIsAnAnswerLikeAnyOther()
     {
-        JsonConversation conversation = new(TextWriter.Null, new StringReader("{\"error\": \"too large\"}\n{\"cold\": 1}\n"), TimeSpan.FromSeconds(10));
+        StringReader replies = new("{\"error\": \"too large\"}\n{\"cold\": 1}\n");
+        JsonConversation conversation = new(TextWriter.Null, replies, TimeSpan.FromSeconds(10));
 
         Assert.Equal("too large", Assert.Throws<PeerException>(() => conversation.Ask(new { Do = "run" })).Message);
         Assert.Equal(1, conversation.Ask(new { Do = "run" }).GetProperty("cold").GetDouble());
@@ -60,7 +61,8 @@ public sealed class PeerProcessTests
         using StreamReader replies = new(ours);
         JsonConversation conversation = new(TextWriter.Null, replies, TimeSpan.FromMilliseconds(50));
 
-        Assert.Contains("no answer", Assert.Throws<PeerException>(() => conversation.Ask(new { Do = "run" })).Message, StringComparison.Ordinal);
+        PeerException e = Assert.Throws<PeerException>(() => conversation.Ask(new { Do = "run" }));
+        Assert.Contains("no answer", e.Message, StringComparison.Ordinal);
         Assert.True(conversation.IsBroken);
         theirs.Dispose(); // the read that still waits ends with the pipe
     }
@@ -85,7 +87,9 @@ public sealed class PeerProcessTests
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "needs a POSIX shell");
         using PeerProcess process = PeerProcess.Start(
-            "/bin/sh", ["-c", "read line; printf '{\"threads\": %s}\\n' \"$OMP_NUM_THREADS\""], new Dictionary<string, string> { ["OMP_NUM_THREADS"] = "7" });
+            "/bin/sh",
+            ["-c", "read line; printf '{\"threads\": %s}\\n' \"$OMP_NUM_THREADS\""],
+            new Dictionary<string, string> { ["OMP_NUM_THREADS"] = "7" });
 
         Assert.Equal(7, process.Ask(new { Do = "start" }).GetProperty("threads").GetInt32());
     }

@@ -47,9 +47,10 @@ public sealed class CommandContractTests
         Assert.True(command.ExitCode == Success, command.Error); // standard error may tell of missing peers
         IReadOnlyList<JsonElement> rows = command.Rows();
         AssertFields(
-            rows, "device", "op", "shape", "dtype", "milliseconds", "gigabytesPerSecond", "fractionOfCopy", "gflops", "fractionOfPeak", "peer",
-            "peerMilliseconds", "speedup");
-        Assert.All(rows, row => Assert.True(row.GetProperty("milliseconds").GetDouble() > 0 && row.GetProperty("fractionOfCopy").GetDouble() > 0));
+            rows, "device", "op", "shape", "dtype", "milliseconds", "gigabytesPerSecond", "fractionOfCopy", "gflops", "fractionOfPeak",
+            "peer", "peerMilliseconds", "speedup");
+        foreach (string name in (string[])["milliseconds", "fractionOfCopy"])
+            Assert.All(rows, row => Assert.True(row.GetProperty(name).GetDouble() > 0));
     }
 
     [Fact]
@@ -164,7 +165,8 @@ public sealed class CommandContractTests
         {
             Dictionary<string, string?> environment = new() { ["KERNELS_CACHE"] = folder };
             TestProcess[] both = await Task.WhenAll(
-                Enumerable.Range(0, 2).Select(_ => KernelsCommand.Start(environment, "verify", "--op", "random", "--device", device.Id, "--json")));
+                Enumerable.Range(0, 2).Select(
+                    _ => KernelsCommand.Start(environment, "verify", "--op", "random", "--device", device.Id, "--json")));
             Assert.All(both, command => Assert.Equal((Success, ""), (command.ExitCode, command.Error)));
             Assert.All(Directory.GetFiles(folder), file => Assert.Equal(64, Path.GetFileName(file).Length));
             Assert.NotEmpty(Directory.GetFiles(folder));

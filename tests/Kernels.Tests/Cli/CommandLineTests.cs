@@ -30,7 +30,8 @@ public sealed class CommandLineTests
         string Errors(string value)
         {
             string text = string.Join(' ', CommandLine.Root().Parse([command, $"{option}={value}"]).Errors.Select(error => error.Message));
-            Assert.True(text.Length == 0 || text.Contains(option, StringComparison.Ordinal) || text.Contains($"'{value}'", StringComparison.Ordinal), text);
+            if (text.Length > 0)
+                Assert.Contains(((string[])[option, $"'{value}'"]).Where(name => text.Contains(name, StringComparison.Ordinal)), _ => true);
             return text;
         }
     }
@@ -67,7 +68,9 @@ public sealed class CommandLineTests
         Assert.Equal((Failed, $"kernels: standard output cannot be written: {reason}\n"), (command.ExitCode, command.Error));
     }
 
-    /// <summary>A reader that has gone, as in <c>| head -0</c>, is no failure; a standard error that takes nothing changes no exit code.</summary>
+    /// <summary>
+    /// A reader that has gone, as in <c>| head -0</c>, is no failure; a standard error that takes nothing changes no exit code.
+    /// </summary>
     [Theory]
     [InlineData("\"$@\" | true", 0, "devices")]
     [InlineData("exec \"$@\" 2> /dev/full", 0, "devices", "--json")]
@@ -84,7 +87,7 @@ public sealed class CommandLineTests
     /// <summary>Whoever needs the folder says so; others do not mind.</summary>
     [Theory]
     [InlineData("", "devices", "--json")]
-    [InlineData("the report kernels-study.html cannot be written: the working folder is no longer there", "study", "--quick", "--device", "cpu")]
+    [InlineData("the report kernels-study.html cannot be written: the working folder is no longer there", "study", "--quick")]
     [InlineData("the report a.md cannot be written: the working folder is no longer there", "bench", "--op", "random", "--report", "a.md")]
     [InlineData("There is no folder 'results'.", "summary", "results")]
     public async Task AWorkingFolderMayBeGone(string message, params string[] arguments)

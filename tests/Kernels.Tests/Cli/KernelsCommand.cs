@@ -11,7 +11,8 @@ internal static class KernelsCommand
 
     public static TestProcess Run(params string[] arguments) => Start([], arguments).Result;
 
-    public static TestProcess Run(Dictionary<string, string?> environment, params string[] arguments) => Start(environment, arguments).Result;
+    public static TestProcess Run(Dictionary<string, string?> environment, params string[] arguments) =>
+        Start(environment, arguments).Result;
 
     public static Task<TestProcess> Start(Dictionary<string, string?> environment, params string[] arguments) =>
         TestProcess.RunDotnet(Program, arguments, environment: environment);
@@ -29,7 +30,8 @@ internal static class KernelsCommand
     {
         JsonElement[] rows = JsonSerializer.Deserialize<JsonElement[]>(command.Output)!;
         Assert.All(rows, row => Assert.Equal(JsonValueKind.Object, row.ValueKind));
-        Assert.All(rows.SelectMany(row => row.EnumerateObject()), field => Assert.False(field.Value.ValueKind is JsonValueKind.Object or JsonValueKind.Array));
+        Assert.All(rows.SelectMany(row => row.EnumerateObject()),
+            field => Assert.False(field.Value.ValueKind is JsonValueKind.Object or JsonValueKind.Array));
         return rows;
     }
 }

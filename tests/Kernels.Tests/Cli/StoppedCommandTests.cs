@@ -55,7 +55,8 @@ public sealed class StoppedCommandTests
                 line => SignalAt("once more ends at once", line, process.Task, TimeSpan.FromSeconds(1.5)),
                 "study", "--json", "--device", "cpu", "--data", data.FullName);
             // Opening waits for the reader: then the command is at work.
-            Task<FileStream> opening = Task.Run(() => new FileStream(pipe, FileMode.Open, FileAccess.Write), TestContext.Current.CancellationToken);
+            Task<FileStream> opening = Task.Run(() => new FileStream(pipe, FileMode.Open, FileAccess.Write),
+                TestContext.Current.CancellationToken);
             if (await Task.WhenAny(opening, running) == running) Assert.Fail($"it ended with {running.Result}");
             using FileStream writer = await opening;
             await Signal(await process.Task);

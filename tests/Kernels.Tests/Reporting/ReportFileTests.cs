@@ -34,7 +34,10 @@ public sealed class ReportFileTests : IDisposable
         Assert.Equal("text", File.ReadAllText(report.Path));
     }
 
-    /// <summary>In place: whoever has the file open, or by another name, sees the report, and its folder need not be writable. Shorter and longer than before.</summary>
+    /// <summary>
+    /// In place: whoever has the file open, or by another name, sees the report, and its folder need not be writable. Shorter and longer
+    /// than before.
+    /// </summary>
     [Theory]
     [InlineData("short")]
     [InlineData("longer than what was there")]

@@ -33,7 +33,7 @@ public sealed class IdxFileTests : IDisposable
         { "one element missing", TwoImages[..^1], "11 elements where its header promises 12" },
         { "one element too many", [.. TwoImages, 13], "13 elements where its header promises 12" },
         { "a dimension of zero", [0, 0, 8, 3, 0, 0, 0, 0, .. TwoImages[8..]], "dimension 0" },
-        { "dimensions whose product overflows", [0, 0, 8, 3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, .. TwoImages[12..]], "dimension 0" },
+        { "dimensions whose product overflows", [0, 0, 8, 3, .. Enumerable.Repeat((byte)0xff, 8), .. TwoImages[12..]], "dimension 0" },
     };
 
     [Theory]
@@ -63,10 +63,13 @@ public sealed class IdxFileTests : IDisposable
         string path = Path.Combine(_directory, "plain.gz");
         File.WriteAllBytes(path, TwoImages);
 
-        Assert.Contains("gzip", Assert.Throws<DatasetException>(() => IdxFile.Read(path, dimensionCount: 3)).Reason, StringComparison.Ordinal);
+        DatasetException e = Assert.Throws<DatasetException>(() => IdxFile.Read(path, dimensionCount: 3));
+        Assert.Contains("gzip", e.Reason, StringComparison.Ordinal);
     }
 
-    /// <summary>At every length: within the header, the compressed data, and the trailer, where all of the content is still there.</summary>
+    /// <summary>
+    /// At every length: within the header, the compressed data, and the trailer, where all of the content is still there.
+    /// </summary>
     [Fact]
     public void NeverTakesATruncatedArchiveForAWholeOne()
     {
@@ -75,14 +78,18 @@ public sealed class IdxFileTests : IDisposable
         for (int length = 0; length < whole.Length; length++) RefusesAsGzip(path, whole[..length]);
     }
 
-    /// <summary>What follows the one member of a file is no part of it: one byte, the start of another member, a whole one, an empty one, the trailer once more.</summary>
+    /// <summary>
+    /// What follows the one member of a file is no part of it: one byte, the start of another member, a whole one, an empty one, the
+    /// trailer once more.
+    /// </summary>
     [Fact]
     public void NothingFollowsTheMember()
     {
         string path = WriteGzip(TwoImages);
         byte[] whole = File.ReadAllBytes(path);
         byte[] empty = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        foreach (byte[] junk in (byte[][])[[0], [0x1f], [0x1f, 0x8b, 8], whole, empty, whole[^8..], new byte[100_000]]) RefusesAsGzip(path, [.. whole, .. junk]);
+        foreach (byte[] junk in (byte[][])[[0], [0x1f], [0x1f, 0x8b, 8], whole, empty, whole[^8..], new byte[100_000]])
+            RefusesAsGzip(path, [.. whole, .. junk]);
     }
 
     [Theory]

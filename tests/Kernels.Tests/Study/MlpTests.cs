@@ -9,7 +9,9 @@ public sealed class MlpTests
 
     private static readonly StudyData Data = StudyFixtures.SmallData();
 
-    /// <summary>Along its own gradient the loss rises by the gradient's squared length, with the same random decisions everywhere.</summary>
+    /// <summary>
+    /// Along its own gradient the loss rises by the gradient's squared length, with the same random decisions everywhere.
+    /// </summary>
     /// <remarks>Adaptive dropout is not here: its decisions change with the parameters, and its gradient holds them fixed.</remarks>
     [Theory]
     [InlineData("baseline")]

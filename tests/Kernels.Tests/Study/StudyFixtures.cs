@@ -5,7 +5,8 @@ namespace Kernels.Tests.Study;
 /// <summary>Small, made-up inputs: images of 12 pixels in four classes, one bright pixel per class under noise.</summary>
 internal static class StudyFixtures
 {
-    public static readonly StudySettings SmallSettings = new() { Widths = [12, 24, 16, 4], Epochs = 8, BatchSize = 7, EpochsPerPoint = 3, DensePoints = 2 };
+    public static readonly StudySettings SmallSettings =
+        new() { Widths = [12, 24, 16, 4], Epochs = 8, BatchSize = 7, EpochsPerPoint = 3, DensePoints = 2 };
 
     public static StudyData SmallData() => new(Examples(40, 1), Examples(24, 2), Examples(30, 3));
 
@@ -36,5 +37,6 @@ internal static class StudyFixtures
     }
 
     private static CurvePoint Point(int epoch, double gain) => new(
-        epoch, new Score(1 - (0.3 / epoch) - gain, 1.0 / epoch), new Score(0.8, 0.6), new Score(0.82 - (0.1 / epoch) + gain, 0.6 + (0.005 * epoch)));
+        epoch, new Score(1 - (0.3 / epoch) - gain, 1.0 / epoch), new Score(0.8, 0.6),
+        new Score(0.82 - (0.1 / epoch) + gain, 0.6 + (0.005 * epoch)));
 }

@@ -98,7 +98,8 @@ public sealed class StudyReportTests
     {
         // The fixture makes a quarter of the weights of this recipe 0.
         StudyResult study = StudyFixtures.Result(1, "baseline", "l1");
-        string[] cells = [.. Parse(StudyReport.Html(study)).Descendants("tbody").Single().Elements("tr").Select(row => row.Elements("td").ElementAt(6).Value)];
+        IEnumerable<XElement> rows = Parse(StudyReport.Html(study)).Descendants("tbody").Single().Elements("tr");
+        string[] cells = [.. rows.Select(row => row.Elements("td").ElementAt(6).Value)];
 
         Assert.Equal(["", "25.0"], cells);
         Assert.Contains("Weights that are exactly zero: 25.0% with l1.", StudyReading.Of(study), StringComparison.Ordinal);
@@ -130,9 +131,11 @@ public sealed class StudyReportTests
             string[] promised = ["recipe", "seed", "trainAccuracy", "testAccuracy", "gap", "seconds"];
             Assert.All(promised, name => Assert.True(row.TryGetProperty(name, out _), name));
             Assert.Equal(row.GetProperty("recipe").GetString() == "l1" ? 0.25 : 0, row.GetProperty("zeroWeights").GetDouble());
-            Assert.All(row.EnumerateObject(), property => Assert.True(property.Value.ValueKind is JsonValueKind.Number or JsonValueKind.String));
+            Assert.All(row.EnumerateObject(),
+                property => Assert.True(property.Value.ValueKind is JsonValueKind.Number or JsonValueKind.String));
             Assert.Equal(
-                row.GetProperty("trainAccuracy").GetDouble() - row.GetProperty("testAccuracy").GetDouble(), row.GetProperty("gap").GetDouble(), precision: 5);
+                row.GetProperty("trainAccuracy").GetDouble() - row.GetProperty("testAccuracy").GetDouble(),
+                row.GetProperty("gap").GetDouble(), precision: 5);
         }
     }
 

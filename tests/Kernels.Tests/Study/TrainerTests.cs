@@ -85,7 +85,8 @@ public sealed class TrainerTests
     }
 
     [Fact]
-    public void PointsAreDenseFirstAndIncludeTheEnd() => Assert.Equal([1, 2, 3, 6, 8], Train("baseline", seed: 1).Curve.Select(point => point.Epoch));
+    public void PointsAreDenseFirstAndIncludeTheEnd() =>
+        Assert.Equal([1, 2, 3, 6, 8], Train("baseline", seed: 1).Curve.Select(point => point.Epoch));
 
     [Fact]
     public void EarlyStoppingKeepsTheBestWindow()
@@ -122,7 +123,8 @@ public sealed class TrainerTests
         Assert.Throws<OperationCanceledException>(() => Run("baseline", seed: 1, StudyFixtures.SmallSettings, warmUp: false, source.Token));
     }
 
-    private static StudySettings LongSettings => StudyFixtures.SmallSettings with { Epochs = 60, LearningRate = 0.05, AdamLearningRate = 0.01 };
+    private static StudySettings LongSettings =>
+        StudyFixtures.SmallSettings with { Epochs = 60, LearningRate = 0.05, AdamLearningRate = 0.01 };
 
     private static RunResult Train(string name, int seed, StudySettings? settings = null, bool warmUp = false) =>
         Run(name, seed, settings ?? StudyFixtures.SmallSettings, warmUp, TestContext.Current.CancellationToken);

@@ -5,7 +5,9 @@ using Xunit;
 
 namespace Kernels.Tests.Support;
 
-/// <summary>A program run to its end in a process of its own: the one way in which tests start processes, always with a time limit.</summary>
+/// <summary>
+/// A program run to its end in a process of its own: the one way in which tests start processes, always with a time limit.
+/// </summary>
 internal sealed record TestProcess(int ExitCode, string Output, string Error)
 {
     private static readonly TimeSpan UsualLimit = TimeSpan.FromMinutes(2);
@@ -41,7 +43,8 @@ internal sealed record TestProcess(int ExitCode, string Output, string Error)
             .WithEnvironmentVariables(environment ?? new Dictionary<string, string?>())
             .WithValidation(CommandResultValidation.None)
             .WithStandardOutputPipe(PipeTarget.ToStringBuilder(output))
-            .WithStandardErrorPipe(PipeTarget.Merge(PipeTarget.ToStringBuilder(error), PipeTarget.ToDelegate(line => onErrorLine?.Invoke(line))));
+            .WithStandardErrorPipe(PipeTarget.Merge(
+                PipeTarget.ToStringBuilder(error), PipeTarget.ToDelegate(line => onErrorLine?.Invoke(line))));
 
         using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         end.CancelAfter(limit ?? UsualLimit);
@@ -70,13 +73,18 @@ internal sealed record TestProcess(int ExitCode, string Output, string Error)
         Action<string>? onErrorLine = null) =>
         Run(Host, ["exec", assembly, .. arguments], folder, environment, limit, onStart, onErrorLine);
 
-    /// <summary>Runs those tests of this assembly that the arguments choose. The bundle's tests are a program with a runtime of its own.</summary>
+    /// <summary>
+    /// Runs those tests of this assembly that the arguments choose. The bundle's tests are a program with a runtime of its own.
+    /// </summary>
     /// <inheritdoc cref="Run"/>
-    public static Task<TestProcess> RunTests(IEnumerable<string> arguments, IReadOnlyDictionary<string, string?> environment, TimeSpan limit)
+    public static Task<TestProcess> RunTests(
+        IEnumerable<string> arguments, IReadOnlyDictionary<string, string?> environment, TimeSpan limit)
     {
         string assembly = typeof(TestProcess).Assembly.Location, program = Environment.ProcessPath!;
         bool isProgram = Path.GetFileNameWithoutExtension(program) == Path.GetFileNameWithoutExtension(assembly);
         string[] all = ["-noLogo", "-noColor", .. arguments];
-        return isProgram ? Run(program, all, environment: environment, limit: limit) : RunDotnet(assembly, all, environment: environment, limit: limit);
+        return isProgram
+            ? Run(program, all, environment: environment, limit: limit)
+            : RunDotnet(assembly, all, environment: environment, limit: limit);
     }
 }

@@ -6,8 +6,8 @@ using Kernels.Verification;
 namespace Kernels.Benchmarks;
 
 /// <summary>
-/// cuBLAS, called straight. Our own products use it too where it is installed, so the ratio says what we add; with <c>KERNELS_NO_CUBLAS=1</c> it says how
-/// our own kernels compare.
+/// cuBLAS, called straight. Our own products use it too where it is installed, so the ratio says what we add; with
+/// <c>KERNELS_NO_CUBLAS=1</c> it says how our own kernels compare.
 /// </summary>
 internal sealed class CublasPeer : Peer
 {

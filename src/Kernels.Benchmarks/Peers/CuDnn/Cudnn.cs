@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace Kernels.Benchmarks;
 
-/// <summary>The part of cuDNN 9's C API used here, under its own names. Scaling factors are host floats (host doubles for double tensors).</summary>
+/// <summary>
+/// The part of cuDNN 9's C API used here, under its own names. Scaling factors are host floats (host doubles for double tensors).
+/// </summary>
 internal static unsafe partial class Cudnn
 {
     internal const int FormatNchw = 0;
@@ -28,17 +30,22 @@ internal static unsafe partial class Cudnn
     [LibraryImport(PeerLibraries.Cudnn)] internal static partial int cudnnDropoutGetReserveSpaceSize(nint tensor, out nuint bytes);
 
     [LibraryImport(PeerLibraries.Cudnn)]
-    internal static partial int cudnnSetDropoutDescriptor(nint descriptor, nint handle, float dropProbability, nint states, nuint bytes, ulong seed);
+    internal static partial int cudnnSetDropoutDescriptor(
+        nint descriptor, nint handle, float dropProbability, nint states, nuint bytes, ulong seed);
 
     [LibraryImport(PeerLibraries.Cudnn)]
-    internal static partial int cudnnDropoutForward(nint handle, nint dropout, nint xTensor, void* x, nint yTensor, void* y, nint reserve, nuint bytes);
+    internal static partial int cudnnDropoutForward(
+        nint handle, nint dropout, nint xTensor, void* x, nint yTensor, void* y, nint reserve, nuint bytes);
 
     [LibraryImport(PeerLibraries.Cudnn)]
-    internal static partial int cudnnDropoutBackward(nint handle, nint dropout, nint dyTensor, void* dy, nint dxTensor, void* dx, nint reserve, nuint bytes);
+    internal static partial int cudnnDropoutBackward(
+        nint handle, nint dropout, nint dyTensor, void* dy, nint dxTensor, void* dx, nint reserve, nuint bytes);
 
     [LibraryImport(PeerLibraries.Cudnn)] internal static partial int cudnnCreateActivationDescriptor(out nint descriptor);
     [LibraryImport(PeerLibraries.Cudnn)] internal static partial int cudnnDestroyActivationDescriptor(nint descriptor);
-    [LibraryImport(PeerLibraries.Cudnn)] internal static partial int cudnnSetActivationDescriptor(nint descriptor, int mode, int nan, double coefficient);
+    [LibraryImport(PeerLibraries.Cudnn)]
+    internal static partial int cudnnSetActivationDescriptor(
+        nint descriptor, int mode, int nan, double coefficient);
 
     [LibraryImport(PeerLibraries.Cudnn)]
     internal static partial int cudnnActivationForward(
@@ -46,7 +53,8 @@ internal static unsafe partial class Cudnn
 
     [LibraryImport(PeerLibraries.Cudnn)]
     internal static partial int cudnnActivationBackward(
-        nint handle, nint activation, void* alpha, nint yTensor, void* y, nint dyTensor, void* dy, nint xTensor, void* x, void* beta, nint dxTensor, void* dx);
+        nint handle, nint activation, void* alpha, nint yTensor, void* y, nint dyTensor, void* dy, nint xTensor, void* x, void* beta,
+        nint dxTensor, void* dx);
 
     /// <exception cref="PeerException">The status is not 0.</exception>
     internal static void ThrowIfFailed(int status, [CallerArgumentExpression(nameof(status))] string call = "")

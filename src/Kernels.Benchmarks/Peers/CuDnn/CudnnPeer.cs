@@ -56,7 +56,9 @@ internal sealed unsafe class CudnnPeer : Peer
         base.Dispose();
     }
 
-    /// <summary>The elements of each tensor, for problems that have a counterpart. Ops can share a kind of problem, so the op decides too.</summary>
+    /// <summary>
+    /// The elements of each tensor, for problems that have a counterpart. Ops can share a kind of problem, so the op decides too.
+    /// </summary>
     private static long? Count(OpCase op, Problem problem) => (op.Op, problem) switch
     {
         ("dropout", DropoutProblem { Scaling: DropoutScaling.Inverted, Entry: "forward" or "backward" } p) => Count(p.Shape),
@@ -110,8 +112,10 @@ internal sealed unsafe class CudnnProgram : IDisposable
         // Backward reads the mask that forward leaves behind.
         if (!forward) ThrowIfFailed(cudnnDropoutForward(_handle, dropout, _tensor, from, _tensor, to, mask, maskBytes));
         return forward
-            ? ("cudnnDropoutForward", () => ThrowIfFailed(cudnnDropoutForward(_handle, dropout, _tensor, from, _tensor, to, mask, maskBytes)))
-            : ("cudnnDropoutBackward", () => ThrowIfFailed(cudnnDropoutBackward(_handle, dropout, _tensor, from, _tensor, to, mask, maskBytes)));
+            ? (nameof(cudnnDropoutForward),
+                () => ThrowIfFailed(cudnnDropoutForward(_handle, dropout, _tensor, from, _tensor, to, mask, maskBytes)))
+            : (nameof(cudnnDropoutBackward),
+                () => ThrowIfFailed(cudnnDropoutBackward(_handle, dropout, _tensor, from, _tensor, to, mask, maskBytes)));
     }
 
     public (string Name, Action Run) Relu(bool backward, DeviceTensors tensors)
@@ -130,7 +134,8 @@ internal sealed unsafe class CudnnProgram : IDisposable
         // The forward output only decides where the gradient passes, which x does as well.
         void* dy = tensors.Address("dy", _dtype), dx = tensors.Address("dx", _dtype);
         return ("cudnnActivationBackward", () => Scaled(
-            (one, zero) => cudnnActivationBackward(_handle, relu, (void*)one, _tensor, x, _tensor, dy, _tensor, x, (void*)zero, _tensor, dx)));
+            (one, zero) => cudnnActivationBackward(
+                _handle, relu, (void*)one, _tensor, x, _tensor, dy, _tensor, x, (void*)zero, _tensor, dx)));
     }
 
     public void Dispose()

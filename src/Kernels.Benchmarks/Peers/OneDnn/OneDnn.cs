@@ -14,7 +14,9 @@ internal static unsafe partial class OneDnn
     /// <summary>Roles of tensors in <see cref="ExecuteArgument"/>.</summary>
     internal const int Source = 1, Destination = 17, Weights = 33, Bias = 41, SourceGradient = 129, DestinationGradient = 145;
 
-    /// <summary>More than any descriptor of version 2 takes (the largest has some 6 KB); they are filled by the library and opaque to us.</summary>
+    /// <summary>
+    /// More than any descriptor of version 2 takes (the largest has some 6 KB); they are filled by the library and opaque to us.
+    /// </summary>
     internal const int DescriptorBytes = 16384;
 
     [LibraryImport(PeerLibraries.OneDnn)] internal static partial Version* dnnl_version();
@@ -25,8 +27,11 @@ internal static unsafe partial class OneDnn
     [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_stream_wait(nint stream);
 
     [LibraryImport(PeerLibraries.OneDnn)]
-    internal static partial int dnnl_memory_desc_init_by_strides(void* descriptor, int dimensions, long* shape, OneDnnType type, long* strides);
-    [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_memory_create(out nint memory, void* descriptor, nint engine, void* address);
+    internal static partial int dnnl_memory_desc_init_by_strides(
+        void* descriptor, int dimensions, long* shape, OneDnnType type, long* strides);
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_memory_create(
+        out nint memory, void* descriptor, nint engine, void* address);
     [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_memory_destroy(nint memory);
 
     /// <summary>The bias may be null.</summary>
@@ -34,10 +39,12 @@ internal static unsafe partial class OneDnn
     internal static partial int dnnl_matmul_desc_init(void* op, void* source, void* weights, void* bias, void* destination);
 
     [LibraryImport(PeerLibraries.OneDnn)]
-    internal static partial int dnnl_eltwise_forward_desc_init(void* op, int propagation, int algorithm, void* data, float alpha, float beta);
+    internal static partial int dnnl_eltwise_forward_desc_init(
+        void* op, int propagation, int algorithm, void* data, float alpha, float beta);
 
     [LibraryImport(PeerLibraries.OneDnn)]
-    internal static partial int dnnl_eltwise_backward_desc_init(void* op, int algorithm, void* gradient, void* data, float alpha, float beta);
+    internal static partial int dnnl_eltwise_backward_desc_init(
+        void* op, int algorithm, void* gradient, void* data, float alpha, float beta);
 
     [LibraryImport(PeerLibraries.OneDnn)]
     internal static partial int dnnl_primitive_desc_create(out nint descriptor, void* op, nint attributes, nint engine, nint forwardHint);
@@ -51,7 +58,14 @@ internal static unsafe partial class OneDnn
     /// <exception cref="PeerException">The status is not 0.</exception>
     internal static void ThrowIfFailed(int status, [CallerArgumentExpression(nameof(status))] string call = "")
     {
-        string name = status switch { 1 => "out of memory", 2 => "invalid arguments", 3 => "unimplemented", 6 => "not required", _ => "error" };
+        string name = status switch
+        {
+            1 => "out of memory",
+            2 => "invalid arguments",
+            3 => "unimplemented",
+            6 => "not required",
+            _ => "error",
+        };
         if (status != 0) throw new PeerException($"oneDNN: {name} ({status}) from {call.Split('(')[0]}");
     }
 

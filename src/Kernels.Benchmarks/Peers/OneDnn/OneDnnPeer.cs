@@ -56,7 +56,8 @@ internal sealed unsafe class OneDnnPeer : Peer
         ("matmul", MatMulProblem p) => program => program.MatMul(
             ("a", p.M, p.K, p.TransposeA), ("b", p.K, p.N, p.TransposeB), bias: null, ("c", p.M, p.N, false)),
         ("linear", LinearProblem { Entry: "forward" } p) => program => program.MatMul(
-            ("x", p.Rows, p.Inputs, false), ("weight", p.Inputs, p.Outputs, true), p.HasBias ? "bias" : null, ("y", p.Rows, p.Outputs, false)),
+            ("x", p.Rows, p.Inputs, false), ("weight", p.Inputs, p.Outputs, true), p.HasBias ? "bias" : null,
+            ("y", p.Rows, p.Outputs, false)),
         ("relu", ReluProblem p) => program => program.Relu(
             p.Shape.Aggregate(1L, (product, dimension) => product * dimension), backward: p.Entry == "backward"),
         _ => null,
@@ -75,7 +76,8 @@ internal sealed unsafe class OneDnnProgram(nint engine, nint stream, DType dtype
         string? bias, (string Name, long Rows, long Columns, bool Transposed) destination)
     {
         byte* sourceShape = stackalloc byte[DescriptorBytes], weightsShape = stackalloc byte[DescriptorBytes];
-        byte* biasShape = stackalloc byte[DescriptorBytes], destinationShape = stackalloc byte[DescriptorBytes], op = stackalloc byte[DescriptorBytes];
+        byte* biasShape = stackalloc byte[DescriptorBytes], destinationShape = stackalloc byte[DescriptorBytes];
+        byte* op = stackalloc byte[DescriptorBytes];
         Add(Source, source.Name, sourceShape, source.Rows, source.Columns, source.Transposed);
         Add(Weights, weights.Name, weightsShape, weights.Rows, weights.Columns, weights.Transposed);
         if (bias is not null) Add(Bias, bias, biasShape, 1, destination.Columns);
@@ -134,7 +136,12 @@ internal sealed unsafe class OneDnnProgram(nint engine, nint stream, DType dtype
     {
         // oneDNN 2.6 divides by some of the dimensions, and that ends the process.
         if (rows * columns == 0) throw new PeerException("an empty tensor");
-        OneDnnType type = dtype switch { DType.Float16 => OneDnnType.Float16, DType.BFloat16 => OneDnnType.BFloat16, _ => OneDnnType.Float32 };
+        OneDnnType type = dtype switch
+        {
+            DType.Float16 => OneDnnType.Float16,
+            DType.BFloat16 => OneDnnType.BFloat16,
+            _ => OneDnnType.Float32,
+        };
         long* shape = stackalloc long[] { rows, columns };
         long* strides = stackalloc long[] { transposed ? 1 : columns, transposed ? rows : 1 };
         ThrowIfFailed(dnnl_memory_desc_init_by_strides(descriptor, 2, shape, type, strides));
