@@ -1,11 +1,14 @@
-// Attention dropout: y = m * softmax(z) / q over the keys, z = scale * s + mask, m drawn per element with P(m = 1) = q (Vaswani et al., "Attention is
-// all you need", NeurIPS 2017). A key with z = -inf is masked: it gets +0, a row of masked keys is all +0, and keys past the visible ones are never read.
+// Attention dropout: y = m * softmax(z) / q over the keys, z = scale * s + mask, m drawn per element with P(m = 1) = q
+// (Vaswani et al., "Attention is all you need", NeurIPS 2017). A key with z = -inf is masked: it gets +0, a row of
+// masked keys is all +0, and keys past the visible ones are never read.
 //
-//   attention_dropout_forward   y, and for backward the log-sum-exp of each row
-//   attention_dropout_backward  ds = scale * p * (dp - sum of dp * p) with p = exp(z - log-sum-exp) and dp = m * dy / q, both calculated again
+//   attention_dropout_forward   y
+//   attention_dropout_backward  ds = scale * p * (dp - sum of dp * p), p = softmax(z) and dp = m * dy / q, from the
+//   scores alone
 //
-// A work group takes a row, a work item eight keys at a time. A row of at most 8 * GROUP_SIZE keys is read once and stays in registers; a longer one is
-// read a second time. Results may overwrite what they are calculated from: each item writes only what it alone reads, after the last look at the sums.
+// A work group takes a row, a work item eight keys at a time. A row of at most 8 * GROUP_SIZE keys is read once and
+// stays in registers; a longer one is read a second time. Results may overwrite what they are calculated from: each
+// item writes only what it alone reads, after the last look at the sums.
 
 #include "types.h"
 #include "philox.h"
@@ -72,24 +75,27 @@ DEVICE u32 load_logits(GLOBAL const scalar* scores, u64 first, GLOBAL const scal
     return seen;
 }
 
-// p and dp of the next eight keys, both 0 where masked; returns the keys that take part as bits.
-DEVICE u32 load_gradients(GLOBAL const scalar* scores, GLOBAL const scalar* dy, u64 first, GLOBAL const scalar* mask,
-                          u64 mask_first, u64 count, real scale, real log_sum_exp, u32 kept, real keep_scale, real* p,
-                          real* dp) {
-    const u32 seen = load_logits(scores, first, mask, mask_first, count, scale, p);
-    kept &= seen;
+// Moves an item's largest logit over the next eight, which become their exponentials relative to it; returns what
+// earlier ones shrink by. A largest logit of -inf counts as 0, which leaves exponentials of 0. NaN is passed over, it
+// reaches the result through the sums.
+DEVICE real exponentials(real* z, real* largest) {
+    const real before = *largest;
+    for (u32 lane = 0; lane < 8; lane++) *largest = MAX(*largest, z[lane]);
+    const real reference = *largest == NEGATIVE_INFINITY ? (real)0 : *largest;
+    for (u32 lane = 0; lane < 8; lane++) z[lane] = EXP(z[lane] - reference);
+    return EXP(before - reference);
+}
+
+// dp of the next eight keys, 0 where dropped or masked.
+DEVICE void load_gradients(GLOBAL const scalar* dy, u64 first, u64 count, real keep_scale, u32 kept, real* dp) {
 #if WIDE
     if (count >= 8) {
         load8(dy, first, dp);
         for (u32 lane = 0; lane < 8; lane++) dp[lane] = (kept >> lane & 1u) ? dp[lane] * keep_scale : (real)0;
-    } else
-#endif
-    {
-        for (u32 lane = 0; lane < 8; lane++)
-            dp[lane] = (kept >> lane & 1u) ? load(dy, first + lane) * keep_scale : (real)0;
+        return;
     }
-    for (u32 lane = 0; lane < 8; lane++) p[lane] = EXP(p[lane] - log_sum_exp);
-    return seen;
+#endif
+    for (u32 lane = 0; lane < 8; lane++) dp[lane] = (kept >> lane & 1u) ? load(dy, first + lane) * keep_scale : (real)0;
 }
 
 DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u64 count, const real* values) {
@@ -112,7 +118,7 @@ DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u64 count, const rea
 
 // `start` is the index of the first score in the whole tensor of which this may be a shard.
 KERNEL void attention_dropout_forward(GLOBAL const scalar* scores, u64 scores_offset, GLOBAL scalar* y, u64 y_offset,
-                                      GLOBAL real* log_sum_exp, u64 log_sum_exp_offset, ATTENTION_PARAMETERS) {
+                                      ATTENTION_PARAMETERS) {
     SHARED real scratch[GROUP_SIZE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
     const u64 blocks = (keys + 7) / 8;
@@ -124,23 +130,15 @@ KERNEL void attention_dropout_forward(GLOBAL const scalar* scores, u64 scores_of
                                           error_offset, mask_batch_stride, mask_head_stride, mask_query_stride);
         const u64 visible = place.visible, first = row * keys;
 
-        // The item's own maximum and the sum of e = exp(z - maximum), brought up to date with every eight keys. A maximum of -inf counts as 0 in
-        // differences, which leaves e = 0; it passes over NaN, which reaches the result through the sum.
+        // The item's own maximum and the sum of e = exp(z - maximum), brought up to date with every eight keys.
         real e[8];
         u32 seen = 0;
         real largest = NEGATIVE_INFINITY, sum = 0;
         for (u64 block = LOCAL_ID; 8 * block < visible; block += GROUP_SIZE) {
             seen = load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, visible - 8 * block,
                                scale, e);
-            real updated = largest;
-            for (u32 lane = 0; lane < 8; lane++) updated = MAX(updated, e[lane]);
-            const real reference = updated == NEGATIVE_INFINITY ? (real)0 : updated;
-            sum *= EXP(largest - reference);
-            for (u32 lane = 0; lane < 8; lane++) {
-                e[lane] = EXP(e[lane] - reference);
-                sum += e[lane];
-            }
-            largest = updated;
+            sum *= exponentials(e, &largest);
+            for (u32 lane = 0; lane < 8; lane++) sum += e[lane];
         }
 
         const real row_largest = group_max(largest, scratch);
@@ -148,7 +146,6 @@ KERNEL void attention_dropout_forward(GLOBAL const scalar* scores, u64 scores_of
         const real weight = EXP(largest - row_reference);
         const real total = group_sum(sum * weight, scratch);
         const real factor = total == 0 ? (real)0 : weight * keep_scale / total;
-        if (LOCAL_ID == 0) log_sum_exp[log_sum_exp_offset + row] = row_reference + LOG(total);
 
         const real reference = largest == NEGATIVE_INFINITY ? (real)0 : largest;
         for (u64 block = LOCAL_ID; block < blocks; block += GROUP_SIZE) {
@@ -167,10 +164,10 @@ KERNEL void attention_dropout_forward(GLOBAL const scalar* scores, u64 scores_of
     }
 }
 
-KERNEL void attention_dropout_backward(GLOBAL const scalar* scores, u64 scores_offset, GLOBAL const real* log_sum_exp,
-                                       u64 log_sum_exp_offset, GLOBAL const scalar* dy, u64 dy_offset,
-                                       GLOBAL scalar* dscores, u64 dscores_offset, ATTENTION_PARAMETERS) {
-    SHARED real scratch[GROUP_SIZE];
+KERNEL void attention_dropout_backward(GLOBAL const scalar* scores, u64 scores_offset, GLOBAL const scalar* dy,
+                                       u64 dy_offset, GLOBAL scalar* dscores, u64 dscores_offset,
+                                       ATTENTION_PARAMETERS) {
+    SHARED real scratch[2 * GROUP_SIZE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
     const u64 blocks = (keys + 7) / 8;
     scores += scores_offset;
@@ -180,32 +177,47 @@ KERNEL void attention_dropout_backward(GLOBAL const scalar* scores, u64 scores_o
     for (u64 row = GROUP_ID; row < rows; row += GROUP_COUNT) {
         const row_place place = place_row(row, heads, queries, keys, causal, key_lengths, key_lengths_offset, error,
                                           error_offset, mask_batch_stride, mask_head_stride, mask_query_stride);
-        const u64 first = row * keys;
-        const real row_sum = log_sum_exp[log_sum_exp_offset + row];
-        const u64 visible = row_sum == NEGATIVE_INFINITY ? 0 : place.visible;
+        const u64 visible = place.visible, first = row * keys;
 
-        real p[8], dp[8];
+        // Sums of e and of e * dp, relative to the item's own maximum as in forward.
+        real e[8], dp[8];
         u32 seen = 0;
-        real sum = 0;
+        real largest = NEGATIVE_INFINITY, sum = 0, product = 0;
         for (u64 block = LOCAL_ID; 8 * block < visible; block += GROUP_SIZE) {
+            const u64 left = visible - 8 * block;
             const u32 kept = keep8(resolved, start + first + 8 * block, threshold);
-            seen = load_gradients(scores, dy, first + 8 * block, mask, place.mask_first + 8 * block,
-                                  visible - 8 * block, scale, row_sum, kept, keep_scale, p, dp);
-            for (u32 lane = 0; lane < 8; lane++) sum += p[lane] * dp[lane];
+            seen = load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, left, scale, e);
+            load_gradients(dy, first + 8 * block, left, keep_scale, kept & seen, dp);
+            const real shrink = exponentials(e, &largest);
+            sum *= shrink;
+            product *= shrink;
+            for (u32 lane = 0; lane < 8; lane++) {
+                sum += e[lane];
+                product += e[lane] * dp[lane];
+            }
         }
-        sum = group_sum(sum, scratch);
 
+        const real row_largest = group_max(largest, scratch);
+        const real weight = EXP(largest - (row_largest == NEGATIVE_INFINITY ? (real)0 : row_largest));
+        real totals[2] = {sum * weight, product * weight};
+        team_sums(totals, 2, GROUP_SIZE, scratch);
+        const real factor = totals[0] == 0 ? (real)0 : scale * weight / totals[0];
+        const real mean = totals[0] == 0 ? (real)0 : totals[1] / totals[0];
+
+        const real reference = largest == NEGATIVE_INFINITY ? (real)0 : largest;
         for (u64 block = LOCAL_ID; block < blocks; block += GROUP_SIZE) {
             if (8 * block >= visible) {
                 seen = 0;
             } else if (blocks > GROUP_SIZE) {
+                const u64 left = visible - 8 * block;
                 const u32 kept = keep8(resolved, start + first + 8 * block, threshold);
-                seen = load_gradients(scores, dy, first + 8 * block, mask, place.mask_first + 8 * block,
-                                      visible - 8 * block, scale, row_sum, kept, keep_scale, p, dp);
+                seen = load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, left, scale, e);
+                load_gradients(dy, first + 8 * block, left, keep_scale, kept & seen, dp);
+                for (u32 lane = 0; lane < 8; lane++) e[lane] = EXP(e[lane] - reference);
             }
             for (u32 lane = 0; lane < 8; lane++)
-                p[lane] = (seen >> lane & 1u) ? scale * p[lane] * (dp[lane] - sum) : (real)0;
-            store_up_to_8(dscores, first + 8 * block, keys - 8 * block, p);
+                e[lane] = (seen >> lane & 1u) ? factor * e[lane] * (dp[lane] - mean) : (real)0;
+            store_up_to_8(dscores, first + 8 * block, keys - 8 * block, e);
         }
     }
 }

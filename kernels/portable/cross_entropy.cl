@@ -1,13 +1,15 @@
-// Softmax cross-entropy over rows: loss = -sum over k of w[k] * t[k] * log softmax(z)[k], t = (1 - s) * q + s / M with the row's target q (one label, two labels
-// with shares, or probabilities) smoothed over its M unmasked classes (Szegedy et al., CVPR 2016), plus z_loss * lse^2 and penalty * max(0, threshold - H)
-// or -penalty * H (Pereyra et al., 2017). With c = w * t: dz[k] = p[k] * (sum of c + 2 * z_loss * lse + penalty * (log p[k] + H)) - c[k], times the scale.
+// Softmax cross-entropy over rows: loss = -sum over k of w[k] * t[k] * log softmax(z)[k], t = (1 - s) * q + s / M with
+// the row's target q (one label, two labels with shares, or probabilities) smoothed over its M unmasked classes
+// (Szegedy et al., CVPR 2016), plus z_loss * lse^2 and penalty * max(0, threshold - H) or -penalty * H (Pereyra et al.,
+// 2017). With c = w * t: dz[k] = p[k] * (sum of c + 2 * z_loss * lse + penalty * (log p[k] + H)) - c[k], times the
+// scale.
 //
 //   cross_entropy             losses and gradients of rows, in place if asked
 //   cross_entropy_normalizer  what a mean divides by: partial sums of the rows' weights, from the labels alone
 //   cross_entropy_sum         sums in a fixed order, times a factor or over the normalizer
 //
-// A team of work items takes a row: one item for up to eight classes, a whole group for more than 1024. The gradient goes through the row backwards, so that
-// what it reads again is still in the nearest cache.
+// A team of work items takes a row: one item for up to eight classes, a whole group for more than 1024. The gradient
+// goes through the row backwards, so that what it reads again is still in the nearest cache.
 
 #include "types.h"
 #include "reduce.h"
@@ -74,7 +76,7 @@ DEVICE real target_of(const row_target* target, GLOBAL const scalar* probabiliti
         u64 other_labels_offset, GLOBAL const real *RESTRICT label_shares, u64 label_shares_offset, \
         GLOBAL const real *RESTRICT class_weights, u64 class_weights_offset, u32 ignores, u32 ignore_index
 
-#define SUMS 7
+#define SUMS 9
 
 KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET_PARAMETERS,
                           GLOBAL const scalar* RESTRICT probabilities, u64 probabilities_offset,
@@ -105,59 +107,65 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET
         GLOBAL const scalar* z_row = logits + logits_offset + (row < rows ? row * classes : 0);
         GLOBAL const scalar* q_row = probabilities != 0 ? probabilities + probabilities_offset + row * classes : 0;
 
-        // What the smoothing and the target add, each as a sum of weights and one of weights times (z - largest).
-        real count = 0, spread_weight = 0, spread_sum = 0, target_weight = 0, target_sum = 0;
+        // What the smoothing and the target add.
+        real count = 0;
+        weighted_differences spreads = {0, 0, 0}, targets = {0, 0, 0};
         softmax_sums sums = {NEGATIVE_INFINITY, 0, 0};
         for (u32 stretch = 0; stretch < read_classes; stretch += stretch_size) {
             real z[8];
             load_stretch(z_row, row_classes, stretch, lane, team, z);
-            const real change = softmax_raise(&sums, largest_of_8(z));
-            spread_sum = FMA(spread_weight, change, spread_sum);
-            target_sum = FMA(target_weight, change, target_sum);
+            const real before = sums.largest;
+            softmax_raise(&sums, largest_of_8(z));
+            raise_differences(&spreads, before, sums.largest);
+            raise_differences(&targets, before, sums.largest);
             for (u32 i = 0; i < 8; i++) {
                 const u32 k = stretch_column(stretch, lane, team, i);
                 if (k >= row_classes) continue;
                 const u32 seen = z[i] != NEGATIVE_INFINITY;
-                const real x = seen ? z[i] - sums.largest : NEGATIVE_INFINITY;
                 if (seen) softmax_add(&sums, z[i]);
                 if (smoothing != 0 && seen) {
                     const real weight = class_weight(class_weights, k);
                     count += 1;
-                    spread_weight += weight;
-                    spread_sum = FMA(weight, x, spread_sum);
+                    spreads.weight += weight;
+                    add_difference(&spreads, weight, z[i], sums.largest);
                 }
                 const real q = target_of(&target, q_row, k);
                 const real c = q != 0 ? q * class_weight(class_weights, k) : (real)0;
                 if (c != 0) {
-                    target_weight += c;
-                    target_sum = FMA(c, x, target_sum);
+                    targets.weight += c;
+                    add_difference(&targets, c, z[i], sums.largest);
                 }
             }
         }
 
-        const real change = softmax_raise(&sums, team_max(sums.largest, team, scratch));
-        real all[SUMS] = {sums.sum,
-                          sums.moment,
-                          target_weight,
-                          FMA(target_weight, change, target_sum),
-                          count,
-                          spread_weight,
-                          FMA(spread_weight, change, spread_sum)};
+        const real before = sums.largest;
+        softmax_raise(&sums, team_max(sums.largest, team, scratch));
+        raise_differences(&spreads, before, sums.largest);
+        raise_differences(&targets, before, sums.largest);
+        real all[SUMS] = {sums.sum,       sums.moment, targets.weight, targets.sum, targets.beyond,
+                          spreads.weight, spreads.sum, spreads.beyond, count};
         team_sums(all, SUMS, team, scratch);
-        sums.sum = all[0], sums.moment = all[1], target_weight = all[2], target_sum = all[3];
-        count = all[4], spread_weight = all[5], spread_sum = all[6];
+        sums.sum = all[0], sums.moment = all[1], count = all[8];
+        targets.weight = all[2], targets.sum = all[3], targets.beyond = all[4];
+        spreads.weight = all[5], spreads.sum = all[6], spreads.beyond = all[7];
 
         const real share = probabilities != 0 ? (real)1 : target.share + target.other_share;
-        const real row_weight = probabilities != 0 ? (real)1 : target_weight;
+        const real row_weight = probabilities != 0 ? (real)1 : targets.weight;
 
-        // What is spread over the other classes alone is also taken from what the target keeps: as if over all of them, but more.
+        // What is spread over the other classes alone is also taken from what the target keeps: as if over all of them,
+        // but more.
         const real receivers = others_only ? count - 1 : count;
         const real per_class = receivers > 0 ? smoothing / receivers : (real)0;
         const real kept = 1 - (others_only ? per_class * count : smoothing), spread = share * per_class;
 
         const real inverse = 1 / sums.sum, log_sum = LOG(sums.sum), log_sum_exp = sums.largest + log_sum;
-        real loss = kept != 0 ? kept * FMA(target_weight, log_sum, -target_sum) : (real)0;
-        if (spread != 0) loss += spread * FMA(spread_weight, log_sum, -spread_sum);
+        if (kept == 0) targets.weight = targets.sum = targets.beyond = 0; // what is multiplied by 0 is not looked at
+        real loss = kept * FMA(targets.weight, log_sum, -targets.sum), beyond = kept * targets.beyond;
+        if (spread != 0) {
+            loss += spread * FMA(spreads.weight, log_sum, -spreads.sum);
+            beyond += spread * spreads.beyond;
+        }
+        loss -= beyond * DIFFERENCE_UNIT;
         if (lse_penalty != 0) loss += row_weight * lse_penalty * log_sum_exp * log_sum_exp;
         real push = 0, surprise = 0; // surprise: added to z - largest it is log p + H
         if (penalty != 0) {
@@ -176,7 +184,7 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET
                 gradient_scale * (loss_gradient != 0
                                       ? finite_or_nan(loss_gradient[loss_gradient_offset + row * loss_gradient_stride])
                                       : (real)1);
-            const real total = kept * target_weight + (spread != 0 ? spread * spread_weight : (real)0) +
+            const real total = kept * targets.weight + (spread != 0 ? spread * spreads.weight : (real)0) +
                                (lse_penalty != 0 ? row_weight * 2 * lse_penalty * log_sum_exp : (real)0);
             const u32 last = (row_classes - 1) / stretch_size * stretch_size;
             for (u32 stretch = last;; stretch -= stretch_size) {
@@ -190,12 +198,12 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET
                         continue;
                     }
                     const u32 seen = z[i] != NEGATIVE_INFINITY;
-                    const real x = seen ? z[i] - sums.largest : (real)0;
-                    const real p = (seen ? EXP(x) : (real)0) * inverse;
+                    const real x = softmax_exponent(z[i], sums.largest), p = EXP(x) * inverse;
                     const real q = target_of(&target, q_row, k);
-                    real c = q != 0 ? kept * q * class_weight(class_weights, k) : (real)0;
-                    if (spread != 0 && seen) c += spread * class_weight(class_weights, k);
-                    z[i] = scale * (p * (push != 0 ? FMA(push, x + surprise, total) : total) - c);
+                    real c = kept != 0 && q != 0 ? kept * q * class_weight(class_weights, k) : (real)0;
+                    if (spread != 0) c += spread * class_weight(class_weights, k);
+                    const real slope = p * (push != 0 ? FMA(push, x + surprise, total) : total) - c;
+                    z[i] = seen ? scale * slope : (real)0;
                 }
                 store_stretch(gradient + gradient_offset + row * classes, row_classes, stretch, lane, team, z);
                 if (stretch == 0) break;
@@ -206,7 +214,7 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET
 
 // Part g adds the rows from g * chunk on.
 KERNEL void cross_entropy_normalizer(TARGET_PARAMETERS, GLOBAL real* RESTRICT sums, u64 sums_offset, u64 rows,
-                                     u64 parts, u64 chunk, u64 classes, u32 soft) {
+                                     u64 parts, u64 chunk, u64 classes, u32 counts_rows) {
     SHARED real scratch[GROUP_SIZE];
     if (class_weights != 0) class_weights += class_weights_offset;
     for (u64 part = GROUP_ID; part < parts; part += GROUP_COUNT) {
@@ -215,15 +223,17 @@ KERNEL void cross_entropy_normalizer(TARGET_PARAMETERS, GLOBAL real* RESTRICT su
         for (u64 row = part * chunk + LOCAL_ID; row < end; row += GROUP_SIZE) {
             const row_target target =
                 read_target(labels, labels_offset, other_labels, other_labels_offset, label_shares, label_shares_offset,
-                            row, classes, soft, ignores, ignore_index);
-            // A row whose label is no class has no weight to look up and counts once, as every row does without weights.
-            if (soft || target.invalid)
-                sum += target.ignored ? (real)0 : (real)1;
-            else {
-                if (target.label >= 0) sum += target.share * class_weight(class_weights, (u64)target.label);
+                            row, classes, counts_rows, ignores, ignore_index);
+            real weight = target.ignored ? (real)0 : (real)1;
+            if (!counts_rows && !target.invalid) {
+                weight = 0;
+                if (target.label >= 0) weight += target.share * class_weight(class_weights, (u64)target.label);
                 if (target.other_label >= 0)
-                    sum += target.other_share * class_weight(class_weights, (u64)target.other_label);
+                    weight += target.other_share * class_weight(class_weights, (u64)target.other_label);
             }
+            // A row whose weight is unknown, because its label is no class or its share or weight is not finite, counts
+            // once, so that it spoils no other row.
+            sum += weight - weight == 0 ? weight : (real)1;
         }
         sum = group_sum(sum, scratch);
         if (LOCAL_ID == 0) sums[sums_offset + part] = sum;

@@ -1,10 +1,12 @@
-// Entropy of softmax rows: H = -sum over k of p[k] * log p[k] in nats, p = softmax(z) over the classes that are not masked (Williams and Peng, "Function optimization
-// using connectionist reinforcement learning algorithms", 1991, for its use as a bonus). dH/dz[k] = -p[k] * (log p[k] + H).
+// Entropy of softmax rows: H = -sum over k of p[k] * log p[k] in nats, p = softmax(z) over the classes that are not
+// masked (Williams and Peng, "Function optimization using connectionist reinforcement learning algorithms", 1991, for
+// its use as a bonus). dH/dz[k] = -p[k] * (log p[k] + H).
 //
 //   entropy_forward   H of each row
 //   entropy_backward  dz[k] = scale * dH * (dH/dz[k]), calculated from the logits again, in place if asked
 //
-// A team of work items takes a row, as in cross_entropy.cl; backward goes through it in reverse, from the nearest cache on.
+// A team of work items takes a row, as in cross_entropy.cl; backward goes through it in reverse, from the nearest cache
+// on.
 
 #include "types.h"
 #include "reduce.h"
@@ -79,7 +81,7 @@ KERNEL void entropy_backward(GLOBAL const scalar* logits, u64 logits_offset, GLO
                 // Each logit gives way to its slope.
                 for (u32 i = 0; i < 8; i++) {
                     const u32 seen = read_classes != 0 && z[i] != NEGATIVE_INFINITY;
-                    const real x = z[i] - sums.largest;
+                    const real x = softmax_exponent(z[i], sums.largest);
                     z[i] = seen ? slope * -(EXP(x) * inverse * (x + surprise)) : (real)0;
                 }
                 store_stretch(gradient + gradient_offset + source, row_classes, stretch, lane, team, z);

@@ -58,6 +58,19 @@ public static class Elements
         return values;
     }
 
+    /// <summary>The largest finite number, half of it, 0 and their negatives, in a random order.</summary>
+    public static double[] Extremes(DType dtype, long count, ulong seed) =>
+        [.. Integers(count, 5, seed, "extremes").Select(step => Round(dtype, (step - 2) / 2 * Largest(dtype)))];
+
+    /// <summary>The largest finite number of a stored type.</summary>
+    public static double Largest(DType dtype) => dtype switch
+    {
+        DType.Float32 => float.MaxValue,
+        DType.Float16 => (double)Half.MaxValue,
+        DType.BFloat16 => BFloat16.FromBits(0x7f7f),
+        _ => double.MaxValue,
+    };
+
     /// <summary>Integers in [0, limit), a function of seed and name alone.</summary>
     public static double[] Integers(long count, int limit, ulong seed, string name) =>
         [.. Uniform(DType.Float64, count, seed, name, 0, limit).Select(Math.Floor)];

@@ -60,13 +60,7 @@ public abstract class OpCase
     /// <summary>
     /// The largest finite value that an input may have: smaller than the type's where the op squares its inputs in the arithmetic type, which then overflows rightly.
     /// </summary>
-    public virtual double LargestInput(DType dtype) => dtype switch
-    {
-        DType.Float32 => float.MaxValue,
-        DType.Float16 => (double)Half.MaxValue,
-        DType.BFloat16 => BFloat16.FromBits(0x7f7f),
-        _ => double.MaxValue,
-    };
+    public virtual double LargestInput(DType dtype) => Elements.Largest(dtype);
 
     /// <summary>Whether an input is a setting, or state of calls before that fits the other inputs, so that not every number makes sense in its place.</summary>
     public virtual bool IsStateOrSetting(string input) => false;

@@ -14,6 +14,11 @@ public abstract record Problem(string Entry, string Reason)
     /// <summary>Multiplications and additions where they, not memory, set the time; else 0.</summary>
     public virtual long Flops => 0;
 
+    /// <summary>
+    /// Whether an input goes to the ends of its range and all between. Another extreme input would overflow in products with it, rightly.
+    /// </summary>
+    public bool HasExtremes { get; init; }
+
     public sealed override string ToString() => $"{Entry} {Text} ({Reason})";
 }
 

@@ -32,7 +32,7 @@ public static class Verifier
             trial.Op.Run(stream, trial.Problem, trial.DType, tensors);
             stream.Synchronize();
             tensors.CheckInputs(pairs);
-            return Compare(trial.Results, tensors, expected);
+            return Compare(trial, tensors, expected);
         }
         catch (GuardViolationException e)
         {
@@ -55,10 +55,19 @@ public static class Verifier
         return [.. trial.Results.SelectMany(spec => tensors.Read(spec.Name))];
     }
 
-    private static ProblemResult Compare(IEnumerable<TensorSpec> results, GuardedTensors tensors, ReferenceValues expected)
+    /// <summary>
+    /// Masked or dropped is what NaN in every floating-point input does not reach; -infinity stays, where it is itself the mask.
+    /// </summary>
+    private static bool IsMasked(Trial trial, string name, int index) => trial.With(WithNaN).Expected[name][index] == 0;
+
+    private static TensorSpec WithNaN(TensorSpec spec) => spec.Role == TensorRole.Output || !spec.DType.IsFloat()
+        ? spec
+        : spec with { Values = [.. spec.Values.Select(value => double.IsNegativeInfinity(value) ? value : double.NaN)] };
+
+    private static ProblemResult Compare(Trial trial, GuardedTensors tensors, ReferenceValues expected)
     {
         ProblemResult worst = new(0, 0, 0, null);
-        foreach (TensorSpec spec in results)
+        foreach (TensorSpec spec in trial.Results)
         {
             byte[] bytes = tensors.Read(spec.Name);
             double limit = spec.Tolerance.Limit(spec.DType);
@@ -70,7 +79,13 @@ public static class Verifier
             if (actual.Length > 0 && worst.Limit == 0) worst = worst with { Limit = limit };
             for (int i = 0; i < actual.Length; i++)
             {
-                if (actual[i] == right[i]) continue;
+                if (actual[i] == right[i])
+                {
+                    bool isWrongZero = actual[i] == 0 && double.IsNegative(actual[i]) && !double.IsNegative(right[i]);
+                    if (isWrongZero && IsMasked(trial, spec.Name, i)) return Failed($"{spec.Name}[{i}] is masked or dropped, and -0", limit);
+                    continue;
+                }
+
                 double error = spec.Tolerance.Error(actual[i], right[i], spec.DType);
                 double inUnits = limit > 0 ? error / limit : error > 0 ? double.PositiveInfinity : 0;
 

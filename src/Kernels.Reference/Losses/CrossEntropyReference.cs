@@ -41,18 +41,19 @@ public sealed class CrossEntropyReference(int rows, int classes)
     /// <summary>What the mean of nothing is.</summary>
     public double EmptyMean { get; init; }
 
-    /// <summary>What a mean divides by.</summary>
+    /// <summary>
+    /// What a mean divides by. A row whose weight is unknown, because its label is no class or its share or weight is not finite, counts
+    /// once.
+    /// </summary>
     public double Normalizer()
     {
         double sum = 0;
         for (int row = 0; row < rows; row++)
         {
-            if (Probabilities is not null)
-                sum += IsIgnored(row) ? 0 : 1;
-            else if (IsInvalid(row))
-                sum += 1;
-            else
-                sum += Parts(row).Sum(part => part.Share * Weight(part.Label));
+            double weight = IsIgnored(row) ? 0 : 1;
+            bool rowsAreAlike = Probabilities is not null || (ClassWeights is null && IgnoreIndex is null);
+            if (!rowsAreAlike && !IsInvalid(row)) weight = Parts(row).Sum(part => part.Share * Weight(part.Label));
+            sum += double.IsFinite(weight) ? weight : 1;
         }
 
         return sum;
@@ -73,7 +74,10 @@ public sealed class CrossEntropyReference(int rows, int classes)
         return sum * (normalizer == 0 ? EmptyMean : 1 / normalizer);
     }
 
-    /// <summary>The gradient of each row's loss, times the scale, and times the loss's gradient if there is one (of one element, or of one a row); over the normalizer for a mean.</summary>
+    /// <summary>
+    /// The gradient of each row's loss, times the scale, and times the loss's gradient if there is one (of one element, or of one a row);
+    /// over the normalizer for a mean.
+    /// </summary>
     public void Backward(double[] logits, Span<double> dLogits, double scale, double[]? lossGradient, bool isMean)
     {
         double divided = isMean ? Mean(1) : 1;
@@ -82,10 +86,18 @@ public sealed class CrossEntropyReference(int rows, int classes)
             Span<double> dz = dLogits.Slice(row * classes, classes);
             Row(logits.AsSpan(row * classes, classes), row, dz);
             double factor = scale * divided * (lossGradient is null ? 1 : FiniteOrNaN(lossGradient[lossGradient.Length == 1 ? 0 : row]));
-            for (int k = 0; k < classes; k++) dz[k] = IsIgnored(row) || IsInvalid(row) ? 0 : factor * dz[k];
+            for (int k = 0; k < classes; k++)
+            {
+                bool isSkipped = IsIgnored(row) || IsInvalid(row) || double.IsNegativeInfinity(logits[(row * classes) + k]);
+                dz[k] = isSkipped ? 0 : factor * dz[k];
+            }
         }
     }
 
+    /// <summary>p log p, which tends to 0: log p is -infinity where finite logits differ by more than the largest number.</summary>
+    private static double Times(double p, double logP) => p == 0 ? 0 : p * logP;
+
+    /// <summary>The loss; its slopes to <paramref name="dz"/>, which has zeros and keeps them for masked classes.</summary>
     private double Row(ReadOnlySpan<double> z, int row, Span<double> dz)
     {
         if (IsInvalid(row)) return double.NaN;
@@ -98,15 +110,11 @@ public sealed class CrossEntropyReference(int rows, int classes)
         {
             if (double.IsNegativeInfinity(value)) continue;
             sum += Math.Exp(value - largest);
-            moment += Math.Exp(value - largest) * (value - largest);
+            moment += Times(Math.Exp(value - largest), value - largest);
             unmasked++;
         }
 
-        if (unmasked == 0)
-        {
-            dz.Fill(double.NaN);
-            return double.NaN;
-        }
+        if (unmasked == 0) return double.NaN;
 
         // The largest logit is kept apart: beside a logit of 10^30 the logarithm would vanish in a sum of both.
         double logSum = Math.Log(sum), entropy = logSum - (moment / sum);
@@ -118,11 +126,12 @@ public sealed class CrossEntropyReference(int rows, int classes)
         {
             bool isMasked = double.IsNegativeInfinity(z[k]);
             double q = Target(row, k);
-            double target = ((1 - epsilon) * q) + (isMasked || epsilon == 0 ? 0 : epsilon * share / unmasked);
+            double target = (epsilon == 1 ? 0 : (1 - epsilon) * q) + (isMasked || epsilon == 0 ? 0 : epsilon * share / unmasked);
             c[k] = target == 0 ? 0 : Weight(k) * target;
             if (q != 0) targetWeight += Weight(k) * q;
             if (c[k] == 0) continue;
-            loss += c[k] * (isMasked ? double.PositiveInfinity : logSum - (z[k] - largest));
+            // In halves: the difference of finite logits may be above the largest number, and its part of the loss below.
+            loss += 2 * (c[k] * ((logSum / 2) - ((z[k] / 2) - (largest / 2))));
             total += c[k];
         }
 
@@ -141,11 +150,10 @@ public sealed class CrossEntropyReference(int rows, int classes)
 
         for (int k = 0; k < classes; k++)
         {
-            bool isMasked = double.IsNegativeInfinity(z[k]);
-            double p = (isMasked ? 0 : Math.Exp(z[k] - largest)) / sum;
-            double logP = isMasked ? 0 : z[k] - largest - logSum;
-            double slope = total + (ZLoss == 0 ? 0 : rowWeight * 2 * ZLoss * (largest + logSum)) + (push == 0 ? 0 : push * (logP + entropy));
-            dz[k] = (p * slope) - c[k];
+            if (double.IsNegativeInfinity(z[k])) continue;
+            double p = Math.Exp(z[k] - largest) / sum, logP = z[k] - largest - logSum;
+            double slope = total + (ZLoss == 0 ? 0 : rowWeight * 2 * ZLoss * (largest + logSum));
+            dz[k] = (p * slope) + (push == 0 ? 0 : push * Times(p, logP + entropy)) - c[k];
         }
 
         return loss;

@@ -3,7 +3,10 @@ namespace Kernels.Reference;
 /// <summary>Entropy of softmax rows.</summary>
 public static class EntropyReference
 {
-    /// <summary>H[r] = -sum over k of p log p, p = softmax over the classes whose mask is not 0 and whose logit is not -infinity; 0 where there is none.</summary>
+    /// <summary>
+    /// H[r] = -sum over k of p log p, p = softmax over the classes whose mask is not 0 and whose logit is not -infinity; 0 where there is
+    /// none.
+    /// </summary>
     public static void Forward(ReadOnlySpan<double> logits, ReadOnlySpan<int> mask, Span<double> entropies, int classes)
     {
         for (int row = 0; row < entropies.Length; row++) entropies[row] = Row(logits, mask, row, classes, new double[classes], new bool[classes]);
@@ -20,9 +23,12 @@ public static class EntropyReference
             double entropy = Row(logits, mask, row, classes, logP, seen), slope = dEntropies.Length == 1 ? dEntropies[0] : dEntropies[row];
             if (!double.IsFinite(slope)) slope = double.NaN;
             for (int k = 0; k < classes; k++)
-                dLogits[(row * classes) + k] = seen[k] && slope != 0 ? scale * slope * -(Math.Exp(logP[k]) * (logP[k] + entropy)) : 0;
+                dLogits[(row * classes) + k] = seen[k] && slope != 0 ? scale * slope * -Times(Math.Exp(logP[k]), logP[k] + entropy) : 0;
         }
     }
+
+    /// <summary>p log p, which tends to 0: finite logits may differ by more than the largest number, so that log p is -infinity.</summary>
+    private static double Times(double p, double logP) => p == 0 ? 0 : p * logP;
 
     private static double Row(ReadOnlySpan<double> logits, ReadOnlySpan<int> mask, int row, int classes, double[] logP, bool[] seen)
     {
@@ -39,7 +45,7 @@ public static class EntropyReference
         {
             if (!seen[k]) continue;
             logP[k] = logits[(row * classes) + k] - largest - Math.Log(sum);
-            entropy -= Math.Exp(logP[k]) * logP[k];
+            entropy -= Times(Math.Exp(logP[k]), logP[k]);
         }
 
         return entropy;

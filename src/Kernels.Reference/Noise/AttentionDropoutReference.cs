@@ -1,8 +1,9 @@
 namespace Kernels.Reference;
 
 /// <summary>
-/// Attention dropout as specified: per row of [batch, head, query], y = m * softmax(z) / q with z = scale * score + mask. A key is masked when z is -infinity,
-/// when the additive mask is, or when it lies past its batch entry's length or the causal limit k &lt;= query + keys - queries. A. Vaswani et al., NeurIPS 2017.
+/// Attention dropout as specified: per row of [batch, head, query], y = m * softmax(z) / q with z = scale * score + mask. A key is masked
+/// when z is -infinity, when the additive mask is, or when it lies past its batch entry's length or the causal limit k &lt;= query + keys -
+/// queries. A. Vaswani et al., NeurIPS 2017.
 /// </summary>
 /// <param name="Batch">Batch entries.</param>
 /// <param name="Heads">Heads of each.</param>
@@ -30,60 +31,48 @@ public sealed record AttentionDropoutReference(
     /// <summary>Four dimensions of the mask; those of size 1 are broadcast.</summary>
     public int[] MaskShape { get; init; } = [];
 
-    /// <summary>log of the sum over the row's keys of exp z, -infinity where all are masked. NaN is passed over in the maximum, which is taken out of the sum.</summary>
-    public void LogSumExp(ReadOnlySpan<double> scores, Span<double> logSumExp)
-    {
-        for (int row = 0; row < Batch * Heads * Queries; row++) logSumExp[row] = LogSumExp(Logits(row, scores));
-    }
-
-    /// <summary>Dropped probabilities, and the log-sum-exp of each row.</summary>
-    public void Forward(ReadOnlySpan<double> scores, Span<double> y, Span<double> logSumExp)
+    /// <summary>Dropped probabilities.</summary>
+    public void Forward(ReadOnlySpan<double> scores, Span<double> y)
     {
         for (int row = 0; row < Batch * Heads * Queries; row++)
         {
-            double[] z = Logits(row, scores);
-            logSumExp[row] = LogSumExp(z);
-            for (int key = 0; key < Keys; key++)
-            {
-                bool nonzero = !double.IsNegativeInfinity(z[key]) && Keeps(row, key);
-                y[(row * Keys) + key] = nonzero ? Math.Exp(z[key] - logSumExp[row]) * KeepScale : 0;
-            }
+            (double[] p, bool[] masked) = Softmax(row, scores);
+            for (int key = 0; key < Keys; key++) y[(row * Keys) + key] = !masked[key] && Keeps(row, key) ? p[key] * KeepScale : 0;
         }
     }
 
-    /// <summary>Gradient of the scores, from the log-sum-exp as it was stored.</summary>
-    public void Backward(ReadOnlySpan<double> scores, ReadOnlySpan<double> logSumExp, ReadOnlySpan<double> dy, Span<double> dScores)
+    /// <summary>Gradient of the scores.</summary>
+    public void Backward(ReadOnlySpan<double> scores, ReadOnlySpan<double> dy, Span<double> dScores)
     {
         for (int row = 0; row < Batch * Heads * Queries; row++)
         {
-            double[] z = Logits(row, scores);
-            bool rowIsMasked = double.IsNegativeInfinity(logSumExp[row]);
-            bool[] masked = [.. z.Select(value => rowIsMasked || double.IsNegativeInfinity(value))];
-            double[] p = new double[Keys], dp = new double[Keys];
-            double sum = 0;
+            (double[] p, bool[] masked) = Softmax(row, scores);
+            double[] dp = new double[Keys];
+            double mean = 0;
             for (int key = 0; key < Keys; key++)
             {
                 if (masked[key]) continue;
-                p[key] = Math.Exp(z[key] - logSumExp[row]);
                 dp[key] = Keeps(row, key) ? dy[(row * Keys) + key] * KeepScale : 0;
-                sum += p[key] * dp[key];
+                mean += p[key] * dp[key];
             }
 
             for (int key = 0; key < Keys; key++)
-                dScores[(row * Keys) + key] = masked[key] || DropProbability == 1 ? 0 : Scale * p[key] * (dp[key] - sum);
+                dScores[(row * Keys) + key] = masked[key] || DropProbability == 1 ? 0 : Scale * p[key] * (dp[key] - mean);
         }
     }
 
     private double KeepScale => DropProbability == 1 ? 0 : 65536.0 / DropoutReference.Threshold(DropProbability);
 
-    private static double LogSumExp(double[] z)
+    /// <summary>The probabilities of a row, and which keys are masked. NaN is passed over in the maximum and reaches the sum.</summary>
+    private (double[] P, bool[] Masked) Softmax(int row, ReadOnlySpan<double> scores)
     {
-        double largest = double.NegativeInfinity;
+        double[] z = Logits(row, scores);
+        bool[] masked = [.. z.Select(double.IsNegativeInfinity)];
+        double largest = double.NegativeInfinity, sum = 0;
         foreach (double value in z) largest = value > largest ? value : largest;
-        if (double.IsNegativeInfinity(largest)) largest = 0;
-        double sum = 0;
-        foreach (double value in z) sum += Math.Exp(value - largest);
-        return largest + Math.Log(sum);
+        double[] p = [.. z.Select((value, key) => masked[key] ? 0 : Math.Exp(value - largest))];
+        foreach (double e in p) sum += e;
+        return ([.. p.Select((e, key) => masked[key] ? 0 : e / sum)], masked);
     }
 
     private bool Keeps(int row, int key) =>

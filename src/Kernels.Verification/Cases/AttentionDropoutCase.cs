@@ -34,34 +34,19 @@ public sealed class AttentionDropoutCase : OpCase
         new("p above 1", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, dropProbability: 1.1)),
         new("scale is infinite", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, scale: double.PositiveInfinity)),
         new("start too large", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, globalStart: ulong.MaxValue)),
+        new("rows longer than float can count", typeof(ArgumentException), (device, stream) =>
+            Forward(device, stream, scores: [0, 1, 1, (1 << 24) + 1], y: [0, 1, 1, (1 << 24) + 1])),
         new("three dimensions", typeof(ArgumentException), (device, stream) => Forward(device, stream, scores: [3, 4, 5], y: [3, 4, 5])),
         new("outputs of another shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, y: [2, 3, 5, 4])),
-        new("log-sum-exp of another shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, logSumExp: [2, 3, 5])),
-        new("log-sum-exp of another type", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceTensor<float> scores = device.Allocate<float>(1, 1, 4, 4);
-            using DeviceTensor<uint> logSumExp = device.Allocate<uint>(1, 1, 4);
-            AttentionDropout.Forward(stream, scores, scores, logSumExp, 1, 0.5, Key);
-        }),
         new("lengths for another batch", typeof(ArgumentException), (device, stream) => Forward(device, stream, lengths: [1, 2, 3])),
         new("mask of another shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, mask: [5, 4])),
         new("mask over fewer keys", typeof(ArgumentException), (device, stream) => Forward(device, stream, mask: [2, 3, 4, 1])),
         new("partial overlap", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceBuffer<float> buffer = device.AllocateBuffer<float>(32);
-            using DeviceTensor<float> logSumExp = device.Allocate<float>(1, 1, 4);
-            AttentionDropout.Forward(stream, buffer.View(0, 1, 1, 4, 4), buffer.View(8, 1, 1, 4, 4), logSumExp, 1, 0.5, Key);
-        }),
-        new("log-sum-exp inside the output", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceBuffer<float> buffer = device.AllocateBuffer<float>(16);
-            using DeviceTensor<float> scores = device.Allocate<float>(1, 1, 4, 4);
-            AttentionDropout.Forward(stream, scores, buffer.View(0, 1, 1, 4, 4), buffer.View(12, 1, 1, 4), 1, 0.5, Key);
+            AttentionDropout.Forward(stream, buffer.View(0, 1, 1, 4, 4), buffer.View(8, 1, 1, 4, 4), 1, 0.5, Key);
         }),
     ];
-
-    /// <summary>The log-sum-exp is saved for backward, not a result with a gradient.</summary>
-    public override double GradientScale => 0;
 
     public override Problem? OfLength(long length) => new AttentionProblem("forward", 1, 1, 3, length, "every length") { DropProbability = 0.5 };
 
@@ -69,7 +54,7 @@ public sealed class AttentionDropoutCase : OpCase
         problem.Entry == "backward" ? [("dy", "dscores"), ("scores", "dscores")] : [("scores", "y")];
 
     public override Problem? ForwardOf(Problem problem) =>
-        problem.Entry == "backward" ? (AttentionProblem)problem with { Entry = "forward" } : null;
+        problem is AttentionProblem { Entry: "backward", IsMaskedByNumber: false } p ? p with { Entry = "forward" } : null;
 
     public override ArgumentUse UseOf(Problem problem, string tensor) =>
         tensor is "lengths" or "mask" ? ArgumentUse.Optional : ArgumentUse.Required;
@@ -77,30 +62,24 @@ public sealed class AttentionDropoutCase : OpCase
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
         AttentionProblem p = (AttentionProblem)problem;
-        long[] shape = [p.Batch, p.Heads, p.Queries, p.Keys], rows = [p.Batch, p.Heads, p.Queries];
+        long[] shape = [p.Batch, p.Heads, p.Queries, p.Keys];
         double range = (AttentionProblem.Scale * p.Magnitude) + 2;
         double keepScale = 65536.0 / Math.Max(1, DropoutReference.Threshold(p.DropProbability));
-
-        DType sums = dtype == DType.Float64 ? dtype : DType.Float32;
 
         // An error of the exponent, a few roundings of its size, is a relative error of the exponential; sums add theirs as a random walk.
         double roundings = 16 + (4 * range) + (4 * Math.Sqrt(p.Keys));
         List<TensorSpec> specs =
         [
-            new TensorSpec("scores", dtype, shape, TensorRole.Input, AwayFromZero(Elements.Uniform(dtype, Count(shape), seed, "scores", -p.Magnitude, p.Magnitude))),
+            Input("scores", dtype, shape, seed, -p.Magnitude, p.Magnitude),
         ];
         if (p.HasLengths) specs.Add(new TensorSpec("lengths", DType.Int32, [p.Batch], TensorRole.Input, Lengths(p, seed)));
         if (p.MaskShape is not null) specs.Add(new TensorSpec("mask", dtype, p.MaskShape, TensorRole.Input, Mask(p, dtype, seed)));
         if (p.Entry == "forward")
         {
-            specs.Add(Output("lse", sums, rows, new Tolerance(1, roundings, range, "the logarithm of a sum, and the logits' maximum")));
             specs.Add(Output("y", dtype, shape, new Tolerance(1, roundings, SmallProbability, "exponentials of differences, divided by their sum")));
             return specs;
         }
 
-        double[] logSumExp = new double[Count(rows)];
-        Define(p, new ReferenceValues(specs)).LogSumExp(specs[0].Values, logSumExp);
-        specs.Add(new TensorSpec("lse", sums, rows, TensorRole.Input, [.. logSumExp.Select(value => Elements.Round(sums, value))]));
         specs.Add(Input("dy", dtype, shape, seed));
 
         // Probabilities times a difference of terms of the size of dy / q that may cancel; the largest probability sets the size.
@@ -112,39 +91,28 @@ public sealed class AttentionDropoutCase : OpCase
 
     public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
     {
-        if (typeof(T) == typeof(double))
-            Run<T, double>(stream, (AttentionProblem)problem, tensors);
+        AttentionProblem p = (AttentionProblem)problem;
+        (double scale, double drop) = (AttentionProblem.Scale, p.DropProbability);
+        AttentionDropoutOptions options = new() { Causal = p.Causal, GlobalStart = p.GlobalStart };
+        DeviceTensor<T> scores = tensors.Get<T>("scores");
+        DeviceTensor<int>? lengths = p.HasLengths ? tensors.Get<int>("lengths") : null;
+        DeviceTensor<T>? mask = p.MaskShape is null ? null : tensors.Get<T>("mask");
+        if (p.Entry == "forward")
+            AttentionDropout.Forward(stream, scores, tensors.Get<T>("y"), scale, drop, Key, options, lengths, mask);
         else
-            Run<T, float>(stream, (AttentionProblem)problem, tensors);
+        {
+            DeviceTensor<T> dy = tensors.Get<T>("dy"), dscores = tensors.Get<T>("dscores");
+            AttentionDropout.Backward(stream, scores, dy, dscores, scale, drop, Key, options, lengths, mask);
+        }
     }
 
     public override void Reference(Problem problem, ReferenceValues values)
     {
         AttentionDropoutReference reference = Define((AttentionProblem)problem, values);
         if (problem.Entry == "forward")
-            reference.Forward(values["scores"], values["y"], values["lse"]);
+            reference.Forward(values["scores"], values["y"]);
         else
-            reference.Backward(values["scores"], values["lse"], values["dy"], values["dscores"]);
-    }
-
-    private static void Run<T, TSum>(DeviceStream stream, AttentionProblem p, DeviceTensors tensors)
-        where T : unmanaged
-        where TSum : unmanaged
-    {
-        AttentionDropoutOptions options = new() { Causal = p.Causal, GlobalStart = p.GlobalStart };
-        DeviceTensor<T> scores = tensors.Get<T>("scores");
-        DeviceTensor<TSum> logSumExp = tensors.Get<TSum>("lse");
-        DeviceTensor<int>? lengths = p.HasLengths ? tensors.Get<int>("lengths") : null;
-        DeviceTensor<T>? mask = p.MaskShape is null ? null : tensors.Get<T>("mask");
-        if (p.Entry == "forward")
-        {
-            AttentionDropout.Forward(
-                stream, scores, tensors.Get<T>("y"), logSumExp, AttentionProblem.Scale, p.DropProbability, Key, options, lengths, mask);
-            return;
-        }
-
-        AttentionDropout.Backward(
-            stream, scores, logSumExp, tensors.Get<T>("dy"), tensors.Get<T>("dscores"), AttentionProblem.Scale, p.DropProbability, Key, options, lengths, mask);
+            reference.Backward(values["scores"], values["dy"], values["dscores"]);
     }
 
     private static IEnumerable<Problem> OfEntry(string entry) =>
@@ -157,6 +125,10 @@ public sealed class AttentionDropoutCase : OpCase
         new AttentionProblem(entry, 1, 1, 2, 1032, "one block more than the registers hold") { DropProbability = 0.3 },
         new AttentionProblem(entry, 1, 1, 1, 131072, "the longest row promised"),
         new AttentionProblem(entry, 1, 1, 70000, 3, "more than 65,535 rows"),
+        new AttentionProblem(entry, 1, 2, 3, 64, "all keys masked by a large number, beside which the logarithm of a sum vanishes")
+        {
+            MaskShape = [3, 64], IsMaskedByNumber = true, Magnitude = 0,
+        },
         new AttentionProblem(entry, 2, 2, 9, 9, "causal, square") { Causal = true },
         new AttentionProblem(entry, 1, 2, 5, 40, "causal, more keys than queries: aligned at the bottom right") { Causal = true },
         new AttentionProblem(entry, 1, 2, 13, 5, "causal, more queries than keys: the first see none") { Causal = true },
@@ -181,9 +153,6 @@ public sealed class AttentionDropoutCase : OpCase
         MaskShape = p.MaskShape is null ? [] : [.. p.MaskShape.Length == 2 ? [1, 1] : Array.Empty<int>(), .. p.MaskShape.Select(size => (int)size)],
     };
 
-    /// <summary>The log-sum-exp belongs to these very scores, so checks that keep away from 0 must find nothing to move.</summary>
-    private static double[] AwayFromZero(double[] values) => [.. values.Select(value => Math.Abs(value) < 0.0078125 ? 0.0078125 : value)];
-
     /// <summary>Any length from 0 to all keys, the first 0.</summary>
     private static double[] Lengths(AttentionProblem p, ulong seed)
     {
@@ -195,22 +164,22 @@ public sealed class AttentionDropoutCase : OpCase
     /// <summary>A bias in [-2, 2), -infinity for about a third of the keys and for all of the first row.</summary>
     private static double[] Mask(AttentionProblem p, DType dtype, ulong seed)
     {
+        if (p.IsMaskedByNumber) return [.. Enumerable.Repeat(dtype == DType.Float16 ? -6e4 : -1e9, (int)Count(p.MaskShape!))];
         double[] mask = Elements.Uniform(dtype, Count(p.MaskShape!), seed, "mask"), choice = Elements.Uniform(dtype, mask.Length, seed, "masked", 0, 3);
         for (int i = 0; i < mask.Length; i++) mask[i] = choice[i] < 1 || i < p.Keys ? double.NegativeInfinity : mask[i];
         return mask;
     }
 
     private static void Forward(
-        Device device, DeviceStream stream, long[]? scores = null, long[]? y = null, long[]? logSumExp = null, int[]? lengths = null, long[]? mask = null,
+        Device device, DeviceStream stream, long[]? scores = null, long[]? y = null, int[]? lengths = null, long[]? mask = null,
         double scale = 1, double dropProbability = 0.5, ulong globalStart = 0)
     {
         using DeviceTensor<float> scoresTensor = device.Allocate<float>(scores ?? [2, 3, 4, 5]);
         using DeviceTensor<float> yTensor = device.Allocate<float>(y ?? [2, 3, 4, 5]);
-        using DeviceTensor<float> logSumExpTensor = device.Allocate<float>(logSumExp ?? [2, 3, 4]);
         using DeviceTensor<int>? lengthsTensor = lengths is null ? null : device.Upload<int>(lengths, [lengths.Length]);
         using DeviceTensor<float>? maskTensor = mask is null ? null : device.Allocate<float>(mask);
         AttentionDropoutOptions options = new() { GlobalStart = globalStart };
-        AttentionDropout.Forward(stream, scoresTensor, yTensor, logSumExpTensor, scale, dropProbability, Key, options, lengthsTensor, maskTensor);
+        AttentionDropout.Forward(stream, scoresTensor, yTensor, scale, dropProbability, Key, options, lengthsTensor, maskTensor);
     }
 }
 
@@ -227,6 +196,9 @@ public sealed record AttentionProblem(string Entry, long Batch, long Heads, long
     public bool HasLengths { get; init; }
 
     public long[]? MaskShape { get; init; }
+
+    /// <summary>Whether the additive mask is one large finite number everywhere.</summary>
+    public bool IsMaskedByNumber { get; init; }
 
     public ulong GlobalStart { get; init; }
 
@@ -247,6 +219,6 @@ public sealed record AttentionProblem(string Entry, long Batch, long Heads, long
         for (long query = 0; query < Queries; query++) seen += Causal ? Math.Clamp(query + 1 + Keys - Queries, 0, Keys) : Keys;
         long reads = Batch * Heads * seen * (Entry == "forward" ? 1 : 2);
         long mask = MaskShape is null ? 0 : MaskShape.Aggregate(1L, (product, dimension) => product * dimension);
-        return (elementBytes * (reads + mask + (Batch * Heads * Queries * Keys))) + (4 * Batch * Heads * Queries);
+        return elementBytes * (reads + mask + (Batch * Heads * Queries * Keys));
     }
 }

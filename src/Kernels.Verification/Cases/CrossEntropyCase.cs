@@ -34,6 +34,8 @@ public sealed class CrossEntropyCase : OpCase
             Forward(device, stream, [4, 3], 4, 4, new CrossEntropyOptions { Reduction = LossReduction.Mean })),
         new("one dimension", typeof(ArgumentException), (device, stream) => Forward(device, stream, [4], 4, 4)),
         new("no classes", typeof(ArgumentException), (device, stream) => Forward(device, stream, [4, 0], 4, 4)),
+        new("rows longer than float can count", typeof(ArgumentException), (device, stream) =>
+            Forward(device, stream, [0, (1 << 24) + 1], 0, 0)),
         new("smoothing above 1", typeof(ArgumentOutOfRangeException), (device, stream) =>
             Forward(device, stream, [4, 3], 4, 4, new CrossEntropyOptions { Smoothing = 1.5 })),
         new("z-loss is NaN", typeof(ArgumentOutOfRangeException), (device, stream) =>
@@ -118,6 +120,7 @@ public sealed class CrossEntropyCase : OpCase
         {
             specs.Add(Labels(p, "others", seed));
             specs.Add(Input("shares", real, [p.Rows], seed, 0, 1));
+            if (p.HasBadShares) (specs[^1].Values[0], specs[^1].Values[4]) = (double.NaN, double.PositiveInfinity);
         }
 
         if (p.Targets == TargetKind.Soft) specs.Add(Input("probabilities", dtype, [p.Rows, p.Classes], seed, 0, 2.0 / Math.Max(1, p.Classes)));
@@ -243,12 +246,30 @@ public sealed class CrossEntropyCase : OpCase
         new CrossEntropyProblem(entry, 1, 262144, "the longest row promised") { Smoothing = 0.1 },
         new CrossEntropyProblem(entry, 70000, 3, "more than 65,535 rows, and sums in two steps") { Reduction = LossReduction.Mean, HasNormalizer = true, IgnoreIndex = 1 },
         new CrossEntropyProblem(entry, 20, 10, "large logits do not overflow") { Magnitude = 4000, Smoothing = 0.1 },
+        new CrossEntropyProblem(entry, 20, 10, "a range of logits beyond the largest number") { HasExtremes = true },
+        new CrossEntropyProblem(entry, 20, 21, "a range beyond the largest number, smoothed") { HasExtremes = true, Smoothing = 0.1 },
+        new CrossEntropyProblem(entry, 20, 21, "a range beyond the largest number, with a penalty")
+        {
+            HasExtremes = true, ConfidencePenalty = 0.3,
+        },
+        new CrossEntropyProblem(entry, 20, 21, "a range beyond the largest number, two labels and weights")
+        {
+            HasExtremes = true, Targets = TargetKind.Mixed, HasWeights = true, Smoothing = 0.1, Convention = LabelSmoothing.OtherClasses,
+        },
+        new CrossEntropyProblem(entry, 3, 1100, "a range beyond the largest number, probabilities of a long row")
+        {
+            HasExtremes = true, Targets = TargetKind.Soft,
+        },
         new CrossEntropyProblem(entry, 20, 10, "labels outside the classes") { HasBadLabels = true },
         new CrossEntropyProblem(entry, 20, 10, "second labels outside the classes") { HasBadLabels = true, Targets = TargetKind.Mixed },
         new CrossEntropyProblem(entry, 9, 21, "smoothing over all classes") { Smoothing = 0.1 },
         new CrossEntropyProblem(entry, 9, 21, "smoothing over the other classes") { Smoothing = 0.1, Convention = LabelSmoothing.OtherClasses },
         new CrossEntropyProblem(entry, 9, 1, "smoothing over no other class") { Smoothing = 0.1, Convention = LabelSmoothing.OtherClasses },
         new CrossEntropyProblem(entry, 9, 21, "nothing but smoothing") { Smoothing = 1 },
+        new CrossEntropyProblem(entry, 9, 21, "probabilities that smoothing leaves nothing of")
+        {
+            Smoothing = 1, Targets = TargetKind.Soft,
+        },
         new CrossEntropyProblem(entry, 9, 24, "class weights") { HasWeights = true, Reduction = LossReduction.Mean, HasNormalizer = true },
         new CrossEntropyProblem(entry, 9, 21, "class weights, smoothing and an ignored class") { HasWeights = true, Smoothing = 0.2, IgnoreIndex = 2, Reduction = LossReduction.Mean },
         new CrossEntropyProblem(entry, 9, 21, "an ignore index outside the classes") { IgnoreIndex = -100, HasIgnoredRows = true, Reduction = LossReduction.Mean },
@@ -257,6 +278,18 @@ public sealed class CrossEntropyCase : OpCase
         new CrossEntropyProblem(entry, 9, 21, "two labels, of which some are ignored, with weights")
         {
             Targets = TargetKind.Mixed, Smoothing = 0.1, HasIgnoredRows = true, IgnoreIndex = -1, HasWeights = true, Reduction = LossReduction.Mean, HasNormalizer = true,
+        },
+        new CrossEntropyProblem(entry, 9, 21, "shares that are no number, in a mean")
+        {
+            Targets = TargetKind.Mixed, HasBadShares = true, Reduction = LossReduction.Mean,
+        },
+        new CrossEntropyProblem(entry, 9, 21, "shares that are no number, in a mean with its normalizer")
+        {
+            Targets = TargetKind.Mixed, HasBadShares = true, Reduction = LossReduction.Mean, HasNormalizer = true,
+        },
+        new CrossEntropyProblem(entry, 9, 21, "shares that are no number, in a mean by weights")
+        {
+            Targets = TargetKind.Mixed, HasBadShares = true, HasWeights = true, Reduction = LossReduction.Mean, HasNormalizer = true,
         },
         new CrossEntropyProblem(entry, 9, 24, "probabilities") { Targets = TargetKind.Soft, Smoothing = 0.1 },
         new CrossEntropyProblem(entry, 9, 21, "probabilities, of which some rows are ignored, with weights")
@@ -286,6 +319,11 @@ public sealed class CrossEntropyCase : OpCase
         .. entry == "forward" ? (IEnumerable<Problem>)[] :
         [
             new CrossEntropyProblem(entry, 9, 21, "a gradient for each loss") { LossGradients = 9, Smoothing = 0.1 },
+            new CrossEntropyProblem(entry, 12, 21, "masked classes, gradients of either sign") { Masked = true, LossGradients = 12 },
+            new CrossEntropyProblem(entry, 12, 21, "masked classes, gradients of either sign, weights")
+            {
+                Masked = true, HasWeights = true, LossGradients = 12,
+            },
             new CrossEntropyProblem(entry, 9, 21, "a gradient for the mean") { LossGradients = 1, Reduction = LossReduction.Mean },
         ],
     ];
@@ -293,6 +331,7 @@ public sealed class CrossEntropyCase : OpCase
     private static double[] Logits(CrossEntropyProblem p, DType dtype, ulong seed)
     {
         double[] logits = Elements.Uniform(dtype, p.Rows * p.Classes, seed, "logits", -p.Magnitude, p.Magnitude);
+        if (p.HasExtremes) return Elements.Extremes(dtype, logits.Length, seed);
         if (!p.Masked) return logits;
         double[] choice = Elements.Uniform(DType.Float64, logits.Length, seed, "masked", 0, 4);
         for (int i = 0; i < logits.Length; i++) logits[i] = choice[i] < 1 ? double.NegativeInfinity : logits[i];
@@ -358,6 +397,9 @@ public sealed record CrossEntropyProblem(string Entry, long Rows, long Classes, 
 
     public bool HasBadLabels { get; init; }
 
+    /// <summary>Whether a share is NaN and another one infinite.</summary>
+    public bool HasBadShares { get; init; }
+
     public bool HasWeights { get; init; }
 
     public bool HasNormalizer { get; init; }
@@ -394,7 +436,9 @@ public sealed record CrossEntropyProblem(string Entry, long Rows, long Classes, 
         + $"{(ConfidencePenalty == 0 ? "" : $" penalty={ConfidencePenalty:0.##}")}{(EntropyThreshold is null ? "" : $" threshold={EntropyThreshold:0.##}")}";
 
     /// <summary>Whether finite differences apply: no loss is NaN or infinite, and there is a gradient.</summary>
-    internal bool IsDifferentiable => !HasBadLabels && !Masked && EmptyMean != EmptyMean.NaN && (Rows > 0 || Reduction == LossReduction.None);
+    internal bool IsDifferentiable =>
+        !HasBadLabels && !HasBadShares && !HasExtremes && !Masked && EmptyMean != EmptyMean.NaN
+        && (Rows > 0 || Reduction == LossReduction.None);
 
     /// <summary>The host's factor of the gradient. Where the losses have gradients of their own it is 1, as the check by differences expects.</summary>
     internal double Scale => LossGradients > 0 ? 1 : CrossEntropyCase.Scale;

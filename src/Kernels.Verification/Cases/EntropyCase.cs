@@ -27,6 +27,8 @@ public sealed class EntropyCase : OpCase
     [
         new("one dimension", typeof(ArgumentException), (device, stream) => Forward(device, stream, [4], 4)),
         new("no classes", typeof(ArgumentException), (device, stream) => Forward(device, stream, [4, 0], 4)),
+        new("rows longer than float can count", typeof(ArgumentException), (device, stream) =>
+            Forward(device, stream, [0, (1 << 24) + 1], 0)),
         new("entropies of a wrong shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, [4, 3], 3)),
         new("mask of a wrong shape", typeof(ArgumentException), (device, stream) =>
         {
@@ -55,7 +57,9 @@ public sealed class EntropyCase : OpCase
         problem.Entry == "backward" ? [("logits", "dlogits")] : [];
 
     public override Problem? ForwardOf(Problem problem) =>
-        problem is EntropyProblem { Entry: "backward", Gradients: null, HasMaskedLogits: false, Magnitude: < 100 } p ? p with { Entry = "forward" } : null;
+        problem is EntropyProblem { Entry: "backward", Gradients: null, HasMaskedLogits: false, HasExtremes: false, Magnitude: < 100 } p
+            ? p with { Entry = "forward" }
+            : null;
 
     public override ArgumentUse UseOf(Problem problem, string tensor) =>
         tensor is "mask" ? ArgumentUse.Optional : ArgumentUse.Required;
@@ -64,7 +68,9 @@ public sealed class EntropyCase : OpCase
     {
         EntropyProblem p = (EntropyProblem)problem;
         DType real = dtype == DType.Float64 ? DType.Float64 : DType.Float32;
-        double[] logits = Elements.Uniform(dtype, p.Rows * p.Classes, seed, "logits", -p.Magnitude, p.Magnitude);
+        double[] logits = p.HasExtremes
+            ? Elements.Extremes(dtype, p.Rows * p.Classes, seed)
+            : Elements.Uniform(dtype, p.Rows * p.Classes, seed, "logits", -p.Magnitude, p.Magnitude);
         double[] mask = Elements.Integers(logits.Length, 4, seed, "mask");
 
         // A row with one class, and one with none.
@@ -137,6 +143,8 @@ public sealed class EntropyCase : OpCase
         new EntropyProblem(entry, 1, 262144, "the longest row promised"),
         new EntropyProblem(entry, 70000, 3, "more than 65,535 rows"),
         new EntropyProblem(entry, 20, 10, "large logits do not overflow") { Magnitude = 4000 },
+        new EntropyProblem(entry, 20, 2, "a range of logits beyond the largest number") { HasExtremes = true },
+        new EntropyProblem(entry, 3, 1100, "a range beyond the largest number, in a long row") { HasExtremes = true, HasMask = true },
         new EntropyProblem(entry, 9, 21, "a mask, with rows of one class and of none") { HasMask = true },
         new EntropyProblem(entry, 9, 24, "a mask of whole vectors") { HasMask = true },
         new EntropyProblem(entry, 9, 21, "masked by -infinity") { HasMaskedLogits = true },

@@ -64,6 +64,20 @@ internal static class Check
         if (a.Overlaps(b)) throw new ArgumentException($"{op}: {aName} {a} and {bName} {b} overlap in memory.", bName);
     }
 
+    /// <summary>The longest row of a softmax: in float, 2^24 ones can still be counted and added.</summary>
+    public const long LongestSoftmaxRow = 1 << 24;
+
+    /// <summary>The rows of a softmax, along the last axis, are no longer than <see cref="LongestSoftmaxRow"/>.</summary>
+    public static void SoftmaxRow<T>(string op, DeviceTensor<T> tensor, string name)
+        where T : unmanaged
+    {
+        if (tensor.Shape[^1] > LongestSoftmaxRow)
+        {
+            throw new ArgumentException(
+                $"{op}: {name} has the shape {TensorShape.Format(tensor.Shape)}; a row of a softmax has at most 2^24 elements.", name);
+        }
+    }
+
     /// <summary>A probability in [0, 1], not NaN.</summary>
     public static void Probability(string op, double value, string name)
     {

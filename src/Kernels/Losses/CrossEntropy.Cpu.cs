@@ -6,8 +6,9 @@ using Kernels.Devices.Cpu;
 namespace Kernels;
 
 /// <remarks>
-/// On the CPU a row is gone through three times, for its largest logit, the sums and the gradient, of which all but the first find it in a cache. The exponentials are kept
-/// in a buffer in between. Vectors of sixteen do the classes; the few numbers of a row are calculated with in double.
+/// On the CPU a row is gone through three times, for its largest logit, the sums and the gradient, of which all but the first find it in a
+/// cache. The exponentials are kept in a buffer in between. Vectors of sixteen do the classes; the few numbers of a row are calculated with
+/// in double.
 /// </remarks>
 public static unsafe partial class CrossEntropy
 {
@@ -49,10 +50,36 @@ public static unsafe partial class CrossEntropy
         public double Sum;
         public double Moment;
         public double Count;
-        public double SpreadWeight;
-        public double SpreadSum;
-        public double TargetWeight;
-        public double TargetSum;
+        public Differences Spread;
+        public Differences Target;
+    }
+
+    /// <summary>
+    /// Sums of weights and of weights times x. Differences of finite doubles reach twice the largest number, and their sum over a row more:
+    /// what lies beyond 2^64 is summed apart, in units of 2^32.
+    /// </summary>
+    private record struct Differences(double Weight, double Sum)
+    {
+        private const double Unit = 1L << 32;
+        private const double Farthest = -Unit * Unit;
+        private double _beyond;
+
+        /// <summary>-infinity stays, also in a row of masked classes.</summary>
+        public void Add(double weight, double z, double largest)
+        {
+            double x = double.IsNegativeInfinity(z) ? z : z - largest;
+            if (x < Farthest)
+            {
+                _beyond += weight * ((z / Unit) - (largest / Unit) - (Farthest / Unit));
+                x = Farthest;
+            }
+
+            Weight += weight;
+            Sum += weight * x;
+        }
+
+        /// <summary>Their part of the loss for a factor that is not 0.</summary>
+        public readonly double Loss(double factor, double logSum) => (factor * ((Weight * logSum) - Sum)) - (factor * _beyond * Unit);
     }
 
     /// <summary>What follows from the sums: the loss, and what the gradient of each class is made of.</summary>
@@ -70,17 +97,21 @@ public static unsafe partial class CrossEntropy
         public RowFactors(in CrossEntropyArguments a, in RowSums sums, in RowTarget target)
         {
             bool soft = a.Probabilities.IsPresent;
-            double share = soft ? 1 : target.Share + target.OtherShare, weight = soft ? 1 : sums.TargetWeight;
+            double share = soft ? 1 : target.Share + target.OtherShare, weight = soft ? 1 : sums.Target.Weight;
             double receivers = a.OthersOnly != 0 ? sums.Count - 1 : sums.Count, perClass = receivers > 0 ? a.Smoothing / receivers : 0;
             Kept = 1 - (a.OthersOnly != 0 ? perClass * sums.Count : a.Smoothing);
             Spread = share * perClass;
             double logSum = Math.Log(sums.Sum), logSumExp = sums.Largest + logSum;
-            if (Kept != 0) Loss = Kept * ((sums.TargetWeight * logSum) - sums.TargetSum);
-            Total = Kept * sums.TargetWeight;
+            if (Kept != 0)
+            {
+                Loss = sums.Target.Loss(Kept, logSum);
+                Total = Kept * sums.Target.Weight;
+            }
+
             if (Spread != 0)
             {
-                Loss += Spread * ((sums.SpreadWeight * logSum) - sums.SpreadSum);
-                Total += Spread * sums.SpreadWeight;
+                Loss += sums.Spread.Loss(Spread, logSum);
+                Total += Spread * sums.Spread.Weight;
             }
 
             if (a.LsePenalty != 0)
@@ -162,10 +193,9 @@ public static unsafe partial class CrossEntropy
         private static T Slope<T>(in CrossEntropyArguments a, in RowFactors factors, in RowSums sums, in RowTarget target, T* z, float* e, int k, double scale)
             where T : unmanaged
         {
-            if (k < 0) return default;
-            bool seen = !float.IsNegativeInfinity(CpuElement.ToSingle(z[k]));
-            double p = (seen ? e[k] : 0) / sums.Sum, x = seen ? CpuElement.ToSingle(z[k]) - sums.Largest : 0;
-            return CpuElement.FromSingle<T>((float)(scale * SlopeOf(factors, p, x, target.Of(k), Weight<float>(a, k), seen)));
+            if (k < 0 || float.IsNegativeInfinity(CpuElement.ToSingle(z[k]))) return default;
+            double x = CpuSoftmax.Exponent(CpuElement.ToSingle(z[k]) - sums.Largest);
+            return CpuElement.FromSingle<T>((float)(scale * SlopeOf(factors, e[k] / sums.Sum, x, target.Of(k), Weight<float>(a, k))));
         }
 
         private static void RowsInDouble(in CrossEntropyArguments a, long first, long end)
@@ -183,16 +213,15 @@ public static unsafe partial class CrossEntropy
                 for (long k = 0; k < classes; k++) sums.Largest = z[k] > sums.Largest ? z[k] : sums.Largest;
                 for (long k = 0; k < classes; k++)
                 {
-                    bool seen = !double.IsNegativeInfinity(z[k]);
-                    double x = seen ? z[k] - sums.Largest : double.NegativeInfinity, weight = Weight<double>(a, k), e = Math.Exp(x);
-                    if (soft && q[k] != 0) Add(FiniteOrNaN(q[k]) * weight, x, ref sums);
-                    if (!seen) continue;
+                    double weight = Weight<double>(a, k);
+                    if (soft && q[k] != 0) AddTarget(FiniteOrNaN(q[k]) * weight, z[k], ref sums);
+                    if (double.IsNegativeInfinity(z[k])) continue;
+                    double x = CpuSoftmax.Exponent(z[k] - sums.Largest), e = Math.Exp(x);
                     sums.Sum += e;
                     sums.Moment += e * x;
                     if (a.Smoothing == 0) continue;
                     sums.Count++;
-                    sums.SpreadWeight += weight;
-                    sums.SpreadSum += weight * x;
+                    sums.Spread.Add(weight, z[k], sums.Largest);
                 }
 
                 AddLabels(a, target, z, ref sums);
@@ -201,9 +230,14 @@ public static unsafe partial class CrossEntropy
                 double rowScale = scale * LossGradient<double>(a, row);
                 for (long k = 0; gradient != null && k < classes; k++)
                 {
-                    bool seen = !double.IsNegativeInfinity(z[k]);
-                    double x = seen ? z[k] - sums.Largest : 0, p = (seen ? Math.Exp(x) : 0) / sums.Sum;
-                    gradient[k] = rowScale * SlopeOf(factors, p, x, soft ? FiniteOrNaN(q[k]) : target.Of(k), Weight<double>(a, k), seen);
+                    if (double.IsNegativeInfinity(z[k]))
+                    {
+                        gradient[k] = 0;
+                        continue;
+                    }
+
+                    double x = CpuSoftmax.Exponent(z[k] - sums.Largest), p = Math.Exp(x) / sums.Sum;
+                    gradient[k] = rowScale * SlopeOf(factors, p, x, soft ? FiniteOrNaN(q[k]) : target.Of(k), Weight<double>(a, k));
                 }
             }
         }
@@ -220,35 +254,32 @@ public static unsafe partial class CrossEntropy
             return true;
         }
 
-        /// <summary>The slope of one class before it is scaled.</summary>
-        private static double SlopeOf(in RowFactors factors, double p, double x, double q, double weight, bool seen)
+        /// <summary>The slope of one class that is not masked, before it is scaled.</summary>
+        private static double SlopeOf(in RowFactors factors, double p, double x, double q, double weight)
         {
-            double c = q != 0 ? factors.Kept * q * weight : 0;
-            if (factors.Spread != 0 && seen) c += factors.Spread * weight;
+            double c = factors.Kept != 0 && q != 0 ? factors.Kept * q * weight : 0;
+            if (factors.Spread != 0) c += factors.Spread * weight;
             return (p * (factors.Push != 0 ? factors.Total + (factors.Push * (x + factors.Surprise)) : factors.Total)) - c;
         }
 
         private static void AddLabels<T>(in CrossEntropyArguments a, in RowTarget target, T* z, ref RowSums sums)
             where T : unmanaged
         {
-            AddLabel(a, target.Label, target.Share, z, ref sums);
-            AddLabel(a, target.OtherLabel, target.OtherShare, z, ref sums);
+            AddLabel(a, target.Label, target.Of(target.Label), z, ref sums);
+            if (target.OtherLabel != target.Label) AddLabel(a, target.OtherLabel, target.OtherShare, z, ref sums);
         }
 
         private static void AddLabel<T>(in CrossEntropyArguments a, int label, double share, T* z, ref RowSums sums)
             where T : unmanaged
         {
             if (label < 0 || share == 0) return;
-            double logit = CpuElement.ToDouble(z[label]);
             double weight = typeof(T) == typeof(double) ? Weight<double>(a, label) : Weight<float>(a, label);
-            Add(share * weight, double.IsNegativeInfinity(logit) ? logit : logit - sums.Largest, ref sums);
+            AddTarget(share * weight, CpuElement.ToDouble(z[label]), ref sums);
         }
 
-        private static void Add(double c, double x, ref RowSums sums)
+        private static void AddTarget(double c, double z, ref RowSums sums)
         {
-            if (c == 0) return;
-            sums.TargetWeight += c;
-            sums.TargetSum += c * x;
+            if (c != 0) sums.Target.Add(c, z, sums.Largest);
         }
 
         private static double Weight<TReal>(in CrossEntropyArguments a, long k)
@@ -290,11 +321,13 @@ public static unsafe partial class CrossEntropy
             long end = Math.Min((long)a.Rows, (part + 1) * (long)a.Chunk);
             for (long row = part * (long)a.Chunk; row < end; row++)
             {
-                RowTarget target = RowTarget.Read<TReal>(a.Target, row, (long)a.Classes, a.Soft != 0);
-                if (a.Soft != 0 || target.Invalid)
-                    sum += target.Ignored ? 0 : 1;
-                else
-                    sum += Part(target.Label, target.Share) + Part(target.OtherLabel, target.OtherShare);
+                RowTarget target = RowTarget.Read<TReal>(a.Target, row, (long)a.Classes, a.CountsRows != 0);
+                double weight = a.CountsRows != 0 || target.Invalid
+                    ? target.Ignored ? 0 : 1
+                    : Part(target.Label, target.Share) + Part(target.OtherLabel, target.OtherShare);
+
+                // A row whose weight is unknown counts once, so that it spoils no other row.
+                sum += double.IsFinite(weight) ? weight : 1;
             }
 
             a.Sums.Pointer<TReal>()[part] = CpuElement.FromDouble<TReal>(sum);

@@ -43,7 +43,10 @@ public static unsafe partial class CrossEntropy
         Vector512<float> At(int i, int count);
     }
 
-    /// <summary>scale * (p * total - spread): no class is masked, and all are alike.</summary>
+    /// <summary>
+    /// scale * (p * total - spread), all of them finite: all classes are alike. The last 0 makes the slope of a masked class, 0 times the
+    /// scale, +0 whatever the scale's sign.
+    /// </summary>
     private readonly struct PlainSlopes(float* e, double total, double spread, double scale) : ISlopes
     {
         private readonly float* _e = e;
@@ -52,7 +55,8 @@ public static unsafe partial class CrossEntropy
         private readonly Vector512<float> _scale = Vector512.Create((float)scale);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public Vector512<float> At(int i, int count) => _scale * Vector512.FusedMultiplyAdd(Vector512.Load(_e + i), _total, _spread);
+        public Vector512<float> At(int i, int count) => Vector512.FusedMultiplyAdd(
+            _scale, Vector512.FusedMultiplyAdd(Vector512.Load(_e + i), _total, _spread), Vector512<float>.Zero);
     }
 
     private readonly struct AnySlopes<T>(ClassInputs<T> inputs, float* e, in RowSums sums, in RowFactors factors, double scale) : ISlopes
@@ -72,20 +76,18 @@ public static unsafe partial class CrossEntropy
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public Vector512<float> At(int i, int count)
         {
+            Vector512<float> z = CpuElement.Load(_inputs.Z + i, count), total = Vector512.Create(_total);
             Vector512<float> p = Vector512.Load(_e + i) * Vector512.Create(_inverse), weight = _inputs.Weight(i, count);
-            Vector512<float> c = Vector512.Create(_kept) * _inputs.Target(i, count, weight), total = Vector512.Create(_total);
-            if (_spread != 0 || _push != 0)
+            Vector512<float> c = _kept == 0 ? Vector512<float>.Zero : Vector512.Create(_kept) * _inputs.Target(i, count, weight);
+            if (_spread != 0) c += Vector512.Create(_spread) * weight;
+            if (_push != 0)
             {
-                Vector512<float> z = CpuElement.Load(_inputs.Z + i, count), masked = Vector512.Equals(z, Vector512.Create(float.NegativeInfinity));
-                if (_spread != 0) c += Vector512.AndNot(Vector512.Create(_spread) * weight, masked);
-                if (_push != 0)
-                {
-                    Vector512<float> x = Vector512.AndNot(z - Vector512.Create(_largest), masked);
-                    total = Vector512.FusedMultiplyAdd(Vector512.Create(_push), x + Vector512.Create(_surprise), total);
-                }
+                Vector512<float> x = CpuSoftmax.Exponent(z - Vector512.Create(_largest));
+                total = Vector512.FusedMultiplyAdd(Vector512.Create(_push), x + Vector512.Create(_surprise), total);
             }
 
-            return Vector512.Create(_scale) * ((p * total) - c);
+            Vector512<float> masked = Vector512.Equals(z, Vector512.Create(float.NegativeInfinity));
+            return Vector512.AndNot(Vector512.Create(_scale) * ((p * total) - c), masked);
         }
     }
 
@@ -143,15 +145,14 @@ public static unsafe partial class CrossEntropy
         }
 
         float total = Vector512.Sum(spread + oddSpread);
-        // A masked class shows in the total, and must be left out of it.
+        // It shows in the total when it is too large for a float, or when a class is masked, which must be left out of it.
         if (inputs.Spreads && float.IsNegativeInfinity(total)) return AnySums(inputs, largest, e);
         return new RowSums
         {
             Largest = largest,
             Sum = Vector512.Sum(even + odd),
             Count = classes,
-            SpreadWeight = classes,
-            SpreadSum = total,
+            Spread = new Differences(classes, total),
         };
     }
 
@@ -178,7 +179,7 @@ public static unsafe partial class CrossEntropy
             Vector512<float> masked = Vector512.Equals(logits, Vector512.Create(float.NegativeInfinity));
             exponential.Store(e + i);
             sum += exponential;
-            moment += Vector512.AndNot(exponential * x, masked);
+            moment += exponential * CpuSoftmax.Exponent(x);
             Vector512<float> weight = row.Weight(i, part);
             if (row.Spreads)
             {
@@ -193,24 +194,41 @@ public static unsafe partial class CrossEntropy
             targetSum += Vector512.AndNot(c * x, Vector512.Equals(c, zero));
         }
 
-        return new RowSums
+        RowSums sums = new()
         {
             Largest = largest,
             Sum = Vector512.Sum(sum),
             Moment = Vector512.Sum(moment),
             Count = Vector512.Sum(count),
-            SpreadWeight = Vector512.Sum(spreadWeight),
-            SpreadSum = Vector512.Sum(spreadSum),
-            TargetWeight = Vector512.Sum(targetWeight),
-            TargetSum = Vector512.Sum(targetSum),
+            Spread = new Differences(Vector512.Sum(spreadWeight), Vector512.Sum(spreadSum)),
+            Target = new Differences(Vector512.Sum(targetWeight), Vector512.Sum(targetSum)),
         };
+        if (!double.IsFinite(sums.Spread.Sum + sums.Target.Sum)) SumInDouble(row, ref sums);
+        return sums;
+    }
+
+    /// <summary>The sums of differences, which can be beyond the largest float: finite logits alone may differ by twice that.</summary>
+    private static void SumInDouble<T>(in ClassInputs<T> row, ref RowSums sums)
+        where T : unmanaged
+    {
+        (sums.Spread, sums.Target) = (default, default);
+        for (int k = 0; k < row.Classes; k++)
+        {
+            double z = CpuElement.ToDouble(row.Z[k]), weight = row.Weights == null ? 1 : FiniteOrNaN(row.Weights[k]);
+            double q = row.Probabilities == null ? 0 : FiniteOrNaN(CpuElement.ToDouble(row.Probabilities[k]));
+            if (row.Spreads && !double.IsNegativeInfinity(z)) sums.Spread.Add(weight, z, sums.Largest);
+            if (q != 0 && q * weight != 0) sums.Target.Add(q * weight, z, sums.Largest);
+        }
     }
 
     private static void StoreSlopes<T>(ClassInputs<T> inputs, in RowSums sums, in RowFactors factors, double scale, float* e, T* gradient, bool streaming)
         where T : unmanaged
     {
-        if (inputs.IsPlain && (factors.Spread == 0 || sums.Count == inputs.Classes))
-            StoreSlopes(new PlainSlopes(e, factors.Total / sums.Sum, factors.Spread, scale), gradient, inputs.Classes, streaming);
+        // Where something is NaN or infinite the masked classes have to be told from the others.
+        double perExponential = factors.Total / sums.Sum;
+        bool isFinite = float.IsFinite((float)(perExponential + factors.Spread)) && float.IsFinite((float)scale);
+        if (inputs.IsPlain && isFinite && (factors.Spread == 0 || sums.Count == inputs.Classes))
+            StoreSlopes(new PlainSlopes(e, perExponential, factors.Spread, scale), gradient, inputs.Classes, streaming);
         else
             StoreSlopes(new AnySlopes<T>(inputs, e, sums, factors, scale), gradient, inputs.Classes, streaming);
     }

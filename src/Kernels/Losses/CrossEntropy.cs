@@ -3,39 +3,43 @@ using Kernels.Devices;
 namespace Kernels;
 
 /// <summary>
-/// Softmax cross-entropy of rows of logits: loss[n] = -sum over k of w[k] * t[n, k] * log softmax(z[n])[k], with label smoothing, soft and mixed targets, class weights,
-/// ignored labels, masked classes, z-loss and confidence penalty; losses and gradients in one pass over the logits.
+/// Softmax cross-entropy of rows of logits: loss[n] = -sum over k of w[k] * t[n, k] * log softmax(z[n])[k], with label smoothing, soft and
+/// mixed targets, class weights, ignored labels, masked classes, z-loss and confidence penalty; losses and gradients in one pass over the
+/// logits.
 /// </summary>
 /// <remarks>
 /// <para>
-/// The target: t = (1 - s) q + s / M, q from the <see cref="CrossEntropyTargets"/>, s from the smoothing, M the classes of the row that are not masked. z-loss and confidence
-/// penalty are added to each row, times its weight in the normalizer. With c = w t, lse = log of the sum of exp z, H = -sum of p log p:
-/// dz[k] = scale * (p[k] * (sum of c + 2 alpha lse + beta (log p[k] + H)) - c[k]).
+/// The target: t = (1 - s) q + s / M, q from the <see cref="CrossEntropyTargets"/>, s from the smoothing, M the classes of the row that are
+/// not masked. z-loss and confidence penalty are added to each row, times its weight in the normalizer. With c = w t, lse = log of the sum
+/// of exp z, H = -sum of p log p: dz[k] = scale * (p[k] * (sum of c + 2 alpha lse + beta (log p[k] + H)) - c[k]).
 /// </para>
 /// <para>
-/// A mean divides by the normalizer, with PyTorch's conventions: for labels the sum of w[label] over rows that are not ignored (for two labels by their shares), for
-/// probabilities the number of such rows. It can be had as a tensor, and never leaves the device.
+/// A mean divides by the normalizer, with PyTorch's conventions: for labels the sum of w[label] over rows that are not ignored (for two
+/// labels by their shares), for probabilities the number of such rows. It can be had as a tensor, and never leaves the device.
 /// </para>
 /// <para>
-/// A logit of -Inf masks its class: probability 0, gradient +0, no part of the smoothing, which is spread over the others. If the target wants it all the same the loss
-/// is +Inf. NaN, +Inf or a whole row of -Inf gives a NaN loss and gradient for that row alone. A class weight, share, probability or loss gradient that is not finite counts as NaN; what the
-/// target multiplies by 0 is not looked at. Ignored rows are not read: loss 0, gradient +0.
+/// A logit of -Inf masks its class: probability 0, gradient +0 whatever else is in the row, no part of the smoothing, which is spread over
+/// the others. If the target wants it all the same the loss is +Inf, and NaN in a row of nothing but -Inf. NaN or +Inf gives a NaN loss,
+/// and a NaN gradient of the classes that are not masked, for that row alone. A class weight, share, probability or loss gradient that is
+/// not finite counts as NaN; what is multiplied by 0 is not looked at. Finite logits never give NaN, however far they are apart. Ignored
+/// rows are not read: loss 0, gradient +0.
 /// </para>
 /// <para>
-/// A label outside [0, classes) that is not the ignore index gives a NaN loss and a zero gradient for its row, and the next synchronisation of the stream throws a
-/// <see cref="DeviceDataException"/> with the row. Such a row counts once in the normalizer.
+/// A label outside [0, classes) that is not the ignore index gives a NaN loss and a zero gradient for its row, and the next synchronisation
+/// of the stream throws a <see cref="DeviceDataException"/> with the row. Such a row counts once in the normalizer, as does one whose share
+/// or weight is not finite: a row never spoils another one's gradient.
 /// </para>
 /// <para>
-/// Logits and gradients are float, Half, BFloat16 or double. Losses, weights, shares, normalizer and the losses' gradient are float, double for double, as is the
-/// arithmetic; gradients are rounded once. Sums have a fixed order. Up to 2^31 - 1 classes; rows * classes in 64 bits.
+/// Logits and gradients are float, Half, BFloat16 or double. Losses, weights, shares, normalizer and the losses' gradient are float, double
+/// for double, as is the arithmetic; gradients are rounded once. Sums have a fixed order. Up to 2^24 classes; rows * classes in 64 bits.
 /// </para>
 /// <para>
-/// C. Szegedy et al., CVPR 2016 (smoothing); G. Pereyra et al., "Regularizing neural networks by penalizing confident output distributions", 2017; M. Milakov and
-/// N. Gimelshein, 2018 (one pass).
+/// C. Szegedy et al., CVPR 2016 (smoothing); G. Pereyra et al., "Regularizing neural networks by penalizing confident output
+/// distributions", 2017; M. Milakov and N. Gimelshein, 2018 (one pass).
 /// </para>
 /// <para>
-/// Every method throws <see cref="ArgumentException"/> for shapes or types that do not fit, a result that overlaps an argument, or a tensor on another device, and
-/// <see cref="ArgumentOutOfRangeException"/> for settings outside their range, before anything is launched.
+/// Every method throws <see cref="ArgumentException"/> for shapes or types that do not fit, a result that overlaps an argument, or a tensor
+/// on another device, and <see cref="ArgumentOutOfRangeException"/> for settings outside their range, before anything is launched.
 /// </para>
 /// </remarks>
 public static partial class CrossEntropy
@@ -45,9 +49,10 @@ public static partial class CrossEntropy
     private const int ItemsOfShortRow = 32;
     private const int ElementsPerItem = 8;
 
-    /// <summary>Values that one group adds; a second launch adds what is then left.</summary>
+    /// <summary>
+    /// Values that one group adds, sixteen an item; further launches add the groups' sums in the same way: no sum of floats is long.
+    /// </summary>
     private const long SumChunk = 4096;
-    private const long MaximumParts = KernelDefinition.DefaultGroupSize;
 
     private static readonly KernelDefinition<CrossEntropyArguments> RowKernel =
         EntryPoints.CrossEntropy.Float<CpuRows>(vectorWidths: [1, 8]);
@@ -125,7 +130,7 @@ public static partial class CrossEntropy
         Check.Rank(op, logits, nameof(logits), 2);
         (long rows, long classes) = (logits.Shape[0], logits.Shape[1]);
         if (rows > 0 && classes == 0) throw new ArgumentException($"{op}: {nameof(logits)} has rows of 0 classes.", nameof(logits));
-        if (classes > int.MaxValue) throw new ArgumentException($"{op}: {nameof(logits)} has {classes} classes, more than a label can name.", nameof(logits));
+        Check.SoftmaxRow(op, logits, nameof(logits));
         CheckReal(op, logits, losses, nameof(losses));
         CheckOptions(op, options);
         targets.CheckFits(op, stream, logits, options.IgnoreIndex is not null);
@@ -196,15 +201,16 @@ public static partial class CrossEntropy
         };
         double emptyMean = options.EmptyMean == EmptyMean.Zero ? 0 : double.NaN;
 
-        // Where every row counts once the host knows the normalizer, and nothing need be launched for it.
+        // Where every row counts once the host divides by their number, whether the normalizer is asked for or not.
         bool allCount = options.IgnoreIndex is null && (classWeights is null || isSoft);
-        bool sumsWeights = normalizer is not null || (isMean && !allCount);
-        using Rented<TReal> weightSum = new(stream, sumsWeights && normalizer is null, 1);
+        bool dividesByWeights = isMean && !allCount;
+        using Rented<TReal> weightSum = new(stream, dividesByWeights && normalizer is null, 1);
         TensorArgument total = normalizer?.Argument ?? weightSum.Argument;
-        if (sumsWeights) SumWeights<TReal>(stream, logits.DType, target, rows, classes, isSoft, total);
+        if (dividesByWeights || normalizer is not null)
+            SumWeights<TReal>(stream, logits.DType, target, rows, classes, isSoft || allCount, total);
 
-        TensorArgument divisor = isMean && sumsWeights ? total : default;
-        double factor = !isMean || sumsWeights ? 1 : rows == 0 ? emptyMean : 1.0 / rows;
+        TensorArgument divisor = dividesByWeights ? total : default;
+        double factor = !isMean || dividesByWeights ? 1 : rows == 0 ? emptyMean : 1.0 / rows;
         bool isReduced = options.Reduction != LossReduction.None;
         using Rented<TReal> rowLosses = new(stream, isReduced, rows);
         if (rows > 0)
@@ -240,56 +246,42 @@ public static partial class CrossEntropy
     }
 
     private static void SumWeights<TReal>(
-        DeviceStream stream, DType dtype, TargetArguments target, long rows, long classes, bool isSoft, TensorArgument total)
+        DeviceStream stream, DType dtype, TargetArguments target, long rows, long classes, bool countsRows, TensorArgument total)
         where TReal : unmanaged
     {
-        (long parts, long chunk) = Parts(rows);
+        long parts = Parts(rows);
         using Rented<TReal> partial = new(stream, parts > 1, parts);
+        TensorArgument sums = parts > 1 ? partial.Argument : total;
         stream.Launch(
             NormalizerKernel,
             new KernelVariant(dtype),
             LaunchShape.GroupPerRow(parts),
             new CrossEntropyNormalizerArguments
             {
-                Target = target, Sums = parts > 1 ? partial.Argument : total, Rows = (ulong)rows, Parts = (ulong)parts,
-                Chunk = (ulong)chunk, Classes = (ulong)classes, Soft = isSoft ? 1u : 0,
+                Target = target, Sums = sums, Rows = (ulong)rows, Parts = (ulong)parts, Chunk = (ulong)SumChunk, Classes = (ulong)classes,
+                CountsRows = countsRows ? 1u : 0,
             });
         if (parts > 1) Sum<TReal>(stream, dtype, partial.Argument, parts, default, 1, 0, total);
     }
 
     /// <summary>The sum of values, divided by the normalizer in device memory if there is one, else times a factor.</summary>
-    private static void Sum<TReal>(
+    internal static void Sum<TReal>(
         DeviceStream stream, DType dtype, TensorArgument values, long count, TensorArgument divisor, double factor, double emptyMean, TensorArgument total)
         where TReal : unmanaged
     {
-        (long parts, long chunk) = Parts(count);
+        long parts = Parts(count);
         using Rented<TReal> partial = new(stream, parts > 1, parts);
-        if (parts > 1)
+        CrossEntropySumArguments sum = new()
         {
-            stream.Launch(
-                SumKernel, new KernelVariant(dtype), LaunchShape.GroupPerRow(parts),
-                new CrossEntropySumArguments
-                {
-                    Values = values, Normalizer = default, Sums = partial.Argument, Count = (ulong)count, Parts = (ulong)parts,
-                    Chunk = (ulong)chunk, Factor = 1, EmptyMean = 0,
-                });
-            (values, count) = (partial.Argument, parts);
-        }
-
-        stream.Launch(
-            SumKernel, new KernelVariant(dtype), LaunchShape.GroupPerRow(1),
-            new CrossEntropySumArguments
-            {
-                Values = values, Normalizer = divisor, Sums = total, Count = (ulong)count, Parts = 1, Chunk = (ulong)Math.Max(1, count),
-                Factor = factor, EmptyMean = emptyMean,
-            });
+            Values = values, Normalizer = divisor, Sums = total, Count = (ulong)count, Parts = (ulong)parts, Chunk = (ulong)SumChunk,
+            Factor = factor, EmptyMean = emptyMean,
+        };
+        if (parts > 1) sum = sum with { Normalizer = default, Sums = partial.Argument, Factor = 1 };
+        stream.Launch(SumKernel, new KernelVariant(dtype), LaunchShape.GroupPerRow(parts), sum);
+        if (parts > 1) Sum<TReal>(stream, dtype, partial.Argument, parts, divisor, factor, emptyMean, total);
     }
 
-    private static (long Parts, long Chunk) Parts(long count)
-    {
-        long chunk = Math.Max(SumChunk, (count + MaximumParts - 1) / MaximumParts);
-        return (Math.Max(1, (count + chunk - 1) / chunk), chunk);
-    }
+    private static long Parts(long count) => Math.Max(1, (count + SumChunk - 1) / SumChunk);
 
     /// <summary>Scratch memory, if it is needed.</summary>
     private readonly struct Rented<TReal>(DeviceStream stream, bool isNeeded, long length) : IDisposable

@@ -1,14 +1,19 @@
 namespace Kernels;
 
-/// <summary>Where label smoothing puts the probability that it takes from the target; K is the number of classes that are not masked.</summary>
+/// <summary>
+/// Where label smoothing puts the probability that it takes from the target; K is the number of classes that are not masked.
+/// </summary>
 public enum LabelSmoothing
 {
-    /// <summary>Spread over all classes, the target among them: t = (1 - epsilon) q + epsilon / K (Szegedy et al., "Rethinking the Inception architecture", CVPR 2016; PyTorch).</summary>
+    /// <summary>
+    /// Spread over all classes, the target among them: t = (1 - epsilon) q + epsilon / K (Szegedy et al., "Rethinking the Inception
+    /// architecture", CVPR 2016; PyTorch).
+    /// </summary>
     AllClasses,
 
     /// <summary>
-    /// Spread over the other classes: 1 - epsilon for the label, epsilon / (K - 1) for each other class (Goodfellow, Bengio and Courville, "Deep Learning", 7.5.1). It is
-    /// <see cref="AllClasses"/> with epsilon K / (K - 1). With one class nothing is smoothed.
+    /// Spread over the other classes: 1 - epsilon for the label, epsilon / (K - 1) for each other class (Goodfellow, Bengio and Courville,
+    /// "Deep Learning", 7.5.1). It is <see cref="AllClasses"/> with epsilon K / (K - 1). With one class nothing is smoothed.
     /// </summary>
     OtherClasses,
 }
@@ -22,7 +27,10 @@ public enum LossReduction
     /// <summary>Their sum.</summary>
     Sum,
 
-    /// <summary>Their sum over the normalizer: the weights of the labels that are not ignored; for probabilities the number of rows that are not ignored.</summary>
+    /// <summary>
+    /// Their sum over the normalizer: the weights of the labels that are not ignored; for probabilities the number of rows that are not
+    /// ignored.
+    /// </summary>
     Mean,
 }
 
@@ -45,7 +53,9 @@ public readonly record struct CrossEntropyOptions
     /// <summary>Where <see cref="Smoothing"/> spreads it.</summary>
     public LabelSmoothing SmoothingConvention { get; init; }
 
-    /// <summary>The label of rows that do not count: loss 0, gradient +0, not part of the normalizer. Any value, inside the classes or outside.</summary>
+    /// <summary>
+    /// The label of rows that do not count: loss 0, gradient +0, not part of the normalizer. Any value, inside the classes or outside.
+    /// </summary>
     public int? IgnoreIndex { get; init; }
 
     /// <summary>What becomes of the rows' losses.</summary>
@@ -54,12 +64,17 @@ public readonly record struct CrossEntropyOptions
     /// <summary>The mean of nothing.</summary>
     public EmptyMean EmptyMean { get; init; }
 
-    /// <summary>Alpha of the z-loss, alpha * (log of the sum of exp z)^2, which keeps logits near a normalised log-probability; finite and at least 0.</summary>
+    /// <summary>
+    /// Alpha of the z-loss, alpha * (log of the sum of exp z)^2, which keeps logits near a normalised log-probability; finite and at least
+    /// 0.
+    /// </summary>
     public double ZLoss { get; init; }
 
     /// <summary>Beta of the confidence penalty -beta * H(p), which rewards entropy (Pereyra et al., 2017); finite and at least 0.</summary>
     public double ConfidencePenalty { get; init; }
 
-    /// <summary>Gamma: the penalty is beta * max(0, Gamma - H(p)) instead, so that only rows of less entropy (in nats) are pushed. Finite.</summary>
+    /// <summary>
+    /// Gamma: the penalty is beta * max(0, Gamma - H(p)) instead, so that only rows of less entropy (in nats) are pushed. Finite.
+    /// </summary>
     public double? EntropyThreshold { get; init; }
 }

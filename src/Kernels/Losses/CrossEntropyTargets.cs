@@ -2,7 +2,9 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>What a row should be: a label, two labels with shares, or a probability for each class. A tensor of labels converts by itself.</summary>
+/// <summary>
+/// What a row should be: a label, two labels with shares, or a probability for each class. A tensor of labels converts by itself.
+/// </summary>
 public readonly record struct CrossEntropyTargets
 {
     private CrossEntropyTargets(DeviceTensor<int>? labels, DeviceTensor<int>? otherLabels, object? shares, object? probabilities) =>
@@ -27,8 +29,8 @@ public readonly record struct CrossEntropyTargets
     }
 
     /// <summary>
-    /// Two labels a row, as mixup and CutMix make them: the loss is share * loss(label) + (1 - share) * loss(other label), and the normalizer likewise. A label that is
-    /// ignored takes its part of the loss with it.
+    /// Two labels a row, as mixup and CutMix make them: the loss is share * loss(label) + (1 - share) * loss(other label), and the
+    /// normalizer likewise. A label that is ignored takes its part of the loss with it.
     /// </summary>
     /// <param name="labels">Shape [rows], each in [0, classes) or the ignore index.</param>
     /// <param name="otherLabels">Shape [rows], the same.</param>
@@ -44,7 +46,9 @@ public readonly record struct CrossEntropyTargets
 
     /// <summary>A probability for each class. They are not checked and need not add up to 1.</summary>
     /// <param name="probabilities">Shape and type of the logits.</param>
-    /// <param name="labels">Shape [rows], to say which rows are ignored: those with the ignore index, which must be set. Other values are not looked at.</param>
+    /// <param name="labels">
+    /// Shape [rows], to say which rows are ignored: those with the ignore index, which must be set. Other values are not looked at.
+    /// </param>
     public static CrossEntropyTargets Soft<T>(DeviceTensor<T> probabilities, DeviceTensor<int>? labels = null)
         where T : unmanaged
     {

@@ -53,12 +53,14 @@ public static unsafe partial class Entropy
         }
     }
 
+    /// <summary>The largest logit, from which the exponentials are taken; 0 where all are masked, so that they are 0.</summary>
     private static float Largest<T>(in MaskedRow<T> row)
         where T : unmanaged
     {
         Vector512<float> largest = Vector512.Create(float.NegativeInfinity);
         for (int i = 0; i < row.Classes; i += Width) largest = CpuSoftmax.Larger(row.Load(i, Math.Min(Width, row.Classes - i)), largest);
-        return CpuSoftmax.Largest(largest);
+        float result = CpuSoftmax.Largest(largest);
+        return float.IsNegativeInfinity(result) ? 0 : result;
     }
 
     /// <summary>The sum of the exponentials and their moment; the exponentials to <paramref name="e"/> if there is one.</summary>
@@ -68,12 +70,10 @@ public static unsafe partial class Entropy
         Vector512<float> shift = Vector512.Create(largest), sum = Vector512<float>.Zero, moment = sum;
         for (int i = 0; i < row.Classes; i += Width)
         {
-            Vector512<float> logits = row.Load(i, Math.Min(Width, row.Classes - i)), x = logits - shift;
-            Vector512<float> masked = Vector512.Equals(logits, Vector512.Create(float.NegativeInfinity));
-            Vector512<float> exponential = Vector512.AndNot(CpuExp.Exp(x), masked);
+            Vector512<float> x = row.Load(i, Math.Min(Width, row.Classes - i)) - shift, exponential = CpuExp.Exp(x);
             if (e != null) exponential.Store(e + i);
             sum += exponential;
-            moment += Vector512.AndNot(exponential * x, masked);
+            moment += exponential * CpuSoftmax.Exponent(x);
         }
 
         return (Vector512.Sum(sum), Vector512.Sum(moment));
@@ -86,7 +86,7 @@ public static unsafe partial class Entropy
         for (int k = 0; k < row.Classes; k++)
         {
             if (double.IsNegativeInfinity(row[k])) continue;
-            double x = row[k] - largest, exponential = Math.Exp(x);
+            double x = CpuSoftmax.Exponent(row[k] - largest), exponential = Math.Exp(x);
             sum += exponential;
             moment += exponential * x;
         }
@@ -165,7 +165,8 @@ public static unsafe partial class Entropy
                     for (int i = 0; i < classes; i += Width)
                     {
                         int count = Math.Min(Width, classes - i);
-                        Vector512<float> z = logits.Load(i, count), share = (Vector512.Load(e + i) * inverse) * ((z - shift) + surprise);
+                        Vector512<float> z = logits.Load(i, count), x = CpuSoftmax.Exponent(z - shift);
+                        Vector512<float> share = (Vector512.Load(e + i) * inverse) * (x + surprise);
                         CpuElement.Store(gradient + i, Vector512.AndNot(factor * share, Vector512.Equals(z, masked)), count);
                     }
                 }
@@ -185,7 +186,7 @@ public static unsafe partial class Entropy
                 (double largest, double sum, double moment) = SumsInDouble(logits);
                 for (int k = 0; k < logits.Classes; k++)
                 {
-                    double x = logits[k] - largest;
+                    double x = CpuSoftmax.Exponent(logits[k] - largest);
                     bool counts = slope != 0 && !double.IsNegativeInfinity(logits[k]);
                     gradient[k] = counts ? a.GradientScale * slope * -(Math.Exp(x) / sum * (x - (moment / sum))) : 0;
                 }

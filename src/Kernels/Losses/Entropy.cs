@@ -2,27 +2,32 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>Entropy of softmax rows, in nats: H[n] = -sum over k of p[n, k] * log p[n, k], p = softmax(z[n]) over the classes that are not masked.</summary>
+/// <summary>
+/// Entropy of softmax rows, in nats: H[n] = -sum over k of p[n, k] * log p[n, k], p = softmax(z[n]) over the classes that are not masked.
+/// </summary>
 /// <remarks>
 /// <para>
-/// Signs: <see cref="Backward"/> gives the gradient of the entropy itself, dz[k] = scale * dH[n] * -p[k] (log p[k] + H[n]), so a step along it makes rows more uniform. A
-/// loss that is minimised and should keep the entropy up (the bonus of policy gradients, L - beta * mean H, or a confidence penalty) passes dH = -beta / rows; entropy
-/// minimisation (Grandvalet and Bengio, 2005), L + beta * mean H, passes the same with a plus.
+/// Signs: <see cref="Backward"/> gives the gradient of the entropy itself, dz[k] = scale * dH[n] * -p[k] (log p[k] + H[n]), so a step along
+/// it makes rows more uniform. A loss that is minimised and should keep the entropy up (the bonus of policy gradients, L - beta * mean H,
+/// or a confidence penalty) passes dH = -beta / rows; entropy minimisation (Grandvalet and Bengio, 2005), L + beta * mean H, passes the
+/// same with a plus.
 /// </para>
 /// <para>
-/// A class takes no part where its logit is -Inf or its mask is 0: probability 0, 0 * log 0 = 0, gradient +0. A row without classes has the entropy 0 and gradient +0. Other
-/// NaN and +Inf logits make the row's entropy, and the gradient of its classes that take part, NaN. A dH that is
-/// not finite counts as NaN; a row whose dH is 0 is not read and has the gradient +0, whatever its logits.
+/// A class takes no part where its logit is -Inf or its mask is 0: probability 0, 0 * log 0 = 0, gradient +0. A row without classes has the
+/// entropy 0 and gradient +0. Other NaN and +Inf logits make the row's entropy, and the gradient of its classes that take part, NaN. A dH
+/// that is not finite counts as NaN; a row whose dH is 0 is not read and has the gradient +0, whatever its logits.
 /// </para>
 /// <para>
-/// Logits and gradients are float, Half, BFloat16 or double. Entropies and their gradients are float, double for double, as is the arithmetic. Sums have a fixed order.
+/// Logits and gradients are float, Half, BFloat16 or double. Entropies and their gradients are float, double for double, as is the
+/// arithmetic. Sums have a fixed order. Up to 2^24 classes.
 /// </para>
 /// <para>
-/// R. J. Williams and J. Peng, "Function optimization using connectionist reinforcement learning algorithms", 1991; V. Mnih et al., ICML 2016.
+/// R. J. Williams and J. Peng, "Function optimization using connectionist reinforcement learning algorithms", 1991; V. Mnih et al., ICML
+/// 2016.
 /// </para>
 /// <para>
-/// Every method throws <see cref="ArgumentException"/> for shapes or types that do not fit, a result that overlaps an argument, or a tensor on another device, before
-/// anything is launched.
+/// Every method throws <see cref="ArgumentException"/> for shapes or types that do not fit, a result that overlaps an argument, or a tensor
+/// on another device, before anything is launched.
 /// </para>
 /// </remarks>
 public static partial class Entropy
@@ -103,7 +108,7 @@ public static partial class Entropy
     {
         Check.Rank(op, logits, nameof(logits), 2);
         if (logits.Shape[0] > 0 && logits.Shape[1] == 0) throw new ArgumentException($"{op}: {nameof(logits)} has rows of 0 classes.", nameof(logits));
-        if (logits.Shape[1] > int.MaxValue) throw new ArgumentException($"{op}: {nameof(logits)} has more than 2^31 - 1 classes.", nameof(logits));
+        Check.SoftmaxRow(op, logits, nameof(logits));
         Check.FloatTensor(op, stream, perRow, name);
         CrossEntropy.CheckReal(op, logits, perRow, name);
         if (mask is null) return;

@@ -20,10 +20,9 @@ public sealed class AttentionDropoutTests(TestDevices devices)
         int[] lengths = [2, Keys + 1, -1];
         using DeviceTensor<int> lengthTensor = stream.Device.Upload<int>(lengths, lengths.Length);
         using DeviceTensor<float> scores = stream.Device.Allocate<float>(lengths.Length, 1, 1, Keys);
-        using DeviceTensor<float> logSumExp = stream.Device.Allocate<float>(lengths.Length, 1, 1);
         stream.Fill(scores, 0);
 
-        AttentionDropout.Forward(stream, scores, scores, logSumExp, 1, 0, Key, keyLengths: lengthTensor);
+        AttentionDropout.Forward(stream, scores, scores, 1, 0, Key, keyLengths: lengthTensor);
         DeviceDataException error = Assert.Throws<DeviceDataException>(stream.Synchronize);
         Assert.Equal(1, error.Index);
         Assert.Contains("AttentionDropout.Forward", error.Message, StringComparison.Ordinal);
@@ -39,13 +38,44 @@ public sealed class AttentionDropoutTests(TestDevices devices)
         const int Keys = 37;
         using DeviceStream stream = devices.CreateStream(deviceId);
         using DeviceTensor<float> scores = stream.Device.Allocate<float>(2, 3, 5, Keys);
-        using DeviceTensor<float> logSumExp = stream.Device.Allocate<float>(2, 3, 5);
         stream.Fill(scores, 0);
 
-        AttentionDropout.Forward(stream, scores, scores, logSumExp, 1, 0.5, Key);
+        AttentionDropout.Forward(stream, scores, scores, 1, 0.5, Key);
         float[] y = scores.ToArray(stream);
         Assert.Equal(y.Select((_, i) => DropoutReference.Keeps(0.5, Key.Seed, Key.Offset, (ulong)i)), y.Select(value => value != 0));
     }
+
+    /// <summary>
+    /// dscores = y (dy - sum of y dy) with the very probabilities that forward gives, also for scores far from 0: beside such numbers the
+    /// logarithm of a sum of exponentials is lost in rounding, and probabilities made of it do not add up to 1.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(LargeScores))]
+    public void Gradient_IsThatOfTheProbabilities(string deviceId, float first, float step, float added)
+    {
+        const int Keys = 64;
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        float[] values = [.. Enumerable.Range(0, Keys).Select(key => first + (step * (key * 5 % 7)))];
+        float[] slopes = [.. Enumerable.Range(0, Keys).Select(key => ((key * 11 % 13) - 5) / 4f)];
+        Device device = stream.Device;
+        using DeviceTensor<float> scores = device.Upload<float>(values, 1, 1, 1, Keys), dy = device.Upload<float>(slopes, 1, 1, 1, Keys);
+        using DeviceTensor<float> y = device.Allocate<float>(scores.Shape), mask = device.Allocate<float>(1, Keys);
+        stream.Fill(mask, added);
+        AttentionDropout.Forward(stream, scores, y, 1, 0, Key, mask: mask);
+        AttentionDropout.Backward(stream, scores, dy, dy, 1, 0, Key, mask: mask);
+        float[] probabilities = y.ToArray(stream), gradient = dy.ToArray(stream);
+        double mean = probabilities.Zip(slopes, (p, slope) => (double)p * slope).Sum();
+        for (int key = 0; key < Keys; key++) Assert.Equal(probabilities[key] * (slopes[key] - mean), gradient[key], tolerance: 4e-7);
+    }
+
+    /// <summary>The first score, the step between scores, and what the mask adds.</summary>
+    public static TheoryData<string, float, float, float> LargeScores =>
+    [
+        .. from device in TestDevices.All
+           from row in ((float First, float Step, float Added)[])
+               [(0, 0.5f, 0), (1e5f, 0.5f, 0), (-1e5f, 0.5f, 0), (1e30f, 0, 0), (0, 0, -1e9f), (0, 1, -1e9f)]
+           select (device.Id, row.First, row.Step, row.Added),
+    ];
 
     [Theory]
     [MemberData(nameof(Rows))]
@@ -57,12 +87,11 @@ public sealed class AttentionDropoutTests(TestDevices devices)
         using DeviceTensor<float> scores = stream.Device.Upload<float>(values, [Batch, 2, 4, 21]);
         using DeviceTensor<float> whole = stream.Device.Allocate<float>(scores.Shape);
         using DeviceTensor<float> parts = stream.Device.Allocate<float>(scores.Shape);
-        using DeviceTensor<float> logSumExp = stream.Device.Allocate<float>(Batch, 2, 4);
 
-        AttentionDropout.Forward(stream, scores, whole, logSumExp, 1, 0.3, Key);
-        AttentionDropout.Forward(stream, scores.Slice(0, First), parts.Slice(0, First), logSumExp.Slice(0, First), 1, 0.3, Key);
+        AttentionDropout.Forward(stream, scores, whole, 1, 0.3, Key);
+        AttentionDropout.Forward(stream, scores.Slice(0, First), parts.Slice(0, First), 1, 0.3, Key);
         AttentionDropout.Forward(
-            stream, scores.Slice(First, Batch - First), parts.Slice(First, Batch - First), logSumExp.Slice(First, Batch - First), 1, 0.3, Key,
+            stream, scores.Slice(First, Batch - First), parts.Slice(First, Batch - First), 1, 0.3, Key,
             new AttentionDropoutOptions { GlobalStart = First * Row });
         float[] expected = whole.ToArray(stream);
         Assert.Contains(0f, expected);

@@ -15,6 +15,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string Philox = "portable/philox.h";
     private const string Dropout = "portable/dropout.cl";
     private const string MatMul = "portable/matmul.cl";
+    private const string Softmax = "portable/softmax.h";
     private const string CrossEntropy = "portable/cross_entropy.cl";
     private const string Sgd = "portable/sgd.cl";
     private const string Optimizer = "portable/optimizer.h";
@@ -92,31 +93,41 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "half of the reduction tree is missing", "linear", "portable/linear.cl", "half_depth = 4", "half_depth = 2")
         { At = "a batch of the study, odd sizes" },
         new(
-            "the maximum is not subtracted", "cross-entropy", "portable/softmax.h", "const real e = EXP(z - sums->largest)",
-            "const real e = EXP(z)") { At = "one class: the loss is 0" },
+            "the maximum is not subtracted", "cross-entropy", Softmax, "softmax_exponent(z, sums->largest), e",
+            "softmax_exponent(z, 0), e") { At = "one class: the loss is 0" },
         new(
             "the label is off by one", "cross-entropy", CrossEntropy, "(i32)k == target->label", "(i32)k + 1 == target->label")
         { At = "a batch of the study" },
-        new("the gradient is not scaled", "cross-entropy", CrossEntropy, "z[i] = scale * (p", "z[i] = (p") { At = "a batch of the study" },
+        new("the gradient is not scaled", "cross-entropy", CrossEntropy, "scale * slope", "slope") { At = "a batch of the study" },
         new(
             "no barrier between the levels of a maximum", "cross-entropy", "portable/reduce.h",
             "MAX(scratch[LOCAL_ID], scratch[LOCAL_ID + half_size]);\n        BARRIER();",
             "MAX(scratch[LOCAL_ID], scratch[LOCAL_ID + half_size]);") { At = "whole vectors, rows that share a warp" },
         new(
-            "the sums are not moved to a new maximum", "cross-entropy", "portable/softmax.h", "sums->sum *= factor;", "")
+            "the sums are not moved to a new maximum", "cross-entropy", Softmax, "sums->sum *= factor;", "")
         { At = "a batch of the study" },
         new(
-            "the moment is not moved to a new maximum", "entropy", "portable/softmax.h", "factor * FMA(sums->sum, change, sums->moment)",
+            "the moment is not moved to a new maximum", "entropy", Softmax, "factor * FMA(sums->sum, change, sums->moment)",
             "factor * sums->moment") { At = "a batch of a policy" },
         new(
             "masked classes get their part of the smoothing", "cross-entropy", CrossEntropy, "if (smoothing != 0 && seen)",
             "if (smoothing != 0)") { At = "masked classes, some of them labels" },
         new(
-            "an ignored row counts", "cross-entropy", CrossEntropy, "target.ignored ? (real)0 : (real)1", "(real)1")
+            "an ignored row counts", "cross-entropy", CrossEntropy, "weight = target.ignored ? (real)0 : (real)1;", "weight = 1;")
         { At = "probabilities, of which some rows are ignored, with weights" },
         new(
             "weights are left out of the normalizer", "cross-entropy", CrossEntropy,
             "target.share * class_weight(class_weights, (u64)target.label)", "target.share") { At = "class weights" },
+        new("0 times a range beyond the largest number", "entropy", Softmax, "return x < -1024 ? (real)-1024 : x;", "return x;")
+        { At = "a range of logits beyond the largest number" },
+        new("a sum over a range beyond the largest number", "cross-entropy", Softmax, "if (x < FARTHEST_DIFFERENCE)", "if (0)")
+        { At = "a range beyond the largest number, smoothed" },
+        new("a masked class has the gradient's sign", "cross-entropy", CrossEntropy, "seen ? scale * slope : (real)0;", "scale * slope;")
+        { At = "masked classes, gradients of either sign" },
+        new("a bad share spoils all rows", "cross-entropy", CrossEntropy, "weight - weight == 0 ? weight : (real)1", "weight")
+        { At = "shares that are no number, in a mean by weights" },
+        new("what is taken times 0 is looked at", "cross-entropy", CrossEntropy, "if (kept == 0) targets.weight", "if (0) targets.weight")
+        { At = "probabilities that smoothing leaves nothing of" },
         new(
             "the velocity is not read", "sgd", Sgd, "group->beta1 * *a + group->share1 * gradient", "group->share1 * gradient")
         { At = "one element" },
@@ -188,11 +199,18 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "keys + query + 1 > queries ? keys + query + 1 - queries : 0", "query + 1")
         { At = "causal, more keys than queries: aligned at the bottom right" },
         new(
-            "the sum is not moved to a new maximum", "attention-dropout", Attention, "sum *= EXP(largest - reference);", "")
+            "the sum is not moved to a new maximum", "attention-dropout", Attention, "sum *= exponentials(e, &largest);",
+            "exponentials(e, &largest);")
         { At = "one block more than the registers hold" },
         new(
-            "masked keys at the end of a row are not written", "attention-dropout", Attention, "keys - 8 * block, p)",
-            "visible - 8 * block, p)") { At = "causal, square" },
+            "masked keys at the end of a row are not written", "attention-dropout", Attention, "dscores, first + 8 * block, keys - 8 * block, e)",
+            "dscores, first + 8 * block, visible - 8 * block, e)") { At = "causal, square" },
+        new("sums relative to an item's maximum", "attention-dropout", Attention, "{sum * weight, product * weight}", "{sum, product}")
+        { At = "the longest row in registers" },
+        new("a mean is not moved to a new maximum", "attention-dropout", Attention, "product *= shrink;", "")
+        { At = "one block more than the registers hold" },
+        new("a masked key has the gradient's sign", "attention-dropout", Attention, "(seen >> lane & 1u) ? factor", "1 ? factor")
+        { At = "causal, square" },
         new(
             "rows are decided by the elements' draws", "bias-dropout-residual", BiasDropout, "ROW_BLOCKS + row_block", "row_block")
         { At = "more than 65,535 rows" },

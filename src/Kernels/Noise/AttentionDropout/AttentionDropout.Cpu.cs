@@ -10,11 +10,14 @@ using Kernels.Devices.Cpu;
 namespace Kernels;
 
 /// <remarks>
-/// On the CPU a row's values in the arithmetic type stay in a buffer of the first- or second-level cache, so that scores are read from memory once, however long the row.
+/// On the CPU a row's values in the arithmetic type stay in a buffer of the first- or second-level cache, so that scores are read from
+/// memory once, however long the row.
 /// </remarks>
 public static unsafe partial class AttentionDropout
 {
-    /// <summary>Elements that a row's buffer has beyond the keys: whole vectors are loaded, and its start is moved to a cache line.</summary>
+    /// <summary>
+    /// Elements that a row's buffer has beyond the keys: whole vectors are loaded, and its start is moved to a cache line.
+    /// </summary>
     private const int BufferSlack = 64;
 
     private static long RowsPerChunk(ulong keys) => Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, (long)keys));
@@ -39,19 +42,16 @@ public static unsafe partial class AttentionDropout
         return a.Causal != 0 ? Math.Clamp(query + 1 + keys - queries, 0, visible) : visible;
     }
 
-    /// <summary>z of the visible keys, -infinity for the masked and up to <paramref name="end"/>; returns the largest, NaN passed over.</summary>
+    /// <summary>
+    /// z of the visible keys, -infinity for the masked and up to <paramref name="end"/>; returns the largest, NaN passed over.
+    /// </summary>
     private static float Logits<T>(T* scores, T* mask, long visible, long end, float scale, float* z)
         where T : unmanaged
     {
         long whole = visible / (2 * CpuElement.Width) * (2 * CpuElement.Width);
         Vector512<float> largest = WholeLogits(scores, mask, whole, Vector512.Create(scale), z);
-        if (whole < end) largest = Larger(LastLogits(scores, mask, whole, visible, end, Vector512.Create(scale), z), largest);
-
-        // No lane holds NaN, so any maximum will do.
-        Vector256<float> eight = Vector256.MaxNative(largest.GetLower(), largest.GetUpper());
-        Vector128<float> four = Vector128.MaxNative(eight.GetLower(), eight.GetUpper());
-        four = Vector128.MaxNative(four, Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1)));
-        return Vector128.MaxNative(four, Vector128.Shuffle(four, Vector128.Create(1, 0, 3, 2))).ToScalar();
+        if (whole < end) largest = CpuSoftmax.Larger(LastLogits(scores, mask, whole, visible, end, Vector512.Create(scale), z), largest);
+        return CpuSoftmax.Largest(largest);
     }
 
     private static Vector512<float> WholeLogits<T>(T* scores, T* mask, long count, Vector512<float> scale, float* z)
@@ -69,11 +69,11 @@ public static unsafe partial class AttentionDropout
 
             low.Store(z + i);
             high.Store(z + i + CpuElement.Width);
-            even = Larger(low, even);
-            odd = Larger(high, odd);
+            even = CpuSoftmax.Larger(low, even);
+            odd = CpuSoftmax.Larger(high, odd);
         }
 
-        return Larger(odd, even);
+        return CpuSoftmax.Larger(odd, even);
     }
 
     /// <summary>The rest of a row, out of line because partial loads are calls, which would move the loop's registers to memory.</summary>
@@ -90,18 +90,15 @@ public static unsafe partial class AttentionDropout
             if (mask != null) logits = AddMask(logits, CpuElement.Load(mask + i, count));
             logits = Vector512.ConditionalSelect(Vector512.LessThan(Vector512<float>.Indices, Vector512.Create((float)(visible - i))), logits, masked);
             logits.Store(z + i);
-            largest = Larger(logits, largest);
+            largest = CpuSoftmax.Larger(logits, largest);
         }
 
         return largest;
     }
 
-    /// <summary>The larger of each lane; <paramref name="other"/> where the value is NaN.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Larger(Vector512<float> value, Vector512<float> other) =>
-        Avx512F.IsSupported ? Avx512F.Max(value, other) : Vector512.ConditionalSelect(Vector512.GreaterThan(value, other), value, other);
-
-    /// <summary>Where the work on a row ends: the visible keys rounded up to whole double vectors, as far as the row goes. What follows is 0.</summary>
+    /// <summary>
+    /// Where the work on a row ends: the visible keys rounded up to whole double vectors, as far as the row goes. What follows is 0.
+    /// </summary>
     private static long WorkEnd(long visible, long keys) => Math.Min((visible + 31) / 32 * 32, keys);
 
     private static void Zero<T, TStore>(T* target, long count)
@@ -122,8 +119,8 @@ public static unsafe partial class AttentionDropout
     }
 
     /// <summary>
-    /// z becomes exp(z - reference); returns the sum, in a fixed order. Meanwhile as many scores of the next row come into the cache: where a row is
-    /// not read to its end, the processor does not guess where the next one begins.
+    /// z becomes exp(z - reference); returns the sum, in a fixed order. Meanwhile as many scores of the next row come into the cache: where
+    /// a row is not read to its end, the processor does not guess where the next one begins.
     /// </summary>
     private static float Exponentials<T>(float* z, long count, float reference, T* next)
         where T : unmanaged
@@ -193,7 +190,6 @@ public static unsafe partial class AttentionDropout
                     float largest = Logits(scores, mask, visible, work, (float)rows.Scale, z);
                     float reference = float.IsNegativeInfinity(largest) ? 0 : largest;
                     float sum = Exponentials(z, work, reference, scores + keys);
-                    a.LogSumExp.Pointer<float>()[row] = reference + MathF.Log(sum);
                     float factor = sum == 0 ? 0 : (float)rows.KeepScale / sum;
                     if (float.IsNaN(sum))
                     {
@@ -244,12 +240,8 @@ public static unsafe partial class AttentionDropout
                 double* scores = a.Scores.Pointer<double>() + (row * keys);
                 double* y = a.Y.Pointer<double>() + (row * keys);
                 long visible = VisibleKeys(a.Attention, row, out double* mask);
-                double largest = double.NegativeInfinity;
-                for (long k = 0; k < visible; k++) largest = Logit(scores, mask, k, a.Attention.Scale) is var z && z > largest ? z : largest;
-                double reference = double.IsNegativeInfinity(largest) ? 0 : largest;
-                double sum = 0;
+                double reference = Reference(scores, mask, visible, a.Attention.Scale), sum = 0;
                 for (long k = 0; k < visible; k++) sum += Math.Exp(Logit(scores, mask, k, a.Attention.Scale) - reference);
-                a.LogSumExp.Pointer<double>()[row] = reference + Math.Log(sum);
                 for (long k = 0; k < visible; k++)
                 {
                     double z = Logit(scores, mask, k, a.Attention.Scale);
@@ -295,30 +287,30 @@ public static unsafe partial class AttentionDropout
             float[] buffer = ArrayPool<float>.Shared.Rent(checked((int)(2 * stride) + BufferSlack));
             fixed (float* unaligned = buffer)
             {
-                float* p = Aligned(unaligned);
-                float* dp = p + stride;
+                float* e = Aligned(unaligned);
+                float* dp = e + stride;
                 for (long row = first; row < end; row++)
                 {
                     T* scores = a.Scores.Pointer<T>() + (row * keys);
                     T* dy = a.Dy.Pointer<T>() + (row * keys);
                     T* dscores = a.Dscores.Pointer<T>() + (row * keys);
-                    float logSumExp = a.LogSumExp.Pointer<float>()[row];
-                    long visible = VisibleKeys(rows, row, out T* mask);
-                    if (float.IsNegativeInfinity(logSumExp)) visible = 0;
-                    long work = WorkEnd(visible, keys);
-                    Logits(scores, mask, visible, work, (float)rows.Scale, p);
-                    float sum = 0;
+                    long visible = VisibleKeys(rows, row, out T* mask), work = WorkEnd(visible, keys);
+                    float largest = Logits(scores, mask, visible, work, (float)rows.Scale, e);
+                    float reference = float.IsNegativeInfinity(largest) ? 0 : largest, sum = 0, product = 0;
                     for (long k = 0; k < work; k += CpuKeepLanes.Segment)
                     {
                         int count = (int)Math.Min(CpuKeepLanes.Segment, work - k);
                         ushort* drawn = keep.Draw(rows.Start + (ulong)((row * keys) + k), count);
-                        sum += Gradients(p + k, dp + k, dy + k, drawn, keep.Limit, logSumExp, (float)rows.KeepScale, count);
+                        (float, float) part = Gradients(e + k, dp + k, dy + k, drawn, keep.Limit, reference, (float)rows.KeepScale, count);
+                        sum += part.Item1;
+                        product += part.Item2;
                     }
 
-                    if (float.IsFinite(sum))
-                        Differences<T, TStore>(p, dp, sum, (float)rows.Scale, dscores, work);
+                    (float factor, float mean) = sum == 0 ? (0, 0) : ((float)rows.Scale / sum, product / sum);
+                    if (float.IsFinite(mean))
+                        Differences<T, TStore>(e, dp, mean, factor, dscores, work);
                     else
-                        SpecialDifferences(scores, mask, visible, p, dp, sum, (float)rows.Scale, dscores, work);
+                        SpecialDifferences(scores, mask, visible, e, dp, mean, factor, (float)rows.Scale, dscores, work);
                     Zero<T, TStore>(dscores + work, keys - work);
                 }
             }
@@ -326,68 +318,79 @@ public static unsafe partial class AttentionDropout
             ArrayPool<float>.Shared.Return(buffer);
         }
 
-        /// <summary>z becomes p = exp(z - log-sum-exp), dp = m * dy / q with 0 for masked keys; returns the sum of their products.</summary>
-        private static float Gradients<T>(float* z, float* dp, T* dy, ushort* lanes, ushort limit, float logSumExp, float keepScale, int count)
+        /// <summary>
+        /// z becomes e = exp(z - reference), dp = m * dy / q with 0 for masked keys; returns the sums of e and of e * dp.
+        /// </summary>
+        private static (float Sum, float Product) Gradients<T>(
+            float* z, float* dp, T* dy, ushort* lanes, ushort limit, float reference, float keepScale, int count)
             where T : unmanaged
         {
             Vector512<ushort> limits = Vector512.Create(limit);
-            Vector512<float> shift = Vector512.Create(logSumExp), factor = Vector512.Create(keepScale);
-            Vector512<float> sum = Vector512<float>.Zero;
+            Vector512<float> shift = Vector512.Create(reference), factor = Vector512.Create(keepScale);
+            Vector512<float> sum = Vector512<float>.Zero, product = sum;
             int i = 0;
             for (; i + 32 <= count; i += 32)
             {
                 CpuKeepLanes.Masks(lanes + i, limits, out Vector512<int> low, out Vector512<int> high);
-                sum += Products(z + i, dp + i, CpuElement.Load(dy + i) * factor, low, shift);
-                sum += Products(z + i + 16, dp + i + 16, CpuElement.Load(dy + i + 16) * factor, high, shift);
+                Add(z + i, dp + i, CpuElement.Load(dy + i) * factor, low, shift, ref sum, ref product);
+                Add(z + i + 16, dp + i + 16, CpuElement.Load(dy + i + 16) * factor, high, shift, ref sum, ref product);
             }
 
             if (i < count)
             {
                 CpuKeepLanes.Masks(lanes + i, limits, out Vector512<int> low, out Vector512<int> high);
-                sum += Products(z + i, dp + i, CpuElement.Load(dy + i, Math.Min(16, count - i)) * factor, low, shift);
-                if (i + 16 < count) sum += Products(z + i + 16, dp + i + 16, CpuElement.Load(dy + i + 16, count - i - 16) * factor, high, shift);
+                Add(z + i, dp + i, CpuElement.Load(dy + i, Math.Min(16, count - i)) * factor, low, shift, ref sum, ref product);
+                if (i + 16 < count)
+                    Add(z + i + 16, dp + i + 16, CpuElement.Load(dy + i + 16, count - i - 16) * factor, high, shift, ref sum, ref product);
             }
 
-            return Vector512.Sum(sum);
+            return (Vector512.Sum(sum), Vector512.Sum(product));
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Vector512<float> Products(float* z, float* dp, Vector512<float> gradient, Vector512<int> keep, Vector512<float> shift)
+        private static void Add(
+            float* z, float* dp, Vector512<float> gradient, Vector512<int> keep, Vector512<float> shift, ref Vector512<float> sum,
+            ref Vector512<float> product)
         {
             Vector512<float> logits = Vector512.Load(z);
             keep = Vector512.AndNot(keep, Vector512.Equals(logits, Vector512.Create(float.NegativeInfinity)).AsInt32());
             gradient = (gradient.AsInt32() & keep).AsSingle();
-            Vector512<float> probability = CpuExp.Exp(logits - shift);
+            Vector512<float> exponential = CpuExp.Exp(logits - shift);
             gradient.Store(dp);
-            probability.Store(z);
-            return probability * gradient;
+            exponential.Store(z);
+            sum += exponential;
+            product += exponential * gradient;
         }
 
-        private static void Differences<T, TStore>(float* p, float* dp, float sum, float scale, T* dscores, long count)
+        /// <summary>
+        /// The 0 that is added makes the gradient of a masked key, 0 times a finite number, +0 whatever the number's sign.
+        /// </summary>
+        private static void Differences<T, TStore>(float* e, float* dp, float mean, float factor, T* dscores, long count)
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
-            Vector512<float> sums = Vector512.Create(sum), factor = Vector512.Create(scale);
+            Vector512<float> means = Vector512.Create(mean), factors = Vector512.Create(factor), zero = Vector512<float>.Zero;
             long i = 0;
             for (; i + 32 <= count; i += 32)
             {
-                Vector512<float> low = factor * Vector512.Load(p + i) * (Vector512.Load(dp + i) - sums);
-                Vector512<float> high = factor * Vector512.Load(p + i + 16) * (Vector512.Load(dp + i + 16) - sums);
+                Vector512<float> low = factors * Vector512.Load(e + i), high = factors * Vector512.Load(e + i + 16);
+                low = Vector512.FusedMultiplyAdd(low, Vector512.Load(dp + i) - means, zero);
+                high = Vector512.FusedMultiplyAdd(high, Vector512.Load(dp + i + 16) - means, zero);
                 CpuElement.Store32<T, TStore>(dscores + i, low, high);
             }
 
-            for (; i < count; i++) dscores[i] = CpuElement.FromSingle<T>(scale * p[i] * (dp[i] - sum));
+            for (; i < count; i++) dscores[i] = CpuElement.FromSingle<T>(MathF.FusedMultiplyAdd(factor * e[i], dp[i] - mean, 0));
         }
 
         /// <summary>A row with NaN or infinities: masked keys are 0 all the same, which takes another look at the scores.</summary>
         private static void SpecialDifferences<T>(
-            T* scores, T* mask, long visible, float* p, float* dp, float sum, float scale, T* dscores, long end)
+            T* scores, T* mask, long visible, float* e, float* dp, float mean, float factor, float scale, T* dscores, long end)
             where T : unmanaged
         {
             for (long k = 0; k < end; k++)
             {
                 bool masked = k >= visible || double.IsNegativeInfinity(Logit(scores, mask, k, scale));
-                dscores[k] = masked ? default : CpuElement.FromSingle<T>(scale * p[k] * (dp[k] - sum));
+                dscores[k] = masked ? default : CpuElement.FromSingle<T>(factor * e[k] * (dp[k] - mean));
             }
         }
 
@@ -400,44 +403,50 @@ public static unsafe partial class AttentionDropout
                 double* scores = a.Scores.Pointer<double>() + (row * keys);
                 double* dy = a.Dy.Pointer<double>() + (row * keys);
                 double* dscores = a.Dscores.Pointer<double>() + (row * keys);
-                double logSumExp = a.LogSumExp.Pointer<double>()[row];
                 long visible = VisibleKeys(a.Attention, row, out double* mask);
-                if (double.IsNegativeInfinity(logSumExp)) visible = 0;
-                double sum = 0;
-                for (long k = 0; k < visible; k++)
-                {
-                    (double p, double dp) = Gradient(a, key, row, k, Logit(scores, mask, k, a.Attention.Scale), dy[k], logSumExp);
-                    sum += p * dp;
-                }
-
+                double reference = Reference(scores, mask, visible, a.Attention.Scale), sum = 0, product = 0;
                 for (long k = 0; k < visible; k++)
                 {
                     double z = Logit(scores, mask, k, a.Attention.Scale);
-                    (double p, double dp) = Gradient(a, key, row, k, z, dy[k], logSumExp);
-                    dscores[k] = double.IsNegativeInfinity(z) ? 0 : a.Attention.Scale * p * (dp - sum);
+                    if (double.IsNegativeInfinity(z)) continue;
+                    double e = Math.Exp(z - reference);
+                    sum += e;
+                    product += e * (Keeps(key, a.Attention, row, k) ? dy[k] * a.Attention.KeepScale : 0);
+                }
+
+                double mean = product / sum;
+                for (long k = 0; k < visible; k++)
+                {
+                    double z = Logit(scores, mask, k, a.Attention.Scale), dp = Keeps(key, a.Attention, row, k) ? dy[k] * a.Attention.KeepScale : 0;
+                    dscores[k] = double.IsNegativeInfinity(z) ? 0 : a.Attention.Scale * (Math.Exp(z - reference) / sum) * (dp - mean);
                 }
 
                 NativeMemory.Clear(dscores + visible, (nuint)((keys - visible) * sizeof(double)));
             }
-        }
-
-        private static (double P, double Dp) Gradient(
-            in AttentionDropoutBackwardArguments a, RandomKey key, long row, long k, double z, double dy, double logSumExp)
-        {
-            if (double.IsNegativeInfinity(z)) return (0, 0);
-            return (Math.Exp(z - logSumExp), Keeps(key, a.Attention, row, k) ? dy * a.Attention.KeepScale : 0);
         }
     }
 
     private static bool Keeps(RandomKey key, in AttentionArguments a, long row, long k) =>
         a.Threshold > ushort.MaxValue || Philox.Lane(key, a.Start + (ulong)((row * (long)a.Keys) + k)) < a.Threshold;
 
-    /// <summary>z of one key; calculated in double, which leaves -infinity where it is.</summary>
+    /// <summary>
+    /// The largest z, from which exponentials are taken; 0 where all keys are masked. NaN is passed over and reaches the sum.
+    /// </summary>
+    private static double Reference(double* scores, double* mask, long visible, double scale)
+    {
+        double largest = double.NegativeInfinity;
+        for (long k = 0; k < visible; k++) largest = Logit(scores, mask, k, scale) is var z && z > largest ? z : largest;
+        return double.IsNegativeInfinity(largest) ? 0 : largest;
+    }
+
+    /// <summary>z of one key in the arithmetic type: a product that overflows it to -infinity masks the key.</summary>
     private static double Logit<T>(T* scores, T* mask, long k, double scale)
         where T : unmanaged
     {
         double added = mask == null ? 0 : CpuElement.ToDouble(mask[k]);
-        return double.IsNegativeInfinity(added) ? added : (CpuElement.ToDouble(scores[k]) * scale) + added;
+        if (double.IsNegativeInfinity(added)) return added;
+        if (typeof(T) == typeof(double)) return (CpuElement.ToDouble(scores[k]) * scale) + added;
+        return (CpuElement.ToSingle(scores[k]) * (float)scale) + (float)added;
     }
 
     private static float* Aligned(float* buffer) => (float*)(((nuint)buffer + 63) & ~(nuint)63);

@@ -6,43 +6,47 @@ namespace Kernels;
 public readonly record struct AttentionDropoutOptions
 {
     /// <summary>
-    /// Whether query i sees only keys k &lt;= i + keys - queries: the mask is aligned at the bottom right, so that the last query sees all keys. With more queries
-    /// than keys the first ones see none.
+    /// Whether query i sees only keys k &lt;= i + keys - queries: the mask is aligned at the bottom right, so that the last query sees all
+    /// keys. With more queries than keys the first ones see none.
     /// </summary>
     public bool Causal { get; init; }
 
     /// <summary>
-    /// Index of the first score in the whole tensor of which the argument is a shard (of the batch, or of the heads of one batch entry), so that the
-    /// shards' masks together are the mask of the whole.
+    /// Index of the first score in the whole tensor of which the argument is a shard (of the batch, or of the heads of one batch entry), so
+    /// that the shards' masks together are the mask of the whole.
     /// </summary>
     public ulong GlobalStart { get; init; }
 }
 
 /// <summary>
-/// Attention dropout in one pass over rows: y = m * softmax(z) / q over the keys, z = scale * scores + mask, with m drawn per element, P(m = 1) = q.
+/// Attention dropout in one pass over rows: y = m * softmax(z) / q over the keys, z = scale * scores + mask, with m drawn per element, P(m
+/// = 1) = q.
 /// </summary>
 /// <remarks>
 /// <para>
-/// Scores have the shape [batch, heads, queries, keys]. Score (b, h, i, k) takes the decision of element ((b * heads + h) * queries + i) * keys + k (plus
-/// <see cref="AttentionDropoutOptions.GlobalStart"/>) as <see cref="Dropout"/> defines it, whatever is masked. The mask is not stored: forward keeps one number
-/// a row, the log-sum-exp of z in the arithmetic type, and <see cref="Backward"/> calculates the probabilities and draws the mask again.
+/// Scores have the shape [batch, heads, queries, keys]. Score (b, h, i, k) takes the decision of element
+/// ((b * heads + h) * queries + i) * keys + k (plus <see cref="AttentionDropoutOptions.GlobalStart"/>) as <see cref="Dropout"/> defines it,
+/// whatever is masked. Nothing is stored for backward, not even a number a row: <see cref="Backward"/> calculates the softmax and draws the
+/// mask again, each row while it is in registers or cache.
 /// </para>
 /// <para>
-/// A key is masked where it lies past its batch entry's length, where the causal rule hides it, where the additive mask is -infinity (whatever the score), and where the
-/// score itself gives z = -infinity. Masked keys get +0, forward and backward; those past length or causal limit are not even read. A row of masked keys gives zeros, and
-/// -infinity as its log-sum-exp. NaN or +infinity among the others gives NaN for the kept keys of that row alone. p = 0 and p = 1 draw nothing; p = 1 gives
-/// zeros, forward and backward.
+/// A key is masked where it lies past its batch entry's length, where the causal rule hides it, where the additive mask is -infinity
+/// (whatever the score), and where the score itself gives z = -infinity. Masked keys get +0, forward and backward; those past length or
+/// causal limit are not even read. A row of masked keys gives zeros. NaN or +infinity among the others gives NaN for the kept keys of that
+/// row alone. p = 0 and p = 1 draw nothing; p = 1 gives zeros, forward and backward.
 /// </para>
 /// <para>
-/// Types: float, Half, BFloat16, double; sums and exponentials in float (double for double), results rounded once. Any sizes, also 0. The additive mask
-/// has the scores' type and the shape [queries, keys], or [batch, heads, queries, keys] where each of the first three may be 1; its gradient, where it is a learned
-/// bias of the full shape, is that of the scores divided by scale.
+/// Types: float, Half, BFloat16, double; sums and exponentials in float (double for double), results rounded once. Any sizes, also 0, up to
+/// 2^24 keys. The additive mask has the scores' type and the shape [queries, keys], or [batch, heads, queries, keys] where each of the
+/// first three may be 1; its gradient, where it is a learned bias of the full shape, is that of the scores divided by scale.
 /// </para>
-/// <para>A. Vaswani et al., "Attention is all you need", NeurIPS 2017; the recomputation follows T. Dao et al., "FlashAttention", NeurIPS 2022.</para>
+/// <para>A. Vaswani et al., "Attention is all you need", NeurIPS 2017; the recomputation follows T. Dao et al., "FlashAttention", NeurIPS
+/// 2022.</para>
 /// <para>
-/// Every method throws <see cref="ArgumentException"/> for shapes that do not fit, tensors that overlap otherwise than stated or live on another device, and
-/// <see cref="ArgumentOutOfRangeException"/> for a probability outside [0, 1] or a scale that is not finite, before anything is launched. A key length outside
-/// [0, keys] is found on the device: the next synchronisation throws <see cref="DeviceDataException"/> with the batch entry.
+/// Every method throws <see cref="ArgumentException"/> for shapes that do not fit, tensors that overlap otherwise than stated or live on
+/// another device, and <see cref="ArgumentOutOfRangeException"/> for a probability outside [0, 1] or a scale that is not finite, before
+/// anything is launched. A key length outside [0, keys] is found on the device: the next synchronisation throws
+/// <see cref="DeviceDataException"/> with the batch entry.
 /// </para>
 /// </remarks>
 public static unsafe partial class AttentionDropout
@@ -50,7 +54,9 @@ public static unsafe partial class AttentionDropout
     private const string ForwardName = "AttentionDropout.Forward";
     private const string BackwardName = "AttentionDropout.Backward";
 
-    /// <summary>A row of up to eight times as many keys stays in registers. More items would idle over the usual 512 keys, fewer read 1,024 twice.</summary>
+    /// <summary>
+    /// A row of up to eight times as many keys stays in registers. More items would idle over the usual 512 keys, fewer read 1,024 twice.
+    /// </summary>
     private const int GroupSize = 128;
 
     private static readonly KernelDefinition<AttentionDropoutForwardArguments> ForwardKernel =
@@ -59,31 +65,28 @@ public static unsafe partial class AttentionDropout
     private static readonly KernelDefinition<AttentionDropoutBackwardArguments> BackwardKernel =
         EntryPoints.AttentionDropoutBackward.Float<CpuBackward>(vectorWidths: [1, 8], groupSize: GroupSize);
 
-    /// <summary>y = m * softmax(scale * scores + mask) / q, and the log-sum-exp of each row.</summary>
+    /// <summary>y = m * softmax(scale * scores + mask) / q.</summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="scores">Products of queries and keys, shape [batch, heads, queries, keys].</param>
-    /// <param name="y">Dropped probabilities, shape of <paramref name="scores"/>; may be <paramref name="scores"/> where backward is not needed.</param>
-    /// <param name="logSumExp">
-    /// What backward needs: log of the sum over the row's keys of exp z, shape [batch, heads, queries], float (double for double scores).
+    /// <param name="y">
+    /// Dropped probabilities, shape of <paramref name="scores"/>; may be <paramref name="scores"/> where backward is not needed.
     /// </param>
     /// <param name="scale">Factor of the scores, 1/sqrt(head size) as a rule; finite.</param>
     /// <param name="dropProbability">Probability p to drop an element, in [0, 1].</param>
     /// <param name="key">Random key; one offset for each call.</param>
     /// <param name="options">Causal mask and shard start.</param>
-    /// <param name="keyLengths">How many keys of each batch entry are no padding, shape [batch], each in [0, keys]; null when all are.</param>
+    /// <param name="keyLengths">
+    /// How many keys of each batch entry are no padding, shape [batch], each in [0, keys]; null when all are.
+    /// </param>
     /// <param name="mask">Added to the scaled scores, -infinity where masked; see the remarks for its shapes. Null for none.</param>
-    public static void Forward<T, TSum>(
-        DeviceStream stream, DeviceTensor<T> scores, DeviceTensor<T> y, DeviceTensor<TSum> logSumExp, double scale, double dropProbability,
-        RandomKeySource key, AttentionDropoutOptions options = default, DeviceTensor<int>? keyLengths = null, DeviceTensor<T>? mask = null)
+    public static void Forward<T>(
+        DeviceStream stream, DeviceTensor<T> scores, DeviceTensor<T> y, double scale, double dropProbability, RandomKeySource key,
+        AttentionDropoutOptions options = default, DeviceTensor<int>? keyLengths = null, DeviceTensor<T>? mask = null)
         where T : unmanaged
-        where TSum : unmanaged
     {
         Check.Elementwise(ForwardName, stream, scores, nameof(scores), y, nameof(y));
-        CheckRows(ForwardName, stream, scores, logSumExp, scale, dropProbability, key, options, keyLengths, mask);
-        Check.Disjoint(ForwardName, scores, nameof(scores), logSumExp, nameof(logSumExp));
-        Check.Disjoint(ForwardName, y, nameof(y), logSumExp, nameof(logSumExp));
+        CheckRows(ForwardName, stream, scores, scale, dropProbability, key, options, keyLengths, mask);
         CheckDisjoint(ForwardName, y, nameof(y), keyLengths, mask);
-        CheckDisjoint(ForwardName, logSumExp, nameof(logSumExp), keyLengths, mask);
 
         KeepThreshold threshold = KeepThreshold.FromDropProbability(dropProbability);
         using DataErrorSlot error = ErrorSlot(ForwardName, stream, scores, keyLengths);
@@ -94,35 +97,30 @@ public static unsafe partial class AttentionDropout
             ForwardKernel,
             new KernelVariant(scores.DType, vectors ? Philox.LanesPerBlock : 1),
             LaunchShape.GroupPerRow((long)rows.Rows),
-            new AttentionDropoutForwardArguments
-            {
-                Scores = scores.Argument, Y = y.Argument, LogSumExp = logSumExp.Argument, Attention = rows,
-            });
+            new AttentionDropoutForwardArguments { Scores = scores.Argument, Y = y.Argument, Attention = rows });
     }
 
     /// <summary>dScores = scale * P * (dP - sum over the row's keys of dP * P), with dP = m * dy / q and P calculated again.</summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="scores">As in forward.</param>
-    /// <param name="logSumExp">What forward wrote.</param>
     /// <param name="dy">Gradient of the dropped probabilities, shape of <paramref name="scores"/>.</param>
-    /// <param name="dScores">Gradient of the scores, shape of <paramref name="scores"/>; may be <paramref name="dy"/> or <paramref name="scores"/>.</param>
+    /// <param name="dScores">
+    /// Gradient of the scores, shape of <paramref name="scores"/>; may be <paramref name="dy"/> or <paramref name="scores"/>.
+    /// </param>
     /// <param name="scale">As in forward.</param>
     /// <param name="dropProbability">As in forward.</param>
     /// <param name="key">As in forward.</param>
     /// <param name="options">As in forward.</param>
     /// <param name="keyLengths">As in forward.</param>
     /// <param name="mask">As in forward.</param>
-    public static void Backward<T, TSum>(
-        DeviceStream stream, DeviceTensor<T> scores, DeviceTensor<TSum> logSumExp, DeviceTensor<T> dy, DeviceTensor<T> dScores, double scale,
-        double dropProbability, RandomKeySource key, AttentionDropoutOptions options = default, DeviceTensor<int>? keyLengths = null,
-        DeviceTensor<T>? mask = null)
+    public static void Backward<T>(
+        DeviceStream stream, DeviceTensor<T> scores, DeviceTensor<T> dy, DeviceTensor<T> dScores, double scale, double dropProbability,
+        RandomKeySource key, AttentionDropoutOptions options = default, DeviceTensor<int>? keyLengths = null, DeviceTensor<T>? mask = null)
         where T : unmanaged
-        where TSum : unmanaged
     {
         Check.Elementwise(BackwardName, stream, scores, nameof(scores), dScores, nameof(dScores));
         Check.Elementwise(BackwardName, stream, dy, nameof(dy), dScores, nameof(dScores));
-        CheckRows(BackwardName, stream, scores, logSumExp, scale, dropProbability, key, options, keyLengths, mask);
-        Check.Disjoint(BackwardName, logSumExp, nameof(logSumExp), dScores, nameof(dScores));
+        CheckRows(BackwardName, stream, scores, scale, dropProbability, key, options, keyLengths, mask);
         CheckDisjoint(BackwardName, dScores, nameof(dScores), keyLengths, mask);
 
         KeepThreshold threshold = KeepThreshold.FromDropProbability(dropProbability);
@@ -142,27 +140,17 @@ public static unsafe partial class AttentionDropout
             LaunchShape.GroupPerRow((long)rows.Rows),
             new AttentionDropoutBackwardArguments
             {
-                Scores = scores.Argument, LogSumExp = logSumExp.Argument, Dy = dy.Argument, Dscores = dScores.Argument, Attention = rows,
+                Scores = scores.Argument, Dy = dy.Argument, Dscores = dScores.Argument, Attention = rows,
             });
     }
 
-    private static void CheckRows<T, TSum>(
-        string op, DeviceStream stream, DeviceTensor<T> scores, DeviceTensor<TSum> logSumExp, double scale, double dropProbability,
-        in RandomKeySource key, AttentionDropoutOptions options, DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask)
+    private static void CheckRows<T>(
+        string op, DeviceStream stream, DeviceTensor<T> scores, double scale, double dropProbability, in RandomKeySource key,
+        AttentionDropoutOptions options, DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask)
         where T : unmanaged
-        where TSum : unmanaged
     {
         Check.Rank(op, scores, nameof(scores), 4);
-        Check.Tensor(op, stream, logSumExp, nameof(logSumExp));
-        Check.Shape(op, logSumExp, nameof(logSumExp), scores.Shape[..3]);
-        DType sums = scores.DType == DType.Float64 ? DType.Float64 : DType.Float32;
-        if (logSumExp.DType != sums)
-        {
-            throw new ArgumentException(
-                $"{op}: {nameof(logSumExp)} stores {logSumExp.DType.ShortName()}, expected {sums.ShortName()} for {scores.DType.ShortName()} scores.",
-                nameof(logSumExp));
-        }
-
+        Check.SoftmaxRow(op, scores, nameof(scores));
         Check.Finite(op, scale, nameof(scale));
         Check.Probability(op, dropProbability, nameof(dropProbability));
         Check.Key(op, stream, key, nameof(key));
@@ -188,9 +176,8 @@ public static unsafe partial class AttentionDropout
         }
     }
 
-    private static void CheckDisjoint<TResult, T>(
-        string op, DeviceTensor<TResult> result, string name, DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask)
-        where TResult : unmanaged
+    private static void CheckDisjoint<T>(
+        string op, DeviceTensor<T> result, string name, DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask)
         where T : unmanaged
     {
         if (keyLengths is not null) Check.Disjoint(op, keyLengths, nameof(keyLengths), result, name);
