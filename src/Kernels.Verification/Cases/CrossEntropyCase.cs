@@ -120,10 +120,12 @@ public sealed class CrossEntropyCase : OpCase
         {
             specs.Add(Labels(p, "others", seed));
             specs.Add(Input("shares", real, [p.Rows], seed, 0, 1));
-            if (p.HasBadShares) (specs[^1].Values[0], specs[^1].Values[4]) = (double.NaN, double.PositiveInfinity);
         }
 
-        if (p.Targets == TargetKind.Soft) specs.Add(Input("probabilities", dtype, [p.Rows, p.Classes], seed, 0, 2.0 / Math.Max(1, p.Classes)));
+        // They add up to about 1, and among extremes to little enough for a finite loss.
+        double likely = (p.HasExtremes ? 0.5 : 2.0) / Math.Max(1, p.Classes);
+        if (p.Targets == TargetKind.Soft) specs.Add(Input("probabilities", dtype, [p.Rows, p.Classes], seed, 0, likely));
+        if (p.HasBadTargets) (specs[^1].Values[0], specs[^1].Values[4]) = (double.NaN, double.PositiveInfinity);
         if (p.HasWeights) specs.Add(Input("weights", real, [p.Classes], seed, 0.25, 2));
 
         // exp turns an error of its argument, up to the logits' size, into a relative one; so does the logarithm back.
@@ -268,7 +270,7 @@ public sealed class CrossEntropyCase : OpCase
         new CrossEntropyProblem(entry, 9, 21, "nothing but smoothing") { Smoothing = 1 },
         new CrossEntropyProblem(entry, 9, 21, "probabilities that smoothing leaves nothing of")
         {
-            Smoothing = 1, Targets = TargetKind.Soft,
+            Smoothing = 1, Targets = TargetKind.Soft, HasBadTargets = true,
         },
         new CrossEntropyProblem(entry, 9, 24, "class weights") { HasWeights = true, Reduction = LossReduction.Mean, HasNormalizer = true },
         new CrossEntropyProblem(entry, 9, 21, "class weights, smoothing and an ignored class") { HasWeights = true, Smoothing = 0.2, IgnoreIndex = 2, Reduction = LossReduction.Mean },
@@ -281,15 +283,15 @@ public sealed class CrossEntropyCase : OpCase
         },
         new CrossEntropyProblem(entry, 9, 21, "shares that are no number, in a mean")
         {
-            Targets = TargetKind.Mixed, HasBadShares = true, Reduction = LossReduction.Mean,
+            Targets = TargetKind.Mixed, HasBadTargets = true, Reduction = LossReduction.Mean,
         },
         new CrossEntropyProblem(entry, 9, 21, "shares that are no number, in a mean with its normalizer")
         {
-            Targets = TargetKind.Mixed, HasBadShares = true, Reduction = LossReduction.Mean, HasNormalizer = true,
+            Targets = TargetKind.Mixed, HasBadTargets = true, Reduction = LossReduction.Mean, HasNormalizer = true,
         },
         new CrossEntropyProblem(entry, 9, 21, "shares that are no number, in a mean by weights")
         {
-            Targets = TargetKind.Mixed, HasBadShares = true, HasWeights = true, Reduction = LossReduction.Mean, HasNormalizer = true,
+            Targets = TargetKind.Mixed, HasBadTargets = true, HasWeights = true, Reduction = LossReduction.Mean, HasNormalizer = true,
         },
         new CrossEntropyProblem(entry, 9, 24, "probabilities") { Targets = TargetKind.Soft, Smoothing = 0.1 },
         new CrossEntropyProblem(entry, 9, 21, "probabilities, of which some rows are ignored, with weights")
@@ -397,8 +399,8 @@ public sealed record CrossEntropyProblem(string Entry, long Rows, long Classes, 
 
     public bool HasBadLabels { get; init; }
 
-    /// <summary>Whether a share is NaN and another one infinite.</summary>
-    public bool HasBadShares { get; init; }
+    /// <summary>Whether a share or a probability is NaN and another one infinite.</summary>
+    public bool HasBadTargets { get; init; }
 
     public bool HasWeights { get; init; }
 
@@ -437,7 +439,7 @@ public sealed record CrossEntropyProblem(string Entry, long Rows, long Classes, 
 
     /// <summary>Whether finite differences apply: no loss is NaN or infinite, and there is a gradient.</summary>
     internal bool IsDifferentiable =>
-        !HasBadLabels && !HasBadShares && !HasExtremes && !Masked && EmptyMean != EmptyMean.NaN
+        !HasBadLabels && !HasBadTargets && !HasExtremes && !Masked && EmptyMean != EmptyMean.NaN
         && (Rows > 0 || Reduction == LossReduction.None);
 
     /// <summary>The host's factor of the gradient. Where the losses have gradients of their own it is 1, as the check by differences expects.</summary>
