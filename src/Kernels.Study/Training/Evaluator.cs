@@ -31,7 +31,7 @@ internal sealed class Evaluator : IDisposable
             int rows = Math.Min(BlockRows, examples.Count - start);
             DeviceTensor<float> logits = network.Forward(_stream, examples.Images.Slice(start, rows));
             DeviceTensor<float> losses = _losses.Slice(0, rows);
-            CrossEntropy.Forward(_stream, logits, examples.Labels.Slice(start, rows), losses);
+            CrossEntropy.Forward(_stream, logits, examples.Labels.Slice(start, rows), classWeights: null, losses, normalizer: null);
             _stream.Download(logits, _hostLogits.AsSpan(0, rows * _classes));
             _stream.Download(losses, _hostLosses.AsSpan(0, rows));
             for (int row = 0; row < rows; row++)

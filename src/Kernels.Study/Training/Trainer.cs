@@ -103,8 +103,8 @@ internal sealed class Trainer : IDisposable
             DeviceTensor<float> input = _epoch.Images.Slice(start, rows);
             DeviceTensor<float> logits = network.Forward(_stream, input, step);
             CrossEntropy.ForwardBackward(
-                _stream, logits, _epoch.Labels.Slice(start, rows), _losses.Slice(start, rows), network.LogitGradient(rows),
-                1.0 / rows, loss);
+                _stream, logits, _epoch.Labels.Slice(start, rows), classWeights: null, lossGradient: null, _losses.Slice(start, rows),
+                network.LogitGradient(rows), normalizer: null, 1.0 / rows, loss);
             network.Backward(step);
             optimizer.Step(_stream, StudySettings.RateShareAt(step.Index, _settings.Epochs * stepsPerEpoch));
         }

@@ -44,7 +44,7 @@ public sealed class AttentionDropoutCase : OpCase
         new("partial overlap", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceBuffer<float> buffer = device.AllocateBuffer<float>(32);
-            AttentionDropout.Forward(stream, buffer.View(0, 1, 1, 4, 4), buffer.View(8, 1, 1, 4, 4), 1, 0.5, Key);
+            AttentionDropout.Forward(stream, buffer.View(0, 1, 1, 4, 4), null, null, buffer.View(8, 1, 1, 4, 4), 1, 0.5, Key);
         }),
     ];
 
@@ -98,11 +98,11 @@ public sealed class AttentionDropoutCase : OpCase
         DeviceTensor<int>? lengths = p.HasLengths ? tensors.Get<int>("lengths") : null;
         DeviceTensor<T>? mask = p.MaskShape is null ? null : tensors.Get<T>("mask");
         if (p.Entry == "forward")
-            AttentionDropout.Forward(stream, scores, tensors.Get<T>("y"), scale, drop, Key, options, lengths, mask);
+            AttentionDropout.Forward(stream, scores, lengths, mask, tensors.Get<T>("y"), scale, drop, Key, options);
         else
         {
             DeviceTensor<T> dy = tensors.Get<T>("dy"), dscores = tensors.Get<T>("dscores");
-            AttentionDropout.Backward(stream, scores, dy, dscores, scale, drop, Key, options, lengths, mask);
+            AttentionDropout.Backward(stream, scores, lengths, mask, dy, dscores, scale, drop, Key, options);
         }
     }
 
@@ -179,7 +179,7 @@ public sealed class AttentionDropoutCase : OpCase
         using DeviceTensor<int>? lengthsTensor = lengths is null ? null : device.Upload<int>(lengths, [lengths.Length]);
         using DeviceTensor<float>? maskTensor = mask is null ? null : device.Allocate<float>(mask);
         AttentionDropoutOptions options = new() { GlobalStart = globalStart };
-        AttentionDropout.Forward(stream, scoresTensor, yTensor, scale, dropProbability, Key, options, lengthsTensor, maskTensor);
+        AttentionDropout.Forward(stream, scoresTensor, lengthsTensor, maskTensor, yTensor, scale, dropProbability, Key, options);
     }
 }
 

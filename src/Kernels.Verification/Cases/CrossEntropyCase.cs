@@ -49,54 +49,54 @@ public sealed class CrossEntropyCase : OpCase
         new("no targets", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4);
-            CrossEntropy.Forward(stream, logits, default, losses);
+            CrossEntropy.Forward(stream, logits, default, null, losses, null);
         }),
         new("weights of a wrong shape", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4), weights = device.Allocate<float>(4);
             using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.Forward(stream, logits, labels, losses, classWeights: weights);
+            CrossEntropy.Forward(stream, logits, labels, weights, losses, null);
         }),
         new("losses of the half type", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<Half> logits = device.Allocate<Half>(4, 3), losses = device.Allocate<Half>(4);
             using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.Forward(stream, logits, labels, losses);
+            CrossEntropy.Forward(stream, logits, labels, null, losses, null);
         }),
         new("probabilities of another type", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4);
             using DeviceTensor<Half> probabilities = device.Allocate<Half>(4, 3);
-            CrossEntropy.Forward(stream, logits, CrossEntropyTargets.Soft(probabilities), losses);
+            CrossEntropy.Forward(stream, logits, CrossEntropyTargets.Soft(probabilities), null, losses, null);
         }),
         new("an ignore index for probabilities without labels", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4), probabilities = device.Allocate<float>(4, 3);
-            CrossEntropy.Forward(stream, logits, CrossEntropyTargets.Soft(probabilities), losses, new CrossEntropyOptions { IgnoreIndex = -100 });
+            CrossEntropy.Forward(stream, logits, CrossEntropyTargets.Soft(probabilities), null, losses, null, new CrossEntropyOptions { IgnoreIndex = -100 });
         }),
         new("shares of a wrong shape", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4), shares = device.Allocate<float>(3);
             using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.Forward(stream, logits, CrossEntropyTargets.Mixed(labels, labels, shares), losses);
+            CrossEntropy.Forward(stream, logits, CrossEntropyTargets.Mixed(labels, labels, shares), null, losses, null);
         }),
         new("the gradient over the probabilities", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4), probabilities = device.Allocate<float>(4, 3);
-            CrossEntropy.ForwardBackward(stream, logits, CrossEntropyTargets.Soft(probabilities), losses, probabilities);
+            CrossEntropy.ForwardBackward(stream, logits, CrossEntropyTargets.Soft(probabilities), null, null, losses, probabilities, null, 1);
         }),
         new("scale is NaN", typeof(ArgumentOutOfRangeException), (device, stream) =>
         {
             using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4);
             using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.ForwardBackward(stream, logits, labels, losses, logits, double.NaN);
+            CrossEntropy.ForwardBackward(stream, logits, labels, null, null, losses, logits, null, double.NaN);
         }),
         new("a loss gradient for each row of a sum", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(1), dLosses = device.Allocate<float>(4);
             using DeviceTensor<int> labels = device.Allocate<int>(4);
             CrossEntropy.ForwardBackward(
-                stream, logits, labels, losses, logits, 1, new CrossEntropyOptions { Reduction = LossReduction.Sum }, lossGradient: dLosses);
+                stream, logits, labels, null, dLosses, losses, logits, null, 1, new CrossEntropyOptions { Reduction = LossReduction.Sum });
         }),
     ];
 
@@ -207,13 +207,13 @@ public sealed class CrossEntropyCase : OpCase
         };
         if (p.Entry == "forward")
         {
-            CrossEntropy.Forward(stream, logits, targets, losses, p.Options, weights, normalizer);
+            CrossEntropy.Forward(stream, logits, targets, weights, losses, normalizer, p.Options);
         }
         else
         {
             DeviceTensor<TReal>? lossGradient = p.LossGradients > 0 ? tensors.Get<TReal>("dlosses") : null;
             CrossEntropy.ForwardBackward(
-                stream, logits, targets, losses, tensors.Get<T>("dlogits"), p.Scale, p.Options, weights, normalizer, lossGradient);
+                stream, logits, targets, weights, lossGradient, losses, tensors.Get<T>("dlogits"), normalizer, p.Scale, p.Options);
         }
 
         if (p.HasBadLabels) ExpectReport(stream);
@@ -362,7 +362,7 @@ public sealed class CrossEntropyCase : OpCase
     {
         using DeviceTensor<float> logits = device.Allocate<float>(logitShape), losses = device.Allocate<float>(lossCount);
         using DeviceTensor<int> labels = device.Allocate<int>(labelCount);
-        CrossEntropy.Forward(stream, logits, labels, losses, options);
+        CrossEntropy.Forward(stream, logits, labels, null, losses, null, options);
     }
 }
 

@@ -34,22 +34,22 @@ public sealed class EntropyCase : OpCase
         {
             using DeviceTensor<float> logits = device.Allocate<float>(4, 3), entropies = device.Allocate<float>(4);
             using DeviceTensor<byte> mask = device.Allocate<byte>(3);
-            Entropy.Forward(stream, logits, entropies, mask);
+            Entropy.Forward(stream, logits, mask, entropies);
         }),
         new("entropies of the half type", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<Half> logits = device.Allocate<Half>(4, 3), entropies = device.Allocate<Half>(4);
-            Entropy.Forward(stream, logits, entropies);
+            Entropy.Forward(stream, logits, null, entropies);
         }),
         new("gradients of a wrong shape", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> logits = device.Allocate<float>(4, 3), slopes = device.Allocate<float>(3);
-            Entropy.Backward(stream, logits, slopes, logits);
+            Entropy.Backward(stream, logits, null, slopes, logits);
         }),
         new("scale is infinite", typeof(ArgumentOutOfRangeException), (device, stream) =>
         {
             using DeviceTensor<float> logits = device.Allocate<float>(4, 3), slopes = device.Allocate<float>(4);
-            Entropy.Backward(stream, logits, slopes, logits, double.PositiveInfinity);
+            Entropy.Backward(stream, logits, null, slopes, logits, double.PositiveInfinity);
         }),
     ];
 
@@ -125,9 +125,9 @@ public sealed class EntropyCase : OpCase
     {
         DeviceTensor<byte>? mask = p.HasMask ? tensors.Get<byte>("mask") : null;
         if (p.Entry == "forward")
-            Entropy.Forward(stream, tensors.Get<T>("logits"), tensors.Get<TReal>("entropies"), mask);
+            Entropy.Forward(stream, tensors.Get<T>("logits"), mask, tensors.Get<TReal>("entropies"));
         else
-            Entropy.Backward(stream, tensors.Get<T>("logits"), tensors.Get<TReal>("dentropies"), tensors.Get<T>("dlogits"), p.Scale, mask);
+            Entropy.Backward(stream, tensors.Get<T>("logits"), mask, tensors.Get<TReal>("dentropies"), tensors.Get<T>("dlogits"), p.Scale);
     }
 
     private static IEnumerable<Problem> OfEntry(string entry) =>
@@ -153,7 +153,7 @@ public sealed class EntropyCase : OpCase
     private static void Forward(Device device, DeviceStream stream, long[] logitShape, long entropyCount)
     {
         using DeviceTensor<float> logits = device.Allocate<float>(logitShape), entropies = device.Allocate<float>(entropyCount);
-        Entropy.Forward(stream, logits, entropies);
+        Entropy.Forward(stream, logits, null, entropies);
     }
 }
 

@@ -65,14 +65,14 @@ public static partial class CrossEntropy
     /// <summary>The losses.</summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="logits">Shape [rows, classes].</param>
-    /// <param name="targets">What each row should be; a tensor of labels of shape [rows] will do.</param>
+    /// <param name="targets">The target of each row; a tensor of labels of shape [rows] will do.</param>
+    /// <param name="classWeights">w, shape [classes], or null for ones.</param>
     /// <param name="losses">Result: shape [rows], or [1] when reduced.</param>
+    /// <param name="normalizer">Result: the divisor of a mean, shape [1], whatever the reduction; null where it is not needed.</param>
     /// <param name="options">Smoothing, ignored labels, reduction, penalties.</param>
-    /// <param name="classWeights">w, shape [classes]; ones if absent.</param>
-    /// <param name="normalizer">Result: what a mean divides by, shape [1], whatever the reduction.</param>
-    public static void Forward<T, TReal>(
-        DeviceStream stream, DeviceTensor<T> logits, CrossEntropyTargets targets, DeviceTensor<TReal> losses, CrossEntropyOptions options = default,
-        DeviceTensor<TReal>? classWeights = null, DeviceTensor<TReal>? normalizer = null)
+    internal static void Forward<T, TReal>(
+        DeviceStream stream, DeviceTensor<T> logits, CrossEntropyTargets targets, DeviceTensor<TReal>? classWeights,
+        DeviceTensor<TReal> losses, DeviceTensor<TReal>? normalizer, CrossEntropyOptions options = default)
         where T : unmanaged
         where TReal : unmanaged
     {
@@ -84,18 +84,18 @@ public static partial class CrossEntropy
     /// <summary>The losses and the gradient of the logits, in one pass over the logits.</summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="logits">Shape [rows, classes].</param>
-    /// <param name="targets">What each row should be; a tensor of labels of shape [rows] will do.</param>
+    /// <param name="targets">As in <see cref="Forward{T, TReal}"/>.</param>
+    /// <param name="classWeights">As in <see cref="Forward{T, TReal}"/>.</param>
+    /// <param name="lossGradient">A factor of the gradient in device memory, shape [1], or [rows] when the losses are not reduced; null for 1.</param>
     /// <param name="losses">Result: shape [rows], or [1] when reduced; not scaled.</param>
     /// <param name="dLogits">Gradient of the (reduced) loss, shape of <paramref name="logits"/>; may be <paramref name="logits"/>.</param>
-    /// <param name="gradientScale">Factor of the gradient.</param>
+    /// <param name="normalizer">As in <see cref="Forward{T, TReal}"/>.</param>
+    /// <param name="gradientScale">Factor of the gradient, finite.</param>
     /// <param name="options">Smoothing, ignored labels, reduction, penalties.</param>
-    /// <param name="classWeights">w, shape [classes]; ones if absent.</param>
-    /// <param name="normalizer">Result: what a mean divides by, shape [1], whatever the reduction.</param>
-    /// <param name="lossGradient">Another factor, in device memory: shape [1], or [rows] when the losses are not reduced.</param>
-    public static void ForwardBackward<T, TReal>(
-        DeviceStream stream, DeviceTensor<T> logits, CrossEntropyTargets targets, DeviceTensor<TReal> losses, DeviceTensor<T> dLogits,
-        double gradientScale = 1, CrossEntropyOptions options = default, DeviceTensor<TReal>? classWeights = null, DeviceTensor<TReal>? normalizer = null,
-        DeviceTensor<TReal>? lossGradient = null)
+    internal static void ForwardBackward<T, TReal>(
+        DeviceStream stream, DeviceTensor<T> logits, CrossEntropyTargets targets, DeviceTensor<TReal>? classWeights,
+        DeviceTensor<TReal>? lossGradient, DeviceTensor<TReal> losses, DeviceTensor<T> dLogits, DeviceTensor<TReal>? normalizer,
+        double gradientScale, CrossEntropyOptions options = default)
         where T : unmanaged
         where TReal : unmanaged
     {

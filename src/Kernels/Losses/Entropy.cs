@@ -7,7 +7,7 @@ namespace Kernels;
 /// </summary>
 /// <remarks>
 /// <para>
-/// Signs: <see cref="Backward"/> gives the gradient of the entropy itself, dz[k] = scale * dH[n] * -p[k] (log p[k] + H[n]), so a step along
+/// Signs: <see cref="Backward{T, TReal}"/> gives the gradient of the entropy itself, dz[k] = scale * dH[n] * -p[k] (log p[k] + H[n]), so a step along
 /// it makes rows more uniform. A loss that is minimised and should keep the entropy up (the bonus of policy gradients, L - beta * mean H,
 /// or a confidence penalty) passes dH = -beta / rows; entropy minimisation (Grandvalet and Bengio, 2005), L + beta * mean H, passes the
 /// same with a plus.
@@ -41,10 +41,10 @@ public static partial class Entropy
     /// <summary>The entropy of each row.</summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="logits">Shape [rows, classes].</param>
+    /// <param name="mask">0 for classes that take no part, shape of <paramref name="logits"/>; null when all do.</param>
     /// <param name="entropies">Result, shape [rows].</param>
-    /// <param name="mask">0 for classes that take no part, shape of <paramref name="logits"/>; all do if absent.</param>
-    public static void Forward<T, TReal>(
-        DeviceStream stream, DeviceTensor<T> logits, DeviceTensor<TReal> entropies, DeviceTensor<byte>? mask = null)
+    internal static void Forward<T, TReal>(
+        DeviceStream stream, DeviceTensor<T> logits, DeviceTensor<byte>? mask, DeviceTensor<TReal> entropies)
         where T : unmanaged
         where TReal : unmanaged
     {
@@ -70,13 +70,13 @@ public static partial class Entropy
     /// <summary>Gradient: dz[n, k] = gradientScale * dH[n] * -p[n, k] * (log p[n, k] + H[n]).</summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="logits">As in forward.</param>
+    /// <param name="mask">As in forward.</param>
     /// <param name="entropyGradient">dH, in device memory: shape [rows], or [1] for all rows.</param>
     /// <param name="dLogits">Gradient, shape of <paramref name="logits"/>; may be <paramref name="logits"/>.</param>
     /// <param name="gradientScale">Factor of the gradient.</param>
-    /// <param name="mask">As in forward.</param>
-    public static void Backward<T, TReal>(
-        DeviceStream stream, DeviceTensor<T> logits, DeviceTensor<TReal> entropyGradient, DeviceTensor<T> dLogits, double gradientScale = 1,
-        DeviceTensor<byte>? mask = null)
+    internal static void Backward<T, TReal>(
+        DeviceStream stream, DeviceTensor<T> logits, DeviceTensor<byte>? mask, DeviceTensor<TReal> entropyGradient,
+        DeviceTensor<T> dLogits, double gradientScale = 1)
         where T : unmanaged
         where TReal : unmanaged
     {

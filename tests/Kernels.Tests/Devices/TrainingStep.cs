@@ -58,7 +58,8 @@ internal sealed class TrainingStep<T> : IDisposable
         Relu.Forward(stream, _h, _h);
         Dropout.Forward(stream, _h, _dropped, 0.5, _key);
         Linear.Forward(stream, _dropped, _w2, null, _logits);
-        CrossEntropy.ForwardBackward(stream, _logits, _labels, _loss, _dLogits, options: new() { Reduction = LossReduction.Mean }, lossGradient: _scale);
+        CrossEntropy.ForwardBackward(
+            stream, _logits, _labels, null, _scale, _loss, _dLogits, null, 1, new() { Reduction = LossReduction.Mean });
         Linear.Backward(stream, _dropped, _w2, _dLogits, _dDropped, _dW2, null);
         Dropout.Backward(stream, _dDropped, _dDropped, 0.5, _key);
         Relu.Backward(stream, _h, _dDropped, _dDropped);

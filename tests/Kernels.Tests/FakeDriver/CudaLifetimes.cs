@@ -44,7 +44,7 @@ public sealed unsafe class CudaLifetimes : CudaScenario
                     {
                         case 0: Dropout.Forward(stream, x, y, 0.5, Key); break;
                         case 1: Relu.Backward(stream, x, y, y); break;
-                        case 2: CrossEntropy.Forward(stream, logits, labels, loss); break;
+                        case 2: CrossEntropy.Forward(stream, logits, labels, null, loss, null); break;
                         default: sgd.Step(stream); break;
                     }
                 }

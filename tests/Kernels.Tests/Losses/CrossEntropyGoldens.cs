@@ -147,7 +147,7 @@ public sealed class CrossEntropyGoldens(TestDevices devices)
         using DeviceTensor<T> losses = stream.Device.Allocate<T>(call.Options.Reduction == LossReduction.None ? rows : 1);
         using DeviceTensor<int> labels = stream.Device.Upload<int>(call.Labels ?? Golden.Labels, rows);
         CrossEntropyTargets targets = call.IsSoft ? CrossEntropyTargets.Soft(soft, call.Options.IgnoreIndex is null ? null : labels) : labels;
-        CrossEntropy.ForwardBackward(stream, logits, targets, losses, gradient, 1, call.Options, call.IsWeighted ? weights : null);
+        CrossEntropy.ForwardBackward(stream, logits, targets, call.IsWeighted ? weights : null, null, losses, gradient, null, 1, call.Options);
         return (ToDoubles(losses.ToArray(stream)), ToDoubles(gradient.ToArray(stream)));
     }
 
@@ -156,8 +156,8 @@ public sealed class CrossEntropyGoldens(TestDevices devices)
     {
         using DeviceTensor<T> logits = Upload<T>(stream, Golden.Logits, Golden.Rows, Golden.Classes), slopes = Upload<T>(stream, Golden.Slopes, Golden.Rows);
         using DeviceTensor<T> entropies = stream.Device.Allocate<T>(Golden.Rows);
-        Entropy.Forward(stream, logits, entropies);
-        Entropy.Backward(stream, logits, slopes, logits);
+        Entropy.Forward(stream, logits, null, entropies);
+        Entropy.Backward(stream, logits, null, slopes, logits);
         return (ToDoubles(entropies.ToArray(stream)), ToDoubles(logits.ToArray(stream)));
     }
 

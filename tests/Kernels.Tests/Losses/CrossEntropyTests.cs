@@ -36,7 +36,7 @@ public sealed class CrossEntropyTests(TestDevices devices)
         using DeviceTensor<int> labels = stream.Device.Upload<int>([5], 1);
         stream.Fill(logits, (Half)3);
         stream.Fill(logits.Reshape(LongestRow).Slice(LongestRow - 2, 1), Half.NegativeInfinity);
-        CrossEntropy.ForwardBackward(stream, logits, labels, losses, logits, -LongestRow, new CrossEntropyOptions { Smoothing = 0.5 });
+        CrossEntropy.ForwardBackward(stream, logits, labels, null, null, losses, logits, null, -LongestRow, new CrossEntropyOptions { Smoothing = 0.5 });
         Assert.Equal(Math.Log(LongestRow - 1), losses.ToArray(stream)[0], tolerance: 4e-6);
 
         // p - t, times the scale: p = 1 / M, t = 0.5 / M, and 0.5 more for the label.

@@ -22,7 +22,7 @@ public sealed class AttentionDropoutTests(TestDevices devices)
         using DeviceTensor<float> scores = stream.Device.Allocate<float>(lengths.Length, 1, 1, Keys);
         stream.Fill(scores, 0);
 
-        AttentionDropout.Forward(stream, scores, scores, 1, 0, Key, keyLengths: lengthTensor);
+        AttentionDropout.Forward(stream, scores, lengthTensor, null, scores, 1, 0, Key);
         DeviceDataException error = Assert.Throws<DeviceDataException>(stream.Synchronize);
         Assert.Equal(1, error.Index);
         Assert.Contains("AttentionDropout.Forward", error.Message, StringComparison.Ordinal);
@@ -40,7 +40,7 @@ public sealed class AttentionDropoutTests(TestDevices devices)
         using DeviceTensor<float> scores = stream.Device.Allocate<float>(2, 3, 5, Keys);
         stream.Fill(scores, 0);
 
-        AttentionDropout.Forward(stream, scores, scores, 1, 0.5, Key);
+        AttentionDropout.Forward(stream, scores, null, null, scores, 1, 0.5, Key);
         float[] y = scores.ToArray(stream);
         Assert.Equal(y.Select((_, i) => DropoutReference.Keeps(0.5, Key.Seed, Key.Offset, (ulong)i)), y.Select(value => value != 0));
     }
@@ -61,8 +61,8 @@ public sealed class AttentionDropoutTests(TestDevices devices)
         using DeviceTensor<float> scores = device.Upload<float>(values, 1, 1, 1, Keys), dy = device.Upload<float>(slopes, 1, 1, 1, Keys);
         using DeviceTensor<float> y = device.Allocate<float>(scores.Shape), mask = device.Allocate<float>(1, Keys);
         stream.Fill(mask, added);
-        AttentionDropout.Forward(stream, scores, y, 1, 0, Key, mask: mask);
-        AttentionDropout.Backward(stream, scores, dy, dy, 1, 0, Key, mask: mask);
+        AttentionDropout.Forward(stream, scores, null, mask, y, 1, 0, Key);
+        AttentionDropout.Backward(stream, scores, null, mask, dy, dy, 1, 0, Key);
         float[] probabilities = y.ToArray(stream), gradient = dy.ToArray(stream);
         double mean = probabilities.Zip(slopes, (p, slope) => (double)p * slope).Sum();
         for (int key = 0; key < Keys; key++) Assert.Equal(probabilities[key] * (slopes[key] - mean), gradient[key], tolerance: 4e-7);
@@ -88,10 +88,10 @@ public sealed class AttentionDropoutTests(TestDevices devices)
         using DeviceTensor<float> whole = stream.Device.Allocate<float>(scores.Shape);
         using DeviceTensor<float> parts = stream.Device.Allocate<float>(scores.Shape);
 
-        AttentionDropout.Forward(stream, scores, whole, 1, 0.3, Key);
-        AttentionDropout.Forward(stream, scores.Slice(0, First), parts.Slice(0, First), 1, 0.3, Key);
+        AttentionDropout.Forward(stream, scores, null, null, whole, 1, 0.3, Key);
+        AttentionDropout.Forward(stream, scores.Slice(0, First), null, null, parts.Slice(0, First), 1, 0.3, Key);
         AttentionDropout.Forward(
-            stream, scores.Slice(First, Batch - First), parts.Slice(First, Batch - First), 1, 0.3, Key,
+            stream, scores.Slice(First, Batch - First), null, null, parts.Slice(First, Batch - First), 1, 0.3, Key,
             new AttentionDropoutOptions { GlobalStart = First * Row });
         float[] expected = whole.ToArray(stream);
         Assert.Contains(0f, expected);

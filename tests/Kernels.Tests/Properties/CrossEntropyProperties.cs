@@ -56,7 +56,7 @@ public sealed class CrossEntropyProperties(TestDevices devices)
         using DeviceTensor<float> logits = stream.Device.Upload<float>(batch.Logits, batch.Rows, batch.Classes);
         using DeviceTensor<int> labels = stream.Device.Upload<int>(batch.Labels, batch.Rows);
         using DeviceTensor<float> losses = stream.Device.Allocate<float>(batch.Rows);
-        CrossEntropy.Forward(stream, logits, labels, losses);
+        CrossEntropy.Forward(stream, logits, labels, null, losses, null);
         Bits.AssertEqual<float>(together, losses.ToArray(stream));
     });
 
@@ -133,8 +133,8 @@ public sealed class CrossEntropyProperties(TestDevices devices)
         using DeviceTensor<float> scaled = stream.Device.Allocate<float>(batch.Rows, batch.Classes), lossGradient = stream.Device.Allocate<float>(1);
         using DeviceTensor<int> labels = stream.Device.Upload<int>(batch.Labels, batch.Rows);
         stream.Fill(lossGradient, 0.5f);
-        CrossEntropy.ForwardBackward(stream, logits, labels, losses, scaled, 0.5, lossGradient: lossGradient);
-        CrossEntropy.ForwardBackward(stream, logits, labels, losses, logits, 0.25);
+        CrossEntropy.ForwardBackward(stream, logits, labels, null, lossGradient, losses, scaled, null, 0.5);
+        CrossEntropy.ForwardBackward(stream, logits, labels, null, null, losses, logits, null, 0.25);
         Bits.AssertEqual<float>(logits.ToArray(stream), scaled.ToArray(stream));
     });
 
@@ -144,7 +144,7 @@ public sealed class CrossEntropyProperties(TestDevices devices)
         using DeviceTensor<float> logits = stream.Device.Upload<float>(values, batch.Rows, batch.Classes);
         using DeviceTensor<int> labels = stream.Device.Upload<int>(batch.Labels, batch.Rows);
         using DeviceTensor<float> losses = stream.Device.Allocate<float>(options.Reduction == LossReduction.None ? batch.Rows : 1);
-        CrossEntropy.ForwardBackward(stream, logits, targets ?? labels, losses, logits, 1, options, normalizer: normalizer);
+        CrossEntropy.ForwardBackward(stream, logits, targets ?? labels, null, null, losses, logits, normalizer, 1, options);
         return (losses.ToArray(stream), logits.ToArray(stream));
     }
 
@@ -164,7 +164,7 @@ public sealed class CrossEntropyProperties(TestDevices devices)
         using DeviceTensor<int> labels = stream.Device.Upload<int>(batch.Labels, batch.Rows);
         using DeviceTensor<float> losses = stream.Device.Allocate<float>(batch.Rows);
         using DeviceTensor<float> gradient = stream.Device.Allocate<float>(batch.Rows, batch.Classes);
-        CrossEntropy.ForwardBackward(stream, logits, labels, losses, gradient, gradientScale: 1);
+        CrossEntropy.ForwardBackward(stream, logits, labels, null, null, losses, gradient, null, gradientScale: 1);
         return (losses.ToArray(stream), gradient.ToArray(stream));
     }
 

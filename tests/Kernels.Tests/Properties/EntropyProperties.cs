@@ -23,8 +23,8 @@ public sealed class EntropyProperties(TestDevices devices)
         using DeviceTensor<float> logits = stream.Device.Upload<float>(batch.Logits, batch.Rows, batch.Classes);
         using DeviceTensor<float> entropies = stream.Device.Allocate<float>(batch.Rows), ones = stream.Device.Allocate<float>(1);
         stream.Fill(ones, 1f);
-        Entropy.Forward(stream, logits, entropies);
-        Entropy.Backward(stream, logits, ones, logits);
+        Entropy.Forward(stream, logits, null, entropies);
+        Entropy.Backward(stream, logits, null, ones, logits);
         Assert.All(entropies.ToArray(stream), entropy => Assert.InRange(entropy, -2e-6, Math.Log(batch.Classes) + 4e-6));
         float[] gradient = logits.ToArray(stream);
         for (int row = 0; row < batch.Rows; row++)
@@ -46,7 +46,7 @@ public sealed class EntropyProperties(TestDevices devices)
         using DeviceTensor<float> logits = stream.Device.Allocate<float>(batch.Rows, batch.Classes), entropies = stream.Device.Allocate<float>(batch.Rows);
         using DeviceTensor<byte> masks = stream.Device.Upload<byte>(mask, batch.Rows, batch.Classes);
         stream.Fill(logits, -12.5f);
-        Entropy.Forward(stream, logits, entropies, masks);
+        Entropy.Forward(stream, logits, masks, entropies);
         Assert.All(entropies.ToArray(stream), entropy => Assert.Equal(Math.Log(kept), entropy, tolerance: 4e-6));
     });
 
@@ -61,12 +61,12 @@ public sealed class EntropyProperties(TestDevices devices)
         using DeviceTensor<int> labels = stream.Device.Allocate<int>(batch.Rows);
         stream.Fill(labels, 0);
         stream.Fill(beta, Beta);
-        CrossEntropy.ForwardBackward(stream, logits, labels, losses, gradient);
+        CrossEntropy.ForwardBackward(stream, logits, labels, null, null, losses, gradient, null, 1);
         float[] plain = losses.ToArray(stream), plainGradient = gradient.ToArray(stream);
-        CrossEntropy.ForwardBackward(stream, logits, labels, losses, gradient, 1, new CrossEntropyOptions { ConfidencePenalty = Beta });
+        CrossEntropy.ForwardBackward(stream, logits, labels, null, null, losses, gradient, null, 1, new CrossEntropyOptions { ConfidencePenalty = Beta });
         float[] penalized = losses.ToArray(stream), penalizedGradient = gradient.ToArray(stream);
-        Entropy.Forward(stream, logits, entropies);
-        Entropy.Backward(stream, logits, beta, logits);
+        Entropy.Forward(stream, logits, null, entropies);
+        Entropy.Backward(stream, logits, null, beta, logits);
         float[] entropy = entropies.ToArray(stream), entropyGradient = logits.ToArray(stream);
         for (int i = 0; i < plain.Length; i++) Assert.Equal(plain[i], penalized[i] + (Beta * entropy[i]), tolerance: 2e-5);
         for (int i = 0; i < plainGradient.Length; i++) Assert.Equal(plainGradient[i], penalizedGradient[i] + entropyGradient[i], tolerance: 1e-5);

@@ -132,14 +132,14 @@ public sealed class MlpTests
 
         public double Loss()
         {
-            CrossEntropy.Forward(_stream, _network.Forward(_stream, Images, _step), Labels, _losses, _recipe.Loss);
+            CrossEntropy.Forward(_stream, _network.Forward(_stream, Images, _step), Labels, null, _losses, null, _recipe.Loss);
             return Download(_losses).Average(loss => (double)loss);
         }
 
         public double Gradient(out float[][] gradients)
         {
             CrossEntropy.ForwardBackward(
-                _stream, _network.Forward(_stream, Images, _step), Labels, _losses, _network.LogitGradient(Rows), 1.0 / Rows, _recipe.Loss);
+                _stream, _network.Forward(_stream, Images, _step), Labels, null, null, _losses, _network.LogitGradient(Rows), null, 1.0 / Rows, _recipe.Loss);
             _network.Backward(_step);
             gradients = [.. _network.Gradients.Select(Download)];
             return gradients.Sum(gradient => gradient.Sum(value => (double)value * value));

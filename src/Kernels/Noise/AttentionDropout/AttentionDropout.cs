@@ -68,6 +68,8 @@ public static unsafe partial class AttentionDropout
     /// <summary>y = m * softmax(scale * scores + mask) / q.</summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="scores">Products of queries and keys, shape [batch, heads, queries, keys].</param>
+    /// <param name="keyLengths">The number of keys of each batch entry that are no padding, shape [batch], each in [0, keys]; null when all are.</param>
+    /// <param name="mask">Added to the scaled scores, -infinity where masked; see the remarks for its shapes. Null for none.</param>
     /// <param name="y">
     /// Dropped probabilities, shape of <paramref name="scores"/>; may be <paramref name="scores"/> where backward is not needed.
     /// </param>
@@ -75,13 +77,9 @@ public static unsafe partial class AttentionDropout
     /// <param name="dropProbability">Probability p to drop an element, in [0, 1].</param>
     /// <param name="key">Random key; one offset for each call.</param>
     /// <param name="options">Causal mask and shard start.</param>
-    /// <param name="keyLengths">
-    /// How many keys of each batch entry are no padding, shape [batch], each in [0, keys]; null when all are.
-    /// </param>
-    /// <param name="mask">Added to the scaled scores, -infinity where masked; see the remarks for its shapes. Null for none.</param>
     public static void Forward<T>(
-        DeviceStream stream, DeviceTensor<T> scores, DeviceTensor<T> y, double scale, double dropProbability, RandomKeySource key,
-        AttentionDropoutOptions options = default, DeviceTensor<int>? keyLengths = null, DeviceTensor<T>? mask = null)
+        DeviceStream stream, DeviceTensor<T> scores, DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask, DeviceTensor<T> y, double scale,
+        double dropProbability, RandomKeySource key, AttentionDropoutOptions options = default)
         where T : unmanaged
     {
         Check.Elementwise(ForwardName, stream, scores, nameof(scores), y, nameof(y));
@@ -103,6 +101,8 @@ public static unsafe partial class AttentionDropout
     /// <summary>dScores = scale * P * (dP - sum over the row's keys of dP * P), with dP = m * dy / q and P calculated again.</summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="scores">As in forward.</param>
+    /// <param name="keyLengths">As in forward.</param>
+    /// <param name="mask">As in forward.</param>
     /// <param name="dy">Gradient of the dropped probabilities, shape of <paramref name="scores"/>.</param>
     /// <param name="dScores">
     /// Gradient of the scores, shape of <paramref name="scores"/>; may be <paramref name="dy"/> or <paramref name="scores"/>.
@@ -111,11 +111,9 @@ public static unsafe partial class AttentionDropout
     /// <param name="dropProbability">As in forward.</param>
     /// <param name="key">As in forward.</param>
     /// <param name="options">As in forward.</param>
-    /// <param name="keyLengths">As in forward.</param>
-    /// <param name="mask">As in forward.</param>
     public static void Backward<T>(
-        DeviceStream stream, DeviceTensor<T> scores, DeviceTensor<T> dy, DeviceTensor<T> dScores, double scale, double dropProbability,
-        RandomKeySource key, AttentionDropoutOptions options = default, DeviceTensor<int>? keyLengths = null, DeviceTensor<T>? mask = null)
+        DeviceStream stream, DeviceTensor<T> scores, DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask, DeviceTensor<T> dy,
+        DeviceTensor<T> dScores, double scale, double dropProbability, RandomKeySource key, AttentionDropoutOptions options = default)
         where T : unmanaged
     {
         Check.Elementwise(BackwardName, stream, scores, nameof(scores), dScores, nameof(dScores));
