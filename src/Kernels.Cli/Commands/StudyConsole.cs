@@ -182,8 +182,8 @@ internal sealed class StudyConsole
             Write(
                 result.Recipe,
                 result.Seed,
-                $"done after {result.Epochs} epochs{kept}: train {100 * result.Final.Train.Accuracy:0.0}%  " +
-                $"test {100 * result.Final.Test.Accuracy:0.0}%  {result.Seconds:0.0} s");
+                $"done after {result.Epochs} {(result.Epochs == 1 ? "epoch" : "epochs")}{kept}: " +
+                $"train {100 * result.Final.Train.Accuracy:0.0}%  test {100 * result.Final.Test.Accuracy:0.0}%  {result.Seconds:0.0} s");
         }
 
         // Past Spectre's wrapping at 80 columns: a line of a log stays one line.
