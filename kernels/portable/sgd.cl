@@ -1,25 +1,37 @@
-// Stochastic gradient descent with momentum over a list of parameters: v = momentum * v + (1 - dampening) * g (v = g at the first step); w -= rate * v, or
-// rate * (g + momentum * v) with Nesterov (Sutskever et al., ICML 2013). Without momentum w -= rate * g.
+// Stochastic gradient descent with momentum over a list of parameters: v = momentum * v + (1 - dampening) * g (v = g at
+// the first step); w -= rate * v, or rate * (g + momentum * v) with Nesterov (Sutskever et al., ICML 2013). Without
+// momentum w -= rate * g.
 //
-//   sgd_step  a: velocity, kept when any group has momentum
+//   sgd_step  keeps a velocity when any group has momentum
 
 #include "types.h"
 #include "reduce.h"
+
+typedef struct {
+    real momentum;
+    real gradient_share; // 1 - dampening
+    real is_nesterov;
+} rule_settings;
+
+enum { VELOCITY, RULE_STATES };
+
 #include "optimizer.h"
 
-DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradient, real* a, real* b, real* c) {
+DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradient, real* state) {
+    const rule_settings rule = group->rule;
     real step = gradient;
-    if (group->beta1 > 0) {
-        *a = group->first ? gradient : group->beta1 * *a + group->share1 * gradient;
-        step = group->mode != 0 ? gradient + group->beta1 * *a : *a;
+    if (rule.momentum > 0) {
+        const real moved = rule.momentum * state[VELOCITY] + rule.gradient_share * gradient;
+        state[VELOCITY] = group->is_first ? gradient : moved;
+        step = rule.is_nesterov != 0 ? gradient + rule.momentum * state[VELOCITY] : state[VELOCITY];
     }
     return group->decay_factor * weight - group->rate * step;
 }
 
 KERNEL void sgd_step(OPTIMIZER_STEP_PARAMETERS) {
-    SHARED real scratch[GROUP_SIZE];
+    SHARED real scratch[SQUARE_SUMS * GROUP_SIZE];
     optimizer_pass(parameter + parameter_offset, gradient + gradient_offset, state + state_offset,
                    tensors + tensors_offset, tiles + tiles_offset, settings + settings_offset,
-                   progress + progress_offset, zeros + zeros_offset, first_tile, tile_count, role_stride, role_a,
-                   role_b, role_c, master, average, counts_zeros, scratch);
+                   progress + progress_offset, zeros + zeros_offset, first_tile, tile_count, role_stride, first_role,
+                   second_role, third_role, master, average, counts_zeros, scratch);
 }

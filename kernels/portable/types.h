@@ -45,6 +45,9 @@ DEVICE real load(GLOBAL const scalar* source, u64 index) { return to_real(source
 
 DEVICE void store(GLOBAL scalar* target, u64 index, real value) { target[index] = to_scalar(value); }
 
+// Neither NaN nor an infinity.
+DEVICE u32 is_finite(real x) { return x - x == 0; }
+
 // Elements index to index + 7 in wide accesses; only where the host chose VEC = 8.
 DEVICE void load8(GLOBAL const scalar* source, u64 index, real* values) {
 #if DTYPE_F64

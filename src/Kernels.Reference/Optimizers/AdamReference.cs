@@ -12,7 +12,7 @@ public static class AdamReference
     {
         first = (beta1 * first) + ((1 - beta1) * gradient);
         second = (beta2 * second) + ((1 - beta2) * gradient * gradient);
-        if (usesLargest) largest = largest > second ? largest : second;
+        if (usesLargest) largest = Math.Max(largest, second);
         double corrected = (usesLargest ? largest : second) / (1 - Math.Pow(beta2, step));
         return first / (1 - Math.Pow(beta1, step)) / (Math.Sqrt(corrected) + epsilon);
     }

@@ -18,16 +18,14 @@ public static class OptimizerReference
     /// <summary>How far the weight at an index moves for a gradient: the optimizer's own rule, which updates its state.</summary>
     public delegate double Direction(int index, double gradient);
 
-    /// <summary>The 2-norm of all gradients together.</summary>
-    public static double Norm(IEnumerable<double[]> gradients)
+    /// <summary>The 2-norm of some values: they are divided by the largest, so that no square overflows or vanishes.</summary>
+    public static double Norm(ReadOnlySpan<double> values)
     {
-        double sum = 0;
-        foreach (double[] gradient in gradients)
-        {
-            foreach (double value in gradient) sum += value * value;
-        }
-
-        return Math.Sqrt(sum);
+        double largest = 0, sum = 0;
+        foreach (double value in values) largest = Math.Max(largest, Math.Abs(value));
+        if (largest == 0 || !double.IsFinite(largest)) return largest;
+        foreach (double value in values) sum += value / largest * (value / largest);
+        return largest * Math.Sqrt(sum);
     }
 
     /// <summary>What gradients are multiplied by so that their norm, loss scale taken off, is at most <paramref name="maximumNorm"/> (0 for no limit).</summary>
@@ -52,7 +50,9 @@ public static class OptimizerReference
         for (int i = 0; i < weights.Length; i++)
         {
             double w = weights[i];
-            double g = (gradientFactor * gradients[i]) + (terms.CoupledDecay * w) + (terms.SubgradientL1 * Sign(w));
+            // A term that is absent does not look at the weight, which may be infinite.
+            double decay = terms.CoupledDecay == 0 ? 0 : terms.CoupledDecay * w, penalty = terms.SubgradientL1 == 0 ? 0 : terms.SubgradientL1 * Sign(w);
+            double g = (gradientFactor * gradients[i]) + decay + penalty;
             w = ((1 - (terms.Rate * terms.DecoupledDecay)) * w) - (terms.Rate * direction(i, g));
             weights[i] = SoftThreshold(w, terms.Rate * terms.ProximalL1) / (1 + (terms.Rate * terms.ProximalDecay));
         }
@@ -60,17 +60,27 @@ public static class OptimizerReference
         for (int row = 0; terms.MaximumNorm > 0 && row < weights.Length; row += rowLength)
         {
             Span<double> own = weights.Slice(row, rowLength);
-            double sum = 0;
-            foreach (double w in own) sum += round(w) * round(w);
-            for (int i = 0; sum > terms.MaximumNorm * terms.MaximumNorm && i < own.Length; i++) own[i] = round(own[i]) * (terms.MaximumNorm / Math.Sqrt(sum));
+            for (int i = 0; i < own.Length; i++) own[i] = round(own[i]);
+            double norm = Norm(own);
+            for (int i = 0; norm > terms.MaximumNorm && i < own.Length; i++) own[i] *= terms.MaximumNorm / norm;
         }
     }
 
     /// <summary>The minimum over x of threshold * |x| + (x - w)^2 / 2.</summary>
     public static double SoftThreshold(double w, double threshold)
     {
-        if (double.IsNaN(w)) return w;
+        if (double.IsNaN(w) || threshold == 0) return w;
         return w > threshold ? w - threshold : w < -threshold ? w + threshold : 0;
+    }
+
+    /// <summary>
+    /// The moving average d * a + (1 - d) * w, written so that it stays where the weight is. One that is not finite has not begun and begins with the weight.
+    /// </summary>
+    public static double Average(double average, double weight, double decay)
+    {
+        double difference = weight - average;
+        if (!double.IsFinite(average)) return weight;
+        return double.IsFinite(difference) ? average + ((1 - decay) * difference) : (decay * average) + ((1 - decay) * weight);
     }
 
     /// <summary>-1, 0 or 1; NaN for NaN.</summary>

@@ -15,8 +15,8 @@ public static class RmsPropReference
         if (centered)
         {
             mean = (alpha * mean) + ((1 - alpha) * gradient);
-            variance -= mean * mean;
-            if (variance < 0) variance = 0;
+            // An infinite second moment stays so, whatever the square of the mean.
+            if (double.IsFinite(variance)) variance = Math.Max(0, variance - (mean * mean));
         }
 
         double step = gradient / (Math.Sqrt(variance) + epsilon);

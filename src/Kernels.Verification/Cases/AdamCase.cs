@@ -7,6 +7,8 @@ public sealed class AdamCase : OptimizerCase<AdamOptions>
 {
     public override string Op => "adam";
 
+    protected override bool KeepsSquares => true;
+
     protected override AdamOptions Basic { get; } = new() { LearningRate = 0.1 };
 
     protected override Optimizer<T, AdamOptions> Create<T>(

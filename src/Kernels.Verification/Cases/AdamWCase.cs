@@ -5,6 +5,8 @@ public sealed class AdamWCase : OptimizerCase<AdamWOptions>
 {
     public override string Op => "adamw";
 
+    protected override bool KeepsSquares => true;
+
     protected override AdamWOptions Basic { get; } = new() { LearningRate = 0.1, WeightDecay = 0 };
 
     protected override AdamWOptions Bench => Basic with { WeightDecay = 0.01 };

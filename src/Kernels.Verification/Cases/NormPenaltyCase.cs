@@ -27,6 +27,7 @@ public sealed class NormPenaltyCase : OpCase
             new PenaltyProblem(entry, [.. Enumerable.Repeat(1L, 700)], [.. Enumerable.Repeat(Elastic, 700)], "more tiles than a work group"),
         }),
         new PenaltyProblem("value and gradient", [1021], [Elastic], "gradient scaled, value not") { GradientScale = -8 },
+        new PenaltyProblem("value and gradient", [1021], [Lasso], "infinite weights under L1 alone") { HasInfiniteWeights = true },
     ];
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =
@@ -68,17 +69,16 @@ public sealed class NormPenaltyCase : OpCase
         }),
     ];
 
-    /// <summary>Sums of squares in the arithmetic type.</summary>
-    public override double LargestInput(DType dtype) => dtype == DType.Float16 ? base.LargestInput(dtype) : Math.Sqrt(base.LargestInput(dtype)) / (1 << 8);
-
     public override ArgumentUse UseOf(Problem problem, string tensor) => tensor == "value" ? ArgumentUse.None : ArgumentUse.Required;
 
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
         PenaltyProblem p = (PenaltyProblem)problem;
         DType real = dtype == DType.Float64 ? DType.Float64 : DType.Float32;
+        TensorSpec parameters = Input("parameters", dtype, [p.Length], seed);
+        if (p.HasInfiniteWeights) (parameters.Values[1], parameters.Values[^2]) = (double.PositiveInfinity, double.NegativeInfinity);
         Tolerance sum = new(0, 16 + (2 * Math.Log2(1 + p.Length)), 1, "a sum by pairs of groups");
-        List<TensorSpec> specs = [Input("parameters", dtype, [p.Length], seed), Output("value", real, [1], sum)];
+        List<TensorSpec> specs = [parameters, Output("value", real, [1], sum)];
         if (p.HasGradient)
             specs.Add(Input("gradients", dtype, [p.Length], seed) with { Role = TensorRole.InOut, Tolerance = new Tolerance(1, 8, 4, "terms that may cancel") });
         return specs;
@@ -146,6 +146,9 @@ public sealed record PenaltyProblem(string Entry, IReadOnlyList<long> Lengths, I
     public L2Convention Convention { get; init; }
 
     public double GradientScale { get; init; } = 1;
+
+    /// <summary>The second weight is infinite, and so is the last but one, with the other sign.</summary>
+    public bool HasInfiniteWeights { get; init; }
 
     public long Length => Lengths.Sum();
 

@@ -7,6 +7,8 @@ public sealed class RmsPropCase : OptimizerCase<RmsPropOptions>
 {
     public override string Op => "rmsprop";
 
+    protected override bool KeepsSquares => true;
+
     protected override RmsPropOptions Basic { get; } = new() { LearningRate = 0.1 };
 
     protected override Optimizer<T, RmsPropOptions> Create<T>(

@@ -39,6 +39,22 @@ internal static unsafe class CpuReal
         return Vector512.ConditionalSelect(Vector512.GreaterThan(x, Vector512<TReal>.Zero), Vector512<TReal>.One, negative);
     }
 
+    /// <summary>All ones where a number is neither NaN nor infinite.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<TReal> IsFinite<TReal>(Vector512<TReal> x)
+        where TReal : unmanaged => Vector512.Equals(x - x, Vector512<TReal>.Zero);
+
+    /// <summary>What is left of the values after they were stored.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<TReal> Round<T, TReal>(Vector512<TReal> value)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        if (typeof(T) == typeof(TReal)) return value;
+        Vector256<ushort> stored = CpuElement.NarrowToStored<T>(value.As<TReal, float>());
+        return CpuElement.Load((T*)&stored).As<float, TReal>();
+    }
+
     // Out of line: memory taken from the stack inside a caller's loop would add up.
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static Vector512<TReal> LoadPart<TReal>(TReal* source, int count)

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Kernels.Devices;
@@ -22,7 +23,19 @@ public record AdamOptions : OptimizerOptions
     /// <summary>Divides by the largest second moment so far (AMSGrad).</summary>
     public bool UsesLargestSecondMoment { get; init; }
 
-    internal sealed override OptimizerRule Rule => new(Beta1, 1 - Beta1, Beta2, 1 - Beta2, Epsilon, UsesLargestSecondMoment);
+    internal sealed override void Write(ref GroupSettings<double> settings)
+    {
+        (settings.FirstLog, settings.SecondLog) = (-Math.Log(Beta1), -Math.Log(Beta2));
+        settings.Rule.As<AdamSettings<double>>() = new AdamSettings<double>
+        {
+            Beta1 = Beta1,
+            Share1 = 1 - Beta1,
+            Beta2 = Beta2,
+            Share2 = 1 - Beta2,
+            Epsilon = Epsilon,
+            UsesLargest = UsesLargestSecondMoment ? 1 : 0,
+        };
+    }
 
     internal sealed override void Validate(string op)
     {
@@ -48,33 +61,65 @@ public sealed class Adam<T> : Optimizer<T, AdamOptions>
     /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range.</exception>
     /// <exception cref="OutOfDeviceMemoryException">The device has too little free memory for the state.</exception>
     public Adam(Device device, IReadOnlyList<ParameterGroup<T, AdamOptions>> groups, OptimizerSettings? settings = null)
-        : base("Adam", device, groups, settings, OptimizerKernels.Adam, AdamRule.Roles)
+        : base("Adam", device, groups, settings, OptimizerKernels.Adam, AdamStates.Of)
     {
     }
 
     private protected override bool HasStateFor(IReadOnlyList<AdamOptions> options) => Keeps(2) || !options.Any(o => o.UsesLargestSecondMoment);
 }
 
-internal readonly struct AdamRule : IOptimizerRule
+/// <summary>What Adam and AdamW keep.</summary>
+internal static class AdamStates
 {
-    public static string?[] Roles(IReadOnlyList<AdamOptions> options) =>
+    public static string?[] Of(IReadOnlyList<AdamOptions> options) =>
         [OptimizerState.FirstMoment, OptimizerState.SecondMoment, options.Any(o => o.UsesLargestSecondMoment) ? OptimizerState.LargestSecondMoment : null];
+}
+
+/// <summary><c>optimizer_rule</c> in <c>adam.cl</c>.</summary>
+internal readonly struct AdamRule<TReal> : IOptimizerRule<AdamRule<TReal>, TReal>
+    where TReal : unmanaged, IFloatingPointIeee754<TReal>
+{
+    private readonly Vector512<TReal> _beta1;
+    private readonly Vector512<TReal> _share1;
+    private readonly Vector512<TReal> _beta2;
+    private readonly Vector512<TReal> _share2;
+    private readonly Vector512<TReal> _epsilon;
+    private readonly Vector512<TReal> _correctedRate;
+    private readonly Vector512<TReal> _inverseRoot;
+    private readonly bool _usesLargest;
+
+    private AdamRule(in CpuOptimizerGroup<TReal> group, in AdamSettings<TReal> settings)
+    {
+        _beta1 = Vector512.Create(settings.Beta1);
+        _share1 = Vector512.Create(settings.Share1);
+        _beta2 = Vector512.Create(settings.Beta2);
+        _share2 = Vector512.Create(settings.Share2);
+        _epsilon = Vector512.Create(settings.Epsilon);
+        _correctedRate = group.Rate / group.FirstCorrection;
+        _inverseRoot = Vector512<TReal>.One / Vector512.Sqrt(group.SecondCorrection);
+        _usesLargest = settings.UsesLargest != TReal.Zero;
+    }
+
+    public static AdamRule<TReal> Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> settings) =>
+        new(group, settings.As<AdamSettings<TReal>>());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<TReal> Move<TReal>(
-        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> a, ref Vector512<TReal> b, ref Vector512<TReal> c)
-        where TReal : unmanaged
+    public Vector512<TReal> Move(
+        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> firstMoment, ref Vector512<TReal> secondMoment,
+        ref Vector512<TReal> largest)
     {
-        a = (group.Beta1 * a) + (group.Share1 * gradient);
-        b = (group.Beta2 * b) + (group.Share2 * gradient * gradient);
-        Vector512<TReal> square = b;
-        if (group.Mode)
+        firstMoment = (_beta1 * firstMoment) + (_share1 * gradient);
+        secondMoment = (_beta2 * secondMoment) + (_share2 * gradient * gradient);
+        Vector512<TReal> square = secondMoment;
+        if (_usesLargest)
         {
-            c = Vector512.ConditionalSelect(Vector512.GreaterThan(c, square), c, square);
-            square = c;
+            // NaN where either is.
+            Vector512<TReal> isLarger = Vector512.GreaterThan(largest, square) | ~Vector512.Equals(largest, largest);
+            largest = Vector512.ConditionalSelect(isLarger, largest, square);
+            square = largest;
         }
 
-        Vector512<TReal> scale = (Vector512.Sqrt(square) * group.InverseRoot2) + group.Epsilon;
-        return (group.DecayFactor * weight) - (group.CorrectedRate * (a / scale));
+        Vector512<TReal> scale = (Vector512.Sqrt(square) * _inverseRoot) + _epsilon;
+        return (group.DecayFactor * weight) - (_correctedRate * (firstMoment / scale));
     }
 }

@@ -21,7 +21,7 @@ public sealed class AdamW<T> : Optimizer<T, AdamWOptions>
     /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range.</exception>
     /// <exception cref="OutOfDeviceMemoryException">The device has too little free memory for the state.</exception>
     public AdamW(Device device, IReadOnlyList<ParameterGroup<T, AdamWOptions>> groups, OptimizerSettings? settings = null)
-        : base("AdamW", device, groups, settings, OptimizerKernels.Adam, AdamRule.Roles)
+        : base("AdamW", device, groups, settings, OptimizerKernels.Adam, AdamStates.Of)
     {
     }
 

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Kernels.Cpu;
@@ -16,7 +17,13 @@ public sealed record LionOptions : OptimizerOptions
     /// <summary>Decay of the momentum, in [0, 1).</summary>
     public double Beta2 { get; init; } = 0.99;
 
-    internal override OptimizerRule Rule => new(Beta1, 1 - Beta1, Beta2, 1 - Beta2, 0, Mode: false);
+    internal override void Write(ref GroupSettings<double> settings) => settings.Rule.As<LionSettings<double>>() = new LionSettings<double>
+    {
+        Beta1 = Beta1,
+        Share1 = 1 - Beta1,
+        Beta2 = Beta2,
+        Share2 = 1 - Beta2,
+    };
 
     internal override void Validate(string op)
     {
@@ -47,15 +54,33 @@ public sealed class Lion<T> : Optimizer<T, LionOptions>
     private protected override bool HasStateFor(IReadOnlyList<LionOptions> options) => true;
 }
 
-internal readonly struct LionRule : IOptimizerRule
+/// <summary><c>optimizer_rule</c> in <c>lion.cl</c>.</summary>
+internal readonly struct LionRule<TReal> : IOptimizerRule<LionRule<TReal>, TReal>
+    where TReal : unmanaged, IFloatingPointIeee754<TReal>
 {
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<TReal> Move<TReal>(
-        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> a, ref Vector512<TReal> b, ref Vector512<TReal> c)
-        where TReal : unmanaged
+    private readonly Vector512<TReal> _beta1;
+    private readonly Vector512<TReal> _share1;
+    private readonly Vector512<TReal> _beta2;
+    private readonly Vector512<TReal> _share2;
+
+    private LionRule(in CpuOptimizerGroup<TReal> group, in LionSettings<TReal> settings)
     {
-        Vector512<TReal> direction = CpuReal.SignOf((group.Beta1 * a) + (group.Share1 * gradient));
-        a = (group.Beta2 * a) + (group.Share2 * gradient);
+        _beta1 = Vector512.Create(settings.Beta1);
+        _share1 = Vector512.Create(settings.Share1);
+        _beta2 = Vector512.Create(settings.Beta2);
+        _share2 = Vector512.Create(settings.Share2);
+    }
+
+    public static LionRule<TReal> Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> settings) =>
+        new(group, settings.As<LionSettings<TReal>>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<TReal> Move(
+        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> firstMoment, ref Vector512<TReal> second,
+        ref Vector512<TReal> third)
+    {
+        Vector512<TReal> direction = CpuReal.SignOf((_beta1 * firstMoment) + (_share1 * gradient));
+        firstMoment = (_beta2 * firstMoment) + (_share2 * gradient);
         return (group.DecayFactor * weight) - (group.Rate * direction);
     }
 }

@@ -7,156 +7,147 @@ using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
-/// <summary>What <c>optimizer_rule</c> is to the kernels: updates the state a, b, c and returns the new weights, before proximal steps.</summary>
-internal interface IOptimizerRule
+/// <summary>What <c>optimizer_rule</c> is to the kernels: a group's settings of a rule, ready to use.</summary>
+internal interface IOptimizerRule<TSelf, TReal>
+    where TSelf : struct, IOptimizerRule<TSelf, TReal>
+    where TReal : unmanaged, IFloatingPointIeee754<TReal>
 {
-    static abstract Vector512<TReal> Move<TReal>(
-        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> a, ref Vector512<TReal> b, ref Vector512<TReal> c)
-        where TReal : unmanaged;
+    static abstract TSelf Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> settings);
+
+    /// <summary>Updates the rule's state, of which it has up to three numbers a weight, and returns the new weights, before proximal steps.</summary>
+    Vector512<TReal> Move(
+        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> first, ref Vector512<TReal> second,
+        ref Vector512<TReal> third);
 }
 
 /// <summary>The settings that hold for a tile, ready to use: <c>optimizer_group</c> in <c>optimizer.h</c>.</summary>
 internal readonly unsafe struct CpuOptimizerGroup<TReal>
-    where TReal : unmanaged
+    where TReal : unmanaged, IFloatingPointIeee754<TReal>
 {
-    public CpuOptimizerGroup(TReal* settings, TReal* progress, int index)
+    private readonly Vector512<TReal> _gradientScale;
+    private readonly Vector512<TReal> _gradientFactor;
+    private readonly Vector512<TReal> _coupledDecay;
+    private readonly Vector512<TReal> _subgradientL1;
+    private readonly Vector512<TReal> _threshold;
+    private readonly Vector512<TReal> _shrinkage;
+    private readonly Vector512<TReal> _averageDecay;
+    private readonly Vector512<TReal> _averageShare;
+    private readonly bool _isDecayed;
+    private readonly bool _hasSubgradient;
+    private readonly bool _hasThreshold;
+    private readonly bool _averagesSlowly;
+
+    public CpuOptimizerGroup(in GroupSettings<TReal> settings, in StepProgress<TReal> step, in GroupProgress<TReal> now)
     {
-        TReal* setting = settings + ((long)index * OptimizerKernels.SettingWords);
-        TReal* own = progress + OptimizerKernels.ProgressHeader + ((long)index * OptimizerKernels.ProgressWords);
         Vector512<TReal> one = Vector512<TReal>.One;
-        First = !progress[2].Equals(default(TReal));
-        Rate = Vector512.Create(own[0]);
-        CorrectedRate = Rate / Vector512.Create(own[1]);
-        InverseRoot2 = one / Vector512.Sqrt(Vector512.Create(own[2]));
-        GradientFactor = Vector512.Create(progress[0]);
-        CoupledDecay = Vector512.Create(setting[1]);
-        DecayFactor = one - (Rate * Vector512.Create(setting[2]));
-        Shrinkage = one / (one + (Rate * Vector512.Create(setting[3])));
-        Subgradient = Vector512.Create(setting[4]);
-        Threshold = Rate * Vector512.Create(setting[5]);
-        MaximumNorm = ToDouble(setting[6]);
-        Beta1 = Vector512.Create(setting[7]);
-        Share1 = Vector512.Create(setting[8]);
-        Beta2 = Vector512.Create(setting[9]);
-        Share2 = Vector512.Create(setting[10]);
-        Epsilon = Vector512.Create(setting[11]);
-        Mode = ToDouble(setting[12]) != 0;
-        Average = Vector512.Create(setting[13]);
-        AverageShare = Vector512.Create(setting[14]);
-        Moves1 = ToDouble(setting[7]) > 0;
-        Moves2 = ToDouble(setting[9]) > 0;
-        HasSubgradient = ToDouble(setting[4]) != 0;
-        HasProximalStep = ToDouble(setting[5]) != 0 || ToDouble(setting[3]) != 0;
+        IsFirst = step.IsFirst != TReal.Zero;
+        _gradientScale = Vector512.Create(step.GradientScale);
+        _gradientFactor = Vector512.Create(step.GradientFactor);
+        Rate = Vector512.Create(now.LearningRate);
+        FirstCorrection = Vector512.Create(now.FirstCorrection);
+        SecondCorrection = Vector512.Create(now.SecondCorrection);
+        _coupledDecay = Vector512.Create(settings.CoupledDecay);
+        _isDecayed = settings.CoupledDecay != TReal.Zero;
+        DecayFactor = one - (Rate * Vector512.Create(settings.DecoupledDecay));
+        _shrinkage = one / (one + (Rate * Vector512.Create(settings.ProximalDecay)));
+        _subgradientL1 = Vector512.Create(settings.SubgradientL1);
+        _hasSubgradient = settings.SubgradientL1 != TReal.Zero;
+        _threshold = Rate * Vector512.Create(settings.ProximalL1);
+        _hasThreshold = _threshold.ToScalar() != TReal.Zero;
+        MaximumNorm = CpuElement.ToDouble(settings.MaximumNorm);
+        _averageDecay = Vector512.Create(settings.AverageDecay);
+        _averageShare = Vector512.Create(settings.AverageShare);
+        _averagesSlowly = CpuElement.ToDouble(settings.AverageShare) < 0.5;
     }
 
-    public bool First { get; }
-
-    public bool Mode { get; }
-
-    /// <summary>The first average, SGD's velocity, is kept.</summary>
-    public bool Moves1 { get; }
-
-    /// <summary>The second average, RMSprop's velocity, is kept.</summary>
-    public bool Moves2 { get; }
-
-    public bool HasSubgradient { get; }
-
-    public bool HasProximalStep { get; }
+    /// <summary>Nothing was stored yet: state counts as 0 and is not read.</summary>
+    public bool IsFirst { get; }
 
     public double MaximumNorm { get; }
 
     public Vector512<TReal> Rate { get; }
 
-    /// <summary>rate / (1 - beta1^step).</summary>
-    public Vector512<TReal> CorrectedRate { get; }
-
-    /// <summary>1 / sqrt(1 - beta2^step).</summary>
-    public Vector512<TReal> InverseRoot2 { get; }
-
-    public Vector512<TReal> GradientFactor { get; }
-
-    public Vector512<TReal> CoupledDecay { get; }
-
     public Vector512<TReal> DecayFactor { get; }
 
-    public Vector512<TReal> Shrinkage { get; }
+    /// <summary>1 - decay^step of the rule's first moment.</summary>
+    public Vector512<TReal> FirstCorrection { get; }
 
-    public Vector512<TReal> Subgradient { get; }
+    /// <summary>The same of its second moment.</summary>
+    public Vector512<TReal> SecondCorrection { get; }
 
-    public Vector512<TReal> Threshold { get; }
-
-    public Vector512<TReal> Beta1 { get; }
-
-    public Vector512<TReal> Share1 { get; }
-
-    public Vector512<TReal> Beta2 { get; }
-
-    public Vector512<TReal> Share2 { get; }
-
-    public Vector512<TReal> Epsilon { get; }
-
-    public Vector512<TReal> Average { get; }
-
-    public Vector512<TReal> AverageShare { get; }
-
-    /// <summary>Decay and penalties join the gradient.</summary>
+    /// <summary>The gradient with decay and penalty. An absent term does not look at the weight, which may be infinite.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<TReal> Slope(Vector512<TReal> weight, Vector512<TReal> gradient)
     {
-        Vector512<TReal> slope = (GradientFactor * gradient) + (CoupledDecay * weight);
-        return HasSubgradient ? slope + (Subgradient * CpuReal.SignOf(weight)) : slope;
+        Vector512<TReal> slope = _gradientFactor * (_gradientScale * gradient);
+        if (_isDecayed) slope += _coupledDecay * weight;
+        return _hasSubgradient ? slope + (_subgradientL1 * CpuReal.SignOf(weight)) : slope;
     }
 
     /// <summary>The proximal step of L1 and L2: exact zeros for small weights. NaN stays.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<TReal> Shrink(Vector512<TReal> weight)
     {
-        if (!HasProximalStep) return weight;
+        if (!_hasThreshold) return weight * _shrinkage;
         Vector512<TReal> small = Vector512.ConditionalSelect(Vector512.Equals(weight, weight), Vector512<TReal>.Zero, weight);
-        Vector512<TReal> below = Vector512.ConditionalSelect(Vector512.LessThan(weight, -Threshold), weight + Threshold, small);
-        return Vector512.ConditionalSelect(Vector512.GreaterThan(weight, Threshold), weight - Threshold, below) * Shrinkage;
+        Vector512<TReal> below = Vector512.ConditionalSelect(Vector512.LessThan(weight, -_threshold), weight + _threshold, small);
+        return Vector512.ConditionalSelect(Vector512.GreaterThan(weight, _threshold), weight - _threshold, below) * _shrinkage;
     }
 
+    /// <summary>The moving average with new weights in it: <c>averaged</c>, where the reasons stand.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Vector512<TReal> Averaged(Vector512<TReal> average, Vector512<TReal> weight) => First ? weight : (Average * average) + (AverageShare * weight);
-
-    private static double ToDouble(TReal value) => CpuElement.ToDouble(value);
+    public Vector512<TReal> Averaged(Vector512<TReal> average, Vector512<TReal> weight)
+    {
+        if (IsFirst) return weight;
+        Vector512<TReal> difference = weight - average;
+        Vector512<TReal> moved = _averagesSlowly ? average + (_averageShare * difference) : weight - (_averageDecay * difference);
+        moved = Vector512.ConditionalSelect(CpuReal.IsFinite(difference), moved, (_averageDecay * average) + (_averageShare * weight));
+        return Vector512.ConditionalSelect(CpuReal.IsFinite(average), moved, weight);
+    }
 }
 
 /// <summary>The whole pass over the parameters: <c>optimizer_pass</c> in <c>optimizer.h</c>.</summary>
-internal readonly unsafe struct CpuOptimizerPass<TRule> : ICpuKernel<OptimizerStepArguments>
-    where TRule : struct, IOptimizerRule
+/// <typeparam name="TSingle">The rule in float.</typeparam>
+/// <typeparam name="TDouble">The rule in double.</typeparam>
+internal readonly unsafe struct CpuOptimizerPass<TSingle, TDouble> : ICpuKernel<OptimizerStepArguments>
+    where TSingle : struct, IOptimizerRule<TSingle, float>
+    where TDouble : struct, IOptimizerRule<TDouble, double>
 {
     public static void Run<T>(in KernelVariant variant, in OptimizerStepArguments arguments)
         where T : unmanaged
     {
         if (typeof(T) == typeof(double))
-            Run<T, double>(arguments);
+            Run<T, double, TDouble>(arguments);
         else
-            Run<T, float>(arguments);
+            Run<T, float, TSingle>(arguments);
     }
 
-    private static void Run<T, TReal>(OptimizerStepArguments a)
+    private static void Run<T, TReal, TRule>(OptimizerStepArguments a)
         where T : unmanaged
         where TReal : unmanaged, IFloatingPointIeee754<TReal>
+        where TRule : struct, IOptimizerRule<TRule, TReal>
     {
-        TReal* progress = a.Progress.Pointer<TReal>();
-        if (progress[1] != TReal.Zero) return;
+        StepProgress<TReal>* step = (StepProgress<TReal>*)a.Progress.Pointer<TReal>();
+        if (step->Skips != TReal.Zero) return;
+        GroupProgress<TReal>* groups = (GroupProgress<TReal>*)(step + 1);
+        GroupSettings<TReal>* settings = (GroupSettings<TReal>*)a.Settings.Pointer<TReal>();
         CpuParallel.ForRange((long)a.TensorList.TileCount, CpuParallel.ElementsPerChunk / TensorTable<T>.TileLength, (first, end) =>
         {
             CpuOptimizerGroup<TReal> group = default;
+            TRule rule = default;
             int current = -1;
-            for (long index = first; index < end; index++)
+            for (long place = first; place < end; place++)
             {
-                CpuTile tile = CpuTile.At(a.TensorList, index);
+                CpuTile tile = CpuTile.At(a.TensorList, place);
                 if (tile.Group != current)
                 {
                     current = tile.Group;
-                    group = new CpuOptimizerGroup<TReal>(a.Settings.Pointer<TReal>(), progress, current);
+                    group = new CpuOptimizerGroup<TReal>(settings[current], *step, groups[current]);
+                    rule = TRule.Create(group, ref settings[current].Rule);
                 }
 
-                OptimizerTile<T, TReal> work = new(a, tile, group.First);
-                work.Update<TRule>(group);
+                OptimizerTile<T, TReal> work = new(a, tile, group.IsFirst);
+                work.Update(group, rule);
                 if (group.MaximumNorm > 0) work.Project(group);
                 if (a.CountsZeros != 0) work.CountZeros(a.Zeros.Pointer<uint>() + tile.Tensor);
             }
@@ -171,43 +162,50 @@ internal readonly unsafe struct OptimizerTile<T, TReal>
 {
     private readonly T* _parameter;
     private readonly T* _gradient;
-    private readonly TReal* _a;
-    private readonly TReal* _b;
-    private readonly TReal* _c;
+    private readonly TReal* _first;
+    private readonly TReal* _second;
+    private readonly TReal* _third;
     private readonly TReal* _master;
     private readonly TReal* _average;
     private readonly long _count;
-    private readonly bool _first;
+    private readonly bool _isFirst;
 
-    public OptimizerTile(in OptimizerStepArguments a, in CpuTile tile, bool first)
+    public OptimizerTile(in OptimizerStepArguments a, in CpuTile tile, bool isFirst)
     {
         _parameter = a.Parameter.Pointer<T>() + tile.First;
         _gradient = a.Gradient.Pointer<T>() + tile.Second;
         TReal* state = a.State.Pointer<TReal>() + tile.Flat;
         long stride = (long)a.RoleStride;
-        _a = Role(state, stride, a.RoleA);
-        _b = Role(state, stride, a.RoleB);
-        _c = Role(state, stride, a.RoleC);
+        _first = Role(state, stride, a.FirstRole);
+        _second = Role(state, stride, a.SecondRole);
+        _third = Role(state, stride, a.ThirdRole);
         _master = Role(state, stride, a.Master);
         _average = Role(state, stride, a.Average);
         _count = tile.Count;
-        _first = first;
+        _isFirst = isFirst;
     }
 
-    public void Update<TRule>(in CpuOptimizerGroup<TReal> group)
-        where TRule : struct, IOptimizerRule
+    public void Update<TRule>(in CpuOptimizerGroup<TReal> group, TRule rule)
+        where TRule : struct, IOptimizerRule<TRule, TReal>
     {
         bool averages = _average != null && group.MaximumNorm == 0;
         for (long i = 0; i < _count; i += Vector512<TReal>.Count)
         {
             int part = (int)Math.Min(Vector512<TReal>.Count, _count - i);
-            Vector512<TReal> weight = _master != null && !_first ? CpuReal.Load(_master + i, part) : CpuReal.Load<T, TReal>(_parameter + i, part);
-            Vector512<TReal> a = State(_a, i, part), b = State(_b, i, part), c = State(_c, i, part);
+            Vector512<TReal> weight = CpuReal.Load<T, TReal>(_parameter + i, part);
+            if (_master != null && !_isFirst)
+            {
+                // A parameter that its copy does not round to was written by someone else, and holds.
+                Vector512<TReal> master = CpuReal.Load(_master + i, part);
+                weight = Vector512.ConditionalSelect(Vector512.Equals(CpuReal.Round<T, TReal>(master), weight), master, weight);
+            }
+
+            Vector512<TReal> first = State(_first, i, part), second = State(_second, i, part), third = State(_third, i, part);
             Vector512<TReal> slope = group.Slope(weight, CpuReal.Load<T, TReal>(_gradient + i, part));
-            weight = group.Shrink(TRule.Move(group, weight, slope, ref a, ref b, ref c));
-            if (_a != null) CpuReal.Store(_a + i, a, part);
-            if (_b != null) CpuReal.Store(_b + i, b, part);
-            if (_c != null) CpuReal.Store(_c + i, c, part);
+            weight = group.Shrink(rule.Move(group, weight, slope, ref first, ref second, ref third));
+            if (_first != null) CpuReal.Store(_first + i, first, part);
+            if (_second != null) CpuReal.Store(_second + i, second, part);
+            if (_third != null) CpuReal.Store(_third + i, third, part);
             if (_master != null) CpuReal.Store(_master + i, weight, part);
             CpuReal.Store(_parameter + i, weight, part);
             if (averages) CpuReal.Store(_average + i, group.Averaged(State(_average, i, part), weight), part);
@@ -217,22 +215,19 @@ internal readonly unsafe struct OptimizerTile<T, TReal>
     /// <summary>Scales a row that is too long, and only then lets it into the average.</summary>
     public void Project(in CpuOptimizerGroup<TReal> group)
     {
-        Vector512<TReal> squares = Vector512<TReal>.Zero;
-        for (long i = 0; i < _count; i += Vector512<TReal>.Count)
-        {
-            Vector512<TReal> weight = Weight(i, (int)Math.Min(Vector512<TReal>.Count, _count - i));
-            squares += weight * weight;
-        }
-
-        double square = CpuElement.ToDouble(Vector512.Sum(squares));
-        bool tooLong = square > group.MaximumNorm * group.MaximumNorm;
-        Vector512<TReal> scale = Vector512.Create(TReal.CreateChecked(tooLong ? group.MaximumNorm / Math.Sqrt(square) : 1));
-        for (long i = 0; i < _count && (tooLong || _average != null); i += Vector512<TReal>.Count)
+        CpuSquares<TReal> squares = default;
+        for (long i = 0; i < _count; i += Vector512<TReal>.Count) squares.Add(Weight(i, (int)Math.Min(Vector512<TReal>.Count, _count - i)));
+        (double down, double plain, double up) = squares.Sums();
+        ScaledNorm norm = CpuSquares<TReal>.Norm(down, plain, up);
+        bool isTooLong = norm.Length > group.MaximumNorm * norm.Scale;
+        Vector512<TReal> scale = Vector512.Create(TReal.CreateChecked(isTooLong ? norm.Scale : 1));
+        Vector512<TReal> factor = Vector512.Create(TReal.CreateChecked(isTooLong ? group.MaximumNorm / norm.Length : 1));
+        for (long i = 0; i < _count && (isTooLong || _average != null); i += Vector512<TReal>.Count)
         {
             int part = (int)Math.Min(Vector512<TReal>.Count, _count - i);
-            Vector512<TReal> weight = Weight(i, part) * scale;
-            if (tooLong && _master != null) CpuReal.Store(_master + i, weight, part);
-            if (tooLong) CpuReal.Store(_parameter + i, weight, part);
+            Vector512<TReal> weight = Weight(i, part) * scale * factor;
+            if (isTooLong && _master != null) CpuReal.Store(_master + i, weight, part);
+            if (isTooLong) CpuReal.Store(_parameter + i, weight, part);
             if (_average != null) CpuReal.Store(_average + i, group.Averaged(State(_average, i, part), weight), part);
         }
     }
@@ -247,13 +242,13 @@ internal readonly unsafe struct OptimizerTile<T, TReal>
     private static TReal* Role(TReal* state, long stride, uint role) => role == OptimizerKernels.NoRole ? null : state + (role * stride);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private Vector512<TReal> State(TReal* state, long i, int part) => state == null || _first ? Vector512<TReal>.Zero : CpuReal.Load(state + i, part);
+    private Vector512<TReal> State(TReal* state, long i, int part) => state == null || _isFirst ? Vector512<TReal>.Zero : CpuReal.Load(state + i, part);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private Vector512<TReal> Weight(long i, int part) => _master != null ? CpuReal.Load(_master + i, part) : CpuReal.Load<T, TReal>(_parameter + i, part);
 }
 
-/// <summary>Sums of squares and non-finite gradients of each tile.</summary>
+/// <summary>Sums of the squares of each tile's gradients.</summary>
 internal readonly unsafe struct CpuGradientSquares : ICpuKernel<GradientSquaresArguments>
 {
     public static void Run<T>(in KernelVariant variant, in GradientSquaresArguments arguments)
@@ -275,18 +270,14 @@ internal readonly unsafe struct CpuGradientSquares : ICpuKernel<GradientSquaresA
             {
                 CpuTile tile = CpuTile.At(a.TensorList, place);
                 T* gradient = a.Gradient.Pointer<T>() + tile.Second;
-                Vector512<TReal> square = Vector512<TReal>.Zero, fault = Vector512<TReal>.Zero;
+                CpuSquares<TReal> squares = default;
                 for (long i = 0; i < tile.Count; i += Vector512<TReal>.Count)
-                {
-                    Vector512<TReal> value = CpuReal.Load<T, TReal>(gradient + i, (int)Math.Min(Vector512<TReal>.Count, tile.Count - i));
-                    square += value * value;
-                    // 0, or NaN for infinities and NaN.
-                    fault += value - value;
-                }
-
-                TReal* sums = a.Sums.Pointer<TReal>() + (2 * tile.Index);
-                sums[0] = Vector512.Sum(square);
-                sums[1] = Vector512.Sum(fault);
+                    squares.Add(CpuReal.Load<T, TReal>(gradient + i, (int)Math.Min(Vector512<TReal>.Count, tile.Count - i)));
+                (double down, double plain, double up) = squares.Sums();
+                TReal* sums = a.Sums.Pointer<TReal>() + (CpuSquares<TReal>.SumCount * tile.Index);
+                sums[0] = CpuElement.FromDouble<TReal>(down);
+                sums[1] = CpuElement.FromDouble<TReal>(plain);
+                sums[2] = CpuElement.FromDouble<TReal>(up);
             }
         });
     }
@@ -307,36 +298,51 @@ internal readonly unsafe struct CpuPrepare : ICpuKernel<OptimizerPrepareArgument
     private static void Run<TReal>(in OptimizerPrepareArguments a)
         where TReal : unmanaged, IFloatingPointIeee754<TReal>
     {
-        TReal* progress = a.Progress.Pointer<TReal>();
-        TReal* settings = a.Settings.Pointer<TReal>();
+        StepProgress<TReal>* step = (StepProgress<TReal>*)a.Progress.Pointer<TReal>();
+        GroupProgress<TReal>* groups = (GroupProgress<TReal>*)(step + 1);
+        GroupSettings<TReal>* settings = (GroupSettings<TReal>*)a.Settings.Pointer<TReal>();
         TReal* sums = a.Sums.Pointer<TReal>();
         ulong* counts = a.Counts.Pointer<ulong>();
         ulong steps = counts[0];
-        double square = 0, fault = 0;
-        for (ulong tile = 0; tile < a.MeasuredTiles; tile++)
+        double down = 0, plain = 0, up = 0;
+        for (ulong tile = 0; tile < a.MeasuredTiles; tile++, sums += CpuSquares<TReal>.SumCount)
         {
-            square += CpuElement.ToDouble(sums[2 * tile]);
-            fault += CpuElement.ToDouble(sums[(2 * tile) + 1]);
+            down += CpuElement.ToDouble(sums[0]);
+            plain += CpuElement.ToDouble(sums[1]);
+            up += CpuElement.ToDouble(sums[2]);
         }
 
-        double factor = 1 / (a.HasLossScale != 0 ? *a.LossScales.Pointer<float>() : a.LossScale);
-        double norm = Math.Sqrt(square) * factor;
-        // Math.Min keeps a NaN, so that the weights show it.
-        if (a.MaximumNorm > 0) factor *= Math.Min(1, a.MaximumNorm / (norm + 1e-6));
-        bool skip = a.SkipsFaults != 0 && double.IsNaN(fault);
-        progress[0] = TReal.CreateChecked(factor);
-        progress[1] = skip ? TReal.One : TReal.Zero;
-        progress[2] = steps == 0 ? TReal.One : TReal.Zero;
-        progress[3] = TReal.CreateChecked(norm);
-        counts[skip ? 1 : 0]++;
-        if (skip) return;
+        ScaledNorm norm = CpuSquares<TReal>.Norm(down, plain, up);
+        double scale = 1, factor = 1 / (a.HasLossScale != 0 ? *a.LossScales.Pointer<float>() : a.LossScale);
+        double length = norm.Length * factor;
+        if (a.MaximumNorm > 0)
+        {
+            double clip = a.MaximumNorm / (length + (1e-6 * norm.Scale));
+            // Written so that a NaN stays one, and the weights show it.
+            if (!(clip * norm.Scale >= 1)) (scale, factor) = (norm.Scale, factor * clip);
+        }
+
+        bool skips = a.SkipsFaults != 0 && !double.IsFinite(down);
+        *step = new StepProgress<TReal>
+        {
+            GradientScale = TReal.CreateChecked(scale),
+            GradientFactor = TReal.CreateChecked(factor),
+            Skips = skips ? TReal.One : TReal.Zero,
+            IsFirst = steps == 0 ? TReal.One : TReal.Zero,
+            GradientNorm = TReal.CreateChecked(length / norm.Scale),
+        };
+        counts[skips ? 1 : 0]++;
+        if (skips) return;
         if (a.CountedTensors > 0) new Span<uint>(a.Zeros.Pointer<uint>(), (int)a.CountedTensors).Clear();
         for (ulong group = 0; group < a.Groups; group++)
         {
-            TReal* setting = settings + (group * OptimizerKernels.SettingWords);
-            TReal* own = progress + OptimizerKernels.ProgressHeader + (group * OptimizerKernels.ProgressWords);
-            own[0] = a.HasRates != 0 ? TReal.CreateChecked(a.Rates.Pointer<float>()[group]) : setting[0];
-            for (int k = 0; k < 2; k++) own[1 + k] = TReal.CreateChecked(Rise((steps + 1) * CpuElement.ToDouble(setting[15 + k])));
+            ref GroupSettings<TReal> own = ref settings[group];
+            groups[group] = new GroupProgress<TReal>
+            {
+                LearningRate = a.HasRates != 0 ? TReal.CreateChecked(a.Rates.Pointer<float>()[group]) : own.LearningRate,
+                FirstCorrection = TReal.CreateChecked(Rise((steps + 1) * CpuElement.ToDouble(own.FirstLog))),
+                SecondCorrection = TReal.CreateChecked(Rise((steps + 1) * CpuElement.ToDouble(own.SecondLog))),
+            };
         }
     }
 

@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Kernels.Cpu;
 using Kernels.Devices;
 
 namespace Kernels;
@@ -79,8 +81,8 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         try
         {
             _state = new RealBuffer<T>(device, _roles.Length * _table.FlatLength);
-            _groupSettings = new RealBuffer<T>(device, _options.Length * OptimizerKernels.SettingWords);
-            _progress = new RealBuffer<T>(device, OptimizerKernels.ProgressHeader + (_options.Length * OptimizerKernels.ProgressWords));
+            _groupSettings = new RealBuffer<T>(device, WordsOf<GroupSettings<double>>(_options.Length));
+            _progress = new RealBuffer<T>(device, WordsOf<StepProgress<double>>(1) + WordsOf<GroupProgress<double>>(_options.Length));
             _counts = device.Upload<ulong>([0, 0], 2);
             _zeros = _settings.CountsZeros ? device.Upload<uint>(new uint[_parameters.Count], _parameters.Count) : null;
         }
@@ -141,7 +143,7 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         if (_settingsChanged) UploadSettings(stream);
         int measuredTiles = MeasuredTiles;
         KernelVariant variant = new(DTypes.Of<T>());
-        using ScratchPool.Lease<T> sums = RealBuffer<T>.RentScratch(stream, 2L * measuredTiles);
+        using ScratchPool.Lease<T> sums = RealBuffer<T>.RentScratch(stream, (long)CpuSquares<double>.SumCount * measuredTiles);
         if (measuredTiles > 0)
         {
             foreach (TensorTable<T>.Run run in _table.Runs)
@@ -173,7 +175,7 @@ public abstract class Optimizer<T, TOptions> : IDisposable
                 {
                     Parameter = run.First, Gradient = run.Second, State = _state.Argument, TensorList = _table.ListOf(run),
                     Settings = _groupSettings.Argument, Progress = _progress.Argument, Zeros = _zeros?.Argument ?? default,
-                    RoleStride = (ulong)_table.FlatLength, RoleA = RuleRoles[0], RoleB = RuleRoles[1], RoleC = RuleRoles[2],
+                    RoleStride = (ulong)_table.FlatLength, FirstRole = RuleRoles[0], SecondRole = RuleRoles[1], ThirdRole = RuleRoles[2],
                     Master = Role(OptimizerState.MasterCopy), Average = Role(OptimizerState.AverageWeight),
                     CountsZeros = _zeros is null ? 0u : 1,
                 });
@@ -202,7 +204,12 @@ public abstract class Optimizer<T, TOptions> : IDisposable
     }
 
     /// <summary>The 2-norm of all gradients at the last step, loss scale taken off and before clipping. Blocks. 0 when no setting needs it.</summary>
-    public double ReadGradientNorm(DeviceStream stream) => _progress.Read(stream, 3);
+    public double ReadGradientNorm(DeviceStream stream)
+    {
+        StepProgress<double> step = default;
+        long place = Unsafe.ByteOffset(ref Unsafe.As<StepProgress<double>, double>(ref step), ref step.GradientNorm) / sizeof(double);
+        return _progress.Read(stream, (int)place);
+    }
 
     /// <summary>Frees the state. The parameters stay the caller's.</summary>
     public void Dispose()
@@ -237,24 +244,33 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         return role < 0 ? OptimizerKernels.NoRole : (uint)role;
     }
 
+    /// <summary>How many numbers these structs are.</summary>
+    private static long WordsOf<TStruct>(long count)
+        where TStruct : unmanaged => count * Unsafe.SizeOf<TStruct>() / sizeof(double);
+
     private void UploadSettings(DeviceStream stream)
     {
         double average = _settings.AverageDecay ?? 0;
-        double[] words = new double[_options.Length * OptimizerKernels.SettingWords];
-        for (int group = 0; group < _options.Length; group++)
+        GroupSettings<double>[] words = new GroupSettings<double>[_options.Length];
+        for (int group = 0; group < words.Length; group++)
         {
             TOptions o = _options[group];
-            OptimizerRule rule = o.Rule;
-            double[] own =
-            [
-                o.LearningRate, Decay(o, WeightDecayMode.Coupled), Decay(o, WeightDecayMode.Decoupled), Decay(o, WeightDecayMode.Proximal),
-                o.L1Mode == L1Mode.Subgradient ? o.L1 : 0, o.L1Mode == L1Mode.Proximal ? o.L1 : 0, o.MaximumNorm, rule.Beta1, rule.Share1, rule.Beta2, rule.Share2,
-                rule.Epsilon, rule.Mode ? 1 : 0, average, 1 - average, -Math.Log(rule.Beta1), -Math.Log(rule.Beta2),
-            ];
-            own.CopyTo(words, group * OptimizerKernels.SettingWords);
+            words[group] = new GroupSettings<double>
+            {
+                LearningRate = o.LearningRate,
+                CoupledDecay = Decay(o, WeightDecayMode.Coupled),
+                DecoupledDecay = Decay(o, WeightDecayMode.Decoupled),
+                ProximalDecay = Decay(o, WeightDecayMode.Proximal),
+                SubgradientL1 = o.L1Mode == L1Mode.Subgradient ? o.L1 : 0,
+                ProximalL1 = o.L1Mode == L1Mode.Proximal ? o.L1 : 0,
+                MaximumNorm = o.MaximumNorm,
+                AverageDecay = average,
+                AverageShare = 1 - average,
+            };
+            o.Write(ref words[group]);
         }
 
-        _groupSettings.Upload(stream, words);
+        _groupSettings.Upload(stream, MemoryMarshal.Cast<GroupSettings<double>, double>(words));
         _settingsChanged = false;
 
         static double Decay(TOptions options, WeightDecayMode mode) => options.WeightDecayMode == mode ? options.WeightDecay : 0;

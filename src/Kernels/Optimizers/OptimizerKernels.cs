@@ -2,12 +2,9 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>The kernels that optimizers share, and the layout of what they read (see <c>optimizer.h</c>).</summary>
+/// <summary>The kernels that optimizers share.</summary>
 internal static class OptimizerKernels
 {
-    public const int SettingWords = 17;
-    public const int ProgressHeader = 4;
-    public const int ProgressWords = 4;
     public const uint NoRole = uint.MaxValue;
 
     /// <summary>On where rows are projected or zeros counted: both need sums over a tile.</summary>
@@ -20,14 +17,14 @@ internal static class OptimizerKernels
     public static readonly KernelDefinition<OptimizerPrepareArguments> Prepare = EntryPoints.OptimizerPrepare.Float<CpuPrepare>();
 
     public static readonly KernelDefinition<OptimizerStepArguments> Sgd =
-        EntryPoints.SgdStep.Float<CpuOptimizerPass<SgdRule>>(switches: Switches);
+        EntryPoints.SgdStep.Float<CpuOptimizerPass<SgdRule<float>, SgdRule<double>>>(switches: Switches);
 
     public static readonly KernelDefinition<OptimizerStepArguments> Adam =
-        EntryPoints.AdamStep.Float<CpuOptimizerPass<AdamRule>>(switches: Switches);
+        EntryPoints.AdamStep.Float<CpuOptimizerPass<AdamRule<float>, AdamRule<double>>>(switches: Switches);
 
     public static readonly KernelDefinition<OptimizerStepArguments> RmsProp =
-        EntryPoints.RmsPropStep.Float<CpuOptimizerPass<RmsPropRule>>(switches: Switches);
+        EntryPoints.RmsPropStep.Float<CpuOptimizerPass<RmsPropRule<float>, RmsPropRule<double>>>(switches: Switches);
 
     public static readonly KernelDefinition<OptimizerStepArguments> Lion =
-        EntryPoints.LionStep.Float<CpuOptimizerPass<LionRule>>(switches: Switches);
+        EntryPoints.LionStep.Float<CpuOptimizerPass<LionRule<float>, LionRule<double>>>(switches: Switches);
 }

@@ -61,8 +61,8 @@ public abstract record OptimizerOptions
         if (!Enum.IsDefined(L1Mode)) throw new ArgumentOutOfRangeException(nameof(L1Mode), L1Mode, $"{op}: no such mode.");
     }
 
-    /// <summary>The numbers of the optimizer's own rule.</summary>
-    internal abstract OptimizerRule Rule { get; }
+    /// <summary>Writes what the optimizer's own rule reads.</summary>
+    internal abstract void Write(ref GroupSettings<double> settings);
 
     /// <summary>A share in [0, 1).</summary>
     private protected static void CheckShare(string op, double value, string name)
@@ -70,9 +70,6 @@ public abstract record OptimizerOptions
         if (!(value is >= 0 and < 1)) throw new ArgumentOutOfRangeException(name, value, $"{op}: {name} lies in [0, 1).");
     }
 }
-
-/// <summary>What a rule in the text reads: two moving averages with their shares of the new value, epsilon, and a switch.</summary>
-internal readonly record struct OptimizerRule(double Beta1, double Share1, double Beta2, double Share2, double Epsilon, bool Mode);
 
 /// <summary>Parameters that share their settings, with their gradients: a whole model is a list of groups.</summary>
 /// <typeparam name="T">Stored type.</typeparam>

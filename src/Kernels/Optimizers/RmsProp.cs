@@ -1,5 +1,7 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Kernels.Cpu;
 using Kernels.Devices;
 
 namespace Kernels;
@@ -22,7 +24,14 @@ public sealed record RmsPropOptions : OptimizerOptions
     /// <summary>Divides by the standard deviation instead of the root of the second moment.</summary>
     public bool Centered { get; init; }
 
-    internal override OptimizerRule Rule => new(SecondMomentDecay, 1 - SecondMomentDecay, Momentum, 1, Epsilon, Centered);
+    internal override void Write(ref GroupSettings<double> settings) => settings.Rule.As<RmsPropSettings<double>>() = new RmsPropSettings<double>
+    {
+        Decay = SecondMomentDecay,
+        Share = 1 - SecondMomentDecay,
+        Epsilon = Epsilon,
+        Momentum = Momentum,
+        IsCentered = Centered ? 1 : 0,
+    };
 
     internal override void Validate(string op)
     {
@@ -62,28 +71,51 @@ public sealed class RmsProp<T> : Optimizer<T, RmsPropOptions>
     ];
 }
 
-internal readonly struct RmsPropRule : IOptimizerRule
+/// <summary><c>optimizer_rule</c> in <c>rms_prop.cl</c>.</summary>
+internal readonly struct RmsPropRule<TReal> : IOptimizerRule<RmsPropRule<TReal>, TReal>
+    where TReal : unmanaged, IFloatingPointIeee754<TReal>
 {
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<TReal> Move<TReal>(
-        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> a, ref Vector512<TReal> b, ref Vector512<TReal> c)
-        where TReal : unmanaged
+    private readonly Vector512<TReal> _decay;
+    private readonly Vector512<TReal> _share;
+    private readonly Vector512<TReal> _epsilon;
+    private readonly Vector512<TReal> _momentum;
+    private readonly bool _hasMomentum;
+    private readonly bool _isCentered;
+
+    private RmsPropRule(in CpuOptimizerGroup<TReal> group, in RmsPropSettings<TReal> settings)
     {
-        a = (group.Beta1 * a) + (group.Share1 * gradient * gradient);
-        Vector512<TReal> square = a;
-        if (group.Mode)
+        _decay = Vector512.Create(settings.Decay);
+        _share = Vector512.Create(settings.Share);
+        _epsilon = Vector512.Create(settings.Epsilon);
+        _momentum = Vector512.Create(settings.Momentum);
+        _hasMomentum = settings.Momentum > TReal.Zero;
+        _isCentered = settings.IsCentered != TReal.Zero;
+    }
+
+    public static RmsPropRule<TReal> Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> settings) =>
+        new(group, settings.As<RmsPropSettings<TReal>>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<TReal> Move(
+        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> secondMoment, ref Vector512<TReal> velocity,
+        ref Vector512<TReal> meanGradient)
+    {
+        secondMoment = (_decay * secondMoment) + (_share * gradient * gradient);
+        Vector512<TReal> square = secondMoment;
+        if (_isCentered)
         {
-            c = (group.Beta1 * c) + (group.Share1 * gradient);
-            square -= c * c;
-            // Rounding can take the variance below 0.
-            square = Vector512.ConditionalSelect(Vector512.LessThan(square, Vector512<TReal>.Zero), Vector512<TReal>.Zero, square);
+            meanGradient = (_decay * meanGradient) + (_share * gradient);
+            Vector512<TReal> variance = square - (meanGradient * meanGradient);
+            // Rounding can take the variance below 0. An infinite second moment stays so, whatever the square of the mean.
+            variance = Vector512.ConditionalSelect(Vector512.LessThan(variance, Vector512<TReal>.Zero), Vector512<TReal>.Zero, variance);
+            square = Vector512.ConditionalSelect(CpuReal.IsFinite(square), variance, square);
         }
 
-        Vector512<TReal> step = gradient / (Vector512.Sqrt(square) + group.Epsilon);
-        if (group.Moves2)
+        Vector512<TReal> step = gradient / (Vector512.Sqrt(square) + _epsilon);
+        if (_hasMomentum)
         {
-            b = (group.Beta2 * b) + step;
-            step = b;
+            velocity = (_momentum * velocity) + step;
+            step = velocity;
         }
 
         return (group.DecayFactor * weight) - (group.Rate * step);

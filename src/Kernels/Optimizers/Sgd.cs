@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Kernels.Devices;
@@ -16,7 +17,12 @@ public sealed record SgdOptions : OptimizerOptions
     /// <summary>Looks ahead along the velocity; needs momentum and no dampening.</summary>
     public bool Nesterov { get; init; }
 
-    internal override OptimizerRule Rule => new(Momentum, 1 - Dampening, 0, 0, 0, Nesterov);
+    internal override void Write(ref GroupSettings<double> settings) => settings.Rule.As<SgdSettings<double>>() = new SgdSettings<double>
+    {
+        Momentum = Momentum,
+        GradientShare = 1 - Dampening,
+        IsNesterov = Nesterov ? 1 : 0,
+    };
 
     internal override void Validate(string op)
     {
@@ -48,18 +54,36 @@ public sealed class Sgd<T> : Optimizer<T, SgdOptions>
     private protected override bool HasStateFor(IReadOnlyList<SgdOptions> options) => Keeps(0) || options.All(o => o.Momentum == 0);
 }
 
-internal readonly struct SgdRule : IOptimizerRule
+/// <summary><c>optimizer_rule</c> in <c>sgd.cl</c>.</summary>
+internal readonly struct SgdRule<TReal> : IOptimizerRule<SgdRule<TReal>, TReal>
+    where TReal : unmanaged, IFloatingPointIeee754<TReal>
 {
+    private readonly Vector512<TReal> _momentum;
+    private readonly Vector512<TReal> _gradientShare;
+    private readonly bool _hasMomentum;
+    private readonly bool _isNesterov;
+
+    private SgdRule(in CpuOptimizerGroup<TReal> group, in SgdSettings<TReal> settings)
+    {
+        _momentum = Vector512.Create(settings.Momentum);
+        _gradientShare = Vector512.Create(settings.GradientShare);
+        _hasMomentum = settings.Momentum > TReal.Zero;
+        _isNesterov = settings.IsNesterov != TReal.Zero;
+    }
+
+    public static SgdRule<TReal> Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> settings) =>
+        new(group, settings.As<SgdSettings<TReal>>());
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<TReal> Move<TReal>(
-        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> a, ref Vector512<TReal> b, ref Vector512<TReal> c)
-        where TReal : unmanaged
+    public Vector512<TReal> Move(
+        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> velocity, ref Vector512<TReal> second,
+        ref Vector512<TReal> third)
     {
         Vector512<TReal> step = gradient;
-        if (group.Moves1)
+        if (_hasMomentum)
         {
-            a = group.First ? gradient : (group.Beta1 * a) + (group.Share1 * gradient);
-            step = group.Mode ? gradient + (group.Beta1 * a) : a;
+            velocity = group.IsFirst ? gradient : (_momentum * velocity) + (_gradientShare * gradient);
+            step = _isNesterov ? gradient + (_momentum * velocity) : velocity;
         }
 
         return (group.DecayFactor * weight) - (group.Rate * step);

@@ -6,6 +6,15 @@ using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
+/// <summary>What a tensor's weights are multiplied by: <c>penalty_coefficients</c> in <c>norm_penalty.cl</c>, field by field.</summary>
+internal struct PenaltyCoefficients<TReal>
+    where TReal : unmanaged
+{
+    public TReal Magnitude;
+    public TReal Root;
+    public TReal Slope;
+}
+
 /// <summary>The kernels of <see cref="NormPenalty{T}"/>.</summary>
 internal static unsafe class NormPenaltyKernels
 {
@@ -37,36 +46,45 @@ internal static unsafe class NormPenaltyKernels
                 for (long place = first; place < end; place++)
                 {
                     CpuTile tile = CpuTile.At(a.TensorList, place);
-                    TReal* own = a.Coefficients.Pointer<TReal>() + (3 * (long)tile.Tensor);
+                    ref PenaltyCoefficients<TReal> own = ref ((PenaltyCoefficients<TReal>*)a.Coefficients.Pointer<TReal>())[tile.Tensor];
                     T* gradient = hasGradient ? a.Gradient.Pointer<T>() + tile.Second : null;
                     a.Sums.Pointer<TReal>()[tile.Index] =
-                        Tile(a.Parameter.Pointer<T>() + tile.First, gradient, tile.Count, own[0], own[1], own[2], TReal.CreateChecked(a.GradientScale));
+                        Tile(a.Parameter.Pointer<T>() + tile.First, gradient, tile.Count, own, TReal.CreateChecked(a.GradientScale));
                 }
             });
         }
 
-        private static TReal Tile<T, TReal>(T* parameter, T* gradient, long count, TReal absolute, TReal square, TReal slope, TReal scale)
+        private static TReal Tile<T, TReal>(T* parameter, T* gradient, long count, PenaltyCoefficients<TReal> own, TReal gradientScale)
             where T : unmanaged
             where TReal : unmanaged, IFloatingPointIeee754<TReal>
         {
-            // A tensor that is excluded is not read: NaN in it does not matter.
-            if (absolute == TReal.Zero && square == TReal.Zero) return TReal.Zero;
-            Vector512<TReal> magnitudes = Vector512<TReal>.Zero, squares = Vector512<TReal>.Zero;
-            Vector512<TReal> ofSign = Vector512.Create(scale * absolute), ofWeight = Vector512.Create(scale * slope);
+            // 0 is absent: what it would multiply is not looked at. Without either a tensor is not read: NaN in it does not matter.
+            bool hasL1 = own.Magnitude != TReal.Zero, hasL2 = own.Root != TReal.Zero;
+            if (!hasL1 && !hasL2) return TReal.Zero;
+            Vector512<TReal> value = Vector512<TReal>.Zero;
+            Vector512<TReal> magnitude = Vector512.Create(own.Magnitude), root = Vector512.Create(own.Root), slope = Vector512.Create(own.Slope);
+            Vector512<TReal> scale = Vector512.Create(gradientScale);
             for (long i = 0; i < count; i += Vector512<TReal>.Count)
             {
                 int part = (int)Math.Min(Vector512<TReal>.Count, count - i);
-                Vector512<TReal> weight = CpuReal.Load<T, TReal>(parameter + i, part);
-                magnitudes += Vector512.Abs(weight);
-                squares += weight * weight;
-                if (gradient == null) continue;
-                Vector512<TReal> added = (ofSign * CpuReal.SignOf(weight)) + (ofWeight * weight);
-                CpuReal.Store(gradient + i, CpuReal.Load<T, TReal>(gradient + i, part) + added, part);
+                Vector512<TReal> weight = CpuReal.Load<T, TReal>(parameter + i, part), added = Vector512<TReal>.Zero;
+                if (hasL1)
+                {
+                    value += magnitude * Vector512.Abs(weight);
+                    added = magnitude * CpuReal.SignOf(weight);
+                }
+
+                if (hasL2)
+                {
+                    Vector512<TReal> rooted = root * weight;
+                    value += rooted * rooted;
+                    added += slope * weight;
+                }
+
+                if (gradient != null) CpuReal.Store(gradient + i, CpuReal.Load<T, TReal>(gradient + i, part) + (scale * added), part);
             }
 
-            // A strength of 0 leaves its sum out, which may be infinite.
-            TReal ofMagnitudes = absolute == TReal.Zero ? TReal.Zero : absolute * Vector512.Sum(magnitudes);
-            return ofMagnitudes + (square == TReal.Zero ? TReal.Zero : square * Vector512.Sum(squares));
+            return Vector512.Sum(value);
         }
     }
 

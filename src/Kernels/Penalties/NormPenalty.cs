@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Kernels.Devices;
 
 namespace Kernels;
@@ -73,10 +74,15 @@ public sealed class NormPenalty<T> : IDisposable
         _table = new TensorTable<T>(Op, device, parameters, "parameters", gradients, "gradients", []);
         try
         {
-            _coefficients = new RealBuffer<T>(device, 3L * strengths.Count);
+            PenaltyCoefficients<double>[] coefficients =
+            [
+                .. strengths.Select(s => new PenaltyCoefficients<double> { Magnitude = s.L1, Root = Math.Sqrt(factor * s.L2), Slope = 2 * factor * s.L2 }),
+            ];
+            ReadOnlySpan<double> words = MemoryMarshal.Cast<PenaltyCoefficients<double>, double>(coefficients);
+            _coefficients = new RealBuffer<T>(device, words.Length);
             _value = new RealBuffer<T>(device, 1);
             using DeviceStream stream = device.CreateStream();
-            _coefficients.Upload(stream, [.. strengths.SelectMany(s => (double[])[s.L1, factor * s.L2, 2 * factor * s.L2])]);
+            _coefficients.Upload(stream, words);
             stream.Synchronize();
         }
         catch

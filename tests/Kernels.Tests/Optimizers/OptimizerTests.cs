@@ -1,3 +1,4 @@
+using Kernels.Cpu;
 using Kernels.Tests.Support;
 using Xunit;
 
@@ -146,6 +147,42 @@ public sealed class OptimizerTests(TestDevices devices)
         }
     }
 
+    /// <summary>
+    /// One finite gradient whose square is infinite in arithmetic makes an infinite second moment, also where the square of the mean is taken off it: the weight stays,
+    /// as in PyTorch.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void AnInfiniteSecondMoment_MovesNothing(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        RmsPropOptions centered = new() { Centered = true };
+        Assert.Equal(1, StepOf<float, RmsPropOptions>(stream, 1e30, groups => new RmsProp<float>(stream.Device, groups), centered));
+        Assert.Equal(1, StepOf<BFloat16, RmsPropOptions>(stream, 1e30, groups => new RmsProp<BFloat16>(stream.Device, groups), centered));
+        Assert.Equal(1, StepOf<float, RmsPropOptions>(stream, 1e30, groups => new RmsProp<float>(stream.Device, groups), new() { Momentum = 0.9 }));
+        Assert.Equal(1, StepOf<float, AdamOptions>(stream, 1e30, groups => new Adam<float>(stream.Device, groups), new()));
+        Assert.Equal(1, StepOf<float, AdamOptions>(stream, 1e30, groups => new Adam<float>(stream.Device, groups), new() { UsesLargestSecondMoment = true }));
+        if (!stream.Device.SupportsFloat64) return;
+        Assert.Equal(1, StepOf<double, RmsPropOptions>(stream, 1e300, groups => new RmsProp<double>(stream.Device, groups), centered));
+        Assert.Equal(1, StepOf<double, AdamOptions>(stream, 1e300, groups => new Adam<double>(stream.Device, groups), new()));
+    }
+
+    /// <summary>The average of weights that stay is those weights, to the bit, whatever its decay.</summary>
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void TheAverageOfConstantWeights_DoesNotDrift(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        float[] values = Bits.Uniform<float>(37, seed: 5);
+        using DeviceTensor<float> weight = stream.Device.Upload<float>(values, 37), gradient = stream.Device.Upload<float>(new float[37], 37);
+        foreach (double decay in (double[])[0, 0.3, 0.9, 0.9999, 0.99999])
+        {
+            using Sgd<float> sgd = new(stream.Device, [new([weight], [gradient], new SgdOptions())], new() { AverageDecay = decay });
+            for (int step = 0; step < 300; step++) sgd.Step(stream);
+            Bits.AssertEqual<float>(values, sgd.GetState(OptimizerState.AverageWeight, 0).ToArray(stream), $"decay {decay}");
+        }
+    }
+
     /// <summary>It compiles: each stored type has state and values of one type, which nobody chooses.</summary>
     [Fact]
     public void StateAndValues_AreOfTheArithmeticType()
@@ -166,6 +203,19 @@ public sealed class OptimizerTests(TestDevices devices)
             Assert.Equal(state, value);
             return state;
         }
+    }
+
+    /// <summary>Where a weight of 1 is after one step.</summary>
+    private static double StepOf<T, TOptions>(
+        DeviceStream stream, double gradient, Func<IReadOnlyList<ParameterGroup<T, TOptions>>, Optimizer<T, TOptions>> create, TOptions options)
+        where T : unmanaged
+        where TOptions : OptimizerOptions
+    {
+        using DeviceTensor<T> weight = stream.Device.Upload<T>([CpuElement.FromDouble<T>(1)], 1);
+        using DeviceTensor<T> slope = stream.Device.Upload<T>([CpuElement.FromDouble<T>(gradient)], 1);
+        using Optimizer<T, TOptions> optimizer = create([new([weight], [slope], options)]);
+        optimizer.Step(stream);
+        return CpuElement.ToDouble(weight.ToArray(stream)[0]);
     }
 
     /// <summary>Minimises (w - target)^2 / 2 from w = 1 with a tensor for each group.</summary>

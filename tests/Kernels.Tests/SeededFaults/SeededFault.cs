@@ -129,39 +129,54 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new("what is taken times 0 is looked at", "cross-entropy", CrossEntropy, "if (kept == 0) targets.weight", "if (0) targets.weight")
         { At = "probabilities that smoothing leaves nothing of" },
         new(
-            "the velocity is not read", "sgd", Sgd, "group->beta1 * *a + group->share1 * gradient", "group->share1 * gradient")
-        { At = "one element" },
-        new("Nesterov is plain momentum", "sgd", Sgd, "group->mode != 0 ? gradient + group->beta1 * *a : *a", "*a") { At = "Nesterov" },
-        new("the decay is forgotten", "sgd", Optimizer, "+ group.coupled_decay * weight", "") { At = "coupled decay" },
+            "the velocity is not read", "sgd", Sgd, "rule.momentum * state[VELOCITY] + rule.gradient_share",
+            "rule.gradient_share") { At = "one element" },
+        new("Nesterov is plain momentum", "sgd", Sgd, "rule.is_nesterov != 0 ?", "0 ?") { At = "Nesterov" },
+        new("the decay is forgotten", "sgd", Optimizer, "+ group->coupled_decay * decayed", "") { At = "coupled decay" },
         new(
             "the decay is coupled to nothing", "adamw", "portable/adam.cl", "group->decay_factor * weight -", "weight -")
         { At = "decoupled decay" },
         new(
-            "the second moment is not corrected", "adam", "portable/adam.cl", "SQRT(square) / SQRT(group->correction2)", "SQRT(square)")
+            "the second moment is not corrected", "adam", "portable/adam.cl", "SQRT(square) / SQRT(group->second_correction)", "SQRT(square)")
         { At = "one element" },
         new(
-            "the first correction is the second", "adam", "portable/optimizer_step.cl", "setting[15 + k]", "setting[16]")
+            "the first correction is the second", "adam", "portable/optimizer_step.cl", "own[group].first_log", "own[group].second_log")
         { At = "one element" },
         new(
-            "the largest second moment is the last", "adam", "portable/adam.cl", "*c > square ? *c : square", "square")
+            "the largest second moment is the last", "adam", "portable/adam.cl", "larger(state[LARGEST_SECOND_MOMENT], square)", "square")
         { At = "largest second moment (AMSGrad)" },
-        new("the mean is not taken off", "rmsprop", "portable/rms_prop.cl", "square -= *c * *c;", "") { At = "centered" },
+        new("the mean is not taken off", "rmsprop", "portable/rms_prop.cl", "square - mean * mean", "square") { At = "centered" },
         new(
-            "the direction has the gradient's length", "lion", "portable/lion.cl", "sign_of(group->beta1 * *a + group->share1 * gradient)",
-            "group->beta1 * *a + group->share1 * gradient") { At = "one element" },
+            "the direction has the gradient's length", "lion", "portable/lion.cl", "sign_of(rule.beta1 * state[FIRST_MOMENT]",
+            "(rule.beta1 * state[FIRST_MOMENT]") { At = "one element" },
         new(
             "small weights are not set to zero", "sgd", Optimizer, "return weight == weight ? (real)0 : weight;", "return weight;")
         { At = "proximal L1, zeros counted" },
-        new("rows are not projected", "sgd", Optimizer, "if (scale < 1)", "if (scale < 0)") { At = "maximum norm" },
+        new("rows are not projected", "sgd", Optimizer, "if (too_long)", "if (0)") { At = "maximum norm" },
         new(
-            "the average forgets", "adam", Optimizer, "group.average * a[k] + group.average_share * weights[k]", "weights[k]")
+            "the average forgets", "adam", Optimizer, "averaged(group, averages[k], weights[k])", "weights[k]")
         { At = "moving average of the weights" },
         new(
-            "unscaled gradients", "sgd", "portable/optimizer_step.cl", "if (!(clip >= 1)) factor *= clip;", "")
+            "unscaled gradients", "sgd", "portable/optimizer_step.cl", "factor *= clip;", "")
         { At = "clipped by the norm of all gradients" },
         new(
-            "a faulty step is taken", "sgd", "portable/optimizer_step.cl", "skips_faults && fault != fault", "0")
+            "a faulty step is taken", "sgd", "portable/optimizer_step.cl", "skips_faults && !is_finite(totals[0])", "0")
         { At = "an infinite gradient skips the step" },
+        new(
+            "a long row overflows", "sgd", "portable/squares.h", "if (sums[1] == -NEGATIVE_INFINITY)", "if (0)")
+        { At = "rows and gradients whose squares overflow" },
+        new(
+            "a gradient is scaled twice", "sgd", Optimizer, "(group->gradient_scale * gradient)", "(group->gradient_factor * gradient)")
+        { At = "loss scale" },
+        new(
+            "an absent decay looks at the weight", "sgd", Optimizer, "group->coupled_decay == 0 ? (real)0 : weight", "weight")
+        { At = "L1 by subgradient, of infinite weights too" },
+        new(
+            "a parameter that someone wrote is overwritten", "sgd", Optimizer, "if (to_real(to_scalar(masters[k])) == weights[k])", "",
+            DType.Float16) { At = "master copy of half types" },
+        new(
+            "an absent L2 looks at the weight", "norm-penalty", "portable/norm_penalty.cl", "own.slope == 0 ? (real)0 : weights[k]",
+            "weights[k]") { At = "infinite weights under L1 alone" },
         new(
             "the tail of a tile is forgotten", "parameter-snapshot", "portable/parameter_snapshot.cl", "if (k < count) target",
             "if (k + 1 < count) target") { At = "one element" },
@@ -169,7 +184,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "tiles of other tensors", "norm-penalty", "portable/tensor_list.h", "(index - entry[4]) * length", "index * length")
         { At = "whole vectors and several tiles, each its own strengths" },
         new(
-            "the gradient of the whole square", "norm-penalty", "portable/norm_penalty.cl", "own[2] * weights[k]", "square * weights[k]")
+            "the gradient of the whole square", "norm-penalty", "portable/norm_penalty.cl", "own.slope * weight)", "own.root * weight)")
         { At = "one element" },
         new(
             "the gradient passes where it should stop", "relu", "portable/relu.cl", "outputs[lane] <= 0 ? (real)0 : gradients[lane]",

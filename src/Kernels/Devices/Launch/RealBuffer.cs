@@ -35,12 +35,17 @@ internal sealed class RealBuffer<T> : IDisposable
     public static ScratchPool.Lease<T> RentScratch(DeviceStream stream, long length) =>
         stream.RentScratch<T>(length * ((typeof(T) == typeof(double) ? sizeof(double) : sizeof(float)) / Unsafe.SizeOf<T>()));
 
-    public void Upload(DeviceStream stream, double[] values)
+    public void Upload(DeviceStream stream, ReadOnlySpan<double> values)
     {
         if (_double is not null)
-            stream.Upload<double>(values, _double);
-        else
-            stream.Upload<float>([.. values.Select(value => (float)value)], _single!);
+        {
+            stream.Upload(values, _double);
+            return;
+        }
+
+        float[] rounded = new float[values.Length];
+        for (int i = 0; i < rounded.Length; i++) rounded[i] = (float)values[i];
+        stream.Upload<float>(rounded, _single!);
     }
 
     public double Read(DeviceStream stream, int index) =>

@@ -1,0 +1,103 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+
+namespace Kernels;
+
+/// <summary>What holds for a group of parameters: <c>group_settings</c> in <c>optimizer_layout.h</c>, field by field. A 0 is an absent term.</summary>
+internal struct GroupSettings<TReal>
+    where TReal : unmanaged
+{
+    public TReal LearningRate;
+    public TReal CoupledDecay;
+    public TReal DecoupledDecay;
+    public TReal ProximalDecay;
+    public TReal SubgradientL1;
+    public TReal ProximalL1;
+    public TReal MaximumNorm;
+    public TReal AverageDecay;
+    public TReal AverageShare;
+    public TReal FirstLog;
+    public TReal SecondLog;
+    public RuleWords<TReal> Rule;
+}
+
+/// <summary>The rule's own settings in <see cref="GroupSettings{TReal}"/>, which each rule reads as a struct of its own.</summary>
+[InlineArray(Length)]
+internal struct RuleWords<TReal>
+    where TReal : unmanaged
+{
+    public const int Length = 6;
+
+    private TReal _first;
+
+    /// <summary>The words as <typeparamref name="TRule"/>, a struct of at most so many <typeparamref name="TReal"/>.</summary>
+    [UnscopedRef]
+    public unsafe ref TRule As<TRule>()
+        where TRule : unmanaged
+    {
+        if (sizeof(TRule) > Length * sizeof(TReal)) throw new InvalidOperationException($"{typeof(TRule)} has more than {Length} words.");
+        return ref Unsafe.As<TReal, TRule>(ref _first);
+    }
+}
+
+/// <summary>What holds for a step: <c>step_progress</c>.</summary>
+internal struct StepProgress<TReal>
+    where TReal : unmanaged
+{
+    public TReal GradientScale;
+    public TReal GradientFactor;
+    public TReal Skips;
+    public TReal IsFirst;
+    public TReal GradientNorm;
+}
+
+/// <summary>What holds for a group at a step: <c>group_progress</c>.</summary>
+internal struct GroupProgress<TReal>
+    where TReal : unmanaged
+{
+    public TReal LearningRate;
+    public TReal FirstCorrection;
+    public TReal SecondCorrection;
+}
+
+/// <summary><c>rule_settings</c> of SGD.</summary>
+internal struct SgdSettings<TReal>
+    where TReal : unmanaged
+{
+    public TReal Momentum;
+    public TReal GradientShare;
+    public TReal IsNesterov;
+}
+
+/// <summary><c>rule_settings</c> of Adam.</summary>
+internal struct AdamSettings<TReal>
+    where TReal : unmanaged
+{
+    public TReal Beta1;
+    public TReal Share1;
+    public TReal Beta2;
+    public TReal Share2;
+    public TReal Epsilon;
+    public TReal UsesLargest;
+}
+
+/// <summary><c>rule_settings</c> of RMSprop.</summary>
+internal struct RmsPropSettings<TReal>
+    where TReal : unmanaged
+{
+    public TReal Decay;
+    public TReal Share;
+    public TReal Epsilon;
+    public TReal Momentum;
+    public TReal IsCentered;
+}
+
+/// <summary><c>rule_settings</c> of Lion.</summary>
+internal struct LionSettings<TReal>
+    where TReal : unmanaged
+{
+    public TReal Beta1;
+    public TReal Share1;
+    public TReal Beta2;
+    public TReal Share2;
+}
