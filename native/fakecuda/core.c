@@ -13,7 +13,7 @@
 #define LOG_LENGTH        65536
 #define KEPT_VIOLATIONS   32
 #define QUARANTINE_LENGTH 256
-#define QUARANTINED_BYTES (1 << 20)
+#define QUARANTINED_BYTES (1 << 17)
 #define FRESH_BYTE        0xCD
 #define FREED_BYTE        0xDD
 #define STACK_DEPTH       64

@@ -29,6 +29,7 @@ struct function {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct function* functions;
 static uint64_t calls;
+static uint64_t waits;
 static int64_t live[KINDS];
 static uint64_t releases_of_nothing;
 static struct {
@@ -64,6 +65,14 @@ EXPORT uint64_t faultopencl_calls(const char* function) {
     uint64_t count = function == NULL ? calls : 0;
     for (struct function* known = functions; function != NULL && known != NULL; known = known->next)
         if (strcmp(known->name, function) == 0) count = known->calls;
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
+// Calls that wait for the device: clFinish, clWaitForEvents, blocking transfers.
+EXPORT uint64_t faultopencl_waits(void) {
+    pthread_mutex_lock(&lock);
+    const uint64_t count = waits;
     pthread_mutex_unlock(&lock);
     return count;
 }
@@ -129,6 +138,12 @@ static void count(enum kind kind, int change) {
     pthread_mutex_unlock(&lock);
 }
 
+static void may_wait(bool does_wait) {
+    pthread_mutex_lock(&lock);
+    waits += does_wait;
+    pthread_mutex_unlock(&lock);
+}
+
 #define ENTER(function_name)                                         \
     static struct function called = {#function_name, NULL, 0, NULL}; \
     const status injected = enter(&called)
@@ -163,6 +178,25 @@ static void count(enum kind kind, int change) {
         return result;                                                      \
     }
 
+// The same, and counts as waiting where that is asked for.
+#define TRANSFER(name, parameters, arguments)                               \
+    EXPORT status name parameters {                                         \
+        ENTER(name);                                                        \
+        may_wait(blocking != 0);                                            \
+        if (injected != 0) return injected;                                 \
+        const status result = ((status(*) parameters)called.real)arguments; \
+        if (result == 0 && event != NULL) count(EVENT, 1);                  \
+        return result;                                                      \
+    }
+
+// Waits.
+#define WAIT(name, parameters, arguments)                                               \
+    EXPORT status name parameters {                                                     \
+        ENTER(name);                                                                    \
+        may_wait(true);                                                                 \
+        return injected != 0 ? injected : ((status(*) parameters)called.real)arguments; \
+    }
+
 #define REFERENCE(name, kind, change)                                   \
     EXPORT status name(object handle) {                                 \
         ENTER(name);                                                    \
@@ -191,7 +225,7 @@ CREATE(clCreateCommandQueue, QUEUE, (object context, object device, bits propert
 REFERENCE(clRetainCommandQueue, QUEUE, 1)
 REFERENCE(clReleaseCommandQueue, QUEUE, -1)
 FORWARD(clFlush, (object queue), (queue))
-FORWARD(clFinish, (object queue), (queue))
+WAIT(clFinish, (object queue), (queue))
 
 CREATE(clCreateBuffer, MEMORY, (object context, bits flags, size_t bytes, void* host, status* answer),
        (context, flags, bytes, host, answer))
@@ -199,14 +233,14 @@ REFERENCE(clRetainMemObject, MEMORY, 1)
 REFERENCE(clReleaseMemObject, MEMORY, -1)
 FORWARD(clGetMemObjectInfo, (object memory, uint32_t name, size_t bytes, void* value, size_t* needed),
         (memory, name, bytes, value, needed))
-ENQUEUE(clEnqueueReadBuffer,
-        (object queue, object buffer, uint32_t blocking, size_t offset, size_t bytes, void* target, uint32_t waits,
-         const object* wait_list, object* event),
-        (queue, buffer, blocking, offset, bytes, target, waits, wait_list, event))
-ENQUEUE(clEnqueueWriteBuffer,
-        (object queue, object buffer, uint32_t blocking, size_t offset, size_t bytes, const void* source,
-         uint32_t waits, const object* wait_list, object* event),
-        (queue, buffer, blocking, offset, bytes, source, waits, wait_list, event))
+TRANSFER(clEnqueueReadBuffer,
+         (object queue, object buffer, uint32_t blocking, size_t offset, size_t bytes, void* target, uint32_t waits,
+          const object* wait_list, object* event),
+         (queue, buffer, blocking, offset, bytes, target, waits, wait_list, event))
+TRANSFER(clEnqueueWriteBuffer,
+         (object queue, object buffer, uint32_t blocking, size_t offset, size_t bytes, const void* source,
+          uint32_t waits, const object* wait_list, object* event),
+         (queue, buffer, blocking, offset, bytes, source, waits, wait_list, event))
 ENQUEUE(clEnqueueCopyBuffer,
         (object queue, object source, object target, size_t source_offset, size_t target_offset, size_t bytes,
          uint32_t waits, const object* wait_list, object* event),
@@ -252,7 +286,7 @@ ENQUEUE(clEnqueueMarkerWithWaitList, (object queue, uint32_t waits, const object
         (queue, waits, wait_list, event))
 ENQUEUE(clEnqueueBarrierWithWaitList, (object queue, uint32_t waits, const object* wait_list, object* event),
         (queue, waits, wait_list, event))
-FORWARD(clWaitForEvents, (uint32_t events, const object* event), (events, event))
+WAIT(clWaitForEvents, (uint32_t events, const object* event), (events, event))
 FORWARD(clGetEventInfo, (object event, uint32_t name, size_t bytes, void* value, size_t* needed),
         (event, name, bytes, value, needed))
 FORWARD(clGetEventProfilingInfo, (object event, uint32_t name, size_t bytes, void* value, size_t* needed),

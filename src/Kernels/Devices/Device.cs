@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Kernels.Devices;
 using Kernels.Devices.Cpu;
 using Kernels.Devices.Cuda;
@@ -34,6 +35,8 @@ public sealed record DeviceDescription(string Id, DeviceKind Kind, string Name, 
 public abstract class Device : IDisposable
 {
     private readonly Dictionary<QueueKey, QueueState> _wrapped = [];
+    private readonly Lock _uploadLock = new();
+    private DeviceStream? _uploads;
     private int _disposed;
 
     private protected Device(DeviceDescription description)
@@ -227,9 +230,7 @@ public abstract class Device : IDisposable
         DeviceTensor<T> tensor = Allocate<T>(shape);
         try
         {
-            using DeviceStream stream = CreateStream();
-            stream.Upload(values, tensor);
-            stream.Synchronize();
+            UploadNow(MemoryMarshal.AsBytes(values), tensor.Buffer.Memory);
             return tensor;
         }
         catch
@@ -261,6 +262,7 @@ public abstract class Device : IDisposable
                 _wrapped.Clear();
             }
 
+            lock (_uploadLock) _uploads?.Dispose();
             DisposeCore();
         }
 
@@ -283,6 +285,9 @@ public abstract class Device : IDisposable
 
     private protected abstract DeviceStream CreateStreamCore();
 
+    /// <summary>A stream in which nothing is ever left to wait for.</summary>
+    private protected virtual DeviceStream CreateUploadStream() => CreateStreamCore();
+
     /// <summary>Which queue a handle means.</summary>
     private protected abstract QueueKey KeyOf(nint nativeHandle);
 
@@ -291,6 +296,17 @@ public abstract class Device : IDisposable
     private protected abstract DeviceStream WrapStreamCore(QueueState queue);
 
     private protected abstract void DisposeCore();
+
+    private void UploadNow(ReadOnlySpan<byte> values, DeviceMemory destination)
+    {
+        if (values.IsEmpty) return;
+        lock (_uploadLock)
+        {
+            ThrowIfDisposed();
+            _uploads ??= CreateUploadStream();
+            _uploads.UploadNow(values, destination);
+        }
+    }
 
     private static long BytesOf<T>(long length)
         where T : unmanaged

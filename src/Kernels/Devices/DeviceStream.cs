@@ -10,6 +10,9 @@ namespace Kernels;
 /// </summary>
 public abstract partial class DeviceStream : IDisposable
 {
+    /// <summary>Bytes of an upload that are put aside for the stream to fetch.</summary>
+    private protected const int LargestStagedUpload = 64 << 10;
+
     private readonly bool _ownsQueue;
     private int _disposed;
 
@@ -55,7 +58,7 @@ public abstract partial class DeviceStream : IDisposable
         if (Recording is { } recording)
             RecordUpload(recording, recording.KeepCopyOf(bytes), destination.Buffer.Memory, ByteOffset(destination), bytes.Length);
         else
-            UploadCore(bytes, destination.Buffer.Memory, ByteOffset(destination));
+            UploadCore(bytes, destination.Buffer.Memory, ByteOffset(destination), waits: bytes.Length > LargestStagedUpload);
     }
 
     /// <summary>Copies a tensor to host memory. Blocks until the values are there.</summary>
@@ -223,6 +226,9 @@ public abstract partial class DeviceStream : IDisposable
         return true;
     }
 
+    /// <summary>Copies from host memory and waits.</summary>
+    internal void UploadNow(ReadOnlySpan<byte> source, DeviceMemory destination) => UploadCore(source, destination, 0, waits: true);
+
     /// <summary>Copies to host memory and waits; for bad data alone, so that nothing more is looked for.</summary>
     internal void DownloadNow(DeviceMemory source, long sourceOffset, Span<byte> destination) => DownloadCore(source, sourceOffset, destination);
 
@@ -235,7 +241,11 @@ public abstract partial class DeviceStream : IDisposable
 
     private protected abstract DeviceEvent RecordCore();
 
-    private protected abstract void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset);
+    /// <param name="source">May be used again on return.</param>
+    /// <param name="destination">Where to.</param>
+    /// <param name="destinationOffset">Bytes from its start.</param>
+    /// <param name="waits">True to return when the values are there, false to put them aside; then there are no more than <see cref="LargestStagedUpload"/>.</param>
+    private protected abstract void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset, bool waits);
 
     private protected abstract void DownloadCore(DeviceMemory source, long sourceOffset, Span<byte> destination);
 

@@ -20,9 +20,13 @@ internal sealed class TrainingStep<T> : IDisposable
     private readonly DeviceTensor<float> _loss, _rate, _scale;
     private readonly DeviceTensor<ulong> _key;
     private readonly AdamW<T> _optimizer;
+    private readonly bool _rateIsOnHost;
 
-    public TrainingStep(Device device)
+    /// <param name="device">Where it trains.</param>
+    /// <param name="rateIsOnHost">The schedule sets the optimizer's options instead of a number in device memory.</param>
+    public TrainingStep(Device device, bool rateIsOnHost = false)
     {
+        _rateIsOnHost = rateIsOnHost;
         Random random = new(7);
         _x = Add(device.Upload<T>(Values(random, Batch * Inputs, 1), Batch, Inputs));
         _w1 = Add(device.Upload<T>(Values(random, Hidden * Inputs, 0.3), Hidden, Inputs));
@@ -39,7 +43,7 @@ internal sealed class TrainingStep<T> : IDisposable
             [new([_w1, _w2], [_dW1, _dW2], new AdamWOptions { LearningRate = 1 })],
             new OptimizerSettings
             {
-                DeviceLearningRates = _rate, DeviceLossScale = _scale, MaximumGradientNorm = 0.5, SkipsNonFiniteGradients = true,
+                DeviceLearningRates = rateIsOnHost ? null : _rate, DeviceLossScale = _scale, MaximumGradientNorm = 0.5, SkipsNonFiniteGradients = true,
                 KeepsMasterCopy = Marshal.SizeOf<T>() == 2,
             }));
     }
@@ -47,7 +51,11 @@ internal sealed class TrainingStep<T> : IDisposable
     /// <summary>What the schedules say for a step; neither is the same twice in a row.</summary>
     public void Schedule(DeviceStream stream, int step)
     {
-        stream.Upload([0.01f / (1 + step)], _rate);
+        float rate = 0.01f / (1 + step);
+        if (_rateIsOnHost)
+            _optimizer.SetOptions(0, _optimizer.GetOptions(0) with { LearningRate = rate });
+        else
+            stream.Upload([rate], _rate);
         stream.Upload([(float)(1 << (step % 5))], _scale);
     }
 

@@ -116,6 +116,27 @@ public sealed unsafe class CudaLaunches : CudaScenario
         }
     }
 
+    /// <summary>No op waits, allocates or frees after the first steps: also under a schedule of learning rates, with snapshots, penalties and reports of bad data.</summary>
+    [Fact(Explicit = true)]
+    public void AThousandStepsWaitForNothing()
+    {
+        using (Device device = Device.Open("cuda:0"))
+        using (DeviceStream stream = device.CreateStream())
+        using (ThousandSteps steps = new(device))
+        {
+            steps.Run(stream, ThousandSteps.WarmUp);
+            FakeCuda.PutOff();
+            long waits = FakeCuda.Waits;
+            Step("a thousand steps");
+            steps.Run(stream, 1000);
+            Assert.Equal(waits, FakeCuda.Waits);
+            Step("the end");
+            steps.AssertTrained(stream);
+        }
+
+        AssertClean();
+    }
+
     /// <summary>Small uploads and fills of every size are queued and never waited for, however many there are.</summary>
     [Fact(Explicit = true)]
     public void SmallUploadsAndFillsDoNotWait()

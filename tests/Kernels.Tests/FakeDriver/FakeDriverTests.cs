@@ -25,6 +25,7 @@ public sealed class FakeDriverTests
         { nameof(CudaCallSites), nameof(CudaCallSites.OfGraphs), WithBlas },
         { nameof(CudaGraphs), nameof(CudaGraphs.TrainingStepsAndTransfersReplay), WithBlas },
         { nameof(CudaGraphs), nameof(CudaGraphs.TrainingStepsAndTransfersReplay), Synchronous },
+        { nameof(CudaLaunches), nameof(CudaLaunches.AThousandStepsWaitForNothing), WithBlas },
         { nameof(CudaGraphs), nameof(CudaGraphs.AReplayIsOneCall), "" },
         { nameof(CudaGraphs), nameof(CudaGraphs.CapturesOnManyThreadsAtOnce), WithBlas },
         { nameof(CudaQueuesAndMemory), nameof(CudaQueuesAndMemory.DisposingWaitsForQueuedWork), "" },
@@ -58,6 +59,7 @@ public sealed class FakeDriverTests
         { nameof(OpenClCallSites), nameof(OpenClCallSites.OfDropoutCompiled), "" },
         { nameof(OpenClCallSites), nameof(OpenClCallSites.OfDropoutAndLinearCached), Cached },
         { nameof(OpenClCallSites), nameof(OpenClCallSites.OfStreamsAndMemory), "" },
+        { nameof(OpenClWaits), nameof(OpenClWaits.AThousandStepsWaitForNothing), "" },
         { nameof(OpenClListing), nameof(OpenClListing.WhatIsMissingIsNamed), "" },
         { nameof(OpenClMissing), nameof(OpenClMissing.EveryWayInSaysSo), $"KERNELS_LIBOPENCL={OpenClMissing.Library}" },
     };

@@ -14,7 +14,11 @@ internal static unsafe class FaultOpenCl
     private static readonly delegate* unmanaged<byte*> FailedFunctionName = (delegate* unmanaged<byte*>)Export("failed_function");
     private static readonly delegate* unmanaged<byte*, ulong> CallsFunction = (delegate* unmanaged<byte*, ulong>)Export("calls");
     private static readonly delegate* unmanaged<int, long> LiveFunction = (delegate* unmanaged<int, long>)Export("live");
+    private static readonly delegate* unmanaged<ulong> WaitsFunction = (delegate* unmanaged<ulong>)Export("waits");
     private static readonly delegate* unmanaged<ulong> ViolationsFunction = (delegate* unmanaged<ulong>)Export("violations");
+
+    /// <summary>Calls that waited for the device.</summary>
+    public static long Waits => (long)WaitsFunction();
 
     /// <summary>The function that was made to fail, or null while it has not come to that.</summary>
     public static string? FailedFunction => Marshal.PtrToStringUTF8((nint)FailedFunctionName());

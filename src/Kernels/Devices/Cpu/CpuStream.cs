@@ -30,7 +30,7 @@ internal sealed unsafe class CpuStream(CpuDevice device) : DeviceStream(device, 
         kernel.Body(variant, arguments);
     }
 
-    private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset)
+    private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset, bool waits)
     {
         using MemoryLease lease = MemoryLease.Take(destination);
         fixed (byte* from = source) CopyBytes(from, (byte*)destination.Value + destinationOffset, source.Length);

@@ -111,6 +111,8 @@ internal sealed unsafe class CudaDevice : Device
         return stream;
     }
 
+    private protected override DeviceStream CreateUploadStream() => CreateUnlistedStream();
+
     /// <summary>0 and 1 are the legacy default stream; 2 is that of the calling thread.</summary>
     private protected override QueueKey KeyOf(nint nativeHandle) => nativeHandle switch
     {

@@ -8,6 +8,9 @@ namespace Kernels.Devices.Cuda;
 internal sealed unsafe class CudaStream(CudaDevice device, CudaQueueState queue, CudaStreamHandle stream, CudaBorrowing? borrowing)
     : DeviceStream(device, queue, ownsQueue: borrowing is null)
 {
+    /// <summary>Bytes of a segment of the ring that uploads are put aside in.</summary>
+    internal const int StagingSegmentBytes = LargestStagedUpload;
+
     private protected override nint NativeHandleCore => stream.Value;
 
     /// <summary>A cuBLAS handle of the caller's own on this stream, whatever <see cref="Blas"/> may leave aside.</summary>
@@ -74,9 +77,9 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaQueueState queue,
         }
     }
 
-    private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset)
+    private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset, bool waits)
     {
-        if (source.Length <= StagingRing.SegmentBytes)
+        if (!waits)
         {
             queue.Staging.Upload(this, source, destination, destinationOffset);
             return;

@@ -6,8 +6,8 @@ namespace Kernels.Devices.Cuda;
 /// </summary>
 internal sealed unsafe class StagingRing(CudaDevice device) : IDisposable
 {
-    /// <summary>The largest upload it takes: all of a segment.</summary>
-    public const int SegmentBytes = 64 << 10;
+    /// <summary>A segment takes the largest upload.</summary>
+    private const int SegmentBytes = CudaStream.StagingSegmentBytes;
 
     private const int Segments = 4;
 
@@ -16,7 +16,7 @@ internal sealed unsafe class StagingRing(CudaDevice device) : IDisposable
 
     private readonly Lock _lock = new();
     private readonly DeviceEvent?[] _fetched = new DeviceEvent?[Segments];
-    private readonly DeviceMemory?[] _memory = new DeviceMemory?[Segments];
+    private DeviceMemory? _memory;
     private int _segment;
     private int _used;
 
@@ -25,8 +25,8 @@ internal sealed unsafe class StagingRing(CudaDevice device) : IDisposable
         lock (_lock)
         {
             if (_used + source.Length > SegmentBytes) Advance(stream);
-            DeviceMemory memory = _memory[_segment] ??= device.AllocateHostMemory(SegmentBytes);
-            byte* place = (byte*)memory.Value + _used;
+            _memory ??= device.AllocateHostMemory(Segments * SegmentBytes);
+            byte* place = (byte*)_memory.Value + (_segment * SegmentBytes) + _used;
             source.CopyTo(new Span<byte>(place, source.Length));
             stream.Fetch(place, destination, destinationOffset, source.Length);
             _used += (source.Length + Alignment - 1) / Alignment * Alignment;
@@ -38,7 +38,7 @@ internal sealed unsafe class StagingRing(CudaDevice device) : IDisposable
         lock (_lock)
         {
             foreach (DeviceEvent? fetched in _fetched) fetched?.Dispose();
-            foreach (DeviceMemory? memory in _memory) memory?.Dispose();
+            _memory?.Dispose();
         }
     }
 

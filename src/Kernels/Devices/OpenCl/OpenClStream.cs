@@ -7,9 +7,6 @@ namespace Kernels.Devices.OpenCl;
 /// <summary>An in-order OpenCL command queue.</summary>
 internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueueState state, OpenClQueue queue, bool ownsQueue) : DeviceStream(device, state, ownsQueue)
 {
-    /// <summary>Larger uploads are waited for: staging would hold their values twice.</summary>
-    private const int LargestStagedUpload = 64 << 10;
-
     private protected override nint NativeHandleCore => queue.Value;
 
     private protected override void PrepareCore(KernelDefinition kernel, in KernelVariant variant) => device.Programs.Get(kernel, variant);
@@ -65,9 +62,9 @@ internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueueState 
         }
     }
 
-    private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset)
+    private protected override void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset, bool waits)
     {
-        if (source.Length <= LargestStagedUpload)
+        if (!waits)
         {
             // The driver keeps the staged values until the queue has come to the copy.
             using DeviceMemory staged = device.AllocateWith(source);
