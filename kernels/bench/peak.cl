@@ -1,4 +1,5 @@
-// The multiply-add peak of a device: eight independent chains per work item, so that latency is hidden and nothing but arithmetic sets the time.
+// The multiply-add peak of a device: eight independent chains per work item, so that latency is hidden and nothing but
+// arithmetic sets the time.
 //
 //   peak  target[i] = the sum of the chains after `steps` steps of x = a * x + b
 

@@ -1,5 +1,5 @@
-// The dialect for CUDA C++ as NVRTC compiles it: no headers, so half floats are converted by PTX. Defines the same names as
-// dialect/opencl.h; kernels/README.md says what each one means.
+// The dialect for CUDA C++ as NVRTC compiles it: no headers, so half floats are converted by PTX. Defines the same
+// names as dialect/opencl.h; kernels/README.md says what each one means.
 
 #define DIALECT_CUDA   1
 #define DIALECT_OPENCL 0

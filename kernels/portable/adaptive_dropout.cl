@@ -1,9 +1,11 @@
-// Adaptive dropout, or standout: a unit is kept with the probability pi = sigmoid(z), z = alpha * pre + beta, that its own pre-activation gives; y = keep ? x : +0, not scaled
-// (Ba and Frey, "Adaptive dropout for training deep neural networks", NeurIPS 2013).
+// Adaptive dropout, or standout: a unit is kept with the probability pi = sigmoid(z), z = alpha * pre + beta, that its
+// own pre-activation gives; y = keep ? x : +0, not scaled (Ba and Frey, "Adaptive dropout for training deep neural
+// networks", NeurIPS 2013).
 //
 //   adaptive_dropout_forward      draws, y
 //   adaptive_dropout_infer        y = pi * x, nothing is drawn
-//   adaptive_dropout_backward     dx = keep ? dy : 0, or pi * dy where `expectation` is 1, without a draw; dpre = alpha * pi * (1 - pi) * x * dy unless it is absent
+//   adaptive_dropout_backward     dx = keep ? dy : 0, or pi * dy where `expectation` is 1, without a draw;
+//                                 dpre = alpha * pi * (1 - pi) * x * dy unless it is absent
 //   adaptive_dropout_per_element  keep probabilities from a tensor; forward and backward
 //
 // VEC = 8 needs `start` to be a multiple of eight.
@@ -12,7 +14,8 @@
 #include "philox.h"
 #include "math.h"
 
-// u / 65536 < sigmoid(z) with u = lane + 1/2, as u + u * e^-z < 65536: in float whatever is stored, by functions that give the same bits everywhere.
+// u / 65536 < sigmoid(z) with u = lane + 1/2, as u + u * e^-z < 65536: in float whatever is stored, by functions that
+// give the same bits everywhere.
 DEVICE u32 keeps(u32 lane, real z) {
     const float u = (float)lane + 0.5f;
     return FMA(u, exact_exp(-(float)z), u) < 65536.0f;
@@ -115,7 +118,8 @@ KERNEL void adaptive_dropout_backward(GLOBAL const scalar* x, u64 x_offset, GLOB
                                            expectation, &slopes[lane]);
             load8(dy, first, gradients);
             if (dpre != 0) {
-                // Before dx is stored, which may take the place of x. The order of the product keeps a large x times a small slope finite.
+                // Before dx is stored, which may take the place of x. The order of the product keeps a large x times a
+                // small slope finite.
                 real values[8];
                 load8(x, x_offset + first, values);
                 for (u32 lane = 0; lane < 8; lane++) slopes[lane] = slopes[lane] * values[lane] * gradients[lane];

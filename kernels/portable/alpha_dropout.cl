@@ -1,5 +1,6 @@
-// Alpha dropout, which keeps mean and variance of self-normalising networks: y = scale * x + shift where the element is kept, else a constant (Klambauer,
-// Unterthiner, Mayr and Hochreiter, "Self-normalizing neural networks", NeurIPS 2017).
+// Alpha dropout, which keeps mean and variance of self-normalising networks: y = scale * x + shift where the element is
+// kept, else a constant (Klambauer, Unterthiner, Mayr and Hochreiter, "Self-normalizing neural networks", NeurIPS
+// 2017).
 //
 //   alpha_dropout  forward; backward is the same map of dy with shift and constant 0. One work item per Philox block.
 

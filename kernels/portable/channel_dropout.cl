@@ -1,7 +1,9 @@
-// Dropout in which elements share decisions: y = scale * x where the unit of the element is kept, else +0. Shared spatial axes give channel dropout (Tompson,
-// Goroshin, Jain, LeCun and Bregler, CVPR 2015); a shared time axis gives variational dropout (Gal and Ghahramani, NeurIPS 2016).
+// Dropout in which elements share decisions: y = scale * x where the unit of the element is kept, else +0. Shared
+// spatial axes give channel dropout (Tompson, Goroshin, Jain, LeCun and Bregler, CVPR 2015); a shared time axis gives
+// variational dropout (Gal and Ghahramani, NeurIPS 2016).
 //
-//   channel_dropout  forward and backward. The tensor is [outer, shared, units, run]: an element's unit is outer * units + units' index, so `shared` copies of a row of
+//   channel_dropout  forward and backward. The tensor is [outer, shared, units, run]: an element's unit is
+//                    outer * units + units' index, so `shared` copies of a row of
 //                    units, and `run` neighbours, have one decision. A dropped stretch of eight is not read.
 
 #include "types.h"

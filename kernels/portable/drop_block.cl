@@ -1,6 +1,7 @@
-// DropBlock: y = scale * x outside the dropped blocks; inside them 0 or normal numbers (Ghiasi, Lin and Le, "DropBlock: a regularization method for convolutional
-// networks", NeurIPS 2018). Wherever a whole block fits into a map it is dropped with probability gamma. The mask is a function of the key, so backward is the same map
-// of dy with zeros in the blocks.
+// DropBlock: y = scale * x outside the dropped blocks; inside them 0 or normal numbers (Ghiasi, Lin and Le, "DropBlock:
+// a regularization method for convolutional networks", NeurIPS 2018). Wherever a whole block fits into a map it is
+// dropped with probability gamma. The mask is a function of the key, so backward is the same map of dy with zeros in
+// the blocks.
 //
 //   drop_block_seeds   draws where blocks start: one bit for each cell of the maps, all maps in a row
 //   drop_block_spread  lets every set bit cover a box; the last of its passes turns dropped into kept
@@ -8,22 +9,24 @@
 //   drop_block_scale   from their sums the scale of each unit: cells / kept cells
 //   drop_block_apply   the map of x; FILL_NOISE writes normal numbers into the blocks
 //
-// A block never leaves its map, so in the row of all bits a cell is covered exactly when one of the bits before it, at the distances of the box, is set: no kernel
-// needs to know where a row or a map ends, except for the draw.
+// A block never leaves its map, so in the row of all bits a cell is covered exactly when one of the bits before it, at
+// the distances of the box, is set: no kernel needs to know where a row or a map ends, except for the draw.
 
 #include "types.h"
 #include "philox.h"
 #include "math.h"
 #include "normal.h"
 
-// The draws of one call come from three ranges of blocks: the upper halves of the seeds' bits from 0, the lower halves and the noise from here.
+// The draws of one call come from three ranges of blocks: the upper halves of the seeds' bits from 0, the lower halves
+// and the noise from here.
 #define LOWER_HALVES ((u64)1 << 60)
 #define NOISE        ((u64)1 << 61)
 
 DEVICE u32 low_bits(u64 count) { return count >= 32 ? 0xffffffffu : (1u << (u32)count) - 1; }
 
-// Bit i says whether unit 8 * block + i is a seed: whether its 32 random bits are below the threshold. The upper half is the unit's lane of the block; the
-// lower half, a lane of another block, is drawn only where the upper half leaves it open, once in 65,536 units.
+// Bit i says whether unit 8 * block + i is a seed: whether its 32 random bits are below the threshold. The upper half
+// is the unit's lane of the block; the lower half, a lane of another block, is drawn only where the upper half leaves
+// it open, once in 65,536 units.
 DEVICE u32 seeds_of_block(random_key key, u64 block, u64 threshold) {
     const philox_block drawn = philox(key, block);
     const u32 upper = (u32)(threshold >> 16), lower = (u32)threshold & 0xffffu;
@@ -49,7 +52,8 @@ DEVICE u32 seeds_of_units(random_key key, u64 unit, u32 count, u64 threshold) {
     return (u32)(seeds >> (unit % 8)) & low_bits(count);
 }
 
-// Units are counted over the positions where a block may start, [maps, seed_depth, seed_height, seed_width], from first_unit. One work item writes 32 cells.
+// Units are counted over the positions where a block may start, [maps, seed_depth, seed_height, seed_width], from
+// first_unit. One work item writes 32 cells.
 KERNEL void drop_block_seeds(GLOBAL u32* seeds, u64 seeds_offset, u64 cells, u64 depth, u64 height, u64 width,
                              u64 seed_depth, u64 seed_height, u64 seed_width, u64 first_unit, u64 threshold,
                              KEY_PARAMETERS) {
@@ -89,8 +93,9 @@ DEVICE u64 bits_before(GLOBAL const u32* bits, u64 end) {
 // How one pass spreads: `width` bits side by side, and those again `count` times along each axis, `pitch` bits apart.
 #define SPREAD_PARAMETERS u64 width, u64 count_x, u64 pitch_x, u64 count_y, u64 pitch_y, u64 count_z, u64 pitch_z
 
-// A bit of the result is set when one of the source is at the distance x * pitch_x + y * pitch_y + z * pitch_z + 0 ... (width - 1) before it; width is at most
-// 32. A wide box takes several passes. The last of them inverts. One work item writes 32 cells.
+// A bit of the result is set when one of the source is at the distance x * pitch_x + y * pitch_y + z * pitch_z + 0 ...
+// (width - 1) before it; width is at most 32. A wide box takes several passes. The last of them inverts. One work item
+// writes 32 cells.
 KERNEL void drop_block_spread(GLOBAL const u32* source, u64 source_offset, GLOBAL u32* target, u64 target_offset,
                               u64 cells, SPREAD_PARAMETERS, u32 invert) {
     for (u64 word = GLOBAL_ID; 32 * word < cells; word += GLOBAL_SIZE) {
@@ -178,8 +183,9 @@ DEVICE real filling(random_key key, u64 index) {
 #endif
 }
 
-// x is [samples, outer, inner]: channels and cells in the order of the layout. The strides of mask and scales say how many bits, or entries, the next sample, outer and
-// inner index are away. Without scales all is multiplied by `scale`. One work item serves eight elements; noise_start is the index of the first among all.
+// x is [samples, outer, inner]: channels and cells in the order of the layout. The strides of mask and scales say how
+// many bits, or entries, the next sample, outer and inner index are away. Without scales all is multiplied by `scale`.
+// One work item serves eight elements; noise_start is the index of the first among all.
 KERNEL void drop_block_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar* y, u64 y_offset,
                              GLOBAL const u32* mask, u64 mask_offset, GLOBAL const real* scales, u64 scales_offset,
                              u64 count, u64 inner, u64 outer, u64 mask_inner, u64 mask_outer, u64 mask_sample,

@@ -1,12 +1,14 @@
-// DropConnect: a linear layer that drops each weight and bias anew for every example, y[b, o] = scale * (sum over i of m[b, o, i] w[o, i] x[b, i] + m'[b, o] bias[o])
-// (Wan, Zeiler, Zhang, LeCun and Fergus, "Regularization of neural networks using DropConnect", ICML 2013). Masks are drawn where they are used, none is stored.
+// DropConnect: a linear layer that drops each weight and bias anew for every example, y[b, o] = scale * (sum over i of
+// m[b, o, i] w[o, i] x[b, i] + m'[b, o] bias[o]) (Wan, Zeiler, Zhang, LeCun and Fergus, "Regularization of neural
+// networks using DropConnect", ICML 2013). Masks are drawn where they are used, none is stored.
 //
 //   drop_connect_forward        y
 //   drop_connect_gradient       dw, a sum over examples, or dx, a sum over outputs: they differ in strides alone
 //   drop_connect_bias_gradient  dbias
 //
-// A pair of example and output is number b * outputs + o, counted from `first_pair` in a shard of the batch. Weight i of a pair has the mask index
-// pair * inputs + i, its bias 2^63 + pair. VEC = 8 says that `inputs` is a multiple of eight, so that one Philox block serves eight weights.
+// A pair of example and output is number b * outputs + o, counted from `first_pair` in a shard of the batch. Weight i
+// of a pair has the mask index pair * inputs + i, its bias 2^63 + pair. VEC = 8 says that `inputs` is a multiple of
+// eight, so that one Philox block serves eight weights.
 
 #include "types.h"
 #include "philox.h"
@@ -30,7 +32,8 @@ KERNEL void drop_connect_forward(GLOBAL const scalar* RESTRICT x, u64 x_offset, 
     SHARED real x_tile[TILE * (DEPTH + 1)];
     SHARED real weight_tile[TILE * (DEPTH + 1)];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    // A work item has one output and four examples: neighbours share the examples and read different banks of the weights.
+    // A work item has one output and four examples: neighbours share the examples and read different banks of the
+    // weights.
     const u32 column = LOCAL_ID % TILE, row = LOCAL_ID / TILE;
     const u64 tiles_across = (outputs + TILE - 1) / TILE;
     const u64 tiles = tiles_across * ((examples + TILE - 1) / TILE);
@@ -51,7 +54,8 @@ KERNEL void drop_connect_forward(GLOBAL const scalar* RESTRICT x, u64 x_offset, 
             for (u32 j = 0; j < 4; j++) {
                 if (row + 8 * j >= rows) continue;
                 const u64 first_in_row = first_mask + 8 * j * outputs * inputs + first_input;
-                // Weights are read again for each example: to hold them would take more registers than it saves time beside the draw.
+                // Weights are read again for each example: to hold them would take more registers than it saves time
+                // beside the draw.
                 for (u32 octet = 0; octet < depth; octet += 8) {
                     const u32 kept = keep8(resolved, first_in_row + octet, threshold);
                     for (u32 lane = 0; lane < 8; lane++) {
@@ -76,8 +80,9 @@ KERNEL void drop_connect_forward(GLOBAL const scalar* RESTRICT x, u64 x_offset, 
     }
 }
 
-// result[r, i] = scale * sum over t of m[pair, i] dy[pair] source[t, i], pair = r * row_stride + t * term_stride. For dw, r is an output and t an example with
-// source = x; for dx, r is an example and t an output with source = w. Terms are added in ascending order.
+// result[r, i] = scale * sum over t of m[pair, i] dy[pair] source[t, i], pair = r * row_stride + t * term_stride. For
+// dw, r is an output and t an example with source = x; for dx, r is an example and t an output with source = w. Terms
+// are added in ascending order.
 KERNEL void drop_connect_gradient(GLOBAL const scalar* RESTRICT dy, u64 dy_offset, GLOBAL const scalar* RESTRICT source,
                                   u64 source_offset, GLOBAL scalar* RESTRICT result, u64 result_offset, u64 rows,
                                   u64 terms, u64 inputs, u64 row_stride, u64 term_stride, u64 first_pair, u32 threshold,

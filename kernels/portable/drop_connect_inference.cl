@@ -1,5 +1,6 @@
-// DropConnect at inference: the sum over randomly dropped weights is replaced by the normal distribution with its mean and variance, and the activation is averaged over
-// samples of it, y = mean over s of a(mu + sigma z_s), mu = mean_scale * (w x + b), sigma^2 = variance_scale * (w^2 x^2 + b^2) (Wan et al., ICML 2013, section 3.2).
+// DropConnect at inference: the sum over randomly dropped weights is replaced by the normal distribution with its mean
+// and variance, and the activation is averaged over samples of it, y = mean over s of a(mu + sigma z_s),
+// mu = mean_scale * (w x + b), sigma^2 = variance_scale * (w^2 x^2 + b^2) (Wan et al., ICML 2013, section 3.2).
 //
 //   drop_connect_inference  y, and mu and sigma^2 for those who want them
 //
@@ -14,7 +15,8 @@
 #define TILE  32
 #define DEPTH 32
 
-// Squares of products beyond 2^64 overflow a float although their root does not: they are summed a second time, scaled by the square of this.
+// Squares of products beyond 2^64 overflow a float although their root does not: they are summed a second time, scaled
+// by the square of this.
 #define SHRINK  ((real)5.42101086242752217e-20f)  // 2^-64
 #define STRETCH ((real)1.8446744073709551616e19f) // 2^64
 
@@ -91,7 +93,8 @@ KERNEL void drop_connect_inference(GLOBAL const scalar* RESTRICT x, u64 x_offset
             }
             BARRIER();
         }
-        // The tiles have been read; each work item keeps the moments of its four results where they were, so that it can go through them in a loop.
+        // The tiles have been read; each work item keeps the moments of its four results where they were, so that it
+        // can go through them in a loop.
         for (u32 j = 0; j < 4; j++) {
             const u64 example = first_example + row + 8 * j, index = example * outputs + output;
             // Without variance nothing is drawn, also where an infinity would make it 0 * inf.

@@ -1,7 +1,9 @@
-// Dropout: y = scale * x where the element's 16 random bits are below the threshold, else +0, also for NaN and Inf (Srivastava et al., "Dropout: a
-// simple way to prevent neural networks from overfitting", JMLR 2014). The mask is a function of key and index, so backward is the same map of dy.
+// Dropout: y = scale * x where the element's 16 random bits are below the threshold, else +0, also for NaN and Inf
+// (Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014). The mask is a
+// function of key and index, so backward is the same map of dy.
 //
-//   dropout_apply      forward and backward: draws the mask, stores none. One work item per Philox block, which serves eight elements.
+//   dropout_apply      forward and backward: draws the mask, stores none. One work item per Philox block, which serves
+//                      eight elements.
 //   dropout_scale      inference of the original scaling: y = scale * x, nothing is drawn.
 //   dropout_mask       writes the mask as bits, lowest first, for those who want to see or keep it.
 //   dropout_apply_mask the same map under a mask read from bits.
@@ -9,7 +11,8 @@
 #include "types.h"
 #include "philox.h"
 
-// `start` is the index of the first element in the whole tensor of which this may be a shard. VEC = 8 needs it to be a multiple of eight.
+// `start` is the index of the first element in the whole tensor of which this may be a shard. VEC = 8 needs it to be a
+// multiple of eight.
 KERNEL void dropout_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar* y, u64 y_offset, u64 count, u64 start,
                           u32 threshold, real scale, KEY_PARAMETERS) {
     const random_key resolved = resolve_key(key, key_offset, seed, offset);

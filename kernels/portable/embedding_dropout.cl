@@ -1,13 +1,17 @@
-// Embedding dropout: y[n] = scale * table[id[n]] where the unit of n is kept, else a row of +0; a unit is a word type, in the whole batch (Merity, Keskar and Socher, ICLR
-// 2018) or in one sequence (Gal and Ghahramani, NeurIPS 2016), or a position. Dropped rows are not read, and the table is never copied.
+// Embedding dropout: y[n] = scale * table[id[n]] where the unit of n is kept, else a row of +0; a unit is a word type,
+// in the whole batch (Merity, Keskar and Socher, ICLR 2018) or in one sequence (Gal and Ghahramani, NeurIPS 2016), or a
+// position. Dropped rows are not read, and the table is never copied.
 //
 //   embedding_dropout_forward    gathers, scales and drops
-//   embedding_dropout_keys       backward, first step: id << 32 | n for each row that has a gradient, NO_KEY for the others
+//   embedding_dropout_keys       backward, first step: id << 32 | n for each row that has a gradient, NO_KEY for the
+//                                others
 //   embedding_dropout_sort_tile  sorts keys in local memory: whole tiles, or the last steps of a bitonic merge
 //   embedding_dropout_sort_step  one step of a bitonic merge whose partners are far apart
-//   embedding_dropout_scatter    dtable[id] += scale * (sum of the id's rows of dy, in order of n): one item adds all rows of an id, so that no order is left to chance
+//   embedding_dropout_scatter    dtable[id] += scale * (sum of the id's rows of dy, in order of n): one item adds all
+//                                rows of an id, so that no order is left to chance
 //
-// The unit of n is (start + n / period) * stride + id * id_stride. Rows are taken eight elements at a time; a work group has `rows_per_group` rows of `octets`.
+// The unit of n is (start + n / period) * stride + id * id_stride. Rows are taken eight elements at a time; a work
+// group has `rows_per_group` rows of `octets`.
 
 #include "types.h"
 #include "philox.h"
@@ -77,7 +81,8 @@ KERNEL void embedding_dropout_keys(GLOBAL const i32* RESTRICT ids, u64 ids_offse
     }
 }
 
-// The steps of a bitonic network from blocks of `first_size` to blocks of `last_size` whose partners lie within a tile. `length` is a multiple of the tile.
+// The steps of a bitonic network from blocks of `first_size` to blocks of `last_size` whose partners lie within a tile.
+// `length` is a multiple of the tile.
 KERNEL void embedding_dropout_sort_tile(GLOBAL u64* keys, u64 keys_offset, u64 length, u64 first_size, u64 last_size) {
     SHARED u64 tile[SORT_TILE];
     keys += keys_offset;

@@ -1,6 +1,8 @@
-// Keep decisions of eight elements in a row, for ops whose work is not cut along Philox blocks: rows may start inside one.
+// Keep decisions of eight elements in a row, for ops whose work is not cut along Philox blocks: rows may start inside
+// one.
 
-// Bit i is set where element index + i is kept. A threshold of 0 or 65536 draws nothing. VEC = 8 needs an index that is a multiple of eight.
+// Bit i is set where element index + i is kept. A threshold of 0 or 65536 draws nothing. VEC = 8 needs an index that is
+// a multiple of eight.
 DEVICE u32 keep8(random_key key, u64 index, u32 threshold) {
     if (threshold == 0u || threshold >= 65536u) return threshold == 0u ? 0u : 0xffu;
     u32 bits = 0;

@@ -1,7 +1,8 @@
 // The parts of a linear layer y = x w^T + b that are no matrix product.
 //
 //   linear_add_bias       y[n, o] += bias[o]; after a vendor's matrix product
-//   linear_backward_bias  dbias[o] = sum over n of dy[n, o], rows in ascending order within eight interleaved sums, then a tree
+//   linear_backward_bias  dbias[o] = sum over n of dy[n, o], rows in ascending order within eight interleaved sums,
+//                         then a tree
 
 #include "types.h"
 

@@ -1,5 +1,6 @@
-// Elementary functions in float that give the same bits on every device: polynomials (coefficients from S. L. Moshier's Cephes) in explicit FMA, so that no
-// compiler contracts or reorders anything. Accurate to about 1 unit in the last place over the stated range.
+// Elementary functions in float that give the same bits on every device: polynomials (coefficients from S. L. Moshier's
+// Cephes) in explicit FMA, so that no compiler contracts or reorders anything. Accurate to about 1 unit in the last
+// place over the stated range.
 
 // Natural logarithm of a positive normal number.
 DEVICE float exact_log(float x) {

@@ -1,7 +1,8 @@
-// Matrix product of row-major matrices: c[m, n] = sum over k of op(a)[m, k] op(b)[k, n] (+ bias[n]). Sums are in the arithmetic type, over k in
-// ascending order, and rounded once.
+// Matrix product of row-major matrices: c[m, n] = sum over k of op(a)[m, k] op(b)[k, n] (+ bias[n]). Sums are in the
+// arithmetic type, over k in ascending order, and rounded once.
 //
-//   matmul  64 x 64 tiles through local memory, 4 x 4 results per work item; TRANSPOSE_A and TRANSPOSE_B say how the operands are stored
+//   matmul  64 x 64 tiles through local memory, 4 x 4 results per work item; TRANSPOSE_A and TRANSPOSE_B say how the
+//           operands are stored
 
 #include "types.h"
 

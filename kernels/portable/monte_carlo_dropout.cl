@@ -1,7 +1,8 @@
-// Monte-Carlo dropout (Gal and Ghahramani, "Dropout as a Bayesian approximation", ICML 2016): several dropout passes over one input, and the mean and
-// variance of a network's results over the passes.
+// Monte-Carlo dropout (Gal and Ghahramani, "Dropout as a Bayesian approximation", ICML 2016): several dropout passes
+// over one input, and the mean and variance of a network's results over the passes.
 //
-//   monte_carlo_dropout     y[t] = dropout of x under the key (seed, offset + t), for all passes t in one launch; x is read once
+//   monte_carlo_dropout     y[t] = dropout of x under the key (seed, offset + t), for all passes t in one launch; x is
+//                           read once
 //   monte_carlo_statistics  mean and unbiased variance over t of y[t], by Welford's update in the order of the passes
 
 #include "types.h"
@@ -47,7 +48,8 @@ KERNEL void monte_carlo_statistics(GLOBAL const scalar* RESTRICT y, u64 y_offset
         for (u64 pass = 0; pass < passes; pass++) {
             const real value = load(y, y_offset + pass * count + i);
             const real difference = value - average;
-            // An infinite mean stays one: its difference to a later pass would make it NaN. x - x is 0 for a finite x alone.
+            // An infinite mean stays one: its difference to a later pass would make it NaN. x - x is 0 for a finite x
+            // alone.
             average += average - average == 0 ? difference / (real)(pass + 1) : value;
             squares += difference * (value - average);
         }

@@ -1,5 +1,6 @@
-// Normal numbers from Philox by the method of Box and Muller (1958). Words 0 and 1 of a block give normals 0 (cosine) and 1 (sine), words 2 and 3 give
-// normals 2 and 3; element i takes normal i % 4 of block i / 4. The first word of a pair is the radius, u = (word + 1/2) / 2^32, the second the angle.
+// Normal numbers from Philox by the method of Box and Muller (1958). Words 0 and 1 of a block give normals 0 (cosine)
+// and 1 (sine), words 2 and 3 give normals 2 and 3; element i takes normal i % 4 of block i / 4. The first word of a
+// pair is the radius, u = (word + 1/2) / 2^32, the second the angle.
 
 DEVICE void normal_pair(u32 radius_word, u32 angle_word, float* normals) {
     const float u = FMA((float)radius_word, 2.3283064365386963e-10f, 1.16415321826934814e-10f);

@@ -1,7 +1,9 @@
-// Philox4x32-10 (Salmon, Moraes, Dror and Shaw, SC 2011). Key = seed; counter = (block, offset). Element i takes 16-bit lane i % 8 of block i / 8: word
-// lane / 2, low half first. All decisions are integers, so every device draws the same bits.
+// Philox4x32-10 (Salmon, Moraes, Dror and Shaw, SC 2011). Key = seed; counter = (block, offset). Element i takes 16-bit
+// lane i % 8 of block i / 8: word lane / 2, low half first. All decisions are integers, so every device draws the same
+// bits.
 
-// A kernel takes its key as four parameters: `key`, when not null, points to (seed, offset) in device memory and wins over the two values.
+// A kernel takes its key as four parameters: `key`, when not null, points to (seed, offset) in device memory and wins
+// over the two values.
 #define KEY_PARAMETERS GLOBAL const u64 *key, u64 key_offset, u64 seed, u64 offset
 
 typedef struct {

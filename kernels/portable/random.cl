@@ -1,6 +1,7 @@
 // The generator itself and the upkeep of keys in device memory.
 //
-//   random_bits    words[4 * b + w] = word w of block first_block + b: what every other kernel draws, as it is; for known-answer tests.
+//   random_bits    words[4 * b + w] = word w of block first_block + b: what every other kernel draws, as it is; for
+//                  known-answer tests.
 //   random_advance key.offset += steps: the key of the next call, without the host.
 
 #include "types.h"

@@ -1,6 +1,7 @@
-// Sums and maxima over a work group, or over teams: `team` consecutive work items, a power of two up to GROUP_SIZE. Fixed order, so the same bits in every
-// run. `scratch` holds GROUP_SIZE values (for several sums that many each); every work item of the group calls and gets the result of its group or team. The
-// scratch may be used again right after.
+// Sums and maxima over a work group, or over teams: `team` consecutive work items, a power of two up to GROUP_SIZE.
+// Fixed order, so the same bits in every run. `scratch` holds GROUP_SIZE values (for several sums that many each);
+// every work item of the group calls and gets the result of its group or team. The scratch may be used again right
+// after.
 
 #if DIALECT_CUDA
 DEVICE real warp_sum(real value) {

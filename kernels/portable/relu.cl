@@ -1,5 +1,5 @@
-// ReLU: y = max(x, 0), NaN stays NaN (Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010). The gradient
-// stops where y <= 0.
+// ReLU: y = max(x, 0), NaN stays NaN (Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines",
+// ICML 2010). The gradient stops where y <= 0.
 //
 //   relu_forward   y from x
 //   relu_backward  dx from y (or x: the sign is the same) and dy

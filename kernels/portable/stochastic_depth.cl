@@ -1,5 +1,6 @@
-// Stochastic depth: y = x + b f in training, with one decision b for each row (drop path) or for all (Huang, Sun, Liu, Sedra and Weinberger, "Deep networks with
-// stochastic depth", ECCV 2016); RELU makes it max(x + b f, 0). A dropped row of f is not read.
+// Stochastic depth: y = x + b f in training, with one decision b for each row (drop path) or for all (Huang, Sun, Liu,
+// Sedra and Weinberger, "Deep networks with stochastic depth", ECCV 2016); RELU makes it max(x + b f, 0). A dropped row
+// of f is not read.
 //
 //   stochastic_depth_forward   training and inference, which keeps all rows
 //   stochastic_depth_backward  df = b dy and dx = dy; with RELU both stop where y <= 0. The decisions are drawn again.
@@ -21,7 +22,8 @@ DEVICE real rectified(real value) {
 #endif
 }
 
-// Where y is x, a dropped row is already what it shall be. Rows have `run` elements; `start` is the number of the first among all shards.
+// Where y is x, a dropped row is already what it shall be. Rows have `run` elements; `start` is the number of the first
+// among all shards.
 KERNEL void stochastic_depth_forward(GLOBAL const scalar* x, u64 x_offset, GLOBAL const scalar* f, u64 f_offset,
                                      GLOBAL scalar* y, u64 y_offset, u64 count, u64 run, u64 start, u32 threshold,
                                      real scale, KEY_PARAMETERS) {

@@ -1,6 +1,7 @@
-// A list of tensors for one launch. The host cuts every tensor into tiles and keeps two tables in device memory: for each tile its tensor, and for each
-// tensor where it lies. Groups stride over the tiles, so that the work is shared by bytes whatever the sizes of the tensors. Offsets are counted in elements
-// from the base pointers of the launch, modulo 2^64.
+// A list of tensors for one launch. The host cuts every tensor into tiles and keeps two tables in device memory: for
+// each tile its tensor, and for each tensor where it lies. Groups stride over the tiles, so that the work is shared by
+// bytes whatever the sizes of the tensors. Offsets are counted in elements from the base pointers of the launch, modulo
+// 2^64.
 
 // A kernel takes a list as its two tables and the tiles of this launch.
 #define TENSOR_LIST_PARAMETERS                                                                                  \

@@ -1,4 +1,5 @@
-// What the three stand-ins (driver, compiler, BLAS) share: the lock, the plan of failures, the log, the tables of live objects.
+// What the three stand-ins (driver, compiler, BLAS) share: the lock, the plan of failures, the log, the tables of live
+// objects.
 
 #ifndef FAKECUDA_CORE_H
 #define FAKECUDA_CORE_H
@@ -38,7 +39,8 @@ struct function {
     struct function* next;
 };
 
-// Every exported function starts with this: `injected` is the status it shall fail with, or 0. From here to leave() it holds the lock.
+// Every exported function starts with this: `injected` is the status it shall fail with, or 0. From here to leave() it
+// holds the lock.
 #define ENTER(library, function_name)                                   \
     static struct function called = {#function_name, library, 0, NULL}; \
     const int injected = enter(&called)
@@ -76,7 +78,8 @@ struct works {
     struct work *first, *last;
 };
 
-// A live object. The handle of memory is its address; all other handles are numbers that never come back, so a stale one is always seen.
+// A live object. The handle of memory is its address; all other handles are numbers that never come back, so a stale
+// one is always seen.
 struct object {
     uint64_t handle;
     int kind;
@@ -151,7 +154,8 @@ struct kernel {
     } parameters[FAKECUDA_MAXIMUM_ARGUMENTS];
 };
 
-// Finds the kernels of an assembled text; -1 with a reason when one cannot be understood. The caller frees what it gets.
+// Finds the kernels of an assembled text; -1 with a reason when one cannot be understood. The caller frees what it
+// gets.
 int parse_kernels(const char* source, struct kernel** kernels, char* reason, size_t reason_bytes);
 
 #endif

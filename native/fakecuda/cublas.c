@@ -80,7 +80,8 @@ FAKECUDA_EXPORT cublasStatus_t cublasSetMathMode(uint64_t handle, int mode) {
     return leave(found ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_INITIALIZED);
 }
 
-// --- Elements ----------------------------------------------------------------------------------------------------------
+// --- Elements
+// ----------------------------------------------------------------------------------------------------------
 
 static size_t element_bytes(int type) { return type == CUDA_R_64F ? 8 : type == CUDA_R_32F ? 4 : 2; }
 
@@ -139,7 +140,8 @@ static void store(char* base, size_t index, int type, double value) {
     }
 }
 
-// --- The product -------------------------------------------------------------------------------------------------------
+// --- The product
+// -------------------------------------------------------------------------------------------------------
 
 // A stored matrix: columns one after the other, `pitch` elements apart.
 struct matrix {

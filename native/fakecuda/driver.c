@@ -1,4 +1,5 @@
-// The CUDA driver API, as much of it as the library calls: devices, contexts, memory. One lock; device memory is host memory.
+// The CUDA driver API, as much of it as the library calls: devices, contexts, memory. One lock; device memory is host
+// memory.
 
 #include "streams.h"
 
@@ -18,7 +19,8 @@
 typedef int CUresult;
 typedef int CUdevice;
 
-// --- Initialisation, version, error text -------------------------------------------------------------------------------
+// --- Initialisation, version, error text
+// -------------------------------------------------------------------------------
 
 FAKECUDA_EXPORT CUresult cuInit(unsigned flags) {
     OR_FAIL(cuInit);
@@ -49,7 +51,8 @@ FAKECUDA_EXPORT CUresult cuGetErrorString(CUresult status, const char** string) 
     return leave(CUDA_SUCCESS);
 }
 
-// --- Devices -----------------------------------------------------------------------------------------------------------
+// --- Devices
+// -----------------------------------------------------------------------------------------------------------
 
 // A CUdevice is the ordinal.
 static CUresult check_device(CUdevice device, const char* caller) {
@@ -174,7 +177,8 @@ FAKECUDA_EXPORT CUresult cuDeviceGetAttribute(int* value, int attribute, CUdevic
     return leave(CUDA_SUCCESS);
 }
 
-// --- Contexts ----------------------------------------------------------------------------------------------------------
+// --- Contexts
+// ----------------------------------------------------------------------------------------------------------
 
 static struct object* primary_context(CUdevice device) {
     struct object* context = object_first(FAKECUDA_CONTEXT);
@@ -275,13 +279,15 @@ FAKECUDA_EXPORT CUresult cuCtxSynchronize(void) {
     OR_FAIL(cuCtxSynchronize);
     may_wait();
     if (context_for("cuCtxSynchronize") == 0) return leave(CUDA_ERROR_INVALID_CONTEXT);
-    // Of the default streams of other threads nothing is known here; their work is done when it is queued unless it is put off.
+    // Of the default streams of other threads nothing is known here; their work is done when it is queued unless it is
+    // put off.
     for (struct object* stream = object_first(FAKECUDA_STREAM); stream != NULL; stream = object_next(stream))
         if (stream->queue != NULL) run_waiting(stream->queue, 0);
     return leave(CUDA_SUCCESS);
 }
 
-// --- Memory ------------------------------------------------------------------------------------------------------------
+// --- Memory
+// ------------------------------------------------------------------------------------------------------------
 
 FAKECUDA_EXPORT CUresult cuMemGetInfo_v2(size_t* free_bytes, size_t* total_bytes) {
     OR_FAIL(cuMemGetInfo_v2);

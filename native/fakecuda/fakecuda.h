@@ -1,4 +1,5 @@
-// What a test asks of the stand-in: prepare it, make calls fail, see what happened. Everything may be called from any thread.
+// What a test asks of the stand-in: prepare it, make calls fail, see what happened. Everything may be called from any
+// thread.
 
 #ifndef FAKECUDA_H
 #define FAKECUDA_H
@@ -57,13 +58,14 @@ FAKECUDA_EXPORT void fakecuda_set_launch_callback(fakecuda_launch_callback callb
 // Each call takes this long, outside the lock, so that threads meet in all places.
 FAKECUDA_EXPORT void fakecuda_set_latency(uint32_t microseconds);
 
-// From here on the work of streams is put off until somebody waits for it, so that what waits for nothing is seen; a reset ends that.
+// From here on the work of streams is put off until somebody waits for it, so that what waits for nothing is seen; a
+// reset ends that.
 FAKECUDA_EXPORT void fakecuda_put_off(int on);
 
-// The call-th call from now (1 is the next one), of this function only unless null, fails with a CUresult; 0 takes the plan back. The other
-// libraries answer in their own terms: out of memory, or an internal error. Sticky: from then on the driver answers everything but cuGetError*
-// so, and cuBLAS fails. A call that releases something fails as the driver does it, by reporting the error of earlier work: the object is gone all
-// the same, unless the context is lost.
+// The call-th call from now (1 is the next one), of this function only unless null, fails with a CUresult; 0 takes the
+// plan back. The other libraries answer in their own terms: out of memory, or an internal error. Sticky: from then on
+// the driver answers everything but cuGetError* so, and cuBLAS fails. A call that releases something fails as the
+// driver does it, by reporting the error of earlier work: the object is gone all the same, unless the context is lost.
 FAKECUDA_EXPORT void fakecuda_fail(uint64_t call, const char* function, int status, int sticky);
 
 // The function that the plan made fail, or null while it has not come to that.
@@ -72,11 +74,12 @@ FAKECUDA_EXPORT const char* fakecuda_failed_function(void);
 // Calls of a function, or of all when null, since the last reset; failed ones included.
 FAKECUDA_EXPORT uint64_t fakecuda_calls(const char* function);
 
-// The i-th call since the last reset and its status; null when it is too long ago (65,536 are kept) or has not happened.
+// The i-th call since the last reset and its status; null when it is too long ago (65,536 are kept) or has not
+// happened.
 FAKECUDA_EXPORT const char* fakecuda_log(uint64_t index, int* status);
 
-// Calls that wait for the device, or for which the documentation allows it: synchronisation, the making and freeing of memory and modules, copies
-// from and to pageable memory.
+// Calls that wait for the device, or for which the documentation allows it: synchronisation, the making and freeing of
+// memory and modules, copies from and to pageable memory.
 FAKECUDA_EXPORT uint64_t fakecuda_waits(void);
 
 FAKECUDA_EXPORT int64_t fakecuda_live(int kind);
@@ -85,8 +88,9 @@ FAKECUDA_EXPORT int64_t fakecuda_live_bytes(void);
 // Contexts that the calling thread has pushed and not popped.
 FAKECUDA_EXPORT int fakecuda_context_depth(void);
 
-// Misuse: double or foreign frees, stale handles, addresses outside device memory, calls without a current context, a context destroyed under its
-// objects, memory freed under the work of a stream, calls that a capture does not allow. The texts of the first 32 are kept; the pointers hold until the next reset.
+// Misuse: double or foreign frees, stale handles, addresses outside device memory, calls without a current context, a
+// context destroyed under its objects, memory freed under the work of a stream, calls that a capture does not allow.
+// The texts of the first 32 are kept; the pointers hold until the next reset.
 FAKECUDA_EXPORT uint64_t fakecuda_violations(void);
 FAKECUDA_EXPORT const char* fakecuda_violation(uint64_t index);
 

@@ -1,4 +1,5 @@
-// The image that the stand-in's compiler makes and its driver loads: a header, then the source itself. PTX ends with a zero byte, as the real one.
+// The image that the stand-in's compiler makes and its driver loads: a header, then the source itself. PTX ends with a
+// zero byte, as the real one.
 
 #ifndef FAKECUDA_IMAGE_H
 #define FAKECUDA_IMAGE_H

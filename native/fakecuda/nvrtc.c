@@ -1,5 +1,5 @@
-// NVRTC as much as it takes to hand back a module: no code is made, but the kernels' parameter lists are read, so that the driver's stand-in knows
-// the name and the size of each argument.
+// NVRTC as much as it takes to hand back a module: no code is made, but the kernels' parameter lists are read, so that
+// the driver's stand-in knows the name and the size of each argument.
 
 #include "core.h"
 #include "image.h"
@@ -24,7 +24,8 @@ typedef int nvrtcResult;
 static const int architectures[] = {70, 75, 80, 86, 89, 90, 100, 120};
 #define ARCHITECTURE_COUNT ((int)(sizeof architectures / sizeof architectures[0]))
 
-// --- Reading parameter lists -------------------------------------------------------------------------------------------
+// --- Reading parameter lists
+// -------------------------------------------------------------------------------------------
 
 // Without comments, and with lines joined that end with a backslash.
 static char* without_comments(const char* source) {
@@ -148,7 +149,8 @@ int parse_kernels(const char* source, struct kernel** kernels, char* reason, siz
     return count;
 }
 
-// --- The API -----------------------------------------------------------------------------------------------------------
+// --- The API
+// -----------------------------------------------------------------------------------------------------------
 
 FAKECUDA_EXPORT nvrtcResult nvrtcVersion(int* major, int* minor) {
     NVRTC(nvrtcVersion);

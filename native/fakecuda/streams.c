@@ -1,4 +1,5 @@
-// Streams, events, copies and fills. Work is done before a call returns unless a test puts it off; then it is done when somebody waits for it.
+// Streams, events, copies and fills. Work is done before a call returns unless a test puts it off; then it is done when
+// somebody waits for it.
 
 #include "streams.h"
 
@@ -31,7 +32,8 @@ void fakecuda_put_off(int on) {
     unlock_all();
 }
 
-// --- Work --------------------------------------------------------------------------------------------------------------
+// --- Work
+// --------------------------------------------------------------------------------------------------------------
 
 static void append(struct works* works, struct work* work) {
     work->next = NULL;
@@ -95,7 +97,8 @@ int submit(struct queue* queue, struct work* work) {
     return CUDA_SUCCESS;
 }
 
-// --- Queues ------------------------------------------------------------------------------------------------------------
+// --- Queues
+// ------------------------------------------------------------------------------------------------------------
 
 struct queue* queue_find(uint64_t stream, const char* caller, int* status) {
     if (stream > PER_THREAD_STREAM) {
@@ -158,7 +161,8 @@ bool is_not_captured(struct queue* queue, const char* caller) {
     return false;
 }
 
-// --- Copies and fills --------------------------------------------------------------------------------------------------
+// --- Copies and fills
+// --------------------------------------------------------------------------------------------------
 
 static bool is_device_memory(uint64_t address, size_t bytes, uint64_t context) {
     const struct object* memory = memory_find(address, bytes);
@@ -293,7 +297,8 @@ FAKECUDA_EXPORT CUresult cuMemsetD32Async(uint64_t target, uint32_t value, size_
     return leave(fill(target, value, sizeof value, count, stream, "cuMemsetD32Async"));
 }
 
-// --- Streams -----------------------------------------------------------------------------------------------------------
+// --- Streams
+// -----------------------------------------------------------------------------------------------------------
 
 FAKECUDA_EXPORT CUresult cuStreamCreate(uint64_t* stream, unsigned flags) {
     OR_FAIL(cuStreamCreate);
@@ -390,7 +395,8 @@ FAKECUDA_EXPORT CUresult cuStreamEndCapture(uint64_t stream, uint64_t* graph) {
     return leave(status);
 }
 
-// --- Graphs ------------------------------------------------------------------------------------------------------------
+// --- Graphs
+// ------------------------------------------------------------------------------------------------------------
 
 FAKECUDA_EXPORT CUresult cuGraphInstantiateWithFlags(uint64_t* executable, uint64_t graph, unsigned long long flags) {
     OR_FAIL(cuGraphInstantiateWithFlags);
@@ -439,7 +445,8 @@ FAKECUDA_EXPORT CUresult cuGraphExecDestroy(uint64_t executable) {
     return leave(injected != 0 ? injected : status);
 }
 
-// --- Events ------------------------------------------------------------------------------------------------------------
+// --- Events
+// ------------------------------------------------------------------------------------------------------------
 
 struct recording {
     struct work head;

@@ -35,7 +35,8 @@ struct queue {
         .head = {.run = (function), .bytes = sizeof(type) } \
     }
 
-// Null, a violation and a status, when there is no such stream in the current context. 0 and 1 are the legacy default stream, 2 that of the thread.
+// Null, a violation and a status, when there is no such stream in the current context. 0 and 1 are the legacy default
+// stream, 2 that of the thread.
 struct queue* queue_find(uint64_t stream, const char* caller, int* status);
 
 // Does the work before it returns, unless the stream is captured or work is put off.

@@ -29,7 +29,7 @@ internal sealed record BenchResult(
 {
     public IEnumerable<BenchRow> Rows => Measurements.SelectMany(measurement => BenchRow.From(DeviceId, measurement, Peak));
 
-    /// <summary>What a reader must know beside the numbers: who is missing, what was left out, and why.</summary>
+    /// <summary>Notes that a reader needs beside the numbers: who is missing, what was left out, and why.</summary>
     public IEnumerable<string> Notes
     {
         get
@@ -67,7 +67,7 @@ internal sealed record BenchResult(
     public IReadOnlyList<(string Label, string Name)> TimedPeers =>
         [.. Peers.Where(peer => Measurements.Any(m => m.Peers.Any(side => side.Peer == peer.Name && side.Time is not null)))];
 
-    /// <summary>What was timed beside each op, in the terms of those who were timed.</summary>
+    /// <summary>The peers' calls that were timed beside each op, in the peers' terms.</summary>
     public IEnumerable<(string Case, string Peers, string Call)> PeerCalls =>
         from m in Measurements
         from side in m.Peers
@@ -78,7 +78,7 @@ internal sealed record BenchResult(
     /// <summary>A measurement's sides in the order of <see cref="TimedPeers"/>.</summary>
     public IEnumerable<PeerMeasurement> Sides(Measurement m) => TimedPeers.Select(peer => m.Peers.Single(side => side.Peer == peer.Name));
 
-    /// <summary>How the numbers came about.</summary>
+    /// <summary>The method of measurement.</summary>
     public string Method =>
         "In each repetition the op, a copy of as many bytes and each peer took a turn. Before each timed run 256 MB were rewritten, so " +
         "that inputs came from memory (cold); warm is the same call right after. GB/s counts the least bytes that the op must move, " +

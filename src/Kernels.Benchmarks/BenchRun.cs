@@ -3,7 +3,7 @@ using Kernels.Verification;
 
 namespace Kernels.Benchmarks;
 
-/// <summary>What to measure.</summary>
+/// <summary>A request to measure.</summary>
 /// <param name="DeviceId">Where.</param>
 /// <param name="Ops">Which ops.</param>
 /// <param name="DTypes">Short names of the stored types.</param>
@@ -23,7 +23,7 @@ internal sealed record BenchRequest(
 /// <summary>Measures.</summary>
 internal static class BenchRun
 {
-    /// <summary>What makes a problem a large one, for people.</summary>
+    /// <summary>The limit of a large problem, for people.</summary>
     public const string LargeProblems = "problems that move more than 512 MB or take more than 20 GFLOP";
 
     // On a GPU with a cache of 50 MB large problems show the memory alone; on a CPU smaller ones do that as well, in a tenth of the time.

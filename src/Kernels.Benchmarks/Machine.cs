@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Kernels.Benchmarks;
 
-/// <summary>What numbers were measured on.</summary>
+/// <summary>The machine that numbers were measured on.</summary>
 internal static class Machine
 {
     /// <summary>Processor, hardware threads, operating system and runtime.</summary>

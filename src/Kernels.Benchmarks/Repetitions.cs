@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Kernels.Benchmarks;
 
-/// <summary>How often contestants take their turns.</summary>
+/// <summary>The number of turns that contestants take.</summary>
 /// <param name="WarmUps">Turns whose times are thrown away.</param>
 /// <param name="Minimum">Turns that are measured at least.</param>
 /// <param name="Maximum">Turns that are measured at most.</param>

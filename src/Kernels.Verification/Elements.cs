@@ -44,7 +44,9 @@ public static class Elements
         _ => throw new ArgumentOutOfRangeException(nameof(dtype), dtype, "unknown data type"),
     };
 
-    /// <summary>Uniform values in [low, high), a function of seed and name alone, rounded to what <paramref name="dtype"/> stores.</summary>
+    /// <summary>
+    /// Uniform values in [low, high), a function of seed and name alone, rounded to what <paramref name="dtype"/> stores.
+    /// </summary>
     public static double[] Uniform(DType dtype, long count, ulong seed, string name, double low = -2, double high = 2)
     {
         ulong stream = name.Aggregate(14695981039346656037UL, (hash, letter) => (hash ^ letter) * 1099511628211UL);

@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace Kernels.Verification;
 
 /// <summary>
-/// The tensors of one problem in device memory, each between two guard zones whose bytes are checked afterwards. Outputs start as NaN (or a marked
-/// integer), so that an element nobody wrote is seen. An element offset moves every tensor off its natural alignment.
+/// The tensors of one problem in device memory, each between two guard zones whose bytes are checked afterwards. Outputs start as NaN (or a
+/// marked integer), so that an element nobody wrote is seen. An element offset moves every tensor off its natural alignment.
 /// </summary>
 public sealed class GuardedTensors : DeviceTensors, IDisposable
 {
@@ -13,8 +13,8 @@ public sealed class GuardedTensors : DeviceTensors, IDisposable
     private const byte GuardByte = 0xA5;
 
     /// <summary>
-    /// Repeated, a NaN in every floating-point type, and not one that a device computes (those have all or few of their bits set); as an integer no
-    /// sensible value.
+    /// Repeated, a NaN in every floating-point type, and not one that a device computes (those have all or few of their bits set); as an
+    /// integer no sensible value.
     /// </summary>
     private const ushort Poison = 0x7FFD;
 
@@ -26,7 +26,8 @@ public sealed class GuardedTensors : DeviceTensors, IDisposable
     /// <param name="elementOffset">Elements by which each tensor starts off its guard zone's end.</param>
     /// <param name="inPlace">Pairs (source, destination) that share their memory.</param>
     public GuardedTensors(
-        DeviceStream stream, IReadOnlyList<TensorSpec> specs, int elementOffset = 0, IReadOnlyList<(string Source, string Destination)>? inPlace = null)
+        DeviceStream stream, IReadOnlyList<TensorSpec> specs, int elementOffset = 0,
+        IReadOnlyList<(string Source, string Destination)>? inPlace = null)
     {
         _stream = stream;
         try
@@ -58,8 +59,10 @@ public sealed class GuardedTensors : DeviceTensors, IDisposable
             _ => Download((DeviceTensor<ulong>)entry.Tensor),
         };
         int length = (int)entry.Spec.Length * entry.Spec.DType.SizeInBytes();
-        if (all.AsSpan(0, entry.Start).ContainsAnyExcept(GuardByte)) throw new GuardViolationException($"{name}: bytes before the tensor were written");
-        if (all.AsSpan(entry.Start + length).ContainsAnyExcept(GuardByte)) throw new GuardViolationException($"{name}: bytes after the tensor were written");
+        if (all.AsSpan(0, entry.Start).ContainsAnyExcept(GuardByte))
+            throw new GuardViolationException($"{name}: bytes before the tensor were written");
+        if (all.AsSpan(entry.Start + length).ContainsAnyExcept(GuardByte))
+            throw new GuardViolationException($"{name}: bytes after the tensor were written");
         return all.AsSpan(entry.Start, length).ToArray();
     }
 

@@ -4,7 +4,7 @@ using Kernels.Devices.Cuda;
 
 namespace Kernels.Verification;
 
-/// <summary>What one variant of a kernel costs on a GPU.</summary>
+/// <summary>The cost of one variant of a kernel on a GPU.</summary>
 /// <param name="Kernel">Entry point.</param>
 /// <param name="Dtype">Stored type.</param>
 /// <param name="Variant">Vector width and switches.</param>
@@ -14,7 +14,8 @@ namespace Kernels.Verification;
 /// <param name="GroupsPerMultiprocessor">Groups that are resident at once.</param>
 /// <param name="Occupancy">Resident threads as a share of the most a multiprocessor holds.</param>
 public sealed record KernelCost(
-    string Kernel, string Dtype, string Variant, int Registers, int LocalBytes, int SharedBytes, int GroupsPerMultiprocessor, double Occupancy);
+    string Kernel, string Dtype, string Variant, int Registers, int LocalBytes, int SharedBytes, int GroupsPerMultiprocessor,
+    double Occupancy);
 
 /// <summary>Every kernel of the library.</summary>
 public static class KernelCatalog
@@ -41,8 +42,8 @@ public static class KernelCatalog
                 CudaKernelCost cost = cuda.Programs.Cost(kernel, variant);
                 IEnumerable<string> switches = kernel.Switches.Where((_, index) => variant.Has(index));
                 yield return new KernelCost(
-                    kernel.EntryPoint, variant.DType.ShortName(), string.Join(' ', switches.Prepend($"VEC={variant.VectorWidth}")), cost.Registers,
-                    cost.LocalBytes, cost.SharedBytes, cost.GroupsPerMultiprocessor, cost.Occupancy);
+                    kernel.EntryPoint, variant.DType.ShortName(), string.Join(' ', switches.Prepend($"VEC={variant.VectorWidth}")),
+                    cost.Registers, cost.LocalBytes, cost.SharedBytes, cost.GroupsPerMultiprocessor, cost.Occupancy);
             }
         }
     }

@@ -1,7 +1,8 @@
 namespace Kernels.Verification;
 
 /// <summary>
-/// The one descriptor of an op. `kernels verify`, every theory of the tests and every bench read it; a new class here is all the registration an op needs.
+/// The one descriptor of an op. `kernels verify`, every theory of the tests and every bench read it; a new class here is all the
+/// registration an op needs.
 /// </summary>
 public abstract class OpCase
 {
@@ -20,10 +21,10 @@ public abstract class OpCase
     /// <summary>Stored types the op takes.</summary>
     public virtual IReadOnlyList<DType> DTypes { get; } = [DType.Float32, DType.Float16, DType.BFloat16, DType.Float64];
 
-    /// <summary>What is verified on every device; small enough for a scalar reference.</summary>
+    /// <summary>The problems that are verified on every device; small enough for a scalar reference.</summary>
     public abstract IReadOnlyList<Problem> Problems { get; }
 
-    /// <summary>What is timed.</summary>
+    /// <summary>The problems that are timed.</summary>
     public abstract IReadOnlyList<Problem> BenchProblems { get; }
 
     /// <summary>Calls that must be refused.</summary>
@@ -32,16 +33,19 @@ public abstract class OpCase
     /// <summary>Pairs (source, destination) of tensor names that may be the same memory in a problem.</summary>
     public virtual IReadOnlyList<(string Source, string Destination)> InPlacePairs(Problem problem) => [];
 
-    /// <summary>For an elementwise op: the problem at a length, so that every length around the vector widths is tried; else null.</summary>
+    /// <summary>
+    /// For an elementwise op: the problem at a length, so that every length around the vector widths is tried; else null.
+    /// </summary>
     public virtual Problem? OfLength(long length) => null;
 
     /// <summary>
-    /// For an entry that computes a gradient: the forward problem it belongs to. The backward problem then takes <c>dy</c> for each float output
+    /// For an entry that computes a gradient: the forward problem it belongs to. The backward problem then takes <c>dy</c> for each float
+    /// output
     /// <c>y</c> of the forward one, and gives <c>dx</c> for inputs <c>x</c>. Null when there is no gradient to check.
     /// </summary>
     public virtual Problem? ForwardOf(Problem problem) => null;
 
-    /// <summary>What the op multiplies its gradients by where the forward outputs have no gradient tensors of their own, as a loss has none.</summary>
+    /// <summary>The factor of the op's gradients where the forward outputs have no gradient tensors, as a loss has none.</summary>
     public virtual double GradientScale => 1;
 
     /// <summary>The tensors of a problem with their values, a function of the seed alone.</summary>
@@ -52,17 +56,22 @@ public abstract class OpCase
         where T : unmanaged;
 
     /// <summary>
-    /// What a bench times: by default <see cref="Run{T}"/>. An op that is an object, made once and called many times, makes it here.
+    /// The call that a bench times: by default <see cref="Run{T}"/>. An op that is an object, made once and called many times, makes it
+    /// here.
     /// </summary>
     public virtual PreparedCall Prepare<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
         where T : unmanaged => new(() => Run<T>(stream, problem, tensors), []);
 
     /// <summary>
-    /// The largest finite value that an input may have: smaller than the type's where the op squares its inputs in the arithmetic type, which then overflows rightly.
+    /// The largest finite value that an input may have: smaller than the type's where the op squares its inputs in the arithmetic type,
+    /// which then overflows rightly.
     /// </summary>
     public virtual double LargestInput(DType dtype) => Elements.Largest(dtype);
 
-    /// <summary>Whether an input is a setting, or state of calls before that fits the other inputs, so that not every number makes sense in its place.</summary>
+    /// <summary>
+    /// True when an input is a setting, or state of calls before that fits the other inputs, so that not every number makes sense in its
+    /// place.
+    /// </summary>
     public virtual bool IsStateOrSetting(string input) => false;
 
     /// <summary>How a tensor of a problem reaches the op.</summary>

@@ -15,14 +15,14 @@ public abstract record Problem(string Entry, string Reason)
     public virtual long Flops => 0;
 
     /// <summary>
-    /// Whether an input goes to the ends of its range and all between. Another extreme input would overflow in products with it, rightly.
+    /// True when an input goes to the ends of its range and all between. Another extreme input would overflow in products with it, rightly.
     /// </summary>
     public bool HasExtremes { get; init; }
 
     public sealed override string ToString() => $"{Entry} {Text} ({Reason})";
 }
 
-/// <summary>Whether a tensor is read, written or both.</summary>
+/// <summary>True when a tensor is read, written or both.</summary>
 public enum TensorRole
 {
     Input,
@@ -43,12 +43,14 @@ public enum ArgumentUse
     None,
 }
 
-/// <summary>A tensor of a problem: its name in formula and reference, its values before the call (empty for outputs), how exact it must be after.</summary>
+/// <summary>
+/// A tensor of a problem: its name in formula and reference, its values before the call (empty for outputs), how exact it must be after.
+/// </summary>
 public sealed record TensorSpec(string Name, DType DType, long[] Shape, TensorRole Role, double[] Values)
 {
     public long Length => Shape.Aggregate(1L, (product, dimension) => product * dimension);
 
-    /// <summary>How far an output may be from the reference.</summary>
+    /// <summary>The largest distance of an output from the reference.</summary>
     public Tolerance Tolerance { get; init; } = Tolerance.Exact;
 }
 

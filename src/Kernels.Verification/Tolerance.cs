@@ -1,8 +1,9 @@
 namespace Kernels.Verification;
 
 /// <summary>
-/// How far a value may be from the reference: error = |actual - expected| / (|expected| + floor) at most <paramref name="Roundings"/> times the unit roundoff
-/// of the type. The floor is the size of the terms where terms cancel (a sum of products, say), else the smallest normal number.
+/// The largest distance of a value from the reference: error = |actual - expected| / (|expected| + floor) at most
+/// <paramref name="Roundings"/> times the unit roundoff of the type. The floor is the size of the terms where terms cancel (a sum of
+/// products, say), else the smallest normal number.
 /// </summary>
 /// <param name="Roundings">Roundings to the stored type that the result may have seen.</param>
 /// <param name="ArithmeticRoundings">Roundings to the arithmetic type (float, or double for double).</param>
@@ -17,7 +18,9 @@ public sealed record Tolerance(double Roundings, double ArithmeticRoundings, dou
     public double Limit(DType dtype) =>
         (Roundings * UnitRoundoff(dtype)) + (ArithmeticRoundings * UnitRoundoff(dtype == DType.Float64 ? DType.Float64 : DType.Float32));
 
-    /// <summary>The error of one value in the units of <see cref="Limit"/>; infinite when one is NaN or infinite and the other is not the same.</summary>
+    /// <summary>
+    /// The error of one value in the units of <see cref="Limit"/>; infinite when one is NaN or infinite and the other is not the same.
+    /// </summary>
     public double Error(double actual, double expected, DType dtype)
     {
         if (double.IsNaN(actual) && double.IsNaN(expected)) return 0;

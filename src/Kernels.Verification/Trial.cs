@@ -1,6 +1,8 @@
 namespace Kernels.Verification;
 
-/// <summary>A problem in one type: its tensors, and what is right, which is computed once however often and wherever the problem is run.</summary>
+/// <summary>
+/// A problem in one type: its tensors, and what is right, which is computed once however often and wherever the problem is run.
+/// </summary>
 public sealed record Trial
 {
     private readonly Lazy<ReferenceValues> _expected;

@@ -73,7 +73,8 @@ public static class Verifier
             double limit = spec.Tolerance.Limit(spec.DType);
 
             // Seen also where NaN is right: what a device computes is another NaN.
-            if (spec.Role == TensorRole.Output && spec.DType.IsFloat() && GuardedTensors.FirstPoison(bytes, spec.DType.SizeInBytes()) is >= 0 and var unwritten)
+            if (spec.Role == TensorRole.Output && spec.DType.IsFloat()
+                && GuardedTensors.FirstPoison(bytes, spec.DType.SizeInBytes()) is >= 0 and var unwritten)
                 return Failed($"{spec.Name}[{unwritten}] was not written", limit);
             double[] actual = Elements.FromBytes(spec.DType, bytes), right = expected[spec.Name];
             if (actual.Length > 0 && worst.Limit == 0) worst = worst with { Limit = limit };
@@ -82,7 +83,8 @@ public static class Verifier
                 if (actual[i] == right[i])
                 {
                     bool isWrongZero = actual[i] == 0 && double.IsNegative(actual[i]) && !double.IsNegative(right[i]);
-                    if (isWrongZero && IsMasked(trial, spec.Name, i)) return Failed($"{spec.Name}[{i}] is masked or dropped, and -0", limit);
+                    if (isWrongZero && IsMasked(trial, spec.Name, i))
+                        return Failed($"{spec.Name}[{i}] is masked or dropped, and -0", limit);
                     continue;
                 }
 
@@ -103,5 +105,6 @@ public static class Verifier
         return worst;
     }
 
-    private static ProblemResult Failed(string failure, double limit = 0) => new(double.PositiveInfinity, double.PositiveInfinity, limit, failure);
+    private static ProblemResult Failed(string failure, double limit = 0) =>
+        new(double.PositiveInfinity, double.PositiveInfinity, limit, failure);
 }

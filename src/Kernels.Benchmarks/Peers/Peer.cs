@@ -35,7 +35,7 @@ public abstract class Peer : IDisposable
 /// <summary>A problem set up in a peer.</summary>
 public abstract class PeerCall : IDisposable
 {
-    /// <summary>What is timed, in the peer's own terms: <c>torch.nn.functional.dropout</c>.</summary>
+    /// <summary>The timed call, in the peer's own terms: <c>torch.nn.functional.dropout</c>.</summary>
     public abstract string Name { get; }
 
     public virtual void Dispose() => GC.SuppressFinalize(this);

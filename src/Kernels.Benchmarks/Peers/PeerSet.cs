@@ -17,7 +17,7 @@ public sealed class PeerSet : IDisposable
         Missing = missing;
     }
 
-    /// <summary>What <see cref="Find"/> can be asked for.</summary>
+    /// <summary>The names that <see cref="Find"/> knows.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. Known.Select(known => known.Id)];
 
     /// <summary>Names of those that live in this process and queue their work on our stream.</summary>

@@ -14,7 +14,7 @@ internal static class BenchFiles
 
     public static IReadOnlyList<string> Extensions { get; } = [.. Kinds.Select(kind => kind.Extension)];
 
-    /// <summary>Whether there is a kind of file for this name.</summary>
+    /// <summary>True when there is a kind of file for this name.</summary>
     public static bool Knows(string path) => Kinds.Any(kind => kind.Extension == Path.GetExtension(path));
 
     /// <summary>What is to be written to a file of this name.</summary>

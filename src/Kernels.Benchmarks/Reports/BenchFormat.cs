@@ -16,7 +16,7 @@ internal static class BenchFormat
     public static string Significant(double value) =>
         value.ToString(value switch { >= 100 => "0", >= 10 => "0.0", >= 0.1 => "0.00", _ => "0.0000" }, CultureInfo.InvariantCulture);
 
-    /// <summary>What was reached: arithmetic for ops that compute, bytes for the others.</summary>
+    /// <summary>The rate that was reached: arithmetic for ops that compute, bytes for the others.</summary>
     public static string Rate(BenchRow row) =>
         row.Gflops is { } gflops ? Format($"{gflops:0.#} GFLOP/s") : Format($"{row.GigabytesPerSecond:0.0} GB/s");
 
@@ -24,7 +24,7 @@ internal static class BenchFormat
     public static string Limit(BenchRow row) =>
         row.FractionOfPeak is { } peak ? Format($"{peak:0.00} peak") : Format($"{row.FractionOfCopy:0.00} copy");
 
-    /// <summary>How many times faster we are.</summary>
+    /// <summary>The ratio of the peer's time to ours.</summary>
     public static string Speedup(double ratio) => ratio.ToString(ratio >= 10 ? "0×" : "0.00×", CultureInfo.InvariantCulture);
 
     /// <summary>A share in percent: with a decimal where it is small, and no more than that where it says nothing.</summary>

@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Kernels.Benchmarks;
 
 /// <summary>Numbers as text, one line a case: what the terminal, the page and the Markdown file show.</summary>
-/// <param name="WordColumns">How many of the columns, from the left, are words.</param>
+/// <param name="WordColumns">The number of columns, from the left, that are words.</param>
 /// <param name="Header">Titles of the columns.</param>
 /// <param name="Rows">A line for each case.</param>
 internal sealed record BenchTable(int WordColumns, IReadOnlyList<string> Header, IReadOnlyList<IReadOnlyList<string>> Rows)

@@ -3,7 +3,7 @@ using Spectre.Console;
 
 namespace Kernels.Cli.Commands;
 
-/// <summary>How commands print: one JSON array for scripts, tables and sentences for people, progress on standard error.</summary>
+/// <summary>The output of commands: one JSON array for scripts, tables and sentences for people, progress on standard error.</summary>
 internal static class Output
 {
     // A file or a pipe has no width to keep to.

@@ -109,7 +109,7 @@ internal static class StudyCommand
             request.Settings, sizes, device.Id, device.Name, DateTimeOffset.Now, clock.Elapsed.TotalSeconds, runs, missing);
     }
 
-    /// <summary>What the user asked for.</summary>
+    /// <summary>The user's request.</summary>
     private sealed record Request(
         IReadOnlyList<Recipe> Recipes,
         IReadOnlyList<int> Seeds,

@@ -5,7 +5,8 @@ public static class MatMulReference
 {
     /// <summary>c[m, n] = sum over k of op(a)[m, k] op(b)[k, n]; a is stored [m, k] or [k, m], b [k, n] or [n, k].</summary>
     public static void Multiply(
-        ReadOnlySpan<double> a, ReadOnlySpan<double> b, Span<double> c, int m, int n, int k, bool transposeA = false, bool transposeB = false)
+        ReadOnlySpan<double> a, ReadOnlySpan<double> b, Span<double> c, int m, int n, int k, bool transposeA = false,
+        bool transposeB = false)
     {
         for (int row = 0; row < m; row++)
         {

@@ -26,7 +26,7 @@ public sealed class CrossEntropyReference(int rows, int classes)
     /// <summary>Epsilon of label smoothing.</summary>
     public double Smoothing { get; init; }
 
-    /// <summary>Whether epsilon goes to the classes other than the label (epsilon / (K - 1)) or to all (epsilon / K).</summary>
+    /// <summary>True when epsilon goes to the classes other than the label (epsilon / (K - 1)) or to all (epsilon / K).</summary>
     public bool OthersOnly { get; init; }
 
     /// <summary>alpha: alpha * lse^2 is added.</summary>
@@ -38,11 +38,11 @@ public sealed class CrossEntropyReference(int rows, int classes)
     /// <summary>Gamma, or null.</summary>
     public double? EntropyThreshold { get; init; }
 
-    /// <summary>What the mean of nothing is.</summary>
+    /// <summary>The mean of nothing.</summary>
     public double EmptyMean { get; init; }
 
     /// <summary>
-    /// What a mean divides by. A row whose weight is unknown, because its label is no class or its share or weight is not finite, counts
+    /// The divisor of a mean. A row whose weight is unknown, because its label is no class or its share or weight is not finite, counts
     /// once.
     /// </summary>
     public double Normalizer()

@@ -9,12 +9,14 @@ public static class EntropyReference
     /// </summary>
     public static void Forward(ReadOnlySpan<double> logits, ReadOnlySpan<int> mask, Span<double> entropies, int classes)
     {
-        for (int row = 0; row < entropies.Length; row++) entropies[row] = Row(logits, mask, row, classes, new double[classes], new bool[classes]);
+        for (int row = 0; row < entropies.Length; row++)
+            entropies[row] = Row(logits, mask, row, classes, new double[classes], new bool[classes]);
     }
 
     /// <summary>dz[r, k] = scale * dH[r] * -p (log p + H); 0 for other classes, and where dH is 0. A single dH is for all rows.</summary>
     public static void Backward(
-        ReadOnlySpan<double> logits, ReadOnlySpan<int> mask, ReadOnlySpan<double> dEntropies, Span<double> dLogits, int classes, double scale)
+        ReadOnlySpan<double> logits, ReadOnlySpan<int> mask, ReadOnlySpan<double> dEntropies, Span<double> dLogits, int classes,
+        double scale)
     {
         for (int row = 0; row < dLogits.Length / classes; row++)
         {

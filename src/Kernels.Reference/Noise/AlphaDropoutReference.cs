@@ -6,7 +6,8 @@ public static class AlphaDropoutReference
     private const double Saturation = -1.7580993408473766;
 
     /// <summary>y = a * (keep ? x : s) + b with a = (q + s^2 q (1 - q))^(-1/2), b = -a (1 - q) s.</summary>
-    public static void Forward(ReadOnlySpan<double> x, Span<double> y, double dropProbability, ulong seed, ulong offset, ulong globalStart = 0)
+    public static void Forward(
+        ReadOnlySpan<double> x, Span<double> y, double dropProbability, ulong seed, ulong offset, ulong globalStart = 0)
     {
         double keep = DropoutReference.Threshold(dropProbability) / 65536.0;
         if (keep == 0)
@@ -25,7 +26,8 @@ public static class AlphaDropoutReference
     }
 
     /// <summary>dx = keep ? a * dy : 0.</summary>
-    public static void Backward(ReadOnlySpan<double> dy, Span<double> dx, double dropProbability, ulong seed, ulong offset, ulong globalStart = 0)
+    public static void Backward(
+        ReadOnlySpan<double> dy, Span<double> dx, double dropProbability, ulong seed, ulong offset, ulong globalStart = 0)
     {
         double keep = DropoutReference.Threshold(dropProbability) / 65536.0;
         for (int i = 0; i < dy.Length; i++)

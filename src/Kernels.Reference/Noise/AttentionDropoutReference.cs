@@ -16,7 +16,7 @@ namespace Kernels.Reference;
 public sealed record AttentionDropoutReference(
     int Batch, int Heads, int Queries, int Keys, double Scale, double DropProbability, ulong Seed, ulong Offset)
 {
-    /// <summary>Whether query i sees only the keys up to i + keys - queries.</summary>
+    /// <summary>True when query i sees only the keys up to i + keys - queries.</summary>
     public bool Causal { get; init; }
 
     /// <summary>Index of the first score in the whole tensor.</summary>

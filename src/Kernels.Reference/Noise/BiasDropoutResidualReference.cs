@@ -1,8 +1,9 @@
 namespace Kernels.Reference;
 
 /// <summary>
-/// Bias, dropout, channel scale, row drop and residual as specified: y = residual + r * channelScale * m * (x + bias) / q over [rows, columns]. Element (n, d) takes lane i
-/// mod 8 of Philox block i / 8 with i = (start + n) * columns + d, row n lane (start + n) mod 8 of block 2^63 + (start + n) / 8. D. Narayanan et al., SC 2021.
+/// Bias, dropout, channel scale, row drop and residual as specified: y = residual + r * channelScale * m * (x + bias) / q over [rows,
+/// columns]. Element (n, d) takes lane i mod 8 of Philox block i / 8 with i = (start + n) * columns + d, row n lane (start + n) mod 8 of
+/// block 2^63 + (start + n) / 8. D. Narayanan et al., SC 2021.
 /// </summary>
 /// <param name="Rows">Rows of this shard.</param>
 /// <param name="Columns">Elements of a row.</param>
@@ -14,7 +15,7 @@ namespace Kernels.Reference;
 public sealed record BiasDropoutResidualReference(
     int Rows, int Columns, double DropProbability, double RowDropProbability, ulong GlobalStart, ulong Seed, ulong Offset)
 {
-    /// <summary>Where the rows' decisions begin, in elements: eight to a block.</summary>
+    /// <summary>The start of the rows' decisions, in elements: eight to a block.</summary>
     private const ulong RowBlocks = 1UL << 63;
 
     /// <summary>The output. Bias and channel scale may be empty: 0 and 1.</summary>
@@ -32,7 +33,9 @@ public sealed record BiasDropoutResidualReference(
         }
     }
 
-    /// <summary>The gradients of x, bias and channel scale; the latter may be empty where they are not wanted. That of the residual is dy.</summary>
+    /// <summary>
+    /// The gradients of x, bias and channel scale; the latter may be empty where they are not wanted. That of the residual is dy.
+    /// </summary>
     public void Backward(
         ReadOnlySpan<double> dy, ReadOnlySpan<double> x, ReadOnlySpan<double> bias, ReadOnlySpan<double> channelScale,
         Span<double> dx, Span<double> dBias, Span<double> dChannelScale)
@@ -52,7 +55,8 @@ public sealed record BiasDropoutResidualReference(
     }
 
     /// <summary>Of a kept element in a kept row: the realised reciprocals of both probabilities.</summary>
-    private double Scale => 65536.0 / DropoutReference.Threshold(DropProbability) * (65536.0 / DropoutReference.Threshold(RowDropProbability));
+    private double Scale =>
+        65536.0 / DropoutReference.Threshold(DropProbability) * (65536.0 / DropoutReference.Threshold(RowDropProbability));
 
     private bool Keeps(int n, int d)
     {

@@ -4,7 +4,8 @@ namespace Kernels.Reference;
 public static class ChannelDropoutReference
 {
     /// <summary>
-    /// y = keep(unit) ? x * 65536/T : 0, where the unit of an element is its position in the dense order of the axes that are not shared. Backward is the same map.
+    /// y = keep(unit) ? x * 65536/T : 0, where the unit of an element is its position in the dense order of the axes that are not shared.
+    /// Backward is the same map.
     /// </summary>
     public static void Apply(
         ReadOnlySpan<double> x, Span<double> y, ReadOnlySpan<long> shape, ReadOnlySpan<int> sharedAxes, double dropProbability,

@@ -1,8 +1,9 @@
 namespace Kernels.Reference;
 
 /// <summary>
-/// DropBlock as specified, over maps of three axes (leading ones 1 where there are fewer): G. Ghiasi, T.-Y. Lin and Q. V. Le, NeurIPS 2018. Position i, counted over those where
-/// the block fits, starts a block iff its 32 random bits are below the threshold; a cell is dropped when a block covers it.
+/// DropBlock as specified, over maps of three axes (leading ones 1 where there are fewer): G. Ghiasi, T.-Y. Lin and Q. V. Le, NeurIPS 2018.
+/// Position i, counted over those where the block fits, starts a block iff its 32 random bits are below the threshold; a cell is dropped
+/// when a block covers it.
 /// </summary>
 public static class DropBlockReference
 {
@@ -17,7 +18,9 @@ public static class DropBlockReference
         return Math.Min(1, gamma);
     }
 
-    /// <summary>The expected share of dropped cells: the mean over cells of 1 - (1 - gamma)^(positions whose block covers the cell).</summary>
+    /// <summary>
+    /// The expected share of dropped cells: the mean over cells of 1 - (1 - gamma)^(positions whose block covers the cell).
+    /// </summary>
     public static double DropProbability(ReadOnlySpan<int> map, ReadOnlySpan<int> block, double gamma)
     {
         double dropped = 0;
@@ -54,10 +57,12 @@ public static class DropBlockReference
     }
 
     /// <summary>gamma in steps of 2^-32, at least one step from 0 and from 1 unless it is 0 or 1.</summary>
-    public static double Threshold(double gamma) => gamma is 0 or 1 ? gamma * TwoTo32 : Math.Clamp(Math.Floor((gamma * TwoTo32) + 0.5), 1, TwoTo32 - 1);
+    public static double Threshold(double gamma) =>
+        gamma is 0 or 1 ? gamma * TwoTo32 : Math.Clamp(Math.Floor((gamma * TwoTo32) + 0.5), 1, TwoTo32 - 1);
 
     /// <summary>
-    /// Whether position <paramref name="unit"/> starts a block. The upper half of its 32 bits is its lane, the lower half the lane of unit 2^63 + unit.
+    /// True when position <paramref name="unit"/> starts a block. The upper half of its 32 bits is its lane, the lower half the lane of
+    /// unit 2^63 + unit.
     /// </summary>
     public static bool StartsBlock(double threshold, ulong seed, ulong offset, ulong unit)
     {
@@ -65,8 +70,9 @@ public static class DropBlockReference
         return (65536 * upper) + lower < threshold;
     }
 
-    /// <summary>Which cells of a number of maps are kept, in dense order.</summary>
-    public static bool[] Keep(int maps, ReadOnlySpan<int> map, ReadOnlySpan<int> block, double threshold, ulong seed, ulong offset, ulong firstMap)
+    /// <summary>The kept cells of a number of maps, in dense order.</summary>
+    public static bool[] Keep(
+        int maps, ReadOnlySpan<int> map, ReadOnlySpan<int> block, double threshold, ulong seed, ulong offset, ulong firstMap)
     {
         bool[] keep = new bool[maps * map[0] * map[1] * map[2]];
         Array.Fill(keep, true);
@@ -113,7 +119,7 @@ public static class DropBlockReference
         return scales;
     }
 
-    /// <summary>What noise puts into element <paramref name="index"/> of the tensor in memory order.</summary>
+    /// <summary>The noise in element <paramref name="index"/> of the tensor in memory order.</summary>
     public static double Noise(ulong seed, ulong offset, ulong index) => GaussianReference.Normal(seed, offset, (1UL << 63) + index);
 
     /// <summary>From max(0, x - block + 1) to min(x, map - block).</summary>

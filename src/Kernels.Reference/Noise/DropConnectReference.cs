@@ -1,15 +1,18 @@
 namespace Kernels.Reference;
 
 /// <summary>
-/// DropConnect (L. Wan et al., ICML 2013): x [examples, in], w [out, in], bias [out], y [examples, out]. With pair = (globalStart + b) * out + o, weight i of a pair has the mask
-/// index pair * in + i, its bias 2^63 + pair.
+/// DropConnect (L. Wan et al., ICML 2013): x [examples, in], w [out, in], bias [out], y [examples, out]. With pair = (globalStart +
+/// b) * out + o, weight i of a pair has the mask index pair * in + i, its bias 2^63 + pair.
 /// </summary>
 public static class DropConnectReference
 {
-    /// <summary>y[b, o] = s * (sum over i of m[b, o, i] w[o, i] x[b, i] + m'[b, o] bias[o]), s = 65536/T when <paramref name="inverted"/>, else 1. An empty bias is none.</summary>
+    /// <summary>
+    /// y[b, o] = s * (sum over i of m[b, o, i] w[o, i] x[b, i] + m'[b, o] bias[o]), s = 65536/T when <paramref name="inverted"/>, else 1.
+    /// An empty bias is none.
+    /// </summary>
     public static void Forward(
-        ReadOnlySpan<double> x, ReadOnlySpan<double> weight, ReadOnlySpan<double> bias, Span<double> y, int examples, int inputs, int outputs,
-        double dropProbability, ulong seed, ulong offset, ulong globalStart, bool inverted)
+        ReadOnlySpan<double> x, ReadOnlySpan<double> weight, ReadOnlySpan<double> bias, Span<double> y, int examples, int inputs,
+        int outputs, double dropProbability, ulong seed, ulong offset, ulong globalStart, bool inverted)
     {
         double scale = Scale(dropProbability, inverted);
         for (int b = 0; b < examples; b++)
@@ -32,8 +35,9 @@ public static class DropConnectReference
     /// dx[b, i] = s * sum over o of m w dy, dw[o, i] = s * sum over b of m dy x, dbias[o] = s * sum over b of m' dy.
     /// </summary>
     public static void Backward(
-        ReadOnlySpan<double> x, ReadOnlySpan<double> weight, ReadOnlySpan<double> dy, Span<double> dx, Span<double> dWeight, Span<double> dBias,
-        int examples, int inputs, int outputs, double dropProbability, ulong seed, ulong offset, ulong globalStart, bool inverted)
+        ReadOnlySpan<double> x, ReadOnlySpan<double> weight, ReadOnlySpan<double> dy, Span<double> dx, Span<double> dWeight,
+        Span<double> dBias, int examples, int inputs, int outputs, double dropProbability, ulong seed, ulong offset, ulong globalStart,
+        bool inverted)
     {
         double scale = Scale(dropProbability, inverted);
         dx.Clear();

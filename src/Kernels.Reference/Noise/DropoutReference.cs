@@ -1,8 +1,8 @@
 namespace Kernels.Reference;
 
 /// <summary>
-/// Dropout as specified: element i is kept iff its 16 random bits are below T = round((1 - p) * 65536), clamped to [1, 65535] for 0 &lt; p &lt; 1. p = 0 keeps
-/// all, p = 1 drops all. N. Srivastava et al., JMLR 15, 2014.
+/// Dropout as specified: element i is kept iff its 16 random bits are below T = round((1 - p) * 65536), clamped to [1, 65535] for 0 &lt; p
+/// &lt; 1. p = 0 keeps all, p = 1 drops all. N. Srivastava et al., JMLR 15, 2014.
 /// </summary>
 public static class DropoutReference
 {
@@ -14,13 +14,16 @@ public static class DropoutReference
         return Math.Clamp((int)Math.Floor(((1 - dropProbability) * 65536) + 0.5), 1, 65535);
     }
 
-    /// <summary>Whether element <paramref name="index"/> of the whole tensor is kept.</summary>
+    /// <summary>True when element <paramref name="index"/> of the whole tensor is kept.</summary>
     public static bool Keeps(double dropProbability, ulong seed, ulong offset, ulong index) =>
         PhiloxReference.Lane(seed, offset, index) < Threshold(dropProbability);
 
-    /// <summary>y = keep ? scale * x : 0, with scale 65536/T when <paramref name="inverted"/>, else 1. Backward is the same map of dy.</summary>
+    /// <summary>
+    /// y = keep ? scale * x : 0, with scale 65536/T when <paramref name="inverted"/>, else 1. Backward is the same map of dy.
+    /// </summary>
     public static void Apply(
-        ReadOnlySpan<double> x, Span<double> y, double dropProbability, ulong seed, ulong offset, ulong globalStart = 0, bool inverted = true)
+        ReadOnlySpan<double> x, Span<double> y, double dropProbability, ulong seed, ulong offset, ulong globalStart = 0,
+        bool inverted = true)
     {
         int threshold = Threshold(dropProbability);
         double scale = inverted && threshold > 0 ? 65536.0 / threshold : 1;

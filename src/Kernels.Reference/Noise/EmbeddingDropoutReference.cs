@@ -1,11 +1,14 @@
 namespace Kernels.Reference;
 
-/// <summary>Embedding dropout: a gather whose rows are dropped by units. <c>units[n]</c> is the unit of position n: its id, or what the scope says.</summary>
+/// <summary>
+/// Embedding dropout: a gather whose rows are dropped by units. <c>units[n]</c> is the unit of position n: its id, or what the scope says.
+/// </summary>
 public static class EmbeddingDropoutReference
 {
     /// <summary>y[n] = keep(units[n]) ? table[ids[n]] * 65536/T : 0.</summary>
     public static void Forward(
-        ReadOnlySpan<int> ids, ReadOnlySpan<ulong> units, ReadOnlySpan<double> table, Span<double> y, int width, double dropProbability, ulong seed, ulong offset)
+        ReadOnlySpan<int> ids, ReadOnlySpan<ulong> units, ReadOnlySpan<double> table, Span<double> y, int width, double dropProbability,
+        ulong seed, ulong offset)
     {
         for (int n = 0; n < ids.Length; n++)
         {
@@ -16,8 +19,8 @@ public static class EmbeddingDropoutReference
 
     /// <summary>dtable[ids[n]] += keep(units[n]) ? dy[n] * 65536/T : 0, except for the padding index.</summary>
     public static void Backward(
-        ReadOnlySpan<int> ids, ReadOnlySpan<ulong> units, ReadOnlySpan<double> dy, Span<double> dTable, int width, int? padding, double dropProbability,
-        ulong seed, ulong offset)
+        ReadOnlySpan<int> ids, ReadOnlySpan<ulong> units, ReadOnlySpan<double> dy, Span<double> dTable, int width, int? padding,
+        double dropProbability, ulong seed, ulong offset)
     {
         for (int n = 0; n < ids.Length; n++)
         {

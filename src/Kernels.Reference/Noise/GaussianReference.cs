@@ -1,6 +1,8 @@
 namespace Kernels.Reference;
 
-/// <summary>Gaussian noise, additive and multiplicative, with normal numbers by Box and Muller (Annals of Mathematical Statistics 29, 1958).</summary>
+/// <summary>
+/// Gaussian noise, additive and multiplicative, with normal numbers by Box and Muller (Annals of Mathematical Statistics 29, 1958).
+/// </summary>
 public static class GaussianReference
 {
     private const double TwoTo32 = 4294967296.0;

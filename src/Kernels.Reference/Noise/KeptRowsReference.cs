@@ -28,7 +28,8 @@ public static class KeptRowsReference
     }
 
     /// <summary>y = x, then y[rows[i]] += scale * f[i].</summary>
-    public static void ScatterAdd(ReadOnlySpan<double> x, ReadOnlySpan<double> f, ReadOnlySpan<int> rows, Span<double> y, int run, double scale)
+    public static void ScatterAdd(
+        ReadOnlySpan<double> x, ReadOnlySpan<double> f, ReadOnlySpan<int> rows, Span<double> y, int run, double scale)
     {
         y.Clear();
         x.CopyTo(y);

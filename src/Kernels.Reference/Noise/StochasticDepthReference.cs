@@ -1,13 +1,15 @@
 namespace Kernels.Reference;
 
 /// <summary>
-/// Stochastic depth as specified: y = x + b f, b = scale for rows that are kept and 0 for others (G. Huang et al., ECCV 2016). Row i is kept by the rule of
+/// Stochastic depth as specified: y = x + b f, b = scale for rows that are kept and 0 for others (G. Huang et al., ECCV 2016). Row i is
+/// kept by the rule of
 /// <see cref="DropoutReference"/>.
 /// </summary>
 public static class StochasticDepthReference
 {
-    /// <summary>What training multiplies f by in each row.</summary>
-    public static double[] Factors(int rows, double dropProbability, bool inverted, bool oneDecision, ulong seed, ulong offset, ulong globalStart)
+    /// <summary>The factor of f in each row in training.</summary>
+    public static double[] Factors(
+        int rows, double dropProbability, bool inverted, bool oneDecision, ulong seed, ulong offset, ulong globalStart)
     {
         int threshold = DropoutReference.Threshold(dropProbability);
         double[] factors = new double[rows];

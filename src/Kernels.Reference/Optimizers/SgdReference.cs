@@ -4,8 +4,8 @@ namespace Kernels.Reference;
 public static class SgdReference
 {
     /// <summary>
-    /// v = g at the first step, else momentum * v + (1 - dampening) * g; the direction is v, or g + momentum * v with Nesterov, or g without momentum, which
-    /// stores no v.
+    /// v = g at the first step, else momentum * v + (1 - dampening) * g; the direction is v, or g + momentum * v with Nesterov, or g
+    /// without momentum, which stores no v.
     /// </summary>
     public static double Direction(double gradient, ref double velocity, double momentum, double dampening, bool nesterov, bool firstStep)
     {

@@ -1,15 +1,16 @@
 namespace Kernels.Reference;
 
 /// <summary>
-/// Philox4x32-10, written from the paper: J. K. Salmon, M. A. Moraes, R. O. Dror and D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3",
-/// SC 2011, section 3.3.
+/// Philox4x32-10, written from the paper: J. K. Salmon, M. A. Moraes, R. O. Dror and D. E. Shaw, "Parallel random numbers: as easy as 1, 2,
+/// 3", SC 2011, section 3.3.
 /// </summary>
 public static class PhiloxReference
 {
     /// <summary>The four output words of one block.</summary>
     /// <param name="counter">Four counter words.</param>
     /// <param name="key">Two key words.</param>
-    /// <param name="rounds">10 for every draw; 7, the authors' fastest variant that passes their tests, has known answers of its own.</param>
+    /// <param name="rounds">10 for every draw; 7, the authors' fastest variant that passes their tests, has known answers of its
+    /// own.</param>
     public static uint[] Block(ReadOnlySpan<uint> counter, ReadOnlySpan<uint> key, int rounds = 10)
     {
         uint[] state = counter.ToArray();
@@ -26,7 +27,9 @@ public static class PhiloxReference
         return state;
     }
 
-    /// <summary>The four words of block number <paramref name="block"/> under (seed, offset): key = seed, counter = (block, offset).</summary>
+    /// <summary>
+    /// The four words of block number <paramref name="block"/> under (seed, offset): key = seed, counter = (block, offset).
+    /// </summary>
     public static uint[] Block(ulong seed, ulong offset, ulong block) =>
         Block([Low(block), High(block), Low(offset), High(offset)], [Low(seed), High(seed)]);
 

@@ -1,6 +1,6 @@
 namespace Kernels.Reference;
 
-/// <summary>What early stopping is asked to do; NaN and 0 mean that a criterion is not used.</summary>
+/// <summary>The settings of early stopping; NaN and 0 mean that a criterion is not used.</summary>
 public sealed record EarlyStoppingRules
 {
     /// <summary>Higher metrics are better.</summary>
@@ -27,10 +27,10 @@ public sealed record EarlyStoppingRules
     /// <summary>NaN stops.</summary>
     public bool StopAtNaN { get; init; }
 
-    /// <summary>What is worse stops.</summary>
+    /// <summary>A worse metric stops.</summary>
     public double Divergence { get; init; } = double.NaN;
 
-    /// <summary>What is at least as good stops.</summary>
+    /// <summary>A metric at least as good stops.</summary>
     public double Goal { get; init; } = double.NaN;
 
     /// <summary>Alpha of GL.</summary>
@@ -47,19 +47,22 @@ public sealed record EarlyStoppingRules
 }
 
 /// <summary>
-/// Early stopping as a function of the whole history: every question is asked of all metrics so far, nothing is carried from one evaluation to the next.
+/// Early stopping as a function of the whole history: every question is asked of all metrics so far, nothing is carried from one evaluation
+/// to the next.
 /// </summary>
 public static class EarlyStoppingReference
 {
     /// <summary>Reasons in their order; the number of a reason is its place, from 1, and 0 is none.</summary>
     public static IReadOnlyList<string> Reasons { get; } =
     [
-        "NotANumber", "GoalReached", "Diverged", "BaselineNotReached", "PatienceExhausted", "GeneralizationLoss", "ProgressQuotient", "SuccessiveStrips",
+        "NotANumber", "GoalReached", "Diverged", "BaselineNotReached", "PatienceExhausted", "GeneralizationLoss", "ProgressQuotient",
+        "SuccessiveStrips",
     ];
 
     /// <summary>After each evaluation: the number of the reason to stop, and which evaluation so far is the best (-1: none).</summary>
     public static void Run(
-        EarlyStoppingRules rules, ReadOnlySpan<double> metrics, ReadOnlySpan<double> trainingErrors, Span<double> reasons, Span<double> best)
+        EarlyStoppingRules rules, ReadOnlySpan<double> metrics, ReadOnlySpan<double> trainingErrors, Span<double> reasons,
+        Span<double> best)
     {
         for (int t = 0; t < metrics.Length; t++)
         {
@@ -89,7 +92,9 @@ public static class EarlyStoppingReference
         return [.. counted];
     }
 
-    /// <summary>The first finite error, or the last after it that is lower than the best before it by more than the minimum delta.</summary>
+    /// <summary>
+    /// The first finite error, or the last after it that is lower than the best before it by more than the minimum delta.
+    /// </summary>
     private static int Best(EarlyStoppingRules rules, ReadOnlySpan<double> errors)
     {
         for (int i = errors.Length - 1; i >= 0; i--)

@@ -19,7 +19,7 @@ internal sealed record FashionMnist(LabeledImages Train, LabeledImages Test)
     public const int Pixels = Side * Side;
     public const int Classes = 10;
 
-    /// <summary>Where Debian's package dataset-fashion-mnist puts the files.</summary>
+    /// <summary>The folder of Debian's package dataset-fashion-mnist.</summary>
     public const string DebianDirectory = "/usr/share/datasets/fashion-mnist";
 
     /// <summary>Names a folder with the four files, as the option --data does.</summary>

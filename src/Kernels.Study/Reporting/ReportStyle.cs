@@ -1,6 +1,6 @@
 namespace Kernels.Study;
 
-/// <summary>What the study's report looks like beyond the common frame. Training is dashed and orange, test solid and blue.</summary>
+/// <summary>The style of the study's report beyond the common frame. Training is dashed and orange, test solid and blue.</summary>
 internal static class ReportStyle
 {
     public const string Css = """

@@ -88,7 +88,7 @@ internal static class StudyReport
             """;
     }
 
-    /// <summary>Which recipes are not compared with the baseline, and with what instead.</summary>
+    /// <summary>The recipes that are not compared with the baseline, and their own references.</summary>
     private static string References(StudyResult study)
     {
         string[] others = [.. study.Summaries.Where(summary => summary.TestGain is not null && summary.Recipe.Reference != Recipes.Baseline)

@@ -17,7 +17,7 @@ internal sealed class Mlp : IDisposable
     private readonly DeviceTensor<float>[] _regularized;
     private readonly DeviceTensor<float>[] _skipGradients;
 
-    /// <summary>What each layer read in the last pass: a layer's output, or what the regularizers made of it.</summary>
+    /// <summary>The input of each layer in the last pass: a layer's output, or what the regularizers made of it.</summary>
     private readonly DeviceTensor<float>[] _inputs;
 
     public Mlp(Device device, NetworkShape shape, IReadOnlyList<Regularizer> regularizers, int maximumRows)

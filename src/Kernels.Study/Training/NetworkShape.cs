@@ -6,7 +6,7 @@ internal sealed record NetworkShape(IReadOnlyList<int> Widths, bool IsResidual)
     /// <summary>Number of residual blocks.</summary>
     public int Blocks => Enumerable.Range(0, Widths.Count - 1).Count(IsBlock);
 
-    /// <summary>Whether this layer, the last one aside, is the branch of a residual block: y = ReLU(x + w x + b).</summary>
+    /// <summary>True when this layer, the last one aside, is the branch of a residual block: y = ReLU(x + w x + b).</summary>
     public bool IsBlock(int layer) => IsResidual && layer < Widths.Count - 2 && Widths[layer] == Widths[layer + 1];
 
     /// <summary>The number of a layer's block, from 0.</summary>

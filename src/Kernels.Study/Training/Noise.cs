@@ -63,7 +63,8 @@ internal sealed class LayerAdaptiveDropout(double alpha, double beta) : Regulari
     public override string Description =>
         "Adaptive dropout (standout): each hidden unit is kept with a probability of its own, " +
         $"π = sigmoid({alpha:0.##}·u {(beta < 0 ? "−" : "+")} {Math.Abs(beta):0.##}) of its pre-activation u, so that units without much " +
-        "to say are switched off most. Kept units are not scaled; at evaluation every unit is multiplied by its π. The gradient takes the " +
+        "to say are switched off most. Kept units are not scaled; at evaluation every unit is multiplied by its π. The gradient takes " +
+        "the " +
         "mask as a constant.";
 
     public override bool OnActivations(DeviceStream stream, in TrainingStep? step, int layer, DeviceTensor<float> x, DeviceTensor<float> y)

@@ -13,10 +13,10 @@ internal sealed record Recipe(string Name, string Summary)
     /// <summary>Widths of the hidden layers, where not those of the settings.</summary>
     public IReadOnlyList<int>? HiddenWidths { get; init; }
 
-    /// <summary>Whether hidden layers that keep the width have a skip connection.</summary>
+    /// <summary>True when hidden layers that keep the width have a skip connection.</summary>
     public bool IsResidual { get; init; }
 
-    /// <summary>Whether Adam takes the place of SGD with momentum.</summary>
+    /// <summary>True when Adam takes the place of SGD with momentum.</summary>
     public bool UsesAdam { get; init; }
 
     public IReadOnlyList<Regularizer> Regularizers { get; init; } = [];
@@ -32,7 +32,7 @@ internal sealed record Recipe(string Name, string Summary)
     public NetworkShape Shape(StudySettings settings) => new(
         HiddenWidths is null ? settings.Widths : [settings.Widths[0], .. HiddenWidths, settings.Widths[^1]], IsResidual);
 
-    /// <summary>What the recipe adds to its network without regularization, one text per method.</summary>
+    /// <summary>The methods that the recipe adds to its network without regularization, one text per method.</summary>
     public IEnumerable<string> Descriptions =>
         [.. Regularizers.Select(regularizer => regularizer.Description), .. Stopping is null ? [] : (string[])[Stopping.Description]];
 }

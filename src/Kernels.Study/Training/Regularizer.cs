@@ -22,7 +22,7 @@ internal readonly record struct LinearLayer(
 /// </summary>
 internal abstract class Regularizer
 {
-    /// <summary>What it does and its formula, one or two sentences for the report.</summary>
+    /// <summary>Its effect and its formula, one or two sentences for the report.</summary>
     public abstract string Description { get; }
 
     /// <summary>Changes the optimizer's settings for weights; biases are not regularized.</summary>

@@ -1,6 +1,6 @@
 namespace Kernels.Study;
 
-/// <summary>What a network does on one set of images: share of right answers, and mean cross-entropy in nats.</summary>
+/// <summary>The performance of a network on one set of images: share of right answers, and mean cross-entropy in nats.</summary>
 internal readonly record struct Score(double Accuracy, double Loss);
 
 /// <summary>The scores after so many epochs.</summary>
@@ -50,7 +50,7 @@ internal sealed record StudyResult(
     public IReadOnlyList<int> Seeds { get; } = [.. Runs.Select(run => run.Seed).Distinct()];
 }
 
-/// <summary>How many images each part of the data has.</summary>
+/// <summary>The number of images in each part of the data.</summary>
 internal sealed record StudySizes(int Train, int Validation, int Test)
 {
     public static StudySizes Of(StudyData data) => new(data.Train.Count, data.Validation.Count, data.Test.Count);

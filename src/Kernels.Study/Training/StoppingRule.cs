@@ -1,6 +1,6 @@
 namespace Kernels.Study;
 
-/// <summary>What early stopping watches on the validation images.</summary>
+/// <summary>The metric that early stopping watches on the validation images.</summary>
 internal enum StoppingMetric
 {
     Loss,

@@ -1,6 +1,6 @@
 namespace Kernels.Study;
 
-/// <summary>What a random number of a run is for. Each purpose has keys of its own, so that none shifts another.</summary>
+/// <summary>The purpose of a random number of a run. Each purpose has keys of its own, so that none shifts another.</summary>
 internal enum RandomPurpose
 {
     InitialWeights,
@@ -14,7 +14,7 @@ internal enum RandomPurpose
 }
 
 /// <summary>
-/// Where all random numbers of a run come from. A number depends on the run's seed, its purpose and its index alone, so every recipe of one
+/// The source of all random numbers of a run. A number depends on the run's seed, its purpose and its index alone, so every recipe of one
 /// seed starts from the same weights and sees the same batches, on every device.
 /// </summary>
 internal static class StudyRandom

@@ -1,7 +1,8 @@
 namespace Kernels.Study;
 
 /// <summary>
-/// What recipes share: network, optimizer and schedule, so that a recipe and the one it is compared with differ in regularization alone.
+/// The common part of recipes: network, optimizer and schedule, so that a recipe and the one it is compared with differ in regularization
+/// alone.
 /// </summary>
 internal sealed record StudySettings
 {

@@ -27,10 +27,16 @@ public sealed class AdaptiveDropoutCase : OpCase
         new AdaptiveProblem("backward", [1021], "the mask as a constant"),
         new AdaptiveProblem("backward", [1021], "straight through") { Estimator = AdaptiveEstimator.StraightThrough },
         new AdaptiveProblem("backward", [1021], "expectation") { Estimator = AdaptiveEstimator.Expectation },
-        new AdaptiveProblem("backward", [300], "shard off a block boundary") { Estimator = AdaptiveEstimator.StraightThrough, GlobalStart = 77 },
+        new AdaptiveProblem("backward", [300], "shard off a block boundary")
+        {
+            Estimator = AdaptiveEstimator.StraightThrough, GlobalStart = 77,
+        },
         new AdaptiveProblem("backward", [70001], "several chunks of a core and a tail") { Estimator = AdaptiveEstimator.Expectation },
         new AdaptiveProblem("forward-per-element", [1021], "prime"),
-        new AdaptiveProblem("forward-per-element", [300], "original scaling, shard off a block boundary") { Scaling = DropoutScaling.Original, GlobalStart = 13 },
+        new AdaptiveProblem("forward-per-element", [300], "original scaling, shard off a block boundary")
+        {
+            Scaling = DropoutScaling.Original, GlobalStart = 13,
+        },
         new AdaptiveProblem("backward-per-element", [1021], "prime"),
     ];
 
@@ -45,7 +51,8 @@ public sealed class AdaptiveDropoutCase : OpCase
     public override IReadOnlyList<BadInput> BadInputs { get; } =
     [
         new("alpha is NaN", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, 4, double.NaN, 0)),
-        new("beta is infinite", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, 4, 1, double.PositiveInfinity)),
+        new("beta is infinite", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Forward(device, stream, 4, 1, double.PositiveInfinity)),
         new("lengths differ", typeof(ArgumentException), (device, stream) => Forward(device, stream, 5, 1, 0)),
         new("unknown estimator", typeof(ArgumentOutOfRangeException), (device, stream) =>
         {
@@ -121,15 +128,16 @@ public sealed class AdaptiveDropoutCase : OpCase
         switch (p.Entry)
         {
             case "forward":
-                AdaptiveDropout.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("pre"), tensors.Get<T>("y"), p.Alpha, p.Beta, Key, p.GlobalStart);
+                AdaptiveDropout.Forward(
+                    stream, tensors.Get<T>("x"), tensors.Get<T>("pre"), tensors.Get<T>("y"), p.Alpha, p.Beta, Key, p.GlobalStart);
                 break;
             case "infer":
                 AdaptiveDropout.Infer(stream, tensors.Get<T>("x"), tensors.Get<T>("pre"), tensors.Get<T>("y"), p.Alpha, p.Beta);
                 break;
             case "backward":
                 AdaptiveDropout.Backward(
-                    stream, tensors.Get<T>("x"), tensors.Get<T>("pre"), tensors.Get<T>("dy"), tensors.Get<T>("dx"), tensors.Get<T>("dpre"), p.Alpha, p.Beta,
-                    p.Estimator, Key, p.GlobalStart);
+                    stream, tensors.Get<T>("x"), tensors.Get<T>("pre"), tensors.Get<T>("dy"), tensors.Get<T>("dx"), tensors.Get<T>("dpre"),
+                    p.Alpha, p.Beta, p.Estimator, Key, p.GlobalStart);
                 break;
             case "forward-per-element":
                 AdaptiveDropout.ForwardPerElement(
@@ -165,12 +173,14 @@ public sealed class AdaptiveDropoutCase : OpCase
                     values["x"], values["pre"], values["dy"], values["dx"], values["dpre"], p.Alpha, p.Beta, seed, offset, p.GlobalStart);
                 break;
             case ("backward", _):
-                AdaptiveDropoutReference.BackwardExpectation(values["x"], values["pre"], values["dy"], values["dx"], values["dpre"], p.Alpha, p.Beta);
+                AdaptiveDropoutReference.BackwardExpectation(
+                    values["x"], values["pre"], values["dy"], values["dx"], values["dpre"], p.Alpha, p.Beta);
                 break;
             default:
                 (string source, string destination) = InPlacePairs(problem)[0];
                 AdaptiveDropoutReference.PerElement(
-                    values[source], values["probabilities"], values[destination], p.Scaling == DropoutScaling.Inverted, seed, offset, p.GlobalStart);
+                    values[source], values["probabilities"], values[destination], p.Scaling == DropoutScaling.Inverted, seed, offset,
+                    p.GlobalStart);
                 break;
         }
     }

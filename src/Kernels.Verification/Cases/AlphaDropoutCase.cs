@@ -50,7 +50,8 @@ public sealed class AlphaDropoutCase : OpCase
         DropoutProblem p = (DropoutProblem)problem;
         (string source, string destination) = InPlacePairs(problem)[0];
         Tolerance tolerance = new(1, 4, 4, "an affine map with rounded coefficients, whose terms may cancel");
-        return [Input(source, dtype, p.Shape, seed), Output(destination, dtype, p.Shape, p.DropProbability is 0 or 1 ? Tolerance.Exact : tolerance)];
+        return [Input(source, dtype, p.Shape, seed),
+            Output(destination, dtype, p.Shape, p.DropProbability is 0 or 1 ? Tolerance.Exact : tolerance)];
     }
 
     public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)

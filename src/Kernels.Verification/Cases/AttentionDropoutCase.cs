@@ -32,8 +32,10 @@ public sealed class AttentionDropoutCase : OpCase
     [
         new("p is NaN", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, dropProbability: double.NaN)),
         new("p above 1", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, dropProbability: 1.1)),
-        new("scale is infinite", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, scale: double.PositiveInfinity)),
-        new("start too large", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, globalStart: ulong.MaxValue)),
+        new("scale is infinite", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Forward(device, stream, scale: double.PositiveInfinity)),
+        new("start too large", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Forward(device, stream, globalStart: ulong.MaxValue)),
         new("rows longer than float can count", typeof(ArgumentException), (device, stream) =>
             Forward(device, stream, scores: [0, 1, 1, (1 << 24) + 1], y: [0, 1, 1, (1 << 24) + 1])),
         new("three dimensions", typeof(ArgumentException), (device, stream) => Forward(device, stream, scores: [3, 4, 5], y: [3, 4, 5])),
@@ -48,7 +50,10 @@ public sealed class AttentionDropoutCase : OpCase
         }),
     ];
 
-    public override Problem? OfLength(long length) => new AttentionProblem("forward", 1, 1, 3, length, "every length") { DropProbability = 0.5 };
+    public override Problem? OfLength(long length) => new AttentionProblem("forward", 1, 1, 3, length, "every length")
+    {
+        DropProbability = 0.5,
+    };
 
     public override IReadOnlyList<(string Source, string Destination)> InPlacePairs(Problem problem) =>
         problem.Entry == "backward" ? [("dy", "dscores"), ("scores", "dscores")] : [("scores", "y")];
@@ -76,7 +81,8 @@ public sealed class AttentionDropoutCase : OpCase
         if (p.MaskShape is not null) specs.Add(new TensorSpec("mask", dtype, p.MaskShape, TensorRole.Input, Mask(p, dtype, seed)));
         if (p.Entry == "forward")
         {
-            specs.Add(Output("y", dtype, shape, new Tolerance(1, roundings, SmallProbability, "exponentials of differences, divided by their sum")));
+            specs.Add(Output("y", dtype, shape,
+                new Tolerance(1, roundings, SmallProbability, "exponentials of differences, divided by their sum")));
             return specs;
         }
 
@@ -136,7 +142,10 @@ public sealed class AttentionDropoutCase : OpCase
         new AttentionProblem(entry, 2, 2, 6, 24, "one mask for all") { MaskShape = [6, 24] },
         new AttentionProblem(entry, 3, 2, 6, 21, "a mask of padding") { MaskShape = [3, 1, 1, 21] },
         new AttentionProblem(entry, 2, 3, 4, 16, "a mask of each head") { MaskShape = [1, 3, 4, 16] },
-        new AttentionProblem(entry, 2, 3, 4, 4100, "all masks, a long row") { MaskShape = [2, 3, 4, 4100], Causal = true, HasLengths = true },
+        new AttentionProblem(entry, 2, 3, 4, 4100, "all masks, a long row")
+        {
+            MaskShape = [2, 3, 4, 4100], Causal = true, HasLengths = true,
+        },
         new AttentionProblem(entry, 2, 2, 3, 70, "p = 0: softmax alone") { DropProbability = 0 },
         new AttentionProblem(entry, 2, 2, 3, 70, "p = 1: zeros") { DropProbability = 1 },
         new AttentionProblem(entry, 1, 2, 4, 24, "a shard on a block boundary") { GlobalStart = 1UL << 33 },
@@ -150,7 +159,8 @@ public sealed class AttentionDropoutCase : OpCase
         GlobalStart = p.GlobalStart,
         KeyLengths = p.HasLengths ? values.Integers("lengths") : null,
         Mask = p.MaskShape is null ? null : values["mask"],
-        MaskShape = p.MaskShape is null ? [] : [.. p.MaskShape.Length == 2 ? [1, 1] : Array.Empty<int>(), .. p.MaskShape.Select(size => (int)size)],
+        MaskShape = p.MaskShape is null
+            ? [] : [.. p.MaskShape.Length == 2 ? [1, 1] : Array.Empty<int>(), .. p.MaskShape.Select(size => (int)size)],
     };
 
     /// <summary>Any length from 0 to all keys, the first 0.</summary>
@@ -165,7 +175,8 @@ public sealed class AttentionDropoutCase : OpCase
     private static double[] Mask(AttentionProblem p, DType dtype, ulong seed)
     {
         if (p.IsMaskedByNumber) return [.. Enumerable.Repeat(dtype == DType.Float16 ? -6e4 : -1e9, (int)Count(p.MaskShape!))];
-        double[] mask = Elements.Uniform(dtype, Count(p.MaskShape!), seed, "mask"), choice = Elements.Uniform(dtype, mask.Length, seed, "masked", 0, 3);
+        double[] mask = Elements.Uniform(dtype, Count(p.MaskShape!), seed, "mask"),
+            choice = Elements.Uniform(dtype, mask.Length, seed, "masked", 0, 3);
         for (int i = 0; i < mask.Length; i++) mask[i] = choice[i] < 1 || i < p.Keys ? double.NegativeInfinity : mask[i];
         return mask;
     }
@@ -197,7 +208,7 @@ public sealed record AttentionProblem(string Entry, long Batch, long Heads, long
 
     public long[]? MaskShape { get; init; }
 
-    /// <summary>Whether the additive mask is one large finite number everywhere.</summary>
+    /// <summary>True when the additive mask is one large finite number everywhere.</summary>
     public bool IsMaskedByNumber { get; init; }
 
     public ulong GlobalStart { get; init; }
@@ -205,14 +216,17 @@ public sealed record AttentionProblem(string Entry, long Batch, long Heads, long
     /// <summary>Scores are uniform in +-this.</summary>
     public double Magnitude { get; init; } = 2;
 
-    /// <summary>Whether every row sees all keys, so that none of them has a probability much larger than the others.</summary>
+    /// <summary>True when every row sees all keys, so that none of them has a probability much larger than the others.</summary>
     public bool IsDense => !Causal && !HasLengths && MaskShape is null;
 
     public override string Text =>
         $"{Batch}x{Heads}x{Queries}x{Keys} p={DropProbability:0.###}{(Causal ? " causal" : "")}{(HasLengths ? " lengths" : "")}"
         + $"{(MaskShape is null ? "" : $" mask {string.Join('x', MaskShape)}")}{(GlobalStart > 0 ? $" start={GlobalStart}" : "")}";
 
-    /// <summary>Scores that are seen are read (with the gradient, in backward), all results written. Lengths, known on the device alone, are taken as full.</summary>
+    /// <summary>
+    /// Scores that are seen are read (with the gradient, in backward), all results written. Lengths, known on the device alone, are taken
+    /// as full.
+    /// </summary>
     public override long Bytes(int elementBytes)
     {
         long seen = 0;

@@ -15,8 +15,14 @@ public sealed class BiasDropoutResidualCase : OpCase
     [
         new BiasDropoutResidualProblem("forward", 4096, 4096, "64 MB of floats"),
         new BiasDropoutResidualProblem("backward", 4096, 4096, "64 MB of floats"),
-        new BiasDropoutResidualProblem("forward", 4096, 4096, "with drop path and LayerScale") { RowDropProbability = 0.2, HasScale = true },
-        new BiasDropoutResidualProblem("backward", 4096, 4096, "with drop path and LayerScale") { RowDropProbability = 0.2, HasScale = true },
+        new BiasDropoutResidualProblem("forward", 4096, 4096, "with drop path and LayerScale")
+        {
+            RowDropProbability = 0.2, HasScale = true,
+        },
+        new BiasDropoutResidualProblem("backward", 4096, 4096, "with drop path and LayerScale")
+        {
+            RowDropProbability = 0.2, HasScale = true,
+        },
         new BiasDropoutResidualProblem("forward", 21913, 765, "odd rows and columns"),
     ];
 
@@ -24,8 +30,14 @@ public sealed class BiasDropoutResidualCase : OpCase
     [
         new("p is NaN", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, dropProbability: double.NaN)),
         new("p below 0", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, dropProbability: -0.1)),
-        new("row p above 1", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, options: new() { RowDropProbability = 1.5 })),
-        new("start row too large", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, options: new() { GlobalStart = 1UL << 63 })),
+        new("row p above 1", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, options: new()
+        {
+            RowDropProbability = 1.5,
+        })),
+        new("start row too large", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, options: new()
+        {
+            GlobalStart = 1UL << 63,
+        })),
         new("one dimension", typeof(ArgumentException), (device, stream) => Forward(device, stream, x: [15], residual: [15], y: [15])),
         new("residual of another shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, residual: [5, 3])),
         new("output of another shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, y: [3, 4])),
@@ -52,7 +64,10 @@ public sealed class BiasDropoutResidualCase : OpCase
         }),
     ];
 
-    public override Problem? OfLength(long length) => new BiasDropoutResidualProblem("forward", 3, length, "every length") { DropProbability = 0.5, HasScale = true };
+    public override Problem? OfLength(long length) => new BiasDropoutResidualProblem("forward", 3, length, "every length")
+    {
+        DropProbability = 0.5, HasScale = true,
+    };
 
     public override IReadOnlyList<(string Source, string Destination)> InPlacePairs(Problem problem) =>
         problem.Entry == "backward" ? [("dy", "dx")] : [("residual", "y"), ("x", "y")];
@@ -61,7 +76,8 @@ public sealed class BiasDropoutResidualCase : OpCase
         problem.Entry == "backward" ? (BiasDropoutResidualProblem)problem with { Entry = "forward" } : null;
 
     public override ArgumentUse UseOf(Problem problem, string tensor) =>
-        tensor is "bias" or "scale" or "dbias" or "dscale" || (tensor == "x" && problem.Entry == "backward") ? ArgumentUse.Optional : ArgumentUse.Required;
+        tensor is "bias" or "scale" or "dbias" or "dscale" || (tensor == "x" && problem.Entry == "backward")
+            ? ArgumentUse.Optional : ArgumentUse.Required;
 
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
@@ -81,8 +97,20 @@ public sealed class BiasDropoutResidualCase : OpCase
         // A gradient is at most 2 * 2 * scale, a term of the scale's gradient 4 * 2 * scale; sums grow as random walks.
         Tolerance sum = MatMulCase.SumOfProducts(p.Rows);
         specs.Add(Input("dy", dtype, shape, seed));
-        if (p.HasBias) specs.Add(Output("dbias", dtype, columns, sum with { Floor = 4 * scale * sum.Floor, ArithmeticRoundings = sum.ArithmeticRoundings + 4 }));
-        if (p.HasScale) specs.Add(Output("dscale", dtype, columns, sum with { Floor = 8 * scale * sum.Floor, ArithmeticRoundings = sum.ArithmeticRoundings + 4 }));
+        if (p.HasBias)
+        {
+            specs.Add(Output("dbias", dtype, columns, sum with
+            {
+                Floor = 4 * scale * sum.Floor, ArithmeticRoundings = sum.ArithmeticRoundings + 4,
+            }));
+        }
+        if (p.HasScale)
+        {
+            specs.Add(Output("dscale", dtype, columns, sum with
+            {
+                Floor = 8 * scale * sum.Floor, ArithmeticRoundings = sum.ArithmeticRoundings + 4,
+            }));
+        }
         specs.Add(Output("dx", dtype, shape, new Tolerance(1, 4, 0, "a product of three")));
         return specs;
     }
@@ -100,7 +128,8 @@ public sealed class BiasDropoutResidualCase : OpCase
         }
 
         BiasDropoutResidual.Backward(
-            stream, tensors.Get<T>("x"), bias, scale, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.HasBias ? tensors.Get<T>("dbias") : null,
+            stream, tensors.Get<T>("x"), bias, scale, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.HasBias
+                ? tensors.Get<T>("dbias") : null,
             p.HasScale ? tensors.Get<T>("dscale") : null, p.DropProbability, Key, options);
     }
 
@@ -113,7 +142,8 @@ public sealed class BiasDropoutResidualCase : OpCase
         if (p.Entry == "forward")
             reference.Forward(values["x"], bias, values["residual"], scale, values["y"]);
         else
-            reference.Backward(values["dy"], values["x"], bias, scale, values["dx"], p.HasBias ? values["dbias"] : [], p.HasScale ? values["dscale"] : []);
+            reference.Backward(values["dy"], values["x"], bias, scale, values["dx"], p.HasBias ? values["dbias"] : [], p.HasScale
+                ? values["dscale"] : []);
     }
 
     private static IEnumerable<Problem> OfEntry(string entry) =>
@@ -133,12 +163,19 @@ public sealed class BiasDropoutResidualCase : OpCase
         new BiasDropoutResidualProblem(entry, 6, 37, "nothing is dropped") { DropProbability = 0, HasScale = true },
         new BiasDropoutResidualProblem(entry, 6, 37, "p = 1: the residual") { DropProbability = 1, HasScale = true },
         new BiasDropoutResidualProblem(entry, 6, 37, "row p = 1: the residual") { RowDropProbability = 1 },
-        new BiasDropoutResidualProblem(entry, 70, 16, "a shard inside a strip") { GlobalStart = (1UL << 40) + 29, RowDropProbability = 0.3 },
-        new BiasDropoutResidualProblem(entry, 20, 15, "a shard off all blocks") { GlobalStart = (1UL << 33) + 3, RowDropProbability = 0.3, HasScale = true },
+        new BiasDropoutResidualProblem(entry, 70, 16, "a shard inside a strip")
+        {
+            GlobalStart = (1UL << 40) + 29, RowDropProbability = 0.3,
+        },
+        new BiasDropoutResidualProblem(entry, 20, 15, "a shard off all blocks")
+        {
+            GlobalStart = (1UL << 33) + 3, RowDropProbability = 0.3, HasScale = true,
+        },
     ];
 
     private static void Forward(
-        Device device, DeviceStream stream, long[]? x = null, long[]? bias = null, long[]? residual = null, long[]? scale = null, long[]? y = null,
+        Device device, DeviceStream stream, long[]? x = null, long[]? bias = null, long[]? residual = null, long[]? scale = null,
+        long[]? y = null,
         double dropProbability = 0.5, BiasDropoutResidualOptions options = default)
     {
         using DeviceTensor<float> xTensor = device.Allocate<float>(x ?? [3, 5]);
@@ -163,17 +200,19 @@ public sealed record BiasDropoutResidualProblem(string Entry, long Rows, long Co
 
     public ulong GlobalStart { get; init; }
 
-    /// <summary>What a kept element is multiplied by; 1 where none is kept.</summary>
+    /// <summary>The factor of a kept element; 1 where none is kept.</summary>
     public double KeptScale => DropProbability == 1 || RowDropProbability == 1
         ? 1
         : 65536.0 / DropoutReference.Threshold(DropProbability) * (65536.0 / DropoutReference.Threshold(RowDropProbability));
 
     public override string Text =>
-        $"{Rows}x{Columns} p={DropProbability:0.###}{(RowDropProbability > 0 ? $" rows={RowDropProbability:0.###}" : "")}{(HasBias ? "" : " no bias")}"
+        $"{Rows}x{Columns} p={DropProbability:0.###}{(RowDropProbability > 0 ? $" rows={RowDropProbability:0.###}" : "")}"
+        + $"{(HasBias ? "" : " no bias")}"
         + $"{(HasScale ? " scale" : "")}{(GlobalStart > 0 ? $" start={GlobalStart}" : "")}";
 
     /// <summary>
-    /// Forward reads the residual and the kept rows of x and writes y; backward reads the kept rows of dy, with a channel scale those of x too, and writes dx.
+    /// Forward reads the residual and the kept rows of x and writes y; backward reads the kept rows of dy, with a channel scale those of x
+    /// too, and writes dx.
     /// </summary>
     public override long Bytes(int elementBytes)
     {

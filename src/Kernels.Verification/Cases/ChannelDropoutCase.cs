@@ -60,7 +60,8 @@ public sealed class ChannelDropoutCase : OpCase
         return
         [
             Input(source, dtype, p.Shape, seed),
-            Output(destination, dtype, p.Shape, new Tolerance(1, 1.01, 0, "the scale is rounded to the arithmetic type, the product to the stored one")),
+            Output(destination, dtype, p.Shape,
+                new Tolerance(1, 1.01, 0, "the scale is rounded to the arithmetic type, the product to the stored one")),
         ];
     }
 
@@ -68,7 +69,8 @@ public sealed class ChannelDropoutCase : OpCase
     {
         SharedDropoutProblem p = (SharedDropoutProblem)problem;
         (string source, string destination) = InPlacePairs(problem)[0];
-        ChannelDropout.Apply(stream, tensors.Get<T>(source), tensors.Get<T>(destination), p.SharedAxes, p.DropProbability, Key, p.GlobalStart);
+        ChannelDropout.Apply(stream, tensors.Get<T>(source), tensors.Get<T>(destination), p.SharedAxes, p.DropProbability, Key,
+            p.GlobalStart);
     }
 
     public override void Reference(Problem problem, ReferenceValues values)
@@ -87,7 +89,8 @@ public sealed class ChannelDropoutCase : OpCase
 }
 
 /// <summary>A call of dropout with shared decisions.</summary>
-public sealed record SharedDropoutProblem(string Entry, long[] Shape, int[] SharedAxes, string Reason, double DropProbability) : Problem(Entry, Reason)
+public sealed record SharedDropoutProblem(string Entry, long[] Shape, int[] SharedAxes, string Reason, double DropProbability)
+    : Problem(Entry, Reason)
 {
     public ulong GlobalStart { get; init; }
 

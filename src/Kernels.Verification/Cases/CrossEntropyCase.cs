@@ -2,7 +2,9 @@ using Kernels.Reference;
 
 namespace Kernels.Verification;
 
-/// <summary>Softmax cross-entropy: losses alone, and with the gradient, in every combination that has a way of its own to go wrong.</summary>
+/// <summary>
+/// Softmax cross-entropy: losses alone, and with the gradient, in every combination that has a way of its own to go wrong.
+/// </summary>
 public sealed class CrossEntropyCase : OpCase
 {
     internal const double Scale = 0.25;
@@ -43,7 +45,8 @@ public sealed class CrossEntropyCase : OpCase
         new("a negative penalty", typeof(ArgumentOutOfRangeException), (device, stream) =>
             Forward(device, stream, [4, 3], 4, 4, new CrossEntropyOptions { ConfidencePenalty = -1 })),
         new("an infinite threshold", typeof(ArgumentOutOfRangeException), (device, stream) =>
-            Forward(device, stream, [4, 3], 4, 4, new CrossEntropyOptions { ConfidencePenalty = 1, EntropyThreshold = double.PositiveInfinity })),
+            Forward(device, stream, [4, 3], 4, 4,
+                new CrossEntropyOptions { ConfidencePenalty = 1, EntropyThreshold = double.PositiveInfinity })),
         new("unknown reduction", typeof(ArgumentOutOfRangeException), (device, stream) =>
             Forward(device, stream, [4, 3], 4, 4, new CrossEntropyOptions { Reduction = (LossReduction)9 })),
         new("no targets", typeof(ArgumentException), (device, stream) =>
@@ -53,7 +56,8 @@ public sealed class CrossEntropyCase : OpCase
         }),
         new("weights of a wrong shape", typeof(ArgumentException), (device, stream) =>
         {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4), weights = device.Allocate<float>(4);
+            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4),
+                weights = device.Allocate<float>(4);
             using DeviceTensor<int> labels = device.Allocate<int>(4);
             CrossEntropy.Forward(stream, logits, labels, weights, losses, null);
         }),
@@ -71,19 +75,26 @@ public sealed class CrossEntropyCase : OpCase
         }),
         new("an ignore index for probabilities without labels", typeof(ArgumentException), (device, stream) =>
         {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4), probabilities = device.Allocate<float>(4, 3);
-            CrossEntropy.Forward(stream, logits, CrossEntropyTargets.Soft(probabilities), null, losses, null, new CrossEntropyOptions { IgnoreIndex = -100 });
+            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4),
+                probabilities = device.Allocate<float>(4, 3);
+            CrossEntropy.Forward(stream, logits, CrossEntropyTargets.Soft(probabilities), null, losses, null, new CrossEntropyOptions
+            {
+                IgnoreIndex = -100,
+            });
         }),
         new("shares of a wrong shape", typeof(ArgumentException), (device, stream) =>
         {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4), shares = device.Allocate<float>(3);
+            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4),
+                shares = device.Allocate<float>(3);
             using DeviceTensor<int> labels = device.Allocate<int>(4);
             CrossEntropy.Forward(stream, logits, CrossEntropyTargets.Mixed(labels, labels, shares), null, losses, null);
         }),
         new("the gradient over the probabilities", typeof(ArgumentException), (device, stream) =>
         {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4), probabilities = device.Allocate<float>(4, 3);
-            CrossEntropy.ForwardBackward(stream, logits, CrossEntropyTargets.Soft(probabilities), null, null, losses, probabilities, null, 1);
+            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4),
+                probabilities = device.Allocate<float>(4, 3);
+            CrossEntropy.ForwardBackward(
+                stream, logits, CrossEntropyTargets.Soft(probabilities), null, null, losses, probabilities, null, 1);
         }),
         new("scale is NaN", typeof(ArgumentOutOfRangeException), (device, stream) =>
         {
@@ -93,7 +104,8 @@ public sealed class CrossEntropyCase : OpCase
         }),
         new("a loss gradient for each row of a sum", typeof(ArgumentException), (device, stream) =>
         {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(1), dLosses = device.Allocate<float>(4);
+            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(1),
+                dLosses = device.Allocate<float>(4);
             using DeviceTensor<int> labels = device.Allocate<int>(4);
             CrossEntropy.ForwardBackward(
                 stream, logits, labels, null, dLosses, losses, logits, null, 1, new CrossEntropyOptions { Reduction = LossReduction.Sum });
@@ -107,7 +119,8 @@ public sealed class CrossEntropyCase : OpCase
         problem is CrossEntropyProblem { Entry: "backward", IsDifferentiable: true } p ? p with { Entry = "forward" } : null;
 
     public override ArgumentUse UseOf(Problem problem, string tensor) =>
-        tensor is "dlosses" or "normalizer" or "weights" || (tensor == "labels" && problem is CrossEntropyProblem { Targets: TargetKind.Soft })
+        tensor is "dlosses" or "normalizer" or "weights"
+            || (tensor == "labels" && problem is CrossEntropyProblem { Targets: TargetKind.Soft })
             ? ArgumentUse.Optional : ArgumentUse.Required;
 
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
@@ -135,7 +148,8 @@ public sealed class CrossEntropyCase : OpCase
         if (p.Entry == "backward" && p.LossGradients > 0) specs.Add(Input("dlosses", real, [p.LossGradients], seed));
 
         // A loss gradient for each row is up to 2, and the slopes' other terms are as large as the losses'.
-        double slope = p.Scale * weight * (1 + (2 * p.ZLoss * (p.Magnitude + 8)) + (8 * p.ConfidencePenalty)) * (p.LossGradients > 0 ? 2 : 1);
+        double slope = p.Scale * weight * (1 + (2 * p.ZLoss * (p.Magnitude + 8)) + (8 * p.ConfidencePenalty))
+            * (p.LossGradients > 0 ? 2 : 1);
         if (p.Reduction == LossReduction.None)
         {
             specs.Add(Output("losses", real, [p.Rows], new Tolerance(1, roundings, weight * size, "exp and log of differences of logits")));
@@ -143,12 +157,15 @@ public sealed class CrossEntropyCase : OpCase
         else
         {
             double terms = p.Reduction == LossReduction.Sum ? Math.Max(1, p.Rows) : 1;
-            specs.Add(Output("losses", real, [1], new Tolerance(1, roundings + Math.Sqrt(p.Rows), weight * size * terms, "a sum of losses")));
+            specs.Add(
+                Output("losses", real, [1], new Tolerance(1, roundings + Math.Sqrt(p.Rows), weight * size * terms, "a sum of losses")));
         }
 
-        if (p.HasNormalizer) specs.Add(Output("normalizer", real, [1], new Tolerance(1, 4 + Math.Sqrt(p.Rows), weight, "a sum of weights")));
+        if (p.HasNormalizer)
+            specs.Add(Output("normalizer", real, [1], new Tolerance(1, 4 + Math.Sqrt(p.Rows), weight, "a sum of weights")));
         if (p.Entry == "backward")
-            specs.Add(Output("dlogits", dtype, [p.Rows, p.Classes], new Tolerance(1, roundings, slope, "a difference of probabilities of the size of the scale")));
+            specs.Add(Output("dlogits", dtype, [p.Rows, p.Classes],
+                new Tolerance(1, roundings, slope, "a difference of probabilities of the size of the scale")));
         return specs;
     }
 
@@ -189,7 +206,7 @@ public sealed class CrossEntropyCase : OpCase
         reference.Backward(values["logits"], values["dlogits"], p.Scale, lossGradient, p.Reduction == LossReduction.Mean);
     }
 
-    /// <summary>What the gradient is multiplied by, so the gradient of the losses' sum is that of the op divided by it.</summary>
+    /// <summary>The factor of the gradient; the gradient of the losses' sum is that of the op divided by it.</summary>
     public override double GradientScale => Scale;
 
     private static void Run<T, TReal>(DeviceStream stream, CrossEntropyProblem p, DeviceTensors tensors)
@@ -198,11 +215,13 @@ public sealed class CrossEntropyCase : OpCase
     {
         DeviceTensor<T> logits = tensors.Get<T>("logits");
         DeviceTensor<TReal> losses = tensors.Get<TReal>("losses");
-        DeviceTensor<TReal>? weights = p.HasWeights ? tensors.Get<TReal>("weights") : null, normalizer = p.HasNormalizer ? tensors.Get<TReal>("normalizer") : null;
+        DeviceTensor<TReal>? weights = p.HasWeights ? tensors.Get<TReal>("weights") : null, normalizer = p.HasNormalizer
+            ? tensors.Get<TReal>("normalizer") : null;
         CrossEntropyTargets targets = p.Targets switch
         {
             TargetKind.Hard => tensors.Get<int>("labels"),
-            TargetKind.Mixed => CrossEntropyTargets.Mixed(tensors.Get<int>("labels"), tensors.Get<int>("others"), tensors.Get<TReal>("shares")),
+            TargetKind.Mixed =>
+                CrossEntropyTargets.Mixed(tensors.Get<int>("labels"), tensors.Get<int>("others"), tensors.Get<TReal>("shares")),
             _ => CrossEntropyTargets.Soft(tensors.Get<T>("probabilities"), p.IgnoreIndex is null ? null : tensors.Get<int>("labels")),
         };
         if (p.Entry == "forward")
@@ -244,9 +263,15 @@ public sealed class CrossEntropyCase : OpCase
         new CrossEntropyProblem(entry, 3, 1000, "whole vectors, rows of several stretches") { Smoothing = 0.1 },
         new CrossEntropyProblem(entry, 3, 1021, "prime, the longest kind of short row"),
         new CrossEntropyProblem(entry, 2, 2048, "a work group a row, all of it in registers") { Smoothing = 0.1 },
-        new CrossEntropyProblem(entry, 2, 4099, "a work group a row, prime, several stretches") { Smoothing = 0.1, ConfidencePenalty = 0.5 },
+        new CrossEntropyProblem(entry, 2, 4099, "a work group a row, prime, several stretches")
+        {
+            Smoothing = 0.1, ConfidencePenalty = 0.5,
+        },
         new CrossEntropyProblem(entry, 1, 262144, "the longest row promised") { Smoothing = 0.1 },
-        new CrossEntropyProblem(entry, 70000, 3, "more than 65,535 rows, and sums in two steps") { Reduction = LossReduction.Mean, HasNormalizer = true, IgnoreIndex = 1 },
+        new CrossEntropyProblem(entry, 70000, 3, "more than 65,535 rows, and sums in two steps")
+        {
+            Reduction = LossReduction.Mean, HasNormalizer = true, IgnoreIndex = 1,
+        },
         new CrossEntropyProblem(entry, 20, 10, "large logits do not overflow") { Magnitude = 4000, Smoothing = 0.1 },
         new CrossEntropyProblem(entry, 20, 10, "a range of logits beyond the largest number") { HasExtremes = true },
         new CrossEntropyProblem(entry, 20, 21, "a range beyond the largest number, smoothed") { HasExtremes = true, Smoothing = 0.1 },
@@ -265,7 +290,10 @@ public sealed class CrossEntropyCase : OpCase
         new CrossEntropyProblem(entry, 20, 10, "labels outside the classes") { HasBadLabels = true },
         new CrossEntropyProblem(entry, 20, 10, "second labels outside the classes") { HasBadLabels = true, Targets = TargetKind.Mixed },
         new CrossEntropyProblem(entry, 9, 21, "smoothing over all classes") { Smoothing = 0.1 },
-        new CrossEntropyProblem(entry, 9, 21, "smoothing over the other classes") { Smoothing = 0.1, Convention = LabelSmoothing.OtherClasses },
+        new CrossEntropyProblem(entry, 9, 21, "smoothing over the other classes")
+        {
+            Smoothing = 0.1, Convention = LabelSmoothing.OtherClasses,
+        },
         new CrossEntropyProblem(entry, 9, 1, "smoothing over no other class") { Smoothing = 0.1, Convention = LabelSmoothing.OtherClasses },
         new CrossEntropyProblem(entry, 9, 21, "nothing but smoothing") { Smoothing = 1 },
         new CrossEntropyProblem(entry, 9, 21, "probabilities that smoothing leaves nothing of")
@@ -273,13 +301,23 @@ public sealed class CrossEntropyCase : OpCase
             Smoothing = 1, Targets = TargetKind.Soft, HasBadTargets = true,
         },
         new CrossEntropyProblem(entry, 9, 24, "class weights") { HasWeights = true, Reduction = LossReduction.Mean, HasNormalizer = true },
-        new CrossEntropyProblem(entry, 9, 21, "class weights, smoothing and an ignored class") { HasWeights = true, Smoothing = 0.2, IgnoreIndex = 2, Reduction = LossReduction.Mean },
-        new CrossEntropyProblem(entry, 9, 21, "an ignore index outside the classes") { IgnoreIndex = -100, HasIgnoredRows = true, Reduction = LossReduction.Mean },
-        new CrossEntropyProblem(entry, 9, 21, "a sum, and its normalizer") { HasIgnoredRows = true, IgnoreIndex = 255, Reduction = LossReduction.Sum, HasNormalizer = true },
+        new CrossEntropyProblem(entry, 9, 21, "class weights, smoothing and an ignored class")
+        {
+            HasWeights = true, Smoothing = 0.2, IgnoreIndex = 2, Reduction = LossReduction.Mean,
+        },
+        new CrossEntropyProblem(entry, 9, 21, "an ignore index outside the classes")
+        {
+            IgnoreIndex = -100, HasIgnoredRows = true, Reduction = LossReduction.Mean,
+        },
+        new CrossEntropyProblem(entry, 9, 21, "a sum, and its normalizer")
+        {
+            HasIgnoredRows = true, IgnoreIndex = 255, Reduction = LossReduction.Sum, HasNormalizer = true,
+        },
         new CrossEntropyProblem(entry, 9, 21, "two labels") { Targets = TargetKind.Mixed, Smoothing = 0.1 },
         new CrossEntropyProblem(entry, 9, 21, "two labels, of which some are ignored, with weights")
         {
-            Targets = TargetKind.Mixed, Smoothing = 0.1, HasIgnoredRows = true, IgnoreIndex = -1, HasWeights = true, Reduction = LossReduction.Mean, HasNormalizer = true,
+            Targets = TargetKind.Mixed, Smoothing = 0.1, HasIgnoredRows = true, IgnoreIndex = -1, HasWeights = true,
+                Reduction = LossReduction.Mean, HasNormalizer = true,
         },
         new CrossEntropyProblem(entry, 9, 21, "shares that are no number, in a mean")
         {
@@ -296,22 +334,33 @@ public sealed class CrossEntropyCase : OpCase
         new CrossEntropyProblem(entry, 9, 24, "probabilities") { Targets = TargetKind.Soft, Smoothing = 0.1 },
         new CrossEntropyProblem(entry, 9, 21, "probabilities, of which some rows are ignored, with weights")
         {
-            Targets = TargetKind.Soft, Smoothing = 0.1, HasIgnoredRows = true, IgnoreIndex = -1, HasWeights = true, Reduction = LossReduction.Mean, HasNormalizer = true,
+            Targets = TargetKind.Soft, Smoothing = 0.1, HasIgnoredRows = true, IgnoreIndex = -1, HasWeights = true,
+                Reduction = LossReduction.Mean, HasNormalizer = true,
         },
-        new CrossEntropyProblem(entry, 3, 1100, "probabilities of a long row") { Targets = TargetKind.Soft, HasWeights = true, Smoothing = 0.1 },
+        new CrossEntropyProblem(entry, 3, 1100, "probabilities of a long row")
+        {
+            Targets = TargetKind.Soft, HasWeights = true, Smoothing = 0.1,
+        },
         new CrossEntropyProblem(entry, 9, 21, "z-loss") { ZLoss = 0.01 },
         new CrossEntropyProblem(entry, 9, 21, "confidence penalty") { ConfidencePenalty = 0.3 },
-        new CrossEntropyProblem(entry, 19, 21, "confidence penalty with a threshold amid the rows' entropies") { ConfidencePenalty = 0.3, EntropyThreshold = 2.4 },
+        new CrossEntropyProblem(entry, 19, 21, "confidence penalty with a threshold amid the rows' entropies")
+        {
+            ConfidencePenalty = 0.3, EntropyThreshold = 2.4,
+        },
         new CrossEntropyProblem(entry, 9, 21, "all at once")
         {
-            Smoothing = 0.1, HasWeights = true, IgnoreIndex = 2, ZLoss = 0.01, ConfidencePenalty = 0.3, EntropyThreshold = 2.4, Reduction = LossReduction.Mean,
+            Smoothing = 0.1, HasWeights = true, IgnoreIndex = 2, ZLoss = 0.01, ConfidencePenalty = 0.3, EntropyThreshold = 2.4,
+                Reduction = LossReduction.Mean,
         },
         new CrossEntropyProblem(entry, 12, 21, "masked classes, some of them labels") { Masked = true, Smoothing = 0.1 },
         new CrossEntropyProblem(entry, 12, 24, "masked classes of the other convention, with a penalty")
         {
             Masked = true, Smoothing = 0.1, Convention = LabelSmoothing.OtherClasses, ConfidencePenalty = 0.3,
         },
-        new CrossEntropyProblem(entry, 5, 10, "all rows ignored: the mean is 0") { AllIgnored = true, IgnoreIndex = -100, Reduction = LossReduction.Mean, HasNormalizer = true },
+        new CrossEntropyProblem(entry, 5, 10, "all rows ignored: the mean is 0")
+        {
+            AllIgnored = true, IgnoreIndex = -100, Reduction = LossReduction.Mean, HasNormalizer = true,
+        },
         new CrossEntropyProblem(entry, 5, 10, "all rows ignored: the mean is NaN")
         {
             AllIgnored = true, IgnoreIndex = -100, Reduction = LossReduction.Mean, EmptyMean = EmptyMean.NaN,
@@ -366,7 +415,7 @@ public sealed class CrossEntropyCase : OpCase
     }
 }
 
-/// <summary>What a problem's targets are.</summary>
+/// <summary>The kind of targets of a problem.</summary>
 public enum TargetKind
 {
     Hard,
@@ -392,14 +441,14 @@ public sealed record CrossEntropyProblem(string Entry, long Rows, long Classes, 
 
     public int? IgnoreIndex { get; init; }
 
-    /// <summary>Whether labels have the ignore index although it is no class.</summary>
+    /// <summary>True when labels have the ignore index although it is no class.</summary>
     public bool HasIgnoredRows { get; init; }
 
     public bool AllIgnored { get; init; }
 
     public bool HasBadLabels { get; init; }
 
-    /// <summary>Whether a share or a probability is NaN and another one infinite.</summary>
+    /// <summary>True when a share or a probability is NaN and another one infinite.</summary>
     public bool HasBadTargets { get; init; }
 
     public bool HasWeights { get; init; }
@@ -412,7 +461,7 @@ public sealed record CrossEntropyProblem(string Entry, long Rows, long Classes, 
 
     public double? EntropyThreshold { get; init; }
 
-    /// <summary>Whether a quarter of the logits are -infinity.</summary>
+    /// <summary>True when a quarter of the logits are -infinity.</summary>
     public bool Masked { get; init; }
 
     /// <summary>Elements of the loss's gradient in device memory, or 0 for none.</summary>
@@ -435,14 +484,17 @@ public sealed record CrossEntropyProblem(string Entry, long Rows, long Classes, 
         + $"{(Smoothing == 0 ? "" : $" smoothing={Smoothing:0.##}")}{(Convention == LabelSmoothing.OtherClasses ? " others" : "")}"
         + $"{(Reduction == LossReduction.None ? "" : $" {Reduction.ToString().ToLowerInvariant()}")}{(HasWeights ? " weights" : "")}"
         + $"{(IgnoreIndex is null ? "" : $" ignore={IgnoreIndex}")}{(ZLoss == 0 ? "" : $" z={ZLoss:0.####}")}"
-        + $"{(ConfidencePenalty == 0 ? "" : $" penalty={ConfidencePenalty:0.##}")}{(EntropyThreshold is null ? "" : $" threshold={EntropyThreshold:0.##}")}";
+        + $"{(ConfidencePenalty == 0 ? "" : $" penalty={ConfidencePenalty:0.##}")}"
+        + $"{(EntropyThreshold is null ? "" : $" threshold={EntropyThreshold:0.##}")}";
 
-    /// <summary>Whether finite differences apply: no loss is NaN or infinite, and there is a gradient.</summary>
+    /// <summary>True when finite differences apply: no loss is NaN or infinite, and there is a gradient.</summary>
     internal bool IsDifferentiable =>
         !HasBadLabels && !HasBadTargets && !HasExtremes && !Masked && EmptyMean != EmptyMean.NaN
         && (Rows > 0 || Reduction == LossReduction.None);
 
-    /// <summary>The host's factor of the gradient. Where the losses have gradients of their own it is 1, as the check by differences expects.</summary>
+    /// <summary>
+    /// The host's factor of the gradient. Where the losses have gradients of their own it is 1, as the check by differences expects.
+    /// </summary>
     internal double Scale => LossGradients > 0 ? 1 : CrossEntropyCase.Scale;
 
     public override long Bytes(int elementBytes)

@@ -31,7 +31,10 @@ public sealed class DropConnectCase : OpCase
         new DropConnectProblem("backward", 3, 9, 35, "more outputs than a tile", 0.3),
         new DropConnectProblem("backward", 3, 135, 2, "several tiles of inputs, draws used in part at both ends", 0.5),
         new DropConnectProblem("backward", 2, 2100, 2, "more inputs than a core sums at a time", 0.5),
-        new DropConnectProblem("backward", 4, 31, 5, "no bias, original scaling", 0.25) { HasBias = false, Scaling = DropoutScaling.Original },
+        new DropConnectProblem("backward", 4, 31, 5, "no bias, original scaling", 0.25)
+        {
+            HasBias = false, Scaling = DropoutScaling.Original,
+        },
         new DropConnectProblem("backward", 4, 31, 5, "p = 0 is the linear layer", 0),
         new DropConnectProblem("backward", 4, 31, 5, "p = 1 writes zeros", 1),
         new DropConnectProblem("backward", 4, 31, 5, "a shard of the batch", 0.5) { GlobalStart = (1UL << 40) + 3 },
@@ -59,8 +62,10 @@ public sealed class DropConnectCase : OpCase
             using DeviceTensor<float> weight = device.Allocate<float>(4, 4);
             DropConnect.Backward(stream, x, weight, x, null, weight, null, 0.5, Key);
         }),
-        new("inference: no samples", typeof(ArgumentOutOfRangeException), (device, stream) => Infer(device, stream, DropConnectActivation.Relu, 0)),
-        new("inference: unknown activation", typeof(ArgumentOutOfRangeException), (device, stream) => Infer(device, stream, (DropConnectActivation)9, 1)),
+        new("inference: no samples", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Infer(device, stream, DropConnectActivation.Relu, 0)),
+        new("inference: unknown activation", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Infer(device, stream, (DropConnectActivation)9, 1)),
         new("inference: more samples than numbers", typeof(ArgumentOutOfRangeException), (device, stream) =>
             Infer(device, stream, DropConnectActivation.Relu, long.MaxValue)),
         new("inference: variance in place of the output", typeof(ArgumentException), (device, stream) =>
@@ -102,12 +107,14 @@ public sealed class DropConnectCase : OpCase
         DeviceTensor<T> x = tensors.Get<T>("x"), weight = tensors.Get<T>("weight");
         if (p.Entry == "forward")
         {
-            DropConnect.Forward(stream, x, weight, p.HasBias ? tensors.Get<T>("bias") : null, tensors.Get<T>("y"), p.DropProbability, Key, p.Options);
+            DropConnect.Forward(stream, x, weight, p.HasBias
+                ? tensors.Get<T>("bias") : null, tensors.Get<T>("y"), p.DropProbability, Key, p.Options);
             return;
         }
 
         DropConnect.Backward(
-            stream, x, weight, tensors.Get<T>("dy"), tensors.Get<T>("dx"), tensors.Get<T>("dweight"), p.HasBias ? tensors.Get<T>("dbias") : null,
+            stream, x, weight, tensors.Get<T>("dy"), tensors.Get<T>("dx"), tensors.Get<T>("dweight"), p.HasBias
+                ? tensors.Get<T>("dbias") : null,
             p.DropProbability, Key, p.Options);
     }
 
@@ -119,13 +126,15 @@ public sealed class DropConnectCase : OpCase
         if (p.Entry == "forward")
         {
             DropConnectReference.Forward(
-                values["x"], values["weight"], p.HasBias ? values["bias"] : [], values["y"], examples, inputs, outputs, p.DropProbability, Key.Seed,
+                values["x"], values["weight"], p.HasBias
+                    ? values["bias"] : [], values["y"], examples, inputs, outputs, p.DropProbability, Key.Seed,
                 Key.Offset, p.GlobalStart, inverted);
             return;
         }
 
         DropConnectReference.Backward(
-            values["x"], values["weight"], values["dy"], values["dx"], values["dweight"], p.HasBias ? values["dbias"] : new double[outputs], examples,
+            values["x"], values["weight"], values["dy"], values["dx"], values["dweight"], p.HasBias
+                ? values["dbias"] : new double[outputs], examples,
             inputs, outputs, p.DropProbability, Key.Seed, Key.Offset, p.GlobalStart, inverted);
     }
 
@@ -134,11 +143,15 @@ public sealed class DropConnectCase : OpCase
     {
         Tolerance sum = MatMulCase.SumOfProducts(terms);
         double scale = p.Scaling == DropoutScaling.Inverted ? Math.Max(1, KeepThreshold.FromDropProbability(p.DropProbability).Scale) : 1;
-        return sum with { Roundings = p.DropProbability == 0 ? 2 : 1, ArithmeticRoundings = sum.ArithmeticRoundings + 2, Floor = sum.Floor * scale };
+        return sum with
+        {
+            Roundings = p.DropProbability == 0 ? 2 : 1, ArithmeticRoundings = sum.ArithmeticRoundings + 2, Floor = sum.Floor * scale,
+        };
     }
 
     private static void Forward(
-        Device device, DeviceStream stream, long[] weightShape, long[] biasShape, long[] yShape, double dropProbability, DropConnectOptions options = default)
+        Device device, DeviceStream stream, long[] weightShape, long[] biasShape, long[] yShape, double dropProbability,
+        DropConnectOptions options = default)
     {
         using DeviceTensor<float> x = device.Allocate<float>(2, 3);
         using DeviceTensor<float> weight = device.Allocate<float>(weightShape);
@@ -157,7 +170,8 @@ public sealed class DropConnectCase : OpCase
 }
 
 /// <summary>A call of DropConnect.</summary>
-public record DropConnectProblem(string Entry, long Examples, long Inputs, long Outputs, string Reason, double DropProbability) : Problem(Entry, Reason)
+public record DropConnectProblem(string Entry, long Examples, long Inputs, long Outputs, string Reason, double DropProbability)
+    : Problem(Entry, Reason)
 {
     public bool HasBias { get; init; } = true;
 

@@ -16,9 +16,15 @@ public sealed class DropConnectInferenceCase : OpCase
         new DropConnectInferenceProblem(0, 4, 3, "an empty batch", 0.5, DropConnectActivation.Relu, 8),
         new DropConnectInferenceProblem(3, 0, 5, "no inputs: biases alone", 0.5, DropConnectActivation.Identity, 8),
         new DropConnectInferenceProblem(1, 1, 1, "one element, one sample", 0.5, DropConnectActivation.Identity, 1),
-        new DropConnectInferenceProblem(3, 17, 5, "an odd number of samples, original scaling", 0.5, DropConnectActivation.Relu, 7) { Scaling = DropoutScaling.Original },
+        new DropConnectInferenceProblem(3, 17, 5, "an odd number of samples, original scaling", 0.5, DropConnectActivation.Relu, 7)
+        {
+            Scaling = DropoutScaling.Original,
+        },
         new DropConnectInferenceProblem(3, 17, 5, "an odd number of samples, inverted scaling", 0.3, DropConnectActivation.Relu, 7),
-        new DropConnectInferenceProblem(2, 70, 3, "many samples, several tiles of inputs", 0.5, DropConnectActivation.Tanh, 100) { Scaling = DropoutScaling.Original },
+        new DropConnectInferenceProblem(2, 70, 3, "many samples, several tiles of inputs", 0.5, DropConnectActivation.Tanh, 100)
+        {
+            Scaling = DropoutScaling.Original,
+        },
         new DropConnectInferenceProblem(2, 33, 3, "sigmoid", 0.5, DropConnectActivation.Sigmoid, 64),
         new DropConnectInferenceProblem(34, 5, 35, "more examples and outputs than a tile", 0.2, DropConnectActivation.Tanh, 2),
         new DropConnectInferenceProblem(4, 9, 5, "no bias", 0.5, DropConnectActivation.Identity, 16) { HasBias = false },
@@ -43,17 +49,20 @@ public sealed class DropConnectInferenceCase : OpCase
         Tolerance mean = MatMulCase.SumOfProducts(p.Inputs + 1);
         mean = mean with { ArithmeticRoundings = mean.ArithmeticRoundings + 2 };
 
-        // Normal numbers reach 6.8 and are roundings to float also where double is stored, as is the sum of the samples on the way to their mean.
+        // Normal numbers reach 6.8 and are roundings to float also where double is stored, as is the sum of the samples on the way to their
+        // mean.
         double inFloat = dtype == DType.Float64 ? Tolerance.UnitRoundoff(DType.Float32) / Tolerance.UnitRoundoff(DType.Float64) : 1;
         double normals = deviation == 0 ? 0 : (8 + Math.Sqrt(p.Samples)) * inFloat;
-        Tolerance sampled = new(1, mean.ArithmeticRoundings + normals + 8, 1 + (mean.Floor * (1 + (6.8 * deviation))), "a mean over normal numbers made in float");
+        Tolerance sampled = new(1, mean.ArithmeticRoundings + normals + 8, 1 + (mean.Floor * (1 + (6.8 * deviation))),
+            "a mean over normal numbers made in float");
 
         List<TensorSpec> specs = [Input("x", dtype, [p.Examples, p.Inputs], seed), Input("weight", dtype, [p.Outputs, p.Inputs], seed)];
         if (p.HasBias) specs.Add(Input("bias", dtype, [p.Outputs], seed));
         if (p.HasMoments)
         {
             specs.Add(Output("mean", dtype, [p.Examples, p.Outputs], mean));
-            specs.Add(Output("variance", dtype, [p.Examples, p.Outputs], new Tolerance(1, mean.ArithmeticRoundings + 4, 0, "a sum of squares")));
+            specs.Add(
+                Output("variance", dtype, [p.Examples, p.Outputs], new Tolerance(1, mean.ArithmeticRoundings + 4, 0, "a sum of squares")));
         }
 
         specs.Add(Output("y", dtype, [p.Examples, p.Outputs], sampled));
@@ -65,7 +74,8 @@ public sealed class DropConnectInferenceCase : OpCase
         DropConnectInferenceProblem p = (DropConnectInferenceProblem)problem;
         DropConnect.Infer(
             stream, tensors.Get<T>("x"), tensors.Get<T>("weight"), p.HasBias ? tensors.Get<T>("bias") : null, tensors.Get<T>("y"),
-            p.HasMoments ? tensors.Get<T>("mean") : null, p.HasMoments ? tensors.Get<T>("variance") : null, p.DropProbability, p.Activation, p.Samples, Key,
+            p.HasMoments ? tensors.Get<T>("mean") : null, p.HasMoments
+                ? tensors.Get<T>("variance") : null, p.DropProbability, p.Activation, p.Samples, Key,
             p.Options);
     }
 

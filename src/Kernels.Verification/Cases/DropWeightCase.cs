@@ -55,7 +55,8 @@ public sealed class DropWeightCase : OpCase
         return
         [
             Input(source, dtype, p.Shape, seed),
-            Output(destination, dtype, p.Shape, new Tolerance(1, 1.01, 0, "the scale is rounded to the arithmetic type, the product to the stored one")),
+            Output(destination, dtype, p.Shape,
+                new Tolerance(1, 1.01, 0, "the scale is rounded to the arithmetic type, the product to the stored one")),
         ];
     }
 

@@ -32,7 +32,10 @@ public sealed class DropoutCase : OpCase
         new DropoutProblem("backward", [4, 33], "rows with a tail", 0.5),
         new DropoutProblem("backward", [333], "original scaling", 0.25) { Scaling = DropoutScaling.Original },
         new DropoutProblem("infer", [1021], "inverted scaling is the identity", 0.1),
-        new DropoutProblem("infer", [1021], "original scaling multiplies by the keep probability", 0.1) { Scaling = DropoutScaling.Original },
+        new DropoutProblem("infer", [1021], "original scaling multiplies by the keep probability", 0.1)
+        {
+            Scaling = DropoutScaling.Original,
+        },
     ];
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =
@@ -50,7 +53,8 @@ public sealed class DropoutCase : OpCase
         new("p is NaN", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, [4], [4], double.NaN)),
         new("p below 0", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, [4], [4], -0.1)),
         new("p above 1", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, [4], [4], 1.1)),
-        new("p is infinite", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, [4], [4], double.PositiveInfinity)),
+        new("p is infinite", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Forward(device, stream, [4], [4], double.PositiveInfinity)),
         new("shapes differ", typeof(ArgumentException), (device, stream) => Forward(device, stream, [2, 3], [3, 2], 0.5)),
         new("lengths differ", typeof(ArgumentException), (device, stream) => Forward(device, stream, [4], [5], 0.5)),
         new("partial overlap", typeof(ArgumentException), (device, stream) =>
@@ -102,7 +106,8 @@ public sealed class DropoutCase : OpCase
         return
         [
             Input(source, dtype, p.Shape, seed),
-            Output(destination, dtype, p.Shape, new Tolerance(1, 1.01, 0, "the scale is rounded to the arithmetic type, the product to the stored one")),
+            Output(destination, dtype, p.Shape,
+                new Tolerance(1, 1.01, 0, "the scale is rounded to the arithmetic type, the product to the stored one")),
         ];
     }
 
@@ -145,7 +150,8 @@ public sealed record DropoutProblem(string Entry, long[] Shape, string Reason, d
     public DropoutScaling Scaling { get; init; }
 
     public override string Text =>
-        $"{string.Join('x', Shape)} p={DropProbability:0.###}{(GlobalStart > 0 ? $" start={GlobalStart}" : "")}{(Scaling == DropoutScaling.Original ? " original" : "")}";
+        $"{string.Join('x', Shape)} p={DropProbability:0.###}{(GlobalStart > 0 ? $" start={GlobalStart}" : "")}"
+        + $"{(Scaling == DropoutScaling.Original ? " original" : "")}";
 
     public override long Bytes(int elementBytes) => 2 * elementBytes * Shape.Aggregate(1L, (product, dimension) => product * dimension);
 }

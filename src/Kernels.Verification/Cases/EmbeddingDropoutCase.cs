@@ -15,11 +15,20 @@ public sealed class EmbeddingDropoutCase : OpCase
         new EmbeddingProblem("forward", [3], 5, 0, "rows of no elements", 0.5),
         new EmbeddingProblem("forward", [1], 1, 1, "one element", 0.5),
         new EmbeddingProblem("forward", [7, 5], 11, 24, "word types of the batch, whole vectors", 0.5),
-        new EmbeddingProblem("forward", [7, 5], 11, 19, "word types of each sequence, odd rows", 0.5) { Scope = EmbeddingDropoutScope.Sequence },
+        new EmbeddingProblem("forward", [7, 5], 11, 19, "word types of each sequence, odd rows", 0.5)
+        {
+            Scope = EmbeddingDropoutScope.Sequence,
+        },
         new EmbeddingProblem("forward", [7, 5], 11, 19, "positions", 0.5) { Scope = EmbeddingDropoutScope.Position },
         new EmbeddingProblem("forward", [2, 3, 4], 9, 7, "three dimensions", 0.3),
-        new EmbeddingProblem("forward", [3, 5], 11, 19, "a shard of the sequences", 0.5) { Scope = EmbeddingDropoutScope.Sequence, GlobalStart = 1UL << 40 },
-        new EmbeddingProblem("forward", [3, 5], 11, 19, "a shard of the positions", 0.5) { Scope = EmbeddingDropoutScope.Position, GlobalStart = 45 },
+        new EmbeddingProblem("forward", [3, 5], 11, 19, "a shard of the sequences", 0.5)
+        {
+            Scope = EmbeddingDropoutScope.Sequence, GlobalStart = 1UL << 40,
+        },
+        new EmbeddingProblem("forward", [3, 5], 11, 19, "a shard of the positions", 0.5)
+        {
+            Scope = EmbeddingDropoutScope.Position, GlobalStart = 45,
+        },
         new EmbeddingProblem("forward", [9], 4, 2051, "rows longer than a work group", 0.5),
         new EmbeddingProblem("forward", [9], 4, 33, "p = 0 gathers", 0),
         new EmbeddingProblem("forward", [9], 4, 33, "p = 1 writes zeros", 1),
@@ -27,14 +36,24 @@ public sealed class EmbeddingDropoutCase : OpCase
         new EmbeddingProblem("backward", [0], 5, 8, "no ids", 0.5),
         new EmbeddingProblem("backward", [1], 1, 1, "one element", 0.5),
         new EmbeddingProblem("backward", [7, 5], 11, 24, "whole vectors", 0.5),
-        new EmbeddingProblem("backward", [7, 5], 11, 67, "odd rows; word types of each sequence", 0.5) { Scope = EmbeddingDropoutScope.Sequence },
-        new EmbeddingProblem("backward", [7, 5], 11, 19, "positions, and an id without a gradient", 0.5) { Scope = EmbeddingDropoutScope.Position, Padding = 2 },
+        new EmbeddingProblem("backward", [7, 5], 11, 67, "odd rows; word types of each sequence",
+            0.5) { Scope = EmbeddingDropoutScope.Sequence },
+        new EmbeddingProblem("backward", [7, 5], 11, 19, "positions, and an id without a gradient", 0.5)
+        {
+            Scope = EmbeddingDropoutScope.Position, Padding = 2,
+        },
         new EmbeddingProblem("backward", [9], 4, 33, "p = 0: all rows", 0),
         new EmbeddingProblem("backward", [9], 4, 33, "p = 1: no rows", 1),
-        new EmbeddingProblem("backward", [2500], 40, 3, "several tiles of the sort, many rows of one id", 0.5) { Scope = EmbeddingDropoutScope.Position },
+        new EmbeddingProblem("backward", [2500], 40, 3, "several tiles of the sort, many rows of one id", 0.5)
+        {
+            Scope = EmbeddingDropoutScope.Position,
+        },
         new EmbeddingProblem("backward", [2049], 5000, 1, "one key past tiles of the sort, ids of more bits than a digit of it", 0.1),
         new EmbeddingProblem("accumulate", [7, 5], 11, 24, "added to what is there", 0.3) { Scope = EmbeddingDropoutScope.Position },
-        new EmbeddingProblem("accumulate", [7, 5], 11, 67, "added to what is there, odd rows", 0.3) { Scope = EmbeddingDropoutScope.Position },
+        new EmbeddingProblem("accumulate", [7, 5], 11, 67, "added to what is there, odd rows", 0.3)
+        {
+            Scope = EmbeddingDropoutScope.Position,
+        },
     ];
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =
@@ -56,7 +75,8 @@ public sealed class EmbeddingDropoutCase : OpCase
         new("padding index outside the table", typeof(ArgumentOutOfRangeException), (device, stream) =>
             Forward(device, stream, [4], [4, 3], 0.5, new EmbeddingDropoutOptions { PaddingIndex = 6 })),
         new("shard beyond 2^64", typeof(ArgumentOutOfRangeException), (device, stream) =>
-            Forward(device, stream, [2, 2], [2, 2, 3], 0.5, new EmbeddingDropoutOptions { Scope = EmbeddingDropoutScope.Sequence, GlobalStart = 1UL << 62 })),
+            Forward(device, stream, [2, 2], [2, 2, 3], 0.5,
+                new EmbeddingDropoutOptions { Scope = EmbeddingDropoutScope.Sequence, GlobalStart = 1UL << 62 })),
         new("gradient of a wrong shape", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<int> ids = device.Allocate<int>(4);
@@ -117,13 +137,16 @@ public sealed class EmbeddingDropoutCase : OpCase
         int[] ids = values.Integers("ids");
         ulong[] units = [.. ids.Select(p.Unit)];
         if (p.Entry == "forward")
-            EmbeddingDropoutReference.Forward(ids, units, values["table"], values["y"], (int)p.Width, p.DropProbability, Key.Seed, Key.Offset);
+            EmbeddingDropoutReference.Forward(
+                ids, units, values["table"], values["y"], (int)p.Width, p.DropProbability, Key.Seed, Key.Offset);
         else
-            EmbeddingDropoutReference.Backward(ids, units, values["dy"], values["dtable"], (int)p.Width, p.Padding, p.DropProbability, Key.Seed, Key.Offset);
+            EmbeddingDropoutReference.Backward(
+                ids, units, values["dy"], values["dtable"], (int)p.Width, p.Padding, p.DropProbability, Key.Seed, Key.Offset);
     }
 
     private static void Forward(
-        Device device, DeviceStream stream, long[] idShape, long[] yShape, double dropProbability, EmbeddingDropoutOptions options = default)
+        Device device, DeviceStream stream, long[] idShape, long[] yShape, double dropProbability,
+        EmbeddingDropoutOptions options = default)
     {
         using DeviceTensor<int> ids = device.Allocate<int>(idShape);
         using DeviceTensor<float> table = device.Allocate<float>(6, 3);
@@ -133,7 +156,8 @@ public sealed class EmbeddingDropoutCase : OpCase
 }
 
 /// <summary>A call of embedding dropout.</summary>
-public sealed record EmbeddingProblem(string Entry, long[] Ids, long Vocabulary, long Width, string Reason, double DropProbability) : Problem(Entry, Reason)
+public sealed record EmbeddingProblem(string Entry, long[] Ids, long Vocabulary, long Width, string Reason, double DropProbability)
+    : Problem(Entry, Reason)
 {
     public EmbeddingDropoutScope Scope { get; init; }
 
@@ -145,7 +169,9 @@ public sealed record EmbeddingProblem(string Entry, long[] Ids, long Vocabulary,
 
     public long Count => Ids.Aggregate(1L, (product, dimension) => product * dimension);
 
-    public override string Text => $"{string.Join('x', Ids)} of {Vocabulary}x{Width} p={DropProbability:0.###}{(Scope == 0 ? "" : $" {Scope.ToString().ToLowerInvariant()}")}"
+    public override string Text =>
+        $"{string.Join('x', Ids)} of {Vocabulary}x{Width} p={DropProbability:0.###}"
+        + $"{(Scope == 0 ? "" : $" {Scope.ToString().ToLowerInvariant()}")}"
         + $"{(Padding is null ? "" : $" padding={Padding}")}{(GlobalStart > 0 ? $" start={GlobalStart}" : "")}";
 
     /// <summary>The unit of position n, which holds this id.</summary>
@@ -156,7 +182,9 @@ public sealed record EmbeddingProblem(string Entry, long[] Ids, long Vocabulary,
         _ => (ulong)id,
     };
 
-    /// <summary>Forward: kept rows are read, all are written. Backward: kept rows are read and added to as many of the table. An id is four bytes.</summary>
+    /// <summary>
+    /// Forward: kept rows are read, all are written. Backward: kept rows are read and added to as many of the table. An id is four bytes.
+    /// </summary>
     public override long Bytes(int elementBytes)
     {
         long kept = (long)(Count * KeepThreshold.FromDropProbability(DropProbability).KeepProbability);

@@ -97,7 +97,8 @@ public sealed class EntropyCase : OpCase
         TensorSpec slopes = Input("dentropies", real, [p.Gradients ?? p.Rows], seed);
         if (p.HasZeroGradients) slopes.Values.AsSpan(0, slopes.Values.Length / 2).Clear();
         specs.Add(slopes);
-        specs.Add(Output("dlogits", dtype, [p.Rows, p.Classes], new Tolerance(1, roundings, 2 * size, "a difference of logarithms, times a probability")));
+        specs.Add(Output("dlogits", dtype, [p.Rows, p.Classes],
+            new Tolerance(1, roundings, 2 * size, "a difference of logarithms, times a probability")));
         return specs;
     }
 
@@ -165,7 +166,7 @@ public sealed record EntropyProblem(string Entry, long Rows, long Classes, strin
 
     public bool HasMask { get; init; }
 
-    /// <summary>Whether the mask is in the logits, as -infinity.</summary>
+    /// <summary>True when the mask is in the logits, as -infinity.</summary>
     public bool HasMaskedLogits { get; init; }
 
     /// <summary>Elements of the entropy's gradient, one a row if null.</summary>

@@ -58,13 +58,14 @@ public sealed class GaussianNoiseCase : OpCase
     }
 
     /// <summary>
-    /// Logarithm, root, sine and the products are a rounding or two each, of numbers up to sigma times the largest normal, 6.8. They are roundings to float also where
-    /// double is stored.
+    /// Logarithm, root, sine and the products are a rounding or two each, of numbers up to sigma times the largest normal, 6.8. They are
+    /// roundings to float also where double is stored.
     /// </summary>
     internal static Tolerance Noise(double sigma, DType dtype)
     {
         if (sigma == 0) return Tolerance.Exact;
-        double floatRoundings = 8 * (dtype == DType.Float64 ? Tolerance.UnitRoundoff(DType.Float32) / Tolerance.UnitRoundoff(DType.Float64) : 1);
+        double floatRoundings = 8
+            * (dtype == DType.Float64 ? Tolerance.UnitRoundoff(DType.Float32) / Tolerance.UnitRoundoff(DType.Float64) : 1);
         return new Tolerance(1, floatRoundings, 2 * (1 + (6.8 * sigma)), "normal numbers in float");
     }
 

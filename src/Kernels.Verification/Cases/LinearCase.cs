@@ -70,7 +70,8 @@ public sealed class LinearCase : OpCase
         }
 
         Linear.Backward(
-            stream, x, weight, tensors.Get<T>("dy"), tensors.Get<T>("dx"), tensors.Get<T>("dweight"), p.HasBias ? tensors.Get<T>("dbias") : null);
+            stream, x, weight, tensors.Get<T>("dy"), tensors.Get<T>("dx"), tensors.Get<T>("dweight"), p.HasBias
+                ? tensors.Get<T>("dbias") : null);
     }
 
     public override void Reference(Problem problem, ReferenceValues values)
@@ -84,7 +85,8 @@ public sealed class LinearCase : OpCase
         }
 
         double[] dBias = p.HasBias ? values["dbias"] : new double[outputs];
-        LinearReference.Backward(values["x"], values["weight"], values["dy"], values["dx"], values["dweight"], dBias, rows, inputs, outputs);
+        LinearReference.Backward(
+            values["x"], values["weight"], values["dy"], values["dx"], values["dweight"], dBias, rows, inputs, outputs);
     }
 
     private static void Forward(Device device, DeviceStream stream, long[] xShape, long[] weightShape, long[] biasShape, long[] yShape)

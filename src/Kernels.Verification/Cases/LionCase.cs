@@ -10,7 +10,8 @@ public sealed class LionCase : OptimizerCase<LionOptions>
     protected override LionOptions Basic { get; } = new() { LearningRate = 0.1 };
 
     protected override Optimizer<T, LionOptions> Create<T>(
-        Device device, IReadOnlyList<ParameterGroup<T, LionOptions>> groups, OptimizerSettings? settings) => new Lion<T>(device, groups, settings);
+        Device device, IReadOnlyList<ParameterGroup<T, LionOptions>> groups, OptimizerSettings? settings) =>
+            new Lion<T>(device, groups, settings);
 
     protected override double Direction(LionOptions options, ulong step, double gradient, Func<string, double[]> state, int index) =>
         LionReference.Direction(gradient, ref state(OptimizerState.FirstMoment)[index], options.Beta1, options.Beta2);

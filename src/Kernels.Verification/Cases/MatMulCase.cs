@@ -59,7 +59,10 @@ public sealed class MatMulCase : OpCase
     public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
     {
         MatMulProblem p = (MatMulProblem)problem;
-        MatMul.Multiply(stream, tensors.Get<T>("a"), tensors.Get<T>("b"), tensors.Get<T>("c"), new() { TransposeA = p.TransposeA, TransposeB = p.TransposeB });
+        MatMul.Multiply(stream, tensors.Get<T>("a"), tensors.Get<T>("b"), tensors.Get<T>("c"), new()
+        {
+            TransposeA = p.TransposeA, TransposeB = p.TransposeB,
+        });
     }
 
     public override void Reference(Problem problem, ReferenceValues values)
@@ -69,8 +72,8 @@ public sealed class MatMulCase : OpCase
     }
 
     /// <summary>
-    /// Inputs lie in [-2, 2), so a product is 4/3 in root mean square and a sum of k of them grows as sqrt(k); its rounding errors, one a term, add up
-    /// as randomly: sqrt(k) roundings of values of the size sqrt(k), with a factor 4 for the worst of many results.
+    /// Inputs lie in [-2, 2), so a product is 4/3 in root mean square and a sum of k of them grows as sqrt(k); its rounding errors, one a
+    /// term, add up as randomly: sqrt(k) roundings of values of the size sqrt(k), with a factor 4 for the worst of many results.
     /// </summary>
     internal static Tolerance SumOfProducts(long terms)
     {

@@ -86,7 +86,8 @@ public sealed class MonteCarloDropoutCase : OpCase
 }
 
 /// <summary>Monte-Carlo passes over a shape.</summary>
-public sealed record MonteCarloProblem(string Entry, long Passes, long[] Shape, string Reason, double DropProbability) : Problem(Entry, Reason)
+public sealed record MonteCarloProblem(string Entry, long Passes, long[] Shape, string Reason, double DropProbability)
+    : Problem(Entry, Reason)
 {
     public override string Text => $"{Passes} x {string.Join('x', Shape)}{(Entry == "forward" ? $" p={DropProbability:0.###}" : "")}";
 

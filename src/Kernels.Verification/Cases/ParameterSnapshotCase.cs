@@ -28,7 +28,8 @@ public sealed class ParameterSnapshotCase : OpCase
 
     public override IReadOnlyList<BadInput> BadInputs { get; } =
     [
-        new("unknown place", typeof(ArgumentOutOfRangeException), (device, stream) => new ParameterSnapshot<float>(device, [], (SnapshotPlace)4).Dispose()),
+        new("unknown place", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            new ParameterSnapshot<float>(device, [], (SnapshotPlace)4).Dispose()),
         new("bytes", typeof(ArgumentException), (device, stream) => new ParameterSnapshot<byte>(device, []).Dispose()),
         new("parameters that overlap", typeof(ArgumentException), (device, stream) =>
         {
@@ -61,7 +62,8 @@ public sealed class ParameterSnapshotCase : OpCase
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
         SnapshotProblem p = (SnapshotProblem)problem;
-        return [Input("parameters", dtype, [p.Length], seed), Output(p.Entry == "save" ? "saved" : "restored", dtype, [p.Length], Tolerance.Exact)];
+        return [Input("parameters", dtype, [p.Length], seed),
+            Output(p.Entry == "save" ? "saved" : "restored", dtype, [p.Length], Tolerance.Exact)];
     }
 
     public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
@@ -105,7 +107,8 @@ public sealed record SnapshotProblem(string Entry, IReadOnlyList<long> Lengths, 
     public long Length => Lengths.Sum();
 
     public override string Text =>
-        $"{(Lengths.Distinct().Count() == 1 ? $"{Lengths.Count}x{Lengths[0]}" : $"{Lengths.Count} tensors, {Length}")} {Place.ToString().ToLowerInvariant()}";
+        $"{(Lengths.Distinct().Count() == 1 ? $"{Lengths.Count}x{Lengths[0]}" : $"{Lengths.Count} tensors, {Length}")} "
+        + $"{Place.ToString().ToLowerInvariant()}";
 
     /// <summary>Read once, written once.</summary>
     public override long Bytes(int elementBytes) => 2 * Length * elementBytes;

@@ -12,7 +12,8 @@ public sealed class SgdCase : OptimizerCase<SgdOptions>
     protected override SgdOptions Bench => Basic with { WeightDecay = 0.01 };
 
     protected override Optimizer<T, SgdOptions> Create<T>(
-        Device device, IReadOnlyList<ParameterGroup<T, SgdOptions>> groups, OptimizerSettings? settings) => new Sgd<T>(device, groups, settings);
+        Device device, IReadOnlyList<ParameterGroup<T, SgdOptions>> groups, OptimizerSettings? settings) =>
+            new Sgd<T>(device, groups, settings);
 
     protected override double Direction(SgdOptions options, ulong step, double gradient, Func<string, double[]> state, int index)
     {

@@ -24,13 +24,19 @@ public sealed class StochasticDepthCase : OpCase
         new StochasticDepthProblem("forward", [13, 37], "ReLU", 0.4) { Relu = true },
         new StochasticDepthProblem("forward", [13, 37], "original scaling", 0.4) { Scaling = DropoutScaling.Original },
         new StochasticDepthProblem("forward", [13, 37], "one decision for all", 0.4) { Mode = StochasticDepthMode.Batch },
-        new StochasticDepthProblem("forward", [13, 37], "one decision for all, as in the paper", 0.7) { Mode = StochasticDepthMode.Batch, Scaling = DropoutScaling.Original, Relu = true },
+        new StochasticDepthProblem("forward", [13, 37], "one decision for all, as in the paper", 0.7)
+        {
+            Mode = StochasticDepthMode.Batch, Scaling = DropoutScaling.Original, Relu = true,
+        },
         new StochasticDepthProblem("forward", [6, 37], "p = 0 keeps all", 0),
         new StochasticDepthProblem("forward", [6, 37], "p = 1: survival 0", 1),
         new StochasticDepthProblem("forward", [6, 37], "p = 1 with ReLU", 1) { Relu = true },
         new StochasticDepthProblem("forward", [13, 37], "a shard off a block boundary", 0.4) { GlobalStart = (1UL << 33) + 3 },
         new StochasticDepthProblem("backward", [13, 7], "rows shorter than an octet", 0.4),
-        new StochasticDepthProblem("backward", [17, 64], "rows of whole octets, original scaling", 0.5) { Scaling = DropoutScaling.Original },
+        new StochasticDepthProblem("backward", [17, 64], "rows of whole octets, original scaling", 0.5)
+        {
+            Scaling = DropoutScaling.Original,
+        },
         new StochasticDepthProblem("backward", [13, 37], "ReLU", 0.4) { Relu = true },
         new StochasticDepthProblem("backward", [17, 64], "ReLU, rows of whole octets", 0.4) { Relu = true },
         new StochasticDepthProblem("backward", [13, 37], "one decision for all", 0.4) { Mode = StochasticDepthMode.Batch },
@@ -38,7 +44,10 @@ public sealed class StochasticDepthCase : OpCase
         new StochasticDepthProblem("backward branch", [13, 37], "the skip connection's gradient is not needed", 0.4),
         new StochasticDepthProblem("backward branch", [17, 64], "nor with ReLU", 0.4) { Relu = true },
         new StochasticDepthProblem("infer", [13, 37], "inverted scaling adds the branch", 0.4),
-        new StochasticDepthProblem("infer", [13, 37], "original scaling multiplies by the survival probability", 0.4) { Scaling = DropoutScaling.Original, Relu = true },
+        new StochasticDepthProblem("infer", [13, 37], "original scaling multiplies by the survival probability", 0.4)
+        {
+            Scaling = DropoutScaling.Original, Relu = true,
+        },
         new StochasticDepthProblem("infer", [6, 37], "survival 0, original scaling", 1) { Scaling = DropoutScaling.Original },
     ];
 
@@ -140,15 +149,19 @@ public sealed class StochasticDepthCase : OpCase
         int rows = p.Shape.Length == 0 ? 1 : (int)p.Shape[0];
         bool inverted = p.Scaling == DropoutScaling.Inverted;
         if (p.Entry != "infer")
-            return StochasticDepthReference.Factors(rows, p.DropProbability, inverted, p.Mode == StochasticDepthMode.Batch, Key.Seed, Key.Offset, p.GlobalStart);
+            return StochasticDepthReference.Factors(
+                rows, p.DropProbability, inverted, p.Mode == StochasticDepthMode.Batch, Key.Seed, Key.Offset, p.GlobalStart);
         return [.. Enumerable.Repeat(inverted ? 1 : DropoutReference.Threshold(p.DropProbability) / 65536.0, rows)];
     }
 
-    /// <summary>x + b f of the forward call with the same values, as stored. Its sign is that of y, and the gradient check can keep it away from 0.</summary>
+    /// <summary>
+    /// x + b f of the forward call with the same values, as stored. Its sign is that of y, and the gradient check can keep it away from 0.
+    /// </summary>
     private static double[] Sums(StochasticDepthProblem p, DType dtype, ulong seed)
     {
         double[] sums = new double[Count(p.Shape)];
-        StochasticDepthReference.Forward(Input("x", dtype, p.Shape, seed).Values, Input("f", dtype, p.Shape, seed).Values, sums, Factors(p), relu: false);
+        StochasticDepthReference.Forward(
+            Input("x", dtype, p.Shape, seed).Values, Input("f", dtype, p.Shape, seed).Values, sums, Factors(p), relu: false);
         return [.. sums.Select(sum => Elements.Round(dtype, sum))];
     }
 
@@ -172,7 +185,8 @@ public sealed record StochasticDepthProblem(string Entry, long[] Shape, string R
     public ulong GlobalStart { get; init; }
 
     public override string Text =>
-        $"{string.Join('x', Shape)} p={DropProbability:0.###}{(Mode == StochasticDepthMode.Batch ? " batch" : "")}{(Scaling == DropoutScaling.Original ? " original" : "")}{(Relu ? " relu" : "")}";
+        $"{string.Join('x', Shape)} p={DropProbability:0.###}{(Mode == StochasticDepthMode.Batch ? " batch" : "")}"
+        + $"{(Scaling == DropoutScaling.Original ? " original" : "")}{(Relu ? " relu" : "")}";
 
     internal StochasticDepthOptions Options => new() { Mode = Mode, Scaling = Scaling, Relu = Relu, GlobalStart = GlobalStart };
 
@@ -180,7 +194,8 @@ public sealed record StochasticDepthProblem(string Entry, long[] Shape, string R
     internal double LargestFactor => DropProbability is > 0 and < 1 ? 1 / (1 - DropProbability) : 1;
 
     /// <summary>
-    /// Forward reads x, writes y and reads the kept rows of f. Backward writes df, reads dy (of the kept rows, if that is all there is to do) and, with ReLU, y.
+    /// Forward reads x, writes y and reads the kept rows of f. Backward writes df, reads dy (of the kept rows, if that is all there is to
+    /// do) and, with ReLU, y.
     /// </summary>
     public override long Bytes(int elementBytes)
     {

@@ -52,7 +52,8 @@ public sealed class VariationalDropoutCase : OpCase
         return
         [
             Input(source, dtype, shape, seed),
-            Output(destination, dtype, shape, new Tolerance(1, 1.01, 0, "the scale is rounded to the arithmetic type, the product to the stored one")),
+            Output(destination, dtype, shape,
+                new Tolerance(1, 1.01, 0, "the scale is rounded to the arithmetic type, the product to the stored one")),
         ];
     }
 

@@ -6,8 +6,8 @@ using Kernels.Devices.Cpu;
 namespace Kernels.Cpu;
 
 /// <summary>
-/// Storage type to arithmetic type and back on the CPU device: what LOAD and STORE are to the kernels. The type tests are constants to the JIT, so each
-/// instantiation keeps one branch. Stores round to nearest, ties to even.
+/// Storage type to arithmetic type and back on the CPU device: what LOAD and STORE are to the kernels. The type tests are constants to the
+/// JIT, so each instantiation keeps one branch. Stores round to nearest, ties to even.
 /// </summary>
 internal static unsafe class CpuElement
 {
@@ -94,7 +94,9 @@ internal static unsafe class CpuElement
         }
     }
 
-    /// <summary>The first <paramref name="count"/> of sixteen elements, the others 0, so that a tail takes the same path as the rest.</summary>
+    /// <summary>
+    /// The first <paramref name="count"/> of sixteen elements, the others 0, so that a tail takes the same path as the rest.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Load<T>(T* source, int count)
         where T : unmanaged
@@ -180,7 +182,9 @@ internal static unsafe class CpuElement
         return Vector512.ConditionalSelect(Vector512.Equals(value, value).AsUInt32(), rounded, quiet);
     }
 
-    /// <summary>Multiplying by 2^112 moves the exponent's bias and makes subnormals normal, both exactly; Inf and NaN need their exponent filled.</summary>
+    /// <summary>
+    /// Multiplying by 2^112 moves the exponent's bias and makes subnormals normal, both exactly; Inf and NaN need their exponent filled.
+    /// </summary>
     private static Vector512<float> HalfToSingle(Vector512<uint> half)
     {
         Vector512<uint> magnitude = half & Vector512.Create(0x7fffu);
@@ -190,7 +194,9 @@ internal static unsafe class CpuElement
         return (scaled | special | sign).AsSingle();
     }
 
-    /// <summary>Normal results round by adding half a unit and the last kept bit; subnormal ones by adding 0.5, whose last bit has their weight.</summary>
+    /// <summary>
+    /// Normal results round by adding half a unit and the last kept bit; subnormal ones by adding 0.5, whose last bit has their weight.
+    /// </summary>
     private static Vector512<uint> SingleToHalf(Vector512<float> value)
     {
         Vector512<uint> bits = value.AsUInt32();
@@ -198,7 +204,8 @@ internal static unsafe class CpuElement
         Vector512<uint> sign = (bits ^ magnitude) >>> 16;
         Vector512<uint> normal = (magnitude + Vector512.Create(0xc8000fffu) + ((magnitude >>> 13) & Vector512<uint>.One)) >>> 13;
         Vector512<uint> subnormal = (magnitude.AsSingle() + Vector512.Create(0.5f)).AsUInt32() - Vector512.Create(0x3f000000u);
-        Vector512<uint> finite = Vector512.ConditionalSelect(Vector512.LessThan(magnitude, Vector512.Create(0x38800000u)), subnormal, normal);
+        Vector512<uint> finite = Vector512.ConditionalSelect(
+            Vector512.LessThan(magnitude, Vector512.Create(0x38800000u)), subnormal, normal);
         Vector512<uint> special = Vector512.ConditionalSelect(
             Vector512.GreaterThan(magnitude, Vector512.Create(0x7f800000u)), Vector512.Create(0x7e00u), Vector512.Create(0x7c00u));
         return sign | Vector512.ConditionalSelect(Vector512.LessThan(magnitude, Vector512.Create(0x47800000u)), finite, special);

@@ -5,7 +5,8 @@ using System.Runtime.Intrinsics.X86;
 namespace Kernels.Cpu;
 
 /// <summary>
-/// e^x of x that are not positive, or hardly, sixteen values at a time, for results that are held against a tolerance: what softmax and sigmoid need.
+/// e^x of x that are not positive, or hardly, sixteen values at a time, for results that are held against a tolerance: what softmax and
+/// sigmoid need.
 /// <see cref="CpuMath"/> has the one that gives the same bits on every device, over a smaller range.
 /// </summary>
 internal static class CpuExp

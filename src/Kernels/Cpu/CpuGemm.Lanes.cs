@@ -7,7 +7,7 @@ namespace Kernels.Cpu;
 
 internal static unsafe partial class CpuGemm
 {
-    /// <summary>What the product needs of a vector of one width.</summary>
+    /// <summary>The operations that the product needs of a vector of one width.</summary>
     private interface ILanes<TVector, TSum>
         where TVector : unmanaged
         where TSum : unmanaged
@@ -18,7 +18,7 @@ internal static unsafe partial class CpuGemm
         /// <summary>The tile height at which two vectors of sums a row, and their operands, fill the registers.</summary>
         static abstract int TileRows { get; }
 
-        /// <summary>Whether <see cref="Transpose"/> is there.</summary>
+        /// <summary>True when <see cref="Transpose"/> is there.</summary>
         static abstract bool CanTranspose { get; }
 
         static abstract TVector Load(TSum* source);

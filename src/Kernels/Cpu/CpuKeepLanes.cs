@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace Kernels.Cpu;
 
 /// <summary>
-/// The random lanes of consecutive elements in memory, for ops whose rows may start inside a Philox block: what lies before the first element is
-/// drawn too and skipped. Drawn in segments that stay in the first-level cache.
+/// The random lanes of consecutive elements in memory, for ops whose rows may start inside a Philox block: what lies before the first
+/// element is drawn too and skipped. Drawn in segments that stay in the first-level cache.
 /// </summary>
 internal readonly unsafe ref struct CpuKeepLanes
 {
@@ -34,7 +34,10 @@ internal readonly unsafe ref struct CpuKeepLanes
     /// <summary>An element is kept iff its lane is less. Where all is kept the lanes are 0, so that this holds as well.</summary>
     public ushort Limit { get; }
 
-    /// <summary>The lanes of <paramref name="count"/> elements from <paramref name="index"/> on, valid until the next call; at least 32 can be read from any of them.</summary>
+    /// <summary>
+    /// The lanes of <paramref name="count"/> elements from <paramref name="index"/> on, valid until the next call; at least 32 can be read
+    /// from any of them.
+    /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     public ushort* Draw(ulong index, int count)
     {

@@ -4,10 +4,10 @@ using Kernels.Devices.Cpu;
 
 namespace Kernels.Cpu;
 
-/// <summary>What becomes of kept and of dropped elements; a type parameter, so that each loop is compiled for one map.</summary>
+/// <summary>The values of kept and of dropped elements; a type parameter, so that each loop is compiled for one map.</summary>
 internal interface IKeepMap
 {
-    /// <summary>What a dropped element becomes, whatever it was.</summary>
+    /// <summary>The value of a dropped element, whatever it was.</summary>
     double Dropped { get; }
 
     Vector512<float> Kept(Vector512<float> x);
@@ -78,7 +78,9 @@ internal static unsafe class CpuKeepMap
         Scalar(x, y, i, count, start, threshold, key, map);
     }
 
-    /// <summary>The lanes below a threshold as all-ones; T = 65536 does not fit a lane and is never asked for, since it draws nothing.</summary>
+    /// <summary>
+    /// The lanes below a threshold as all-ones; T = 65536 does not fit a lane and is never asked for, since it draws nothing.
+    /// </summary>
     public static Vector512<ushort> ThresholdVector(uint threshold) => Vector512.Create((ushort)Math.Min(threshold, ushort.MaxValue));
 
     /// <summary>As many whole draws of 64 elements as fit; returns where it stopped.</summary>
@@ -129,7 +131,8 @@ internal static unsafe class CpuKeepMap
         {
             Vector512<ushort> stored = Vector512.Create(CpuElement.NarrowToStored<T>(low), CpuElement.NarrowToStored<T>(high));
             T dropped = CpuElement.FromSingle<T>((float)map.Dropped);
-            TStore.Store((byte*)y, Vector512.ConditionalSelect(keep, stored, Vector512.Create(Unsafe.BitCast<T, ushort>(dropped))).AsByte());
+            TStore.Store((byte*)y,
+                Vector512.ConditionalSelect(keep, stored, Vector512.Create(Unsafe.BitCast<T, ushort>(dropped))).AsByte());
         }
     }
 

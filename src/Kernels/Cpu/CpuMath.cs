@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace Kernels.Cpu;
 
 /// <summary>
-/// The managed twins of <c>kernels/portable/math.h</c> and <c>normal.h</c>, sixteen values at a time: the same operations in the same order, so the same bits. Each has
-/// a scalar face for tails, which calculates a whole vector.
+/// The managed twins of <c>kernels/portable/math.h</c> and <c>normal.h</c>, sixteen values at a time: the same operations in the same
+/// order, so the same bits. Each has a scalar face for tails, which calculates a whole vector.
 /// </summary>
 internal static class CpuMath
 {

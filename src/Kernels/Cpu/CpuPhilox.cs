@@ -5,8 +5,8 @@ using System.Runtime.Intrinsics.X86;
 namespace Kernels.Cpu;
 
 /// <summary>
-/// Philox for the CPU device: eight blocks at a time, one per 64-bit lane, because the widening 32-bit multiply works on such lanes and leaves both
-/// halves of the product where the next round wants them. Six instructions a round serve 64 elements.
+/// Philox for the CPU device: eight blocks at a time, one per 64-bit lane, because the widening 32-bit multiply works on such lanes and
+/// leaves both halves of the product where the next round wants them. Six instructions a round serve 64 elements.
 /// </summary>
 internal unsafe struct CpuPhilox
 {
@@ -14,7 +14,7 @@ internal unsafe struct CpuPhilox
     public const int Lanes = 64;
 
     /// <summary>
-    /// Which block each 64-bit lane computes. The final interleave collects the even lanes and then the odd ones, so this order makes
+    /// The block that each 64-bit lane computes. The final interleave collects the even lanes and then the odd ones, so this order makes
     /// the 16-bit lanes come out in element order without a permutation.
     /// </summary>
     private static readonly Vector512<ulong> BlockOfLane = Vector512.Create(0UL, 4, 1, 5, 2, 6, 3, 7);
@@ -55,8 +55,8 @@ internal unsafe struct CpuPhilox
     }
 
     /// <summary>
-    /// The words of eight blocks in the order of the internal lanes: words 0 and 2 of each, and words 1 and 3. What is made of them comes into
-    /// element order by <see cref="InterleavePairs"/>.
+    /// The words of eight blocks in the order of the internal lanes: words 0 and 2 of each, and words 1 and 3. What is made of them comes
+    /// into element order by <see cref="InterleavePairs"/>.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly void DrawPairs(ulong block, out Vector512<uint> words02, out Vector512<uint> words13)
@@ -66,9 +66,12 @@ internal unsafe struct CpuPhilox
         words13 = Vector512.ConditionalSelect(Low32, c1, c3 << 32).AsUInt32();
     }
 
-    /// <summary>From values made of words (0, 2) and of words (1, 3): those of blocks 0 to 3 and of blocks 4 to 7, four a block, in order.</summary>
+    /// <summary>
+    /// From values made of words (0, 2) and of words (1, 3): those of blocks 0 to 3 and of blocks 4 to 7, four a block, in order.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void InterleavePairs(Vector512<float> of02, Vector512<float> of13, out Vector512<float> first, out Vector512<float> second)
+    public static void InterleavePairs(
+        Vector512<float> of02, Vector512<float> of13, out Vector512<float> first, out Vector512<float> second)
     {
         // (v0, v2) and (v1, v3) of a block are the 64-bit lanes here; 32-bit pairs (v0, v1) and (v2, v3) are wanted.
         Vector512<ulong> pairs01 = Vector512.ConditionalSelect(Low32, of02.AsUInt64(), of13.AsUInt64() << 32);
@@ -85,7 +88,8 @@ internal unsafe struct CpuPhilox
 
     /// <summary>The four counter words of eight blocks after the last round, in the low halves of the lanes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly void Rounds(ulong block, out Vector512<ulong> c0, out Vector512<ulong> c1, out Vector512<ulong> c2, out Vector512<ulong> c3)
+    private readonly void Rounds(
+        ulong block, out Vector512<ulong> c0, out Vector512<ulong> c1, out Vector512<ulong> c2, out Vector512<ulong> c3)
     {
         Vector512<ulong> m0 = Vector512.Create((ulong)Philox.Multiplier0);
         Vector512<ulong> m1 = Vector512.Create((ulong)Philox.Multiplier1);

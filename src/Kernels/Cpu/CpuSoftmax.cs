@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Kernels.Cpu;
 
-/// <summary>What ops over rows of logits share on the CPU device. A logit of -infinity is a masked class.</summary>
+/// <summary>The parts that ops over rows of logits share on the CPU device. A logit of -infinity is a masked class.</summary>
 internal static unsafe class CpuSoftmax
 {
     /// <summary>Below it the exponential is 0 in every type, and its product with a difference that overflows must be 0 too.</summary>

@@ -23,7 +23,8 @@ internal static class Check
         where T : unmanaged
     {
         Tensor(op, stream, tensor, name);
-        if (!tensor.DType.IsFloat()) throw new ArgumentException($"{op}: {name} stores {tensor.DType.ShortName()}, not a floating-point type.", name);
+        if (!tensor.DType.IsFloat())
+            throw new ArgumentException($"{op}: {name} stores {tensor.DType.ShortName()}, not a floating-point type.", name);
     }
 
     /// <summary>The tensor has exactly this shape.</summary>
@@ -42,7 +43,8 @@ internal static class Check
         where T : unmanaged
     {
         if (tensor.Shape.Length != rank)
-            throw new ArgumentException($"{op}: {name} has the shape {TensorShape.Format(tensor.Shape)}, expected {rank} dimensions.", name);
+            throw new ArgumentException(
+                $"{op}: {name} has the shape {TensorShape.Format(tensor.Shape)}, expected {rank} dimensions.", name);
     }
 
     /// <summary>Source and destination of an elementwise op: float tensors of one shape, the same memory or disjoint.</summary>

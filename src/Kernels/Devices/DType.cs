@@ -2,7 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace Kernels;
 
-/// <summary>The element types a tensor can store. Arithmetic is done in float (double for <see cref="Float64"/>), whatever is stored.</summary>
+/// <summary>
+/// The element types a tensor can store. Arithmetic is done in float (double for <see cref="Float64"/>), whatever is stored.
+/// </summary>
 public enum DType
 {
     /// <summary>IEEE binary32, <see cref="float"/>.</summary>
@@ -30,7 +32,7 @@ public enum DType
     UInt64,
 }
 
-/// <summary>What can be said of a <see cref="DType"/>.</summary>
+/// <summary>Properties of a <see cref="DType"/>.</summary>
 public static class DTypes
 {
     /// <summary>The data type that stores <typeparamref name="T"/>.</summary>
@@ -47,7 +49,8 @@ public static class DTypes
         if (typeof(T) == typeof(int)) return DType.Int32;
         if (typeof(T) == typeof(uint)) return DType.UInt32;
         if (typeof(T) == typeof(ulong)) return DType.UInt64;
-        throw new NotSupportedException($"{typeof(T)} is not a tensor element type; use float, Half, BFloat16, double, byte, int, uint or ulong.");
+        throw new NotSupportedException(
+            $"{typeof(T)} is not a tensor element type; use float, Half, BFloat16, double, byte, int, uint or ulong.");
     }
 
     /// <summary>Size of one element in bytes.</summary>

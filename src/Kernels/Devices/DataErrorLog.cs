@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Kernels.Devices;
 
 /// <summary>
-/// Bad data that only a kernel can see, such as an id outside a table. A kernel writes the lowest offending index into a slot and goes on; the next
-/// synchronisation of the stream throws. An assertion on the device would take the whole context with it.
+/// Bad data that only a kernel can see, such as an id outside a table. A kernel writes the lowest offending index into a slot and goes on;
+/// the next synchronisation of the stream throws. An assertion on the device would take the whole context with it.
 /// </summary>
 internal sealed class DataErrorLog(Device device, bool isOfGraph = false) : IDisposable
 {
@@ -13,7 +13,10 @@ internal sealed class DataErrorLog(Device device, bool isOfGraph = false) : IDis
 
     private readonly Lock _looking = new();
 
-    /// <summary>Held from the taking of a slot until its kernels are queued, and while slots are cleared: a report cannot come between look and clearing.</summary>
+    /// <summary>
+    /// Held from the taking of a slot until its kernels are queued, and while slots are cleared: a report cannot come between look and
+    /// clearing.
+    /// </summary>
     private readonly Lock _reporting = new();
     private readonly List<(string Op, string Problem)> _reporters = [];
     private DeviceTensor<uint>? _words;
@@ -21,7 +24,8 @@ internal sealed class DataErrorLog(Device device, bool isOfGraph = false) : IDis
     private long _lookedAt;
 
     /// <summary>
-    /// True when something that may report was queued and not yet looked at. Counted, not flagged: a look covers what was queued before it, and no more.
+    /// True when something that may report was queued and not yet looked at. Counted, not flagged: a look covers what was queued before it,
+    /// and no more.
     /// </summary>
     public bool IsArmed => Interlocked.Read(ref _launches) != Interlocked.Read(ref _lookedAt);
 
@@ -38,7 +42,8 @@ internal sealed class DataErrorLog(Device device, bool isOfGraph = false) : IDis
             int slot = _reporters.IndexOf((op, problem));
             if (slot < 0)
             {
-                // Problems differ in a few sizes at most; should they fill the log, the last slot is shared and its message is that of its first user.
+                // Problems differ in a few sizes at most; should they fill the log, the last slot is shared and its message is that of its
+                // first user.
                 slot = Math.Min(_reporters.Count, Slots - 1);
                 if (_reporters.Count < Slots) _reporters.Add((op, problem));
             }
@@ -52,7 +57,9 @@ internal sealed class DataErrorLog(Device device, bool isOfGraph = false) : IDis
         }
     }
 
-    /// <summary>The thread is done with its slot: the kernels are queued, or recorded for a graph, which counts its launches itself.</summary>
+    /// <summary>
+    /// The thread is done with its slot: the kernels are queued, or recorded for a graph, which counts its launches itself.
+    /// </summary>
     public void GiveBack()
     {
         if (!isOfGraph) Launched();
@@ -122,7 +129,9 @@ internal sealed class DataErrorLog(Device device, bool isOfGraph = false) : IDis
     }
 }
 
-/// <summary>A place in a <see cref="DataErrorLog"/>; dispose it when the kernels that report to it are queued. A default value is none.</summary>
+/// <summary>
+/// A place in a <see cref="DataErrorLog"/>; dispose it when the kernels that report to it are queued. A default value is none.
+/// </summary>
 internal readonly struct DataErrorSlot(DataErrorLog log, TensorArgument argument) : IDisposable
 {
     public TensorArgument Argument { get; } = argument;

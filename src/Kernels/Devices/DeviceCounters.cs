@@ -1,6 +1,6 @@
 namespace Kernels;
 
-/// <summary>What a device has handed out and done so far. Exact: counted at each call, not polled from a driver.</summary>
+/// <summary>Counters of a device's memory, launches and work so far. Exact: counted at each call, not polled from a driver.</summary>
 public sealed class DeviceCounters
 {
     private long _liveBytes;

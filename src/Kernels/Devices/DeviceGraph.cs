@@ -3,18 +3,21 @@ using Kernels.Devices;
 namespace Kernels;
 
 /// <summary>
-/// Work that was captured once and can be launched many times at the cost of one launch: a training step, say. Made by <see cref="DeviceStream.Capture"/>.
+/// Work that was captured once and can be launched many times at the cost of one launch: a training step, say. Made by
+/// <see cref="DeviceStream.Capture"/>.
 /// </summary>
 /// <remarks>
 /// <para>
-/// A replay does the same work on the same memory, and gives the same bits as the calls it was captured from. What changes from one replay to the next lies in
-/// device memory: a random key (advanced by <see cref="RandomBits.Advance"/> inside the graph), the step count of an optimizer, its learning rates and loss scale. Values of
-/// the host (probabilities, keys, options) are those of the capture. So are uploads from spans; an upload from a <see cref="HostBuffer{T}"/> reads what is in the buffer when the replay comes to it.
+/// A replay does the same work on the same memory, and gives the same bits as the calls it was captured from. What changes from one replay
+/// to the next lies in device memory: a random key (advanced by <see cref="RandomBits.Advance"/> inside the graph), the step count of an
+/// optimizer, its learning rates and loss scale. Values of the host (probabilities, keys, options) are those of the capture. So are uploads
+/// from spans; an upload from a <see cref="HostBuffer{T}"/> reads what is in the buffer when the replay comes to it.
 /// </para>
 /// <para>
-/// The graph keeps all memory that its work uses: tensors, streams and optimizers may be disposed before it. Its scratch memory is its own. Launches of one graph run one after
-/// the other, on whatever streams of the device; other work that uses the same tensors is ordered by the caller, as between streams. On CUDA it is a graph of the driver; the CPU
-/// and OpenCL devices queue the recorded work again. Bad data that its kernels meet is reported by the next synchronisation of a stream it was launched on.
+/// The graph keeps all memory that its work uses: tensors, streams and optimizers may be disposed before it. Its scratch memory is its own.
+/// Launches of one graph run one after the other, on whatever streams of the device; other work that uses the same tensors is ordered by
+/// the caller, as between streams. On CUDA it is a graph of the driver; the CPU and OpenCL devices queue the recorded work again. Bad data
+/// that its kernels meet is reported by the next synchronisation of a stream it was launched on.
 /// </para>
 /// </remarks>
 public sealed class DeviceGraph : IDisposable
@@ -54,7 +57,8 @@ public sealed class DeviceGraph : IDisposable
     {
         ArgumentNullException.ThrowIfNull(stream);
         if (stream.Device != Device)
-            throw new ArgumentException($"DeviceGraph.Launch: the stream belongs to {stream.Device}, the graph to {Device}.", nameof(stream));
+            throw new ArgumentException(
+                $"DeviceGraph.Launch: the stream belongs to {stream.Device}, the graph to {Device}.", nameof(stream));
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);

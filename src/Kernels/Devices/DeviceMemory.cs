@@ -39,7 +39,7 @@ internal abstract class DeviceMemory : NativeHandle, IReleasable
     /// </summary>
     public virtual nint AddressSpace => 0;
 
-    /// <summary>Where the first byte lies in its address space.</summary>
+    /// <summary>The place of the first byte in its address space.</summary>
     public virtual long Address => Value;
 
     /// <summary>Never: a loan of nothing has the handle 0, and must still let go of the context.</summary>

@@ -13,18 +13,22 @@ public abstract partial class DeviceStream
         get
         {
             GraphRecording? recording = Volatile.Read(ref _recording);
-            if (recording is { IsOfThisThread: false }) throw new InvalidOperationException("DeviceStream: another thread is capturing this stream.");
+            if (recording is { IsOfThisThread: false })
+                throw new InvalidOperationException("DeviceStream: another thread is capturing this stream.");
             return recording;
         }
     }
 
     /// <summary>
-    /// Makes a graph of the work that <paramref name="work"/> gives this stream; none of it runs yet. Kernels are compiled and memory is allocated here, so that a replay
-    /// does neither. Other streams, and other streams over the same queue, are not captured.
+    /// Makes a graph of the work that <paramref name="work"/> gives this stream; none of it runs yet. Kernels are compiled and memory is
+    /// allocated here, so that a replay does neither. Other streams, and other streams over the same queue, are not captured.
     /// </summary>
-    /// <param name="work">Calls ops with this stream. What asks for results or orders streams cannot be captured and throws, and leaves the capture as it was.</param>
-    /// <exception cref="InvalidOperationException">The stream is being captured already, or the work synchronises, downloads, records or waits.</exception>
-    /// <exception cref="DeviceException">A kernel does not compile, memory is short, or the driver refuses the graph. The stream stays usable.</exception>
+    /// <param name="work">Calls ops with this stream. What asks for results or orders streams cannot be captured and throws, and leaves the
+    /// capture as it was.</param>
+    /// <exception cref="InvalidOperationException">The stream is being captured already, or the work synchronises, downloads, records or
+    /// waits.</exception>
+    /// <exception cref="DeviceException">A kernel does not compile, memory is short, or the driver refuses the graph. The stream stays
+    /// usable.</exception>
     public DeviceGraph Capture(Action work)
     {
         GraphRecording recording = RecordWork(work, "DeviceStream.Capture");
@@ -56,7 +60,8 @@ public abstract partial class DeviceStream
     internal void CheckQueues(string call)
     {
         ThrowIfDisposed();
-        if (Recording is not null) throw new InvalidOperationException($"{call}: the stream is being captured, and this cannot be part of a graph.");
+        if (Recording is not null)
+            throw new InvalidOperationException($"{call}: the stream is being captured, and this cannot be part of a graph.");
     }
 
     /// <summary>Compiles and loads a kernel ahead of its launch.</summary>
@@ -103,7 +108,8 @@ public abstract partial class DeviceStream
         recording.AddLaunch(stream => stream.LaunchNow(kernel, variant, shape, arguments));
     }
 
-    private static void RecordProduct(GraphRecording recording, MatrixProduct product, TensorArgument a, TensorArgument b, TensorArgument c) =>
+    private static void RecordProduct(
+        GraphRecording recording, MatrixProduct product, TensorArgument a, TensorArgument b, TensorArgument c) =>
         recording.AddProduct(stream => stream.MultiplyNow(stream.Blas!, product, a, b, c), a.Memory!, b.Memory!, c.Memory!);
 
     private static void RecordUpload(GraphRecording recording, DeviceMemory host, DeviceMemory memory, long offset, long bytes) =>

@@ -43,7 +43,7 @@ public sealed class DeviceTensor<T> : IDisposable
     /// <summary>True when eight elements can be read in 16-byte accesses: the first element lies on 16 bytes.</summary>
     internal bool IsVectorAligned => FirstByte % 16 == 0;
 
-    /// <summary>Where the first element lies in the address space of its memory.</summary>
+    /// <summary>The place of the first element in the address space of its memory.</summary>
     internal long FirstByte => Buffer.Memory.Address + (Offset * DType.SizeInBytes());
 
     internal TensorArgument Argument => new(Buffer.Memory, (ulong)Offset);
@@ -55,13 +55,16 @@ public sealed class DeviceTensor<T> : IDisposable
         if (TensorShape.Count(shape) != Length)
         {
             throw new ArgumentException(
-                $"DeviceTensor.Reshape: {TensorShape.Format(_shape)} does not have the elements of {TensorShape.Format(shape)}.", nameof(shape));
+                $"DeviceTensor.Reshape: {TensorShape.Format(_shape)} does not have the elements of {TensorShape.Format(shape)}.",
+                nameof(shape));
         }
 
         return new DeviceTensor<T>(Buffer, Offset, shape.ToArray(), ownsBuffer: false);
     }
 
-    /// <summary>Entries <paramref name="start"/> to start + count - 1 of the first dimension. A view: this tensor stays the owner.</summary>
+    /// <summary>
+    /// Entries <paramref name="start"/> to start + count - 1 of the first dimension. A view: this tensor stays the owner.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">They do not lie inside the first dimension.</exception>
     public DeviceTensor<T> Slice(long start, long count)
     {
@@ -98,7 +101,8 @@ public sealed class DeviceTensor<T> : IDisposable
         where TOther : unmanaged
     {
         return Length > 0 && other.Length > 0 && MayShareMemoryWith(other)
-            && FirstByte < other.FirstByte + (other.Length * other.DType.SizeInBytes()) && other.FirstByte < FirstByte + (Length * DType.SizeInBytes());
+            && FirstByte < other.FirstByte + (other.Length * other.DType.SizeInBytes())
+                && other.FirstByte < FirstByte + (Length * DType.SizeInBytes());
     }
 
     /// <summary>True when both tensors are the same elements in memory, so that an elementwise op works in place.</summary>

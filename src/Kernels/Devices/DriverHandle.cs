@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 namespace Kernels.Devices;
 
 /// <summary>
-/// The context of a GPU driver, shared by all that was made in it and released with the last of it. It also holds the queue of handles that the
-/// garbage collector found: finalizers never call a driver, they leave their handle here for the next call on the device.
+/// The context of a GPU driver, shared by all that was made in it and released with the last of it. It also holds the queue of handles that
+/// the garbage collector found: finalizers never call a driver, they leave their handle here for the next call on the device.
 /// </summary>
 internal abstract class DriverContext : NativeHandle
 {
@@ -76,7 +76,9 @@ internal interface IReleasable
     void Release();
 }
 
-/// <summary>A handle made in a driver's context (stream, event, kernel): keeps the context alive, is never released by a finalizer itself.</summary>
+/// <summary>
+/// A handle made in a driver's context (stream, event, kernel): keeps the context alive, is never released by a finalizer itself.
+/// </summary>
 internal abstract class DriverHandle : NativeHandle, IReleasable
 {
     private readonly DriverContext _context;

@@ -1,8 +1,8 @@
 namespace Kernels.Devices;
 
 /// <summary>
-/// Work that a stream was told while it was captured, in order, with all that the work needs: it keeps the memory alive, has scratch memory of its own, since
-/// whoever replays it finds the same addresses, and a log of bad data of its own.
+/// Work that a stream was told while it was captured, in order, with all that the work needs: it keeps the memory alive, has scratch memory
+/// of its own, since whoever replays it finds the same addresses, and a log of bad data of its own.
 /// </summary>
 internal sealed class GraphRecording(Device device) : IDisposable
 {

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Kernels.Devices;
 
 /// <summary>
-/// A handle that knows whether its owner disposed it. A SafeHandle that was disposed stays open to new users as long as others hold it, for ever where
-/// they take turns; this one refuses them, and is released when the last user is done.
+/// A handle that knows whether its owner disposed it. A SafeHandle that was disposed stays open to new users as long as others hold it, for
+/// ever where they take turns; this one refuses them, and is released when the last user is done.
 /// </summary>
 internal abstract class NativeHandle() : SafeHandle(0, ownsHandle: true)
 {

@@ -1,8 +1,9 @@
 namespace Kernels.Devices;
 
 /// <summary>
-/// What belongs to a native queue, whatever number of streams are made over it: its order is what makes the use of scratch memory safe. Streams that wrap
-/// the same queue share one, which stays with the device, so that wrapping and disposing cost nothing and wait for nobody.
+/// What belongs to a native queue, whatever number of streams are made over it: its order is what makes the use of scratch memory safe.
+/// Streams that wrap the same queue share one, which stays with the device, so that wrapping and disposing cost nothing and wait for
+/// nobody.
 /// </summary>
 /// <param name="device">The device of the queue.</param>
 /// <param name="owner">The only thread for which the queue's handle means this queue, or null for all.</param>

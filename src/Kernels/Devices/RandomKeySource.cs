@@ -3,7 +3,7 @@ using Kernels.Devices;
 namespace Kernels;
 
 /// <summary>
-/// Where an op takes its random key from: a <see cref="RandomKey"/> of the host, or a tensor of two ulong (seed, offset) in device memory,
+/// The source of an op's random key: a <see cref="RandomKey"/> of the host, or a tensor of two ulong (seed, offset) in device memory,
 /// which lets a captured graph replay with fresh bits (advance it with <see cref="RandomBits.Advance"/>). Converts from both.
 /// </summary>
 public readonly struct RandomKeySource

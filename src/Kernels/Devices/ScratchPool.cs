@@ -3,11 +3,12 @@ using System.Numerics;
 namespace Kernels.Devices;
 
 /// <summary>
-/// Scratch memory of one stream, in power-of-two sizes. A block that is given back serves the next request of its size; as all users share one
-/// stream, its order makes that safe without waiting. The pool gives memory back when the stream is disposed.
+/// Scratch memory of one stream, in power-of-two sizes. A block that is given back serves the next request of its size; as all users share
+/// one stream, its order makes that safe without waiting. The pool gives memory back when the stream is disposed.
 /// </summary>
 /// <param name="device">Where the memory comes from.</param>
-/// <param name="largestKeptBytes">Larger blocks go back to the device when somebody waits for the stream; freeing them earlier would wait, too.</param>
+/// <param name="largestKeptBytes">Larger blocks go back to the device when somebody waits for the stream; freeing them earlier would wait,
+/// too.</param>
 internal sealed class ScratchPool(Device device, long largestKeptBytes = 64L << 20) : IDisposable
 {
 

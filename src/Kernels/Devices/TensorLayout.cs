@@ -1,6 +1,6 @@
 namespace Kernels;
 
-/// <summary>Where the channels of a tensor of maps are.</summary>
+/// <summary>The place of the channels in a tensor of maps.</summary>
 public enum TensorLayout
 {
     /// <summary>[batch, channels, ...]: NCL, NCHW, NCDHW.</summary>

@@ -30,14 +30,16 @@ public sealed class OutOfDeviceMemoryException : DeviceException
         string message, long requestedBytes, string? status = null, string? call = null, string? op = null, Exception? inner = null)
         : base(message, status, call, op, inner) => RequestedBytes = requestedBytes;
 
-    /// <summary>How many bytes were asked for; 0 where the driver ran out by itself, as it may when it loads a kernel.</summary>
+    /// <summary>The number of bytes asked for; 0 where the driver ran out by itself, as it may when it loads a kernel.</summary>
     public long RequestedBytes { get; }
 }
 
 /// <summary>The device asked for is not there, or a library that it needs cannot be loaded; the message says which and why.</summary>
 public sealed class DeviceNotAvailableException(string message, Exception? inner = null) : DeviceException(message, inner: inner);
 
-/// <summary>Device code did not compile. <see cref="CompilerLog"/> holds what the compiler said, with the names of the real files.</summary>
+/// <summary>
+/// Device code did not compile. <see cref="CompilerLog"/> holds what the compiler said, with the names of the real files.
+/// </summary>
 public sealed class KernelCompilationException : DeviceException
 {
     /// <summary>Creates the exception for a program that did not build.</summary>
@@ -49,8 +51,8 @@ public sealed class KernelCompilationException : DeviceException
 }
 
 /// <summary>
-/// A kernel met data it cannot use, such as an id outside a table. Thrown by the synchronisation after the launch; the device stays usable, and what
-/// the op does with such an element is in its documentation.
+/// A kernel met data it cannot use, such as an id outside a table. Thrown by the synchronisation after the launch; the device stays usable,
+/// and what the op does with such an element is in its documentation.
 /// </summary>
 public sealed class DeviceDataException(string message, string op, long index) : DeviceException(message, op: op)
 {

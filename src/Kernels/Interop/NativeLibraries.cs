@@ -41,7 +41,9 @@ internal static class NativeLibraries
             usualFolders: () => []),
     };
 
-    /// <summary>Loads the library, or says in <paramref name="reason"/> what was tried. The outcome is remembered for the whole process.</summary>
+    /// <summary>
+    /// Loads the library, or says in <paramref name="reason"/> what was tried. The outcome is remembered for the whole process.
+    /// </summary>
     internal static bool TryLoad(string logicalName, out string? reason)
     {
         Outcome outcome = Outcomes[logicalName].Value;
@@ -159,7 +161,8 @@ internal static class NativeLibraries
             return [];
         }
 
-        string[] packages = [.. Directory.EnumerateDirectories(folder, "*", new EnumerationOptions()).OrderDescending(StringComparer.Ordinal)];
+        string[] packages = [.. Directory.EnumerateDirectories(folder, "*", new EnumerationOptions())
+            .OrderDescending(StringComparer.Ordinal)];
         string[] libraryFolders = OperatingSystem.IsWindows() ? ["bin", Path.Combine("bin", "x86_64")] : ["lib"];
         return [folder, .. packages.SelectMany(package => libraryFolders.Select(name => Path.Combine(package, name)))];
     }

@@ -6,8 +6,8 @@ namespace Kernels;
 
 /// <summary>The linear layer y = x wᵀ + b with the weight stored [out, in], as PyTorch does.</summary>
 /// <remarks>
-/// Types: float, Half, BFloat16, double; sums in float (double for double). Shapes with 0 rows are valid: the weight's gradient is then 0. With a vendor's
-/// matrix product (cuBLAS) the bias is added in a second pass, so half results are rounded twice there.
+/// Types: float, Half, BFloat16, double; sums in float (double for double). Shapes with 0 rows are valid: the weight's gradient is then 0.
+/// With a vendor's matrix product (cuBLAS) the bias is added in a second pass, so half results are rounded twice there.
 /// </remarks>
 public static unsafe class Linear
 {
@@ -70,8 +70,10 @@ public static unsafe class Linear
         if (dBias is not null) CheckResult(Op, stream, dBias, nameof(dBias), [outputs]);
 
         if (dx is not null)
-            MatMul.Run(stream, new MatrixProduct(x.DType, rows, inputs, outputs, false, false), dy.Argument, weight.Argument, default, dx.Argument);
-        MatMul.Run(stream, new MatrixProduct(x.DType, outputs, inputs, rows, TransposeA: true, false), dy.Argument, x.Argument, default, dWeight.Argument);
+            MatMul.Run(stream, new MatrixProduct(x.DType, rows, inputs, outputs, false, false), dy.Argument, weight.Argument, default,
+                dx.Argument);
+        MatMul.Run(stream, new MatrixProduct(x.DType, outputs, inputs, rows, TransposeA: true, false), dy.Argument, x.Argument, default,
+            dWeight.Argument);
         if (dBias is null || outputs == 0) return;
         stream.Launch(
             BackwardBiasKernel,

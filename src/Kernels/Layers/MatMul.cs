@@ -15,9 +15,9 @@ public readonly record struct MatMulOptions
 
 /// <summary>The matrix product c = op(a) op(b) of row-major matrices, where op may transpose.</summary>
 /// <remarks>
-/// Types: float, Half, BFloat16, double; sums in float (double for double), rounded once. A dimension of 0 is valid: an empty sum is 0. Implementations in
-/// order of preference: the vendor's (cuBLAS, when it can be loaded), then the portable tiled kernel; on the CPU device a blocked,
-/// vectorised one. Each gives the same bits in every run on its device.
+/// Types: float, Half, BFloat16, double; sums in float (double for double), rounded once. A dimension of 0 is valid: an empty sum is 0.
+/// Implementations in order of preference: the vendor's (cuBLAS, when it can be loaded), then the portable tiled kernel; on the CPU device
+/// a blocked, vectorised one. Each gives the same bits in every run on its device.
 /// </remarks>
 public static class MatMul
 {
@@ -55,7 +55,8 @@ public static class MatMul
         Check.Shape(Op, c, nameof(c), m, n);
         Check.Disjoint(Op, a, nameof(a), c, nameof(c));
         Check.Disjoint(Op, b, nameof(b), c, nameof(c));
-        Run(stream, new MatrixProduct(a.DType, m, n, k, options.TransposeA, options.TransposeB), a.Argument, b.Argument, bias: default, c.Argument);
+        Run(stream, new MatrixProduct(a.DType, m, n, k, options.TransposeA, options.TransposeB), a.Argument, b.Argument, bias: default,
+            c.Argument);
     }
 
     /// <summary>The product with arguments already checked. Returns false when it left the bias to the caller, as vendors do.</summary>
@@ -64,7 +65,8 @@ public static class MatMul
     {
         if (product.M == 0 || product.N == 0) return true;
         if (stream.TryMultiply(product, a, b, c)) return !bias.IsPresent;
-        uint switches = (product.TransposeA ? TransposeASwitch : 0) | (product.TransposeB ? TransposeBSwitch : 0) | (bias.IsPresent ? BiasSwitch : 0);
+        uint switches = (product.TransposeA ? TransposeASwitch : 0) | (product.TransposeB ? TransposeBSwitch : 0) | (bias.IsPresent
+            ? BiasSwitch : 0);
         long tiles = ((product.M + Tile - 1) / Tile) * ((product.N + Tile - 1) / Tile);
         stream.Launch(
             Kernel,

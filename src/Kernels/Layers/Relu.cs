@@ -7,8 +7,8 @@ namespace Kernels;
 
 /// <summary>The rectifier: y = max(x, 0).</summary>
 /// <remarks>
-/// NaN stays NaN, -0 becomes +0. Types: float, Half, BFloat16, double; any shape, including empty. V. Nair and G. Hinton, "Rectified linear units
-/// improve restricted Boltzmann machines", ICML 2010.
+/// NaN stays NaN, -0 becomes +0. Types: float, Half, BFloat16, double; any shape, including empty. V. Nair and G. Hinton, "Rectified linear
+/// units improve restricted Boltzmann machines", ICML 2010.
 /// </remarks>
 public static unsafe class Relu
 {

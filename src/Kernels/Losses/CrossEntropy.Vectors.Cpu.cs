@@ -8,7 +8,7 @@ namespace Kernels;
 
 public static unsafe partial class CrossEntropy
 {
-    /// <summary>What a row has for each class.</summary>
+    /// <summary>The arrays of a row, one value for each class.</summary>
     private readonly struct ClassInputs<T>(in CrossEntropyArguments a, T* z, long row)
         where T : unmanaged
     {
@@ -141,7 +141,10 @@ public static unsafe partial class CrossEntropy
             Vector512<float> x = CpuSoftmax.LoadLogits(z + i, part) - shift, exponential = CpuExp.Exp(x);
             exponential.Store(e + i);
             even += exponential;
-            spread += part == Width ? x : Vector512.ConditionalSelect(Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(part)).AsSingle(), x, Vector512<float>.Zero);
+            spread += part == Width
+                ? x
+                    : Vector512.ConditionalSelect(
+                        Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(part)).AsSingle(), x, Vector512<float>.Zero);
         }
 
         float total = Vector512.Sum(spread + oddSpread);
@@ -171,7 +174,8 @@ public static unsafe partial class CrossEntropy
     {
         ClassInputs<T> row = inputs;
         Vector512<float> shift = Vector512.Create(largest), zero = Vector512<float>.Zero;
-        Vector512<float> sum = zero, moment = zero, count = zero, spreadWeight = zero, spreadSum = zero, targetWeight = zero, targetSum = zero;
+        Vector512<float> sum = zero, moment = zero, count = zero, spreadWeight = zero, spreadSum = zero, targetWeight = zero,
+            targetSum = zero;
         for (int i = 0; i < row.Classes; i += Width)
         {
             int part = Math.Min(Width, row.Classes - i);
@@ -221,7 +225,8 @@ public static unsafe partial class CrossEntropy
         }
     }
 
-    private static void StoreSlopes<T>(ClassInputs<T> inputs, in RowSums sums, in RowFactors factors, double scale, float* e, T* gradient, bool streaming)
+    private static void StoreSlopes<T>(
+        ClassInputs<T> inputs, in RowSums sums, in RowFactors factors, double scale, float* e, T* gradient, bool streaming)
         where T : unmanaged
     {
         // Where something is NaN or infinite the masked classes have to be told from the others.

@@ -86,7 +86,8 @@ public static partial class CrossEntropy
     /// <param name="logits">Shape [rows, classes].</param>
     /// <param name="targets">As in <see cref="Forward{T, TReal}"/>.</param>
     /// <param name="classWeights">As in <see cref="Forward{T, TReal}"/>.</param>
-    /// <param name="lossGradient">A factor of the gradient in device memory, shape [1], or [rows] when the losses are not reduced; null for 1.</param>
+    /// <param name="lossGradient">A factor of the gradient in device memory, shape [1], or [rows] when the losses are not reduced; null for
+    /// 1.</param>
     /// <param name="losses">Result: shape [rows], or [1] when reduced; not scaled.</param>
     /// <param name="dLogits">Gradient of the (reduced) loss, shape of <paramref name="logits"/>; may be <paramref name="logits"/>.</param>
     /// <param name="normalizer">As in <see cref="Forward{T, TReal}"/>.</param>
@@ -120,8 +121,8 @@ public static partial class CrossEntropy
     }
 
     private static void CheckArguments<T, TReal>(
-        string op, DeviceStream stream, DeviceTensor<T> logits, CrossEntropyTargets targets, DeviceTensor<TReal> losses, CrossEntropyOptions options,
-        DeviceTensor<TReal>? classWeights, DeviceTensor<TReal>? normalizer)
+        string op, DeviceStream stream, DeviceTensor<T> logits, CrossEntropyTargets targets, DeviceTensor<TReal> losses,
+        CrossEntropyOptions options, DeviceTensor<TReal>? classWeights, DeviceTensor<TReal>? normalizer)
         where T : unmanaged
         where TReal : unmanaged
     {
@@ -171,7 +172,8 @@ public static partial class CrossEntropy
         if (tensor.DType != expected)
         {
             throw new ArgumentException(
-                $"{op}: {name} stores {tensor.DType.ShortName()}, expected {expected.ShortName()} for {logits.DType.ShortName()} logits.", name);
+                $"{op}: {name} stores {tensor.DType.ShortName()}, expected {expected.ShortName()} for {logits.DType.ShortName()} logits.",
+                name);
         }
     }
 
@@ -186,8 +188,9 @@ public static partial class CrossEntropy
     }
 
     private static void Launch<T, TReal>(
-        string op, DeviceStream stream, DeviceTensor<T> logits, CrossEntropyTargets targets, DeviceTensor<TReal> losses, CrossEntropyOptions options,
-        DeviceTensor<TReal>? classWeights, DeviceTensor<TReal>? normalizer, DeviceTensor<T>? gradient, double gradientScale, DeviceTensor<TReal>? lossGradient)
+        string op, DeviceStream stream, DeviceTensor<T> logits, CrossEntropyTargets targets, DeviceTensor<TReal> losses,
+        CrossEntropyOptions options, DeviceTensor<TReal>? classWeights, DeviceTensor<TReal>? normalizer, DeviceTensor<T>? gradient,
+        double gradientScale, DeviceTensor<TReal>? lossGradient)
         where T : unmanaged
         where TReal : unmanaged
     {
@@ -237,7 +240,7 @@ public static partial class CrossEntropy
         if (isReduced) Sum<TReal>(stream, logits.DType, rowLosses.Argument, rows, divisor, factor, emptyMean, losses.Argument);
     }
 
-    /// <summary>How many work items share a row: a power of two.</summary>
+    /// <summary>The number of work items that share a row: a power of two.</summary>
     internal static uint Team(long classes)
     {
         uint team = 1;
@@ -266,7 +269,8 @@ public static partial class CrossEntropy
 
     /// <summary>The sum of values, divided by the normalizer in device memory if there is one, else times a factor.</summary>
     internal static void Sum<TReal>(
-        DeviceStream stream, DType dtype, TensorArgument values, long count, TensorArgument divisor, double factor, double emptyMean, TensorArgument total)
+        DeviceStream stream, DType dtype, TensorArgument values, long count, TensorArgument divisor, double factor, double emptyMean,
+        TensorArgument total)
         where TReal : unmanaged
     {
         long parts = Parts(count);

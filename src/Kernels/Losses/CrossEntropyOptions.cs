@@ -1,7 +1,7 @@
 namespace Kernels;
 
 /// <summary>
-/// Where label smoothing puts the probability that it takes from the target; K is the number of classes that are not masked.
+/// The classes that get the probability which label smoothing takes from the target; K is the number of classes that are not masked.
 /// </summary>
 public enum LabelSmoothing
 {
@@ -18,7 +18,7 @@ public enum LabelSmoothing
     OtherClasses,
 }
 
-/// <summary>What becomes of the rows' losses.</summary>
+/// <summary>The reduction of the rows' losses.</summary>
 public enum LossReduction
 {
     /// <summary>One loss a row.</summary>
@@ -50,7 +50,7 @@ public readonly record struct CrossEntropyOptions
     /// <summary>Epsilon, in [0, 1]: how much of the target is spread over the classes.</summary>
     public double Smoothing { get; init; }
 
-    /// <summary>Where <see cref="Smoothing"/> spreads it.</summary>
+    /// <summary>The classes over which <see cref="Smoothing"/> spreads it.</summary>
     public LabelSmoothing SmoothingConvention { get; init; }
 
     /// <summary>
@@ -58,7 +58,7 @@ public readonly record struct CrossEntropyOptions
     /// </summary>
     public int? IgnoreIndex { get; init; }
 
-    /// <summary>What becomes of the rows' losses.</summary>
+    /// <summary>The reduction of the rows' losses.</summary>
     public LossReduction Reduction { get; init; }
 
     /// <summary>The mean of nothing.</summary>

@@ -3,7 +3,7 @@ using Kernels.Devices;
 namespace Kernels;
 
 /// <summary>
-/// What a row should be: a label, two labels with shares, or a probability for each class. A tensor of labels converts by itself.
+/// The target of a row: a label, two labels with shares, or a probability for each class. A tensor of labels converts by itself.
 /// </summary>
 public readonly record struct CrossEntropyTargets
 {
@@ -39,7 +39,8 @@ public readonly record struct CrossEntropyTargets
         where TReal : unmanaged
     {
         if (labels is null) throw new ArgumentNullException(nameof(labels), $"{nameof(CrossEntropyTargets)}: {nameof(labels)} is null.");
-        if (otherLabels is null) throw new ArgumentNullException(nameof(otherLabels), $"{nameof(CrossEntropyTargets)}: {nameof(otherLabels)} is null.");
+        if (otherLabels is null)
+            throw new ArgumentNullException(nameof(otherLabels), $"{nameof(CrossEntropyTargets)}: {nameof(otherLabels)} is null.");
         if (shares is null) throw new ArgumentNullException(nameof(shares), $"{nameof(CrossEntropyTargets)}: {nameof(shares)} is null.");
         return new CrossEntropyTargets(labels, otherLabels, shares, null);
     }
@@ -52,7 +53,8 @@ public readonly record struct CrossEntropyTargets
     public static CrossEntropyTargets Soft<T>(DeviceTensor<T> probabilities, DeviceTensor<int>? labels = null)
         where T : unmanaged
     {
-        if (probabilities is null) throw new ArgumentNullException(nameof(probabilities), $"{nameof(CrossEntropyTargets)}: {nameof(probabilities)} is null.");
+        if (probabilities is null)
+            throw new ArgumentNullException(nameof(probabilities), $"{nameof(CrossEntropyTargets)}: {nameof(probabilities)} is null.");
         return new CrossEntropyTargets(labels, null, null, probabilities);
     }
 
@@ -97,7 +99,8 @@ public readonly record struct CrossEntropyTargets
         Check.Tensor(op, stream, probabilities, "probabilities");
         Check.Shape(op, probabilities, "probabilities", logits.Shape);
         if (Labels is null == ignores)
-            throw new ArgumentException($"{op}: probabilities need labels to say which rows are ignored, and labels an ignore index.", "targets");
+            throw new ArgumentException(
+                $"{op}: probabilities need labels to say which rows are ignored, and labels an ignore index.", "targets");
     }
 
     /// <summary>A result overlaps no target.</summary>

@@ -160,7 +160,8 @@ public static unsafe partial class Entropy
                     MaskedRow<T> logits = new(a.Logits, a.Mask, row, classes);
                     float largest = Largest(logits);
                     (double sum, double moment) = Sums(logits, largest, e);
-                    Vector512<float> factor = Vector512.Create((float)(a.GradientScale * slope)), inverse = Vector512.Create((float)(-1 / sum));
+                    Vector512<float> factor = Vector512.Create((float)(a.GradientScale * slope)),
+                        inverse = Vector512.Create((float)(-1 / sum));
                     Vector512<float> shift = Vector512.Create(largest), surprise = Vector512.Create((float)(-moment / sum));
                     for (int i = 0; i < classes; i += Width)
                     {

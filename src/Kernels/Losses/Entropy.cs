@@ -7,10 +7,10 @@ namespace Kernels;
 /// </summary>
 /// <remarks>
 /// <para>
-/// Signs: <see cref="Backward{T, TReal}"/> gives the gradient of the entropy itself, dz[k] = scale * dH[n] * -p[k] (log p[k] + H[n]), so a step along
-/// it makes rows more uniform. A loss that is minimised and should keep the entropy up (the bonus of policy gradients, L - beta * mean H,
-/// or a confidence penalty) passes dH = -beta / rows; entropy minimisation (Grandvalet and Bengio, 2005), L + beta * mean H, passes the
-/// same with a plus.
+/// Signs: <see cref="Backward{T, TReal}"/> gives the gradient of the entropy itself, dz[k] = scale * dH[n] * -p[k] (log p[k] + H[n]), so a
+/// step along it makes rows more uniform. A loss that is minimised and should keep the entropy up (the bonus of policy gradients, L -
+/// beta * mean H, or a confidence penalty) passes dH = -beta / rows; entropy minimisation (Grandvalet and Bengio, 2005), L + beta * mean H,
+/// passes the same with a plus.
 /// </para>
 /// <para>
 /// A class takes no part where its logit is -Inf or its mask is 0: probability 0, 0 * log 0 = 0, gradient +0. A row without classes has the
@@ -107,7 +107,8 @@ public static partial class Entropy
         where TReal : unmanaged
     {
         Check.Rank(op, logits, nameof(logits), 2);
-        if (logits.Shape[0] > 0 && logits.Shape[1] == 0) throw new ArgumentException($"{op}: {nameof(logits)} has rows of 0 classes.", nameof(logits));
+        if (logits.Shape[0] > 0 && logits.Shape[1] == 0)
+            throw new ArgumentException($"{op}: {nameof(logits)} has rows of 0 classes.", nameof(logits));
         Check.SoftmaxRow(op, logits, nameof(logits));
         Check.FloatTensor(op, stream, perRow, name);
         CrossEntropy.CheckReal(op, logits, perRow, name);

@@ -24,7 +24,7 @@ public static class OptimizerState
     /// <summary>The moving average of the weights.</summary>
     public const string AverageWeight = "average_weight";
 
-    /// <summary>What is kept under a name for one parameter: a view in the parameter's shape, to read, save or load.</summary>
+    /// <summary>The state under a name for one parameter: a view in the parameter's shape, to read, save or load.</summary>
     /// <param name="optimizer">The optimizer.</param>
     /// <param name="name">One of <see cref="Optimizer{T, TOptions}.StateNames"/>.</param>
     /// <param name="parameter">The parameter's place, counted through all groups.</param>

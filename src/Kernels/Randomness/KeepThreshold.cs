@@ -20,7 +20,7 @@ public readonly record struct KeepThreshold
     /// <summary>The realised probability to drop an element, 1 - T/65536.</summary>
     public double DropProbability => (double)(Steps - Value) / Steps;
 
-    /// <summary>What inverted dropout multiplies a kept element by: 65536/T; 0 when all is dropped.</summary>
+    /// <summary>The factor of a kept element under inverted dropout: 65536/T; 0 when all is dropped.</summary>
     public double Scale => Value == 0 ? 0 : (double)Steps / Value;
 
     internal bool KeepsAll => Value == Steps;

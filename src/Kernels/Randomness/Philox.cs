@@ -5,8 +5,8 @@ namespace Kernels;
 /// easy as 1, 2, 3", SC 2011). A block of four 32-bit words is a pure function of key and counter, so any element can be drawn anywhere.
 /// </summary>
 /// <remarks>
-/// Key = seed (low word first); counter = (block low, block high, offset low, offset high). The eight 16-bit lanes of a block are its words in order, low
-/// half first. Element i of an op takes lane i mod 8 of block i / 8.
+/// Key = seed (low word first); counter = (block low, block high, offset low, offset high). The eight 16-bit lanes of a block are its words
+/// in order, low half first. Element i of an op takes lane i mod 8 of block i / 8.
 /// </remarks>
 public static class Philox
 {
@@ -23,7 +23,10 @@ public static class Philox
     public static (uint W0, uint W1, uint W2, uint W3) Block(RandomKey key, ulong block) => Block(
         (uint)block, (uint)(block >> 32), (uint)key.Offset, (uint)(key.Offset >> 32), (uint)key.Seed, (uint)(key.Seed >> 32));
 
-    /// <summary>The generator itself: counter words <paramref name="c0"/>..<paramref name="c3"/>, key words <paramref name="k0"/> and <paramref name="k1"/>.</summary>
+    /// <summary>
+    /// The generator itself: counter words <paramref name="c0"/>..<paramref name="c3"/>, key words <paramref name="k0"/> and
+    /// <paramref name="k1"/>.
+    /// </summary>
     public static (uint W0, uint W1, uint W2, uint W3) Block(uint c0, uint c1, uint c2, uint c3, uint k0, uint k1)
     {
         for (int round = 0; round < Rounds; round++)

@@ -1,7 +1,7 @@
 namespace Kernels;
 
 /// <summary>
-/// What makes random bits reproducible: the Philox key (<paramref name="Seed"/>) and the upper half of its counter
+/// The source of reproducible random bits: the Philox key (<paramref name="Seed"/>) and the upper half of its counter
 /// (<paramref name="Offset"/>). Two calls with the same key draw the same bits on every device; use one offset for one call, typically
 /// the training step combined with a number of the layer.
 /// </summary>

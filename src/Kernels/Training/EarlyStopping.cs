@@ -1,17 +1,19 @@
 namespace Kernels;
 
 /// <summary>
-/// Stops training by a metric of held-out data, says why, and which evaluation was the best, whose parameters a <see cref="ParameterSnapshot{T}"/> restores.
+/// Stops training by a metric of held-out data, says why, and which evaluation was the best, whose parameters a
+/// <see cref="ParameterSnapshot{T}"/> restores.
 /// </summary>
 /// <remarks>
 /// <para>
-/// An evaluation improves iff its metric is finite and beats the best so far by more than the minimum delta; the first finite one always does. Every
-/// evaluation gets a verdict of its own, so who goes on after a stop may see training recover.
+/// An evaluation improves iff its metric is finite and beats the best so far by more than the minimum delta; the first finite one always
+/// does. Every evaluation gets a verdict of its own, so who goes on after a stop may see training recover.
 /// </para>
 /// <para>
-/// Goodfellow, Bengio, Courville, "Deep Learning", section 7.8, 2016; GL, PQ and UP: L. Prechelt, "Early Stopping - But When?", in "Neural Networks: Tricks of
-/// the Trade", 1998. GL and the progress are computed as excess over a reference, (x - r) / |r|, the paper's x / r - 1 where the reference is positive: so they
-/// also hold for accuracies (the excess is then how much lower they are), negative losses and references of 0, over which any excess is infinite.
+/// Goodfellow, Bengio, Courville, "Deep Learning", section 7.8, 2016; GL, PQ and UP: L. Prechelt, "Early Stopping - But When?", in "Neural
+/// Networks: Tricks of the Trade", 1998. GL and the progress are computed as excess over a reference, (x - r) / |r|, the paper's x / r - 1
+/// where the reference is positive: so they also hold for accuracies (the excess is then how much lower they are), negative losses and
+/// references of 0, over which any excess is infinite.
 /// </para>
 /// </remarks>
 public sealed class EarlyStopping
@@ -57,8 +59,8 @@ public sealed class EarlyStopping
     /// <summary>Takes the metric of one evaluation; returns <see cref="ShouldStop"/>.</summary>
     /// <param name="metric">What held-out data gave.</param>
     /// <param name="trainingError">
-    /// The error on the training data, lower being better, for <see cref="EarlyStoppingOptions.ProgressQuotient"/> only; where a strip lacks one, PQ does not
-    /// stop at its end.
+    /// The error on the training data, lower being better, for <see cref="EarlyStoppingOptions.ProgressQuotient"/> only; where a strip
+    /// lacks one, PQ does not stop at its end.
     /// </param>
     /// <exception cref="OverflowException">There were 2^31 - 1 evaluations before it.</exception>
     public bool Update(double metric, double trainingError = double.NaN)
@@ -92,7 +94,10 @@ public sealed class EarlyStopping
 
         bool endsStrip = next.StripEvaluations >= _options.StripLength;
         if (endsStrip)
-            next = next with { WorseStrips = _options.IsBetter(last.LastStripMetric, metric) ? last.WorseStrips + 1 : 0, LastStripMetric = metric };
+            next = next with
+            {
+                WorseStrips = _options.IsBetter(last.LastStripMetric, metric) ? last.WorseStrips + 1 : 0, LastStripMetric = metric,
+            };
         next = next with { Reason = isWarm ? Verdict(next, metric, endsStrip) : EarlyStoppingReason.None };
         return endsStrip ? next with { StripEvaluations = 0, StripTrainingSum = 0, StripTrainingMinimum = double.PositiveInfinity } : next;
     }

@@ -4,8 +4,9 @@ using System.Text.Json.Serialization;
 namespace Kernels;
 
 /// <summary>
-/// All that an <see cref="EarlyStopping"/> remembers, to be kept with a checkpoint. With the same options it decides from here on what it would have decided.
-/// Numbers of evaluations count from 0. The values of a new state are those before the first evaluation; a text must have every one of them.
+/// All that an <see cref="EarlyStopping"/> remembers, to be kept with a checkpoint. With the same options it decides from here on what it
+/// would have decided. Numbers of evaluations count from 0. The values of a new state are those before the first evaluation; a text must
+/// have every one of them.
 /// </summary>
 public sealed record EarlyStoppingState
 {
@@ -72,7 +73,8 @@ public sealed record EarlyStoppingState
     internal void Validate()
     {
         bool isPossible = StripEvaluations >= 0 && WorseStrips >= 0 && EvaluationsWithoutImprovement >= 0 && Enum.IsDefined(Reason)
-            && CountedEvaluations >= StripEvaluations && CountedEvaluations >= EvaluationsWithoutImprovement && CountedEvaluations >= WorseStrips
+            && CountedEvaluations >= StripEvaluations && CountedEvaluations >= EvaluationsWithoutImprovement
+                && CountedEvaluations >= WorseStrips
             && Evaluations >= CountedEvaluations && BestEvaluation >= -1 && BestEvaluation < Evaluations
             && (BestEvaluation >= 0) == double.IsFinite(BestMetric) && (BestEvaluation >= 0) == double.IsFinite(Optimum);
         if (!isPossible) throw new ArgumentException($"{nameof(EarlyStopping)}: no run ends in the state {this}.", "state");
@@ -82,6 +84,7 @@ public sealed record EarlyStoppingState
 /// <summary>The serialiser, made by the compiler, so that it also works where code is compiled ahead of time.</summary>
 [JsonSourceGenerationOptions(
     AllowDuplicateProperties = false, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
-    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, UseStringEnumConverter = true)]
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    UseStringEnumConverter = true)]
 [JsonSerializable(typeof(EarlyStoppingState))]
 internal sealed partial class EarlyStoppingJson : JsonSerializerContext;

@@ -5,7 +5,7 @@ using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
-/// <summary>Where a <see cref="ParameterSnapshot{T}"/> keeps its copy.</summary>
+/// <summary>The place of a <see cref="ParameterSnapshot{T}"/>'s copy.</summary>
 public enum SnapshotPlace
 {
     /// <summary>In the device's memory: fastest, and as large as the parameters once more.</summary>
@@ -18,9 +18,10 @@ public enum SnapshotPlace
 /// <summary>A copy of a list of parameters: save it at the best evaluation, restore it after stopping. Bit for bit, NaN included.</summary>
 /// <typeparam name="T">Element type of the parameters: float, Half, BFloat16, double, int or uint.</typeparam>
 /// <remarks>
-/// <see cref="Save"/> and <see cref="Restore"/> queue one launch for all parameters, whatever their number and sizes, and return at once. On OpenCL a launch reaches one buffer, so
-/// separately allocated parameters are one launch each. Restoring what was saved at the best evaluation is what makes early stopping a regularizer: I. Goodfellow, Y. Bengio and
-/// A. Courville, "Deep Learning", section 7.8, 2016.
+/// <see cref="Save"/> and <see cref="Restore"/> queue one launch for all parameters, whatever their number and sizes, and return at once.
+/// On OpenCL a launch reaches one buffer, so
+/// separately allocated parameters are one launch each. Restoring what was saved at the best evaluation is what makes early stopping a
+/// regularizer: I. Goodfellow, Y. Bengio and A. Courville, "Deep Learning", section 7.8, 2016.
 /// </remarks>
 public sealed class ParameterSnapshot<T> : IDisposable
     where T : unmanaged
@@ -35,7 +36,8 @@ public sealed class ParameterSnapshot<T> : IDisposable
     /// <param name="device">The parameters' device.</param>
     /// <param name="parameters">Tensors of any shapes; views are copied without their surroundings.</param>
     /// <param name="place">Where the copy lies.</param>
-    /// <exception cref="ArgumentException">A parameter is on another device, parameters overlap, or their type is none of those above.</exception>
+    /// <exception cref="ArgumentException">A parameter is on another device, parameters overlap, or their type is none of those
+    /// above.</exception>
     /// <exception cref="OutOfDeviceMemoryException">There is too little free memory.</exception>
     public ParameterSnapshot(Device device, IReadOnlyList<DeviceTensor<T>> parameters, SnapshotPlace place = SnapshotPlace.Device)
     {
@@ -43,13 +45,15 @@ public sealed class ParameterSnapshot<T> : IDisposable
         ArgumentNullException.ThrowIfNull(parameters);
         if (!Enum.IsDefined(place)) throw new ArgumentOutOfRangeException(nameof(place), place, $"{Op}: no such place.");
         if (Unsafe.SizeOf<T>() is not (2 or 4) && typeof(T) != typeof(double))
-            throw new ArgumentException($"{Op}: parameters are floats, halves, doubles or 32-bit integers, not {DTypes.Of<T>().ShortName()}.", nameof(parameters));
+            throw new ArgumentException(
+                $"{Op}: parameters are floats, halves, doubles or 32-bit integers, not {DTypes.Of<T>().ShortName()}.", nameof(parameters));
         _parameters = [.. parameters];
         _table = new TensorTable<T>(Op, device, _parameters, "parameters", null, "", []);
         try
         {
             long bytes = _table.FlatLength * Unsafe.SizeOf<T>();
-            _copy = new DeviceBuffer<T>(place == SnapshotPlace.Host ? device.AllocateMappedHostMemory(bytes) : device.AllocateMemory(bytes), _table.FlatLength);
+            _copy = new DeviceBuffer<T>(
+                place == SnapshotPlace.Host ? device.AllocateMappedHostMemory(bytes) : device.AllocateMemory(bytes), _table.FlatLength);
         }
         catch
         {
@@ -84,12 +88,15 @@ public sealed class ParameterSnapshot<T> : IDisposable
         Launch(stream, ParameterSnapshotKernels.Restore);
     }
 
-    /// <summary>What was saved of one parameter, in its shape: to write a checkpoint, say. A view, valid as long as the snapshot.</summary>
+    /// <summary>
+    /// The saved values of one parameter, in its shape: to write a checkpoint, say. A view, valid as long as the snapshot.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">There is no such parameter.</exception>
     public DeviceTensor<T> GetSaved(int parameter)
     {
         if (parameter < 0 || parameter >= _parameters.Count)
-            throw new ArgumentOutOfRangeException(nameof(parameter), parameter, $"{Op}.GetSaved: there are {_parameters.Count} parameters.");
+            throw new ArgumentOutOfRangeException(
+                nameof(parameter), parameter, $"{Op}.GetSaved: there are {_parameters.Count} parameters.");
         return _copy.View(_table.FlatOffset(parameter), _parameters[parameter].Shape);
     }
 

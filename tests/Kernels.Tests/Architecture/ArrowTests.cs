@@ -4,7 +4,9 @@ using Xunit;
 
 namespace Kernels.Tests.Architecture;
 
-/// <summary>Who may know whom: between projects by what they reference, inside the library by the folders of the files that types stand in.</summary>
+/// <summary>
+/// Who may know whom: between projects by what they reference, inside the library by the folders of the files that types stand in.
+/// </summary>
 public sealed class ArrowTests
 {
     /// <summary>A project references projects of lower layers only.</summary>
@@ -17,7 +19,10 @@ public sealed class ArrowTests
         ["Kernels.Tests"],
     ];
 
-    /// <summary>A folder of the library, and the folders that its code may use. Every other folder is a family of ops, which may use another's, but not each other.</summary>
+    /// <summary>
+    /// A folder of the library, and the folders that its code may use. Every other folder is a family of ops, which may use another's, but
+    /// not each other.
+    /// </summary>
     private static readonly Dictionary<string, string[]> Folders = new()
     {
         ["Errors"] = [],
@@ -39,7 +44,8 @@ public sealed class ArrowTests
             IEnumerable<string> references = XDocument.Load(file).Descendants("ProjectReference")
                 .Where(reference => reference.Attribute("OutputItemType")?.Value != "Analyzer")
                 .Select(reference => Path.GetFileNameWithoutExtension(reference.Attribute("Include")!.Value.Replace('\\', '/')));
-            wrong.AddRange(references.Where(reference => LayerOf(reference) >= LayerOf(name)).Select(reference => $"{name} -> {reference}"));
+            wrong.AddRange(references.Where(reference => LayerOf(reference) >= LayerOf(name))
+                .Select(reference => $"{name} -> {reference}"));
         }
 
         Assert.Empty(wrong);
@@ -55,7 +61,8 @@ public sealed class ArrowTests
             from reference in code.All
             where reference.FromFolder != reference.ToFolder && !MayUse(reference.FromFolder, reference.ToFolder, arrows)
             group reference by (reference.FromFolder, reference.ToFolder) into arrow
-            select $"{arrow.Key.FromFolder} -> {arrow.Key.ToFolder}: {string.Join(", ", arrow.Select(r => $"{r.From} uses {r.To}").Distinct().Take(8))}";
+            select $"{arrow.Key.FromFolder} -> {arrow.Key.ToFolder}: "
+                + $"{string.Join(", ", arrow.Select(r => $"{r.From} uses {r.To}").Distinct().Take(8))}";
         Assert.Empty(wrong);
     }
 

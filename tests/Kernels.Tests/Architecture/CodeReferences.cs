@@ -6,8 +6,8 @@ using Mono.Cecil.Cil;
 namespace Kernels.Tests.Architecture;
 
 /// <summary>
-/// Which type of the library uses which, with the folder under <c>src/Kernels</c> that each stands in. Public types have one namespace whatever their folder, so
-/// the folder is that of the source file that declares the type.
+/// Which type of the library uses which, with the folder under <c>src/Kernels</c> that each stands in. Public types have one namespace
+/// whatever their folder, so the folder is that of the source file that declares the type.
 /// </summary>
 internal sealed partial class CodeReferences
 {

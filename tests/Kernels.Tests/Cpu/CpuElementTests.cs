@@ -71,7 +71,9 @@ public sealed unsafe class CpuElementTests
         }
     }
 
-    /// <summary>Each value of the type, the middle to its neighbour (a tie), and the floats right beside both; then floats of any bits.</summary>
+    /// <summary>
+    /// Each value of the type, the middle to its neighbour (a tie), and the floats right beside both; then floats of any bits.
+    /// </summary>
     private static IEnumerable<float> Floats(Func<ushort, float> widen)
     {
         for (int bits = 0; bits < 1 << 16; bits++)

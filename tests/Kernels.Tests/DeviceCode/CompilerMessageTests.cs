@@ -23,7 +23,8 @@ public sealed class CompilerMessageTests
     {
         if (!NvrtcProgram.TryVersion(out _, out string? reason)) Assert.Skip($"NVRTC: {reason}");
         (string text, string name, int line) = Broken("cuda", file, place);
-        KernelCompilationException error = Assert.Throws<KernelCompilationException>(() => NvrtcProgram.Compile(text, "kernels/portable/dropout.cl", "sm_80"));
+        KernelCompilationException error = Assert.Throws<KernelCompilationException>(
+            () => NvrtcProgram.Compile(text, "kernels/portable/dropout.cl", "sm_80"));
         Assert.Contains($"{name}({line}): error", error.CompilerLog, StringComparison.Ordinal);
         Assert.Contains(Mistake, error.Message, StringComparison.Ordinal);
     }
@@ -39,7 +40,9 @@ public sealed class CompilerMessageTests
         Assert.Contains(Mistake, error.Message, StringComparison.Ordinal);
     }
 
-    /// <summary>The dropout program with an unknown type in the parameter list at <paramref name="place"/>, and the line that it stands on.</summary>
+    /// <summary>
+    /// The dropout program with an unknown type in the parameter list at <paramref name="place"/>, and the line that it stands on.
+    /// </summary>
     private static (string Text, string Name, int Line) Broken(string dialect, string file, string place)
     {
         file = string.Format(null, file, dialect);

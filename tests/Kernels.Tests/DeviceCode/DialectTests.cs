@@ -53,20 +53,24 @@ public sealed partial class DialectTests
         }
     }
 
-    /// <summary>Feature macros are numbers: with <c>#if</c> a misspelt one is at least 0 in both dialects, and <c>#ifdef X</c> is true for X = 0.</summary>
+    /// <summary>
+    /// Feature macros are numbers: with <c>#if</c> a misspelt one is at least 0 in both dialects, and <c>#ifdef X</c> is true for X = 0.
+    /// </summary>
     [Theory]
     [MemberData(nameof(PortableFiles))]
     public void PortableFilesTestNumbers(string file) => Assert.DoesNotMatch(@"#\s*(ifdef|ifndef)\b|\bdefined\b", KernelSource.Read(file));
 
     [Theory]
     [MemberData(nameof(KernelFiles))]
-    public void OnlyHeadersKnowTheDialect(string file) => Assert.DoesNotContain("DIALECT_", KernelSource.Read(file), StringComparison.Ordinal);
+    public void OnlyHeadersKnowTheDialect(string file) =>
+        Assert.DoesNotContain("DIALECT_", KernelSource.Read(file), StringComparison.Ordinal);
 
     [Theory]
     [MemberData(nameof(FilesThatInclude))]
     public void IncludesResolve(string file)
     {
-        foreach (Match include in Include().Matches(KernelSource.Read(file))) Assert.Contains($"portable/{include.Groups["file"].Value}", Files);
+        foreach (Match include in Include().Matches(KernelSource.Read(file)))
+            Assert.Contains($"portable/{include.Groups["file"].Value}", Files);
     }
 
     [Theory]
@@ -77,12 +81,16 @@ public sealed partial class DialectTests
         foreach (string dialect in (string[])["cuda", "opencl"]) Assert.DoesNotMatch(@"(?m)^\s*#\s*include\b", program.Text(dialect));
     }
 
-    /// <summary>One op, five files, one stem: <c>cross_entropy.cl</c> has a <c>CrossEntropyCase</c>. What several ops run before their own kernel is theirs alike.</summary>
+    /// <summary>
+    /// One op, five files, one stem: <c>cross_entropy.cl</c> has a <c>CrossEntropyCase</c>. What several ops run before their own kernel is
+    /// theirs alike.
+    /// </summary>
     [Fact]
     public void EveryOpFileHasACase()
     {
         string[] cases = [.. OpCase.All.Select(op => op.GetType().Name)];
-        foreach (string file in Files.Where(file => file.StartsWith("portable/", StringComparison.Ordinal) && file.EndsWith(".cl", StringComparison.Ordinal)).Except(SharedFiles))
+        foreach (string file in Files.Where(file =>
+            file.StartsWith("portable/", StringComparison.Ordinal) && file.EndsWith(".cl", StringComparison.Ordinal)).Except(SharedFiles))
         {
             string words = Path.GetFileNameWithoutExtension(file).Replace('_', ' ');
             string stem = CultureInfo.InvariantCulture.TextInfo.ToTitleCase(words).Replace(" ", "", StringComparison.Ordinal);
@@ -90,7 +98,9 @@ public sealed partial class DialectTests
         }
     }
 
-    /// <summary>Every entry point is some definition's, so that none escapes the other tests, and stands in the list that opens its file.</summary>
+    /// <summary>
+    /// Every entry point is some definition's, so that none escapes the other tests, and stands in the list that opens its file.
+    /// </summary>
     [Theory]
     [MemberData(nameof(KernelFiles))]
     public void EntryPointsAreDefinedAndListed(string file)

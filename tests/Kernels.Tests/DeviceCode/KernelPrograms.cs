@@ -8,7 +8,8 @@ namespace Kernels.Tests.DeviceCode;
 internal static class KernelPrograms
 {
     public static readonly IReadOnlyList<KernelDefinition> Kernels =
-        [.. KernelCatalog.All.OrderBy(kernel => kernel.File, StringComparer.Ordinal).ThenBy(kernel => kernel.EntryPoint, StringComparer.Ordinal)];
+        [.. KernelCatalog.All.OrderBy(kernel => kernel.File, StringComparer.Ordinal)
+            .ThenBy(kernel => kernel.EntryPoint, StringComparer.Ordinal)];
 
     /// <summary>
     /// The texts that a compiler may be given. Kernels of one file share the text of a variant, which has all their entry points, so one
@@ -23,8 +24,8 @@ internal static class KernelPrograms
     ];
 
     /// <summary>
-    /// Rows of a theory over every text in float and one text of each file in each other type: types differ by macros of the dialect, which any text of a file
-    /// uses alike.
+    /// Rows of a theory over every text in float and one text of each file in each other type: types differ by macros of the dialect, which
+    /// any text of a file uses alike.
     /// </summary>
     public static TheoryData<string> Sample =>
     [

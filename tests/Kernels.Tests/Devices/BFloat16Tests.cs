@@ -29,8 +29,8 @@ public sealed class BFloat16Tests
     }
 
     /// <summary>
-    /// Between two neighbours: below the middle to the lower, above to the upper, at the middle to the even one. Infinity is the neighbour above the
-    /// largest.
+    /// Between two neighbours: below the middle to the lower, above to the upper, at the middle to the even one. Infinity is the neighbour
+    /// above the largest.
     /// </summary>
     [Fact]
     public void Between_RoundsToTheNearestAndTiesToEven()
@@ -48,7 +48,9 @@ public sealed class BFloat16Tests
         }
     }
 
-    /// <summary>A double just off the middle is the middle as a float: rounded twice, it would go to the even neighbour, the nearer or not.</summary>
+    /// <summary>
+    /// A double just off the middle is the middle as a float: rounded twice, it would go to the even neighbour, the nearer or not.
+    /// </summary>
     [Fact]
     public void Double_IsRoundedOnce()
     {

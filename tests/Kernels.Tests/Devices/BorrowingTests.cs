@@ -151,8 +151,10 @@ public sealed unsafe class BorrowingTests(TestDevices devices)
         nint memory = other.CreateBuffer(4 * sizeof(float)), foreign = third.CreateBuffer(64);
         using (Device device = other.Lend())
         {
-            Assert.Contains("16 bytes, not 20", Assert.Throws<ArgumentException>(() => device.WrapBuffer<float>(memory, 5)).Message, StringComparison.Ordinal);
-            Assert.Contains("another context", Assert.Throws<ArgumentException>(() => device.WrapBuffer<float>(foreign, 4)).Message, StringComparison.Ordinal);
+            Assert.Contains("16 bytes, not 20", Assert.Throws<ArgumentException>(() => device.WrapBuffer<float>(memory, 5)).Message,
+                StringComparison.Ordinal);
+            Assert.Contains("another context", Assert.Throws<ArgumentException>(() => device.WrapBuffer<float>(foreign, 4)).Message,
+                StringComparison.Ordinal);
         }
 
         Assert.Equal((int)ErrorCodes.Success, Cl.ReleaseMemObject(memory));

@@ -32,7 +32,10 @@ public sealed class DataErrorTests(TestDevices devices)
         await stream.SynchronizeAsync(TestContext.Current.CancellationToken);
     }
 
-    /// <summary>While another thread looks all the time: each error is seen by one of the two, whenever the look falls between slot, launch and clearing.</summary>
+    /// <summary>
+    /// While another thread looks all the time: each error is seen by one of the two, whenever the look falls between slot, launch and
+    /// clearing.
+    /// </summary>
     [Theory]
     [MemberData(nameof(DeviceIds))]
     public void NoErrorIsLostBetweenThreads(string deviceId)

@@ -61,7 +61,8 @@ public sealed class DeviceListTests(TestDevices devices)
     [InlineData("opencl:0:1")]
     [InlineData("cuda:99999999999")]
     public void OtherTextsAreNoIds(string id) =>
-        Assert.Contains($"'{id}' is not a device id", Assert.Throws<ArgumentException>(() => Device.Open(id)).Message, StringComparison.Ordinal);
+        Assert.Contains($"'{id}' is not a device id", Assert.Throws<ArgumentException>(() => Device.Open(id)).Message,
+            StringComparison.Ordinal);
 
     [Fact]
     public void DefaultIsTheFastestKind()
@@ -78,7 +79,8 @@ public sealed class DeviceListTests(TestDevices devices)
     {
         string[] expected = [.. Device.List().Select(device => device.Id)];
         string[][] seen = new string[8][];
-        Thread[] threads = [.. Enumerable.Range(0, 8).Select(i => new Thread(() => seen[i] = [.. Device.List().Select(device => device.Id)]))];
+        Thread[] threads = [.. Enumerable.Range(0, 8)
+            .Select(i => new Thread(() => seen[i] = [.. Device.List().Select(device => device.Id)]))];
         foreach (Thread thread in threads) thread.Start();
         foreach (Thread thread in threads) thread.Join();
         Assert.All(seen, ids => Assert.Equal(expected, ids));

@@ -221,7 +221,8 @@ public sealed class GraphTests(TestDevices devices)
     internal static void CheckTransfers(DeviceStream stream)
     {
         Device device = stream.Device;
-        using DeviceTensor<double> fromSpan = device.Allocate<double>(2), fromHost = device.Allocate<double>(3), copied = device.Allocate<double>(3);
+        using DeviceTensor<double> fromSpan = device.Allocate<double>(2), fromHost = device.Allocate<double>(3),
+            copied = device.Allocate<double>(3);
         using DeviceTensor<double> filled = device.Allocate<double>(5);
         using HostBuffer<double> source = device.AllocateHost<double>(3), result = device.AllocateHost<double>(3);
         double[] span = [1.5, 2.5];
@@ -254,7 +255,8 @@ public sealed class GraphTests(TestDevices devices)
     internal static void CheckLifetimes(Device device)
     {
         DeviceStream captured = device.CreateStream(), launching = device.CreateStream();
-        DeviceTensor<float> x = device.Upload<float>([-1, 2, -3, 4], 4), y = device.Allocate<float>(4), gradient = device.Upload<float>([1, 1, 1, 1], 4);
+        DeviceTensor<float> x = device.Upload<float>([-1, 2, -3, 4], 4), y = device.Allocate<float>(4),
+            gradient = device.Upload<float>([1, 1, 1, 1], 4);
         using DeviceTensor<float> z = device.Allocate<float>(4);
         HostBuffer<float> host = device.AllocateHost<float>(4);
         Sgd<float> sgd = new(device, [new([z], [gradient], new SgdOptions { LearningRate = 0.5 })]);

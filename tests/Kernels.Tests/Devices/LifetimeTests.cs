@@ -47,7 +47,9 @@ public sealed class LifetimeTests(TestDevices devices)
         stream.Synchronize();
     }
 
-    /// <summary>What another thread disposes after the op has checked it: nothing is launched, and the launch lets go of what it already held.</summary>
+    /// <summary>
+    /// What another thread disposes after the op has checked it: nothing is launched, and the launch lets go of what it already held.
+    /// </summary>
     [Theory]
     [MemberData(nameof(DeviceIds))]
     public void LaunchOnDisposedMemoryThrows(string deviceId)
@@ -154,7 +156,9 @@ public sealed class LifetimeTests(TestDevices devices)
         Assert.NotEmpty(device.ToString());
     }
 
-    /// <summary>Every order of six objects would be 720; each object first and each last covers what can go wrong with a shared context.</summary>
+    /// <summary>
+    /// Every order of six objects would be 720; each object first and each last covers what can go wrong with a shared context.
+    /// </summary>
     [Theory]
     [MemberData(nameof(DeviceIds))]
     public void AnyOrderOfDisposalWorks(string deviceId)

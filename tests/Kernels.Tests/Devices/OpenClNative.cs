@@ -7,7 +7,9 @@ using static Kernels.Interop.OpenClLibrary;
 
 namespace Kernels.Tests.Devices;
 
-/// <summary>OpenCL as another library would use it: a context, a queue and memory of its own, and the driver's count of who holds them.</summary>
+/// <summary>
+/// OpenCL as another library would use it: a context, a queue and memory of its own, and the driver's count of who holds them.
+/// </summary>
 internal sealed unsafe class OpenClNative : IDisposable
 {
     private OpenClNative(nint device)

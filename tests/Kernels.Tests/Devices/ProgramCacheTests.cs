@@ -27,11 +27,12 @@ public sealed class ProgramCacheTests : IDisposable
     /// <summary>What can have happened to a file of 8 + 32 + 100 bytes.</summary>
     public static TheoryData<string> Damages =>
     [
-        "empty", "one byte", "magic only", "header only", "last byte missing", "one byte too many", "twice", "bit of the magic", "bit of the checksum",
-        "first bit of the program", "last bit of the program", "all zero", "text", "entry of another program",
+        "empty", "one byte", "magic only", "header only", "last byte missing", "one byte too many", "twice", "bit of the magic",
+        "bit of the checksum", "first bit of the program", "last bit of the program", "all zero", "text", "entry of another program",
     ];
 
-    public static TheoryData<string> GpuDevices => [.. TestDevices.All.Where(device => device.Kind != DeviceKind.Cpu).Select(device => device.Id)];
+    public static TheoryData<string> GpuDevices =>
+        [.. TestDevices.All.Where(device => device.Kind != DeviceKind.Cpu).Select(device => device.Id)];
 
     [Fact]
     public void EntriesComeBack()
@@ -126,7 +127,8 @@ public sealed class ProgramCacheTests : IDisposable
                 else if (ProgramCache.TryRead(key) is { } program)
                 {
                     Interlocked.Increment(ref read);
-                    if (program.Length != 1000 * program[0] || program.AsSpan().ContainsAnyExcept(program[0])) Interlocked.Increment(ref torn);
+                    if (program.Length != 1000 * program[0] || program.AsSpan().ContainsAnyExcept(program[0]))
+                        Interlocked.Increment(ref torn);
                 }
             }
         });
@@ -164,8 +166,8 @@ public sealed class ProgramCacheTests : IDisposable
     }
 
     /// <summary>
-    /// A damaged entry, and one that holds together but is no program of this driver: compiled afresh and replaced. (Part of a program would be another matter:
-    /// drivers trust what bears their mark, and PoCL aborts the process. The checksum is what stands before that.)
+    /// A damaged entry, and one that holds together but is no program of this driver: compiled afresh and replaced. (Part of a program
+    /// would be another matter: drivers trust what bears their mark, and PoCL aborts the process. The checksum is what stands before that.)
     /// </summary>
     [Theory]
     [MemberData(nameof(GpuDevices))]

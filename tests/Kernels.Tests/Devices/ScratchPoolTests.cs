@@ -38,7 +38,8 @@ public sealed class ScratchPoolTests(TestDevices devices)
     {
         using Device device = devices.OpenOwn(deviceId);
         using DeviceStream stream = device.CreateStream();
-        using ScratchPool.Lease<float> a = stream.RentScratch<float>(64), b = stream.RentScratch<float>(64), empty = stream.RentScratch<float>(0);
+        using ScratchPool.Lease<float> a = stream.RentScratch<float>(64), b = stream.RentScratch<float>(64),
+            empty = stream.RentScratch<float>(0);
         Assert.NotSame(a.Argument.Memory, b.Argument.Memory);
         Assert.NotSame(a.Argument.Memory, empty.Argument.Memory);
         using DeviceStream other = device.CreateStream();

@@ -43,7 +43,8 @@ public sealed class TensorViewTests(TestDevices devices)
     public void BoundsAreChecked(string deviceId)
     {
         using DeviceTensor<float> tensor = devices.Open(deviceId).Allocate<float>(4, 5);
-        foreach ((long start, long count) in ((long, long)[])[(-1, 1), (0, 5), (4, 1), (5, 0), (2, -1), (1, long.MaxValue), (long.MaxValue, 1)])
+        foreach ((long start, long count) in ((long, long)[])[(-1, 1), (0, 5), (4, 1), (5, 0), (2, -1), (1, long.MaxValue),
+            (long.MaxValue, 1)])
             Assert.Throws<ArgumentOutOfRangeException>(() => tensor.Slice(start, count));
         foreach ((long offset, long count) in ((long, long)[])[(-1, 1), (0, 21), (20, 1), (21, 0), (1, long.MaxValue), (long.MaxValue, 1)])
             Assert.Throws<ArgumentOutOfRangeException>(() => tensor.Buffer.View(offset, count));

@@ -10,7 +10,9 @@ public sealed class TransferTests(TestDevices devices)
     /// <summary>Elements before and after each view, which must stay as they were.</summary>
     private const int Margin = 5;
 
-    /// <summary>One element; around the vector widths; more than the CPU device gives to one core at a time, for one-byte elements too.</summary>
+    /// <summary>
+    /// One element; around the vector widths; more than the CPU device gives to one core at a time, for one-byte elements too.
+    /// </summary>
     private static readonly int[] Lengths = [1, 7, 64, 1001, (3 << 20) + 13];
 
     public static TheoryData<string, DType> DevicesAndTypes =>

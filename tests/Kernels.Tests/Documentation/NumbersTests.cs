@@ -50,7 +50,8 @@ public sealed partial class NumbersTests(TestDevices devices)
                 foreach (DType dtype in op.DTypes.Where(dtype => Verifier.Supports(device, dtype)))
                 {
                     Trial trial = new(op, problem, dtype);
-                    Bits.AssertEqual<byte>(Verifier.OutputBytes(cpu, trial), Verifier.OutputBytes(stream, trial), $"{op} {problem} {dtype}");
+                    Bits.AssertEqual<byte>(Verifier.OutputBytes(cpu, trial), Verifier.OutputBytes(stream, trial),
+                        $"{op} {problem} {dtype}");
                 }
             }
         }

@@ -8,7 +8,7 @@ namespace Kernels.Tests.Documentation;
 /// <param name="Code">Its text.</param>
 internal sealed record Example(Page Page, int Line, string Code)
 {
-    /// <summary>Whether it is a whole program, or a piece that finds <c>device</c> and <c>stream</c> ready.</summary>
+    /// <summary>True when it is a whole program, or a piece that finds <c>device</c> and <c>stream</c> ready.</summary>
     public bool IsProgram => Code.StartsWith("using Kernels;", StringComparison.Ordinal);
 }
 

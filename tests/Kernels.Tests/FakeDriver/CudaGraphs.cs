@@ -35,7 +35,8 @@ public sealed class CudaGraphs : CudaScenario
             Assert.Equal(launches + graph.KernelCount, device.Counters.Launches);
             Assert.Equal(waits, FakeCuda.Waits);
             // The event is for the look at labels out of range.
-            Assert.Equal(["cuGraphLaunch", "cuEventCreate", "cuEventRecord"], FakeCuda.Log(before).Where(call => !call.StartsWith("cuCtx", StringComparison.Ordinal)));
+            Assert.Equal(["cuGraphLaunch", "cuEventCreate", "cuEventRecord"],
+                FakeCuda.Log(before).Where(call => !call.StartsWith("cuCtx", StringComparison.Ordinal)));
             stream.Synchronize();
         }
 
@@ -51,7 +52,8 @@ public sealed class CudaGraphs : CudaScenario
         using (Device device = Device.Open("cuda:0"))
         {
             Exception?[] failures = new Exception?[8];
-            Thread[] threads = [.. Enumerable.Range(0, failures.Length).Select(index => new Thread(() => failures[index] = Record.Exception(() =>
+            Thread[] threads = [.. Enumerable.Range(0, failures.Length)
+                .Select(index => new Thread(() => failures[index] = Record.Exception(() =>
             {
                 using DeviceStream stream = device.CreateStream();
                 for (int round = 0; round < Rounds; round++)

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace Kernels.Tests.FakeDriver;
 
-/// <summary>Everything made is given back, once, however it comes to its end: disposed, forgotten, failed, or raced for by many threads.</summary>
+/// <summary>
+/// Everything made is given back, once, however it comes to its end: disposed, forgotten, failed, or raced for by many threads.
+/// </summary>
 public sealed unsafe class CudaLifetimes : CudaScenario
 {
     private const int Threads = 32;
@@ -25,7 +27,8 @@ public sealed unsafe class CudaLifetimes : CudaScenario
             using Sgd<float> sgd = new(device, [new([x], [y], new SgdOptions { LearningRate = 0.1 })]);
             Launch(1000);
             string alive = FakeCuda.AllLive();
-            long blocks = device.Counters.LiveBlocks, bytes = device.Counters.LiveBytes, managed = GC.GetTotalMemory(forceFullCollection: true);
+            long blocks = device.Counters.LiveBlocks, bytes = device.Counters.LiveBytes,
+                managed = GC.GetTotalMemory(forceFullCollection: true);
             Launch(Launches);
             // Some ops take more than one.
             Assert.True(device.Counters.Launches >= 1000 + Launches, $"{device.Counters.Launches} launches");
@@ -156,7 +159,9 @@ public sealed unsafe class CudaLifetimes : CudaScenario
         AssertClean();
     }
 
-    /// <summary>Threads with streams of their own on one device under steady collections; every result is that of one thread alone.</summary>
+    /// <summary>
+    /// Threads with streams of their own on one device under steady collections; every result is that of one thread alone.
+    /// </summary>
     [Fact(Explicit = true)]
     public void ManyThreadsUnderCollection()
     {
@@ -196,7 +201,9 @@ public sealed unsafe class CudaLifetimes : CudaScenario
         Report($"{rounds} rounds on {Threads} threads in {duration.TotalSeconds} s, {GC.CollectionCount(2)} collections");
     }
 
-    /// <summary>One thread disposes what others use: a call works or says that the object was disposed; the driver sees no dead handle.</summary>
+    /// <summary>
+    /// One thread disposes what others use: a call works or says that the object was disposed; the driver sees no dead handle.
+    /// </summary>
     [Fact(Explicit = true)]
     public void DisposingUnderUse()
     {
@@ -269,7 +276,8 @@ public sealed unsafe class CudaLifetimes : CudaScenario
         const int Rounds = 100;
         (string Function, int Calls)[] places =
         [
-            ("cuCtxPushCurrent_v2", 1000), ("cuCtxPopCurrent_v2", 1000), ("cuLaunchKernel", 1000), ("cuStreamCreate", Threads), ("cuModuleLoadDataEx", 1),
+            ("cuCtxPushCurrent_v2", 1000), ("cuCtxPopCurrent_v2", 1000), ("cuLaunchKernel", 1000), ("cuStreamCreate", Threads),
+            ("cuModuleLoadDataEx", 1),
         ];
         FakeCuda.OnLaunch(null);
         for (int round = 0; round < Rounds; round++)
@@ -325,12 +333,15 @@ public sealed unsafe class CudaLifetimes : CudaScenario
         if (failure is not null) throw new InvalidOperationException("a thread failed", failure);
     }
 
-    /// <summary>Some of everything; the result depends on nothing but the work itself. With leaks, all objects are left to the collector.</summary>
+    /// <summary>
+    /// Some of everything; the result depends on nothing but the work itself. With leaks, all objects are left to the collector.
+    /// </summary>
     private static byte[] Work(Device device, bool leak)
     {
         float[] values = [.. Enumerable.Range(0, 256).Select(i => (i % 17) - 8f)];
         DeviceStream stream = device.CreateStream();
-        DeviceTensor<float> x = device.Upload<float>(values, 16, 16), y = device.Allocate<float>(16, 16), z = device.Allocate<float>(16, 16);
+        DeviceTensor<float> x = device.Upload<float>(values, 16, 16), y = device.Allocate<float>(16, 16),
+            z = device.Allocate<float>(16, 16);
         Dropout.Forward(stream, x, y, 0.3, Key);
         Relu.Forward(stream, y, y);
         MatMul.Multiply(stream, x, y, z, new() { TransposeA = true });

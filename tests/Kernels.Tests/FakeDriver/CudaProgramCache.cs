@@ -103,6 +103,7 @@ public sealed unsafe class CudaProgramCache : CudaScenario
     private sealed class EmptyLaunch<TArguments>(KernelDefinition<TArguments> kernel) : EmptyLaunch
         where TArguments : struct, IKernelArguments
     {
-        public override void Launch(DeviceStream stream, KernelVariant variant) => stream.Launch(kernel, variant, new LaunchShape(1), default);
+        public override void Launch(DeviceStream stream, KernelVariant variant) =>
+            stream.Launch(kernel, variant, new LaunchShape(1), default);
     }
 }

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace Kernels.Tests.FakeDriver;
 
-/// <summary>Streams of other libraries, and what memory waits for before it goes. The stand-in puts work off until somebody waits for it.</summary>
+/// <summary>
+/// Streams of other libraries, and what memory waits for before it goes. The stand-in puts work off until somebody waits for it.
+/// </summary>
 public sealed class CudaQueuesAndMemory : CudaScenario
 {
     private const nint PerThread = 2;
@@ -38,7 +40,9 @@ public sealed class CudaQueuesAndMemory : CudaScenario
         AssertClean();
     }
 
-    /// <summary>Uploads wait for the stream when it has not come to any of those that the ring holds, and their values are right all the same.</summary>
+    /// <summary>
+    /// Uploads wait for the stream when it has not come to any of those that the ring holds, and their values are right all the same.
+    /// </summary>
     [Fact(Explicit = true)]
     public void StagingWaitsOnlyWhenTheRingIsFull()
     {
@@ -57,7 +61,8 @@ public sealed class CudaQueuesAndMemory : CudaScenario
             }
 
             Assert.InRange(FakeCuda.Waits - waits, 1, Uploads / 4);
-            Assert.All(bytes.ToArray(stream).Chunk(Length).Select((chunk, i) => (chunk, i)), at => Assert.All(at.chunk, value => Assert.Equal(at.i, value)));
+            Assert.All(bytes.ToArray(stream).Chunk(Length).Select((chunk, i) => (chunk, i)), at =>
+                Assert.All(at.chunk, value => Assert.Equal(at.i, value)));
         }
 
         AssertClean();
@@ -74,7 +79,8 @@ public sealed class CudaQueuesAndMemory : CudaScenario
         {
             stream.Fill(x, 1f);
             using CancellationTokenSource cancel = new();
-            Task cancelled = stream.SynchronizeAsync(cancel.Token), waiting = stream.SynchronizeAsync(TestContext.Current.CancellationToken);
+            Task cancelled = stream.SynchronizeAsync(cancel.Token),
+                waiting = stream.SynchronizeAsync(TestContext.Current.CancellationToken);
             await Task.Delay(50, TestContext.Current.CancellationToken);
             Assert.False(waiting.IsCompleted);
             await cancel.CancelAsync();
@@ -103,7 +109,8 @@ public sealed class CudaQueuesAndMemory : CudaScenario
             }
 
             // 0 and 1 are two names of one stream; the default streams of two threads are two.
-            using DeviceStream legacy = device.WrapStream(0), same = device.WrapStream(1), own = device.WrapStream(PerThread), again = device.WrapStream(PerThread);
+            using DeviceStream legacy = device.WrapStream(0), same = device.WrapStream(1), own = device.WrapStream(PerThread),
+                again = device.WrapStream(PerThread);
             Assert.Same(legacy.Queue, same.Queue);
             Assert.Same(own.Queue, again.Queue);
             Assert.NotSame(own.Queue, legacy.Queue);
@@ -168,7 +175,9 @@ public sealed class CudaQueuesAndMemory : CudaScenario
         AssertClean();
     }
 
-    /// <summary>Once the wrapper is disposed the owner may destroy the stream, and memory still waits for the work that was in it.</summary>
+    /// <summary>
+    /// Once the wrapper is disposed the owner may destroy the stream, and memory still waits for the work that was in it.
+    /// </summary>
     [Fact(Explicit = true)]
     public void BorrowedStreamsMayGoBeforeTheMemory()
     {

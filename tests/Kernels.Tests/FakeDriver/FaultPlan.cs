@@ -3,8 +3,9 @@ using Xunit;
 namespace Kernels.Tests.FakeDriver;
 
 /// <summary>
-/// One run of a workload in which one call of the driver fails. The workload does its work in steps: a step that fails is done again, as a user
-/// would after freeing memory, and must then succeed; once the context is lost, every use must fail with the first cause, and the run ends.
+/// One run of a workload in which one call of the driver fails. The workload does its work in steps: a step that fails is done again, as a
+/// user would after freeing memory, and must then succeed; once the context is lost, every use must fail with the first cause, and the run
+/// ends.
 /// </summary>
 /// <param name="failedFunction">The function that was made to fail, or null while it has not come to that.</param>
 /// <param name="losesContext">Whether the failure of this function leaves a context that is lost.</param>

@@ -7,9 +7,9 @@ using Kernels.Tests.DeviceCode;
 namespace Kernels.Tests.FakeDriver;
 
 /// <summary>
-/// Runs kernels on the stand-in: its device memory is host memory, so the CPU device's body of a kernel does on it what the kernel would. The
-/// body's record is put together again from the raw arguments of the launch, each found by its name in the kernel's text, so a record bound
-/// in a wrong order gives wrong results here as on a GPU.
+/// Runs kernels on the stand-in: its device memory is host memory, so the CPU device's body of a kernel does on it what the kernel would.
+/// The body's record is put together again from the raw arguments of the launch, each found by its name in the kernel's text, so a record
+/// bound in a wrong order gives wrong results here as on a GPU.
 /// </summary>
 internal static unsafe partial class KernelBodies
 {
@@ -45,7 +45,8 @@ internal static unsafe partial class KernelBodies
         string head = source[..source.IndexOf("#line", StringComparison.Ordinal)];
         Dictionary<string, int> defines =
             Define().Matches(head).ToDictionary(match => match.Groups[1].Value, match => int.Parse(match.Groups[2].Value));
-        DType dtype = Enum.GetValues<DType>().Single(dtype => defines.GetValueOrDefault($"DTYPE_{dtype.ShortName().ToUpperInvariant()}") == 1);
+        DType dtype = Enum.GetValues<DType>()
+            .Single(dtype => defines.GetValueOrDefault($"DTYPE_{dtype.ShortName().ToUpperInvariant()}") == 1);
         uint switches = 0;
         for (int i = 0; i < kernel.Switches.Count; i++) switches |= (uint)defines[kernel.Switches[i]] << i;
         return new KernelVariant(dtype, defines["VEC"], switches);
@@ -104,7 +105,9 @@ internal static unsafe partial class KernelBodies
 /// <summary>Makes argument records field by field.</summary>
 internal static class Records
 {
-    /// <summary>A record with a value for each of its fields, asked for by name and type; fields of a record inside it are its own.</summary>
+    /// <summary>
+    /// A record with a value for each of its fields, asked for by name and type; fields of a record inside it are its own.
+    /// </summary>
     public static TArguments Create<TArguments>(Func<string, Type, object> value)
         where TArguments : struct => (TArguments)Create(typeof(TArguments), value);
 

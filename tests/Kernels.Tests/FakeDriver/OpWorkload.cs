@@ -18,7 +18,8 @@ internal sealed class OpWorkload(OpCase op, Problem problem)
         plan.Probe(() => op.Run(stream, problem, DType.Float32, tensors));
         plan.Step(() => op.Run(stream, problem, DType.Float32, tensors));
         plan.Step(stream.Synchronize);
-        byte[] actual = [.. _specs.Where(spec => spec.Role != TensorRole.Input).SelectMany(spec => plan.Step(() => tensors.Read(spec.Name)))];
+        byte[] actual = [.. _specs.Where(spec => spec.Role != TensorRole.Input)
+            .SelectMany(spec => plan.Step(() => tensors.Read(spec.Name)))];
         _expected ??= actual;
         // What was updated in place is updated twice where the failure came after the launch.
         if (plan.Error is null || _specs.All(spec => spec.Role != TensorRole.InOut)) Assert.Equal(_expected, actual);

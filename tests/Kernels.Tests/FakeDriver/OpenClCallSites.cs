@@ -8,8 +8,8 @@ namespace Kernels.Tests.FakeDriver;
 public sealed class OpenClCallSites : Scenario
 {
     /// <summary>
-    /// Calls whose failure hurts nobody: what is released is gone, an error without its log is still an error, and a program that cannot be had from
-    /// the cache is compiled.
+    /// Calls whose failure hurts nobody: what is released is gone, an error without its log is still an error, and a program that cannot be
+    /// had from the cache is compiled.
     /// </summary>
     private static readonly string[] MayPassSilently =
     [
@@ -62,7 +62,8 @@ public sealed class OpenClCallSites : Scenario
     private static OpWorkload Workload(string name, string entry)
     {
         OpCase op = OpCase.All.Single(op => op.Op == name);
-        return new OpWorkload(op, op.Problems.Where(problem => problem.Entry == entry).First(problem => problem.Bytes(1) is > 100 and < 10_000));
+        return new OpWorkload(op,
+            op.Problems.Where(problem => problem.Entry == entry).First(problem => problem.Bytes(1) is > 100 and < 10_000));
     }
 
     private static void UseStreamsAndMemory(FaultPlan plan, Device device)

@@ -3,8 +3,8 @@ using Xunit;
 namespace Kernels.Tests.FakeDriver;
 
 /// <summary>
-/// What all scenarios share: they run in a process with stand-ins for drivers, alone, and end themselves when they make no progress, so that a
-/// deadlock is reported with the step it happened in.
+/// What all scenarios share: they run in a process with stand-ins for drivers, alone, and end themselves when they make no progress, so
+/// that a deadlock is reported with the step it happened in.
 /// </summary>
 public abstract class Scenario : IDisposable
 {

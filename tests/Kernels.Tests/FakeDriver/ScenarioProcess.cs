@@ -5,8 +5,8 @@ using Xunit;
 namespace Kernels.Tests.FakeDriver;
 
 /// <summary>
-/// Runs one scenario in a process of its own, since a process loads its driver once. A scenario is an explicit test of this assembly, which the
-/// child process runs with the stand-in in the driver's place.
+/// Runs one scenario in a process of its own, since a process loads its driver once. A scenario is an explicit test of this assembly, which
+/// the child process runs with the stand-in in the driver's place.
 /// </summary>
 internal static partial class ScenarioProcess
 {

@@ -3,7 +3,9 @@ using Xunit;
 
 namespace Kernels.Tests.FakeDriver;
 
-/// <summary>Launches a kernel with a value of its own in each field of its record and compares what arrived under each parameter's name.</summary>
+/// <summary>
+/// Launches a kernel with a value of its own in each field of its record and compares what arrived under each parameter's name.
+/// </summary>
 internal abstract class SentinelLaunch
 {
     public static SentinelLaunch Of(KernelDefinition kernel)

@@ -7,7 +7,8 @@ using Xunit;
 namespace Kernels.Tests.Losses;
 
 /// <summary>
-/// Cross-entropy and entropy against values from PyTorch, made by <c>tests/goldens/cross_entropy.py</c>. Where we differ on purpose, the test says what PyTorch gives, and why we do not.
+/// Cross-entropy and entropy against values from PyTorch, made by <c>tests/goldens/cross_entropy.py</c>. Where we differ on purpose, the
+/// test says what PyTorch gives, and why we do not.
 /// </summary>
 public sealed class CrossEntropyGoldens(TestDevices devices)
 {
@@ -16,7 +17,10 @@ public sealed class CrossEntropyGoldens(TestDevices devices)
     public static TheoryData<string, int> Rows =>
         [.. from device in TestDevices.All from index in Enumerable.Range(0, Golden.Cases.Length) select (device.Id, index)];
 
-    /// <summary>The grid of weights, ignored label, smoothing, reduction and kind of target, loss and gradient; in float, and in double where the device can.</summary>
+    /// <summary>
+    /// The grid of weights, ignored label, smoothing, reduction and kind of target, loss and gradient; in float, and in double where the
+    /// device can.
+    /// </summary>
     [Theory]
     [MemberData(nameof(Rows))]
     public void Grid_IsThatOfPyTorch(string deviceId, int index)
@@ -29,7 +33,10 @@ public sealed class CrossEntropyGoldens(TestDevices devices)
             IgnoreIndex = golden.Ignore ? Golden.Ignored : null,
             Reduction = Enum.Parse<LossReduction>(golden.Reduction),
         };
-        AssertEqual(stream, golden, stream.Device.SupportsFloat64, new Call(options) { IsSoft = golden.Targets == "soft", IsWeighted = golden.Weights });
+        AssertEqual(stream, golden, stream.Device.SupportsFloat64, new Call(options)
+        {
+            IsSoft = golden.Targets == "soft", IsWeighted = golden.Weights,
+        });
     }
 
     /// <summary>PyTorch's Categorical.entropy, and its gradient with a slope for each row.</summary>
@@ -43,7 +50,10 @@ public sealed class CrossEntropyGoldens(TestDevices devices)
         AssertClose(Golden.Entropy.Gradient, gradient, Tolerance(stream.Device.SupportsFloat64));
     }
 
-    /// <summary>On purpose: PyTorch's mean over no rows is NaN, which ends a training for one batch of padding (pytorch#75181). Ours is 0 unless NaN is asked for.</summary>
+    /// <summary>
+    /// On purpose: PyTorch's mean over no rows is NaN, which ends a training for one batch of padding (pytorch#75181). Ours is 0 unless NaN
+    /// is asked for.
+    /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void AllIgnored_IsZeroUnlessNaNIsAskedFor(string deviceId)
@@ -57,8 +67,9 @@ public sealed class CrossEntropyGoldens(TestDevices devices)
     }
 
     /// <summary>
-    /// On purpose: a masked class has no part of the smoothing here. PyTorch spreads epsilon over it too, so that its loss is infinite and the masked logit has a gradient
-    /// (optax#896). Without smoothing the two agree, and with smoothing ours is what PyTorch gives when the class is left out.
+    /// On purpose: a masked class has no part of the smoothing here. PyTorch spreads epsilon over it too, so that its loss is infinite and
+    /// the masked logit has a gradient (optax#896). Without smoothing the two agree, and with smoothing ours is what PyTorch gives when the
+    /// class is left out.
     /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
@@ -85,7 +96,10 @@ public sealed class CrossEntropyGoldens(TestDevices devices)
         Assert.All(gradient.Where((_, i) => i % Golden.Classes == Masked), slope => Assert.Equal(0, slope));
     }
 
-    /// <summary>Not on purpose of ours, but kept: PyTorch divides weighted labels by their weights and one-hot probabilities by the rows, so the two means differ.</summary>
+    /// <summary>
+    /// Not on purpose of ours, but kept: PyTorch divides weighted labels by their weights and one-hot probabilities by the rows, so the two
+    /// means differ.
+    /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void OneHotWithWeights_DividesByRowsAsPyTorchDoes(string deviceId)
@@ -96,7 +110,10 @@ public sealed class CrossEntropyGoldens(TestDevices devices)
         AssertEqual(stream, Golden.OneHotWeighted, stream.Device.SupportsFloat64, call);
     }
 
-    /// <summary>On purpose: PyTorch refuses to ignore rows of soft targets. Here they are those with the ignore index beside them; the rest is the same as without them.</summary>
+    /// <summary>
+    /// On purpose: PyTorch refuses to ignore rows of soft targets. Here they are those with the ignore index beside them; the rest is the
+    /// same as without them.
+    /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void SoftTargets_CanBeIgnored(string deviceId)
@@ -132,7 +149,8 @@ public sealed class CrossEntropyGoldens(TestDevices devices)
         Assert.Equal(expected.Length, actual.Length);
         for (int i = 0; i < expected.Length; i++)
         {
-            bool isClose = double.IsNaN(expected[i]) ? double.IsNaN(actual[i]) : Math.Abs(actual[i] - expected[i]) <= tolerance * (1 + Math.Abs(expected[i]));
+            bool isClose = double.IsNaN(expected[i])
+                ? double.IsNaN(actual[i]) : Math.Abs(actual[i] - expected[i]) <= tolerance * (1 + Math.Abs(expected[i]));
             Assert.True(isClose || expected[i] == actual[i], $"element {i} is {actual[i]:R}, PyTorch has {expected[i]:R}");
         }
     }
@@ -142,19 +160,24 @@ public sealed class CrossEntropyGoldens(TestDevices devices)
         where T : unmanaged
     {
         int rows = Golden.Rows;
-        using DeviceTensor<T> logits = Upload<T>(stream, call.Logits ?? Golden.Logits, rows, call.Classes), soft = Upload<T>(stream, call.Soft ?? Golden.Soft, rows, Golden.Classes);
-        using DeviceTensor<T> weights = Upload<T>(stream, Golden.ClassWeights, Golden.Classes), gradient = stream.Device.Allocate<T>(rows, call.Classes);
+        using DeviceTensor<T> logits = Upload<T>(stream, call.Logits ?? Golden.Logits, rows, call.Classes),
+            soft = Upload<T>(stream, call.Soft ?? Golden.Soft, rows, Golden.Classes);
+        using DeviceTensor<T> weights = Upload<T>(stream, Golden.ClassWeights, Golden.Classes),
+            gradient = stream.Device.Allocate<T>(rows, call.Classes);
         using DeviceTensor<T> losses = stream.Device.Allocate<T>(call.Options.Reduction == LossReduction.None ? rows : 1);
         using DeviceTensor<int> labels = stream.Device.Upload<int>(call.Labels ?? Golden.Labels, rows);
-        CrossEntropyTargets targets = call.IsSoft ? CrossEntropyTargets.Soft(soft, call.Options.IgnoreIndex is null ? null : labels) : labels;
-        CrossEntropy.ForwardBackward(stream, logits, targets, call.IsWeighted ? weights : null, null, losses, gradient, null, 1, call.Options);
+        CrossEntropyTargets targets = call.IsSoft
+            ? CrossEntropyTargets.Soft(soft, call.Options.IgnoreIndex is null ? null : labels) : labels;
+        CrossEntropy.ForwardBackward(
+            stream, logits, targets, call.IsWeighted ? weights : null, null, losses, gradient, null, 1, call.Options);
         return (ToDoubles(losses.ToArray(stream)), ToDoubles(gradient.ToArray(stream)));
     }
 
     private static (double[] Entropies, double[] Gradient) RunEntropy<T>(DeviceStream stream)
         where T : unmanaged
     {
-        using DeviceTensor<T> logits = Upload<T>(stream, Golden.Logits, Golden.Rows, Golden.Classes), slopes = Upload<T>(stream, Golden.Slopes, Golden.Rows);
+        using DeviceTensor<T> logits = Upload<T>(stream, Golden.Logits, Golden.Rows, Golden.Classes),
+            slopes = Upload<T>(stream, Golden.Slopes, Golden.Rows);
         using DeviceTensor<T> entropies = stream.Device.Allocate<T>(Golden.Rows);
         Entropy.Forward(stream, logits, null, entropies);
         Entropy.Backward(stream, logits, null, slopes, logits);
@@ -169,7 +192,10 @@ public sealed class CrossEntropyGoldens(TestDevices devices)
 
     private static GoldenFile Read()
     {
-        JsonSerializerOptions options = new(JsonSerializerDefaults.Web) { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
+        JsonSerializerOptions options = new(JsonSerializerDefaults.Web)
+        {
+            NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+        };
         string path = Path.Combine(AppContext.BaseDirectory, "data", "goldens", "cross_entropy.json");
         return JsonSerializer.Deserialize<GoldenFile>(File.ReadAllText(path), options)!;
     }
@@ -189,9 +215,11 @@ public sealed class CrossEntropyGoldens(TestDevices devices)
         public bool IsWeighted { get; init; }
     }
 
-    private sealed record GoldenCase(bool Weights, bool Ignore, double Smoothing, string Reduction, string Targets, double[] Loss, double[] Gradient);
+    private sealed record GoldenCase(
+        bool Weights, bool Ignore, double Smoothing, string Reduction, string Targets, double[] Loss, double[] Gradient);
 
     private sealed record GoldenFile(
-        int Rows, int Classes, int Ignored, double[] Logits, double[] ClassWeights, int[] Labels, double[] Soft, double[] Slopes, GoldenCase[] Cases,
-        GoldenCase Entropy, GoldenCase AllIgnored, GoldenCase MaskedPlain, GoldenCase MaskedSmoothed, GoldenCase OneHotWeighted, string SoftIgnore);
+        int Rows, int Classes, int Ignored, double[] Logits, double[] ClassWeights, int[] Labels, double[] Soft, double[] Slopes,
+        GoldenCase[] Cases, GoldenCase Entropy, GoldenCase AllIgnored, GoldenCase MaskedPlain, GoldenCase MaskedSmoothed,
+        GoldenCase OneHotWeighted, string SoftIgnore);
 }

@@ -9,7 +9,8 @@ public sealed class CrossEntropyTests(TestDevices devices)
     private const int LongestRow = 1 << 24;
 
     /// <summary>
-    /// Equal values, whose roundings in a running sum all go one way: sixteen additions an item and then pairs lose 2 units of roundoff, a running sum of 64 loses 11.
+    /// Equal values, whose roundings in a running sum all go one way: sixteen additions an item and then pairs lose 2 units of roundoff, a
+    /// running sum of 64 loses 11.
     /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
@@ -25,7 +26,10 @@ public sealed class CrossEntropyTests(TestDevices devices)
         Assert.Equal(expected, sum.ToArray(stream)[0], tolerance: 4 * expected / (1 << 24));
     }
 
-    /// <summary>Equal logits, of which one is masked: its probability is counted in a float, and so is the number of the others that the smoothing is spread over.</summary>
+    /// <summary>
+    /// Equal logits, of which one is masked: its probability is counted in a float, and so is the number of the others that the smoothing
+    /// is spread over.
+    /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void LongestRow_IsCounted(string deviceId)
@@ -36,7 +40,10 @@ public sealed class CrossEntropyTests(TestDevices devices)
         using DeviceTensor<int> labels = stream.Device.Upload<int>([5], 1);
         stream.Fill(logits, (Half)3);
         stream.Fill(logits.Reshape(LongestRow).Slice(LongestRow - 2, 1), Half.NegativeInfinity);
-        CrossEntropy.ForwardBackward(stream, logits, labels, null, null, losses, logits, null, -LongestRow, new CrossEntropyOptions { Smoothing = 0.5 });
+        CrossEntropy.ForwardBackward(stream, logits, labels, null, null, losses, logits, null, -LongestRow, new CrossEntropyOptions
+        {
+            Smoothing = 0.5,
+        });
         Assert.Equal(Math.Log(LongestRow - 1), losses.ToArray(stream)[0], tolerance: 4e-6);
 
         // p - t, times the scale: p = 1 / M, t = 0.5 / M, and 0.5 more for the label.

@@ -10,7 +10,9 @@ public sealed class AdaptiveDropoutTests(TestDevices devices)
 
     private static readonly RandomKey Key = new(99, 10);
 
-    /// <summary>Pre-activations of which many lie where the float rounds: a difference of one bit anywhere would move a decision now and then.</summary>
+    /// <summary>
+    /// Pre-activations of which many lie where the float rounds: a difference of one bit anywhere would move a decision now and then.
+    /// </summary>
     [Fact]
     public void Decisions_AreTheSameOnEveryDevice()
     {
@@ -48,7 +50,8 @@ public sealed class AdaptiveDropoutTests(TestDevices devices)
         using Device device = Device.Open("cpu");
         using DeviceStream stream = device.CreateStream();
         using DeviceTensor<double> x = device.Upload<double>(Bits.Uniform<double>(1021, 7), 1021);
-        using DeviceTensor<double> keep = device.Allocate<double>(1021), y = device.Allocate<double>(1021), expected = device.Allocate<double>(1021);
+        using DeviceTensor<double> keep = device.Allocate<double>(1021), y = device.Allocate<double>(1021),
+            expected = device.Allocate<double>(1021);
         stream.Fill(keep, 1 - dropProbability);
         AdaptiveDropout.ForwardPerElement(stream, x, keep, y, Key);
         Dropout.Forward(stream, x, expected, dropProbability, Key);

@@ -21,9 +21,11 @@ public sealed class BiasDropoutResidualTests(TestDevices devices)
         BiasDropoutResidualOptions options = new() { RowDropProbability = 0.3 };
 
         BiasDropoutResidual.Forward(stream, x, null, null, residual, whole, 0.2, Key, options);
-        BiasDropoutResidual.Forward(stream, x.Slice(0, First), null, null, residual.Slice(0, First), parts.Slice(0, First), 0.2, Key, options);
         BiasDropoutResidual.Forward(
-            stream, x.Slice(First, Rows - First), null, null, residual.Slice(First, Rows - First), parts.Slice(First, Rows - First), 0.2, Key,
+            stream, x.Slice(0, First), null, null, residual.Slice(0, First), parts.Slice(0, First), 0.2, Key, options);
+        BiasDropoutResidual.Forward(
+            stream, x.Slice(First, Rows - First), null, null, residual.Slice(First, Rows - First), parts.Slice(First, Rows - First), 0.2,
+            Key,
             options with { GlobalStart = First });
         Bits.AssertEqual<float>(whole.ToArray(stream), parts.ToArray(stream));
     }
@@ -36,7 +38,8 @@ public sealed class BiasDropoutResidualTests(TestDevices devices)
         using DeviceTensor<float> x = Values(stream, 7, 45), residual = Values(stream, 7, 45), y = stream.Device.Allocate<float>(7, 45);
         BiasDropoutResidual.Forward(stream, x, null, null, residual, y, 0.4, Key);
         Dropout.Forward(stream, x, x, 0.4, Key);
-        Assert.Equal(x.ToArray(stream).Zip(residual.ToArray(stream), (dropped, past) => dropped + past), y.ToArray(stream), (a, b) => Math.Abs(a - b) < 1e-6);
+        Assert.Equal(x.ToArray(stream).Zip(residual.ToArray(stream), (dropped, past) => dropped + past), y.ToArray(stream), (a, b) =>
+            Math.Abs(a - b) < 1e-6);
     }
 
     [Theory]
@@ -48,7 +51,10 @@ public sealed class BiasDropoutResidualTests(TestDevices devices)
         using DeviceTensor<float> x = stream.Device.Allocate<float>(Rows, Columns), residual = stream.Device.Allocate<float>(Rows, Columns);
         stream.Fill(x, 1);
         stream.Fill(residual, 5);
-        BiasDropoutResidual.Forward(stream, x, null, null, residual, residual, 0, Key, new BiasDropoutResidualOptions { RowDropProbability = 0.25 });
+        BiasDropoutResidual.Forward(stream, x, null, null, residual, residual, 0, Key, new BiasDropoutResidualOptions
+        {
+            RowDropProbability = 0.25,
+        });
 
         float[][] rows = [.. residual.ToArray(stream).Chunk(Columns)];
         float scaled = 5 + (float)KeepThreshold.FromDropProbability(0.25).Scale;

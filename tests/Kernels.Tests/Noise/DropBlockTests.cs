@@ -15,7 +15,8 @@ public sealed class DropBlockTests(TestDevices devices)
     private static readonly RandomKey Key = new(20260101, 7);
 
     /// <summary>
-    /// Rectangles to drop from, with what is known of them: the share that the paper's gamma really drops, and the gamma that drops the share asked for.
+    /// Rectangles to drop from, with what is known of them: the share that the paper's gamma really drops, and the gamma that drops the
+    /// share asked for.
     /// </summary>
     [Theory]
     [InlineData(7, 7, 0.10, 0.100, 0.1000)]
@@ -56,7 +57,8 @@ public sealed class DropBlockTests(TestDevices devices)
                     key = key.Next();
                     (double share, double error) = CountedShare(stream, map, block, rate, key);
                     Assert.InRange(share, plan.DropProbability - (5 * error), plan.DropProbability + (5 * error));
-                    row.Append(CultureInfo.InvariantCulture, $" {plan.Gamma:0.000000} | {plan.DropProbability:0.00000} | {share:0.00000} |");
+                    row.Append(CultureInfo.InvariantCulture,
+                        $" {plan.Gamma:0.000000} | {plan.DropProbability:0.00000} | {share:0.00000} |");
                 }
 
                 table.Append(row).Append('\n');
@@ -176,7 +178,8 @@ public sealed class DropBlockTests(TestDevices devices)
         return (mean, Math.Sqrt(shares.Sum(share => (share - mean) * (share - mean)) / (maps - 1) / maps));
     }
 
-    private static bool[] Mask(DeviceStream stream, long[] shape, long[] block, DropBlockRate rate, DropBlockOptions options, RandomKey? key = null)
+    private static bool[] Mask(
+        DeviceStream stream, long[] shape, long[] block, DropBlockRate rate, DropBlockOptions options, RandomKey? key = null)
     {
         int cells = (int)shape.Aggregate(1L, (product, dimension) => product * dimension);
         using DeviceTensor<uint> mask = stream.Device.Allocate<uint>(Dropout.MaskWords(cells));

@@ -26,12 +26,15 @@ public sealed class DropConnectTests(TestDevices devices)
         DropConnect.Forward(stream, x, weight, bias, whole, 0.5, Key);
         DropConnect.Forward(stream, x.Slice(0, First), weight, bias, parts.Slice(0, First), 0.5, key);
         DropConnect.Forward(
-            stream, x.Slice(First, Examples - First), weight, bias, parts.Slice(First, Examples - First), 0.5, key, new DropConnectOptions { GlobalStart = First });
+            stream, x.Slice(First, Examples - First), weight, bias, parts.Slice(First, Examples - First), 0.5, key,
+            new DropConnectOptions { GlobalStart = First });
 
         Bits.AssertEqual<float>(whole.ToArray(stream), parts.ToArray(stream));
     }
 
-    /// <summary>The moments that inference matches are those of many training passes, in both scalings. Five standard errors of 4,000 passes.</summary>
+    /// <summary>
+    /// The moments that inference matches are those of many training passes, in both scalings. Five standard errors of 4,000 passes.
+    /// </summary>
     [Theory]
     [InlineData(DropoutScaling.Inverted)]
     [InlineData(DropoutScaling.Original)]
@@ -42,16 +45,19 @@ public sealed class DropConnectTests(TestDevices devices)
         using Device device = Device.Open("cpu");
         using DeviceStream stream = device.CreateStream();
         float[] row = Bits.Uniform<float>(Inputs, 4);
-        using DeviceTensor<float> x = device.Upload<float>([.. Enumerable.Repeat(row, Passes).SelectMany(values => values)], Passes, Inputs);
+        using DeviceTensor<float> x = device.Upload<float>(
+            [.. Enumerable.Repeat(row, Passes).SelectMany(values => values)], Passes, Inputs);
         using DeviceTensor<float> weight = device.Upload<float>(Bits.Uniform<float>(Inputs, 5), 1, Inputs);
         using DeviceTensor<float> bias = device.Upload<float>([1.5f], 1);
         using DeviceTensor<float> y = device.Allocate<float>(Passes, 1);
-        using DeviceTensor<float> mean = device.Allocate<float>(1, 1), variance = device.Allocate<float>(1, 1), expected = device.Allocate<float>(1, 1);
+        using DeviceTensor<float> mean = device.Allocate<float>(1, 1), variance = device.Allocate<float>(1, 1),
+            expected = device.Allocate<float>(1, 1);
         DropConnectOptions options = new() { Scaling = scaling };
 
         DropConnect.Forward(stream, x, weight, bias, y, DropProbability, Key, options);
         DropConnect.Infer(
-            stream, x.Slice(0, 1), weight, bias, expected, mean, variance, DropProbability, DropConnectActivation.Identity, Passes, Key, options);
+            stream, x.Slice(0, 1), weight, bias, expected, mean, variance, DropProbability, DropConnectActivation.Identity, Passes, Key,
+            options);
 
         double[] samples = [.. y.ToArray(stream).Select(value => (double)value)];
         double average = samples.Average(), spread = samples.Sum(value => (value - average) * (value - average)) / (Passes - 1);

@@ -3,7 +3,9 @@ using Xunit;
 
 namespace Kernels.Tests.Noise;
 
-/// <summary>What dropout promises beside its mask: scales, inference, the fate of NaN and infinities, and the probability it reports.</summary>
+/// <summary>
+/// What dropout promises beside its mask: scales, inference, the fate of NaN and infinities, and the probability it reports.
+/// </summary>
 public sealed class DropoutContractTests(TestDevices devices)
 {
     private const int Length = 1003;
@@ -42,7 +44,8 @@ public sealed class DropoutContractTests(TestDevices devices)
         Assert.Equal(1u, KeepThreshold.FromDropProbability(Math.BitDecrement(1.0)).Value);
         Assert.Equal(32768u, KeepThreshold.FromDropProbability(0.5).Value);
         Assert.Equal(0, KeepThreshold.FromDropProbability(1).Scale);
-        foreach (double bad in (double[])[double.NaN, -double.Epsilon, Math.BitIncrement(1.0), double.PositiveInfinity, double.NegativeInfinity])
+        foreach (double bad in (double[])[double.NaN, -double.Epsilon, Math.BitIncrement(1.0), double.PositiveInfinity,
+            double.NegativeInfinity])
             Assert.Throws<ArgumentOutOfRangeException>(() => KeepThreshold.FromDropProbability(bad));
     }
 
@@ -55,7 +58,8 @@ public sealed class DropoutContractTests(TestDevices devices)
         bool[] mask = Bits.ReferenceMask(Length, 0.3, Key);
         float scale = (float)KeepThreshold.FromDropProbability(0.3).Scale;
         Bits.AssertEqual<float>([.. x.Zip(mask, (value, keep) => keep ? value * scale : 0f)], Forward(stream, x, 0.3), "inverted");
-        Bits.AssertEqual<float>([.. x.Zip(mask, (value, keep) => keep ? value : 0f)], Forward(stream, x, 0.3, DropoutScaling.Original), "original");
+        Bits.AssertEqual<float>(
+            [.. x.Zip(mask, (value, keep) => keep ? value : 0f)], Forward(stream, x, 0.3, DropoutScaling.Original), "original");
         Bits.AssertEqual<float>(x, Forward(stream, x, 0), "p = 0");
         Bits.AssertEqual<float>(new float[Length], Forward(stream, x, 1), "p = 1");
     }

@@ -36,7 +36,8 @@ public sealed class EmbeddingDropoutTests(TestDevices devices)
 
         EmbeddingDropout.Backward(stream, idTensor, y, dTable, 0, Key);
         Assert.Equal(1, Assert.Throws<DeviceDataException>(stream.Synchronize).Index);
-        Assert.Equal(Enumerable.Range(0, Vocabulary).SelectMany(id => Enumerable.Repeat((float)ids.Count(other => other == id), Width)), dTable.ToArray(stream));
+        Assert.Equal(Enumerable.Range(0, Vocabulary).SelectMany(id => Enumerable.Repeat((float)ids.Count(other => other == id), Width)),
+            dTable.ToArray(stream));
     }
 
     [Theory]
@@ -55,7 +56,10 @@ public sealed class EmbeddingDropoutTests(TestDevices devices)
         stream.Fill(table, 1);
 
         EmbeddingDropout.Forward(stream, ids, table, whole, 0.5, Key, new EmbeddingDropoutOptions { Scope = scope });
-        EmbeddingDropout.Forward(stream, ids.Slice(0, First), table, parts.Slice(0, First), 0.5, Key, new EmbeddingDropoutOptions { Scope = scope });
+        EmbeddingDropout.Forward(stream, ids.Slice(0, First), table, parts.Slice(0, First), 0.5, Key, new EmbeddingDropoutOptions
+        {
+            Scope = scope,
+        });
         ulong start = scope == EmbeddingDropoutScope.Sequence ? (ulong)First : First * Length;
         EmbeddingDropout.Forward(
             stream, ids.Slice(First, Sequences - First), table, parts.Slice(First, Sequences - First), 0.5, Key,

@@ -4,14 +4,16 @@ using Xunit;
 namespace Kernels.Tests.Noise;
 
 /// <summary>
-/// The promise: the mask is a function of key, probability and index. The same bits on every device, in every type, however the tensor is cut,
-/// aligned and aliased, and the same again in backward.
+/// The promise: the mask is a function of key, probability and index. The same bits on every device, in every type, however the tensor is
+/// cut, aligned and aliased, and the same again in backward.
 /// </summary>
 public sealed class MaskTests(TestDevices devices)
 {
     private static readonly RandomKey Key = new(0x8badf00ddeadbeef, 0x1_0000_0007);
 
-    /// <summary>Less than a block, blocks exactly, a draw of the CPU's generator and its neighbours, a tail, more than one core's share.</summary>
+    /// <summary>
+    /// Less than a block, blocks exactly, a draw of the CPU's generator and its neighbours, a tail, more than one core's share.
+    /// </summary>
     private static readonly int[] Lengths = [1, 7, 8, 9, 63, 64, 65, 1003, 70_003];
 
     /// <summary>The whole; on and off a block; where the block number leaves 32 bits; far out.</summary>
@@ -127,7 +129,8 @@ public sealed class MaskTests(TestDevices devices)
 
         void Check(RandomKey host)
         {
-            Bits.AssertEqual<bool>(Bits.ForwardMask<float>(stream, 1003, 0.3, host), Bits.ForwardMask<float>(stream, 1003, 0.3, key), "mask");
+            Bits.AssertEqual<bool>(Bits.ForwardMask<float>(stream, 1003, 0.3, host), Bits.ForwardMask<float>(stream, 1003, 0.3, key),
+                "mask");
             RandomBits.Fill(stream, bits, key);
             RandomBits.Fill(stream, hostBits, host);
             Assert.Equal(hostBits.ToArray(stream), bits.ToArray(stream));

@@ -19,7 +19,8 @@ public sealed class ProbabilityTableTests
         {
             KeepThreshold threshold = KeepThreshold.FromDropProbability(p);
             Assert.InRange(threshold.DropProbability, p - Math.ScaleB(1, -17), p + Math.ScaleB(1, -17));
-            table.Append(CultureInfo.InvariantCulture, $"| {p} | {threshold.Value} | {threshold.DropProbability:0.00000000} | {threshold.Scale:0.00000000} |\n");
+            table.Append(CultureInfo.InvariantCulture,
+                $"| {p} | {threshold.Value} | {threshold.DropProbability:0.00000000} | {threshold.Scale:0.00000000} |\n");
         }
 
         Assert.True(Repository.Read(Page).Contains(table.ToString(), StringComparison.Ordinal), $"{Page} should have the table\n{table}");

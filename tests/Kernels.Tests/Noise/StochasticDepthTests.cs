@@ -4,7 +4,10 @@ using Xunit;
 
 namespace Kernels.Tests.Noise;
 
-/// <summary>Stochastic depth and the rows that it keeps: the compact way gives the bits of the fused one, dropped rows are not read, the rules are the papers'.</summary>
+/// <summary>
+/// Stochastic depth and the rows that it keeps: the compact way gives the bits of the fused one, dropped rows are not read, the rules are
+/// the papers'.
+/// </summary>
 public sealed class StochasticDepthTests(TestDevices devices)
 {
     private const double P = 0.4;
@@ -19,7 +22,8 @@ public sealed class StochasticDepthTests(TestDevices devices)
         {
             const int Rows = 50;
             using DeviceTensor<float> x = Uniform(stream, "x", Rows, run), f = Uniform(stream, "f", Rows, run);
-            using DeviceTensor<float> fused = stream.Device.Allocate<float>(Rows, run), assembled = stream.Device.Allocate<float>(Rows, run);
+            using DeviceTensor<float> fused = stream.Device.Allocate<float>(Rows, run),
+                assembled = stream.Device.Allocate<float>(Rows, run);
             using DeviceTensor<int> rows = stream.Device.Allocate<int>(Rows), kept = stream.Device.Allocate<int>(1);
             StochasticDepth.Forward(stream, x, f, fused, P, Key);
 
@@ -66,7 +70,8 @@ public sealed class StochasticDepthTests(TestDevices devices)
         using Device device = Device.Open(devices.Open(deviceId).Id);
         using DeviceStream stream = device.CreateStream();
         using DeviceTensor<float> x = Uniform(stream, "x", 5, 3), f = Uniform(stream, "f", 3, 3);
-        foreach ((int[] indices, long gathered, long scattered) in ((int[], long, long)[])[([0, 5, 1], 1, 1), ([-2, 1, 4], 0, 0), ([3, 1, 4], -1, 1), ([0, 2, 2], -1, 2), ([0, -1, 3], -1, 2)])
+        foreach ((int[] indices, long gathered, long scattered) in ((int[], long, long)[])[([0, 5, 1], 1, 1), ([-2, 1, 4], 0, 0),
+            ([3, 1, 4], -1, 1), ([0, 2, 2], -1, 2), ([0, -1, 3], -1, 2)])
         {
             using DeviceTensor<int> rows = device.Upload<int>(indices, 3);
             KeptRows.Gather(stream, x, rows, f);

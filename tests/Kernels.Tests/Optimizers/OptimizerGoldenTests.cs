@@ -6,8 +6,8 @@ using Xunit;
 namespace Kernels.Tests.Optimizers;
 
 /// <summary>
-/// A hundred steps as PyTorch takes them (<c>tests/goldens/optimizers.py</c>). We differ on purpose nowhere in these settings; RMSprop differs where PyTorch's variance is rounded
-/// below 0 and gives NaN, which no golden value shows.
+/// A hundred steps as PyTorch takes them (<c>tests/goldens/optimizers.py</c>). We differ on purpose nowhere in these settings; RMSprop
+/// differs where PyTorch's variance is rounded below 0 and gives NaN, which no golden value shows.
 /// </summary>
 public sealed class OptimizerGoldenTests(TestDevices devices)
 {
@@ -27,14 +27,16 @@ public sealed class OptimizerGoldenTests(TestDevices devices)
         Golden golden = Goldens.Single(golden => golden.Op == op && golden.Settings == settings);
         Follow<float>(stream, golden, 2e-5, value => (float)value, value => value);
         if (stream.Device.SupportsFloat64) Follow<double>(stream, golden, 1e-12, value => value, value => value);
-        // Master copies keep what a step adds; gradients are rounded to the stored type, weights read back from it. Lion takes a gradient's sign, and rounding it may change that.
+        // Master copies keep what a step adds; gradients are rounded to the stored type, weights read back from it. Lion takes a gradient's
+        // sign, and rounding it may change that.
         Follow<BFloat16>(stream, golden, op == "lion" ? 0.05 : 0.03, value => (BFloat16)value, value => (float)value);
     }
 
     private static void Follow<T>(DeviceStream stream, Golden golden, double tolerance, Func<double, T> store, Func<T, double> read)
         where T : unmanaged
     {
-        List<DeviceTensor<T>> weights = [.. Lengths.Select((length, t) => stream.Device.Upload<T>([.. Values(length, t, 0, 0.2).Select(store)], length))];
+        List<DeviceTensor<T>> weights =
+            [.. Lengths.Select((length, t) => stream.Device.Upload<T>([.. Values(length, t, 0, 0.2).Select(store)], length))];
         List<DeviceTensor<T>> gradients = [.. Lengths.Select(length => stream.Device.Allocate<T>(length))];
         OptimizerSettings settings = new() { MaximumGradientNorm = golden.Settings == "clipped" ? 0.7 : 0, KeepsMasterCopy = true };
         (Action stepOnce, IDisposable optimizer) = Create(stream, golden, weights, gradients, settings);
@@ -52,7 +54,8 @@ public sealed class OptimizerGoldenTests(TestDevices devices)
                 if (!golden.Weights.TryGetValue(step.ToString(CultureInfo.InvariantCulture), out double[]? expected)) continue;
                 double[] actual = [.. weights.SelectMany(weight => weight.ToArray(stream)).Select(read)];
                 for (int i = 0; i < actual.Length; i++)
-                    Assert.True(Math.Abs(actual[i] - expected[i]) <= tolerance, $"{typeof(T).Name}, step {step}, weight {i}: {actual[i]:R}, PyTorch {expected[i]:R}");
+                    Assert.True(Math.Abs(actual[i] - expected[i]) <= tolerance,
+                        $"{typeof(T).Name}, step {step}, weight {i}: {actual[i]:R}, PyTorch {expected[i]:R}");
             }
         }
         finally
@@ -63,7 +66,8 @@ public sealed class OptimizerGoldenTests(TestDevices devices)
     }
 
     private static (Action Step, IDisposable Optimizer) Create<T>(
-        DeviceStream stream, Golden golden, IReadOnlyList<DeviceTensor<T>> weights, IReadOnlyList<DeviceTensor<T>> gradients, OptimizerSettings settings)
+        DeviceStream stream, Golden golden, IReadOnlyList<DeviceTensor<T>> weights, IReadOnlyList<DeviceTensor<T>> gradients,
+        OptimizerSettings settings)
         where T : unmanaged
     {
         string name = golden.Settings;
@@ -104,7 +108,8 @@ public sealed class OptimizerGoldenTests(TestDevices devices)
                 RmsProp<T> rms = new(stream.Device, [new(weights, gradients, rmsOptions)], settings);
                 return (() => rms.Step(stream), rms);
             default:
-                Lion<T> lion = new(stream.Device, [new(weights, gradients, new LionOptions { LearningRate = 0.01, WeightDecay = decay })], settings);
+                Lion<T> lion = new(stream.Device, [new(weights, gradients, new LionOptions { LearningRate = 0.01, WeightDecay = decay })],
+                    settings);
                 return (() => lion.Step(stream), lion);
         }
     }

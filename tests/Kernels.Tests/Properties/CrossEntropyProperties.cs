@@ -60,7 +60,9 @@ public sealed class CrossEntropyProperties(TestDevices devices)
         Bits.AssertEqual<float>(together, losses.ToArray(stream));
     });
 
-    /// <summary>The two conventions are one with another epsilon: epsilon of all classes is epsilon * (K - 1) / K of the other classes.</summary>
+    /// <summary>
+    /// The two conventions are one with another epsilon: epsilon of all classes is epsilon * (K - 1) / K of the other classes.
+    /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void SmoothingConventions_AreOneWithAnotherEpsilon(string deviceId) => Holds(deviceId, (stream, batch) =>
@@ -84,7 +86,8 @@ public sealed class CrossEntropyProperties(TestDevices devices)
         float[] oneHot = new float[batch.Rows * batch.Classes];
         for (int row = 0; row < batch.Rows; row++) oneHot[(row * batch.Classes) + batch.Labels[row]] = 1;
         using DeviceTensor<float> probabilities = stream.Device.Upload<float>(oneHot, batch.Rows, batch.Classes);
-        AssertClose(Run(stream, batch, batch.Logits, options), Run(stream, batch, batch.Logits, options, CrossEntropyTargets.Soft(probabilities)));
+        AssertClose(Run(stream, batch, batch.Logits, options),
+            Run(stream, batch, batch.Logits, options, CrossEntropyTargets.Soft(probabilities)));
     });
 
     /// <summary>A share of 1 is the first label, one of 0 the second, and what is between is the mixture of the two losses.</summary>
@@ -96,7 +99,8 @@ public sealed class CrossEntropyProperties(TestDevices devices)
         Batch reversed = batch with { Reverses = true };
         (float[] Losses, float[] Gradient) first = Run(stream, batch, batch.Logits, options);
         (float[] Losses, float[] Gradient) second = Run(stream, reversed, batch.Logits, options);
-        using DeviceTensor<int> labels = stream.Device.Upload<int>(batch.Labels, batch.Rows), others = stream.Device.Upload<int>(reversed.Labels, batch.Rows);
+        using DeviceTensor<int> labels = stream.Device.Upload<int>(batch.Labels, batch.Rows),
+            others = stream.Device.Upload<int>(reversed.Labels, batch.Rows);
         foreach (float share in (float[])[1, 0, 0.25f])
         {
             using DeviceTensor<float> shares = stream.Device.Allocate<float>(batch.Rows);
@@ -129,8 +133,10 @@ public sealed class CrossEntropyProperties(TestDevices devices)
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void LossGradient_ScalesAsTheHostDoes(string deviceId) => Holds(deviceId, (stream, batch) =>
     {
-        using DeviceTensor<float> logits = stream.Device.Upload<float>(batch.Logits, batch.Rows, batch.Classes), losses = stream.Device.Allocate<float>(batch.Rows);
-        using DeviceTensor<float> scaled = stream.Device.Allocate<float>(batch.Rows, batch.Classes), lossGradient = stream.Device.Allocate<float>(1);
+        using DeviceTensor<float> logits = stream.Device.Upload<float>(batch.Logits, batch.Rows, batch.Classes),
+            losses = stream.Device.Allocate<float>(batch.Rows);
+        using DeviceTensor<float> scaled = stream.Device.Allocate<float>(batch.Rows, batch.Classes),
+            lossGradient = stream.Device.Allocate<float>(1);
         using DeviceTensor<int> labels = stream.Device.Upload<int>(batch.Labels, batch.Rows);
         stream.Fill(lossGradient, 0.5f);
         CrossEntropy.ForwardBackward(stream, logits, labels, null, lossGradient, losses, scaled, null, 0.5);
@@ -139,7 +145,8 @@ public sealed class CrossEntropyProperties(TestDevices devices)
     });
 
     private static (float[] Losses, float[] Gradient) Run(
-        DeviceStream stream, Batch batch, float[] values, CrossEntropyOptions options, CrossEntropyTargets? targets = null, DeviceTensor<float>? normalizer = null)
+        DeviceStream stream, Batch batch, float[] values, CrossEntropyOptions options, CrossEntropyTargets? targets = null,
+        DeviceTensor<float>? normalizer = null)
     {
         using DeviceTensor<float> logits = stream.Device.Upload<float>(values, batch.Rows, batch.Classes);
         using DeviceTensor<int> labels = stream.Device.Upload<int>(batch.Labels, batch.Rows);
@@ -151,7 +158,8 @@ public sealed class CrossEntropyProperties(TestDevices devices)
     /// <summary>Logits below 4, up to 700 classes: losses of up to some 15 after a few roundings, sums of forty of them.</summary>
     private static void AssertClose((float[] Losses, float[] Gradient) expected, (float[] Losses, float[] Gradient) actual)
     {
-        foreach ((float[] right, float[] got) in ((float[], float[])[])[(expected.Losses, actual.Losses), (expected.Gradient, actual.Gradient)])
+        foreach ((float[] right, float[] got) in ((float[], float[])[])[(expected.Losses, actual.Losses),
+            (expected.Gradient, actual.Gradient)])
         {
             Assert.Equal(right.Length, got.Length);
             for (int i = 0; i < right.Length; i++) Assert.Equal(right[i], got[i], 2e-5 * (1 + Math.Abs(right[i])));

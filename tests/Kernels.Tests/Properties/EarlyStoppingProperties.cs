@@ -19,7 +19,8 @@ public sealed class EarlyStoppingProperties
         (2, Gen.Elements(double.NaN)),
         (1, Gen.Elements(double.PositiveInfinity, double.NegativeInfinity, double.MaxValue, -double.MaxValue, double.Epsilon, -0.0)));
 
-    private static readonly Gen<double?> Thresholds = Gen.OneOf(Gen.Constant((double?)null), Gen.Choose(-2, 8).Select(quarters => (double?)(quarters / 4.0)));
+    private static readonly Gen<double?> Thresholds = Gen.OneOf(
+        Gen.Constant((double?)null), Gen.Choose(-2, 8).Select(quarters => (double?)(quarters / 4.0)));
 
     private static readonly Gen<EarlyStoppingOptions> Options =
         from mode in Gen.Elements(Enum.GetValues<MetricMode>())
@@ -53,7 +54,8 @@ public sealed class EarlyStoppingProperties
     private static readonly Gen<History> Histories =
         from options in Options
         from evaluations in Metrics.Zip(Metrics).ListOf()
-        select new History(options, [.. evaluations.Select(evaluation => evaluation.Item1)], [.. evaluations.Select(evaluation => evaluation.Item2)]);
+        select new History(options, [.. evaluations.Select(evaluation => evaluation.Item1)],
+            [.. evaluations.Select(evaluation => evaluation.Item2)]);
 
     /// <summary>And the random cases meet every reason, or they would prove little.</summary>
     [Fact]
@@ -81,7 +83,8 @@ public sealed class EarlyStoppingProperties
 
     /// <summary>The numbers of the reasons in the reference are those of the enum.</summary>
     [Fact]
-    public void Reasons_AreInTheReferencesOrder() => Assert.Equal(EarlyStoppingReference.Reasons.Prepend("None"), Enum.GetNames<EarlyStoppingReason>());
+    public void Reasons_AreInTheReferencesOrder() =>
+        Assert.Equal(EarlyStoppingReference.Reasons.Prepend("None"), Enum.GetNames<EarlyStoppingReason>());
 
     private static Gen<T?> Optional<T>(Gen<T> values)
         where T : struct => Gen.OneOf(Gen.Constant((T?)null), values.Select(value => (T?)value));
@@ -91,6 +94,7 @@ public sealed class EarlyStoppingProperties
 
     private sealed record History(EarlyStoppingOptions Options, double[] Metrics, double[] TrainingErrors)
     {
-        public override string ToString() => $"{Options}: metrics {string.Join(' ', Metrics)}, training errors {string.Join(' ', TrainingErrors)}";
+        public override string ToString() =>
+            $"{Options}: metrics {string.Join(' ', Metrics)}, training errors {string.Join(' ', TrainingErrors)}";
     }
 }

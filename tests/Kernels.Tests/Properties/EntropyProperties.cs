@@ -15,7 +15,10 @@ public sealed class EntropyProperties(TestDevices devices)
         from seed in RandomCases.UInt64
         select new Batch(rows, classes, seed);
 
-    /// <summary>Between 0, of one class, and log K, of the uniform distribution; its gradient moves no logit on average, and is downhill at the largest.</summary>
+    /// <summary>
+    /// Between 0, of one class, and log K, of the uniform distribution; its gradient moves no logit on average, and is downhill at the
+    /// largest.
+    /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void EntropyIsBounded_AndItsGradientSumsToZero(string deviceId) => Holds(deviceId, (stream, batch) =>
@@ -29,7 +32,8 @@ public sealed class EntropyProperties(TestDevices devices)
         float[] gradient = logits.ToArray(stream);
         for (int row = 0; row < batch.Rows; row++)
         {
-            Span<float> slopes = gradient.AsSpan(row * batch.Classes, batch.Classes), z = batch.Logits.AsSpan(row * batch.Classes, batch.Classes);
+            Span<float> slopes = gradient.AsSpan(row * batch.Classes, batch.Classes),
+                z = batch.Logits.AsSpan(row * batch.Classes, batch.Classes);
             Assert.Equal(0, slopes.ToArray().Sum(slope => (double)slope), tolerance: 1e-5);
             int largest = z.IndexOf(z.ToArray().Max());
             Assert.True(slopes[largest] <= 2e-6, $"{slopes[largest]}");
@@ -43,33 +47,43 @@ public sealed class EntropyProperties(TestDevices devices)
     {
         int kept = 1 + (int)(batch.Seed % (ulong)batch.Classes);
         byte[] mask = [.. Enumerable.Range(0, batch.Rows * batch.Classes).Select(i => (byte)(i % batch.Classes < kept ? 1 : 0))];
-        using DeviceTensor<float> logits = stream.Device.Allocate<float>(batch.Rows, batch.Classes), entropies = stream.Device.Allocate<float>(batch.Rows);
+        using DeviceTensor<float> logits = stream.Device.Allocate<float>(batch.Rows, batch.Classes),
+            entropies = stream.Device.Allocate<float>(batch.Rows);
         using DeviceTensor<byte> masks = stream.Device.Upload<byte>(mask, batch.Rows, batch.Classes);
         stream.Fill(logits, -12.5f);
         Entropy.Forward(stream, logits, masks, entropies);
         Assert.All(entropies.ToArray(stream), entropy => Assert.Equal(Math.Log(kept), entropy, tolerance: 4e-6));
     });
 
-    /// <summary>The confidence penalty of cross-entropy and the entropy op are the same thing: loss + beta * H is the loss without the penalty, and so the gradients.</summary>
+    /// <summary>
+    /// The confidence penalty of cross-entropy and the entropy op are the same thing: loss + beta * H is the loss without the penalty, and
+    /// so the gradients.
+    /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void ConfidencePenalty_IsTheEntropyWithAMinus(string deviceId) => Holds(deviceId, (stream, batch) =>
     {
         const float Beta = 0.5f;
-        using DeviceTensor<float> logits = stream.Device.Upload<float>(batch.Logits, batch.Rows, batch.Classes), gradient = stream.Device.Allocate<float>(batch.Rows, batch.Classes);
-        using DeviceTensor<float> losses = stream.Device.Allocate<float>(batch.Rows), entropies = stream.Device.Allocate<float>(batch.Rows), beta = stream.Device.Allocate<float>(1);
+        using DeviceTensor<float> logits = stream.Device.Upload<float>(batch.Logits, batch.Rows, batch.Classes),
+            gradient = stream.Device.Allocate<float>(batch.Rows, batch.Classes);
+        using DeviceTensor<float> losses = stream.Device.Allocate<float>(batch.Rows), entropies = stream.Device.Allocate<float>(batch.Rows),
+            beta = stream.Device.Allocate<float>(1);
         using DeviceTensor<int> labels = stream.Device.Allocate<int>(batch.Rows);
         stream.Fill(labels, 0);
         stream.Fill(beta, Beta);
         CrossEntropy.ForwardBackward(stream, logits, labels, null, null, losses, gradient, null, 1);
         float[] plain = losses.ToArray(stream), plainGradient = gradient.ToArray(stream);
-        CrossEntropy.ForwardBackward(stream, logits, labels, null, null, losses, gradient, null, 1, new CrossEntropyOptions { ConfidencePenalty = Beta });
+        CrossEntropy.ForwardBackward(stream, logits, labels, null, null, losses, gradient, null, 1, new CrossEntropyOptions
+        {
+            ConfidencePenalty = Beta,
+        });
         float[] penalized = losses.ToArray(stream), penalizedGradient = gradient.ToArray(stream);
         Entropy.Forward(stream, logits, null, entropies);
         Entropy.Backward(stream, logits, null, beta, logits);
         float[] entropy = entropies.ToArray(stream), entropyGradient = logits.ToArray(stream);
         for (int i = 0; i < plain.Length; i++) Assert.Equal(plain[i], penalized[i] + (Beta * entropy[i]), tolerance: 2e-5);
-        for (int i = 0; i < plainGradient.Length; i++) Assert.Equal(plainGradient[i], penalizedGradient[i] + entropyGradient[i], tolerance: 1e-5);
+        for (int i = 0; i < plainGradient.Length; i++)
+            Assert.Equal(plainGradient[i], penalizedGradient[i] + entropyGradient[i], tolerance: 1e-5);
     });
 
     private void Holds(string deviceId, Action<DeviceStream, Batch> property)

@@ -7,8 +7,8 @@ using Xunit;
 namespace Kernels.Tests.Properties;
 
 /// <summary>
-/// What holds for matrix products and linear layers whatever the shape. The values are small integers, whose products and sums are exact in float, so
-/// that every identity holds bit for bit.
+/// What holds for matrix products and linear layers whatever the shape. The values are small integers, whose products and sums are exact in
+/// float, so that every identity holds bit for bit.
 /// </summary>
 public sealed class MatrixProperties(TestDevices devices)
 {
@@ -57,12 +57,15 @@ public sealed class MatrixProperties(TestDevices devices)
         Bits.AssertEqual<float>(product, Forward(stream, s, x, weight, bias: null), "without");
     });
 
-    /// <summary>The sum of dy * y is the sum of dx * x, and of dweight * weight: what it means to be the gradient of a linear map.</summary>
+    /// <summary>
+    /// The sum of dy * y is the sum of dx * x, and of dweight * weight: what it means to be the gradient of a linear map.
+    /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void LinearGradients_AreAdjoint(string deviceId) => Holds(deviceId, (stream, s) =>
     {
-        float[] x = Integers(s.M * s.K, s.Seed, "x"), weight = Integers(s.N * s.K, s.Seed, "weight"), dy = Integers(s.M * s.N, s.Seed, "dy");
+        float[] x = Integers(s.M * s.K, s.Seed, "x"), weight = Integers(s.N * s.K, s.Seed, "weight"),
+            dy = Integers(s.M * s.N, s.Seed, "dy");
         (float[] dx, float[] dWeight, float[] dBias) = Backward(stream, s, x, weight, dy);
         double inner = Inner(dy, Forward(stream, s, x, weight, bias: null));
         Assert.Equal(inner, Inner(dx, x));
@@ -81,7 +84,8 @@ public sealed class MatrixProperties(TestDevices devices)
 
     private static double Inner(float[] a, float[] b) => a.Zip(b, (left, right) => (double)left * right).Sum();
 
-    private static float[] Multiply(DeviceStream stream, Sizes s, float[] left, float[] right, bool transposeA = false, bool transposeB = false)
+    private static float[] Multiply(
+        DeviceStream stream, Sizes s, float[] left, float[] right, bool transposeA = false, bool transposeB = false)
     {
         using DeviceTensor<float> a = stream.Device.Upload<float>(left, transposeA ? [s.K, s.M] : [s.M, s.K]);
         using DeviceTensor<float> b = stream.Device.Upload<float>(right, transposeB ? [s.N, s.K] : [s.K, s.N]);
@@ -92,7 +96,8 @@ public sealed class MatrixProperties(TestDevices devices)
 
     private static float[] Forward(DeviceStream stream, Sizes s, float[] input, float[] parameters, float[]? bias)
     {
-        using DeviceTensor<float> x = stream.Device.Upload<float>(input, s.M, s.K), weight = stream.Device.Upload<float>(parameters, s.N, s.K);
+        using DeviceTensor<float> x = stream.Device.Upload<float>(input, s.M, s.K),
+            weight = stream.Device.Upload<float>(parameters, s.N, s.K);
         using DeviceTensor<float>? b = bias is null ? null : stream.Device.Upload<float>(bias, s.N);
         using DeviceTensor<float> y = stream.Device.Allocate<float>(s.M, s.N);
         Linear.Forward(stream, x, weight, b, y);
@@ -102,7 +107,8 @@ public sealed class MatrixProperties(TestDevices devices)
     private static (float[] Dx, float[] DWeight, float[] DBias) Backward(
         DeviceStream stream, Sizes s, float[] input, float[] parameters, float[] gradient)
     {
-        using DeviceTensor<float> x = stream.Device.Upload<float>(input, s.M, s.K), weight = stream.Device.Upload<float>(parameters, s.N, s.K);
+        using DeviceTensor<float> x = stream.Device.Upload<float>(input, s.M, s.K),
+            weight = stream.Device.Upload<float>(parameters, s.N, s.K);
         using DeviceTensor<float> dy = stream.Device.Upload<float>(gradient, s.M, s.N);
         using DeviceTensor<float> dx = stream.Device.Allocate<float>(s.M, s.K), dWeight = stream.Device.Allocate<float>(s.N, s.K);
         using DeviceTensor<float> dBias = stream.Device.Allocate<float>(s.N);

@@ -27,7 +27,9 @@ public sealed class OptimizerProperties(TestDevices devices)
             UsesLargestSecondMoment = (flags & 4) != 0,
         });
 
-    /// <summary>How a model is cut into tensors does not matter, not to a bit: neither sizes nor alignment nor tiles enter the arithmetic.</summary>
+    /// <summary>
+    /// How a model is cut into tensors does not matter, not to a bit: neither sizes nor alignment nor tiles enter the arithmetic.
+    /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void AListOfParts_StepsAsTheWhole(string deviceId) => Holds(deviceId, (stream, model) =>
@@ -44,7 +46,8 @@ public sealed class OptimizerProperties(TestDevices devices)
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void ARateOfZero_LeavesTheParameters(string deviceId) => Holds(deviceId, (stream, model) =>
         Bits.AssertEqual<float>(
-            Bits.Uniform<float>(model.Length, model.Seed), Train(stream, model with { Options = model.Options with { LearningRate = 0 } }, model.Cuts)));
+            Bits.Uniform<float>(model.Length, model.Seed),
+            Train(stream, model with { Options = model.Options with { LearningRate = 0 } }, model.Cuts)));
 
     /// <summary>Three steps; the average of the weights follows the weights when there is one.</summary>
     private static float[] Train(DeviceStream stream, Model model, int[] cuts, bool moves = false)
@@ -53,7 +56,8 @@ public sealed class OptimizerProperties(TestDevices devices)
         using DeviceTensor<float> gradients = stream.Device.Upload<float>(Bits.Uniform<float>(model.Length, model.Seed + 1), model.Length);
         int[] ends = [.. cuts.Where(cut => cut < model.Length).Order(), model.Length];
         int[] starts = [0, .. ends[..^1]];
-        IReadOnlyList<DeviceTensor<float>> Parts(DeviceTensor<float> whole) => [.. starts.Zip(ends, (start, end) => whole.Slice(start, end - start))];
+        IReadOnlyList<DeviceTensor<float>> Parts(DeviceTensor<float> whole) =>
+            [.. starts.Zip(ends, (start, end) => whole.Slice(start, end - start))];
         OptimizerSettings settings = new() { AverageDecay = model.Averages ? 0.9 : null, MaximumGradientNorm = model.Clips ? 1e9 : 0 };
         Adam<float> Create() => new(stream.Device, [new(Parts(parameters), Parts(gradients), model.Options)], settings);
 
@@ -90,7 +94,8 @@ public sealed class OptimizerProperties(TestDevices devices)
     {
         using DeviceStream stream = devices.CreateStream(deviceId);
         RandomCases.Check(
-            stream.Device, Models, model => RandomCases.Shorter(model.Length).Select(length => model with { Length = length }), model => property(stream, model));
+            stream.Device, Models, model => RandomCases.Shorter(model.Length).Select(length => model with { Length = length }), model =>
+                property(stream, model));
     }
 
     private sealed record Model(int Length, int[] Cuts, ulong Seed, bool Averages, bool Clips, AdamOptions Options);

@@ -30,7 +30,9 @@ public sealed class ReluProperties(TestDevices devices)
         Bits.AssertEqual<float>(once, Forward(stream, once));
     });
 
-    /// <summary>The gradient passes where the output is positive, and the input may stand in for the output, as its sign is the same.</summary>
+    /// <summary>
+    /// The gradient passes where the output is positive, and the input may stand in for the output, as its sign is the same.
+    /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void Gradient_PassesWhereTheOutputIsPositive(string deviceId) => Holds(deviceId, (stream, values) =>
@@ -38,7 +40,8 @@ public sealed class ReluProperties(TestDevices devices)
         float[] gradient = Bits.Uniform<float>(values.Length, 9);
         using DeviceTensor<float> x = stream.Device.Upload<float>(values, values.Length), y = stream.Device.Allocate<float>(values.Length);
         using DeviceTensor<float> dy = stream.Device.Upload<float>(gradient, values.Length);
-        using DeviceTensor<float> fromY = stream.Device.Allocate<float>(values.Length), fromX = stream.Device.Allocate<float>(values.Length);
+        using DeviceTensor<float> fromY = stream.Device.Allocate<float>(values.Length),
+            fromX = stream.Device.Allocate<float>(values.Length);
         Relu.Forward(stream, x, y);
         Relu.Backward(stream, y, dy, fromY);
         Relu.Backward(stream, x, dy, fromX);

@@ -11,7 +11,9 @@ internal sealed class BitSequence
 
     public long Length => 64L * _words.Length;
 
-    /// <summary>The bits that a call draws for <paramref name="length"/> elements, a multiple of 64: 1 where the element is dropped.</summary>
+    /// <summary>
+    /// The bits that a call draws for <paramref name="length"/> elements, a multiple of 64: 1 where the element is dropped.
+    /// </summary>
     public static BitSequence Dropped(DeviceStream stream, int length, double dropProbability, RandomKey key)
     {
         using DeviceTensor<uint> mask = stream.Device.Allocate<uint>(length / 32);

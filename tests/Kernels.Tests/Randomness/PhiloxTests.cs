@@ -23,7 +23,8 @@ public sealed class PhiloxTests(TestDevices devices)
     [Fact]
     public void Reference_GivesAllKnownAnswers()
     {
-        foreach (KnownAnswer answer in KnownAnswer.All) Assert.Equal(answer.Output, PhiloxReference.Block(answer.Counter, answer.Key, answer.Rounds));
+        foreach (KnownAnswer answer in KnownAnswer.All)
+            Assert.Equal(answer.Output, PhiloxReference.Block(answer.Counter, answer.Key, answer.Rounds));
         foreach (KnownAnswer answer in KnownAnswer.OfTenRounds)
             Assert.Equal(answer.Output, PhiloxReference.Block(answer.RandomKey.Seed, answer.RandomKey.Offset, answer.Block));
     }
@@ -31,7 +32,8 @@ public sealed class PhiloxTests(TestDevices devices)
     [Fact]
     public void Scalar_GivesTheKnownAnswers()
     {
-        foreach (KnownAnswer answer in KnownAnswer.OfTenRounds) Assert.Equal(answer.Output, Words(Philox.Block(answer.RandomKey, answer.Block)));
+        foreach (KnownAnswer answer in KnownAnswer.OfTenRounds)
+            Assert.Equal(answer.Output, Words(Philox.Block(answer.RandomKey, answer.Block)));
     }
 
     [Fact]
@@ -107,7 +109,8 @@ public sealed class PhiloxTests(TestDevices devices)
     public void DerivedKeys_AreDistinctAndKeepTheOffset()
     {
         const int Offsets = 50, Indices = 50;
-        RandomKey[] keys = [.. Enumerable.Range(0, Offsets * Indices).Select(i => new RandomKey(42, (ulong)(i / Indices)).Derive((ulong)(i % Indices)))];
+        RandomKey[] keys = [.. Enumerable.Range(0, Offsets * Indices)
+            .Select(i => new RandomKey(42, (ulong)(i / Indices)).Derive((ulong)(i % Indices)))];
         Assert.Equal(keys.Length, keys.Select(key => key.Seed).Distinct().Count());
         Assert.Equal(7UL, new RandomKey(42, 7).Derive(3).Offset);
         Assert.Equal(new RandomKey(42, 8), new RandomKey(42, 7).Next());

@@ -7,8 +7,9 @@ using Xunit;
 namespace Kernels.Tests.Randomness;
 
 /// <summary>
-/// The masks look random: rate, mean, correlation with neighbours of every kind, all within five standard deviations of what independent decisions
-/// give. Seeds are fixed, so a pass stays a pass. The CPU device draws for all: the other tests show that every device draws the same.
+/// The masks look random: rate, mean, correlation with neighbours of every kind, all within five standard deviations of what independent
+/// decisions give. Seeds are fixed, so a pass stays a pass. The CPU device draws for all: the other tests show that every device draws the
+/// same.
 /// </summary>
 public sealed class StatisticsTests(TestDevices devices)
 {
@@ -17,8 +18,8 @@ public sealed class StatisticsTests(TestDevices devices)
     private const double Sigmas = 5;
 
     /// <summary>
-    /// Counts of which fewer than a handful are expected have a longer tail than the normal law's: so many more are allowed. Where 0.19 pairs are
-    /// expected, the least here, nine have a probability below 10^-11.
+    /// Counts of which fewer than a handful are expected have a longer tail than the normal law's: so many more are allowed. Where 0.19
+    /// pairs are expected, the least here, nine have a probability below 10^-11.
     /// </summary>
     private const double RareCounts = 6;
 
@@ -66,10 +67,13 @@ public sealed class StatisticsTests(TestDevices devices)
     public void RowsAndChannels_AreUncorrelated(double p)
     {
         BitSequence dropped = Draw(p, Key);
-        foreach (int lag in (int[])[100, 512, 784, 1000, 1024, 56 * 56, 4096, 64 * 56 * 56, 1 << 16, 1 << 20]) AssertUncorrelated(dropped, lag, p);
+        foreach (int lag in (int[])[100, 512, 784, 1000, 1024, 56 * 56, 4096, 64 * 56 * 56, 1 << 16, 1 << 20])
+            AssertUncorrelated(dropped, lag, p);
     }
 
-    /// <summary>Calls that differ in one bit of their key, in its place, or by derivation, agree as often as chance: q^2 + (1 - q)^2.</summary>
+    /// <summary>
+    /// Calls that differ in one bit of their key, in its place, or by derivation, agree as often as chance: q^2 + (1 - q)^2.
+    /// </summary>
     [Theory]
     [MemberData(nameof(Probabilities))]
     public void Calls_AreIndependent(double p)

@@ -5,8 +5,8 @@ using Xunit;
 namespace Kernels.Tests.SeededFaults;
 
 /// <summary>
-/// A check that cannot fail is no check. Each row plants one bug of a kind that really happened somewhere into a kernel's text, and the op's case must notice on OpenCL,
-/// by its results, and pass again without it.
+/// A check that cannot fail is no check. Each row plants one bug of a kind that really happened somewhere into a kernel's text, and the
+/// op's case must notice on OpenCL, by its results, and pass again without it.
 /// </summary>
 public sealed class SeededFaultTests
 {
@@ -43,7 +43,8 @@ public sealed class SeededFaultTests
     /// <summary>A problem that was renamed would be searched for among all others, which takes as long as all of them.</summary>
     [Fact]
     public void EveryPlaceIsAProblem() => Assert.All(
-        SeededFault.All, fault => Assert.Contains(fault.At, OpCase.All.Single(op => op.Op == fault.Op).Problems.Select(problem => problem.Reason)));
+        SeededFault.All, fault =>
+            Assert.Contains(fault.At, OpCase.All.Single(op => op.Op == fault.Op).Problems.Select(problem => problem.Reason)));
 
     private static T WithFault<T>(SeededFault fault, Func<T> search)
     {
@@ -90,7 +91,8 @@ public sealed class SeededFaultTests
             Trial trial = new(op, problem, fault.DType);
             yield return new Attempt(trial, InPlace: false);
             if (op.InPlacePairs(problem).Count == 0) continue;
-            foreach (double value in SpecialValues) yield return new Attempt(trial.With(spec => WithEveryThird(spec, value)), InPlace: false);
+            foreach (double value in SpecialValues)
+                yield return new Attempt(trial.With(spec => WithEveryThird(spec, value)), InPlace: false);
             yield return new Attempt(trial, InPlace: true);
         }
     }

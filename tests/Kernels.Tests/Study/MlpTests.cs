@@ -139,7 +139,8 @@ public sealed class MlpTests
         public double Gradient(out float[][] gradients)
         {
             CrossEntropy.ForwardBackward(
-                _stream, _network.Forward(_stream, Images, _step), Labels, null, null, _losses, _network.LogitGradient(Rows), null, 1.0 / Rows, _recipe.Loss);
+                _stream, _network.Forward(_stream, Images, _step), Labels, null, null, _losses, _network.LogitGradient(Rows), null,
+                1.0 / Rows, _recipe.Loss);
             _network.Backward(_step);
             gradients = [.. _network.Gradients.Select(Download)];
             return gradients.Sum(gradient => gradient.Sum(value => (double)value * value));

@@ -15,7 +15,8 @@ internal static class Bits
     {
         Assert.Equal(expected.Length, actual.Length);
         int index = MemoryMarshal.AsBytes(expected).CommonPrefixLength(MemoryMarshal.AsBytes(actual)) / Unsafe.SizeOf<T>();
-        if (index < expected.Length) Assert.Fail($"{what}: element {index} of {expected.Length} is {actual[index]}, expected {expected[index]}");
+        if (index < expected.Length)
+            Assert.Fail($"{what}: element {index} of {expected.Length} is {actual[index]}, expected {expected[index]}");
     }
 
     /// <summary>The mask that a forward call applies: which of <paramref name="length"/> ones it keeps.</summary>

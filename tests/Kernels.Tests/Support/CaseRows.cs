@@ -12,8 +12,8 @@ public static class CaseRows
     public static TheoryData<string, string, DType> All => Where(_ => true);
 
     /// <summary>
-    /// Rows for what tests the checks, not the ops: what is compared, and how, is decided on the host by the type, so every type runs on the CPU, and one on
-    /// each other device shows that its buffers and guard zones are seen.
+    /// Rows for what tests the checks, not the ops: what is compared, and how, is decided on the host by the type, so every type runs on
+    /// the CPU, and one on each other device shows that its buffers and guard zones are seen.
     /// </summary>
     public static TheoryData<string, string, DType> Controls =>
     [

@@ -37,14 +37,14 @@ internal sealed class CaseRun : IDisposable
     public IEnumerable<Problem> SmallProblems => Op.Problems.Where(IsSmall);
 
     /// <summary>
-    /// All problems in the op's first type, the small ones in the others: a large one is there for its number of groups and its long indices, which the type
-    /// has no part in.
+    /// All problems in the op's first type, the small ones in the others: a large one is there for its number of groups and its long
+    /// indices, which the type has no part in.
     /// </summary>
     public IEnumerable<Problem> TellingProblems => DType == Op.DTypes[0] ? Op.Problems : SmallProblems;
 
     /// <summary>
-    /// What the controls break: on the CPU every small problem, elsewhere one of each entry, as the comparison is the host's and only its way to the device's
-    /// memory is not.
+    /// What the controls break: on the CPU every small problem, elsewhere one of each entry, as the comparison is the host's and only its
+    /// way to the device's memory is not.
     /// </summary>
     public Trial[] Controls => [.. (Stream.Device.Kind == DeviceKind.Cpu ? SmallProblems : Largest()).Select(Try)];
 
@@ -67,5 +67,6 @@ internal sealed class CaseRun : IDisposable
 
     public void Dispose() => Stream.Dispose();
 
-    private IEnumerable<Problem> Largest() => SmallProblems.GroupBy(problem => problem.Entry).Select(entry => entry.MaxBy(problem => problem.Bytes(1))!);
+    private IEnumerable<Problem> Largest() =>
+        SmallProblems.GroupBy(problem => problem.Entry).Select(entry => entry.MaxBy(problem => problem.Bytes(1))!);
 }

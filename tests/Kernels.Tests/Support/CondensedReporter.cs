@@ -9,7 +9,8 @@ using Xunit.Sdk;
 namespace Kernels.Tests.Support;
 
 /// <summary>
-/// What <c>build.sh test</c> shows: failures as they happen, then where the time went, each reason for skipping once with its count, and a last line
+/// What <c>build.sh test</c> shows: failures as they happen, then where the time went, each reason for skipping once with its count, and a
+/// last line
 /// <c>N passed, N failed, N skipped</c>.
 /// </summary>
 public sealed class CondensedReporter : IRunnerReporter
@@ -50,7 +51,8 @@ public sealed class CondensedReporter : IRunnerReporter
             int failed = summaries.Sum(summary => summary.Failed + summary.Errors), skipped = summaries.Sum(summary => summary.Skipped);
             int passed = summaries.Sum(summary => summary.Total - summary.Failed - summary.Skipped - summary.NotRun);
             Say($"{args.Message.ElapsedClockTime.TotalSeconds,8:F1} s in all; the longest classes, of which some run side by side:");
-            foreach ((string name, decimal seconds) in _seconds.OrderByDescending(entry => entry.Value).Take(ClassesShown)) Say($"{seconds,8:F1} s {name}");
+            foreach ((string name, decimal seconds) in _seconds.OrderByDescending(entry => entry.Value).Take(ClassesShown))
+                Say($"{seconds,8:F1} s {name}");
             foreach ((string reason, int count) in _reasons.OrderByDescending(entry => entry.Value)) Say($"{count,8} skipped: {reason}");
             Say($"{passed} passed, {failed} failed, {skipped} skipped");
         }

@@ -7,8 +7,8 @@ using Xunit;
 namespace Kernels.Tests.Support;
 
 /// <summary>
-/// Runs a property over random cases. The seed is new in each run and is printed; setting KERNELS_TEST_SEED to it repeats the run, and a failure
-/// shows the smallest case that fails.
+/// Runs a property over random cases. The seed is new in each run and is printed; setting KERNELS_TEST_SEED to it repeats the run, and a
+/// failure shows the smallest case that fails.
 /// </summary>
 internal static class RandomCases
 {

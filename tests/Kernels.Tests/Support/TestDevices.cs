@@ -7,8 +7,8 @@ using Xunit;
 namespace Kernels.Tests.Support;
 
 /// <summary>
-/// Every device of this machine, opened once per run. A kind of device that is missing has rows of its own in each theory, which are skipped with the
-/// reason: what was not tested is counted, not absent.
+/// Every device of this machine, opened once per run. A kind of device that is missing has rows of its own in each theory, which are
+/// skipped with the reason: what was not tested is counted, not absent.
 /// </summary>
 public sealed class TestDevices : IDisposable
 {

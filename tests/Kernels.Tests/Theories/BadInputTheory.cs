@@ -4,7 +4,9 @@ using Xunit;
 
 namespace Kernels.Tests.Theories;
 
-/// <summary>Calls that make no sense are refused: with the exact exception, which names the op, before any launch, and nothing is left behind.</summary>
+/// <summary>
+/// Calls that make no sense are refused: with the exact exception, which names the op, before any launch, and nothing is left behind.
+/// </summary>
 public sealed class BadInputTheory(TestDevices devices)
 {
     [Theory]
@@ -22,6 +24,7 @@ public sealed class BadInputTheory(TestDevices devices)
         Assert.Equal(0, device.Counters.Launches);
         Assert.Equal(0, device.Counters.LiveBlocks);
         Assert.Contains(CaseRows.Op(op).ApiName, thrown.Message, StringComparison.OrdinalIgnoreCase);
-        if (thrown is ArgumentException argument) Assert.False(string.IsNullOrEmpty(argument.ParamName), $"names no argument: {thrown.Message}");
+        if (thrown is ArgumentException argument)
+            Assert.False(string.IsNullOrEmpty(argument.ParamName), $"names no argument: {thrown.Message}");
     }
 }

@@ -5,9 +5,9 @@ namespace Kernels.Tests.Theories;
 
 /// <summary>
 /// Holds a backward call against central differences of its forward call along random directions u: with loss L = sum of dy * y, the sum of
-/// dx * u over all inputs is (L(x + h u) - L(x - h u)) / 2h. A direction of +-1 in every input gives each element of the gradient the same weight.
-/// What backward takes of the forward call's results, such as the output of a ReLU, it gets from a forward call. Outputs without a dy are not part of
-/// the loss, unless none has one: then it is their sum.
+/// dx * u over all inputs is (L(x + h u) - L(x - h u)) / 2h. A direction of +-1 in every input gives each element of the gradient the same
+/// weight. What backward takes of the forward call's results, such as the output of a ReLU, it gets from a forward call. Outputs without a
+/// dy are not part of the loss, unless none has one: then it is their sum.
 /// </summary>
 internal static class GradientCheck
 {
@@ -30,7 +30,8 @@ internal static class GradientCheck
         Dictionary<string, double[]> results = Run(stream, op, forward, forwardSpecs);
         TensorSpec[] backwardSpecs = [.. op.Tensors(backward, DType.Float64, Verifier.DefaultSeed)
             .Select(AwayFromKink)
-            .Select(spec => spec.Role == TensorRole.Input && results.ContainsKey(spec.Name) ? spec with { Values = results[spec.Name] } : spec)];
+            .Select(spec =>
+                spec.Role == TensorRole.Input && results.ContainsKey(spec.Name) ? spec with { Values = results[spec.Name] } : spec)];
         Dictionary<string, double[]> weights = Weights(op, results, backwardSpecs);
         string[] inputs = [.. forwardSpecs
             .Where(spec => spec.Role == TensorRole.Input && spec.DType == DType.Float64)
@@ -41,7 +42,8 @@ internal static class GradientCheck
         Dictionary<string, double[]> gradients = Run(stream, op, backward, backwardSpecs);
         for (int direction = 0; direction < (CaseRun.IsSmall(backward) ? Directions : 1); direction++)
         {
-            Dictionary<string, double[]> along = inputs.ToDictionary(name => name, name => Signs(gradients[$"d{name}"].Length, direction, name));
+            Dictionary<string, double[]> along = inputs.ToDictionary(
+                name => name, name => Signs(gradients[$"d{name}"].Length, direction, name));
             (double above, double magnitude) = Loss(Step);
             (double below, _) = Loss(-Step);
             double difference = (above - below) / (2 * Step);
@@ -55,7 +57,8 @@ internal static class GradientCheck
 
             (double Value, double Magnitude) Loss(double step)
             {
-                TensorSpec[] moved = [.. forwardSpecs.Select(spec => along.ContainsKey(spec.Name) ? Move(spec, along[spec.Name], step) : spec)];
+                TensorSpec[] moved =
+                    [.. forwardSpecs.Select(spec => along.ContainsKey(spec.Name) ? Move(spec, along[spec.Name], step) : spec)];
                 Dictionary<string, double[]> outputs = Run(stream, op, forward, moved);
                 double[] products = [.. weights.SelectMany(weight => weight.Value.Zip(outputs[weight.Key], (dy, y) => dy * y))];
                 return (products.Sum(), products.Sum(Math.Abs));
@@ -69,7 +72,8 @@ internal static class GradientCheck
     {
         using GuardedTensors tensors = new(stream, specs);
         op.Run(stream, problem, DType.Float64, tensors);
-        return specs.Where(spec => spec.Role == TensorRole.Output).ToDictionary(spec => spec.Name, spec => Elements.FromBytes(spec.DType, tensors.Read(spec.Name)));
+        return specs.Where(spec => spec.Role == TensorRole.Output)
+            .ToDictionary(spec => spec.Name, spec => Elements.FromBytes(spec.DType, tensors.Read(spec.Name)));
     }
 
     /// <summary>What the loss multiplies its outputs by: their dy, or what the op itself says where it takes none.</summary>
@@ -90,6 +94,9 @@ internal static class GradientCheck
         spec with { Values = [.. spec.Values.Zip(signs, (value, sign) => value + (step * sign))] };
 
     private static TensorSpec AwayFromKink(TensorSpec spec) => spec.Role == TensorRole.Input && spec.DType == DType.Float64
-        ? spec with { Values = [.. spec.Values.Select(value => Math.Abs(value) >= KinkDistance ? value : Math.CopySign(KinkDistance, value))] }
+        ? spec with
+        {
+            Values = [.. spec.Values.Select(value => Math.Abs(value) >= KinkDistance ? value : Math.CopySign(KinkDistance, value))],
+        }
         : spec;
 }

@@ -5,15 +5,17 @@ using Xunit;
 namespace Kernels.Tests.Theories;
 
 /// <summary>
-/// Every op on every device in every type gives what the scalar reference gives, whatever the length and the alignment. Each run also checks the
-/// guard zones around its tensors, that outputs were written to their last element, and that inputs were not.
+/// Every op on every device in every type gives what the scalar reference gives, whatever the length and the alignment. Each run also
+/// checks the guard zones around its tensors, that outputs were written to their last element, and that inputs were not.
 /// </summary>
 public sealed class ReferenceTheory(TestDevices devices)
 {
     /// <summary>Beyond the widest step of any kernel: 256 elements are four draws of the CPU's generator and a work group.</summary>
     private const int LongestLength = 257;
 
-    /// <summary>For devices with slow launches: the neighbours of multiples of the vector widths, the Philox block and the work group.</summary>
+    /// <summary>
+    /// For devices with slow launches: the neighbours of multiples of the vector widths, the Philox block and the work group.
+    /// </summary>
     private static readonly int[] TellingLengths =
         [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257];
 
@@ -33,7 +35,8 @@ public sealed class ReferenceTheory(TestDevices devices)
     public void EveryLength_Matches(string deviceId, string op, DType dtype)
     {
         using CaseRun run = new(devices, deviceId, op, dtype);
-        foreach (int length in IsFast(run) ? Enumerable.Range(0, LongestLength + 1) : TellingLengths) run.Verify(run.Try(run.Op.OfLength(length)!));
+        foreach (int length in IsFast(run) ? Enumerable.Range(0, LongestLength + 1) : TellingLengths)
+            run.Verify(run.Try(run.Op.OfLength(length)!));
         run.AssertNoFailures();
     }
 
@@ -70,7 +73,10 @@ public sealed class ReferenceTheory(TestDevices devices)
         run.AssertNoFailures();
     }
 
-    /// <summary>Odd, both sides of 16 bytes, and 4, at which only the tensors of 4-byte elements of an op of 2-byte or 8-byte elements are as they were.</summary>
+    /// <summary>
+    /// Odd, both sides of 16 bytes, and 4, at which only the tensors of 4-byte elements of an op of 2-byte or 8-byte elements are as they
+    /// were.
+    /// </summary>
     private static IEnumerable<int> TellingOffsets(DType dtype)
     {
         int vector = 16 / dtype.SizeInBytes();

@@ -5,8 +5,8 @@ using Xunit;
 namespace Kernels.Tests.Theories;
 
 /// <summary>
-/// The same call gives the same bits: again on the same stream where it is long, and from several threads at once, each with a stream of its own, where it is
-/// short enough for many.
+/// The same call gives the same bits: again on the same stream where it is long, and from several threads at once, each with a stream of
+/// its own, where it is short enough for many.
 /// </summary>
 public sealed class RepeatTheory(TestDevices devices)
 {
@@ -26,7 +26,7 @@ public sealed class RepeatTheory(TestDevices devices)
         run.AssertNoFailures();
     }
 
-    /// <summary>Whether two runs give the same bytes.</summary>
+    /// <summary>True when two runs give the same bytes.</summary>
     internal static bool Repeats(DeviceStream stream, Trial trial) =>
         Verifier.OutputBytes(stream, trial).AsSpan().SequenceEqual(Verifier.OutputBytes(stream, trial));
 

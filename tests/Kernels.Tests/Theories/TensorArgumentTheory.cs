@@ -5,8 +5,8 @@ using Xunit;
 namespace Kernels.Tests.Theories;
 
 /// <summary>
-/// Each tensor of each call is tried null, disposed and on another device. The call is refused before any launch, with the exact exception, which names the op and,
-/// for each tensor, another argument. An argument that may be null is refused properly or not at all.
+/// Each tensor of each call is tried null, disposed and on another device. The call is refused before any launch, with the exact exception,
+/// which names the op and, for each tensor, another argument. An argument that may be null is refused properly or not at all.
 /// </summary>
 public sealed class TensorArgumentTheory(TestDevices devices)
 {
@@ -34,7 +34,8 @@ public sealed class TensorArgumentTheory(TestDevices devices)
             foreach (Harm harm in Enum.GetValues<Harm>())
             {
                 Dictionary<string, string> tensorOf = [];
-                foreach (string name in trial.Specs.Select(spec => spec.Name).Where(name => trial.Op.UseOf(trial.Problem, name) != ArgumentUse.None))
+                foreach (string name in trial.Specs.Select(spec => spec.Name)
+                    .Where(name => trial.Op.UseOf(trial.Problem, name) != ArgumentUse.None))
                 {
                     long launches = device.Counters.Launches;
                     HarmedTensors harmed = new(tensors, other, name, harm);
@@ -51,7 +52,9 @@ public sealed class TensorArgumentTheory(TestDevices devices)
         Assert.NotEqual(0, tried);
     }
 
-    /// <summary>What is wrong with an answer, or null. <paramref name="tensorOf"/> says which tensor was refused under which name before.</summary>
+    /// <summary>
+    /// What is wrong with an answer, or null. <paramref name="tensorOf"/> says which tensor was refused under which name before.
+    /// </summary>
     private static string? Failure(Trial trial, string tensor, Harm harm, Exception? thrown, Dictionary<string, string> tensorOf)
     {
         bool isOptional = harm == Harm.Null && trial.Op.UseOf(trial.Problem, tensor) == ArgumentUse.Optional;
@@ -65,7 +68,8 @@ public sealed class TensorArgumentTheory(TestDevices devices)
             _ => (typeof(ArgumentException), null),
         };
         if (thrown.GetType() != expected) return $"{thrown.GetType().Name}: {thrown.Message}";
-        if (!thrown.Message.Contains(trial.Op.ApiName, StringComparison.OrdinalIgnoreCase)) return $"does not name the op: {thrown.Message}";
+        if (!thrown.Message.Contains(trial.Op.ApiName, StringComparison.OrdinalIgnoreCase))
+            return $"does not name the op: {thrown.Message}";
         if (string.IsNullOrEmpty(argument)) return $"names no argument: {thrown.Message}";
         return tensorOf.TryAdd(argument, tensor) ? null : $"was refused as {argument}, as {tensorOf[argument]} was";
     }

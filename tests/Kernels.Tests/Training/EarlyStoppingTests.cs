@@ -26,7 +26,8 @@ public sealed class EarlyStoppingTests
         Assert.False(stopping.Update(0.6));
         Assert.False(stopping.IsBest);
         Assert.True(stopping.Update(0.5));
-        Assert.Equal((1, 0.5, 2, 4), (stopping.BestEvaluation, stopping.BestMetric, stopping.EvaluationsWithoutImprovement, stopping.Evaluations));
+        Assert.Equal((1, 0.5, 2, 4),
+            (stopping.BestEvaluation, stopping.BestMetric, stopping.EvaluationsWithoutImprovement, stopping.Evaluations));
         Assert.True(stopping.ShouldStop);
     }
 
@@ -102,16 +103,21 @@ public sealed class EarlyStoppingTests
     [InlineData(2, 3)]
     [InlineData(5, 6)]
     public void Patience_IsExact(int patience, int stop) =>
-        Assert.Equal((stop, EarlyStoppingReason.PatienceExhausted), FirstStop(new EarlyStoppingOptions { Patience = patience }, Enumerable.Repeat(1.0, 9)));
+        Assert.Equal((stop, EarlyStoppingReason.PatienceExhausted),
+            FirstStop(new EarlyStoppingOptions { Patience = patience }, Enumerable.Repeat(1.0, 9)));
 
     [Fact]
-    public void NoPatience_NeverStops() => Assert.Null(FirstStop(new EarlyStoppingOptions { Patience = null }, Enumerable.Repeat(1.0, 1000)));
+    public void NoPatience_NeverStops() =>
+        Assert.Null(FirstStop(new EarlyStoppingOptions { Patience = null }, Enumerable.Repeat(1.0, 1000)));
 
     /// <summary>Patience starts after the warm-up, in which the best may lie.</summary>
     [Fact]
     public void WarmUp_DelaysEveryStop()
     {
-        EarlyStoppingOptions options = new() { Patience = 2, WarmUp = 3, NaN = NaNPolicy.Stop, DivergenceThreshold = 5, StoppingThreshold = 0.5 };
+        EarlyStoppingOptions options = new()
+        {
+            Patience = 2, WarmUp = 3, NaN = NaNPolicy.Stop, DivergenceThreshold = 5, StoppingThreshold = 0.5,
+        };
         EarlyStopping stopping = new(options);
         foreach (double metric in (double[])[0.25, 9, double.NaN, 1]) Assert.False(stopping.Update(metric));
         Assert.True(stopping.Update(1));
@@ -154,7 +160,8 @@ public sealed class EarlyStoppingTests
     {
         double[] metrics = [double.NaN, 1, double.NaN, double.NaN, 2, 2];
         Assert.Equal((1, EarlyStoppingReason.NotANumber), FirstStop(new EarlyStoppingOptions { NaN = NaNPolicy.Stop }, metrics));
-        Assert.Equal((6, EarlyStoppingReason.PatienceExhausted), FirstStop(new EarlyStoppingOptions { NaN = NaNPolicy.Ignore, Patience = 2 }, metrics));
+        Assert.Equal((6, EarlyStoppingReason.PatienceExhausted),
+            FirstStop(new EarlyStoppingOptions { NaN = NaNPolicy.Ignore, Patience = 2 }, metrics));
         EarlyStopping stopping = new(new EarlyStoppingOptions { NaN = NaNPolicy.Ignore });
         foreach (double metric in metrics) stopping.Update(metric);
         Assert.Equal((1, 6), (stopping.BestEvaluation, stopping.Evaluations));
@@ -183,7 +190,9 @@ public sealed class EarlyStoppingTests
         Assert.Null(FirstStop(options with { GeneralizationLoss = 25, MinimumDelta = 10 }, errors));
     }
 
-    /// <summary>At evaluation 4: GL = 25, and P = 1000 (2.5 / (2 * 1) - 1) = 250 over the strip's training errors 1.5 and 1, so the quotient is 0.1.</summary>
+    /// <summary>
+    /// At evaluation 4: GL = 25, and P = 1000 (2.5 / (2 * 1) - 1) = 250 over the strip's training errors 1.5 and 1, so the quotient is 0.1.
+    /// </summary>
     [Fact]
     public void ProgressQuotient_IsPrecheltsPQ()
     {
@@ -227,7 +236,9 @@ public sealed class EarlyStoppingTests
     [InlineData("""{"evaluations": "three"}""")]
     public void OtherJson_IsRefused(string json) => Assert.Throws<JsonException>(() => EarlyStoppingState.FromJson(json));
 
-    /// <summary>A value that was lost is no 0: training would stop early, or never improve. Nor does the last of two values count.</summary>
+    /// <summary>
+    /// A value that was lost is no 0: training would stop early, or never improve. Nor does the last of two values count.
+    /// </summary>
     [Fact]
     public void StateWithOneValueMissingOrTwice_IsRefused()
     {
@@ -237,7 +248,8 @@ public sealed class EarlyStoppingTests
         {
             JsonObject part = whole.DeepClone().AsObject();
             part.Remove(name);
-            Assert.Contains(name, Assert.Throws<JsonException>(() => EarlyStoppingState.FromJson(part.ToJsonString())).Message, StringComparison.Ordinal);
+            Assert.Contains(name, Assert.Throws<JsonException>(() => EarlyStoppingState.FromJson(part.ToJsonString())).Message,
+                StringComparison.Ordinal);
             string twice = $"{{\"{name}\": {whole[name]!.ToJsonString()}, {whole.ToJsonString()[1..]}";
             Assert.Throws<JsonException>(() => EarlyStoppingState.FromJson(twice));
         }
@@ -269,7 +281,10 @@ public sealed class EarlyStoppingTests
     [InlineData(NaNPolicy.Ignore)]
     public void EvaluationBeyondTheRangeOfCounts_IsRefused(NaNPolicy policy)
     {
-        EarlyStoppingState last = new() { Evaluations = int.MaxValue, CountedEvaluations = int.MaxValue, EvaluationsWithoutImprovement = int.MaxValue };
+        EarlyStoppingState last = new()
+        {
+            Evaluations = int.MaxValue, CountedEvaluations = int.MaxValue, EvaluationsWithoutImprovement = int.MaxValue,
+        };
         EarlyStopping stopping = new(new() { Patience = null, NaN = policy }, last);
         Assert.Throws<OverflowException>(() => stopping.Update(double.NaN));
         Assert.Equal(last, stopping.State);
@@ -300,7 +315,10 @@ public sealed class EarlyStoppingTests
 
     [Fact]
     public void BaselineWithoutPatience_IsRefused() =>
-        Assert.Throws<ArgumentException>(nameof(EarlyStoppingOptions.Baseline), () => new EarlyStopping(new() { Patience = null, Baseline = 1 }));
+        Assert.Throws<ArgumentException>(nameof(EarlyStoppingOptions.Baseline), () => new EarlyStopping(new()
+        {
+            Patience = null, Baseline = 1,
+        }));
 
     [Fact]
     public void NoOptions_AreRefused() => Assert.Throws<ArgumentNullException>(() => new EarlyStopping(null!));
@@ -312,7 +330,8 @@ public sealed class EarlyStoppingTests
         EarlyStopping stopping = new(options);
         foreach (double metric in metrics)
         {
-            if (stopping.Update(metric, trainingErrors?[stopping.Evaluations] ?? double.NaN)) return (stopping.Evaluations, stopping.Reason);
+            if (stopping.Update(metric, trainingErrors?[stopping.Evaluations] ?? double.NaN))
+                return (stopping.Evaluations, stopping.Reason);
         }
 
         return null;

@@ -50,7 +50,7 @@ internal sealed unsafe class OneDnnPeer : Peer
         base.Dispose();
     }
 
-    /// <summary>What builds the same computation, and names it. Ops can share a kind of problem, so the op decides too.</summary>
+    /// <summary>The builder of the same computation, and its name. Ops can share a kind of problem, so the op decides too.</summary>
     private static Func<OneDnnProgram, string>? Counterpart(OpCase op, Problem problem) => (op.Op, problem) switch
     {
         ("matmul", MatMulProblem p) => program => program.MatMul(

@@ -7,7 +7,7 @@ internal sealed unsafe class CpuMemory : DeviceMemory
 {
     private const nuint Alignment = 64;
 
-    /// <summary>What the machine, or the container, has in all; 0 when unknown.</summary>
+    /// <summary>Total memory of the machine or the container; 0 when unknown.</summary>
     public static readonly long TotalBytes = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
 
     private CpuMemory(Device device, nint address, long bytes, bool owns)

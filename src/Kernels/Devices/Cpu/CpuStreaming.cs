@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace Kernels.Devices.Cpu;
 
 /// <summary>
-/// Stores that go past the caches. A normal store first reads the line it overwrites, so y = f(x) moves three times the tensor; a streaming store
-/// makes that two. It pays only when the result would not be found in the cache anyway.
+/// Stores that go past the caches. A normal store first reads the line it overwrites, so y = f(x) moves three times the tensor; a streaming
+/// store makes that two. It pays only when the result would not be found in the cache anyway.
 /// </summary>
 internal static unsafe class CpuStreaming
 {
@@ -14,7 +14,9 @@ internal static unsafe class CpuStreaming
 
     private const int VectorBytes = 64;
 
-    /// <summary>Whether a result of <paramref name="bytes"/> at <paramref name="destination"/> should be stored past the caches.</summary>
+    /// <summary>
+    /// True when a result of <paramref name="bytes"/> at <paramref name="destination"/> should be stored past the caches.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Pays(void* destination, long bytes) => bytes >= ThresholdBytes && ((nuint)destination & (VectorBytes - 1)) == 0;
 
@@ -44,7 +46,7 @@ internal static unsafe class CpuStreaming
     }
 }
 
-/// <summary>How a loop stores its 64-byte results; a type parameter, so that each loop is compiled for one way.</summary>
+/// <summary>The way a loop stores its 64-byte results; a type parameter, so that each loop is compiled for one way.</summary>
 internal unsafe interface IVectorStore
 {
     static abstract void Store(byte* destination, Vector512<byte> value);

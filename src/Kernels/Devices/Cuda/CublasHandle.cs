@@ -16,7 +16,7 @@ internal sealed unsafe class CublasHandle : DriverHandle, IVendorBlas
         _stream = stream;
     }
 
-    /// <summary>Whether the library can be loaded; <c>KERNELS_NO_CUBLAS=1</c> leaves it aside.</summary>
+    /// <summary>True when the library can be loaded; <c>KERNELS_NO_CUBLAS=1</c> leaves it aside.</summary>
     public static bool IsAvailable { get; } =
         Environment.GetEnvironmentVariable("KERNELS_NO_CUBLAS") != "1" && NativeLibraries.TryLoad(NativeLibraries.Cublas, out _);
 
@@ -92,7 +92,8 @@ internal sealed unsafe class CublasHandle : DriverHandle, IVendorBlas
         if (status == CublasStatus.Success) return;
         string name = $"{status} ({(int)status})";
         if (status == CublasStatus.AllocFailed) throw new OutOfDeviceMemoryException($"cuBLAS: {name} from {call}", 0, name, call);
-        // cuBLAS answers the same for many causes. When the context is lost, the driver knows by which; a stream that is captured must not be queried.
+        // cuBLAS answers the same for many causes. When the context is lost, the driver knows by which; a stream that is captured must not
+        // be queried.
         CudaStatus cause = CudaDriver.cuStreamIsCapturing(stream.Value, out CudaCaptureStatus captured);
         if (cause == CudaStatus.Success && captured == CudaCaptureStatus.None) cause = CudaDriver.cuStreamQuery(stream.Value);
         if (CudaError.IsSticky(cause)) throw device.Context.Failure(cause, call, op: null);

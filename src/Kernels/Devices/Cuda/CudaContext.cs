@@ -6,9 +6,9 @@ using static Kernels.Interop.CudaDriver;
 namespace Kernels.Devices.Cuda;
 
 /// <summary>
-/// The primary context of a GPU, which other CUDA libraries of the process share. After a sticky error (an illegal access, say) CUDA answers every
-/// call with the same status; this object keeps the first cause, reports it from then on, and no longer frees anything: the driver
-/// would only fail again and hide the cause.
+/// The primary context of a GPU, which other CUDA libraries of the process share. After a sticky error (an illegal access, say) CUDA
+/// answers every call with the same status; this object keeps the first cause, reports it from then on, and no longer frees anything: the
+/// driver would only fail again and hide the cause.
 /// </summary>
 internal sealed class CudaContext(nint context, int device) : DriverContext(context)
 {
@@ -18,8 +18,8 @@ internal sealed class CudaContext(nint context, int device) : DriverContext(cont
     public bool IsPoisoned => Volatile.Read(ref _firstFailure) is not null;
 
     /// <summary>
-    /// Makes the context current on this thread until the result is disposed, and keeps it, or <paramref name="handle"/> made in it, from being
-    /// released meanwhile.
+    /// Makes the context current on this thread until the result is disposed, and keeps it, or <paramref name="handle"/> made in it, from
+    /// being released meanwhile.
     /// </summary>
     public Scope MakeCurrent(DriverHandle? handle = null)
     {
@@ -89,7 +89,8 @@ internal static class CudaError
         CudaStatus.IllegalAddress or CudaStatus.LaunchTimeout or CudaStatus.Assert or CudaStatus.HardwareStackError
         or CudaStatus.IllegalInstruction or CudaStatus.MisalignedAddress or CudaStatus.InvalidAddressSpace or CudaStatus.InvalidPc
         or CudaStatus.LaunchFailed or CudaStatus.EccUncorrectable or CudaStatus.ContextIsDestroyed or CudaStatus.NvlinkUncorrectable
-        or CudaStatus.Contained or CudaStatus.TensorMemoryLeak or CudaStatus.MpsClientTerminated or CudaStatus.Deinitialized or CudaStatus.Unknown;
+        or CudaStatus.Contained or CudaStatus.TensorMemoryLeak or CudaStatus.MpsClientTerminated
+        or CudaStatus.Deinitialized or CudaStatus.Unknown;
 
     public static DeviceException Exception(CudaStatus status, string call, string? op)
     {

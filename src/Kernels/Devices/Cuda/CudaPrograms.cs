@@ -11,13 +11,15 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
     private readonly ConcurrentDictionary<(KernelDefinition, KernelVariant), Lazy<CudaKernel>> _kernels = new();
 
     // Threads may ask at once, but a failure is not kept.
-    private readonly Lazy<(string Architecture, string Versions)> _compiler = new(() => Compiler(device), LazyThreadSafetyMode.PublicationOnly);
+    private readonly Lazy<(string Architecture, string Versions)> _compiler = new(
+        () => Compiler(device), LazyThreadSafetyMode.PublicationOnly);
     private volatile bool _disposed;
 
     /// <summary>The kernel for a launch; the context is current.</summary>
     public CudaKernel Get(KernelDefinition kernel, in KernelVariant variant)
     {
-        Lazy<CudaKernel> entry = _kernels.GetOrAdd((kernel, variant), static (key, self) => new(() => self.Build(key.Item1, key.Item2)), this);
+        Lazy<CudaKernel> entry = _kernels.GetOrAdd(
+            (kernel, variant), static (key, self) => new(() => self.Build(key.Item1, key.Item2)), this);
         CudaKernel compiled;
         try
         {
@@ -35,7 +37,7 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
         return compiled;
     }
 
-    /// <summary>What the driver says a kernel costs.</summary>
+    /// <summary>The cost of a kernel as the driver reports it.</summary>
     public CudaKernelCost Cost(KernelDefinition kernel, in KernelVariant variant)
     {
         using CudaContext.Scope scope = device.Context.MakeCurrent();
@@ -108,9 +110,10 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
         }
     }
 
-    /// <summary>What the driver says of an image that it may have taken before an update; everything else is no fault of the image.</summary>
+    /// <summary>The statuses of an image that the driver may have taken before an update; others are no fault of the image.</summary>
     private static bool IsUnusable(CudaStatus status) => status is
-        CudaStatus.InvalidImage or CudaStatus.NoBinaryForGpu or CudaStatus.InvalidPtx or CudaStatus.UnsupportedPtxVersion or CudaStatus.InvalidSource;
+        CudaStatus.InvalidImage or CudaStatus.NoBinaryForGpu or CudaStatus.InvalidPtx
+        or CudaStatus.UnsupportedPtxVersion or CudaStatus.InvalidSource;
 
     private static CudaStatus Load(byte[] image, out nint module)
     {
@@ -119,4 +122,5 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
 }
 
 /// <summary>Resources of one compiled kernel.</summary>
-internal readonly record struct CudaKernelCost(int Registers, int LocalBytes, int SharedBytes, int GroupsPerMultiprocessor, double Occupancy);
+internal readonly record struct CudaKernelCost(
+    int Registers, int LocalBytes, int SharedBytes, int GroupsPerMultiprocessor, double Occupancy);

@@ -4,8 +4,9 @@ using static Kernels.Interop.CudaDriver;
 namespace Kernels.Devices.Cuda;
 
 /// <summary>
-/// The streams of a device that may have work. A launch lets go of its memory when it is queued, and cuMemFree need not wait for it, so what frees memory waits
-/// for them first. Where the context must be current it is, and errors are for the next call to find: what is released is released whatever the work came to.
+/// The streams of a device that may have work. A launch lets go of its memory when it is queued, and cuMemFree need not wait for it, so
+/// what frees memory waits for them first. Where the context must be current it is, and errors are for the next call to find: what is
+/// released is released whatever the work came to.
 /// </summary>
 internal sealed class CudaQueues
 {
@@ -109,7 +110,8 @@ internal sealed class CudaQueues
 }
 
 /// <summary>A stream of another library: its handle is that of an event behind what the stream is known to have to do.</summary>
-internal sealed class CudaBorrowedStream(CudaContext context, CudaQueues queues, nint stream, nint end, Thread? owner) : DriverHandle(context, end)
+internal sealed class CudaBorrowedStream(CudaContext context, CudaQueues queues, nint stream, nint end, Thread? owner)
+    : DriverHandle(context, end)
 {
     private int _users;
 
@@ -118,7 +120,10 @@ internal sealed class CudaBorrowedStream(CudaContext context, CudaQueues queues,
 
     public void Count(int change) => Interlocked.Add(ref _users, change);
 
-    /// <summary>Puts the event behind the work queued so far; false where this thread cannot, for which the default stream of another has no name, or the driver refuses.</summary>
+    /// <summary>
+    /// Puts the event behind the work queued so far; false where this thread cannot, for which the default stream of another has no name,
+    /// or the driver refuses.
+    /// </summary>
     public bool Mark()
     {
         if (owner is not null && owner != Thread.CurrentThread) return false;

@@ -27,8 +27,8 @@ internal static unsafe class NvrtcProgram
     }
 
     /// <summary>
-    /// The option for a GPU: its own machine code (sm_) when the compiler knows it, which no driver version can misread; else PTX (compute_) of the
-    /// newest architecture before it.
+    /// The option for a GPU: its own machine code (sm_) when the compiler knows it, which no driver version can misread; else PTX
+    /// (compute_) of the newest architecture before it.
     /// </summary>
     public static string ArchitectureFor(int computeCapability)
     {
@@ -41,11 +41,12 @@ internal static unsafe class NvrtcProgram
     /// <summary>Machine code for an <c>sm_</c> architecture, zero-terminated PTX for a <c>compute_</c> one.</summary>
     /// <exception cref="KernelCompilationException">The text does not compile; the log names the real files.</exception>
     public static byte[] Compile(string text, string name, string architecture) => Compile(
-        text, name, architecture, [], (program, _) => architecture.StartsWith("sm_", StringComparison.Ordinal) ? MachineCode(program) : Ptx(program));
+        text, name, architecture, [], (program, _) =>
+            architecture.StartsWith("sm_", StringComparison.Ordinal) ? MachineCode(program) : Ptx(program));
 
     /// <summary>
-    /// Compiles with further options; gives the PTX, from which the compiler also makes the machine code of an <c>sm_</c> architecture, and what it had to say
-    /// although it succeeded.
+    /// Compiles with further options; gives the PTX, from which the compiler also makes the machine code of an <c>sm_</c> architecture, and
+    /// what it had to say although it succeeded.
     /// </summary>
     public static (byte[] Ptx, string Log) Examine(string text, string name, string architecture, params ReadOnlySpan<string> options) =>
         Compile(text, name, architecture, options, (program, log) => (Ptx(program), log));
@@ -65,7 +66,8 @@ internal static unsafe class NvrtcProgram
             string log = Log(program);
             // The log tells of these; any other status is trouble of the compiler's own.
             if (status is NvrtcStatus.Compilation or NvrtcStatus.InvalidOption or NvrtcStatus.BuiltinOperationFailure)
-                throw new KernelCompilationException($"{name} does not compile for {architecture}.", log, Name(status), "nvrtcCompileProgram");
+                throw new KernelCompilationException(
+                    $"{name} does not compile for {architecture}.", log, Name(status), "nvrtcCompileProgram");
             ThrowIfFailed(status, "nvrtcCompileProgram");
             return result(program, log);
         }

@@ -5,7 +5,7 @@ namespace Kernels.Devices;
 /// </summary>
 internal interface IKernelArguments
 {
-    /// <summary>How many parameters the fields are bound to.</summary>
+    /// <summary>The number of parameters that the fields are bound to.</summary>
     static abstract int ParameterCount { get; }
 
     /// <summary>Hands the fields over in the order of the kernel's parameter list.</summary>

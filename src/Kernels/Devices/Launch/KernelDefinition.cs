@@ -120,7 +120,7 @@ internal readonly record struct KernelVariant(DType DType, int VectorWidth = 1, 
 }
 
 /// <summary>
-/// How much work a launch has. Kernels loop over their work with the grid as stride, so the device may launch fewer groups than asked for.
+/// The work of a launch. Kernels loop over their work with the grid as stride, so the device may launch fewer groups than asked for.
 /// </summary>
 /// <param name="Groups">Work groups that would do all the work in one pass.</param>
 internal readonly record struct LaunchShape(long Groups)

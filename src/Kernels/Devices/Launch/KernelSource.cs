@@ -5,8 +5,9 @@ using System.Text;
 namespace Kernels.Devices;
 
 /// <summary>
-/// Assembles the text of one program: the variant's <c>#define</c> lines, the dialect header, and the kernel file with its includes expanded. The
-/// text says all there is to know about the program, so it serves as the cache key; <c>#line</c> keeps the real file names in compiler messages.
+/// Assembles the text of one program: the variant's <c>#define</c> lines, the dialect header, and the kernel file with its includes
+/// expanded. The text says all there is to know about the program, so it serves as the cache key; <c>#line</c> keeps the real file names in
+/// compiler messages.
 /// </summary>
 internal static class KernelSource
 {

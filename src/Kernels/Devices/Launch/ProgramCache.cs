@@ -5,8 +5,8 @@ namespace Kernels.Devices;
 
 /// <summary>
 /// Compiled programs on disk, so that a second process does not compile again. An entry is written to a file of its own and then moved into
-/// place, so concurrent processes see whole entries only; one whose checksum (of key and program) does not hold counts as absent. Every failure
-/// of the disk is a miss, never an error: the cache can only save time.
+/// place, so concurrent processes see whole entries only; one whose checksum (of key and program) does not hold counts as absent. Every
+/// failure of the disk is a miss, never an error: the cache can only save time.
 /// </summary>
 /// <remarks>
 /// The folder is <c>KERNELS_CACHE</c> if set (<c>off</c> switches the cache off), else <c>kernels</c> in the user's cache folder.

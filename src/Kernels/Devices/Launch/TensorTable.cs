@@ -3,13 +3,14 @@ using System.Runtime.CompilerServices;
 namespace Kernels.Devices;
 
 /// <summary>
-/// A list of tensors as one launch sees it (<c>tensor_list.h</c>): two tables in device memory that say for every tile its tensor and for every tensor where it
-/// lies, uploaded once. A tensor of the list can have a second one of its shape beside it (its gradient), and each has a place in flat buffers with room
-/// for the whole list (its state).
+/// A list of tensors as one launch sees it (<c>tensor_list.h</c>): two tables in device memory that say for every tile its tensor and for
+/// every tensor where it lies, uploaded once. A tensor of the list can have a second one of its shape beside it (its gradient), and each
+/// has a place in flat buffers with room for the whole list (its state).
 /// </summary>
 /// <remarks>
-/// CPU and CUDA have one address space, so offsets from the first tensor reach all others and a list is one launch. In OpenCL a cl_mem is a world of its own:
-/// tensors are taken together where they share their buffers, and a list has as many launches as there are pairs of buffers.
+/// CPU and CUDA have one address space, so offsets from the first tensor reach all others and a list is one launch. In OpenCL a cl_mem is a
+/// world of its own: tensors are taken together where they share their buffers, and a list has as many launches as there are pairs of
+/// buffers.
 /// </remarks>
 internal sealed class TensorTable<T> : IDisposable
     where T : unmanaged
@@ -17,7 +18,10 @@ internal sealed class TensorTable<T> : IDisposable
     /// <summary>Words of an entry; TENSOR_WORDS in the text.</summary>
     public const int Words = 8;
 
-    /// <summary>Elements of a tile: two passes of a group over eight elements an item, which hides the lookup, and small enough to share short lists.</summary>
+    /// <summary>
+    /// Elements of a tile: two passes of a group over eight elements an item, which hides the lookup, and small enough to share short
+    /// lists.
+    /// </summary>
     public const long TileLength = 4096;
 
     /// <summary>Flat places start on this many elements, so that their accesses are as wide as those of the tensors.</summary>
@@ -39,7 +43,8 @@ internal sealed class TensorTable<T> : IDisposable
     /// <param name="tileLength">For each tensor its tile, null for <see cref="TileLength"/>.</param>
     /// <exception cref="ArgumentException">Shapes differ, tensors overlap, or one is on another device.</exception>
     public TensorTable(
-        string op, Device device, IReadOnlyList<DeviceTensor<T>> first, string firstName, IReadOnlyList<DeviceTensor<T>>? second, string secondName,
+        string op, Device device, IReadOnlyList<DeviceTensor<T>> first, string firstName, IReadOnlyList<DeviceTensor<T>>? second,
+        string secondName,
         ReadOnlySpan<uint> groups, Func<int, long>? tileLength = null)
     {
         CheckTensors(op, device, first, firstName);
@@ -63,7 +68,8 @@ internal sealed class TensorTable<T> : IDisposable
         List<ulong> entries = [];
         List<uint> tiles = [];
         List<Run> runs = [];
-        foreach (IGrouping<(nint, nint), int> run in Enumerable.Range(0, Count).Where(i => first[i].Length > 0).GroupBy(i => RunOf(first[i], second?[i])))
+        foreach (IGrouping<(nint, nint), int> run in Enumerable.Range(0, Count).Where(i => first[i].Length > 0)
+            .GroupBy(i => RunOf(first[i], second?[i])))
         {
             DeviceTensor<T> firstBase = first[run.First()];
             DeviceTensor<T>? secondBase = second?[run.First()];
@@ -76,12 +82,14 @@ internal sealed class TensorTable<T> : IDisposable
                 for (long tile = 0; tile < count; tile++) tiles.Add((uint)(entries.Count / Words));
                 entries.AddRange(
                 [
-                    Distance(firstBase, first[i]), secondBase is null ? 0 : Distance(secondBase, second![i]), (ulong)_flatOffsets[i], (ulong)first[i].Length,
+                    Distance(firstBase, first[i]), secondBase is null
+                        ? 0 : Distance(secondBase, second![i]), (ulong)_flatOffsets[i], (ulong)first[i].Length,
                     (ulong)(tiles.Count - count), (ulong)length, (uint)i | (ulong)(groups.IsEmpty ? 0 : groups[i]) << 32, aligned ? 1u : 0,
                 ]);
             }
 
-            runs.Add(new Run(new TensorArgument(firstBase.Buffer.Memory, 0), secondBase is null ? default : new TensorArgument(secondBase.Buffer.Memory, 0),
+            runs.Add(new Run(new TensorArgument(firstBase.Buffer.Memory, 0), secondBase is null
+                ? default : new TensorArgument(secondBase.Buffer.Memory, 0),
                 start, tiles.Count - start));
         }
 
@@ -109,7 +117,7 @@ internal sealed class TensorTable<T> : IDisposable
     /// <summary>Elements of a flat buffer for the whole list, with gaps for alignment.</summary>
     public long FlatLength { get; private set; }
 
-    /// <summary>What one launch covers each; one on the CPU and on CUDA.</summary>
+    /// <summary>The launches that cover the list; one on the CPU and on CUDA.</summary>
     public ReadOnlySpan<Run> Runs => _runs;
 
     /// <summary>The list as the launch of <paramref name="run"/> takes it.</summary>
@@ -118,14 +126,15 @@ internal sealed class TensorTable<T> : IDisposable
         Tensors = _tensors.Argument, Tiles = _tiles.Argument, FirstTile = (ulong)run.FirstTile, TileCount = (ulong)run.TileCount,
     };
 
-    /// <summary>Where tensor <paramref name="index"/> lies in a flat buffer.</summary>
+    /// <summary>The place of tensor <paramref name="index"/> in a flat buffer.</summary>
     public long FlatOffset(int index) => _flatOffsets[index];
 
     /// <summary>The stream works on the list's device and neither was disposed.</summary>
     public void CheckStream(string op, DeviceStream stream) => Check.Tensor(op, stream, _tensors, "list of tensors");
 
     /// <summary>
-    /// Keeps the memory of all tensors from being freed until the lease is disposed, and as long as a graph that is being captured on the stream.
+    /// Keeps the memory of all tensors from being freed until the lease is disposed, and as long as a graph that is being captured on the
+    /// stream.
     /// </summary>
     /// <exception cref="ObjectDisposedException">A tensor, or the table, was disposed.</exception>
     public Lease Hold(string op, DeviceStream stream)
@@ -156,7 +165,8 @@ internal sealed class TensorTable<T> : IDisposable
         {
             if (tensors[i] is null) throw new ArgumentNullException(name, $"{op}: {name}[{i}] is null.");
             if (tensors[i].Buffer.Memory.IsDisposed) throw new ObjectDisposedException(name, $"{op}: {name}[{i}] was disposed.");
-            if (tensors[i].Device != device) throw new ArgumentException($"{op}: {name}[{i}] is on {tensors[i].Device}, expected {device}.", name);
+            if (tensors[i].Device != device)
+                throw new ArgumentException($"{op}: {name}[{i}] is on {tensors[i].Device}, expected {device}.", name);
         }
     }
 
@@ -177,7 +187,9 @@ internal sealed class TensorTable<T> : IDisposable
     private static (nint, nint) RunOf(DeviceTensor<T> first, DeviceTensor<T>? second) =>
         (first.Buffer.Memory.AddressSpace, second?.Buffer.Memory.AddressSpace ?? 0);
 
-    /// <summary>Elements from the start of <paramref name="origin"/>'s memory to the first element of <paramref name="tensor"/>, modulo 2^64.</summary>
+    /// <summary>
+    /// Elements from the start of <paramref name="origin"/>'s memory to the first element of <paramref name="tensor"/>, modulo 2^64.
+    /// </summary>
     private static ulong Distance(DeviceTensor<T> origin, DeviceTensor<T> tensor)
     {
         long bytes = tensor.FirstByte - origin.Buffer.Memory.Address;

@@ -119,7 +119,8 @@ internal sealed unsafe class OpenClDevice : Device
         ? throw new ArgumentException("Device.WrapStream: the handle is null.", nameof(nativeHandle))
         : new QueueKey(nativeHandle);
 
-    private protected override QueueState WrapQueue(in QueueKey key) => new OpenClQueueState(this, new OpenClQueue(Context, key.Handle, owns: false));
+    private protected override QueueState WrapQueue(in QueueKey key) =>
+        new OpenClQueueState(this, new OpenClQueue(Context, key.Handle, owns: false));
 
     private protected override DeviceStream WrapStreamCore(QueueState queue) =>
         new OpenClStream(this, (OpenClQueueState)queue, ((OpenClQueueState)queue).Queue, ownsQueue: false);

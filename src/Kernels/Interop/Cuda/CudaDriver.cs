@@ -66,7 +66,8 @@ internal static unsafe partial class CudaDriver
     [LibraryImport(NativeLibraries.Cuda)]
     internal static partial CudaStatus cuStreamWaitEvent(nint stream, nint eventHandle, uint flags);
 
-    // Capture and graphs. While a stream is captured, what is queued in it becomes a graph and does not run; a capture ends on the thread it began on.
+    // Capture and graphs. While a stream is captured, what is queued in it becomes a graph and does not run; a capture ends on the thread
+    // it began on.
     [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuStreamBeginCapture_v2(nint stream, CudaCaptureMode mode);
     [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuStreamEndCapture(nint stream, out nint graph);
     [LibraryImport(NativeLibraries.Cuda)] internal static partial CudaStatus cuStreamIsCapturing(nint stream, out CudaCaptureStatus status);

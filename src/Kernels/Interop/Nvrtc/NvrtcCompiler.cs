@@ -14,7 +14,9 @@ internal static unsafe partial class Nvrtc
     [LibraryImport(NativeLibraries.Nvrtc)] internal static partial NvrtcStatus nvrtcGetNumSupportedArchs(out int count);
     [LibraryImport(NativeLibraries.Nvrtc)] internal static partial NvrtcStatus nvrtcGetSupportedArchs(int* architectures);
 
-    /// <summary><paramref name="name"/> is what error messages call the source; header texts and the names they are included by run in parallel.</summary>
+    /// <summary>
+    /// <paramref name="name"/> is what error messages call the source; header texts and the names they are included by run in parallel.
+    /// </summary>
     [LibraryImport(NativeLibraries.Nvrtc)]
     internal static partial NvrtcStatus nvrtcCreateProgram(
         out nint program, byte* source, byte* name, int headerCount, byte** headers, byte** includeNames);
@@ -27,7 +29,9 @@ internal static unsafe partial class Nvrtc
     [LibraryImport(NativeLibraries.Nvrtc)] internal static partial NvrtcStatus nvrtcGetPTXSize(nint program, out nuint bytes);
     [LibraryImport(NativeLibraries.Nvrtc)] internal static partial NvrtcStatus nvrtcGetPTX(nint program, byte* ptx);
 
-    /// <summary>Zero when the program was compiled for a virtual architecture (<c>compute_80</c>) instead of a real one (<c>sm_80</c>).</summary>
+    /// <summary>
+    /// Zero when the program was compiled for a virtual architecture (<c>compute_80</c>) instead of a real one (<c>sm_80</c>).
+    /// </summary>
     [LibraryImport(NativeLibraries.Nvrtc)] internal static partial NvrtcStatus nvrtcGetCUBINSize(nint program, out nuint bytes);
     [LibraryImport(NativeLibraries.Nvrtc)] internal static partial NvrtcStatus nvrtcGetCUBIN(nint program, byte* cubin);
 

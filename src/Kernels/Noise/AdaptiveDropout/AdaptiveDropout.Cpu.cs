@@ -8,7 +8,7 @@ namespace Kernels;
 
 public static unsafe partial class AdaptiveDropout
 {
-    /// <summary>What is done with elements and their random lanes; a type parameter, so that the loop is compiled for it.</summary>
+    /// <summary>The work on elements and their random lanes; a type parameter, so that the loop is compiled for it.</summary>
     private interface IElements
     {
         /// <summary>False where the lanes are not looked at.</summary>
@@ -21,7 +21,9 @@ public static unsafe partial class AdaptiveDropout
         void Part(long i, Vector512<uint> lanes, int count);
     }
 
-    /// <summary>All elements, on all cores. Draws are aligned to blocks of the whole tensor, so the first and the last are used in part.</summary>
+    /// <summary>
+    /// All elements, on all cores. Draws are aligned to blocks of the whole tensor, so the first and the last are used in part.
+    /// </summary>
     private static void Run<T, TElements>(ulong length, ulong start, in KeyArguments key, TElements elements)
         where T : unmanaged
         where TElements : struct, IElements
@@ -80,7 +82,9 @@ public static unsafe partial class AdaptiveDropout
         }
     }
 
-    /// <summary>Whether results of <paramref name="count"/> elements at y go past the caches; never where they take the place of an input.</summary>
+    /// <summary>
+    /// True when results of <paramref name="count"/> elements at y go past the caches; never where they take the place of an input.
+    /// </summary>
     private static bool Streams<T>(ulong start, ulong count, T* y, params ReadOnlySpan<nuint> inputs)
         where T : unmanaged
     {
@@ -116,7 +120,8 @@ public static unsafe partial class AdaptiveDropout
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> KeepProbability(Vector512<float> z, out Vector512<float> slope)
     {
-        Vector512<float> t = CpuExp.Exp(-Vector512.Abs(z)), larger = Vector512<float>.One / (Vector512<float>.One + t), smaller = t * larger;
+        Vector512<float> t = CpuExp.Exp(-Vector512.Abs(z)), larger = Vector512<float>.One / (Vector512<float>.One + t),
+            smaller = t * larger;
         slope = larger * smaller;
         return Vector512.ConditionalSelect(Vector512.LessThan(z, Vector512<float>.Zero), smaller, larger);
     }
@@ -153,7 +158,8 @@ public static unsafe partial class AdaptiveDropout
 
             [MethodImpl(MethodImplOptions.AggressiveInlining)]
             public void Whole(long i, Vector512<ushort> lanes) => Store32<T, TStore>(
-                _y + i, Kept(i, Vector512.WidenLower(lanes), CpuElement.Width), Kept(i + 16, Vector512.WidenUpper(lanes), CpuElement.Width));
+                _y + i, Kept(i, Vector512.WidenLower(lanes), CpuElement.Width),
+                Kept(i + 16, Vector512.WidenUpper(lanes), CpuElement.Width));
 
             public void Part(long i, Vector512<uint> lanes, int count)
             {
@@ -216,7 +222,8 @@ public static unsafe partial class AdaptiveDropout
             }
 
             [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            private Vector512<float> Weighted(long i, int count) => CpuElement.Load(_x + i, count) * KeepProbability(Z(_pre + i, count, _alpha, _beta), out _);
+            private Vector512<float> Weighted(long i, int count) =>
+                CpuElement.Load(_x + i, count) * KeepProbability(Z(_pre + i, count, _alpha, _beta), out _);
         }
     }
 
@@ -273,7 +280,8 @@ public static unsafe partial class AdaptiveDropout
                 for (int k = 0; k < count; k++)
                 {
                     double x = _dpre == null ? 0 : CpuElement.ToDouble(_x[i + k]), dy = CpuElement.ToDouble(_dy[i + k]);
-                    double probability = KeepProbability(Math.FusedMultiplyAdd(_alpha, CpuElement.ToDouble(_pre[i + k]), _beta), out double slope);
+                    double probability = KeepProbability(
+                        Math.FusedMultiplyAdd(_alpha, CpuElement.ToDouble(_pre[i + k]), _beta), out double slope);
                     _dx[i + k] = CpuElement.FromDouble<T>(_expectation ? probability * dy : (kept >> k & 1) != 0 ? dy : 0);
                     if (_dpre != null) _dpre[i + k] = CpuElement.FromDouble<T>(_alpha * slope * x * dy);
                 }
@@ -317,7 +325,8 @@ public static unsafe partial class AdaptiveDropout
 
             [MethodImpl(MethodImplOptions.AggressiveInlining)]
             public void Whole(long i, Vector512<ushort> lanes) => Store32<T, TStore>(
-                _y + i, Kept(i, Vector512.WidenLower(lanes), CpuElement.Width), Kept(i + 16, Vector512.WidenUpper(lanes), CpuElement.Width));
+                _y + i, Kept(i, Vector512.WidenLower(lanes), CpuElement.Width),
+                Kept(i + 16, Vector512.WidenUpper(lanes), CpuElement.Width));
 
             public void Part(long i, Vector512<uint> lanes, int count)
             {
@@ -330,7 +339,8 @@ public static unsafe partial class AdaptiveDropout
                 for (int k = 0; k < count; k++)
                 {
                     double x = CpuElement.ToDouble(_x[i + k]), probability = CpuElement.ToDouble(_probabilities[i + k]);
-                    double threshold = probability > 0 ? probability >= 1 ? 65536 : Math.Clamp(Math.Floor((probability * 65536) + 0.5), 1, 65535) : 0;
+                    double threshold = probability > 0 ? probability >= 1
+                        ? 65536 : Math.Clamp(Math.Floor((probability * 65536) + 0.5), 1, 65535) : 0;
                     _y[i + k] = CpuElement.FromDouble<T>(lanes[k] < threshold ? _inverted ? x * (65536 / threshold) : x : 0);
                 }
             }

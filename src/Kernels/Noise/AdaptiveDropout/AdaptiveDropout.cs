@@ -2,32 +2,39 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>How the gradient treats the random decision of <see cref="AdaptiveDropout"/>.</summary>
+/// <summary>The gradient's treatment of the random decision of <see cref="AdaptiveDropout"/>.</summary>
 public enum AdaptiveEstimator
 {
     /// <summary>The mask is a constant: dx = m * dy, dpre = 0. What the paper's backpropagation through the kept units does.</summary>
     MaskConstant,
 
-    /// <summary>The mask in the forward pass, its probability in the gradient of the decision: dx = m * dy, dpre = alpha * pi * (1 - pi) * x * dy.</summary>
+    /// <summary>
+    /// The mask in the forward pass, its probability in the gradient of the decision: dx = m * dy, dpre = alpha * pi * (1 - pi) * x * dy.
+    /// </summary>
     StraightThrough,
 
-    /// <summary>The gradient of the expected output, that is of <see cref="AdaptiveDropout.Infer"/>: dx = pi * dy, dpre = alpha * pi * (1 - pi) * x * dy. Draws nothing.</summary>
+    /// <summary>
+    /// The gradient of the expected output, that is of <see cref="AdaptiveDropout.Infer"/>: dx = pi * dy, dpre = alpha * pi * (1 -
+    /// pi) * x * dy. Draws nothing.
+    /// </summary>
     Expectation,
 }
 
 /// <summary>
-/// Adaptive dropout (standout): a unit is kept with the probability pi = sigmoid(alpha * pre + beta) that its own pre-activation gives. Training y = m * x, P(m = 1) = pi;
-/// inference y = pi * x.
+/// Adaptive dropout (standout): a unit is kept with the probability pi = sigmoid(alpha * pre + beta) that its own pre-activation gives.
+/// Training y = m * x, P(m = 1) = pi; inference y = pi * x.
 /// </summary>
 /// <remarks>
 /// <para>
-/// x is the unit's activation, pre the pre-activation of the belief network, which the paper ties to the layer's own: pre = w v with alpha and beta as the affine map between
-/// the two. Element i (plus the global start) takes <see cref="Philox.Lane">lane</see> i and is kept iff u + u * exp(-z) &lt; 65536, with u = lane + 1/2 and z = alpha * pre +
-/// beta. This is calculated in float, whatever is stored, by functions that give the same bits on every device, so masks are the same everywhere.
+/// x is the unit's activation, pre the pre-activation of the belief network, which the paper ties to the layer's own: pre = w v with alpha
+/// and beta as the affine map between the two. Element i (plus the global start) takes <see cref="Philox.Lane">lane</see> i and is kept iff
+/// u + u * exp(-z) &lt; 65536, with u = lane + 1/2 and z = alpha * pre + beta. This is calculated in float, whatever is stored, by
+/// functions that give the same bits on every device, so masks are the same everywhere.
 /// </para>
 /// <para>
-/// Kept elements are not scaled: the probabilities belong to the model, and inference multiplies by them. Dropped elements are +0, also where x is NaN or infinite; a pre that is
-/// NaN drops its unit in training and gives NaN at inference. Types: float, Half, BFloat16, double; any shape, including empty.
+/// Kept elements are not scaled: the probabilities belong to the model, and inference multiplies by them. Dropped elements are +0, also
+/// where x is NaN or infinite; a pre that is NaN drops its unit in training and gives NaN at inference. Types: float, Half, BFloat16,
+/// double; any shape, including empty.
 /// </para>
 /// <para>J. Ba and B. Frey, "Adaptive dropout for training deep neural networks", NeurIPS 2013.</para>
 /// <para>
@@ -52,7 +59,8 @@ public static partial class AdaptiveDropout
     /// <summary>Training: y = m * x.</summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="x">Activations, any shape.</param>
-    /// <param name="pre">Pre-activations that set the keep probabilities, shape of <paramref name="x"/>; may be <paramref name="x"/>.</param>
+    /// <param name="pre">Pre-activations that set the keep probabilities, shape of <paramref name="x"/>; may be
+    /// <paramref name="x"/>.</param>
     /// <param name="y">Output, shape of <paramref name="x"/>; may be <paramref name="x"/> or <paramref name="pre"/>.</param>
     /// <param name="alpha">Factor of the pre-activation.</param>
     /// <param name="beta">Shift: with pre = 0 a unit is kept with the probability sigmoid(beta).</param>
@@ -111,7 +119,8 @@ public static partial class AdaptiveDropout
     /// <param name="pre">Pre-activations of the forward call.</param>
     /// <param name="dy">Gradient of the output.</param>
     /// <param name="dx">Gradient of the activations, shape of <paramref name="x"/>; may be one of the inputs.</param>
-    /// <param name="dPre">Gradient of the pre-activations, shape of <paramref name="x"/>, or null when it is not needed; may be an input other than
+    /// <param name="dPre">Gradient of the pre-activations, shape of <paramref name="x"/>, or null when it is not needed; may be an input
+    /// other than
     /// that in place of which <paramref name="dx"/> stands.</param>
     /// <param name="alpha">As in forward.</param>
     /// <param name="beta">As in forward.</param>
@@ -131,15 +140,17 @@ public static partial class AdaptiveDropout
             Check.Disjoint(Op, dx, nameof(dx), dPre, nameof(dPre));
         }
 
-        if (!Enum.IsDefined(estimator)) throw new ArgumentOutOfRangeException(nameof(estimator), estimator, $"{Op}: unknown {nameof(estimator)}.");
+        if (!Enum.IsDefined(estimator))
+            throw new ArgumentOutOfRangeException(nameof(estimator), estimator, $"{Op}: unknown {nameof(estimator)}.");
         CheckMap(Op, alpha, beta);
         CheckDraw(Op, stream, x.Length, key, globalStart);
         if (x.Length == 0) return;
 
-        // What is 0 everywhere needs no look at x; it is filled afterwards, as it may take the place of an input.
+        // A gradient of 0 everywhere needs no look at x; it is filled afterwards, as it may take the place of an input.
         bool isZero = estimator == AdaptiveEstimator.MaskConstant;
         DeviceTensor<T>? written = isZero ? null : dPre;
-        bool aligned = x.IsVectorAligned && pre.IsVectorAligned && dy.IsVectorAligned && dx.IsVectorAligned && written?.IsVectorAligned != false;
+        bool aligned = x.IsVectorAligned && pre.IsVectorAligned && dy.IsVectorAligned && dx.IsVectorAligned
+            && written?.IsVectorAligned != false;
         stream.Launch(
             BackwardKernel,
             new KernelVariant(x.DType, VectorWidth(globalStart, aligned)),
@@ -161,11 +172,12 @@ public static partial class AdaptiveDropout
     }
 
     /// <summary>
-    /// Dropout with a keep probability of its own for each element: y = m * x (or m * x / q), P(m = 1) = q = T/65536 with T = round(65536 * probability), which is
-    /// clamped to [1, 65535] for probabilities between 0 and 1.
+    /// Dropout with a keep probability of its own for each element: y = m * x (or m * x / q), P(m = 1) = q = T/65536 with
+    /// T = round(65536 * probability), which is clamped to [1, 65535] for probabilities between 0 and 1.
     /// </summary>
     /// <remarks>
-    /// An element is kept iff its lane &lt; T, numbered as in <see cref="Forward"/>. A probability of at least 1 keeps; one that is NaN or at most 0 drops.
+    /// An element is kept iff its lane &lt; T, numbered as in <see cref="Forward"/>. A probability of at least 1 keeps; one that is NaN or
+    /// at most 0 drops.
     /// </remarks>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="x">Input, any shape.</param>
@@ -182,7 +194,8 @@ public static partial class AdaptiveDropout
     /// <param name="stream">Queue to run in.</param>
     /// <param name="dy">Gradient of the output, any shape.</param>
     /// <param name="keepProbabilities">As in forward.</param>
-    /// <param name="dx">Gradient of the input, shape of <paramref name="dy"/>; may be <paramref name="dy"/> or <paramref name="keepProbabilities"/>.</param>
+    /// <param name="dx">Gradient of the input, shape of <paramref name="dy"/>; may be <paramref name="dy"/> or
+    /// <paramref name="keepProbabilities"/>.</param>
     /// <param name="key">As in forward.</param>
     /// <param name="options">As in forward.</param>
     public static void BackwardPerElement<T>(

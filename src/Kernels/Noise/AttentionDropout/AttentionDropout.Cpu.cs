@@ -22,7 +22,7 @@ public static unsafe partial class AttentionDropout
 
     private static long RowsPerChunk(ulong keys) => Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, (long)keys));
 
-    /// <summary>How many keys of a row take part, and where its additive mask is, null without one.</summary>
+    /// <summary>The number of keys of a row that take part, and its additive mask, null without one.</summary>
     private static long VisibleKeys<T>(in AttentionArguments a, long row, out T* mask)
         where T : unmanaged
     {
@@ -88,7 +88,8 @@ public static unsafe partial class AttentionDropout
             int count = (int)Math.Min(CpuElement.Width, end - i);
             Vector512<float> logits = CpuElement.Load(scores + i, count) * scale;
             if (mask != null) logits = AddMask(logits, CpuElement.Load(mask + i, count));
-            logits = Vector512.ConditionalSelect(Vector512.LessThan(Vector512<float>.Indices, Vector512.Create((float)(visible - i))), logits, masked);
+            logits = Vector512.ConditionalSelect(
+                Vector512.LessThan(Vector512<float>.Indices, Vector512.Create((float)(visible - i))), logits, masked);
             logits.Store(z + i);
             largest = CpuSoftmax.Larger(logits, largest);
         }
@@ -97,7 +98,7 @@ public static unsafe partial class AttentionDropout
     }
 
     /// <summary>
-    /// Where the work on a row ends: the visible keys rounded up to whole double vectors, as far as the row goes. What follows is 0.
+    /// The end of the work on a row: the visible keys rounded up to whole double vectors, as far as the row goes. What follows is 0.
     /// </summary>
     private static long WorkEnd(long visible, long keys) => Math.Min((visible + 31) / 32 * 32, keys);
 
@@ -262,7 +263,8 @@ public static unsafe partial class AttentionDropout
             AttentionDropoutBackwardArguments a = arguments;
             long keys = (long)a.Attention.Keys;
             T* dscores = a.Dscores.Pointer<T>();
-            bool streaming = dscores != a.Dy.Pointer<T>() && dscores != a.Scores.Pointer<T>() && keys * sizeof(T) % Vector512<byte>.Count == 0
+            bool streaming = dscores != a.Dy.Pointer<T>() && dscores != a.Scores.Pointer<T>()
+                && keys * sizeof(T) % Vector512<byte>.Count == 0
                 && CpuStreaming.Pays(dscores, (long)a.Attention.Rows * keys * sizeof(T));
             CpuParallel.ForRange((long)a.Attention.Rows, RowsPerChunk(a.Attention.Keys), (first, end) =>
             {
@@ -417,7 +419,8 @@ public static unsafe partial class AttentionDropout
                 double mean = product / sum;
                 for (long k = 0; k < visible; k++)
                 {
-                    double z = Logit(scores, mask, k, a.Attention.Scale), dp = Keeps(key, a.Attention, row, k) ? dy[k] * a.Attention.KeepScale : 0;
+                    double z = Logit(scores, mask, k, a.Attention.Scale), dp = Keeps(key, a.Attention, row, k)
+                        ? dy[k] * a.Attention.KeepScale : 0;
                     dscores[k] = double.IsNegativeInfinity(z) ? 0 : a.Attention.Scale * (Math.Exp(z - reference) / sum) * (dp - mean);
                 }
 

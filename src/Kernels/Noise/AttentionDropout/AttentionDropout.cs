@@ -6,8 +6,8 @@ namespace Kernels;
 public readonly record struct AttentionDropoutOptions
 {
     /// <summary>
-    /// Whether query i sees only keys k &lt;= i + keys - queries: the mask is aligned at the bottom right, so that the last query sees all
-    /// keys. With more queries than keys the first ones see none.
+    /// True when query i sees only keys k &lt;= i + keys - queries: the mask is aligned at the bottom right, so that the last query sees
+    /// all keys. With more queries than keys the first ones see none.
     /// </summary>
     public bool Causal { get; init; }
 
@@ -68,7 +68,8 @@ public static unsafe partial class AttentionDropout
     /// <summary>y = m * softmax(scale * scores + mask) / q.</summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="scores">Products of queries and keys, shape [batch, heads, queries, keys].</param>
-    /// <param name="keyLengths">The number of keys of each batch entry that are no padding, shape [batch], each in [0, keys]; null when all are.</param>
+    /// <param name="keyLengths">The number of keys of each batch entry that are no padding, shape [batch], each in [0, keys]; null when all
+    /// are.</param>
     /// <param name="mask">Added to the scaled scores, -infinity where masked; see the remarks for its shapes. Null for none.</param>
     /// <param name="y">
     /// Dropped probabilities, shape of <paramref name="scores"/>; may be <paramref name="scores"/> where backward is not needed.
@@ -164,7 +165,8 @@ public static unsafe partial class AttentionDropout
         bool fits = mask.Shape.Length == 2
             ? mask.Shape.SequenceEqual(scores.Shape[2..])
             : mask.Shape.Length == 4 && mask.Shape[3] == scores.Shape[3];
-        for (int axis = 0; fits && mask.Shape.Length == 4 && axis < 3; axis++) fits = mask.Shape[axis] == 1 || mask.Shape[axis] == scores.Shape[axis];
+        for (int axis = 0; fits && mask.Shape.Length == 4 && axis < 3; axis++)
+            fits = mask.Shape[axis] == 1 || mask.Shape[axis] == scores.Shape[axis];
         if (!fits)
         {
             throw new ArgumentException(
@@ -182,7 +184,7 @@ public static unsafe partial class AttentionDropout
         if (mask is not null) Check.Disjoint(op, mask, nameof(mask), result, name);
     }
 
-    /// <summary>Whether rows start on 16 bytes and on a Philox block, results aside.</summary>
+    /// <summary>True when rows start on 16 bytes and on a Philox block, results aside.</summary>
     private static bool TakesVectors<T>(DeviceTensor<T> scores, AttentionDropoutOptions options, DeviceTensor<T>? mask)
         where T : unmanaged =>
         scores.Shape[3] % Philox.LanesPerBlock == 0 && options.GlobalStart % Philox.LanesPerBlock == 0 && scores.IsVectorAligned

@@ -11,25 +11,31 @@ public readonly record struct ChannelDropoutOptions
     /// <summary>The place of the channels. The same channels are dropped in either layout.</summary>
     public TensorLayout Layout { get; init; }
 
-    /// <summary>Index of the first unit (example times channels plus channel) in the whole tensor of which the argument is a shard.</summary>
+    /// <summary>
+    /// Index of the first unit (example times channels plus channel) in the whole tensor of which the argument is a shard.
+    /// </summary>
     public ulong GlobalStart { get; init; }
 }
 
 /// <summary>
-/// Dropout whose elements share decisions along axes: whole channels of images (Dropout1d, 2d, 3d), or any axes; training y = m * x / q, identity at inference.
+/// Dropout whose elements share decisions along axes: whole channels of images (Dropout1d, 2d, 3d), or any axes; training y = m * x / q,
+/// identity at inference.
 /// </summary>
 /// <remarks>
 /// <para>
-/// A unit is one index of the axes that are not shared; units are numbered in the dense order of those axes, whatever the layout, so [batch, channels, ...] and [batch,
-/// ..., channels] drop the same channels. Unit u takes <see cref="Philox.Lane">lane</see> u (plus the start of a shard, counted in units).
+/// A unit is one index of the axes that are not shared; units are numbered in the dense order of those axes, whatever the layout, so
+/// [batch, channels, ...] and [batch, ..., channels] drop the same channels. Unit u takes <see cref="Philox.Lane">lane</see> u (plus the
+/// start of a shard, counted in units).
 /// </para>
 /// <para>
-/// Dropped units are +0, NaN and infinities included, and are not read. p = 0 copies, p = 1 writes zeros, both without drawing. Types: float, Half, BFloat16, double; the
-/// destination may be the source. J. Tompson, R. Goroshin, A. Jain, Y. LeCun and C. Bregler, "Efficient object localization using convolutional networks", CVPR 2015.
+/// Dropped units are +0, NaN and infinities included, and are not read. p = 0 copies, p = 1 writes zeros, both without drawing. Types:
+/// float, Half, BFloat16, double; the destination may be the source. J. Tompson, R. Goroshin, A. Jain, Y. LeCun and C. Bregler, "Efficient
+/// object localization using convolutional networks", CVPR 2015.
 /// </para>
 /// <para>
-/// Every method throws <see cref="ArgumentException"/> for shapes that differ, tensors that overlap in part or live on another device, axes that do not exist or
-/// lie in more than two runs, and <see cref="ArgumentOutOfRangeException"/> for a probability that is NaN or outside [0, 1], before anything is launched.
+/// Every method throws <see cref="ArgumentException"/> for shapes that differ, tensors that overlap in part or live on another device, axes
+/// that do not exist or lie in more than two runs, and <see cref="ArgumentOutOfRangeException"/> for a probability that is NaN or outside
+/// [0, 1], before anything is launched.
 /// </para>
 /// </remarks>
 public static unsafe class ChannelDropout
@@ -52,10 +58,13 @@ public static unsafe class ChannelDropout
         where T : unmanaged
     {
         Check.Tensor("ChannelDropout.Forward", stream, x, nameof(x));
-        Apply("ChannelDropout.Forward", stream, x, y, SpatialAxes("ChannelDropout.Forward", x, options.Layout), dropProbability, key, options.GlobalStart);
+        Apply("ChannelDropout.Forward", stream, x, y, SpatialAxes("ChannelDropout.Forward", x, options.Layout), dropProbability, key,
+            options.GlobalStart);
     }
 
-    /// <summary>Gradient: dx = m * dy / q with the decisions of the forward call that had the same key, probability, layout and start.</summary>
+    /// <summary>
+    /// Gradient: dx = m * dy / q with the decisions of the forward call that had the same key, probability, layout and start.
+    /// </summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="dy">Gradient of the output.</param>
     /// <param name="dx">Gradient of the input, shape of <paramref name="dy"/>; may be <paramref name="dy"/>.</param>
@@ -68,7 +77,8 @@ public static unsafe class ChannelDropout
         where T : unmanaged
     {
         Check.Tensor("ChannelDropout.Backward", stream, dy, nameof(dy));
-        Apply("ChannelDropout.Backward", stream, dy, dx, SpatialAxes("ChannelDropout.Backward", dy, options.Layout), dropProbability, key, options.GlobalStart);
+        Apply("ChannelDropout.Backward", stream, dy, dx, SpatialAxes("ChannelDropout.Backward", dy, options.Layout), dropProbability, key,
+            options.GlobalStart);
     }
 
     /// <summary>Training, with decisions shared along any axes; backward is the same map of the gradient.</summary>
@@ -80,13 +90,14 @@ public static unsafe class ChannelDropout
     /// <param name="key">Random key; one offset for each call.</param>
     /// <param name="globalStart">First unit of a shard.</param>
     public static void Apply<T>(
-        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, ReadOnlySpan<int> sharedAxes, double dropProbability, RandomKeySource key,
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, ReadOnlySpan<int> sharedAxes, double dropProbability,
+        RandomKeySource key,
         ulong globalStart = 0)
         where T : unmanaged => Apply("ChannelDropout.Apply", stream, x, y, sharedAxes, dropProbability, key, globalStart);
 
     internal static void Apply<T>(
-        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, ReadOnlySpan<int> sharedAxes, double dropProbability, RandomKeySource key,
-        ulong globalStart)
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, ReadOnlySpan<int> sharedAxes, double dropProbability,
+        RandomKeySource key, ulong globalStart)
         where T : unmanaged
     {
         Check.Elementwise(op, stream, x, nameof(x), y, nameof(y));
@@ -124,7 +135,8 @@ public static unsafe class ChannelDropout
     {
         int rank = x.Shape.Length;
         if (rank < 2)
-            throw new ArgumentException($"{op}: the shape {TensorShape.Format(x.Shape)} has no channels; at least [batch, channels] is expected.", nameof(x));
+            throw new ArgumentException(
+                $"{op}: the shape {TensorShape.Format(x.Shape)} has no channels; at least [batch, channels] is expected.", nameof(x));
         return [.. Enumerable.Range(layout == TensorLayout.ChannelsFirst ? 2 : 1, rank - 2)];
     }
 
@@ -153,7 +165,8 @@ public static unsafe class ChannelDropout
                 {
                     ulong start = a.Start + (ulong)(row / shared * units);
                     CpuKeepMap.Row(
-                        a.X.Pointer<T>() + (row * units), a.Y.Pointer<T>() + (row * units), units, start, a.Threshold, local, key, new ScaleMap(a.Scale));
+                        a.X.Pointer<T>() + (row * units), a.Y.Pointer<T>() + (row * units), units, start, a.Threshold, local, key,
+                        new ScaleMap(a.Scale));
                 }
             });
         }
@@ -195,7 +208,8 @@ public static unsafe class ChannelDropout
                 return;
             }
 
-            for (; typeof(T) == typeof(float) && i + width <= count; i += width) TStore.Store((byte*)(y + i), map.Kept(CpuElement.Load(x + i)).AsByte());
+            for (; typeof(T) == typeof(float) && i + width <= count; i += width)
+                TStore.Store((byte*)(y + i), map.Kept(CpuElement.Load(x + i)).AsByte());
             for (; sizeof(T) == 2 && i + width <= count; i += width)
             {
                 Vector256<ushort> low = CpuElement.NarrowToStored<T>(map.Kept(CpuElement.Load(x + i)));

@@ -3,7 +3,8 @@ using Kernels.Devices;
 namespace Kernels;
 
 /// <summary>
-/// A shape seen as [outer, shared, units, run]: the form to which axes that share decisions bring it. An element's decision is number outer * units + unit.
+/// A shape seen as [outer, shared, units, run]: the form to which axes that share decisions bring it. An element's decision is number
+/// outer * units + unit.
 /// </summary>
 /// <param name="Outer">Product of the leading axes that decide.</param>
 /// <param name="Shared">Product of the first run of shared axes.</param>
@@ -19,7 +20,8 @@ internal readonly record struct SharedAxes(long Outer, long Shared, long Units, 
         foreach (int axis in axes)
         {
             if (axis < 0 || axis >= shape.Length || isShared[axis])
-                throw new ArgumentException($"{op}: axis {axis} does not exist in the shape {TensorShape.Format(shape)} or stands twice.", nameof(axes));
+                throw new ArgumentException(
+                    $"{op}: axis {axis} does not exist in the shape {TensorShape.Format(shape)} or stands twice.", nameof(axes));
             isShared[axis] = true;
         }
 
@@ -34,7 +36,8 @@ internal readonly record struct SharedAxes(long Outer, long Shared, long Units, 
             if (part < 0)
             {
                 throw new ArgumentException(
-                    $"{op}: the shared axes [{string.Join(", ", axes.ToArray())}] of {TensorShape.Format(shape)} lie in more than two runs.", nameof(axes));
+                    $"{op}: the shared axes [{string.Join(", ", axes.ToArray())}] of {TensorShape.Format(shape)} lie in more than two runs.",
+                    nameof(axes));
             }
 
             parts[part] *= shape[axis];

@@ -16,7 +16,9 @@ public readonly record struct VariationalDropoutOptions
     /// <summary>The axis of time.</summary>
     public SequenceLayout Layout { get; init; }
 
-    /// <summary>Index of the first decision in the whole batch of which the argument is a shard: its first sequence times features.</summary>
+    /// <summary>
+    /// Index of the first decision in the whole batch of which the argument is a shard: its first sequence times features.
+    /// </summary>
     public ulong GlobalStart { get; init; }
 }
 
@@ -31,16 +33,18 @@ public readonly record struct VariationalKeys(RandomKey Input, RandomKey Hidden,
 }
 
 /// <summary>
-/// Variational dropout for recurrent networks (locked dropout): one mask per sequence, the same at every time step; y = m * x / q in training, identity at inference.
+/// Variational dropout for recurrent networks (locked dropout): one mask per sequence, the same at every time step; y = m * x / q in
+/// training, identity at inference.
 /// </summary>
 /// <remarks>
 /// <para>
-/// The decision of feature f of sequence b has number b * features + f, in both layouts. So <see cref="Dropout.Forward"/> of one time step [batch, features] with the same key
-/// has the same mask: use it inside a loop over time, for the hidden state say.
+/// The decision of feature f of sequence b has number b * features + f, in both layouts. So <see cref="Dropout.Forward"/> of one time step
+/// [batch, features] with the same key has the same mask: use it inside a loop over time, for the hidden state say.
 /// </para>
 /// <para>
-/// Not the variational dropout of Kingma et al. (2015), which learns its noise. Special values, types and errors as in <see cref="ChannelDropout"/>. Y. Gal and Z. Ghahramani, "A theoretically
-/// grounded application of dropout in recurrent neural networks", NeurIPS 2016.
+/// Not the variational dropout of Kingma et al. (2015), which learns its noise. Special values, types and errors as in
+/// <see cref="ChannelDropout"/>. Y. Gal and Z. Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks",
+/// NeurIPS 2016.
 /// </para>
 /// </remarks>
 public static class VariationalDropout
@@ -76,6 +80,7 @@ public static class VariationalDropout
     {
         Devices.Check.Tensor(op, stream, x, nameof(x));
         Devices.Check.Rank(op, x, nameof(x), 3);
-        ChannelDropout.Apply(op, stream, x, y, [options.Layout == SequenceLayout.TimeFirst ? 0 : 1], dropProbability, key, options.GlobalStart);
+        ChannelDropout.Apply(op, stream, x, y, [options.Layout == SequenceLayout.TimeFirst ? 0 : 1], dropProbability, key,
+            options.GlobalStart);
     }
 }

@@ -16,7 +16,8 @@ public static unsafe partial class DropBlock
     private readonly struct CpuApply : ICpuKernel<DropBlockApplyArguments>
     {
         private static readonly Vector512<uint> BitOfLane = Vector512.Create(
-            1u, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7, 1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15);
+            1u, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7, 1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14,
+            1 << 15);
 
         public static void Run<T>(in KernelVariant variant, in DropBlockApplyArguments arguments)
             where T : unmanaged
@@ -29,7 +30,8 @@ public static unsafe partial class DropBlock
 
             // Groups start on a multiple of 64 elements of the tensor, or of a sample.
             long alignment = cellsInside ? Group : (long)(a.Inner * a.Outer);
-            bool streaming = x != y && CpuStreaming.Pays(y, (long)a.Count * sizeof(T)) && alignment * sizeof(T) % Vector512<byte>.Count == 0;
+            bool streaming = x != y && CpuStreaming.Pays(y, (long)a.Count * sizeof(T))
+                && alignment * sizeof(T) % Vector512<byte>.Count == 0;
             if (cellsInside && streaming)
                 ChannelsFirst<T, StreamingStore>(x, y, a, filling);
             else if (cellsInside)
@@ -81,7 +83,8 @@ public static unsafe partial class DropBlock
         }
 
         /// <summary>
-        /// [samples, cells, channels]: of 64 cells of a sample, each channel's bits are one word. These are put into the order of the elements, which are then neighbours.
+        /// [samples, cells, channels]: of 64 cells of a sample, each channel's bits are one word. These are put into the order of the
+        /// elements, which are then neighbours.
         /// </summary>
         private static void ChannelsLast<T, TStore>(T* x, T* y, DropBlockApplyArguments a, Filling filling)
             where T : unmanaged
@@ -111,7 +114,8 @@ public static unsafe partial class DropBlock
                             int taken = (int)Math.Min(Group, count - i);
                             double* each = a.ScaleInner == 0 ? null : factors + channel;
                             Elements<T, TStore>(
-                                x + start + i, y + start + i, taken, bits[i / Group], each, factors[0], filling.For(start + i, taken, bits[i / Group], noise));
+                                x + start + i, y + start + i, taken, bits[i / Group], each, factors[0],
+                                filling.For(start + i, taken, bits[i / Group], noise));
                             channel += Group;
                             if (channel >= channels) channel %= channels;
                         }
@@ -124,7 +128,9 @@ public static unsafe partial class DropBlock
             });
         }
 
-        /// <summary>For each channel the bits of 64 cells and the scale; scales are repeated until they reach a group beyond the last channel.</summary>
+        /// <summary>
+        /// For each channel the bits of 64 cells and the scale; scales are repeated until they reach a group beyond the last channel.
+        /// </summary>
         private static void ReadChannels<T>(in DropBlockApplyArguments a, long sample, long cell, ulong* words, double* factors)
             where T : unmanaged
         {
@@ -178,7 +184,10 @@ public static unsafe partial class DropBlock
             return typeof(T) == typeof(double) ? a.Scales.Pointer<double>()[unit] : a.Scales.Pointer<float>()[unit];
         }
 
-        /// <summary>Up to 64 elements. Without <paramref name="factors"/> they share <paramref name="scale"/>; without <paramref name="fill"/> blocks are 0.</summary>
+        /// <summary>
+        /// Up to 64 elements. Without <paramref name="factors"/> they share <paramref name="scale"/>; without <paramref name="fill"/>
+        /// blocks are 0.
+        /// </summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private static void Elements<T, TStore>(T* x, T* y, int count, ulong keep, double* factors, double scale, float* fill)
             where T : unmanaged
@@ -222,7 +231,10 @@ public static unsafe partial class DropBlock
         }
     }
 
-    /// <summary>A place in x as [samples, outer, inner]: where the bit of the element is, its scale, and how many elements after it have their bits in a row.</summary>
+    /// <summary>
+    /// A place in x as [samples, outer, inner]: where the bit of the element is, its scale, and how many elements after it have their bits
+    /// in a row.
+    /// </summary>
     private struct MapCursor<T>
         where T : unmanaged
     {
@@ -274,7 +286,7 @@ public static unsafe partial class DropBlock
         }
     }
 
-    /// <summary>What stands in the blocks: nothing but zeros, or normal numbers drawn where they are needed.</summary>
+    /// <summary>The content of the blocks: nothing but zeros, or normal numbers drawn where they are needed.</summary>
     private readonly struct Filling(RandomKey key, ulong start, bool isNoise)
     {
         /// <summary>64 numbers, up to three before the first, and whole draws of 32.</summary>
@@ -282,7 +294,10 @@ public static unsafe partial class DropBlock
 
         private readonly CpuPhilox _philox = new(key);
 
-        /// <summary>The numbers of the elements from <paramref name="first"/> on, in <paramref name="buffer"/>; null where none is dropped or all are zeros.</summary>
+        /// <summary>
+        /// The numbers of the elements from <paramref name="first"/> on, in <paramref name="buffer"/>; null where none is dropped or all
+        /// are zeros.
+        /// </summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public float* For(long first, int count, ulong keep, float* buffer) =>
             isNoise && (~keep & (ulong.MaxValue >> (Group - count))) != 0 ? Draw(start + (ulong)first, count, buffer) : null;

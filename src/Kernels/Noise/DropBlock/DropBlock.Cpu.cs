@@ -84,14 +84,17 @@ public static unsafe partial class DropBlock
                 }
 
                 // The target may be a mask of the caller's that ends with half of such a word.
-                new ReadOnlySpan<uint>(result, (int)((cells + 31) / 32)).CopyTo(new Span<uint>(a.Target.Pointer<uint>() + (2 * first), (int)((cells + 31) / 32)));
+                new ReadOnlySpan<uint>(result, (int)((cells + 31) / 32))
+                    .CopyTo(new Span<uint>(a.Target.Pointer<uint>() + (2 * first), (int)((cells + 31) / 32)));
             }
 
             ArrayPool<ulong>.Shared.Return(rented);
         });
     }
 
-    /// <summary>Every set bit sets <paramref name="count"/> - 1 more, each <paramref name="pitch"/> after the one before, by doubling.</summary>
+    /// <summary>
+    /// Every set bit sets <paramref name="count"/> - 1 more, each <paramref name="pitch"/> after the one before, by doubling.
+    /// </summary>
     private static void Spread(ulong* bits, long length, ulong count, ulong pitch)
     {
         for (ulong covered = 1; covered < count;)
@@ -125,7 +128,8 @@ public static unsafe partial class DropBlock
     private static void CpuCount(in KernelVariant variant, in DropBlockCountArguments arguments)
     {
         DropBlockCountArguments a = arguments;
-        CpuParallel.ForRange((long)(a.Units * a.Parts), Math.Max(1, (long)(CpuParallel.ElementsPerChunk / Math.Min(a.UnitCells, a.PartCells))), (first, end) =>
+        CpuParallel.ForRange((long)(a.Units * a.Parts),
+            Math.Max(1, (long)(CpuParallel.ElementsPerChunk / Math.Min(a.UnitCells, a.PartCells))), (first, end) =>
         {
             ulong* mask = (ulong*)a.Mask.Pointer<uint>();
             ulong* counts = a.Counts.Pointer<ulong>();

@@ -11,7 +11,7 @@ internal readonly partial record struct SpreadArguments
     /// <summary>Neighbours that one pass combines within 64 bits.</summary>
     private const long MostNeighbours = 32;
 
-    /// <summary>How many bits ahead of a bit its sources reach.</summary>
+    /// <summary>The distance, in bits, from a bit to its farthest source.</summary>
     public long Reach => (long)(Width - 1 + ((CountX - 1) * PitchX) + ((CountY - 1) * PitchY) + ((CountZ - 1) * PitchZ));
 
     /// <summary>The passes that together cover a block.</summary>

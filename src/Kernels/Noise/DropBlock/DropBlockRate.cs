@@ -2,9 +2,10 @@ using System.Collections.Concurrent;
 
 namespace Kernels;
 
-/// <summary>How much <see cref="DropBlock"/> drops: how gamma, the probability that a block starts at a position where it fits, is found.</summary>
+/// <summary>The rate of <see cref="DropBlock"/>: gives gamma, the probability that a block starts at a position where it fits.</summary>
 /// <remarks>
-/// Blocks overlap, so the share of dropped cells is less than gamma times the cells of a block. The paper's formula leaves that out and drops less than asked for;
+/// Blocks overlap, so the share of dropped cells is less than gamma times the cells of a block. The paper's formula leaves that out and
+/// drops less than asked for;
 /// <see cref="Exact"/> solves for the gamma that drops what was asked for.
 /// </remarks>
 public readonly record struct DropBlockRate
@@ -30,7 +31,8 @@ public readonly record struct DropBlockRate
     public static DropBlockRate Exact(double dropProbability) => new(Rule.Exact, Valid(dropProbability, nameof(dropProbability)));
 
     /// <summary>
-    /// The paper's formula, which torchvision and the authors' code use: gamma = p * cells of the map / (cells of a block * positions), at most 1; p = 1 drops all.
+    /// The paper's formula, which torchvision and the authors' code use: gamma = p * cells of the map / (cells of a block * positions), at
+    /// most 1; p = 1 drops all.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">p is NaN or outside [0, 1].</exception>
     public static DropBlockRate Paper(double dropProbability) => new(Rule.Paper, Valid(dropProbability, nameof(dropProbability)));
@@ -54,7 +56,7 @@ public readonly record struct DropBlockRate
         : throw new ArgumentOutOfRangeException(name, value, $"DropBlock: {name} lies in [0, 1].");
 }
 
-/// <summary>What <see cref="DropBlock"/> really does for a map, a block and a rate.</summary>
+/// <summary>The realised numbers of <see cref="DropBlock"/> for a map, a block and a rate.</summary>
 /// <param name="Gamma">The realised probability that a block starts at a position: a multiple of 2^-32.</param>
 /// <param name="DropProbability">The expected share of dropped cells under that gamma.</param>
 public readonly record struct DropBlockPlan(double Gamma, double DropProbability)
@@ -93,13 +95,15 @@ internal readonly record struct DropBlockGeometry(long Depth, long Height, long 
         if (map.Length is < 1 or > 3)
             throw new ArgumentException($"{op}: a map has 1, 2 or 3 axes, not {map.Length}.", nameof(map));
         if (blockSize.Length != 1 && blockSize.Length != map.Length)
-            throw new ArgumentException($"{op}: {nameof(blockSize)} has {blockSize.Length} values for {map.Length} axes.", nameof(blockSize));
+            throw new ArgumentException(
+                $"{op}: {nameof(blockSize)} has {blockSize.Length} values for {map.Length} axes.", nameof(blockSize));
         Span<long> sizes = [1, 1, 1];
         Span<long> blocks = [1, 1, 1];
         for (int axis = 0; axis < map.Length; axis++)
         {
             long block = blockSize[blockSize.Length == 1 ? 0 : axis];
-            if (map[axis] < 1) throw new ArgumentOutOfRangeException(nameof(map), map[axis], $"{op}: an axis of a map has at least one cell.");
+            if (map[axis] < 1)
+                throw new ArgumentOutOfRangeException(nameof(map), map[axis], $"{op}: an axis of a map has at least one cell.");
             if (block < 1) throw new ArgumentOutOfRangeException(nameof(blockSize), block, $"{op}: {nameof(blockSize)} is at least 1.");
             int to = axis + 3 - map.Length;
             sizes[to] = map[axis];
@@ -161,7 +165,7 @@ internal static class DropBlockGamma
         return dropped;
     }
 
-    /// <summary>How many positions cover a cell, and which share of the cells is covered by so many.</summary>
+    /// <summary>The number of positions that cover a cell, and the share of the cells covered by as many.</summary>
     private static (double Coverage, double Share)[] Coverage(in DropBlockGeometry geometry)
     {
         Dictionary<long, long> cells = new() { [1] = 1 };
@@ -173,7 +177,8 @@ internal static class DropBlockGamma
 
         void Multiply(long size, long block)
         {
-            // Starts from max(0, x - block + 1) to min(x, size - block) cover x: 1, 2, ... up to the largest count, many of those, and down again.
+            // Starts from max(0, x - block + 1) to min(x, size - block) cover x: 1, 2, ... up to the largest count, many of those, and down
+            // again.
             long most = Math.Min(block, size - block + 1);
             Dictionary<long, long> product = [];
             foreach ((long blocks, long number) in cells)

@@ -1,7 +1,8 @@
 namespace Kernels;
 
 /// <summary>
-/// The schedule of the DropBlock paper: the keep probability falls linearly from 1 (or <see cref="InitialDropProbability"/> below it) to its target, then stays.
+/// The schedule of the DropBlock paper: the keep probability falls linearly from 1 (or <see cref="InitialDropProbability"/> below it) to
+/// its target, then stays.
 /// </summary>
 /// <param name="FinalDropProbability">The drop probability at the end of the ramp.</param>
 /// <param name="Steps">Training steps of the ramp; with 0 the target holds from <see cref="FirstStep"/> on.</param>

@@ -12,7 +12,7 @@ public static unsafe partial class DropConnect
     /// <summary>Inputs whose gradients are summed at a time: they stay in the first-level cache.</summary>
     private const int GradientTile = 2048;
 
-    /// <summary>What is done with the kept elements of a row; a type parameter, so that the walk is compiled for it.</summary>
+    /// <summary>The work on the kept elements of a row; a type parameter, so that the walk is compiled for it.</summary>
     private interface IKeptElements
     {
         /// <summary>The 64 elements from <paramref name="i"/> on under masks of 16 bits each, ones where kept.</summary>
@@ -22,7 +22,10 @@ public static unsafe partial class DropConnect
         void One(long i);
     }
 
-    /// <summary>Walks a row whose masks start at index <paramref name="start"/>. Draws are aligned to blocks, so the first and the last are used in part.</summary>
+    /// <summary>
+    /// Walks a row whose masks start at index <paramref name="start"/>. Draws are aligned to blocks, so the first and the last are used in
+    /// part.
+    /// </summary>
     private static void Walk<T, TElements>(in CpuPhilox philox, ulong start, long count, uint threshold, ref TElements elements)
         where T : unmanaged
         where TElements : struct, IKeptElements
@@ -46,7 +49,8 @@ public static unsafe partial class DropConnect
     }
 
     /// <summary>
-    /// sums[i] = sum over t of m[t, i] factor[t] source[t, i] with masks that start at start(t), for the <paramref name="width"/> elements of a tile.
+    /// sums[i] = sum over t of m[t, i] factor[t] source[t, i] with masks that start at start(t), for the <paramref name="width"/> elements
+    /// of a tile.
     /// </summary>
     private static void SumTerms<T, TTerms>(in CpuPhilox philox, long terms, long width, uint threshold, double* sums, TTerms term)
         where T : unmanaged
@@ -145,7 +149,8 @@ public static unsafe partial class DropConnect
             CpuPhilox philox = new(key);
             (long examples, long inputs, long outputs) = ((long)a.Examples, (long)a.Inputs, (long)a.Outputs);
 
-            // A row of weights meets all examples before the next one is read: it stays in the first-level cache, the examples in the second.
+            // A row of weights meets all examples before the next one is read: it stays in the first-level cache, the examples in the
+            // second.
             CpuParallel.ForRange(examples * outputs, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, inputs)), (first, end) =>
             {
                 CpuPhilox local = philox;

@@ -35,7 +35,8 @@ public static unsafe partial class DropConnect
 
                     // Without variance nothing is drawn, also where an infinity would make it 0 * inf.
                     double mu = a.MeanScale * sum, spread = a.VarianceScale == 0 ? 0 : a.VarianceScale * squares;
-                    double y = SampleMean<T>(local, (a.FirstPair + (ulong)pair) * a.Samples, (long)a.Samples, (DropConnectActivation)a.Activation, mu, Math.Sqrt(spread));
+                    double y = SampleMean<T>(local, (a.FirstPair + (ulong)pair) * a.Samples, (long)a.Samples,
+                        (DropConnectActivation)a.Activation, mu, Math.Sqrt(spread));
                     a.Y.Pointer<T>()[pair] = CpuElement.FromDouble<T>(y);
                     if (mean != null) mean[pair] = CpuElement.FromDouble<T>(mu);
                     if (variance != null) variance[pair] = CpuElement.FromDouble<T>(spread);

@@ -25,18 +25,18 @@ public static partial class DropConnect
         EntryPoints.DropConnectInference.Float<CpuInference>();
 
     /// <summary>
-    /// Inference: y = the mean over <paramref name="samples"/> of a(u), u drawn from the normal distribution with the mean and variance of the training
-    /// pre-activation under random masks.
+    /// Inference: y = the mean over <paramref name="samples"/> of a(u), u drawn from the normal distribution with the mean and variance of
+    /// the training pre-activation under random masks.
     /// </summary>
     /// <remarks>
     /// <para>
-    /// Under original scaling (Wan et al., section 3.2) u ~ N(q (w x + b), q (1 - q) (w^2 x^2 + b^2)), squares element by element. A layer trained under inverted scaling
-    /// computes u / q, so there u ~ N(w x + b, (1 - q)/q (w^2 x^2 + b^2)). Pass the options of training. This is not the same as a mean network, y = a(w x + b), unless a is
-    /// linear.
+    /// Under original scaling (Wan et al., section 3.2) u ~ N(q (w x + b), q (1 - q) (w^2 x^2 + b^2)), squares element by element. A layer
+    /// trained under inverted scaling computes u / q, so there u ~ N(w x + b, (1 - q)/q (w^2 x^2 + b^2)). Pass the options of training.
+    /// This is not the same as a mean network, y = a(w x + b), unless a is linear.
     /// </para>
     /// <para>
-    /// Sample s of example b and output o is normal number (b * outputs + o) * samples + s as <see cref="GaussianNoise"/> numbers them. Where the variance is 0 (p = 0 among
-    /// others) nothing is drawn and y = a(mean). p = 1 gives a(0) everywhere.
+    /// Sample s of example b and output o is normal number (b * outputs + o) * samples + s as <see cref="GaussianNoise"/> numbers them.
+    /// Where the variance is 0 (p = 0 among others) nothing is drawn and y = a(mean). p = 1 gives a(0) everywhere.
     /// </para>
     /// </remarks>
     /// <param name="stream">Queue to run in.</param>
@@ -63,7 +63,8 @@ public static partial class DropConnect
         layer.CheckResult(stream, y, nameof(y), [layer.Examples, layer.Outputs], x, weight, bias);
         if (mean is not null) layer.CheckResult(stream, mean, nameof(mean), y.Shape, x, weight, bias, y);
         if (variance is not null) layer.CheckResult(stream, variance, nameof(variance), y.Shape, x, weight, bias, y, mean);
-        if (!Enum.IsDefined(activation)) throw new ArgumentOutOfRangeException(nameof(activation), activation, $"{Op}: unknown {nameof(activation)}.");
+        if (!Enum.IsDefined(activation))
+            throw new ArgumentOutOfRangeException(nameof(activation), activation, $"{Op}: unknown {nameof(activation)}.");
         if (samples < 1) throw new ArgumentOutOfRangeException(nameof(samples), samples, $"{Op}: {nameof(samples)} is at least 1.");
         KeepThreshold threshold = Threshold(layer, stream, dropProbability, key, options);
         layer.CheckIndices(options, samples);

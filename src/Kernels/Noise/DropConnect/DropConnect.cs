@@ -5,39 +5,49 @@ namespace Kernels;
 /// <summary>Settings of <see cref="DropConnect"/>; the default is inverted scaling of a whole batch.</summary>
 public readonly record struct DropConnectOptions
 {
-    /// <summary>Where the layer makes up for the dropped weights. Inference takes the scaling of training.</summary>
+    /// <summary>
+    /// The place where the layer makes up for the dropped weights: training or inference. Inference takes the scaling of training.
+    /// </summary>
     public DropoutScaling Scaling { get; init; }
 
-    /// <summary>Number of the first example in the whole batch of which the argument is a shard, so that the shards' masks together are the mask of the whole.</summary>
+    /// <summary>
+    /// Number of the first example in the whole batch of which the argument is a shard, so that the shards' masks together are the mask of
+    /// the whole.
+    /// </summary>
     public ulong GlobalStart { get; init; }
 }
 
 /// <summary>
-/// DropConnect: a linear layer that drops each weight and each bias anew for every example, y[b, o] = (sum over i of m[b, o, i] w[o, i] x[b, i] + m'[b, o] bias[o]) / q
-/// in training, with P(m = 1) = P(m' = 1) = q; a moment-matched normal distribution at inference (<see cref="Infer"/>).
+/// DropConnect: a linear layer that drops each weight and each bias anew for every example, y[b, o] = (sum over i of m[b, o, i] w[o, i]
+/// x[b, i] + m'[b, o] bias[o]) / q in training, with P(m = 1) = P(m' = 1) = q; a moment-matched normal distribution at inference
+/// (<see cref="Infer"/>).
 /// </summary>
 /// <remarks>
 /// <para>
-/// Weight (o, i) of example b has the mask index (b * outputs + o) * inputs + i, its bias 2^63 + b * outputs + o; index k takes <see cref="Philox.Lane">lane</see> k and is
-/// kept iff lane &lt; T, q = T/65536 (<see cref="KeepThreshold"/>). The bits are drawn where they are used: no mask of batch * outputs * inputs exists anywhere, and
+/// Weight (o, i) of example b has the mask index (b * outputs + o) * inputs + i, its bias 2^63 + b * outputs + o; index k takes
+/// <see cref="Philox.Lane">lane</see> k and is kept iff lane &lt; T, q = T/65536 (<see cref="KeepThreshold"/>). The bits are drawn where
+/// they are used: no mask of batch * outputs * inputs exists anywhere, and
 /// <see cref="Backward"/> draws the same again. One key serves weights and bias; it may be in device memory.
 /// </para>
 /// <para>
-/// A dropped product counts as +0, also where weight or input is NaN or infinite. p = 0 is <see cref="Linear"/>, p = 1 gives zeros, both without drawing. Types: float, Half,
-/// BFloat16, double; sums in float (double for double) in a fixed order, so that every run gives the same bits. Dimensions of 0 are valid.
+/// A dropped product counts as +0, also where weight or input is NaN or infinite. p = 0 is <see cref="Linear"/>, p = 1 gives zeros, both
+/// without drawing. Types: float, Half, BFloat16, double; sums in float (double for double) in a fixed order, so that every run gives the
+/// same bits. Dimensions of 0 are valid.
 /// </para>
 /// <para>
-/// L. Wan, M. Zeiler, S. Zhang, Y. LeCun and R. Fergus, "Regularization of neural networks using DropConnect", ICML 2013. (What EfficientNet calls drop connect is
-/// stochastic depth.)
+/// L. Wan, M. Zeiler, S. Zhang, Y. LeCun and R. Fergus, "Regularization of neural networks using DropConnect", ICML 2013. (What
+/// EfficientNet calls drop connect is stochastic depth.)
 /// </para>
 /// <para>
-/// Every method throws <see cref="ArgumentException"/> for shapes that do not fit, a result that overlaps an argument, or a tensor on another device, and
-/// <see cref="ArgumentOutOfRangeException"/> for a probability that is NaN or outside [0, 1] or a shard whose masks would exceed the index range, before anything is launched.
+/// Every method throws <see cref="ArgumentException"/> for shapes that do not fit, a result that overlaps an argument, or a tensor on
+/// another device, and
+/// <see cref="ArgumentOutOfRangeException"/> for a probability that is NaN or outside [0, 1] or a shard whose masks would exceed the index
+/// range, before anything is launched.
 /// </para>
 /// </remarks>
 public static partial class DropConnect
 {
-    /// <summary>Where the masks of the biases start. The lower half of the index range belongs to the weights.</summary>
+    /// <summary>First mask index of the biases. The lower half of the index range belongs to the weights.</summary>
     private const ulong BiasMask = 1UL << 63;
 
     // The tiles of the kernels.
@@ -170,7 +180,8 @@ public static partial class DropConnect
     private static double Scale(KeepThreshold threshold, DropConnectOptions options) =>
         options.Scaling == DropoutScaling.Inverted ? threshold.Scale : 1;
 
-    private static KeepThreshold Threshold(Layer layer, DeviceStream stream, double dropProbability, RandomKeySource key, DropConnectOptions options)
+    private static KeepThreshold Threshold(
+        Layer layer, DeviceStream stream, double dropProbability, RandomKeySource key, DropConnectOptions options)
     {
         Check.Probability(layer.Op, dropProbability, nameof(dropProbability));
         Check.Key(layer.Op, stream, key, nameof(key));
@@ -181,7 +192,8 @@ public static partial class DropConnect
     /// <summary>The sizes of a call, and the checks that its entries share.</summary>
     private readonly record struct Layer(string Op, long Examples, long Inputs, long Outputs)
     {
-        public static Layer Of<T>(string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> weight, DeviceTensor<T> y, string yName)
+        public static Layer Of<T>(
+            string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> weight, DeviceTensor<T> y, string yName)
             where T : unmanaged
         {
             Check.FloatTensor(op, stream, x, nameof(x));
@@ -205,7 +217,8 @@ public static partial class DropConnect
 
         /// <summary>A result of this shape that shares no memory with any of the others.</summary>
         public void CheckResult<T>(
-            DeviceStream stream, DeviceTensor<T> result, string name, ReadOnlySpan<long> shape, params ReadOnlySpan<DeviceTensor<T>?> others)
+            DeviceStream stream, DeviceTensor<T> result, string name, ReadOnlySpan<long> shape,
+            params ReadOnlySpan<DeviceTensor<T>?> others)
             where T : unmanaged
         {
             Check.FloatTensor(Op, stream, result, name);
@@ -216,14 +229,17 @@ public static partial class DropConnect
             }
         }
 
-        /// <summary>The shard's masks, <paramref name="perPair"/> indices for each pair of example and output, stay below those of the biases.</summary>
+        /// <summary>
+        /// The shard's masks, <paramref name="perPair"/> indices for each pair of example and output, stay below those of the biases.
+        /// </summary>
         public void CheckIndices(DropConnectOptions options, long perPair)
         {
             UInt128 end = ((UInt128)options.GlobalStart + (ulong)Examples) * (ulong)Math.Max(1, Outputs);
             if (end > BiasMask || end * (ulong)Math.Max(1, perPair) > BiasMask - 64)
             {
                 throw new ArgumentOutOfRangeException(
-                    nameof(options), options.GlobalStart, $"{Op}: {Examples} examples from {nameof(options.GlobalStart)} on have more than 2^63 mask indices.");
+                    nameof(options), options.GlobalStart,
+                    $"{Op}: {Examples} examples from {nameof(options.GlobalStart)} on have more than 2^63 mask indices.");
             }
         }
 

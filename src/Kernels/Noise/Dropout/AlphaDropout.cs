@@ -8,13 +8,14 @@ namespace Kernels;
 /// </summary>
 /// <remarks>
 /// <para>
-/// With s = -lambda * alpha = -1.7580993408473766 and the realised keep probability q: y = a * (m x + (1 - m) s) + b, where a = (q + s^2 q (1 - q))^(-1/2) and
-/// b = -a (1 - q) s, so that inputs of mean 0 and variance 1 give outputs of mean 0 and variance 1. The identity at inference. Backward: dx = a * dy where kept,
-/// else 0.
+/// With s = -lambda * alpha = -1.7580993408473766 and the realised keep probability q: y = a * (m x + (1 - m) s) + b, where a = (q + s^2 q
+/// (1 - q))^(-1/2) and b = -a (1 - q) s, so that inputs of mean 0 and variance 1 give outputs of mean 0 and variance 1. The identity at
+/// inference. Backward: dx = a * dy where kept, else 0.
 /// </para>
 /// <para>
-/// Element i takes the decision of <see cref="Dropout"/>: the same key gives the same mask. A dropped NaN or infinity becomes the constant. p = 0 copies without drawing;
-/// p = 1 writes zeros, the limit of the map. Types: float, Half, BFloat16, double; any shape; the destination may be the source.
+/// Element i takes the decision of <see cref="Dropout"/>: the same key gives the same mask. A dropped NaN or infinity becomes the constant.
+/// p = 0 copies without drawing; p = 1 writes zeros, the limit of the map. Types: float, Half, BFloat16, double; any shape; the destination
+/// may be the source.
 /// </para>
 /// <para>G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing neural networks", NeurIPS 2017.</para>
 /// <para>

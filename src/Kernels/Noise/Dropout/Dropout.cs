@@ -2,24 +2,27 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>Where dropout makes up for the dropped elements.</summary>
+/// <summary>The place where dropout makes up for the dropped elements: training or inference.</summary>
 public enum DropoutScaling
 {
     /// <summary>Training multiplies kept elements by 65536/T; inference is the identity. What frameworks call dropout today.</summary>
     Inverted,
 
-    /// <summary>Training leaves kept elements as they are; inference multiplies by the keep probability T/65536. The original paper.</summary>
+    /// <summary>
+    /// Training leaves kept elements as they are; inference multiplies by the keep probability T/65536. The original paper.
+    /// </summary>
     Original,
 }
 
 /// <summary>Settings of <see cref="Dropout"/>; the default is inverted scaling of a whole tensor.</summary>
 public readonly record struct DropoutOptions
 {
-    /// <summary>Where dropout makes up for the dropped elements.</summary>
+    /// <summary>The place where dropout makes up for the dropped elements: training or inference.</summary>
     public DropoutScaling Scaling { get; init; }
 
     /// <summary>
-    /// Index of the first element in the whole tensor of which the argument is a shard, so that the shards' masks together are the mask of the whole.
+    /// Index of the first element in the whole tensor of which the argument is a shard, so that the shards' masks together are the mask of
+    /// the whole.
     /// </summary>
     public ulong GlobalStart { get; init; }
 }
@@ -29,17 +32,18 @@ public readonly record struct DropoutOptions
 /// </summary>
 /// <remarks>
 /// <para>
-/// Element i (plus <see cref="DropoutOptions.GlobalStart"/>) takes <see cref="Philox.Lane">lane</see> i and is kept iff lane &lt; T; q = T/65536 is the realised
-/// keep probability (<see cref="KeepThreshold"/>), so E[y] = x. The mask is not stored: <see cref="Backward"/> draws it again from the
-/// same key. It does not depend on the device, the launch or how the tensor is sharded.
+/// Element i (plus <see cref="DropoutOptions.GlobalStart"/>) takes <see cref="Philox.Lane">lane</see> i and is kept iff lane &lt; T;
+/// q = T/65536 is the realised keep probability (<see cref="KeepThreshold"/>), so E[y] = x. The mask is not stored: <see cref="Backward"/>
+/// draws it again from the same key. It does not depend on the device, the launch or how the tensor is sharded.
 /// </para>
 /// <para>
-/// Dropped elements are +0 also where x is NaN or infinite; kept NaN and infinities stay. p = 0 copies, p = 1 writes zeros, both without drawing.
-/// Types: float, Half, BFloat16, double; the product is rounded once. Any shape, including empty; the destination may be the source itself.
+/// Dropped elements are +0 also where x is NaN or infinite; kept NaN and infinities stay. p = 0 copies, p = 1 writes zeros, both without
+/// drawing. Types: float, Half, BFloat16, double; the product is rounded once. Any shape, including empty; the destination may be the
+/// source itself.
 /// </para>
 /// <para>
-/// N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov, "Dropout: a simple way to prevent neural networks from overfitting",
-/// JMLR 15, 2014.
+/// N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov, "Dropout: a simple way to prevent neural networks from
+/// overfitting", JMLR 15, 2014.
 /// </para>
 /// <para>
 /// Every method throws <see cref="ArgumentException"/> for shapes that differ, tensors that overlap in part or live on another device, and
@@ -70,7 +74,8 @@ public static partial class Dropout
     /// <param name="key">Random key; one offset for each call.</param>
     /// <param name="options">Scaling and shard start.</param>
     public static void Forward<T>(
-        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, double dropProbability, RandomKeySource key, DropoutOptions options = default)
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, double dropProbability, RandomKeySource key,
+        DropoutOptions options = default)
         where T : unmanaged
     {
         Check.Elementwise(ForwardName, stream, x, nameof(x), y, nameof(y));
@@ -78,7 +83,9 @@ public static partial class Dropout
         Apply(ForwardName, stream, x, y, dropProbability, key, options);
     }
 
-    /// <summary>Gradient: dx = m * dy / q (or m * dy) with the mask of the forward call that had the same key, probability and options.</summary>
+    /// <summary>
+    /// Gradient: dx = m * dy / q (or m * dy) with the mask of the forward call that had the same key, probability and options.
+    /// </summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="dy">Gradient of the output, any shape.</param>
     /// <param name="dx">Gradient of the input, shape of <paramref name="dy"/>; may be <paramref name="dy"/>.</param>
@@ -86,7 +93,8 @@ public static partial class Dropout
     /// <param name="key">As in forward.</param>
     /// <param name="options">As in forward.</param>
     public static void Backward<T>(
-        DeviceStream stream, DeviceTensor<T> dy, DeviceTensor<T> dx, double dropProbability, RandomKeySource key, DropoutOptions options = default)
+        DeviceStream stream, DeviceTensor<T> dy, DeviceTensor<T> dx, double dropProbability, RandomKeySource key,
+        DropoutOptions options = default)
         where T : unmanaged
     {
         Check.Elementwise(BackwardName, stream, dy, nameof(dy), dx, nameof(dx));
@@ -97,7 +105,8 @@ public static partial class Dropout
     /// <summary>Inference: y = x under inverted scaling, y = q * x under original scaling. Draws nothing.</summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="x">Input, any shape.</param>
-    /// <param name="y">Output, shape of <paramref name="x"/>; may be <paramref name="x"/>, which costs nothing under inverted scaling.</param>
+    /// <param name="y">Output, shape of <paramref name="x"/>; may be <paramref name="x"/>, which costs nothing under inverted
+    /// scaling.</param>
     /// <param name="dropProbability">The probability of training.</param>
     /// <param name="scaling">The scaling of training.</param>
     public static void Infer<T>(
@@ -130,7 +139,8 @@ public static partial class Dropout
     /// <param name="key">As in forward.</param>
     /// <param name="options">As in forward; the scaling does not matter.</param>
     public static void ExportMask(
-        DeviceStream stream, DeviceTensor<uint> mask, long count, double dropProbability, RandomKeySource key, DropoutOptions options = default)
+        DeviceStream stream, DeviceTensor<uint> mask, long count, double dropProbability, RandomKeySource key,
+        DropoutOptions options = default)
     {
         const string Op = "Dropout.ExportMask";
         Check.Tensor(Op, stream, mask, nameof(mask));
@@ -150,13 +160,15 @@ public static partial class Dropout
             });
     }
 
-    /// <summary>Forward or backward under a mask of one's own: y = bit * x / q (or bit * x), with bits as <see cref="ExportMask"/> writes them.</summary>
+    /// <summary>
+    /// Forward or backward under a mask of one's own: y = bit * x / q (or bit * x), with bits as <see cref="ExportMask"/> writes them.
+    /// </summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="x">Input (or gradient of the output), any shape.</param>
     /// <param name="mask">Bits, shape [ceil(length / 32)].</param>
     /// <param name="y">Output (or gradient of the input), shape of <paramref name="x"/>; may be <paramref name="x"/>.</param>
     /// <param name="dropProbability">The probability the mask was made with, for the scale.</param>
-    /// <param name="scaling">Where dropout makes up for the dropped elements.</param>
+    /// <param name="scaling">The place where dropout makes up for the dropped elements: training or inference.</param>
     public static void ApplyMask<T>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<uint> mask, DeviceTensor<T> y, double dropProbability,
         DropoutScaling scaling = DropoutScaling.Inverted)
@@ -192,7 +204,8 @@ public static partial class Dropout
         scaling == DropoutScaling.Inverted ? threshold.Scale : 1;
 
     private static void Apply<T>(
-        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, double dropProbability, RandomKeySource key, DropoutOptions options)
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, double dropProbability, RandomKeySource key,
+        DropoutOptions options)
         where T : unmanaged
     {
         KeepThreshold threshold = Threshold(op, dropProbability);

@@ -6,16 +6,17 @@ using Kernels.Devices.Cpu;
 namespace Kernels;
 
 /// <summary>
-/// Monte-Carlo dropout: T reproducible dropout passes over one input in one launch, and the mean and variance over the passes, which say how sure a network is.
+/// Monte-Carlo dropout: T reproducible dropout passes over one input in one launch, and the mean and variance over the passes, which say
+/// how sure a network is.
 /// </summary>
 /// <remarks>
 /// <para>
-/// Pass t is <see cref="Dropout.Forward"/> under the key (seed, offset + t), bit for bit; so T calls of one layer use T offsets. Every further layer of the network takes the
-/// stacked passes [T * batch, ...] as an ordinary batch with ordinary dropout.
+/// Pass t is <see cref="Dropout.Forward"/> under the key (seed, offset + t), bit for bit; so T calls of one layer use T offsets. Every
+/// further layer of the network takes the stacked passes [T * batch, ...] as an ordinary batch with ordinary dropout.
 /// </para>
 /// <para>
-/// Types: float, Half, BFloat16, double; special values as in <see cref="Dropout"/>. Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing model uncertainty in
-/// deep learning", ICML 2016.
+/// Types: float, Half, BFloat16, double; special values as in <see cref="Dropout"/>. Y. Gal and Z. Ghahramani, "Dropout as a Bayesian
+/// approximation: representing model uncertainty in deep learning", ICML 2016.
 /// </para>
 /// </remarks>
 public static unsafe class MonteCarloDropout
@@ -86,7 +87,9 @@ public static unsafe class MonteCarloDropout
         Check.FloatTensor(Op, stream, mean, nameof(mean));
         Check.FloatTensor(Op, stream, variance, nameof(variance));
         if (y.Shape.Length == 0 || y.Shape[0] < 2)
-            throw new ArgumentException($"{Op}: {nameof(y)} has the shape {TensorShape.Format(y.Shape)}, expected at least 2 passes along the first axis.", nameof(y));
+            throw new ArgumentException(
+                $"{Op}: {nameof(y)} has the shape {TensorShape.Format(y.Shape)}, expected at least 2 passes along the first axis.",
+                nameof(y));
         Check.Shape(Op, mean, nameof(mean), y.Shape[1..]);
         Check.Shape(Op, variance, nameof(variance), y.Shape[1..]);
         Check.Disjoint(Op, y, nameof(y), mean, nameof(mean));
@@ -127,7 +130,8 @@ public static unsafe class MonteCarloDropout
         {
             MonteCarloStatisticsArguments a = arguments;
             (long count, long passes) = ((long)a.Count, (long)a.Passes);
-            CpuParallel.ForRange(count, Math.Max(CpuElement.Width, CpuParallel.ElementsPerChunk / passes / CpuElement.Width * CpuElement.Width), (first, end) =>
+            CpuParallel.ForRange(count,
+                Math.Max(CpuElement.Width, CpuParallel.ElementsPerChunk / passes / CpuElement.Width * CpuElement.Width), (first, end) =>
             {
                 T* y = a.Y.Pointer<T>();
                 T* mean = a.Mean.Pointer<T>();

@@ -50,7 +50,8 @@ public static unsafe partial class EmbeddingDropout
             EmbeddingDropoutForwardArguments a = arguments;
             RandomKey key = a.Key.Resolve();
             (long count, long width) = ((long)a.Count, (long)a.Width);
-            bool streaming = width * sizeof(T) % Vector512<byte>.Count == 0 && CpuStreaming.Pays(a.Y.Pointer<T>(), count * width * sizeof(T));
+            bool streaming = width * sizeof(T) % Vector512<byte>.Count == 0
+                && CpuStreaming.Pays(a.Y.Pointer<T>(), count * width * sizeof(T));
             CpuParallel.ForRange(count, Math.Max(1, CpuParallel.ElementsPerChunk / width), (first, end) =>
             {
                 // Rows lie anywhere in the table: several are asked for before the first of them is needed.
@@ -71,7 +72,9 @@ public static unsafe partial class EmbeddingDropout
             });
         }
 
-        /// <summary>The row of a position, or null where it is dropped or there is none. Its first lines are on their way; the rest follows them.</summary>
+        /// <summary>
+        /// The row of a position, or null where it is dropped or there is none. Its first lines are on their way; the rest follows them.
+        /// </summary>
         private static T* Find<T>(in EmbeddingDropoutForwardArguments a, RandomKey key, long n)
             where T : unmanaged
         {
@@ -103,7 +106,8 @@ public static unsafe partial class EmbeddingDropout
             }
 
             Vector512<float> factor = Vector512.Create((float)scale);
-            for (; typeof(T) == typeof(float) && i + step <= width; i += step) TStore.Store((byte*)(y + i), (CpuElement.Load(row + i) * factor).AsByte());
+            for (; typeof(T) == typeof(float) && i + step <= width; i += step)
+                TStore.Store((byte*)(y + i), (CpuElement.Load(row + i) * factor).AsByte());
             for (; sizeof(T) == 2 && i + step <= width; i += step)
             {
                 Vector256<ushort> low = CpuElement.NarrowToStored<T>(CpuElement.Load(row + i) * factor);

@@ -3,12 +3,13 @@ using Kernels.Devices;
 namespace Kernels;
 
 /// <summary>
-/// Gaussian dropout: y = x * (1 + sigma * z) in training, with z standard normal and sigma^2 = p / (1 - p), the variance of inverted dropout with drop probability p;
-/// the identity at inference.
+/// Gaussian dropout: y = x * (1 + sigma * z) in training, with z standard normal and sigma^2 = p / (1 - p), the variance of inverted
+/// dropout with drop probability p; the identity at inference.
 /// </summary>
 /// <remarks>
-/// The normal numbers are those of <see cref="GaussianNoise"/>. They are drawn again in backward, nothing is stored. p lies in [0, 1); p = 0 copies without drawing, and
-/// p = 1 has no finite variance. A NaN stays NaN, an infinity becomes one of either sign. N. Srivastava et al., JMLR 15, 2014, section 10.
+/// The normal numbers are those of <see cref="GaussianNoise"/>. They are drawn again in backward, nothing is stored. p lies in [0, 1);
+/// p = 0 copies without drawing, and p = 1 has no finite variance. A NaN stays NaN, an infinity becomes one of either sign. N. Srivastava
+/// et al., JMLR 15, 2014, section 10.
 /// </remarks>
 public static class GaussianDropout
 {
@@ -16,7 +17,8 @@ public static class GaussianDropout
     /// <exception cref="ArgumentOutOfRangeException">p is NaN or outside [0, 1).</exception>
     public static double StandardDeviation(double dropProbability) => dropProbability is >= 0 and < 1
         ? Math.Sqrt(dropProbability / (1 - dropProbability))
-        : throw new ArgumentOutOfRangeException(nameof(dropProbability), dropProbability, "GaussianDropout: dropProbability lies in [0, 1).");
+        : throw new ArgumentOutOfRangeException(
+            nameof(dropProbability), dropProbability, "GaussianDropout: dropProbability lies in [0, 1).");
 
     /// <summary>Training: y = x * (1 + sigma * z).</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -37,7 +39,9 @@ public static class GaussianDropout
         GaussianKernel.Apply(Op, stream, x, y, StandardDeviation(dropProbability), multiplicative: true, key, globalStart);
     }
 
-    /// <summary>Gradient: dx = dy * (1 + sigma * z) with the numbers of the forward call that had the same key, probability and start.</summary>
+    /// <summary>
+    /// Gradient: dx = dy * (1 + sigma * z) with the numbers of the forward call that had the same key, probability and start.
+    /// </summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="dy">Gradient of the output, any shape.</param>
     /// <param name="dx">Gradient of the input, shape of <paramref name="dy"/>; may be <paramref name="dy"/>.</param>

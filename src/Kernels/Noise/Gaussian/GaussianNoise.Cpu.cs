@@ -15,7 +15,8 @@ internal static unsafe class GaussianKernel
         EntryPoints.GaussianNoise.Float<CpuNoise>(vectorWidths: [1, 8], switches: ["MULTIPLICATIVE"]);
 
     public static void Apply<T>(
-        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, double sigma, bool multiplicative, RandomKeySource key, ulong start)
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, double sigma, bool multiplicative, RandomKeySource key,
+        ulong start)
         where T : unmanaged
     {
         Check.IndexRange(op, x.Length, start);
@@ -95,7 +96,8 @@ internal static unsafe class GaussianKernel
             }
             else
             {
-                TStore.Store((byte*)y, Vector512.Create(CpuElement.NarrowToStored<T>(first), CpuElement.NarrowToStored<T>(second)).AsByte());
+                TStore.Store((byte*)y,
+                    Vector512.Create(CpuElement.NarrowToStored<T>(first), CpuElement.NarrowToStored<T>(second)).AsByte());
             }
         }
 
@@ -113,7 +115,8 @@ internal static unsafe class GaussianKernel
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Vector512<float> WithNoise(Vector512<float> x, Vector512<float> normal, Vector512<float> sigma, bool multiplicative) =>
+        private static Vector512<float> WithNoise(
+            Vector512<float> x, Vector512<float> normal, Vector512<float> sigma, bool multiplicative) =>
             multiplicative
                 ? x * Vector512.FusedMultiplyAdd(sigma, normal, Vector512<float>.One)
                 : Vector512.FusedMultiplyAdd(sigma, normal, x);
@@ -130,7 +133,8 @@ internal static unsafe class GaussianKernel
 
             float single = CpuElement.ToSingle(x);
             return CpuElement.FromSingle<T>(
-                multiplicative ? single * MathF.FusedMultiplyAdd((float)sigma, normal, 1) : MathF.FusedMultiplyAdd((float)sigma, normal, single));
+                multiplicative
+                    ? single * MathF.FusedMultiplyAdd((float)sigma, normal, 1) : MathF.FusedMultiplyAdd((float)sigma, normal, single));
         }
     }
 }

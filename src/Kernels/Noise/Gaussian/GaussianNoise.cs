@@ -5,13 +5,14 @@ namespace Kernels;
 /// <summary>Additive Gaussian noise in training: y = x + sigma * z, with z standard normal; the identity at inference.</summary>
 /// <remarks>
 /// <para>
-/// Element i (plus the global start) takes normal i mod 4 of Philox block i / 4: words 0 and 1 of a block give normals 0 and 1, words 2 and 3 normals 2 and 3, by Box
-/// and Muller's method with u = (word + 1/2) / 2^32 for the radius and the next word for the angle. Logarithm, sine and cosine are polynomials in fused
-/// multiply-adds, so devices whose square root is correctly rounded (CPU, CUDA) draw the same bits and others agree within 4 units in the last place.
+/// Element i (plus the global start) takes normal i mod 4 of Philox block i / 4: words 0 and 1 of a block give normals 0 and 1, words 2 and
+/// 3 normals 2 and 3, by Box and Muller's method with u = (word + 1/2) / 2^32 for the radius and the next word for the angle. Logarithm,
+/// sine and cosine are polynomials in fused multiply-adds, so devices whose square root is correctly rounded (CPU, CUDA) draw the same bits
+/// and others agree within 4 units in the last place.
 /// </para>
 /// <para>
-/// The noise is calculated in float, also for double tensors. Types: float, Half, BFloat16, double; any shape, including empty; the destination may be the source.
-/// The gradient of the input is the gradient of the output.
+/// The noise is calculated in float, also for double tensors. Types: float, Half, BFloat16, double; any shape, including empty; the
+/// destination may be the source. The gradient of the input is the gradient of the output.
 /// </para>
 /// </remarks>
 public static class GaussianNoise

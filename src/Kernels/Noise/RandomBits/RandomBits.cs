@@ -21,7 +21,8 @@ public static unsafe class RandomBits
         const string Op = "RandomBits.Fill";
         Check.Tensor(Op, stream, words, nameof(words));
         Check.Key(Op, stream, key, nameof(key));
-        if (words.Length % 4 != 0) throw new ArgumentException($"{Op}: {words} is not a whole number of blocks of four words.", nameof(words));
+        if (words.Length % 4 != 0)
+            throw new ArgumentException($"{Op}: {words} is not a whole number of blocks of four words.", nameof(words));
         if (words.Length == 0) return;
         stream.Launch(
             BitsKernel,
@@ -34,8 +35,8 @@ public static unsafe class RandomBits
     }
 
     /// <summary>
-    /// Adds <paramref name="steps"/> to the offset of a key in device memory. Queued like any kernel, so a captured graph that ends with it draws
-    /// fresh bits each time it is replayed.
+    /// Adds <paramref name="steps"/> to the offset of a key in device memory. Queued like any kernel, so a captured graph that ends with it
+    /// draws fresh bits each time it is replayed.
     /// </summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="key">The key: shape [2], seed then offset.</param>

@@ -99,7 +99,7 @@ public static unsafe partial class KeptRows
             });
         }
 
-        /// <summary>How many indices there are before -1; reports those that are wrong.</summary>
+        /// <summary>The number of indices before -1; wrong ones are reported.</summary>
         private static int CheckedRows(in KeptRowsScatterAddArguments a)
         {
             int* rows = a.Rows.Pointer<int>();

@@ -2,7 +2,7 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>What has one decision in <see cref="StochasticDepth"/>.</summary>
+/// <summary>The unit of one decision in <see cref="StochasticDepth"/>.</summary>
 public enum StochasticDepthMode
 {
     /// <summary>Each row, an index of the first axis: drop path.</summary>
@@ -12,26 +12,31 @@ public enum StochasticDepthMode
     Batch,
 }
 
-/// <summary>How blocks are numbered in <see cref="StochasticDepth.LinearDecay"/>.</summary>
+/// <summary>The numbering of blocks in <see cref="StochasticDepth.LinearDecay"/>.</summary>
 public enum DepthIndexing
 {
     /// <summary>The paper's l / L for l = 1 to L: the first block drops already, the last with the full probability.</summary>
     FromOne,
 
-    /// <summary>timm's linspace(0, p, L): the first block never drops, the last with the full probability; a single block never drops.</summary>
+    /// <summary>
+    /// timm's linspace(0, p, L): the first block never drops, the last with the full probability; a single block never drops.
+    /// </summary>
     FromZero,
 }
 
 /// <summary>Settings of <see cref="StochasticDepth"/>; the default decides for each row, scales in training and has no ReLU.</summary>
 public readonly record struct StochasticDepthOptions
 {
-    /// <summary>What has one decision.</summary>
+    /// <summary>The unit of one decision.</summary>
     public StochasticDepthMode Mode { get; init; }
 
-    /// <summary>Where the op makes up for the dropped branches. The paper's way is <see cref="DropoutScaling.Original"/>.</summary>
+    /// <summary>
+    /// The place where the op makes up for the dropped branches: training or inference. The paper's way is
+    /// <see cref="DropoutScaling.Original"/>.
+    /// </summary>
     public DropoutScaling Scaling { get; init; }
 
-    /// <summary>Whether the sum goes through a ReLU.</summary>
+    /// <summary>True when the sum goes through a ReLU.</summary>
     public bool Relu { get; init; }
 
     /// <summary>Index of the first row in the whole batch of which the argument is a shard.</summary>
@@ -43,20 +48,23 @@ public readonly record struct StochasticDepthOptions
 /// </summary>
 /// <remarks>
 /// <para>
-/// Row i (plus <see cref="StochasticDepthOptions.GlobalStart"/>; 0 for a decision for all) takes <see cref="Philox.Lane">lane</see> i and is kept iff lane &lt; T. Inverted
-/// scaling: b = 65536/T in training, 1 at inference. Original scaling: b = 1 in training, the survival probability T/65536 at inference. Nothing is stored.
+/// Row i (plus <see cref="StochasticDepthOptions.GlobalStart"/>; 0 for a decision for all) takes <see cref="Philox.Lane">lane</see> i and
+/// is kept iff lane &lt; T. Inverted scaling: b = 65536/T in training, 1 at inference. Original scaling: b = 1 in training, the survival
+/// probability T/65536 at inference. Nothing is stored.
 /// </para>
 /// <para>
-/// Dropped rows of f are not read: their NaN and infinities do not reach y. Where y is x and there is no ReLU, dropped rows cost nothing at all. p = 0 keeps and p = 1
-/// (survival 0) drops every row, without drawing; inference then multiplies by 1 and by 0. The ReLU passes NaN on. x + b f is one fused multiply-add, rounded once
-/// to the stored type. Types: float, Half, BFloat16, double; tensors without elements are a no-op.
+/// Dropped rows of f are not read: their NaN and infinities do not reach y. Where y is x and there is no ReLU, dropped rows cost nothing at
+/// all. p = 0 keeps and p = 1 (survival 0) drops every row, without drawing; inference then multiplies by 1 and by 0. The ReLU passes NaN
+/// on. x + b f is one fused multiply-add, rounded once to the stored type. Types: float, Half, BFloat16, double; tensors without elements
+/// are a no-op.
 /// </para>
 /// <para>
-/// To skip the branch's calculation for dropped rows, see <see cref="KeptRows"/>. G. Huang, Y. Sun, Z. Liu, D. Sedra and K. Q. Weinberger, "Deep networks with stochastic
-/// depth", ECCV 2016; per row: G. Larsson, M. Maire and G. Shakhnarovich, "FractalNet", ICLR 2017.
+/// To skip the branch's calculation for dropped rows, see <see cref="KeptRows"/>. G. Huang, Y. Sun, Z. Liu, D. Sedra and K. Q. Weinberger,
+/// "Deep networks with stochastic depth", ECCV 2016; per row: G. Larsson, M. Maire and G. Shakhnarovich, "FractalNet", ICLR 2017.
 /// </para>
 /// <para>
-/// Every method throws <see cref="ArgumentException"/> for shapes that differ, tensors that overlap otherwise than stated or live on another device, and
+/// Every method throws <see cref="ArgumentException"/> for shapes that differ, tensors that overlap otherwise than stated or live on
+/// another device, and
 /// <see cref="ArgumentOutOfRangeException"/> for a probability that is NaN or outside [0, 1], before anything is launched.
 /// </para>
 /// </remarks>
@@ -94,7 +102,9 @@ public static partial class StochasticDepth
         Add(ForwardName, stream, x, f, y, threshold.Value, TrainingScale(threshold, options.Scaling), key, options);
     }
 
-    /// <summary>Inference: y = x + f under inverted scaling, y = x + q f with the survival probability q under original scaling. Draws nothing.</summary>
+    /// <summary>
+    /// Inference: y = x + f under inverted scaling, y = x + q f with the survival probability q under original scaling. Draws nothing.
+    /// </summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="x">The skip connection, [rows, ...].</param>
     /// <param name="f">The branch, shape of <paramref name="x"/>; not read where q is 0.</param>
@@ -102,7 +112,8 @@ public static partial class StochasticDepth
     /// <param name="dropProbability">The probability of training.</param>
     /// <param name="options">The options of training.</param>
     public static void Infer<T>(
-        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> f, DeviceTensor<T> y, double dropProbability, StochasticDepthOptions options = default)
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> f, DeviceTensor<T> y, double dropProbability,
+        StochasticDepthOptions options = default)
         where T : unmanaged
     {
         double keep = Threshold(InferName, dropProbability).KeepProbability;
@@ -110,14 +121,19 @@ public static partial class StochasticDepth
         Add(InferName, stream, x, f, y, original && keep == 0 ? 0 : KeepAll, original ? keep : 1, default(RandomKey), options);
     }
 
-    /// <summary>Gradients: df = b dy and dx = dy, or with ReLU those of dy where y &gt; 0 (or NaN) and 0 elsewhere; decisions as in the forward call with the same arguments.</summary>
+    /// <summary>
+    /// Gradients: df = b dy and dx = dy, or with ReLU those of dy where y &gt; 0 (or NaN) and 0 elsewhere; decisions as in the forward call
+    /// with the same arguments.
+    /// </summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="y">Output of the forward call with ReLU; null without.</param>
     /// <param name="dy">Gradient of the output. Without ReLU its dropped rows are not read unless dx needs them.</param>
     /// <param name="dx">
-    /// Gradient of the skip connection, shape of <paramref name="dy"/>; may be <paramref name="dy"/>, which without ReLU costs nothing. Null where it is not needed.
+    /// Gradient of the skip connection, shape of <paramref name="dy"/>; may be <paramref name="dy"/>, which without ReLU costs nothing.
+    /// Null where it is not needed.
     /// </param>
-    /// <param name="df">Gradient of the branch, shape of <paramref name="dy"/>; zeros for dropped rows. May be <paramref name="dy"/>.</param>
+    /// <param name="df">Gradient of the branch, shape of <paramref name="dy"/>; zeros for dropped rows. May be
+    /// <paramref name="dy"/>.</param>
     /// <param name="dropProbability">As in forward.</param>
     /// <param name="key">As in forward.</param>
     /// <param name="options">As in forward.</param>
@@ -134,7 +150,8 @@ public static partial class StochasticDepth
             Check.Disjoint(BackwardName, df, nameof(df), dx, nameof(dx));
         }
 
-        if (options.Relu && y is null) throw new ArgumentNullException(nameof(y), $"{BackwardName}: {nameof(y)} is null, which the ReLU needs.");
+        if (options.Relu && y is null)
+            throw new ArgumentNullException(nameof(y), $"{BackwardName}: {nameof(y)} is null, which the ReLU needs.");
         if (options.Relu)
         {
             Check.FloatTensor(BackwardName, stream, y!, nameof(y));
@@ -160,8 +177,8 @@ public static partial class StochasticDepth
     }
 
     /// <summary>
-    /// Drop probabilities of <paramref name="blocks"/> residual blocks, growing linearly with depth up to <paramref name="lastDropProbability"/>: the paper's p_l = 1 - l/L (1 -
-    /// p_L) as survival, or timm's linspace.
+    /// Drop probabilities of <paramref name="blocks"/> residual blocks, growing linearly with depth up to
+    /// <paramref name="lastDropProbability"/>: the paper's p_l = 1 - l/L (1 - p_L) as survival, or timm's linspace.
     /// </summary>
     /// <param name="blocks">Number of blocks L, at least 0.</param>
     /// <param name="lastDropProbability">Drop probability of the last block, 1 - p_L.</param>
@@ -176,11 +193,12 @@ public static partial class StochasticDepth
             : [.. Enumerable.Range(0, blocks).Select(l => blocks == 1 ? 0 : lastDropProbability * l / (blocks - 1))];
     }
 
-    /// <summary>What training multiplies a kept branch by: 65536/T under inverted scaling (0 where all is dropped), else 1.</summary>
+    /// <summary>The factor of a kept branch in training: 65536/T under inverted scaling (0 where all is dropped), else 1.</summary>
     public static double TrainingScale(double dropProbability, DropoutScaling scaling = DropoutScaling.Inverted) =>
         TrainingScale(Threshold("StochasticDepth.TrainingScale", dropProbability), scaling);
 
-    private static double TrainingScale(KeepThreshold threshold, DropoutScaling scaling) => scaling == DropoutScaling.Inverted ? threshold.Scale : 1;
+    private static double TrainingScale(KeepThreshold threshold, DropoutScaling scaling) =>
+        scaling == DropoutScaling.Inverted ? threshold.Scale : 1;
 
     private static KeepThreshold Threshold(string op, double dropProbability)
     {
@@ -189,8 +207,8 @@ public static partial class StochasticDepth
     }
 
     private static void Add<T>(
-        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> f, DeviceTensor<T> y, uint threshold, double scale, RandomKeySource key,
-        StochasticDepthOptions options)
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> f, DeviceTensor<T> y, uint threshold, double scale,
+        RandomKeySource key, StochasticDepthOptions options)
         where T : unmanaged
     {
         Check.Elementwise(op, stream, x, nameof(x), y, nameof(y));
