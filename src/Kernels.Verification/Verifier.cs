@@ -75,7 +75,10 @@ public static class Verifier
             // Seen also where NaN is right: what a device computes is another NaN.
             if (spec.Role == TensorRole.Output && spec.DType.IsFloat()
                 && GuardedTensors.FirstPoison(bytes, spec.DType.SizeInBytes()) is >= 0 and var unwritten)
+            {
                 return Failed($"{spec.Name}[{unwritten}] was not written", limit);
+            }
+
             double[] actual = Elements.FromBytes(spec.DType, bytes), right = expected[spec.Name];
             if (actual.Length > 0 && worst.Limit == 0) worst = worst with { Limit = limit };
             for (int i = 0; i < actual.Length; i++)

@@ -104,7 +104,9 @@ public sealed class AttentionDropoutCase : OpCase
         DeviceTensor<int>? lengths = p.HasLengths ? tensors.Get<int>("lengths") : null;
         DeviceTensor<T>? mask = p.MaskShape is null ? null : tensors.Get<T>("mask");
         if (p.Entry == "forward")
+        {
             AttentionDropout.Forward(stream, scores, lengths, mask, tensors.Get<T>("y"), scale, drop, Key, options);
+        }
         else
         {
             DeviceTensor<T> dy = tensors.Get<T>("dy"), dscores = tensors.Get<T>("dscores");

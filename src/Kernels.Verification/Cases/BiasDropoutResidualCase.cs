@@ -142,8 +142,10 @@ public sealed class BiasDropoutResidualCase : OpCase
         if (p.Entry == "forward")
             reference.Forward(values["x"], bias, values["residual"], scale, values["y"]);
         else
+        {
             reference.Backward(values["dy"], values["x"], bias, scale, values["dx"], p.HasBias ? values["dbias"] : [], p.HasScale
                 ? values["dscale"] : []);
+        }
     }
 
     private static IEnumerable<Problem> OfEntry(string entry) =>

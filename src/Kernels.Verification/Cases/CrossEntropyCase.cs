@@ -164,8 +164,11 @@ public sealed class CrossEntropyCase : OpCase
         if (p.HasNormalizer)
             specs.Add(Output("normalizer", real, [1], new Tolerance(1, 4 + Math.Sqrt(p.Rows), weight, "a sum of weights")));
         if (p.Entry == "backward")
+        {
             specs.Add(Output("dlogits", dtype, [p.Rows, p.Classes],
                 new Tolerance(1, roundings, slope, "a difference of probabilities of the size of the scale")));
+        }
+
         return specs;
     }
 

@@ -137,11 +137,15 @@ public sealed class EmbeddingDropoutCase : OpCase
         int[] ids = values.Integers("ids");
         ulong[] units = [.. ids.Select(p.Unit)];
         if (p.Entry == "forward")
+        {
             EmbeddingDropoutReference.Forward(
                 ids, units, values["table"], values["y"], (int)p.Width, p.DropProbability, Key.Seed, Key.Offset);
+        }
         else
+        {
             EmbeddingDropoutReference.Backward(
                 ids, units, values["dy"], values["dtable"], (int)p.Width, p.Padding, p.DropProbability, Key.Seed, Key.Offset);
+        }
     }
 
     private static void Forward(

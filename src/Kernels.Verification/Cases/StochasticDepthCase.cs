@@ -149,8 +149,11 @@ public sealed class StochasticDepthCase : OpCase
         int rows = p.Shape.Length == 0 ? 1 : (int)p.Shape[0];
         bool inverted = p.Scaling == DropoutScaling.Inverted;
         if (p.Entry != "infer")
+        {
             return StochasticDepthReference.Factors(
                 rows, p.DropProbability, inverted, p.Mode == StochasticDepthMode.Batch, Key.Seed, Key.Offset, p.GlobalStart);
+        }
+
         return [.. Enumerable.Repeat(inverted ? 1 : DropoutReference.Threshold(p.DropProbability) / 65536.0, rows)];
     }
 

@@ -43,8 +43,10 @@ internal static class Check
         where T : unmanaged
     {
         if (tensor.Shape.Length != rank)
+        {
             throw new ArgumentException(
                 $"{op}: {name} has the shape {TensorShape.Format(tensor.Shape)}, expected {rank} dimensions.", name);
+        }
     }
 
     /// <summary>Source and destination of an elementwise op: float tensors of one shape, the same memory or disjoint.</summary>

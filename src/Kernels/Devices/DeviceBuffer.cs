@@ -43,8 +43,11 @@ public sealed class DeviceBuffer<T> : IDisposable
         ObjectDisposedException.ThrowIf(Memory.IsDisposed, this);
         long count = TensorShape.Count(shape);
         if (offset < 0 || offset > Length - count)
+        {
             throw new ArgumentOutOfRangeException(
                 nameof(offset), offset, $"{count} elements from there do not lie inside a buffer of {Length}.");
+        }
+
         return new DeviceTensor<T>(this, offset, shape.ToArray(), ownsBuffer: false);
     }
 

@@ -57,8 +57,11 @@ public sealed class DeviceGraph : IDisposable
     {
         ArgumentNullException.ThrowIfNull(stream);
         if (stream.Device != Device)
+        {
             throw new ArgumentException(
                 $"DeviceGraph.Launch: the stream belongs to {stream.Device}, the graph to {Device}.", nameof(stream));
+        }
+
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);

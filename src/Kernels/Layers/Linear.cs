@@ -70,8 +70,11 @@ public static unsafe class Linear
         if (dBias is not null) CheckResult(Op, stream, dBias, nameof(dBias), [outputs]);
 
         if (dx is not null)
+        {
             MatMul.Run(stream, new MatrixProduct(x.DType, rows, inputs, outputs, false, false), dy.Argument, weight.Argument, default,
                 dx.Argument);
+        }
+
         MatMul.Run(stream, new MatrixProduct(x.DType, outputs, inputs, rows, TransposeA: true, false), dy.Argument, x.Argument, default,
             dWeight.Argument);
         if (dBias is null || outputs == 0) return;

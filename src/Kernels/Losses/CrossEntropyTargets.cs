@@ -99,8 +99,10 @@ public readonly record struct CrossEntropyTargets
         Check.Tensor(op, stream, probabilities, "probabilities");
         Check.Shape(op, probabilities, "probabilities", logits.Shape);
         if (Labels is null == ignores)
+        {
             throw new ArgumentException(
                 $"{op}: probabilities need labels to say which rows are ignored, and labels an ignore index.", "targets");
+        }
     }
 
     /// <summary>A result overlaps no target.</summary>

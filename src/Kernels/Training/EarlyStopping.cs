@@ -94,10 +94,13 @@ public sealed class EarlyStopping
 
         bool endsStrip = next.StripEvaluations >= _options.StripLength;
         if (endsStrip)
+        {
             next = next with
             {
                 WorseStrips = _options.IsBetter(last.LastStripMetric, metric) ? last.WorseStrips + 1 : 0, LastStripMetric = metric,
             };
+        }
+
         next = next with { Reason = isWarm ? Verdict(next, metric, endsStrip) : EarlyStoppingReason.None };
         return endsStrip ? next with { StripEvaluations = 0, StripTrainingSum = 0, StripTrainingMinimum = double.PositiveInfinity } : next;
     }

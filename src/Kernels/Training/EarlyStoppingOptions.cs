@@ -139,8 +139,11 @@ public sealed record EarlyStoppingOptions
         const string Op = nameof(EarlyStopping);
         if (!Enum.IsDefined(Mode)) throw new ArgumentOutOfRangeException(nameof(Mode), Mode, $"{Op}: {nameof(Mode)} is unknown.");
         if (!Enum.IsDefined(MinimumDeltaUnit))
+        {
             throw new ArgumentOutOfRangeException(
                 nameof(MinimumDeltaUnit), MinimumDeltaUnit, $"{Op}: {nameof(MinimumDeltaUnit)} is unknown.");
+        }
+
         if (!Enum.IsDefined(NaN)) throw new ArgumentOutOfRangeException(nameof(NaN), NaN, $"{Op}: {nameof(NaN)} is unknown.");
         Check.AtLeast(Op, Patience ?? 1, nameof(Patience), 1);
         Check.AtLeast(Op, MinimumDelta, nameof(MinimumDelta), 0);
@@ -153,7 +156,9 @@ public sealed record EarlyStoppingOptions
         Check.AtLeast(Op, SuccessiveStrips ?? 1, nameof(SuccessiveStrips), 1);
         Check.AtLeast(Op, StripLength, nameof(StripLength), ProgressQuotient is null ? 1 : 2);
         if (Baseline is not null && Patience is null)
+        {
             throw new ArgumentException(
                 $"{Op}: {nameof(Baseline)} is to be reached within a {nameof(Patience)}, which is null.", nameof(Baseline));
+        }
     }
 }

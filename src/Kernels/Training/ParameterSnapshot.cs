@@ -45,8 +45,11 @@ public sealed class ParameterSnapshot<T> : IDisposable
         ArgumentNullException.ThrowIfNull(parameters);
         if (!Enum.IsDefined(place)) throw new ArgumentOutOfRangeException(nameof(place), place, $"{Op}: no such place.");
         if (Unsafe.SizeOf<T>() is not (2 or 4) && typeof(T) != typeof(double))
+        {
             throw new ArgumentException(
                 $"{Op}: parameters are floats, halves, doubles or 32-bit integers, not {DTypes.Of<T>().ShortName()}.", nameof(parameters));
+        }
+
         _parameters = [.. parameters];
         _table = new TensorTable<T>(Op, device, _parameters, "parameters", null, "", []);
         try
@@ -95,8 +98,11 @@ public sealed class ParameterSnapshot<T> : IDisposable
     public DeviceTensor<T> GetSaved(int parameter)
     {
         if (parameter < 0 || parameter >= _parameters.Count)
+        {
             throw new ArgumentOutOfRangeException(
                 nameof(parameter), parameter, $"{Op}.GetSaved: there are {_parameters.Count} parameters.");
+        }
+
         return _copy.View(_table.FlatOffset(parameter), _parameters[parameter].Shape);
     }
 

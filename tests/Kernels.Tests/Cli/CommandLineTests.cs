@@ -1,4 +1,3 @@
-using System.CommandLine;
 using Kernels.Cli;
 using Kernels.Tests.Support;
 using Xunit;

@@ -45,7 +45,10 @@ public sealed class TensorViewTests(TestDevices devices)
         using DeviceTensor<float> tensor = devices.Open(deviceId).Allocate<float>(4, 5);
         foreach ((long start, long count) in ((long, long)[])[(-1, 1), (0, 5), (4, 1), (5, 0), (2, -1), (1, long.MaxValue),
             (long.MaxValue, 1)])
+        {
             Assert.Throws<ArgumentOutOfRangeException>(() => tensor.Slice(start, count));
+        }
+
         foreach ((long offset, long count) in ((long, long)[])[(-1, 1), (0, 21), (20, 1), (21, 0), (1, long.MaxValue), (long.MaxValue, 1)])
             Assert.Throws<ArgumentOutOfRangeException>(() => tensor.Buffer.View(offset, count));
         foreach (long[] shape in (long[][])[[], [19], [4, 6], [0], [20, 0]])

@@ -46,7 +46,9 @@ public sealed class DropoutContractTests(TestDevices devices)
         Assert.Equal(0, KeepThreshold.FromDropProbability(1).Scale);
         foreach (double bad in (double[])[double.NaN, -double.Epsilon, Math.BitIncrement(1.0), double.PositiveInfinity,
             double.NegativeInfinity])
+        {
             Assert.Throws<ArgumentOutOfRangeException>(() => KeepThreshold.FromDropProbability(bad));
+        }
     }
 
     [Theory]

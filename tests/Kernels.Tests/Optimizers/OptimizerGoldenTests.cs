@@ -54,8 +54,10 @@ public sealed class OptimizerGoldenTests(TestDevices devices)
                 if (!golden.Weights.TryGetValue(step.ToString(CultureInfo.InvariantCulture), out double[]? expected)) continue;
                 double[] actual = [.. weights.SelectMany(weight => weight.ToArray(stream)).Select(read)];
                 for (int i = 0; i < actual.Length; i++)
+                {
                     Assert.True(Math.Abs(actual[i] - expected[i]) <= tolerance,
                         $"{typeof(T).Name}, step {step}, weight {i}: {actual[i]:R}, PyTorch {expected[i]:R}");
+                }
             }
         }
         finally

@@ -66,8 +66,11 @@ internal static unsafe class NvrtcProgram
             string log = Log(program);
             // The log tells of these; any other status is trouble of the compiler's own.
             if (status is NvrtcStatus.Compilation or NvrtcStatus.InvalidOption or NvrtcStatus.BuiltinOperationFailure)
+            {
                 throw new KernelCompilationException(
                     $"{name} does not compile for {architecture}.", log, Name(status), "nvrtcCompileProgram");
+            }
+
             ThrowIfFailed(status, "nvrtcCompileProgram");
             return result(program, log);
         }

@@ -135,8 +135,11 @@ public static unsafe class ChannelDropout
     {
         int rank = x.Shape.Length;
         if (rank < 2)
+        {
             throw new ArgumentException(
                 $"{op}: the shape {TensorShape.Format(x.Shape)} has no channels; at least [batch, channels] is expected.", nameof(x));
+        }
+
         return [.. Enumerable.Range(layout == TensorLayout.ChannelsFirst ? 2 : 1, rank - 2)];
     }
 

@@ -20,8 +20,11 @@ internal readonly record struct SharedAxes(long Outer, long Shared, long Units, 
         foreach (int axis in axes)
         {
             if (axis < 0 || axis >= shape.Length || isShared[axis])
+            {
                 throw new ArgumentException(
                     $"{op}: axis {axis} does not exist in the shape {TensorShape.Format(shape)} or stands twice.", nameof(axes));
+            }
+
             isShared[axis] = true;
         }
 

@@ -95,8 +95,11 @@ internal readonly record struct DropBlockGeometry(long Depth, long Height, long 
         if (map.Length is < 1 or > 3)
             throw new ArgumentException($"{op}: a map has 1, 2 or 3 axes, not {map.Length}.", nameof(map));
         if (blockSize.Length != 1 && blockSize.Length != map.Length)
+        {
             throw new ArgumentException(
                 $"{op}: {nameof(blockSize)} has {blockSize.Length} values for {map.Length} axes.", nameof(blockSize));
+        }
+
         Span<long> sizes = [1, 1, 1];
         Span<long> blocks = [1, 1, 1];
         for (int axis = 0; axis < map.Length; axis++)

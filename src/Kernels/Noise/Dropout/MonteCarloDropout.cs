@@ -87,9 +87,12 @@ public static unsafe class MonteCarloDropout
         Check.FloatTensor(Op, stream, mean, nameof(mean));
         Check.FloatTensor(Op, stream, variance, nameof(variance));
         if (y.Shape.Length == 0 || y.Shape[0] < 2)
+        {
             throw new ArgumentException(
                 $"{Op}: {nameof(y)} has the shape {TensorShape.Format(y.Shape)}, expected at least 2 passes along the first axis.",
                 nameof(y));
+        }
+
         Check.Shape(Op, mean, nameof(mean), y.Shape[1..]);
         Check.Shape(Op, variance, nameof(variance), y.Shape[1..]);
         Check.Disjoint(Op, y, nameof(y), mean, nameof(mean));
