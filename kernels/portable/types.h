@@ -1,5 +1,5 @@
-// The stored type (scalar), the type of arithmetic (real), and the way from one to the other. Half types travel as 16-bit integers and are
-// calculated with in float; double only meets double.
+// The stored type (scalar), the type of arithmetic (real), and the way from one to the other. Half types travel as
+// 16-bit integers and are calculated with in float; double only meets double.
 
 #if DTYPE_F64
 typedef double scalar;

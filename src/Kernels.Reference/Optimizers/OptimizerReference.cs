@@ -9,13 +9,14 @@ namespace Kernels.Reference;
 /// <param name="ProximalL1">L1 by soft threshold after the step.</param>
 /// <param name="MaximumNorm">Longest a row may be.</param>
 public sealed record OptimizerTerms(
-    double Rate, double CoupledDecay = 0, double DecoupledDecay = 0, double ProximalDecay = 0, double SubgradientL1 = 0, double ProximalL1 = 0,
+    double Rate, double CoupledDecay = 0, double DecoupledDecay = 0, double ProximalDecay = 0, double SubgradientL1 = 0,
+    double ProximalL1 = 0,
     double MaximumNorm = 0);
 
-/// <summary>What every optimizer does around its own rule.</summary>
+/// <summary>The steps around an optimizer's own rule.</summary>
 public static class OptimizerReference
 {
-    /// <summary>How far the weight at an index moves for a gradient: the optimizer's own rule, which updates its state.</summary>
+    /// <summary>The move of the weight at an index for a gradient: the optimizer's own rule, which updates its state.</summary>
     public delegate double Direction(int index, double gradient);
 
     /// <summary>The 2-norm of some values: they are divided by the largest, so that no square overflows or vanishes.</summary>
@@ -28,7 +29,9 @@ public static class OptimizerReference
         return largest * Math.Sqrt(sum);
     }
 
-    /// <summary>What gradients are multiplied by so that their norm, loss scale taken off, is at most <paramref name="maximumNorm"/> (0 for no limit).</summary>
+    /// <summary>
+    /// The factor of the gradients so that their norm, loss scale taken off, is at most <paramref name="maximumNorm"/> (0 for no limit).
+    /// </summary>
     public static double GradientFactor(double norm, double lossScale, double maximumNorm)
     {
         double factor = 1 / lossScale;
@@ -44,14 +47,15 @@ public static class OptimizerReference
     /// <param name="direction">The rule.</param>
     /// <param name="round">Rounding to the stored type, in which rows are measured.</param>
     public static void Step(
-        Span<double> weights, ReadOnlySpan<double> gradients, double gradientFactor, OptimizerTerms terms, int rowLength, Direction direction,
-        Func<double, double> round)
+        Span<double> weights, ReadOnlySpan<double> gradients, double gradientFactor, OptimizerTerms terms, int rowLength,
+        Direction direction, Func<double, double> round)
     {
         for (int i = 0; i < weights.Length; i++)
         {
             double w = weights[i];
             // A term that is absent does not look at the weight, which may be infinite.
-            double decay = terms.CoupledDecay == 0 ? 0 : terms.CoupledDecay * w, penalty = terms.SubgradientL1 == 0 ? 0 : terms.SubgradientL1 * Sign(w);
+            double decay = terms.CoupledDecay == 0 ? 0 : terms.CoupledDecay * w, penalty = terms.SubgradientL1 == 0
+                ? 0 : terms.SubgradientL1 * Sign(w);
             double g = (gradientFactor * gradients[i]) + decay + penalty;
             w = ((1 - (terms.Rate * terms.DecoupledDecay)) * w) - (terms.Rate * direction(i, g));
             weights[i] = SoftThreshold(w, terms.Rate * terms.ProximalL1) / (1 + (terms.Rate * terms.ProximalDecay));
@@ -74,7 +78,8 @@ public static class OptimizerReference
     }
 
     /// <summary>
-    /// The moving average d * a + (1 - d) * w, written so that it stays where the weight is. One that is not finite has not begun and begins with the weight.
+    /// The moving average d * a + (1 - d) * w, written so that it stays where the weight is. One that is not finite has not begun and
+    /// begins with the weight.
     /// </summary>
     public static double Average(double average, double weight, double decay)
     {

@@ -4,11 +4,12 @@ namespace Kernels.Reference;
 public static class RmsPropReference
 {
     /// <summary>
-    /// v = alpha * v + (1 - alpha) * g^2; s = g / (sqrt(v) + epsilon), centered g / (sqrt(v - m^2) + epsilon) with m = alpha * m + (1 - alpha) * g. The direction is s, or with
-    /// momentum u = momentum * u + s.
+    /// v = alpha * v + (1 - alpha) * g^2; s = g / (sqrt(v) + epsilon), centered g / (sqrt(v - m^2) + epsilon) with m = alpha * m + (1 -
+    /// alpha) * g. The direction is s, or with momentum u = momentum * u + s.
     /// </summary>
     public static double Direction(
-        double gradient, ref double second, ref double velocity, ref double mean, double alpha, double epsilon, double momentum, bool centered)
+        double gradient, ref double second, ref double velocity, ref double mean, double alpha, double epsilon, double momentum,
+        bool centered)
     {
         second = (alpha * second) + ((1 - alpha) * gradient * gradient);
         double variance = second;

@@ -12,7 +12,8 @@ public sealed class AdamCase : OptimizerCase<AdamOptions>
     protected override AdamOptions Basic { get; } = new() { LearningRate = 0.1 };
 
     protected override Optimizer<T, AdamOptions> Create<T>(
-        Device device, IReadOnlyList<ParameterGroup<T, AdamOptions>> groups, OptimizerSettings? settings) => new Adam<T>(device, groups, settings);
+        Device device, IReadOnlyList<ParameterGroup<T, AdamOptions>> groups, OptimizerSettings? settings) =>
+            new Adam<T>(device, groups, settings);
 
     protected override double Direction(AdamOptions options, ulong step, double gradient, Func<string, double[]> state, int index) =>
         AdamDirection.Of(options, step, gradient, state, index);
@@ -22,7 +23,10 @@ public sealed class AdamCase : OptimizerCase<AdamOptions>
     protected override IEnumerable<Problem> Own()
     {
         yield return Of("largest second moment (AMSGrad)", Basic with { UsesLargestSecondMoment = true }, [1021]);
-        yield return Of("largest second moment, first step", Basic with { UsesLargestSecondMoment = true }, [1021]) with { StepsBefore = 0 };
+        yield return Of("largest second moment, first step", Basic with { UsesLargestSecondMoment = true }, [1021]) with
+        {
+            StepsBefore = 0,
+        };
         yield return Of("no memory: betas of 0", Basic with { Beta1 = 0, Beta2 = 0 }, [1021]);
         yield return Of("large epsilon", Basic with { Epsilon = 1 }, [1021]);
     }
@@ -36,7 +40,7 @@ public sealed class AdamCase : OptimizerCase<AdamOptions>
     }
 }
 
-/// <summary>What the cases of Adam and AdamW share.</summary>
+/// <summary>The common part of the cases of Adam and AdamW.</summary>
 internal static class AdamDirection
 {
     public static double Of(AdamOptions options, ulong step, double gradient, Func<string, double[]> state, int index)
@@ -44,8 +48,8 @@ internal static class AdamDirection
         double none = 0;
         ref double largest = ref options.UsesLargestSecondMoment ? ref state(OptimizerState.LargestSecondMoment)[index] : ref none;
         return AdamReference.Direction(
-            gradient, ref state(OptimizerState.FirstMoment)[index], ref state(OptimizerState.SecondMoment)[index], ref largest, options.Beta1, options.Beta2,
-            options.Epsilon, options.UsesLargestSecondMoment, step);
+            gradient, ref state(OptimizerState.FirstMoment)[index], ref state(OptimizerState.SecondMoment)[index], ref largest,
+            options.Beta1, options.Beta2, options.Epsilon, options.UsesLargestSecondMoment, step);
     }
 
     public static IReadOnlyList<string> States(IEnumerable<AdamOptions> options) =>

@@ -12,7 +12,8 @@ public sealed class AdamWCase : OptimizerCase<AdamWOptions>
     protected override AdamWOptions Bench => Basic with { WeightDecay = 0.01 };
 
     protected override Optimizer<T, AdamWOptions> Create<T>(
-        Device device, IReadOnlyList<ParameterGroup<T, AdamWOptions>> groups, OptimizerSettings? settings) => new AdamW<T>(device, groups, settings);
+        Device device, IReadOnlyList<ParameterGroup<T, AdamWOptions>> groups, OptimizerSettings? settings) =>
+            new AdamW<T>(device, groups, settings);
 
     protected override double Direction(AdamWOptions options, ulong step, double gradient, Func<string, double[]> state, int index) =>
         AdamDirection.Of(options, step, gradient, state, index);
@@ -22,7 +23,10 @@ public sealed class AdamWCase : OptimizerCase<AdamWOptions>
     protected override IEnumerable<Problem> Own()
     {
         yield return Of("largest second moment (AMSGrad)", Basic with { UsesLargestSecondMoment = true }, [1021]);
-        yield return Of("largest second moment, first step", Basic with { UsesLargestSecondMoment = true }, [1021]) with { StepsBefore = 0 };
+        yield return Of("largest second moment, first step", Basic with { UsesLargestSecondMoment = true }, [1021]) with
+        {
+            StepsBefore = 0,
+        };
         yield return Of("no memory: betas of 0", Basic with { Beta1 = 0, Beta2 = 0 }, [1021]);
         yield return Of("large epsilon", Basic with { Epsilon = 1 }, [1021]);
     }

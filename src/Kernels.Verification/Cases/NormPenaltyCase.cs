@@ -20,11 +20,13 @@ public sealed class NormPenaltyCase : OpCase
             new PenaltyProblem(entry, [1021], [Ridge], "L2, prime"),
             new PenaltyProblem(entry, [1021], [Ridge], "L2 by the whole square") { Convention = L2Convention.Full },
             new PenaltyProblem(entry, [4096, 16, 8200], [Elastic, Lasso, Ridge], "whole vectors and several tiles, each its own strengths"),
-            new PenaltyProblem(entry, [1, 7, 4096, 0, 165, 4097], [Elastic, None, Ridge, Lasso, Elastic, Lasso], "all alignments, a bias left out")
+            new PenaltyProblem(entry, [1, 7, 4096, 0, 165, 4097], [Elastic, None, Ridge, Lasso, Elastic, Lasso],
+                "all alignments, a bias left out")
             {
                 Convention = L2Convention.Full,
             },
-            new PenaltyProblem(entry, [.. Enumerable.Repeat(1L, 700)], [.. Enumerable.Repeat(Elastic, 700)], "more tiles than a work group"),
+            new PenaltyProblem(entry, [.. Enumerable.Repeat(1L, 700)], [.. Enumerable.Repeat(Elastic, 700)],
+                "more tiles than a work group"),
         }),
         new PenaltyProblem("value and gradient", [1021], [Elastic], "gradient scaled, value not") { GradientScale = -8 },
         new PenaltyProblem("value and gradient", [1021], [Lasso], "infinite weights under L1 alone") { HasInfiniteWeights = true },
@@ -32,7 +34,8 @@ public sealed class NormPenaltyCase : OpCase
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =
     [
-        new PenaltyProblem("value and gradient", [1 << 22, 1 << 22, 1 << 22, 1 << 22], [Elastic, Elastic, Elastic, Elastic], "4 tensors of 4.2 M"),
+        new PenaltyProblem("value and gradient", [1 << 22, 1 << 22, 1 << 22, 1 << 22], [Elastic, Elastic, Elastic, Elastic],
+            "4 tensors of 4.2 M"),
         new PenaltyProblem("value", [.. Enumerable.Repeat(4096L, 2000)], [.. Enumerable.Repeat(Elastic, 2000)], "2,000 tensors of 4,096"),
     ];
 
@@ -80,7 +83,10 @@ public sealed class NormPenaltyCase : OpCase
         Tolerance sum = new(0, 16 + (2 * Math.Log2(1 + p.Length)), 1, "a sum by pairs of groups");
         List<TensorSpec> specs = [parameters, Output("value", real, [1], sum)];
         if (p.HasGradient)
-            specs.Add(Input("gradients", dtype, [p.Length], seed) with { Role = TensorRole.InOut, Tolerance = new Tolerance(1, 8, 4, "terms that may cancel") });
+            specs.Add(Input("gradients", dtype, [p.Length], seed) with
+            {
+                Role = TensorRole.InOut, Tolerance = new Tolerance(1, 8, 4, "terms that may cancel"),
+            });
         return specs;
     }
 
@@ -112,7 +118,8 @@ public sealed class NormPenaltyCase : OpCase
             int length = (int)p.Lengths[i];
             Span<double> gradients = p.HasGradient ? values["gradients"].AsSpan(start, length) : [];
             values["value"][0] += NormPenaltyReference.Apply(
-                values["parameters"].AsSpan(start, length), gradients, p.Strengths[i].L1, p.Strengths[i].L2, p.Convention == L2Convention.Half, p.GradientScale);
+                values["parameters"].AsSpan(start, length), gradients, p.Strengths[i].L1, p.Strengths[i].L2,
+                p.Convention == L2Convention.Half, p.GradientScale);
             start += length;
         }
     }
@@ -130,7 +137,8 @@ public sealed class NormPenaltyCase : OpCase
         where T : unmanaged =>
         new(
             stream.Device, TensorLists.EndToEnd(tensors.Get<T>("parameters"), problem.Lengths),
-            problem.HasGradient ? TensorLists.EndToEnd(tensors.Get<T>("gradients"), problem.Lengths) : null, problem.Strengths, problem.Convention);
+            problem.HasGradient
+                ? TensorLists.EndToEnd(tensors.Get<T>("gradients"), problem.Lengths) : null, problem.Strengths, problem.Convention);
 
     private static void Try(
         Device device, PenaltyStrength[] strengths, L2Convention convention = L2Convention.Half, long gradientLength = 4)
@@ -141,7 +149,8 @@ public sealed class NormPenaltyCase : OpCase
 }
 
 /// <summary>A penalty over tensors of these lengths.</summary>
-public sealed record PenaltyProblem(string Entry, IReadOnlyList<long> Lengths, IReadOnlyList<PenaltyStrength> Strengths, string Reason) : Problem(Entry, Reason)
+public sealed record PenaltyProblem(string Entry, IReadOnlyList<long> Lengths, IReadOnlyList<PenaltyStrength> Strengths, string Reason)
+    : Problem(Entry, Reason)
 {
     public L2Convention Convention { get; init; }
 
@@ -163,7 +172,9 @@ public sealed record PenaltyProblem(string Entry, IReadOnlyList<long> Lengths, I
 /// <summary>Lists of tensors for ops that take whole lists.</summary>
 internal static class TensorLists
 {
-    /// <summary>Views of these lengths, one after the other, so that they have all alignments and a write past one is seen in the next.</summary>
+    /// <summary>
+    /// Views of these lengths, one after the other, so that they have all alignments and a write past one is seen in the next.
+    /// </summary>
     public static IReadOnlyList<DeviceTensor<T>> EndToEnd<T>(DeviceTensor<T> whole, IReadOnlyList<long> lengths)
         where T : unmanaged
     {

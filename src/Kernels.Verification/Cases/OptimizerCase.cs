@@ -4,8 +4,8 @@ using Kernels.Reference;
 namespace Kernels.Verification;
 
 /// <summary>
-/// One step of an optimizer over a list of parameters. The list lies end to end in one buffer, so that its tensors have all alignments and a write past one is
-/// seen in the next; state goes in and comes out in tensors of the same layout.
+/// One step of an optimizer over a list of parameters. The list lies end to end in one buffer, so that its tensors have all alignments and
+/// a write past one is seen in the next; state goes in and comes out in tensors of the same layout.
 /// </summary>
 public abstract class OptimizerCase<TOptions> : OpCase
     where TOptions : OptimizerOptions
@@ -31,14 +31,32 @@ public abstract class OptimizerCase<TOptions> : OpCase
     [
         new("rate is NaN", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic with { LearningRate = double.NaN })),
         new("rate below 0", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic with { LearningRate = -1 })),
-        new("decay is infinite", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic with { WeightDecay = double.PositiveInfinity })),
-        new("unknown decay", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic with { WeightDecayMode = (WeightDecayMode)9 })),
+        new("decay is infinite", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic with
+        {
+            WeightDecay = double.PositiveInfinity,
+        })),
+        new("unknown decay", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic with
+        {
+            WeightDecayMode = (WeightDecayMode)9,
+        })),
         new("L1 below 0", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic with { L1 = -1 })),
         new("unknown L1", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic with { L1Mode = (L1Mode)9 })),
-        new("maximum norm is NaN", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic with { MaximumNorm = double.NaN })),
-        new("loss scale 0", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic, new OptimizerSettings { LossScale = 0 })),
-        new("clipping below 0", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic, new OptimizerSettings { MaximumGradientNorm = -1 })),
-        new("average decay 1", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic, new OptimizerSettings { AverageDecay = 1 })),
+        new("maximum norm is NaN", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic with
+        {
+            MaximumNorm = double.NaN,
+        })),
+        new("loss scale 0", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic, new OptimizerSettings
+        {
+            LossScale = 0,
+        })),
+        new("clipping below 0", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic, new OptimizerSettings
+        {
+            MaximumGradientNorm = -1,
+        })),
+        new("average decay 1", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic, new OptimizerSettings
+        {
+            AverageDecay = 1,
+        })),
         new("gradient of a wrong shape", typeof(ArgumentException), (device, stream) => Try(device, Basic, gradientLength: 5)),
         new("fewer gradients than parameters", typeof(ArgumentException), (device, stream) =>
         {
@@ -48,7 +66,8 @@ public abstract class OptimizerCase<TOptions> : OpCase
         new("parameters that overlap", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> parameter = device.Allocate<float>(4), gradient = device.Allocate<float>(8);
-            Create<float>(device, [new([parameter, parameter.Slice(2, 2)], [gradient.Slice(0, 4), gradient.Slice(4, 2)], Basic)], null).Dispose();
+            Create<float>(device, [new([parameter, parameter.Slice(2, 2)], [gradient.Slice(0, 4), gradient.Slice(4, 2)], Basic)], null)
+                .Dispose();
         }),
         new("a gradient that is its parameter", typeof(ArgumentException), (device, stream) =>
         {
@@ -64,14 +83,16 @@ public abstract class OptimizerCase<TOptions> : OpCase
         new("a parameter that was disposed", typeof(ObjectDisposedException), (device, stream) =>
         {
             using DeviceTensor<float> parameter = device.Allocate<float>(4), gradient = device.Allocate<float>(4);
-            using Optimizer<float, TOptions> optimizer = Create<float>(device, [new ParameterGroup<float, TOptions>([parameter], [gradient], Basic)], null);
+            using Optimizer<float, TOptions> optimizer = Create<float>(
+                device, [new ParameterGroup<float, TOptions>([parameter], [gradient], Basic)], null);
             parameter.Dispose();
             optimizer.Step(stream);
         }),
         new("an optimizer that was disposed", typeof(ObjectDisposedException), (device, stream) =>
         {
             using DeviceTensor<float> parameter = device.Allocate<float>(4), gradient = device.Allocate<float>(4);
-            Optimizer<float, TOptions> optimizer = Create<float>(device, [new ParameterGroup<float, TOptions>([parameter], [gradient], Basic)], null);
+            Optimizer<float, TOptions> optimizer = Create<float>(
+                device, [new ParameterGroup<float, TOptions>([parameter], [gradient], Basic)], null);
             optimizer.Dispose();
             optimizer.Step(stream);
         }),
@@ -83,7 +104,8 @@ public abstract class OptimizerCase<TOptions> : OpCase
         new("no such state", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> parameter = device.Allocate<float>(4), gradient = device.Allocate<float>(4);
-            using Optimizer<float, TOptions> optimizer = Create<float>(device, [new ParameterGroup<float, TOptions>([parameter], [gradient], Basic)], null);
+            using Optimizer<float, TOptions> optimizer = Create<float>(
+                device, [new ParameterGroup<float, TOptions>([parameter], [gradient], Basic)], null);
             optimizer.GetState("memory", 0);
         }),
         .. OwnBadInputs().Select(bad => new BadInput(bad.Name, bad.Exception, (device, stream) => Try(device, bad.Options))),
@@ -92,7 +114,7 @@ public abstract class OptimizerCase<TOptions> : OpCase
     /// <summary>The op's usual settings, without decay and penalties.</summary>
     protected abstract TOptions Basic { get; }
 
-    /// <summary>What is timed.</summary>
+    /// <summary>The problems that are timed.</summary>
     protected virtual TOptions Bench => Basic;
 
     /// <summary>A second moment is a square in float, which overflows rightly.</summary>
@@ -117,7 +139,8 @@ public abstract class OptimizerCase<TOptions> : OpCase
         Tolerance kept = stored with { Roundings = 0 };
         bool projects = p.Groups.Any(group => group.Options.MaximumNorm > 0);
         double large = 2 * (p.IsLarge ? Large(dtype) : 1);
-        TensorSpec parameters = Input("parameters", dtype, [p.Length], seed, -large, large), gradients = Input("gradients", dtype, [p.Length], seed, -large, large);
+        TensorSpec parameters = Input("parameters", dtype, [p.Length], seed, -large, large),
+            gradients = Input("gradients", dtype, [p.Length], seed, -large, large);
         if (p.HasFault) gradients.Values[^1] = double.PositiveInfinity;
         if (p.HasInfiniteWeights) (parameters.Values[1], parameters.Values[^2]) = (double.PositiveInfinity, double.NegativeInfinity);
         List<TensorSpec> specs =
@@ -157,7 +180,8 @@ public abstract class OptimizerCase<TOptions> : OpCase
         List<IDisposable> owned = [];
         try
         {
-            using Optimizer<T, TOptions> optimizer = Open(stream, p, tensors, owned, out IReadOnlyList<(DeviceTensor<T> Listed, DeviceTensor<T> Own)> copies);
+            using Optimizer<T, TOptions> optimizer = Open(
+                stream, p, tensors, owned, out IReadOnlyList<(DeviceTensor<T> Listed, DeviceTensor<T> Own)> copies);
             if (typeof(T) == typeof(double))
                 CopyState<T, double>(stream, p, optimizer, tensors, load: true);
             else
@@ -183,7 +207,8 @@ public abstract class OptimizerCase<TOptions> : OpCase
         OptimizerProblem<TOptions> p = (OptimizerProblem<TOptions>)problem;
         List<IDisposable> owned = [];
         // The values do not change the time, and steps without end must not run into infinity.
-        OptimizerProblem<TOptions> slow = p with { Groups = [.. p.Groups.Select(group => group with { Options = group.Options with { LearningRate = 1e-6 } })] };
+        OptimizerProblem<TOptions> slow =
+            p with { Groups = [.. p.Groups.Select(group => group with { Options = group.Options with { LearningRate = 1e-6 } })] };
         Optimizer<T, TOptions> optimizer = Open<T>(stream, slow, tensors, owned, out _);
         owned.Insert(0, optimizer);
         return new PreparedCall(() => optimizer.Step(stream), owned);
@@ -206,34 +231,43 @@ public abstract class OptimizerCase<TOptions> : OpCase
         }
 
         double[] current = master ?? weights;
-        Func<double, double> round = master is null && values.DType("parameters") is var stored ? value => Elements.Round(stored, value) : value => value;
+        Func<double, double> round = master is null && values.DType("parameters") is var stored ? value =>
+            Elements.Round(stored, value) : value => value;
         foreach ((int group, int tensor, long[] shape, int start) in p.Layout())
         {
             int length = (int)Count(shape);
             TOptions o = p.Groups[group].Options;
             OptimizerTerms terms = new(
                 p.DeviceNumbers ? values["rates"][group] : o.LearningRate,
-                o.WeightDecayMode == WeightDecayMode.Coupled ? o.WeightDecay : 0, o.WeightDecayMode == WeightDecayMode.Decoupled ? o.WeightDecay : 0,
+                o.WeightDecayMode == WeightDecayMode.Coupled ? o.WeightDecay : 0, o.WeightDecayMode == WeightDecayMode.Decoupled
+                    ? o.WeightDecay : 0,
                 o.WeightDecayMode == WeightDecayMode.Proximal ? o.WeightDecay : 0, o.L1Mode == L1Mode.Subgradient ? o.L1 : 0,
                 o.L1Mode == L1Mode.Proximal ? o.L1 : 0, o.MaximumNorm);
             OptimizerReference.Step(
-                current.AsSpan(start, length), gradients.AsSpan(start, length), factor, terms, shape.Length < 2 ? length : (int)(length / Math.Max(1, shape[0])),
+                current.AsSpan(start, length), gradients.AsSpan(start, length), factor, terms, shape.Length < 2
+                    ? length : (int)(length / Math.Max(1, shape[0])),
                 (i, gradient) => Direction(o, p.StepsBefore + 1, gradient, name => values[name], start + i), round);
-            if (values.Has("zeros")) values["zeros"][tensor] = current.AsSpan(start, length).ToArray().Count(w => Elements.Round(values.DType("parameters"), w) == 0);
+            if (values.Has("zeros"))
+            {
+                values["zeros"][tensor] = current.AsSpan(start, length).ToArray()
+                    .Count(w => Elements.Round(values.DType("parameters"), w) == 0);
+            }
         }
 
         if (master is not null) master.CopyTo(weights, 0);
         if (!values.Has(OptimizerState.AverageWeight)) return;
         double[] average = values[OptimizerState.AverageWeight];
         double decay = p.Settings.AverageDecay!.Value;
-        for (int i = 0; i < average.Length; i++) average[i] = p.StepsBefore == 0 ? current[i] : OptimizerReference.Average(average[i], current[i], decay);
+        for (int i = 0; i < average.Length; i++)
+            average[i] = p.StepsBefore == 0 ? current[i] : OptimizerReference.Average(average[i], current[i], decay);
     }
 
-    /// <summary>Whether the rule keeps squares of gradients.</summary>
+    /// <summary>True when the rule keeps squares of gradients.</summary>
     protected virtual bool KeepsSquares => false;
 
     /// <summary>Makes the optimizer.</summary>
-    protected abstract Optimizer<T, TOptions> Create<T>(Device device, IReadOnlyList<ParameterGroup<T, TOptions>> groups, OptimizerSettings? settings)
+    protected abstract Optimizer<T, TOptions> Create<T>(
+        Device device, IReadOnlyList<ParameterGroup<T, TOptions>> groups, OptimizerSettings? settings)
         where T : unmanaged;
 
     /// <summary>The rule by the reference: the direction at a step, with the state of one element updated.</summary>
@@ -282,16 +316,26 @@ public abstract class OptimizerCase<TOptions> : OpCase
         {
             HasInfiniteWeights = true,
         };
-        yield return Of("proximal L1, zeros counted", basic with { L1 = 8 }, Short) with { Settings = new OptimizerSettings { CountsZeros = true } };
-        yield return Of("elastic net by proximal steps", basic with { L1 = 4, WeightDecay = 2, WeightDecayMode = WeightDecayMode.Proximal }, Short);
+        yield return Of("proximal L1, zeros counted", basic with { L1 = 8 }, Short) with { Settings = new OptimizerSettings
+        {
+            CountsZeros = true },
+        };
+        yield return Of("elastic net by proximal steps", basic with { L1 = 4, WeightDecay = 2, WeightDecayMode = WeightDecayMode.Proximal },
+            Short);
         yield return Of("maximum norm", basic with { MaximumNorm = 3 }, Rows);
         yield return Of("maximum norm that no row has", basic with { MaximumNorm = 1e6 }, ShortRows);
         yield return Of("maximum norm with master copy and average", basic with { MaximumNorm = 3 }, ShortRows) with
         {
             Settings = new OptimizerSettings { KeepsMasterCopy = true, AverageDecay = 0.9 },
         };
-        yield return Of("clipped by the norm of all gradients", basic, Ragged) with { Settings = new OptimizerSettings { MaximumGradientNorm = 2 } };
-        yield return Of("a clipping norm that is not reached", basic, Short) with { Settings = new OptimizerSettings { MaximumGradientNorm = 1e9 } };
+        yield return Of("clipped by the norm of all gradients", basic, Ragged) with { Settings = new OptimizerSettings
+        {
+            MaximumGradientNorm = 2 },
+        };
+        yield return Of("a clipping norm that is not reached", basic, Short) with { Settings = new OptimizerSettings
+        {
+            MaximumGradientNorm = 1e9 },
+        };
         yield return Of("rows and gradients whose squares overflow", basic with { MaximumNorm = 3 }, ShortRows) with
         {
             Settings = new OptimizerSettings { MaximumGradientNorm = 2, LossScale = 16 },
@@ -308,9 +352,15 @@ public abstract class OptimizerCase<TOptions> : OpCase
             Settings = new OptimizerSettings { SkipsNonFiniteGradients = true, MaximumGradientNorm = 2, LossScale = 4 },
         };
         yield return Of("master copy of half types", basic, Short) with { Settings = new OptimizerSettings { KeepsMasterCopy = true } };
-        yield return Of("master copy, first step", basic, Short) with { Settings = new OptimizerSettings { KeepsMasterCopy = true }, StepsBefore = 0 };
+        yield return Of("master copy, first step", basic, Short) with { Settings = new OptimizerSettings
+        {
+            KeepsMasterCopy = true }, StepsBefore = 0,
+        };
         yield return Of("moving average of the weights", basic, Short) with { Settings = new OptimizerSettings { AverageDecay = 0.9 } };
-        yield return Of("moving average, first step", basic, Short) with { Settings = new OptimizerSettings { AverageDecay = 0.9 }, StepsBefore = 0 };
+        yield return Of("moving average, first step", basic, Short) with { Settings = new OptimizerSettings
+        {
+            AverageDecay = 0.9 }, StepsBefore = 0,
+        };
         yield return Of("a late step", basic, [[1021]]) with { StepsBefore = 100_000 };
         OptimizerShapes<TOptions>[] groups =
         [
@@ -364,7 +414,8 @@ public abstract class OptimizerCase<TOptions> : OpCase
         };
         return Create<T>(
             stream.Device,
-            [.. problem.Groups.Select((group, i) => new ParameterGroup<T, TOptions>(parametersOf[i], gradientsOf[i], group.Options))], settings);
+            [.. problem.Groups.Select((group, i) => new ParameterGroup<T, TOptions>(parametersOf[i], gradientsOf[i], group.Options))],
+                settings);
 
         DeviceTensor<T> Clone(DeviceTensor<T> tensor)
         {
@@ -384,7 +435,8 @@ public abstract class OptimizerCase<TOptions> : OpCase
         {
             foreach ((_, int tensor, long[] shape, int start) in problem.Layout())
             {
-                DeviceTensor<TReal> outside = tensors.Get<TReal>(name).Slice(start, Count(shape)), inside = optimizer.GetStateAs<TReal>(name, tensor);
+                DeviceTensor<TReal> outside = tensors.Get<TReal>(name).Slice(start, Count(shape)),
+                    inside = optimizer.GetStateAs<TReal>(name, tensor);
                 stream.Copy(load ? outside : inside, load ? inside : outside);
             }
         }
@@ -394,7 +446,8 @@ public abstract class OptimizerCase<TOptions> : OpCase
         Device device, TOptions options, OptimizerSettings? settings = null, long gradientLength = 4, DeviceStream? stream = null)
     {
         using DeviceTensor<float> parameter = device.Allocate<float>(4), gradient = device.Allocate<float>(gradientLength);
-        using Optimizer<float, TOptions> optimizer = Create<float>(device, [new ParameterGroup<float, TOptions>([parameter], [gradient], options)], settings);
+        using Optimizer<float, TOptions> optimizer = Create<float>(
+            device, [new ParameterGroup<float, TOptions>([parameter], [gradient], options)], settings);
         if (stream is not null) optimizer.Step(stream);
     }
 }
@@ -443,7 +496,8 @@ public sealed record OptimizerProblem<TOptions>(string Reason, IReadOnlyList<Opt
         {
             long[] lengths = [.. Groups.SelectMany(group => group.Shapes).Select(Count).Distinct()];
             string sizes = lengths is [long only] ? $"{TensorCount}x{only}" : $"{TensorCount} tensors, {Length}";
-            return Groups is [{ Options: { } options }] ? $"{sizes}{(options.WeightDecay > 0 ? $" {options.WeightDecayMode.ToString().ToLowerInvariant()} decay" : "")}" : sizes;
+            return Groups is [{ Options: { } options }]
+                ? $"{sizes}{(options.WeightDecay > 0 ? $" {options.WeightDecayMode.ToString().ToLowerInvariant()} decay" : "")}" : sizes;
         }
     }
 

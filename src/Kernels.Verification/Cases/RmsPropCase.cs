@@ -12,7 +12,8 @@ public sealed class RmsPropCase : OptimizerCase<RmsPropOptions>
     protected override RmsPropOptions Basic { get; } = new() { LearningRate = 0.1 };
 
     protected override Optimizer<T, RmsPropOptions> Create<T>(
-        Device device, IReadOnlyList<ParameterGroup<T, RmsPropOptions>> groups, OptimizerSettings? settings) => new RmsProp<T>(device, groups, settings);
+        Device device, IReadOnlyList<ParameterGroup<T, RmsPropOptions>> groups, OptimizerSettings? settings) =>
+            new RmsProp<T>(device, groups, settings);
 
     protected override double Direction(RmsPropOptions options, ulong step, double gradient, Func<string, double[]> state, int index)
     {
@@ -20,8 +21,8 @@ public sealed class RmsPropCase : OptimizerCase<RmsPropOptions>
         ref double velocity = ref options.Momentum > 0 ? ref state(OptimizerState.Velocity)[index] : ref none;
         ref double mean = ref options.Centered ? ref state(OptimizerState.MeanGradient)[index] : ref noMean;
         return RmsPropReference.Direction(
-            gradient, ref state(OptimizerState.SecondMoment)[index], ref velocity, ref mean, options.SecondMomentDecay, options.Epsilon, options.Momentum,
-            options.Centered);
+            gradient, ref state(OptimizerState.SecondMoment)[index], ref velocity, ref mean, options.SecondMomentDecay, options.Epsilon,
+            options.Momentum, options.Centered);
     }
 
     protected override IReadOnlyList<string> RuleStates(IEnumerable<RmsPropOptions> options) =>

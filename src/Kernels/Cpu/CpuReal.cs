@@ -3,7 +3,9 @@ using System.Runtime.Intrinsics;
 
 namespace Kernels.Cpu;
 
-/// <summary>Vectors of the arithmetic type, loaded from and stored to any stored type; a part of a vector takes the same path as a whole one.</summary>
+/// <summary>
+/// Vectors of the arithmetic type, loaded from and stored to any stored type; a part of a vector takes the same path as a whole one.
+/// </summary>
 internal static unsafe class CpuReal
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

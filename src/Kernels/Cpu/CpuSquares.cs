@@ -7,8 +7,8 @@ namespace Kernels.Cpu;
 internal readonly record struct ScaledNorm(double Length, double Scale);
 
 /// <summary>
-/// Three sums of squares, of values scaled down, of values as they are and of values scaled up, of which one tells the norm: <c>squares.h</c>. Vectors add up in
-/// the arithmetic type over a block, blocks in double.
+/// Three sums of squares, of values scaled down, of values as they are and of values scaled up, of which one tells the norm:
+/// <c>squares.h</c>. Vectors add up in the arithmetic type over a block, blocks in double.
 /// </summary>
 internal struct CpuSquares<TReal>
     where TReal : unmanaged

@@ -49,9 +49,9 @@ public record AdamOptions : OptimizerOptions
 /// <summary>Adam over a list of parameters.</summary>
 /// <typeparam name="T">Stored type of parameters and gradients.</typeparam>
 /// <remarks>
-/// m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g^2; w -= rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon) at step t = 1, 2, ... The results are
-/// those of PyTorch's Adam. D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015; S. J. Reddi, S. Kale and S. Kumar, "On the convergence of
-/// Adam and beyond", ICLR 2018.
+/// m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g^2; w -= rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) +
+/// epsilon) at step t = 1, 2, ... The results are those of PyTorch's Adam. D. P. Kingma and J. Ba, "Adam: A method for stochastic
+/// optimization", ICLR 2015; S. J. Reddi, S. Kale and S. Kumar, "On the convergence of Adam and beyond", ICLR 2018.
 /// </remarks>
 public sealed class Adam<T> : Optimizer<T, AdamOptions>
     where T : unmanaged
@@ -65,14 +65,16 @@ public sealed class Adam<T> : Optimizer<T, AdamOptions>
     {
     }
 
-    private protected override bool HasStateFor(IReadOnlyList<AdamOptions> options) => Keeps(2) || !options.Any(o => o.UsesLargestSecondMoment);
+    private protected override bool HasStateFor(IReadOnlyList<AdamOptions> options) =>
+        Keeps(2) || !options.Any(o => o.UsesLargestSecondMoment);
 }
 
 /// <summary>What Adam and AdamW keep.</summary>
 internal static class AdamStates
 {
     public static string?[] Of(IReadOnlyList<AdamOptions> options) =>
-        [OptimizerState.FirstMoment, OptimizerState.SecondMoment, options.Any(o => o.UsesLargestSecondMoment) ? OptimizerState.LargestSecondMoment : null];
+        [OptimizerState.FirstMoment, OptimizerState.SecondMoment, options.Any(o => o.UsesLargestSecondMoment)
+            ? OptimizerState.LargestSecondMoment : null];
 }
 
 /// <summary><c>optimizer_rule</c> in <c>adam.cl</c>.</summary>
@@ -105,8 +107,8 @@ internal readonly struct AdamRule<TReal> : IOptimizerRule<AdamRule<TReal>, TReal
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<TReal> Move(
-        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> firstMoment, ref Vector512<TReal> secondMoment,
-        ref Vector512<TReal> largest)
+        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> firstMoment,
+        ref Vector512<TReal> secondMoment, ref Vector512<TReal> largest)
     {
         firstMoment = (_beta1 * firstMoment) + (_share1 * gradient);
         secondMoment = (_beta2 * secondMoment) + (_share2 * gradient * gradient);

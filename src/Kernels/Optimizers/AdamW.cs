@@ -10,8 +10,8 @@ public sealed record AdamWOptions : AdamOptions
 /// <summary>AdamW, Adam with decoupled weight decay, over a list of parameters.</summary>
 /// <typeparam name="T">Stored type of parameters and gradients.</typeparam>
 /// <remarks>
-/// w is multiplied by 1 - rate * decay and then moves as in <see cref="Adam{T}"/>. The results are those of PyTorch's AdamW. I. Loshchilov and F. Hutter, "Decoupled weight decay
-/// regularization", ICLR 2019.
+/// w is multiplied by 1 - rate * decay and then moves as in <see cref="Adam{T}"/>. The results are those of PyTorch's AdamW. I. Loshchilov
+/// and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
 /// </remarks>
 public sealed class AdamW<T> : Optimizer<T, AdamWOptions>
     where T : unmanaged
@@ -25,5 +25,6 @@ public sealed class AdamW<T> : Optimizer<T, AdamWOptions>
     {
     }
 
-    private protected override bool HasStateFor(IReadOnlyList<AdamWOptions> options) => Keeps(2) || !options.Any(o => o.UsesLargestSecondMoment);
+    private protected override bool HasStateFor(IReadOnlyList<AdamWOptions> options) =>
+        Keeps(2) || !options.Any(o => o.UsesLargestSecondMoment);
 }

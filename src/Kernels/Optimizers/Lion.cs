@@ -36,8 +36,8 @@ public sealed record LionOptions : OptimizerOptions
 /// <summary>Lion over a list of parameters.</summary>
 /// <typeparam name="T">Stored type of parameters and gradients.</typeparam>
 /// <remarks>
-/// w -= rate * sign(beta1 * m + (1 - beta1) * g); m = beta2 * m + (1 - beta2) * g, with sign(0) = 0 and sign(NaN) = NaN. X. Chen et al., "Symbolic discovery of optimization
-/// algorithms", NeurIPS 2023.
+/// w -= rate * sign(beta1 * m + (1 - beta1) * g); m = beta2 * m + (1 - beta2) * g, with sign(0) = 0 and sign(NaN) = NaN. X. Chen et al.,
+/// "Symbolic discovery of optimization algorithms", NeurIPS 2023.
 /// </remarks>
 public sealed class Lion<T> : Optimizer<T, LionOptions>
     where T : unmanaged
@@ -76,8 +76,8 @@ internal readonly struct LionRule<TReal> : IOptimizerRule<LionRule<TReal>, TReal
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<TReal> Move(
-        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> firstMoment, ref Vector512<TReal> second,
-        ref Vector512<TReal> third)
+        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> firstMoment,
+        ref Vector512<TReal> second, ref Vector512<TReal> third)
     {
         Vector512<TReal> direction = CpuReal.SignOf((_beta1 * firstMoment) + (_share1 * gradient));
         firstMoment = (_beta2 * firstMoment) + (_share2 * gradient);

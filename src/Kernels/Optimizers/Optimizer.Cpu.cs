@@ -14,10 +14,12 @@ internal interface IOptimizerRule<TSelf, TReal>
 {
     static abstract TSelf Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> settings);
 
-    /// <summary>Updates the rule's state, of which it has up to three numbers a weight, and returns the new weights, before proximal steps.</summary>
+    /// <summary>
+    /// Updates the rule's state, of which it has up to three numbers a weight, and returns the new weights, before proximal steps.
+    /// </summary>
     Vector512<TReal> Move(
-        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> first, ref Vector512<TReal> second,
-        ref Vector512<TReal> third);
+        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> first,
+        ref Vector512<TReal> second, ref Vector512<TReal> third);
 }
 
 /// <summary>The settings that hold for a tile, ready to use: <c>optimizer_group</c> in <c>optimizer.h</c>.</summary>
@@ -242,10 +244,12 @@ internal readonly unsafe struct OptimizerTile<T, TReal>
     private static TReal* Role(TReal* state, long stride, uint role) => role == OptimizerKernels.NoRole ? null : state + (role * stride);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private Vector512<TReal> State(TReal* state, long i, int part) => state == null || _isFirst ? Vector512<TReal>.Zero : CpuReal.Load(state + i, part);
+    private Vector512<TReal> State(TReal* state, long i, int part) =>
+        state == null || _isFirst ? Vector512<TReal>.Zero : CpuReal.Load(state + i, part);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private Vector512<TReal> Weight(long i, int part) => _master != null ? CpuReal.Load(_master + i, part) : CpuReal.Load<T, TReal>(_parameter + i, part);
+    private Vector512<TReal> Weight(long i, int part) =>
+        _master != null ? CpuReal.Load(_master + i, part) : CpuReal.Load<T, TReal>(_parameter + i, part);
 }
 
 /// <summary>Sums of the squares of each tile's gradients.</summary>
@@ -283,7 +287,7 @@ internal readonly unsafe struct CpuGradientSquares : ICpuKernel<GradientSquaresA
     }
 }
 
-/// <summary>What holds for one step: <c>optimizer_prepare</c>.</summary>
+/// <summary>The decisions for one step: <c>optimizer_prepare</c>.</summary>
 internal readonly unsafe struct CpuPrepare : ICpuKernel<OptimizerPrepareArguments>
 {
     public static void Run<T>(in KernelVariant variant, in OptimizerPrepareArguments arguments)

@@ -6,24 +6,29 @@ using Kernels.Devices;
 namespace Kernels;
 
 /// <summary>
-/// An optimizer over a whole list of parameters: one launch updates them all, in one pass over memory, whatever their number, sizes and alignment.
+/// An optimizer over a whole list of parameters: one launch updates them all, in one pass over memory, whatever their number, sizes and
+/// alignment.
 /// </summary>
-/// <typeparam name="T">Stored type of parameters and gradients: float, Half, BFloat16 or double. State is float, or double for double.</typeparam>
+/// <typeparam name="T">Stored type of parameters and gradients: float, Half, BFloat16 or double. State is float, or double for
+/// double.</typeparam>
 /// <typeparam name="TOptions">Settings of a group.</typeparam>
 /// <remarks>
 /// <para>
-/// A step, for each weight w with gradient g, rate r and the settings of its group: g = clip * g / lossScale + coupled decay * w + subgradient L1 * sign(w); w = rule(w * (1 - r *
-/// decoupled decay), g); w = sign(w) * max(|w| - r * proximal L1, 0) / (1 + r * proximal decay); rows longer than the maximum norm are scaled to it; the average takes its
-/// share of w. Arithmetic in float (double for double) with one rounding into the parameter; a projected row of a half type without a master copy is rounded twice.
+/// A step, for each weight w with gradient g, rate r and the settings of its group: g = clip * g / lossScale + coupled decay * w +
+/// subgradient L1 * sign(w); w = rule(w * (1 - r * decoupled decay), g); w = sign(w) * max(|w| - r * proximal L1, 0) / (1 + r * proximal
+/// decay); rows longer than the maximum norm are scaled to it; the average takes its share of w. Arithmetic in float (double for double)
+/// with one rounding into the parameter; a projected row of a half type without a master copy is rounded twice.
 /// </para>
 /// <para>
-/// Everything that changes from step to step (step count, bias corrections, clipping factor, the decision to skip) lives on the device, in a launch of one work group
-/// before the pass, so a captured graph of <see cref="Step"/> goes on in every replay. On OpenCL a launch reaches one pair of buffers: parameters made by one
+/// Everything that changes from step to step (step count, bias corrections, clipping factor, the decision to skip) lives on the device, in
+/// a launch of one work group before the pass, so a captured graph of <see cref="Step"/> goes on in every replay. On OpenCL a launch
+/// reaches one pair of buffers: parameters made by one
 /// <see cref="Device.AllocateBuffer"/> and cut into views are one launch, separately allocated ones one each.
 /// </para>
 /// <para>
-/// NaN and infinite gradients make their weights (with a maximum gradient norm all weights) NaN unless <see cref="OptimizerSettings.SkipsNonFiniteGradients"/> is set. Empty
-/// lists and empty tensors are valid. The optimizer keeps no parameter alive: dispose it before them; a step after a parameter was disposed throws
+/// NaN and infinite gradients make their weights (with a maximum gradient norm all weights) NaN unless
+/// <see cref="OptimizerSettings.SkipsNonFiniteGradients"/> is set. Empty lists and empty tensors are valid. The optimizer keeps no
+/// parameter alive: dispose it before them; a step after a parameter was disposed throws
 /// <see cref="ObjectDisposedException"/>.
 /// </para>
 /// </remarks>
@@ -59,7 +64,8 @@ public abstract class Optimizer<T, TOptions> : IDisposable
             ArgumentNullException.ThrowIfNull(group, nameof(groups));
             ArgumentNullException.ThrowIfNull(group.Options, nameof(groups));
             if (group.Parameters.Count != group.Gradients.Count)
-                throw new ArgumentException($"{op}: a group has {group.Parameters.Count} parameters and {group.Gradients.Count} gradients.", nameof(groups));
+                throw new ArgumentException(
+                    $"{op}: a group has {group.Parameters.Count} parameters and {group.Gradients.Count} gradients.", nameof(groups));
             group.Options.Validate(op);
         }
 
@@ -69,9 +75,12 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         _parameters = [.. groups.SelectMany(group => group.Parameters)];
         uint[] groupOf = [.. groups.SelectMany((group, index) => Enumerable.Repeat((uint)index, group.Parameters.Count))];
         _table = new TensorTable<T>(
-            op, device, _parameters, "parameters", [.. groups.SelectMany(group => group.Gradients)], "gradients", groupOf, i => TileLength(i, groupOf));
+            op, device, _parameters, "parameters", [.. groups.SelectMany(group => group.Gradients)], "gradients", groupOf, i =>
+                TileLength(i, groupOf));
         string?[] own = ruleRoles(_options);
-        RuleRoles = [.. own.Select(role => role is null ? OptimizerKernels.NoRole : (uint)own.TakeWhile(other => other != role).Count(other => other is not null))];
+        RuleRoles =
+            [.. own.Select(role =>
+                role is null ? OptimizerKernels.NoRole : (uint)own.TakeWhile(other => other != role).Count(other => other is not null))];
         _roles =
         [
             .. own.OfType<string>(),
@@ -104,13 +113,15 @@ public abstract class Optimizer<T, TOptions> : IDisposable
 
     private uint[] RuleRoles { get; }
 
-    private int MeasuredTiles => _settings.MaximumGradientNorm > 0 || _settings.SkipsNonFiniteGradients ? checked((int)_table.TileCount) : 0;
+    private int MeasuredTiles =>
+        _settings.MaximumGradientNorm > 0 || _settings.SkipsNonFiniteGradients ? checked((int)_table.TileCount) : 0;
 
     /// <summary>The settings of a group.</summary>
     public TOptions GetOptions(int group) => _options[group];
 
     /// <summary>Changes the settings of a group from the next step on: a schedule's learning rate, for one.</summary>
-    /// <exception cref="ArgumentException">They turn a maximum norm on or off, or ask for state that the optimizer was made without.</exception>
+    /// <exception cref="ArgumentException">They turn a maximum norm on or off, or ask for state that the optimizer was made
+    /// without.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range.</exception>
     public void SetOptions(int group, TOptions options)
     {
@@ -118,7 +129,8 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         options.Validate(_op);
         if (options == _options[group]) return;
         if (options.MaximumNorm > 0 != _options[group].MaximumNorm > 0)
-            throw new ArgumentException($"{_op}: a maximum norm is set when the optimizer is made; then it can change but not come or go.", nameof(options));
+            throw new ArgumentException(
+                $"{_op}: a maximum norm is set when the optimizer is made; then it can change but not come or go.", nameof(options));
         TOptions before = _options[group];
         _options[group] = options;
         if (!HasStateFor(_options))
@@ -188,13 +200,20 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         where TReal : unmanaged
     {
         if (parameter < 0 || parameter >= _parameters.Count)
-            throw new ArgumentOutOfRangeException(nameof(parameter), parameter, $"{_op}.GetState: there are {_parameters.Count} parameters.");
+            throw new ArgumentOutOfRangeException(
+                nameof(parameter), parameter, $"{_op}.GetState: there are {_parameters.Count} parameters.");
         int role = Array.IndexOf(_roles, name);
-        if (role < 0) throw new ArgumentException($"{_op}: keeps {(_roles.Length == 0 ? "no state" : string.Join(", ", _roles))}, not {name}.", nameof(name));
+        if (role < 0)
+        {
+            throw new ArgumentException(
+                $"{_op}: keeps {(_roles.Length == 0 ? "no state" : string.Join(", ", _roles))}, not {name}.", nameof(name));
+        }
         return _state.View<TReal>((role * _table.FlatLength) + _table.FlatOffset(parameter), _parameters[parameter].Shape);
     }
 
-    /// <summary>Queues setting the number of steps taken, so that training goes on from loaded state with the same bits; 0 forgets all state.</summary>
+    /// <summary>
+    /// Queues setting the number of steps taken, so that training goes on from loaded state with the same bits; 0 forgets all state.
+    /// </summary>
     /// <exception cref="ArgumentException">The stream belongs to another device.</exception>
     public void Resume(DeviceStream stream, ulong steps)
     {
@@ -203,7 +222,9 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         stream.Upload([steps, 0UL], _counts);
     }
 
-    /// <summary>The 2-norm of all gradients at the last step, loss scale taken off and before clipping. Blocks. 0 when no setting needs it.</summary>
+    /// <summary>
+    /// The 2-norm of all gradients at the last step, loss scale taken off and before clipping. Blocks. 0 when no setting needs it.
+    /// </summary>
     public double ReadGradientNorm(DeviceStream stream)
     {
         StepProgress<double> step = default;
@@ -224,10 +245,10 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Whether settings can be used with the state that was allocated.</summary>
+    /// <summary>True when settings can be used with the state that was allocated.</summary>
     private protected abstract bool HasStateFor(IReadOnlyList<TOptions> options);
 
-    /// <summary>Whether the rule keeps its state number <paramref name="index"/>.</summary>
+    /// <summary>True when the rule keeps its state number <paramref name="index"/>.</summary>
     private protected bool Keeps(int index) => RuleRoles[index] != OptimizerKernels.NoRole;
 
     /// <summary>A row is the unit of a max-norm projection, so it must be one tile.</summary>

@@ -3,7 +3,9 @@ using System.Runtime.CompilerServices;
 
 namespace Kernels;
 
-/// <summary>What holds for a group of parameters: <c>group_settings</c> in <c>optimizer_layout.h</c>, field by field. A 0 is an absent term.</summary>
+/// <summary>
+/// What holds for a group of parameters: <c>group_settings</c> in <c>optimizer_layout.h</c>, field by field. A 0 is an absent term.
+/// </summary>
 internal struct GroupSettings<TReal>
     where TReal : unmanaged
 {

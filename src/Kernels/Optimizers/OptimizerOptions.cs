@@ -2,27 +2,35 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>How weight decay (L2) acts.</summary>
+/// <summary>The action of weight decay (L2).</summary>
 public enum WeightDecayMode
 {
-    /// <summary>The gradient of (decay / 2) * |w|^2 joins the gradient: g + decay * w. Under an adaptive optimizer it is scaled with the gradient.</summary>
+    /// <summary>
+    /// The gradient of (decay / 2) * |w|^2 joins the gradient: g + decay * w. Under an adaptive optimizer it is scaled with the gradient.
+    /// </summary>
     Coupled,
 
-    /// <summary>Before the step the weight is multiplied by 1 - rate * decay, whatever the gradient does (Loshchilov and Hutter, ICLR 2019).</summary>
+    /// <summary>
+    /// Before the step the weight is multiplied by 1 - rate * decay, whatever the gradient does (Loshchilov and Hutter, ICLR 2019).
+    /// </summary>
     Decoupled,
 
-    /// <summary>After the step the weight is divided by 1 + rate * decay: the proximal step of (decay / 2) * |w|^2. With a proximal L1 it is the elastic net's.</summary>
+    /// <summary>
+    /// After the step the weight is divided by 1 + rate * decay: the proximal step of (decay / 2) * |w|^2. With a proximal L1 it is the
+    /// elastic net's.
+    /// </summary>
     Proximal,
 }
 
-/// <summary>How L1 acts.</summary>
+/// <summary>The action of L1.</summary>
 public enum L1Mode
 {
     /// <summary>l1 * sign(w) joins the gradient, sign(0) = 0. Weights come near 0 and swing around it; hardly any is exactly 0.</summary>
     Subgradient,
 
     /// <summary>
-    /// After the step w becomes sign(w) * max(|w| - rate * l1, 0): exact zeros (Beck and Teboulle, "A fast iterative shrinkage-thresholding algorithm", 2009).
+    /// After the step w becomes sign(w) * max(|w| - rate * l1, 0): exact zeros (Beck and Teboulle, "A fast iterative shrinkage-thresholding
+    /// algorithm", 2009).
     /// </summary>
     Proximal,
 }
@@ -36,18 +44,18 @@ public abstract record OptimizerOptions
     /// <summary>Strength of L2 in the convention (decay / 2) * |w|^2. Finite and at least 0; 0 for biases, as a rule.</summary>
     public double WeightDecay { get; init; }
 
-    /// <summary>How <see cref="WeightDecay"/> acts.</summary>
+    /// <summary>The action of <see cref="WeightDecay"/>.</summary>
     public WeightDecayMode WeightDecayMode { get; init; }
 
     /// <summary>Strength of L1, l1 * |w|. Finite and at least 0.</summary>
     public double L1 { get; init; }
 
-    /// <summary>How <see cref="L1"/> acts; proximal unless said otherwise.</summary>
+    /// <summary>The action of <see cref="L1"/>; proximal unless said otherwise.</summary>
     public L1Mode L1Mode { get; init; } = L1Mode.Proximal;
 
     /// <summary>
-    /// The longest a row of a parameter (all that belongs to one entry of its first dimension; a vector is one row) may be after the step; longer ones are scaled
-    /// to it (Srivastava et al., JMLR 2014). 0 for no limit.
+    /// The longest a row of a parameter (all that belongs to one entry of its first dimension; a vector is one row) may be after the step;
+    /// longer ones are scaled to it (Srivastava et al., JMLR 2014). 0 for no limit.
     /// </summary>
     public double MaximumNorm { get; init; }
 
@@ -57,7 +65,8 @@ public abstract record OptimizerOptions
         Check.AtLeast(op, WeightDecay, nameof(WeightDecay), 0);
         Check.AtLeast(op, L1, nameof(L1), 0);
         Check.AtLeast(op, MaximumNorm, nameof(MaximumNorm), 0);
-        if (!Enum.IsDefined(WeightDecayMode)) throw new ArgumentOutOfRangeException(nameof(WeightDecayMode), WeightDecayMode, $"{op}: no such mode.");
+        if (!Enum.IsDefined(WeightDecayMode))
+            throw new ArgumentOutOfRangeException(nameof(WeightDecayMode), WeightDecayMode, $"{op}: no such mode.");
         if (!Enum.IsDefined(L1Mode)) throw new ArgumentOutOfRangeException(nameof(L1Mode), L1Mode, $"{op}: no such mode.");
     }
 
@@ -86,32 +95,36 @@ public sealed record ParameterGroup<T, TOptions>(
 public sealed record OptimizerSettings
 {
     /// <summary>
-    /// Gradients are scaled down when the 2-norm of all of them together exceeds this: by maximum / (norm + 1e-6), as in PyTorch. 0 for no limit. Costs one more
-    /// reading of the gradients.
+    /// Gradients are scaled down when the 2-norm of all of them together exceeds this: by maximum / (norm + 1e-6), as in PyTorch. 0 for no
+    /// limit. Costs one more reading of the gradients.
     /// </summary>
     public double MaximumGradientNorm { get; init; }
 
     /// <summary>
-    /// A step with a NaN or infinite gradient changes nothing but the count of skipped steps. The decision stays on the device. Costs one more reading of the
-    /// gradients, shared with <see cref="MaximumGradientNorm"/>.
+    /// A step with a NaN or infinite gradient changes nothing but the count of skipped steps. The decision stays on the device. Costs one
+    /// more reading of the gradients, shared with <see cref="MaximumGradientNorm"/>.
     /// </summary>
     public bool SkipsNonFiniteGradients { get; init; }
 
-    /// <summary>What the loss was multiplied by; gradients are divided by it.</summary>
+    /// <summary>The factor of the loss; gradients are divided by it.</summary>
     public double LossScale { get; init; } = 1;
 
-    /// <summary>One float in device memory that takes the place of <see cref="LossScale"/>, read at each step. Stays the caller's.</summary>
+    /// <summary>
+    /// One float in device memory that takes the place of <see cref="LossScale"/>, read at each step. Stays the caller's.
+    /// </summary>
     public DeviceTensor<float>? DeviceLossScale { get; init; }
 
-    /// <summary>A float for each group in device memory that takes the place of the learning rates, read at each step. Stays the caller's.</summary>
+    /// <summary>
+    /// A float for each group in device memory that takes the place of the learning rates, read at each step. Stays the caller's.
+    /// </summary>
     public DeviceTensor<float>? DeviceLearningRates { get; init; }
 
     /// <summary>Half and BFloat16 parameters get a float copy that is updated in their stead and rounded into them.</summary>
     public bool KeepsMasterCopy { get; init; }
 
     /// <summary>
-    /// Keeps an exponential moving average of the weights, average = decay * average + (1 - decay) * w, that begins with the weights after the first step. In
-    /// [0, 1); null for none.
+    /// Keeps an exponential moving average of the weights, average = decay * average + (1 - decay) * w, that begins with the weights after
+    /// the first step. In [0, 1); null for none.
     /// </summary>
     public double? AverageDecay { get; init; }
 

@@ -24,7 +24,8 @@ public sealed record RmsPropOptions : OptimizerOptions
     /// <summary>Divides by the standard deviation instead of the root of the second moment.</summary>
     public bool Centered { get; init; }
 
-    internal override void Write(ref GroupSettings<double> settings) => settings.Rule.As<RmsPropSettings<double>>() = new RmsPropSettings<double>
+    internal override void Write(ref GroupSettings<double> settings) =>
+        settings.Rule.As<RmsPropSettings<double>>() = new RmsPropSettings<double>
     {
         Decay = SecondMomentDecay,
         Share = 1 - SecondMomentDecay,
@@ -45,9 +46,10 @@ public sealed record RmsPropOptions : OptimizerOptions
 /// <summary>RMSprop over a list of parameters.</summary>
 /// <typeparam name="T">Stored type of parameters and gradients.</typeparam>
 /// <remarks>
-/// v = alpha * v + (1 - alpha) * g^2; s = g / (sqrt(v) + epsilon); w -= rate * s, or with momentum u = momentum * u + s and w -= rate * u. Centered, m = alpha * m + (1 - alpha) * g and
-/// v - m^2, at least 0, stands under the root. The results are those of PyTorch's RMSprop, except where its v - m^2 is rounded below 0 and gives NaN. T. Tieleman and G. Hinton,
-/// Lecture 6.5, 2012; A. Graves, "Generating sequences with recurrent neural networks", 2013.
+/// v = alpha * v + (1 - alpha) * g^2; s = g / (sqrt(v) + epsilon); w -= rate * s, or with momentum u = momentum * u + s and w -= rate * u.
+/// Centered, m = alpha * m + (1 - alpha) * g and v - m^2, at least 0, stands under the root. The results are those of PyTorch's RMSprop,
+/// except where its v - m^2 is rounded below 0 and gives NaN. T. Tieleman and G. Hinton, Lecture 6.5, 2012; A. Graves, "Generating
+/// sequences with recurrent neural networks", 2013.
 /// </remarks>
 public sealed class RmsProp<T> : Optimizer<T, RmsPropOptions>
     where T : unmanaged
@@ -97,8 +99,8 @@ internal readonly struct RmsPropRule<TReal> : IOptimizerRule<RmsPropRule<TReal>,
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<TReal> Move(
-        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> secondMoment, ref Vector512<TReal> velocity,
-        ref Vector512<TReal> meanGradient)
+        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> secondMoment,
+        ref Vector512<TReal> velocity, ref Vector512<TReal> meanGradient)
     {
         secondMoment = (_decay * secondMoment) + (_share * gradient * gradient);
         Vector512<TReal> square = secondMoment;

@@ -5,7 +5,9 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>Settings of <see cref="Sgd{T}"/>; weight decay is coupled unless said otherwise, which under plain SGD is the same as decoupled.</summary>
+/// <summary>
+/// Settings of <see cref="Sgd{T}"/>; weight decay is coupled unless said otherwise, which under plain SGD is the same as decoupled.
+/// </summary>
 public sealed record SgdOptions : OptimizerOptions
 {
     /// <summary>Share of the velocity that is kept, finite and at least 0. 0 keeps none.</summary>
@@ -29,25 +31,29 @@ public sealed record SgdOptions : OptimizerOptions
         base.Validate(op);
         Check.AtLeast(op, Momentum, nameof(Momentum), 0);
         Check.AtLeast(op, Dampening, nameof(Dampening), 0);
-        if (Nesterov && (Momentum == 0 || Dampening != 0)) throw new ArgumentException($"{op}: Nesterov needs momentum and no dampening.", nameof(Nesterov));
+        if (Nesterov && (Momentum == 0 || Dampening != 0))
+            throw new ArgumentException($"{op}: Nesterov needs momentum and no dampening.", nameof(Nesterov));
     }
 }
 
 /// <summary>Stochastic gradient descent with momentum over a list of parameters.</summary>
 /// <typeparam name="T">Stored type of parameters and gradients.</typeparam>
 /// <remarks>
-/// v = momentum * v + (1 - dampening) * g (v = g at the first step); w -= rate * v, or rate * (g + momentum * v) with Nesterov; w -= rate * g without momentum. The results
-/// are those of PyTorch's SGD. I. Sutskever, J. Martens, G. Dahl and G. Hinton, "On the importance of initialization and momentum in deep learning", ICML 2013.
+/// v = momentum * v + (1 - dampening) * g (v = g at the first step); w -= rate * v, or rate * (g + momentum * v) with Nesterov;
+/// w -= rate * g without momentum. The results are those of PyTorch's SGD. I. Sutskever, J. Martens, G. Dahl and G. Hinton, "On the
+/// importance of initialization and momentum in deep learning", ICML 2013.
 /// </remarks>
 public sealed class Sgd<T> : Optimizer<T, SgdOptions>
     where T : unmanaged
 {
     /// <summary>An optimizer for these groups; state is kept when a group has momentum.</summary>
-    /// <exception cref="ArgumentException">Shapes differ, tensors overlap or are on another device, or settings contradict each other.</exception>
+    /// <exception cref="ArgumentException">Shapes differ, tensors overlap or are on another device, or settings contradict each
+    /// other.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range.</exception>
     /// <exception cref="OutOfDeviceMemoryException">The device has too little free memory for the state.</exception>
     public Sgd(Device device, IReadOnlyList<ParameterGroup<T, SgdOptions>> groups, OptimizerSettings? settings = null)
-        : base("Sgd", device, groups, settings, OptimizerKernels.Sgd, options => [options.Any(o => o.Momentum > 0) ? OptimizerState.Velocity : null, null, null])
+        : base("Sgd", device, groups, settings, OptimizerKernels.Sgd, options =>
+            [options.Any(o => o.Momentum > 0) ? OptimizerState.Velocity : null, null, null])
     {
     }
 
@@ -76,8 +82,8 @@ internal readonly struct SgdRule<TReal> : IOptimizerRule<SgdRule<TReal>, TReal>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<TReal> Move(
-        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> velocity, ref Vector512<TReal> second,
-        ref Vector512<TReal> third)
+        in CpuOptimizerGroup<TReal> group, Vector512<TReal> weight, Vector512<TReal> gradient, ref Vector512<TReal> velocity,
+        ref Vector512<TReal> second, ref Vector512<TReal> third)
     {
         Vector512<TReal> step = gradient;
         if (_hasMomentum)

@@ -62,7 +62,8 @@ internal static unsafe class NormPenaltyKernels
             bool hasL1 = own.Magnitude != TReal.Zero, hasL2 = own.Root != TReal.Zero;
             if (!hasL1 && !hasL2) return TReal.Zero;
             Vector512<TReal> value = Vector512<TReal>.Zero;
-            Vector512<TReal> magnitude = Vector512.Create(own.Magnitude), root = Vector512.Create(own.Root), slope = Vector512.Create(own.Slope);
+            Vector512<TReal> magnitude = Vector512.Create(own.Magnitude), root = Vector512.Create(own.Root),
+                slope = Vector512.Create(own.Slope);
             Vector512<TReal> scale = Vector512.Create(gradientScale);
             for (long i = 0; i < count; i += Vector512<TReal>.Count)
             {

@@ -3,7 +3,7 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>Which square an L2 strength multiplies. Systems differ, and a factor of 2 in the strength is the usual surprise.</summary>
+/// <summary>The square that an L2 strength multiplies. Systems differ, and a factor of 2 in the strength is the usual surprise.</summary>
 public enum L2Convention
 {
     /// <summary>(l2 / 2) * |w|^2 with gradient l2 * w: weight decay of PyTorch, the form of textbooks.</summary>
@@ -19,20 +19,26 @@ public enum L2Convention
 public readonly record struct PenaltyStrength(double L1, double L2);
 
 /// <summary>
-/// L1, L2 and elastic-net penalties over a list of parameters: their value and their gradient, for all tensors in one launch and one pass over memory.
+/// L1, L2 and elastic-net penalties over a list of parameters: their value and their gradient, for all tensors in one launch and one pass
+/// over memory.
 /// </summary>
 /// <typeparam name="T">Stored type of parameters and gradients: float, Half, BFloat16 or double.</typeparam>
 /// <remarks>
 /// <para>
-/// value = sum over tensors of l1 * sum |w| + c * l2 * sum w^2; gradient l1 * sign(w) + 2 * c * l2 * w with sign(0) = 0; c = 1/2 (<see cref="L2Convention.Half"/>) or 1
-/// (<see cref="L2Convention.Full"/>). Sums in float (double for double) in an order that depends on the list alone. A gradient by sign(w) leaves hardly any weight at exactly 0; the
-/// proximal L1 of the optimizers (<see cref="L1Mode.Proximal"/>) does.
+/// value = sum over tensors of l1 * sum |w| + c * l2 * sum w^2; gradient l1 * sign(w) + 2 * c * l2 * w with sign(0) = 0; c = 1/2
+/// (<see cref="L2Convention.Half"/>) or 1 (<see cref="L2Convention.Full"/>). Sums in float (double for double) in an order that depends on
+/// the list alone. A gradient by sign(w) leaves hardly any weight at exactly 0; the proximal L1 of the optimizers
+/// (<see cref="L1Mode.Proximal"/>) does.
 /// </para>
 /// <para>
-/// NaN and infinite weights reach the value and their own gradients, except in tensors of strength 0. Empty lists and tensors are valid: their value is 0. Tensors stay the
-/// caller's and must outlive the object. On OpenCL a launch reaches one pair of buffers (see <see cref="Optimizer{T, TOptions}"/>).
+/// NaN and infinite weights reach the value and their own gradients, except in tensors of strength 0. Empty lists and tensors are valid:
+/// their value is 0. Tensors stay the caller's and must outlive the object. On OpenCL a launch reaches one pair of buffers (see
+/// <see cref="Optimizer{T, TOptions}"/>).
 /// </para>
-/// <para>R. Tibshirani, "Regression shrinkage and selection via the lasso", 1996; H. Zou and T. Hastie, "Regularization and variable selection via the elastic net", 2005.</para>
+/// <para>
+/// R. Tibshirani, "Regression shrinkage and selection via the lasso", 1996; H. Zou and T. Hastie, "Regularization and variable selection
+/// via the elastic net", 2005.
+/// </para>
 /// </remarks>
 public sealed class NormPenalty<T> : IDisposable
     where T : unmanaged
@@ -53,16 +59,18 @@ public sealed class NormPenalty<T> : IDisposable
     /// <exception cref="ArgumentException">The lists or shapes differ, tensors overlap, or one is on another device.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A strength is negative, NaN or infinite, or the convention unknown.</exception>
     public NormPenalty(
-        Device device, IReadOnlyList<DeviceTensor<T>> parameters, IReadOnlyList<DeviceTensor<T>>? gradients, IReadOnlyList<PenaltyStrength> strengths,
-        L2Convention convention)
+        Device device, IReadOnlyList<DeviceTensor<T>> parameters, IReadOnlyList<DeviceTensor<T>>? gradients,
+        IReadOnlyList<PenaltyStrength> strengths, L2Convention convention)
     {
         ArgumentNullException.ThrowIfNull(device);
         ArgumentNullException.ThrowIfNull(parameters);
         ArgumentNullException.ThrowIfNull(strengths);
         RealBuffer<T>.CheckStored(Op, device);
         if (strengths.Count != parameters.Count)
-            throw new ArgumentException($"{Op}: there are {parameters.Count} parameters and {strengths.Count} strengths.", nameof(strengths));
-        if (!Enum.IsDefined(convention)) throw new ArgumentOutOfRangeException(nameof(convention), convention, $"{Op}: no such convention.");
+            throw new ArgumentException(
+                $"{Op}: there are {parameters.Count} parameters and {strengths.Count} strengths.", nameof(strengths));
+        if (!Enum.IsDefined(convention))
+            throw new ArgumentOutOfRangeException(nameof(convention), convention, $"{Op}: no such convention.");
         foreach (PenaltyStrength strength in strengths)
         {
             Check.AtLeast(Op, strength.L1, nameof(strength.L1), 0);
@@ -76,7 +84,10 @@ public sealed class NormPenalty<T> : IDisposable
         {
             PenaltyCoefficients<double>[] coefficients =
             [
-                .. strengths.Select(s => new PenaltyCoefficients<double> { Magnitude = s.L1, Root = Math.Sqrt(factor * s.L2), Slope = 2 * factor * s.L2 }),
+                .. strengths.Select(s => new PenaltyCoefficients<double>
+                {
+                    Magnitude = s.L1, Root = Math.Sqrt(factor * s.L2), Slope = 2 * factor * s.L2,
+                }),
             ];
             ReadOnlySpan<double> words = MemoryMarshal.Cast<PenaltyCoefficients<double>, double>(coefficients);
             _coefficients = new RealBuffer<T>(device, words.Length);
@@ -106,7 +117,9 @@ public sealed class NormPenalty<T> : IDisposable
         Run(stream, hasGradient: true, gradientScale);
     }
 
-    /// <summary>What <see cref="NormPenalty.GetValue(NormPenalty{float})"/> shows, for callers that are generic over the stored type.</summary>
+    /// <summary>
+    /// What <see cref="NormPenalty.GetValue(NormPenalty{float})"/> shows, for callers that are generic over the stored type.
+    /// </summary>
     /// <exception cref="ArgumentException"><typeparamref name="TReal"/> is not the arithmetic type of <typeparamref name="T"/>.</exception>
     internal DeviceTensor<TReal> GetValueAs<TReal>()
         where TReal : unmanaged => _value.View<TReal>(0, [1]);

@@ -6,7 +6,9 @@ using Xunit;
 
 namespace Kernels.Tests.DeviceCode;
 
-/// <summary>Tables of numbers that the host writes for kernels are structs on both sides: the same fields in the same order, without gaps.</summary>
+/// <summary>
+/// Tables of numbers that the host writes for kernels are structs on both sides: the same fields in the same order, without gaps.
+/// </summary>
 public sealed partial class TableLayoutTests
 {
     private static readonly (string File, string Struct, Type Managed)[] Tables =
@@ -30,14 +32,17 @@ public sealed partial class TableLayoutTests
         Type managed = Tables.Single(table => (table.File, table.Struct) == (file, name)).Managed;
         string[] inText = [.. FieldsInText(file, name)];
         FieldInfo[] fields = managed.GetFields(BindingFlags.Instance | BindingFlags.Public);
-        Assert.Equal(inText, fields.Select(field => field.FieldType == typeof(float) ? field.Name : $"{field.Name}[{Words(field.FieldType)}]"));
+        Assert.Equal(inText,
+            fields.Select(field => field.FieldType == typeof(float) ? field.Name : $"{field.Name}[{Words(field.FieldType)}]"));
     }
 
     [Fact]
     public void RuleSettings_FitIntoTheirWords()
     {
-        Assert.Contains($"#define RULE_WORDS {RuleWords<float>.Length}\n", KernelSource.Read("portable/optimizer_layout.h"), StringComparison.Ordinal);
-        Assert.All(Tables.Where(table => table.Struct == "rule_settings"), table => Assert.InRange(Words(table.Managed), 1, RuleWords<float>.Length));
+        Assert.Contains($"#define RULE_WORDS {RuleWords<float>.Length}\n", KernelSource.Read("portable/optimizer_layout.h"),
+            StringComparison.Ordinal);
+        Assert.All(Tables.Where(table => table.Struct == "rule_settings"), table =>
+            Assert.InRange(Words(table.Managed), 1, RuleWords<float>.Length));
     }
 
     private static int Words(Type type) =>

@@ -5,13 +5,18 @@ using Xunit;
 
 namespace Kernels.Tests.Optimizers;
 
-/// <summary>Norms of gradients, of rows and of penalties are right wherever the norm can be stored, although squares overflow or vanish far from there.</summary>
+/// <summary>
+/// Norms of gradients, of rows and of penalties are right wherever the norm can be stored, although squares overflow or vanish far from
+/// there.
+/// </summary>
 public sealed class NormTests(TestDevices devices)
 {
     /// <summary>Several tiles, and not a whole number of vectors.</summary>
     private const int Length = 8299;
 
-    /// <summary>That of a block of a few thousand terms in float; a float that adds them all is off by ten times as much and more.</summary>
+    /// <summary>
+    /// That of a block of a few thousand terms in float; a float that adds them all is off by ten times as much and more.
+    /// </summary>
     private const double LongTolerance = 1e-6;
 
     /// <summary>Powers of two at the ends of the types, at the ends of what squares bear, and 1.</summary>
@@ -51,13 +56,20 @@ public sealed class NormTests(TestDevices devices)
     public void NormBeyondTheLargestNumber_StillScales(string deviceId, DType dtype)
     {
         using Sums sums = new(devices, deviceId, dtype);
-        double largest = dtype switch { DType.Float64 => Math.ScaleB(1, 1023), DType.Float16 => Math.ScaleB(1, 15), _ => Math.ScaleB(1, 127) };
+        double largest = dtype switch
+        {
+            DType.Float64 => Math.ScaleB(1, 1023),
+            DType.Float16 => Math.ScaleB(1, 15),
+            _ => Math.ScaleB(1, 127),
+        };
         double[] values = [largest, -largest, largest, largest];
         sums.CheckClipping(values, dtype == DType.Float16 ? 2 * largest : double.PositiveInfinity);
         sums.CheckRows(values, rows: 1, limit: 1, [0.5, -0.5, 0.5, 0.5]);
     }
 
-    /// <summary>A row is one tile, however long: sums over it, and over as many tiles as a list can have, are as exact as short ones.</summary>
+    /// <summary>
+    /// A row is one tile, however long: sums over it, and over as many tiles as a list can have, are as exact as short ones.
+    /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void LongSums_AreExact(string deviceId)
@@ -70,7 +82,9 @@ public sealed class NormTests(TestDevices devices)
         stream.Fill(all, 0.1f);
         stream.Fill(gradients, 0.1f);
         using Sgd<float> sgd = new(
-            stream.Device, [new([row, rows], [gradients.Slice(0, Long), gradients.Slice(Long, Many).Reshape(Many, 1)], new SgdOptions { MaximumNorm = 1 })],
+            stream.Device,
+            [new([row, rows], [gradients.Slice(0, Long), gradients.Slice(Long, Many).Reshape(Many, 1)],
+                new SgdOptions { MaximumNorm = 1 })],
             new() { MaximumGradientNorm = 1 });
         sgd.Step(stream);
         double norm = 0.1f * Math.Sqrt(Long + Many), rowNorm = 0.1f * Math.Sqrt(Long);
@@ -79,7 +93,8 @@ public sealed class NormTests(TestDevices devices)
 
         DeviceTensor<float>[] parts = [.. Enumerable.Range(0, Many).Select(i => all.Slice(i, 1))];
         stream.Fill(all, 0.1f);
-        using NormPenalty<float> penalty = new(stream.Device, parts, null, [.. parts.Select(_ => new PenaltyStrength(1, 0))], L2Convention.Half);
+        using NormPenalty<float> penalty = new(
+            stream.Device, parts, null, [.. parts.Select(_ => new PenaltyStrength(1, 0))], L2Convention.Half);
         penalty.Forward(stream);
         Assert.Equal(1, penalty.ReadValue(stream) / (0.1f * Many), LongTolerance);
     }
@@ -137,8 +152,12 @@ public sealed class NormTests(TestDevices devices)
         private void Clip<T>(double[] gradients, double norm)
             where T : unmanaged
         {
-            using DeviceTensor<T> weight = Upload<T>(new double[gradients.Length], gradients.Length), gradient = Upload<T>(gradients, gradients.Length);
-            using Sgd<T> sgd = new(_stream.Device, [new([weight], [gradient], new SgdOptions { LearningRate = 1 })], new() { MaximumGradientNorm = 1 });
+            using DeviceTensor<T> weight = Upload<T>(new double[gradients.Length], gradients.Length),
+                gradient = Upload<T>(gradients, gradients.Length);
+            using Sgd<T> sgd = new(_stream.Device, [new([weight], [gradient], new SgdOptions { LearningRate = 1 })], new()
+            {
+                MaximumGradientNorm = 1,
+            });
             sgd.Step(_stream);
             AssertClose(norm, sgd.ReadGradientNorm(_stream), DType.Float32, "norm");
             double factor = Math.Min(1, double.IsInfinity(norm) ? 0.5 / gradients[0] : 1 / (norm + 1e-6));
@@ -176,7 +195,8 @@ public sealed class NormTests(TestDevices devices)
         private static void AssertClose(double expected, double actual, DType dtype, string what)
         {
             // The distance of subnormal halves is 2^-24.
-            double limit = Math.Max(8 * Tolerance.UnitRoundoff(dtype) * Math.Abs(expected), dtype == DType.Float16 ? Math.ScaleB(1, -24) : 0);
+            double limit = Math.Max(
+                8 * Tolerance.UnitRoundoff(dtype) * Math.Abs(expected), dtype == DType.Float16 ? Math.ScaleB(1, -24) : 0);
             Assert.True(actual == expected || Math.Abs(actual - expected) <= limit, $"{what} is {actual:R}, expected {expected:R}");
         }
     }

@@ -20,12 +20,14 @@ public sealed class OptimizerTests(TestDevices devices)
         SgdOptions options = new() { LearningRate = 0.1, L1 = 0.2 };
         float[] weights = Fit(stream, [options], (device, groups, settings) => new Sgd<float>(device, groups, settings), out uint[] zeros);
         // The minimum of (w - target)^2 / 2 + l1 * |w| is the soft threshold of the target.
-        for (int i = 0; i < Targets.Length; i++) Assert.Equal(Math.Sign(Targets[i]) * Math.Max(Math.Abs(Targets[i]) - 0.2, 0), weights[i], 1e-5);
+        for (int i = 0; i < Targets.Length; i++)
+            Assert.Equal(Math.Sign(Targets[i]) * Math.Max(Math.Abs(Targets[i]) - 0.2, 0), weights[i], 1e-5);
         Assert.Equal(5, weights.Count(weight => weight == 0));
         Assert.Equal([5u], zeros);
 
         float[] subgradient = Fit(
-            stream, [options with { L1Mode = L1Mode.Subgradient }], (device, groups, settings) => new Sgd<float>(device, groups, settings), out zeros);
+            stream, [options with { L1Mode = L1Mode.Subgradient }], (device, groups, settings) =>
+                new Sgd<float>(device, groups, settings), out zeros);
         Assert.DoesNotContain(0f, subgradient);
         Assert.Equal([0u], zeros);
     }
@@ -37,10 +39,14 @@ public sealed class OptimizerTests(TestDevices devices)
         using DeviceStream stream = devices.CreateStream(deviceId);
         SgdOptions options = new() { LearningRate = 0.1, L1 = 0.2, WeightDecay = 0.5, WeightDecayMode = WeightDecayMode.Proximal };
         float[] weights = Fit(stream, [options], (device, groups, settings) => new Sgd<float>(device, groups, settings), out _);
-        for (int i = 0; i < Targets.Length; i++) Assert.Equal(Math.Sign(Targets[i]) * Math.Max(Math.Abs(Targets[i]) - 0.2, 0) / 1.5, weights[i], 1e-5);
+        for (int i = 0; i < Targets.Length; i++)
+            Assert.Equal(Math.Sign(Targets[i]) * Math.Max(Math.Abs(Targets[i]) - 0.2, 0) / 1.5, weights[i], 1e-5);
     }
 
-    /// <summary>Under plain SGD w - r (g + d w) is (1 - r d) w - r g. Under Adam a coupled decay is divided by the gradient's size, a decoupled one is not.</summary>
+    /// <summary>
+    /// Under plain SGD w - r (g + d w) is (1 - r d) w - r g. Under Adam a coupled decay is divided by the gradient's size, a decoupled one
+    /// is not.
+    /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void CoupledAndDecoupledDecay_AgreeUnderSgdAndDifferUnderAdam(string deviceId)
@@ -80,7 +86,10 @@ public sealed class OptimizerTests(TestDevices devices)
     {
         using DeviceStream stream = devices.CreateStream(deviceId);
         using DeviceTensor<float> weight = stream.Device.Upload<float>([1, 2, 3], 3), gradient = stream.Device.Upload<float>([1, 1, 1], 3);
-        using Adam<float> adam = new(stream.Device, [new([weight], [gradient], new AdamOptions { LearningRate = 0.1 })], new() { SkipsNonFiniteGradients = true, MaximumGradientNorm = 100 });
+        using Adam<float> adam = new(stream.Device, [new([weight], [gradient], new AdamOptions { LearningRate = 0.1 })], new()
+        {
+            SkipsNonFiniteGradients = true, MaximumGradientNorm = 100,
+        });
         adam.Step(stream);
         float[] after = weight.ToArray(stream), moment = adam.GetState(OptimizerState.FirstMoment, 0).ToArray(stream);
         Assert.Equal(Math.Sqrt(3), adam.ReadGradientNorm(stream), 1e-6);
@@ -108,7 +117,10 @@ public sealed class OptimizerTests(TestDevices devices)
         using DeviceStream stream = devices.CreateStream(deviceId);
         using DeviceTensor<float> weight = stream.Device.Upload<float>([0], 1), gradient = stream.Device.Upload<float>([8], 1);
         using DeviceTensor<float> rate = stream.Device.Upload<float>([1], 1), scale = stream.Device.Upload<float>([8], 1);
-        using Sgd<float> sgd = new(stream.Device, [new([weight], [gradient], new SgdOptions())], new() { DeviceLearningRates = rate, DeviceLossScale = scale });
+        using Sgd<float> sgd = new(stream.Device, [new([weight], [gradient], new SgdOptions())], new()
+        {
+            DeviceLearningRates = rate, DeviceLossScale = scale,
+        });
         sgd.Step(stream);
         Assert.Equal([-1f], weight.ToArray(stream));
         stream.Fill(rate, 0.5f);
@@ -140,16 +152,20 @@ public sealed class OptimizerTests(TestDevices devices)
         using DeviceStream stream = devices.CreateStream(deviceId);
         foreach (bool keeps in (bool[])[false, true])
         {
-            using DeviceTensor<BFloat16> weight = stream.Device.Upload<BFloat16>([(BFloat16)1f], 1), gradient = stream.Device.Upload<BFloat16>([(BFloat16)1f], 1);
-            using Sgd<BFloat16> sgd = new(stream.Device, [new([weight], [gradient], new SgdOptions { LearningRate = 1.0 / 1024 })], new() { KeepsMasterCopy = keeps });
+            using DeviceTensor<BFloat16> weight = stream.Device.Upload<BFloat16>([(BFloat16)1f], 1),
+                gradient = stream.Device.Upload<BFloat16>([(BFloat16)1f], 1);
+            using Sgd<BFloat16> sgd = new(stream.Device, [new([weight], [gradient], new SgdOptions { LearningRate = 1.0 / 1024 })], new()
+            {
+                KeepsMasterCopy = keeps,
+            });
             for (int step = 0; step < 512; step++) sgd.Step(stream);
             Assert.Equal(keeps ? 0.5f : 1f, (float)weight.ToArray(stream)[0]);
         }
     }
 
     /// <summary>
-    /// One finite gradient whose square is infinite in arithmetic makes an infinite second moment, also where the square of the mean is taken off it: the weight stays,
-    /// as in PyTorch.
+    /// One finite gradient whose square is infinite in arithmetic makes an infinite second moment, also where the square of the mean is
+    /// taken off it: the weight stays, as in PyTorch.
     /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
@@ -159,9 +175,15 @@ public sealed class OptimizerTests(TestDevices devices)
         RmsPropOptions centered = new() { Centered = true };
         Assert.Equal(1, StepOf<float, RmsPropOptions>(stream, 1e30, groups => new RmsProp<float>(stream.Device, groups), centered));
         Assert.Equal(1, StepOf<BFloat16, RmsPropOptions>(stream, 1e30, groups => new RmsProp<BFloat16>(stream.Device, groups), centered));
-        Assert.Equal(1, StepOf<float, RmsPropOptions>(stream, 1e30, groups => new RmsProp<float>(stream.Device, groups), new() { Momentum = 0.9 }));
+        Assert.Equal(1, StepOf<float, RmsPropOptions>(stream, 1e30, groups => new RmsProp<float>(stream.Device, groups), new()
+        {
+            Momentum = 0.9,
+        }));
         Assert.Equal(1, StepOf<float, AdamOptions>(stream, 1e30, groups => new Adam<float>(stream.Device, groups), new()));
-        Assert.Equal(1, StepOf<float, AdamOptions>(stream, 1e30, groups => new Adam<float>(stream.Device, groups), new() { UsesLargestSecondMoment = true }));
+        Assert.Equal(1, StepOf<float, AdamOptions>(stream, 1e30, groups => new Adam<float>(stream.Device, groups), new()
+        {
+            UsesLargestSecondMoment = true,
+        }));
         if (!stream.Device.SupportsFloat64) return;
         Assert.Equal(1, StepOf<double, RmsPropOptions>(stream, 1e300, groups => new RmsProp<double>(stream.Device, groups), centered));
         Assert.Equal(1, StepOf<double, AdamOptions>(stream, 1e300, groups => new Adam<double>(stream.Device, groups), new()));
@@ -174,7 +196,8 @@ public sealed class OptimizerTests(TestDevices devices)
     {
         using DeviceStream stream = devices.CreateStream(deviceId);
         float[] values = Bits.Uniform<float>(37, seed: 5);
-        using DeviceTensor<float> weight = stream.Device.Upload<float>(values, 37), gradient = stream.Device.Upload<float>(new float[37], 37);
+        using DeviceTensor<float> weight = stream.Device.Upload<float>(values, 37),
+            gradient = stream.Device.Upload<float>(new float[37], 37);
         foreach (double decay in (double[])[0, 0.3, 0.9, 0.9999, 0.99999])
         {
             using Sgd<float> sgd = new(stream.Device, [new([weight], [gradient], new SgdOptions())], new() { AverageDecay = decay });
@@ -188,10 +211,14 @@ public sealed class OptimizerTests(TestDevices devices)
     public void StateAndValues_AreOfTheArithmeticType()
     {
         using Device device = Device.Open("cpu");
-        Assert.Equal(DType.Float32, Of<float>((adam, penalty) => (adam.GetState(OptimizerState.FirstMoment, 0).DType, penalty.GetValue().DType)));
-        Assert.Equal(DType.Float32, Of<Half>((adam, penalty) => (adam.GetState(OptimizerState.FirstMoment, 0).DType, penalty.GetValue().DType)));
-        Assert.Equal(DType.Float32, Of<BFloat16>((adam, penalty) => (adam.GetState(OptimizerState.FirstMoment, 0).DType, penalty.GetValue().DType)));
-        Assert.Equal(DType.Float64, Of<double>((adam, penalty) => (adam.GetState(OptimizerState.FirstMoment, 0).DType, penalty.GetValue().DType)));
+        Assert.Equal(DType.Float32,
+            Of<float>((adam, penalty) => (adam.GetState(OptimizerState.FirstMoment, 0).DType, penalty.GetValue().DType)));
+        Assert.Equal(DType.Float32,
+            Of<Half>((adam, penalty) => (adam.GetState(OptimizerState.FirstMoment, 0).DType, penalty.GetValue().DType)));
+        Assert.Equal(DType.Float32,
+            Of<BFloat16>((adam, penalty) => (adam.GetState(OptimizerState.FirstMoment, 0).DType, penalty.GetValue().DType)));
+        Assert.Equal(DType.Float64,
+            Of<double>((adam, penalty) => (adam.GetState(OptimizerState.FirstMoment, 0).DType, penalty.GetValue().DType)));
 
         DType Of<T>(Func<Adam<T>, NormPenalty<T>, (DType State, DType Value)> types)
             where T : unmanaged
@@ -207,7 +234,8 @@ public sealed class OptimizerTests(TestDevices devices)
 
     /// <summary>Where a weight of 1 is after one step.</summary>
     private static double StepOf<T, TOptions>(
-        DeviceStream stream, double gradient, Func<IReadOnlyList<ParameterGroup<T, TOptions>>, Optimizer<T, TOptions>> create, TOptions options)
+        DeviceStream stream, double gradient, Func<IReadOnlyList<ParameterGroup<T, TOptions>>, Optimizer<T, TOptions>> create,
+        TOptions options)
         where T : unmanaged
         where TOptions : OptimizerOptions
     {
@@ -221,15 +249,18 @@ public sealed class OptimizerTests(TestDevices devices)
     /// <summary>Minimises (w - target)^2 / 2 from w = 1 with a tensor for each group.</summary>
     private static float[] Fit<TOptions>(
         DeviceStream stream, TOptions[] options,
-        Func<Device, IReadOnlyList<ParameterGroup<float, TOptions>>, OptimizerSettings, Optimizer<float, TOptions>> create, out uint[] zeros)
+        Func<Device, IReadOnlyList<ParameterGroup<float, TOptions>>, OptimizerSettings, Optimizer<float, TOptions>> create,
+        out uint[] zeros)
         where TOptions : OptimizerOptions
     {
         int length = Targets.Length;
-        using DeviceTensor<float> weights = stream.Device.Allocate<float>(options.Length * length), gradients = stream.Device.Allocate<float>(options.Length * length);
+        using DeviceTensor<float> weights = stream.Device.Allocate<float>(options.Length * length),
+            gradients = stream.Device.Allocate<float>(options.Length * length);
         stream.Fill(weights, 1f);
         using Optimizer<float, TOptions> optimizer = create(
             stream.Device,
-            [.. options.Select((own, i) => new ParameterGroup<float, TOptions>([weights.Slice(i * length, length)], [gradients.Slice(i * length, length)], own))],
+            [.. options.Select((own, i) =>
+                new ParameterGroup<float, TOptions>([weights.Slice(i * length, length)], [gradients.Slice(i * length, length)], own))],
             new OptimizerSettings { CountsZeros = true });
         for (int step = 0; step < Steps; step++)
         {

@@ -1,6 +1,8 @@
 namespace Kernels.Tests.SeededFaults;
 
-/// <summary>One bug: in which file under <c>kernels/</c> the right text is replaced by the wrong one, and which op's case must notice.</summary>
+/// <summary>
+/// One bug: in which file under <c>kernels/</c> the right text is replaced by the wrong one, and which op's case must notice.
+/// </summary>
 /// <param name="Name">What is wrong.</param>
 /// <param name="Op">The op whose case must notice.</param>
 /// <param name="File">The file under <c>kernels/</c>.</param>
@@ -137,7 +139,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "the decay is coupled to nothing", "adamw", "portable/adam.cl", "group->decay_factor * weight -", "weight -")
         { At = "decoupled decay" },
         new(
-            "the second moment is not corrected", "adam", "portable/adam.cl", "SQRT(square) / SQRT(group->second_correction)", "SQRT(square)")
+            "the second moment is not corrected", "adam", "portable/adam.cl", "SQRT(square) / SQRT(group->second_correction)",
+            "SQRT(square)")
         { At = "one element" },
         new(
             "the first correction is the second", "adam", "portable/optimizer_step.cl", "own[group].first_log", "own[group].second_log")
