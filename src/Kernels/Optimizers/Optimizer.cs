@@ -64,8 +64,11 @@ public abstract class Optimizer<T, TOptions> : IDisposable
             ArgumentNullException.ThrowIfNull(group, nameof(groups));
             ArgumentNullException.ThrowIfNull(group.Options, nameof(groups));
             if (group.Parameters.Count != group.Gradients.Count)
+            {
                 throw new ArgumentException(
                     $"{op}: a group has {group.Parameters.Count} parameters and {group.Gradients.Count} gradients.", nameof(groups));
+            }
+
             group.Options.Validate(op);
         }
 
@@ -129,8 +132,11 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         options.Validate(_op);
         if (options == _options[group]) return;
         if (options.MaximumNorm > 0 != _options[group].MaximumNorm > 0)
+        {
             throw new ArgumentException(
                 $"{_op}: a maximum norm is set when the optimizer is made; then it can change but not come or go.", nameof(options));
+        }
+
         TOptions before = _options[group];
         _options[group] = options;
         if (!HasStateFor(_options))
@@ -200,8 +206,11 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         where TReal : unmanaged
     {
         if (parameter < 0 || parameter >= _parameters.Count)
+        {
             throw new ArgumentOutOfRangeException(
                 nameof(parameter), parameter, $"{_op}.GetState: there are {_parameters.Count} parameters.");
+        }
+
         int role = Array.IndexOf(_roles, name);
         if (role < 0)
         {

@@ -67,8 +67,11 @@ public sealed class NormPenalty<T> : IDisposable
         ArgumentNullException.ThrowIfNull(strengths);
         RealBuffer<T>.CheckStored(Op, device);
         if (strengths.Count != parameters.Count)
+        {
             throw new ArgumentException(
                 $"{Op}: there are {parameters.Count} parameters and {strengths.Count} strengths.", nameof(strengths));
+        }
+
         if (!Enum.IsDefined(convention))
             throw new ArgumentOutOfRangeException(nameof(convention), convention, $"{Op}: no such convention.");
         foreach (PenaltyStrength strength in strengths)

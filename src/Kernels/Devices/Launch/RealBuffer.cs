@@ -55,8 +55,11 @@ internal sealed class RealBuffer<T> : IDisposable
         where TReal : unmanaged
     {
         if (((object?)_double ?? _single) is not DeviceTensor<TReal> tensor)
+        {
             throw new ArgumentException(
                 $"State of {DTypes.Of<T>().ShortName()} parameters is {(_double is null ? "float" : "double")}, not {typeof(TReal).Name}.");
+        }
+
         return tensor.Buffer.View(offset, shape);
     }
 
