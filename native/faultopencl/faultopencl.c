@@ -1,5 +1,5 @@
-// Stands between the library and the real OpenCL: passes every call on, counts what lives, and makes the call fail that a test names. The real
-// library is libOpenCL.so.1, or the file in FAULTOPENCL_REAL.
+// Stands between the library and the real OpenCL: passes every call on, counts what lives, and makes the call fail that
+// a test names. The real library is libOpenCL.so.1, or the file in FAULTOPENCL_REAL.
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -39,10 +39,11 @@ static struct {
 } plan;
 static const char* failed_function;
 
-// --- What a test calls -------------------------------------------------------------------------------------------------
+// --- What a test calls
+// -------------------------------------------------------------------------------------------------
 
-// The call-th call from now (1 is the next one), of this function only unless null, answers this status; 0 takes the plan back. A release
-// happens all the same.
+// The call-th call from now (1 is the next one), of this function only unless null, answers this status; 0 takes the
+// plan back. A release happens all the same.
 EXPORT void faultopencl_fail(uint64_t call, const char* function, int answer) {
     pthread_mutex_lock(&lock);
     plan.remaining = call;
@@ -77,7 +78,8 @@ EXPORT uint64_t faultopencl_waits(void) {
     return count;
 }
 
-// References made through this library and not released: contexts, queues, memory, programs, kernels, events in this order.
+// References made through this library and not released: contexts, queues, memory, programs, kernels, events in this
+// order.
 EXPORT int64_t faultopencl_live(int kind) {
     pthread_mutex_lock(&lock);
     const int64_t count = kind >= 0 && kind < KINDS ? live[kind] : -1;
@@ -93,7 +95,8 @@ EXPORT uint64_t faultopencl_violations(void) {
     return count;
 }
 
-// --- The way through ---------------------------------------------------------------------------------------------------
+// --- The way through
+// ---------------------------------------------------------------------------------------------------
 
 static void* real_library(void) {
     static void* library;

@@ -29,8 +29,8 @@ public enum DeviceKind
 public sealed record DeviceDescription(string Id, DeviceKind Kind, string Name, long MemoryBytes, bool Available, string? Reason);
 
 /// <summary>
-/// A place where kernels run. Everything made from a device (streams, buffers, tensors, events) keeps its native context alive, so objects may
-/// be disposed in any order. All members may be called from any thread.
+/// A place where kernels run. Everything made from a device (streams, buffers, tensors, events) keeps its native context alive, so objects
+/// may be disposed in any order. All members may be called from any thread.
 /// </summary>
 public abstract class Device : IDisposable
 {
@@ -80,7 +80,8 @@ public abstract class Device : IDisposable
     /// Opens a device: the one with this <paramref name="id"/>, or else the first CUDA GPU, else the first OpenCL GPU, else the CPU.
     /// </summary>
     /// <exception cref="ArgumentException">The id is not of the form <c>cpu</c>, <c>opencl:N</c> or <c>cuda:N</c>.</exception>
-    /// <exception cref="DeviceNotAvailableException">There is no such device, or its driver cannot be loaded; the message says why.</exception>
+    /// <exception cref="DeviceNotAvailableException">There is no such device, or its driver cannot be loaded; the message says
+    /// why.</exception>
     public static Device Open(string? id = null)
     {
         if (id is null)
@@ -102,7 +103,8 @@ public abstract class Device : IDisposable
     }
 
     /// <summary>
-    /// A device over an OpenCL context that another library owns, so that its cl_mem objects and queues can be lent in. The context is retained.
+    /// A device over an OpenCL context that another library owns, so that its cl_mem objects and queues can be lent in. The context is
+    /// retained.
     /// </summary>
     /// <param name="context">The cl_context.</param>
     /// <param name="device">The cl_device_id, one of the context's devices.</param>
@@ -118,9 +120,10 @@ public abstract class Device : IDisposable
     }
 
     /// <summary>
-    /// A stream over a queue that another library owns: a CUstream of the primary context (0 or 1 is the legacy default stream, 2 the default stream of the calling
-    /// thread), or a cl_command_queue of <see cref="NativeContext"/>. It is borrowed: the caller keeps it alive until this object is disposed. Streams over one queue share
-    /// scratch memory and reports of bad data, which stay with the device, so it can be wrapped anew for each call; disposing waits for nothing.
+    /// A stream over a queue that another library owns: a CUstream of the primary context (0 or 1 is the legacy default stream, 2 the
+    /// default stream of the calling thread), or a cl_command_queue of <see cref="NativeContext"/>. It is borrowed: the caller keeps it
+    /// alive until this object is disposed. Streams over one queue share scratch memory and reports of bad data, which stay with the
+    /// device, so it can be wrapped anew for each call; disposing waits for nothing.
     /// </summary>
     /// <remarks>A stream over the default stream of a thread is used on that thread.</remarks>
     /// <exception cref="ArgumentException">An OpenCL handle is null.</exception>
@@ -148,9 +151,11 @@ public abstract class Device : IDisposable
     }
 
     /// <summary>
-    /// Compiles the kernels that <paramref name="work"/> launches, so that its first call need not; launches none of them and changes no tensor.
+    /// Compiles the kernels that <paramref name="work"/> launches, so that its first call need not; launches none of them and changes no
+    /// tensor.
     /// </summary>
-    /// <param name="work">Calls ops with the stream it is given. As in <see cref="DeviceStream.Capture"/>, it cannot ask for results.</param>
+    /// <param name="work">Calls ops with the stream it is given. As in <see cref="DeviceStream.Capture"/>, it cannot ask for
+    /// results.</param>
     /// <exception cref="InvalidOperationException">The work synchronises, downloads, records or waits.</exception>
     /// <exception cref="KernelCompilationException">A kernel does not compile.</exception>
     public void Prepare(Action<DeviceStream> work)
@@ -171,8 +176,8 @@ public abstract class Device : IDisposable
     }
 
     /// <summary>
-    /// A buffer over memory that another library owns: a CUdeviceptr, a cl_mem of <see cref="NativeContext"/>, or an address on the CPU. It is
-    /// borrowed: disposing the buffer does not free it, and the caller keeps it alive as long as this object is used.
+    /// A buffer over memory that another library owns: a CUdeviceptr, a cl_mem of <see cref="NativeContext"/>, or an address on the CPU. It
+    /// is borrowed: disposing the buffer does not free it, and the caller keeps it alive as long as this object is used.
     /// </summary>
     /// <exception cref="ArgumentException">The handle is null, or a cl_mem that is smaller or belongs to another context.</exception>
     public DeviceBuffer<T> WrapBuffer<T>(nint nativeHandle, long length)
@@ -185,14 +190,16 @@ public abstract class Device : IDisposable
     }
 
     /// <summary>
-    /// A dense, row-major tensor over memory that another library owns: a CUdeviceptr, a cl_mem of <see cref="NativeContext"/>, or an address on the CPU.
-    /// It is borrowed: disposing the tensor does not free it, and the caller keeps it alive as long as this object and the work on it.
+    /// A dense, row-major tensor over memory that another library owns: a CUdeviceptr, a cl_mem of <see cref="NativeContext"/>, or an
+    /// address on the CPU. It is borrowed: disposing the tensor does not free it, and the caller keeps it alive as long as this object and
+    /// the work on it.
     /// </summary>
     /// <param name="pointer">Where the memory starts.</param>
     /// <param name="byteOffset">Bytes from there to the first element: a whole number of elements.</param>
     /// <param name="shape">The dimensions, slowest first.</param>
     /// <exception cref="ArgumentException">The pointer is null, or a cl_mem that is smaller or belongs to another context.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The offset is negative or no whole number of elements, or a dimension is negative.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The offset is negative or no whole number of elements, or a dimension is
+    /// negative.</exception>
     public DeviceTensor<T> WrapTensor<T>(nint pointer, long byteOffset, params ReadOnlySpan<long> shape)
         where T : unmanaged
     {
@@ -206,7 +213,8 @@ public abstract class Device : IDisposable
         long offset = byteOffset / size;
         long count = TensorShape.Count(shape);
         if (count > long.MaxValue - offset)
-            throw new ArgumentOutOfRangeException(nameof(byteOffset), byteOffset, $"Device.WrapTensor: {count} elements from there exceed 2^63.");
+            throw new ArgumentOutOfRangeException(
+                nameof(byteOffset), byteOffset, $"Device.WrapTensor: {count} elements from there exceed 2^63.");
         return new DeviceTensor<T>(WrapBuffer<T>(pointer, offset + count), offset, shape.ToArray(), ownsBuffer: true);
     }
 
@@ -226,7 +234,8 @@ public abstract class Device : IDisposable
         where T : unmanaged
     {
         if (values.Length != TensorShape.Count(shape))
-            throw new ArgumentException($"Device.Upload: {values.Length} values do not fill the shape {TensorShape.Format(shape)}.", nameof(values));
+            throw new ArgumentException(
+                $"Device.Upload: {values.Length} values do not fill the shape {TensorShape.Format(shape)}.", nameof(values));
         DeviceTensor<T> tensor = Allocate<T>(shape);
         try
         {
@@ -240,7 +249,9 @@ public abstract class Device : IDisposable
         }
     }
 
-    /// <summary>Host memory that transfers to and from this device without a copy in between (page-locked where the driver offers it).</summary>
+    /// <summary>
+    /// Host memory that transfers to and from this device without a copy in between (page-locked where the driver offers it).
+    /// </summary>
     public HostBuffer<T> AllocateHost<T>(int length)
         where T : unmanaged
     {
@@ -250,7 +261,8 @@ public abstract class Device : IDisposable
     }
 
     /// <summary>
-    /// Lets go of the device: its streams take no more work. Its native context goes when the last stream, buffer and event made from it is gone.
+    /// Lets go of the device: its streams take no more work. Its native context goes when the last stream, buffer and event made from it is
+    /// gone.
     /// </summary>
     public void Dispose()
     {

@@ -5,8 +5,8 @@ using Kernels.Devices;
 namespace Kernels;
 
 /// <summary>
-/// A queue of work on one device. Calls return once the work is queued (the CPU device runs it at once, on all cores); work of one stream runs in
-/// the order of the calls. Calls from several threads are safe, their order is then up to the threads.
+/// A queue of work on one device. Calls return once the work is queued (the CPU device runs it at once, on all cores); work of one stream
+/// runs in the order of the calls. Calls from several threads are safe, their order is then up to the threads.
 /// </summary>
 public abstract partial class DeviceStream : IDisposable
 {
@@ -46,7 +46,8 @@ public abstract partial class DeviceStream : IDisposable
     private protected virtual IVendorBlas? Blas => null;
 
     /// <summary>
-    /// Queues a copy of host values to the device. The span may be reused on return: up to 64 KiB are put aside for the stream to fetch, larger ones are waited for.
+    /// Queues a copy of host values to the device. The span may be reused on return: up to 64 KiB are put aside for the stream to fetch,
+    /// larger ones are waited for.
     /// </summary>
     /// <exception cref="ArgumentException">The lengths differ, or the tensor is on another device.</exception>
     public void Upload<T>(ReadOnlySpan<T> source, DeviceTensor<T> destination)
@@ -74,7 +75,9 @@ public abstract partial class DeviceStream : IDisposable
         Waited();
     }
 
-    /// <summary>Queues a copy of host values to the device. Leave the host buffer alone until an event recorded after this call is done.</summary>
+    /// <summary>
+    /// Queues a copy of host values to the device. Leave the host buffer alone until an event recorded after this call is done.
+    /// </summary>
     public void Upload<T>(HostBuffer<T> source, DeviceTensor<T> destination)
         where T : unmanaged
     {
@@ -108,11 +111,14 @@ public abstract partial class DeviceStream : IDisposable
         CheckTensor(source, nameof(source));
         CheckTensor(destination, nameof(destination));
         if (source.Length != destination.Length)
-            throw new ArgumentException($"DeviceStream.Copy: {source} has {source.Length} elements, {destination} has {destination.Length}.", nameof(destination));
+            throw new ArgumentException(
+                $"DeviceStream.Copy: {source} has {source.Length} elements, {destination} has {destination.Length}.", nameof(destination));
         if (source.IsSameMemoryAs(destination) || source.Length == 0) return;
-        if (source.Overlaps(destination)) throw new ArgumentException("DeviceStream.Copy: the tensors overlap in part.", nameof(destination));
+        if (source.Overlaps(destination))
+            throw new ArgumentException("DeviceStream.Copy: the tensors overlap in part.", nameof(destination));
         if (Recording is { } recording)
-            RecordCopy(recording, source.Buffer.Memory, ByteOffset(source), destination.Buffer.Memory, ByteOffset(destination), ByteLength(source));
+            RecordCopy(recording, source.Buffer.Memory, ByteOffset(source), destination.Buffer.Memory, ByteOffset(destination),
+                ByteLength(source));
         else
             CopyCore(source.Buffer.Memory, ByteOffset(source), destination.Buffer.Memory, ByteOffset(destination), ByteLength(source));
     }
@@ -161,14 +167,17 @@ public abstract partial class DeviceStream : IDisposable
         return RecordCore();
     }
 
-    /// <summary>Work queued after this call waits for <paramref name="deviceEvent"/>, which may come from another stream of the device.</summary>
+    /// <summary>
+    /// Work queued after this call waits for <paramref name="deviceEvent"/>, which may come from another stream of the device.
+    /// </summary>
     /// <exception cref="InvalidOperationException">The stream is being captured.</exception>
     public void WaitFor(DeviceEvent deviceEvent)
     {
         CheckQueues("DeviceStream.WaitFor");
         ArgumentNullException.ThrowIfNull(deviceEvent);
         if (deviceEvent.Device != Device)
-            throw new ArgumentException($"DeviceStream.WaitFor: the event belongs to {deviceEvent.Device}, the stream to {Device}.", nameof(deviceEvent));
+            throw new ArgumentException(
+                $"DeviceStream.WaitFor: the event belongs to {deviceEvent.Device}, the stream to {Device}.", nameof(deviceEvent));
         WaitForCore(deviceEvent);
     }
 
@@ -182,15 +191,15 @@ public abstract partial class DeviceStream : IDisposable
     }
 
     /// <summary>
-    /// Device memory for the duration of one op, from this stream's pool. Giving it back at once is right although the kernels that use it may not
-    /// have run yet: only later work of this same stream can get it.
+    /// Device memory for the duration of one op, from this stream's pool. Giving it back at once is right although the kernels that use it
+    /// may not have run yet: only later work of this same stream can get it.
     /// </summary>
     internal ScratchPool.Lease<T> RentScratch<T>(long length)
         where T : unmanaged => (Recording?.Scratch ?? Queue.Scratch).Rent<T>(length);
 
     /// <summary>
-    /// Where a kernel reports the index of data it cannot use, lowest first (see <c>report_error</c> in the dialect). <paramref name="problem"/> ends the message
-    /// of the exception that the next synchronisation throws.
+    /// Where a kernel reports the index of data it cannot use, lowest first (see <c>report_error</c> in the dialect).
+    /// <paramref name="problem"/> ends the message of the exception that the next synchronisation throws.
     /// </summary>
     internal DataErrorSlot DataErrorSlot(string op, string problem)
     {
@@ -230,7 +239,8 @@ public abstract partial class DeviceStream : IDisposable
     internal void UploadNow(ReadOnlySpan<byte> source, DeviceMemory destination) => UploadCore(source, destination, 0, waits: true);
 
     /// <summary>Copies to host memory and waits; for bad data alone, so that nothing more is looked for.</summary>
-    internal void DownloadNow(DeviceMemory source, long sourceOffset, Span<byte> destination) => DownloadCore(source, sourceOffset, destination);
+    internal void DownloadNow(DeviceMemory source, long sourceOffset, Span<byte> destination) =>
+        DownloadCore(source, sourceOffset, destination);
 
     private protected abstract void LaunchCore<TArguments>(
         KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
@@ -244,7 +254,8 @@ public abstract partial class DeviceStream : IDisposable
     /// <param name="source">May be used again on return.</param>
     /// <param name="destination">Where to.</param>
     /// <param name="destinationOffset">Bytes from its start.</param>
-    /// <param name="waits">True to return when the values are there, false to put them aside; then there are no more than <see cref="LargestStagedUpload"/>.</param>
+    /// <param name="waits">True to return when the values are there, false to put them aside; then there are no more than
+    /// <see cref="LargestStagedUpload"/>.</param>
     private protected abstract void UploadCore(ReadOnlySpan<byte> source, DeviceMemory destination, long destinationOffset, bool waits);
 
     private protected abstract void DownloadCore(DeviceMemory source, long sourceOffset, Span<byte> destination);
@@ -253,7 +264,8 @@ public abstract partial class DeviceStream : IDisposable
 
     private protected abstract void DownloadAsyncCore(DeviceMemory source, long sourceOffset, DeviceMemory host, long bytes);
 
-    private protected abstract void CopyCore(DeviceMemory source, long sourceOffset, DeviceMemory destination, long destinationOffset, long bytes);
+    private protected abstract void CopyCore(
+        DeviceMemory source, long sourceOffset, DeviceMemory destination, long destinationOffset, long bytes);
 
     private protected abstract void FillCore(DeviceMemory destination, long offset, long bytes, ReadOnlySpan<byte> pattern);
 
@@ -276,7 +288,8 @@ public abstract partial class DeviceStream : IDisposable
         Queue.ThrowDataErrors(this);
     }
 
-    private void LaunchNow<TArguments>(KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
+    private void LaunchNow<TArguments>(
+        KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)
         where TArguments : struct, IKernelArguments
     {
         LaunchCore(kernel, variant, shape, arguments);

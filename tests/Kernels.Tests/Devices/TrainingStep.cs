@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Kernels.Tests.Devices;
 
 /// <summary>
-/// A network of one hidden layer and a step of its training: dropout with a key in device memory, cross-entropy, AdamW with step, rate and loss scale in device memory. All that
-/// differs from step to step is in device memory, so that the step can be captured.
+/// A network of one hidden layer and a step of its training: dropout with a key in device memory, cross-entropy, AdamW with step, rate and
+/// loss scale in device memory. All that differs from step to step is in device memory, so that the step can be captured.
 /// </summary>
 internal sealed class TrainingStep<T> : IDisposable
     where T : unmanaged
@@ -32,7 +32,8 @@ internal sealed class TrainingStep<T> : IDisposable
         _w1 = Add(device.Upload<T>(Values(random, Hidden * Inputs, 0.3), Hidden, Inputs));
         _w2 = Add(device.Upload<T>(Values(random, Classes * Hidden, 0.3), Classes, Hidden));
         _labels = Add(device.Upload<int>([.. Enumerable.Range(0, Batch).Select(i => i * 7 % Classes)], Batch));
-        (_h, _dropped, _dDropped) = (Add(device.Allocate<T>(Batch, Hidden)), Add(device.Allocate<T>(Batch, Hidden)), Add(device.Allocate<T>(Batch, Hidden)));
+        (_h, _dropped, _dDropped) = (Add(device.Allocate<T>(Batch, Hidden)), Add(device.Allocate<T>(Batch, Hidden)),
+            Add(device.Allocate<T>(Batch, Hidden)));
         (_logits, _dLogits) = (Add(device.Allocate<T>(Batch, Classes)), Add(device.Allocate<T>(Batch, Classes)));
         (_dW1, _dW2) = (Add(device.Allocate<T>(_w1.Shape)), Add(device.Allocate<T>(_w2.Shape)));
         _loss = Add(device.Allocate<float>(1));
@@ -43,7 +44,8 @@ internal sealed class TrainingStep<T> : IDisposable
             [new([_w1, _w2], [_dW1, _dW2], new AdamWOptions { LearningRate = 1 })],
             new OptimizerSettings
             {
-                DeviceLearningRates = rateIsOnHost ? null : _rate, DeviceLossScale = _scale, MaximumGradientNorm = 0.5, SkipsNonFiniteGradients = true,
+                DeviceLearningRates = rateIsOnHost
+                    ? null : _rate, DeviceLossScale = _scale, MaximumGradientNorm = 0.5, SkipsNonFiniteGradients = true,
                 KeepsMasterCopy = Marshal.SizeOf<T>() == 2,
             }));
     }

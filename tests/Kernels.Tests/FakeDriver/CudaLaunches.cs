@@ -14,8 +14,8 @@ public sealed unsafe class CudaLaunches : CudaScenario
     private static FakeLaunch _launch;
 
     /// <summary>
-    /// Every kernel in every variant is launched with a record of values that are all different. The stand-in reads them as wide as the kernel's text
-    /// declares, so one that is out of order, too narrow or of the wrong type is another value under that name.
+    /// Every kernel in every variant is launched with a record of values that are all different. The stand-in reads them as wide as the
+    /// kernel's text declares, so one that is out of order, too narrow or of the wrong type is another value under that name.
     /// </summary>
     [Fact(Explicit = true)]
     public void EveryArgumentArrivesUnderItsName()
@@ -50,7 +50,8 @@ public sealed unsafe class CudaLaunches : CudaScenario
         using Device device = Device.Open("cuda:0");
         using DeviceStream stream = device.CreateStream();
         Assert.ThrowsAny<Exception>(() => SentinelLaunch.Of(wrong).Check(stream, new KernelVariant(DType.Float32), () => _launch));
-        Assert.Contains("argument key, 0x1122334455660002, is not in device memory", Assert.Single(FakeCuda.Violations), StringComparison.Ordinal);
+        Assert.Contains("argument key, 0x1122334455660002, is not in device memory", Assert.Single(FakeCuda.Violations),
+            StringComparison.Ordinal);
     }
 
     /// <summary>With the CPU's bodies in place of the kernels, every problem of every op has the right results.</summary>
@@ -84,7 +85,9 @@ public sealed unsafe class CudaLaunches : CudaScenario
             problem.Bytes(elementBytes: 1) + problem.Flops <= (dtype == DType.Float32 ? 1 << 20 : 1 << 16);
     }
 
-    /// <summary>A GPU gets machine code of its own architecture where the compiler knows it, else PTX of the newest one before it.</summary>
+    /// <summary>
+    /// A GPU gets machine code of its own architecture where the compiler knows it, else PTX of the newest one before it.
+    /// </summary>
     [Fact(Explicit = true)]
     public void ImagesAreOfAnArchitectureThatTheGpuRuns()
     {
@@ -116,7 +119,10 @@ public sealed unsafe class CudaLaunches : CudaScenario
         }
     }
 
-    /// <summary>No op waits, allocates or frees after the first steps: also under a schedule of learning rates, with snapshots, penalties and reports of bad data.</summary>
+    /// <summary>
+    /// No op waits, allocates or frees after the first steps: also under a schedule of learning rates, with snapshots, penalties and
+    /// reports of bad data.
+    /// </summary>
     [Fact(Explicit = true)]
     public void AThousandStepsWaitForNothing()
     {
@@ -151,7 +157,8 @@ public sealed unsafe class CudaLaunches : CudaScenario
                 stream.Upload<byte>([.. Enumerable.Range(0, 1000).Select(i => (byte)((i * 7) ^ round))], bytes.Slice(round * 1000, 1000));
             stream.Fill(reals, 0.1);
             Assert.Equal(0, FakeCuda.Calls("cuStreamSynchronize") + FakeCuda.Calls("cuEventSynchronize"));
-            Assert.All(bytes.ToArray(stream).Select((value, i) => (value, i)), at => Assert.Equal((byte)(((at.i % 1000) * 7) ^ (at.i / 1000)), at.value));
+            Assert.All(bytes.ToArray(stream).Select((value, i) => (value, i)), at =>
+                Assert.Equal((byte)(((at.i % 1000) * 7) ^ (at.i / 1000)), at.value));
             Assert.All(reals.ToArray(stream), value => Assert.Equal(0.1, value));
         }
 

@@ -10,7 +10,9 @@ internal static unsafe class FaultOpenCl
     private static readonly string[] Kinds = ["context", "queue", "memory object", "program", "kernel", "event"];
 
     private static readonly nint Library = NativeLibrary.Load(StandIns.OpenCl);
-    private static readonly delegate* unmanaged<ulong, byte*, int, void> FailFunction = (delegate* unmanaged<ulong, byte*, int, void>)Export("fail");
+    private static readonly delegate* unmanaged<ulong, byte*, int, void> FailFunction =
+        (delegate* unmanaged<ulong, byte*, int, void>)Export(
+        "fail");
     private static readonly delegate* unmanaged<byte*> FailedFunctionName = (delegate* unmanaged<byte*>)Export("failed_function");
     private static readonly delegate* unmanaged<byte*, ulong> CallsFunction = (delegate* unmanaged<byte*, ulong>)Export("calls");
     private static readonly delegate* unmanaged<int, long> LiveFunction = (delegate* unmanaged<int, long>)Export("live");
@@ -39,7 +41,8 @@ internal static unsafe class FaultOpenCl
 
     /// <summary>References that were not released, as text: <c>2 queues, 1 kernel</c>, or the empty text.</summary>
     public static string AllLive() =>
-        string.Join(", ", Kinds.Select((kind, index) => (Kind: kind, Count: LiveFunction(index))).Where(k => k.Count != 0).Select(k => $"{k.Count} {k.Kind}"));
+        string.Join(", ", Kinds.Select((kind, index) => (Kind: kind, Count: LiveFunction(index))).Where(k => k.Count != 0)
+            .Select(k => $"{k.Count} {k.Kind}"));
 
     private static nint Export(string name) => NativeLibrary.GetExport(Library, $"faultopencl_{name}");
 

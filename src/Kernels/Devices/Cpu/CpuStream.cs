@@ -77,7 +77,8 @@ internal sealed unsafe class CpuStream(CpuDevice device) : DeviceStream(device, 
     }
 
     private static void CopyBytes(byte* source, byte* destination, long bytes) =>
-        CpuParallel.ForRange(bytes, ParallelBytes, (start, end) => CpuStreaming.Copy(source + start, destination + start, end - start, bytes));
+        CpuParallel.ForRange(bytes, ParallelBytes, (start, end) =>
+            CpuStreaming.Copy(source + start, destination + start, end - start, bytes));
 
     private static void FillElements<T>(T* start, long count, T value)
         where T : unmanaged =>

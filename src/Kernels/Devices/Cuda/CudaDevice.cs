@@ -81,7 +81,8 @@ internal sealed unsafe class CudaDevice : Device
         return new CudaMemory(this, Context, pointer, bytes, owns: true);
     }
 
-    internal override DeviceMemory WrapMemory(nint nativeHandle, long bytes) => new CudaMemory(this, Context, (nuint)nativeHandle, bytes, owns: false);
+    internal override DeviceMemory WrapMemory(nint nativeHandle, long bytes) =>
+        new CudaMemory(this, Context, (nuint)nativeHandle, bytes, owns: false);
 
     /// <summary>Page-locked memory: in the unified address space every context has it mapped at its own address.</summary>
     internal override DeviceMemory AllocateMappedHostMemory(long bytes) => AllocateHostMemory(bytes);
@@ -90,7 +91,8 @@ internal sealed unsafe class CudaDevice : Device
     {
         using CudaContext.Scope scope = Context.MakeCurrent();
         Context.ReleaseAbandoned();
-        CheckAllocation(cuMemHostAlloc(out nint pointer, (nuint)Math.Max(bytes, 1), CudaHostAllocFlags.Portable | CudaHostAllocFlags.DeviceMap), bytes, "cuMemHostAlloc");
+        CheckAllocation(cuMemHostAlloc(out nint pointer, (nuint)Math.Max(bytes, 1),
+            CudaHostAllocFlags.Portable | CudaHostAllocFlags.DeviceMap), bytes, "cuMemHostAlloc");
         return new CudaHostMemory(this, Context, pointer, bytes);
     }
 
@@ -201,7 +203,8 @@ internal sealed unsafe class CudaDevice : Device
     }
 
     private static int Capability(int device) =>
-        (10 * Attribute(CudaDeviceAttribute.ComputeCapabilityMajor, device)) + Attribute(CudaDeviceAttribute.ComputeCapabilityMinor, device);
+        (10 * Attribute(CudaDeviceAttribute.ComputeCapabilityMajor, device)) + Attribute(
+            CudaDeviceAttribute.ComputeCapabilityMinor, device);
 
     private static int Attribute(CudaDeviceAttribute attribute, int device)
     {

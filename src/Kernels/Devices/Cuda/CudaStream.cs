@@ -169,7 +169,9 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaQueueState queue,
     private void FillFourBytes(nuint start, long bytes, uint value) =>
         device.Context.ThrowIfFailed(cuMemsetD32Async(start, value, (nuint)bytes / 4, stream.Value));
 
-    /// <summary>CUDA has no 64-bit fill. Equal halves are a 32-bit one; else the halves of the first element are set, and it is doubled by copies.</summary>
+    /// <summary>
+    /// CUDA has no 64-bit fill. Equal halves are a 32-bit one; else the halves of the first element are set, and it is doubled by copies.
+    /// </summary>
     private void FillEightBytes(nuint start, long bytes, ReadOnlySpan<byte> pattern)
     {
         (uint low, uint high) = (Unsafe.ReadUnaligned<uint>(in pattern[0]), Unsafe.ReadUnaligned<uint>(in pattern[4]));

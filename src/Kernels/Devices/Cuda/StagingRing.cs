@@ -1,8 +1,9 @@
 namespace Kernels.Devices.Cuda;
 
 /// <summary>
-/// Page-locked memory through which the small uploads of one stream travel. The caller's values are copied here, and the stream fetches them when it comes
-/// to it, so that nobody waits; pageable memory would have to be waited for. The ring has segments, and an event tells when the stream is done with one.
+/// Page-locked memory through which the small uploads of one stream travel. The caller's values are copied here, and the stream fetches
+/// them when it comes to it, so that nobody waits; pageable memory would have to be waited for. The ring has segments, and an event tells
+/// when the stream is done with one.
 /// </summary>
 internal sealed unsafe class StagingRing(CudaDevice device) : IDisposable
 {

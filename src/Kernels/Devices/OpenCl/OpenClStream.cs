@@ -5,7 +5,8 @@ using static Kernels.Interop.OpenClLibrary;
 namespace Kernels.Devices.OpenCl;
 
 /// <summary>An in-order OpenCL command queue.</summary>
-internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueueState state, OpenClQueue queue, bool ownsQueue) : DeviceStream(device, state, ownsQueue)
+internal sealed unsafe class OpenClStream(OpenClDevice device, OpenClQueueState state, OpenClQueue queue, bool ownsQueue)
+    : DeviceStream(device, state, ownsQueue)
 {
     private protected override nint NativeHandleCore => queue.Value;
 
