@@ -13,8 +13,11 @@ public static class NormPenaltyReference
         double factor = half ? 0.5 : 1, value = 0;
         foreach (double w in weights) value += (l1 > 0 ? l1 * Math.Abs(w) : 0) + (l2 > 0 ? factor * w * l2 * w : 0);
         for (int i = 0; i < gradients.Length; i++)
+        {
             gradients[i] += gradientScale
                 * ((l1 > 0 ? l1 * OptimizerReference.Sign(weights[i]) : 0) + (l2 > 0 ? 2 * factor * l2 * weights[i] : 0));
+        }
+
         return value;
     }
 }

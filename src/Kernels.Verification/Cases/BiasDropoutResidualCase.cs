@@ -140,7 +140,9 @@ public sealed class BiasDropoutResidualCase : OpCase
             (int)p.Rows, (int)p.Columns, p.DropProbability, p.RowDropProbability, p.GlobalStart, Key.Seed, Key.Offset);
         double[] bias = p.HasBias ? values["bias"] : [], scale = p.HasScale ? values["scale"] : [];
         if (p.Entry == "forward")
+        {
             reference.Forward(values["x"], bias, values["residual"], scale, values["y"]);
+        }
         else
         {
             reference.Backward(values["dy"], values["x"], bias, scale, values["dx"], p.HasBias ? values["dbias"] : [], p.HasScale

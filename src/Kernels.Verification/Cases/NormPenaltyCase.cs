@@ -83,10 +83,13 @@ public sealed class NormPenaltyCase : OpCase
         Tolerance sum = new(0, 16 + (2 * Math.Log2(1 + p.Length)), 1, "a sum by pairs of groups");
         List<TensorSpec> specs = [parameters, Output("value", real, [1], sum)];
         if (p.HasGradient)
+        {
             specs.Add(Input("gradients", dtype, [p.Length], seed) with
             {
                 Role = TensorRole.InOut, Tolerance = new Tolerance(1, 8, 4, "terms that may cancel"),
             });
+        }
+
         return specs;
     }
 

@@ -213,8 +213,11 @@ public abstract class Device : IDisposable
         long offset = byteOffset / size;
         long count = TensorShape.Count(shape);
         if (count > long.MaxValue - offset)
+        {
             throw new ArgumentOutOfRangeException(
                 nameof(byteOffset), byteOffset, $"Device.WrapTensor: {count} elements from there exceed 2^63.");
+        }
+
         return new DeviceTensor<T>(WrapBuffer<T>(pointer, offset + count), offset, shape.ToArray(), ownsBuffer: true);
     }
 
@@ -234,8 +237,11 @@ public abstract class Device : IDisposable
         where T : unmanaged
     {
         if (values.Length != TensorShape.Count(shape))
+        {
             throw new ArgumentException(
                 $"Device.Upload: {values.Length} values do not fill the shape {TensorShape.Format(shape)}.", nameof(values));
+        }
+
         DeviceTensor<T> tensor = Allocate<T>(shape);
         try
         {

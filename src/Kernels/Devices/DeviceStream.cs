@@ -111,14 +111,19 @@ public abstract partial class DeviceStream : IDisposable
         CheckTensor(source, nameof(source));
         CheckTensor(destination, nameof(destination));
         if (source.Length != destination.Length)
+        {
             throw new ArgumentException(
                 $"DeviceStream.Copy: {source} has {source.Length} elements, {destination} has {destination.Length}.", nameof(destination));
+        }
+
         if (source.IsSameMemoryAs(destination) || source.Length == 0) return;
         if (source.Overlaps(destination))
             throw new ArgumentException("DeviceStream.Copy: the tensors overlap in part.", nameof(destination));
         if (Recording is { } recording)
+        {
             RecordCopy(recording, source.Buffer.Memory, ByteOffset(source), destination.Buffer.Memory, ByteOffset(destination),
                 ByteLength(source));
+        }
         else
             CopyCore(source.Buffer.Memory, ByteOffset(source), destination.Buffer.Memory, ByteOffset(destination), ByteLength(source));
     }
@@ -176,8 +181,11 @@ public abstract partial class DeviceStream : IDisposable
         CheckQueues("DeviceStream.WaitFor");
         ArgumentNullException.ThrowIfNull(deviceEvent);
         if (deviceEvent.Device != Device)
+        {
             throw new ArgumentException(
                 $"DeviceStream.WaitFor: the event belongs to {deviceEvent.Device}, the stream to {Device}.", nameof(deviceEvent));
+        }
+
         WaitForCore(deviceEvent);
     }
 
