@@ -18,9 +18,9 @@ public sealed class FakeDriverTests
     public static TheoryData<string, string, string> CudaScenarios => new()
     {
         { nameof(CudaCallSites), nameof(CudaCallSites.OfEveryOp), "" },
-        { nameof(CudaCallSites), nameof(CudaCallSites.OfEveryOpInTwoWays), WithBlas },
-        { nameof(CudaCallSites), nameof(CudaCallSites.OfEveryOpInTwoWays), Synchronous },
-        { nameof(CudaCallSites), nameof(CudaCallSites.OfEveryOpInTwoWays), Cached },
+        { nameof(CudaCallSites), nameof(CudaCallSites.OfSomeOps), WithBlas },
+        { nameof(CudaCallSites), nameof(CudaCallSites.OfSomeOps), Synchronous },
+        { nameof(CudaCallSites), nameof(CudaCallSites.OfSomeOps), Cached },
         { nameof(CudaCallSites), nameof(CudaCallSites.OfStreamsAndMemory), "" },
         { nameof(CudaCallSites), nameof(CudaCallSites.OfGraphs), WithBlas },
         { nameof(CudaGraphs), nameof(CudaGraphs.TrainingStepsAndTransfersReplay), WithBlas },

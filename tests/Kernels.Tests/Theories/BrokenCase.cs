@@ -37,6 +37,7 @@ public enum Defect
 /// <summary>An op that does its work and then one thing wrong: the negative control of the checks.</summary>
 internal sealed class BrokenCase(OpCase inner, Defect defect) : OpCase
 {
+    private readonly Dictionary<(Problem, DType), TensorSpec?> _targets = [];
     private byte _runs;
 
     public Defect Defect => defect;
@@ -61,8 +62,13 @@ internal sealed class BrokenCase(OpCase inner, Defect defect) : OpCase
     public Func<Problem, bool> Harms { get; init; } = _ => true;
 
     /// <summary>The tensor that is harmed, or null where the problem has none.</summary>
-    public TensorSpec? Target(Problem problem, DType dtype) => Tensors(problem, dtype, Verifier.DefaultSeed)
-        .LastOrDefault(spec => (spec.Role == TensorRole.Input) == (defect == Defect.WritesInput) && spec.Length > 0);
+    public TensorSpec? Target(Problem problem, DType dtype)
+    {
+        if (_targets.TryGetValue((problem, dtype), out TensorSpec? target)) return target;
+        target = Tensors(problem, dtype, Verifier.DefaultSeed)
+            .LastOrDefault(spec => (spec.Role == TensorRole.Input) == (defect == Defect.WritesInput) && spec.Length > 0);
+        return _targets[(problem, dtype)] = target;
+    }
 
     public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
     {

@@ -12,11 +12,12 @@ public sealed class NegativeControls(TestDevices devices)
     public void BrokenOp_FailsVerification(string deviceId, string op, DType dtype)
     {
         using CaseRun run = new(devices, deviceId, op, dtype);
+        Trial[] controls = run.Controls;
         bool hasInputs = run.Op.Problems.Any(problem => new BrokenCase(run.Op, Defect.WritesInput).Target(problem, dtype) is not null);
         foreach (Defect defect in Enum.GetValues<Defect>().Except(hasInputs ? [Defect.DoesNotRepeat] : [Defect.DoesNotRepeat, Defect.WritesInput]))
         {
             BrokenCase broken = new(run.Op, defect);
-            AssertCaught(run, broken, run.Controls, trial => !Verifier.Verify(run.Stream, trial).Passed);
+            AssertCaught(run, broken, controls, trial => !Verifier.Verify(run.Stream, trial).Passed);
         }
     }
 
