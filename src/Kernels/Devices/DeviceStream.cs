@@ -125,7 +125,9 @@ public abstract partial class DeviceStream : IDisposable
                 ByteLength(source));
         }
         else
+        {
             CopyCore(source.Buffer.Memory, ByteOffset(source), destination.Buffer.Memory, ByteOffset(destination), ByteLength(source));
+        }
     }
 
     /// <summary>Queues setting every element to <paramref name="value"/>.</summary>
