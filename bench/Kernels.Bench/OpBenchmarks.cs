@@ -1,6 +1,6 @@
 using BenchmarkDotNet.Attributes;
-using Kernels.Verification;
 using Kernels.Benchmarks;
+using Kernels.Verification;
 using PeerLibrary = Kernels.Benchmarks.Peer;
 
 namespace Kernels.Bench;

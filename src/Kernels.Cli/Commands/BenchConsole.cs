@@ -1,5 +1,5 @@
-using Spectre.Console;
 using Kernels.Benchmarks;
+using Spectre.Console;
 
 namespace Kernels.Cli.Commands;
 

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
+using Kernels.Study;
 using Spectre.Console;
 using Spectre.Console.Rendering;
-using Kernels.Study;
 
 namespace Kernels.Cli.Commands;
 

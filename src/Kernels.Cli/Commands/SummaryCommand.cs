@@ -58,11 +58,11 @@ internal static class SummaryCommand
 
     private static string Text(JsonElement row, string name) =>
         !row.TryGetProperty(name, out JsonElement value) ? "" : value.ValueKind switch
-    {
-        JsonValueKind.Null => "",
-        JsonValueKind.Number => Number(value),
-        _ => value.ToString().Replace("|", "\\|", StringComparison.Ordinal).ReplaceLineEndings(" "),
-    };
+        {
+            JsonValueKind.Null => "",
+            JsonValueKind.Number => Number(value),
+            _ => value.ToString().Replace("|", "\\|", StringComparison.Ordinal).ReplaceLineEndings(" "),
+        };
 
     private static string Number(JsonElement value)
     {

@@ -66,7 +66,8 @@ public sealed class BiasDropoutResidualCase : OpCase
 
     public override Problem? OfLength(long length) => new BiasDropoutResidualProblem("forward", 3, length, "every length")
     {
-        DropProbability = 0.5, HasScale = true,
+        DropProbability = 0.5,
+        HasScale = true,
     };
 
     public override IReadOnlyList<(string Source, string Destination)> InPlacePairs(Problem problem) =>
@@ -101,14 +102,16 @@ public sealed class BiasDropoutResidualCase : OpCase
         {
             specs.Add(Output("dbias", dtype, columns, sum with
             {
-                Floor = 4 * scale * sum.Floor, ArithmeticRoundings = sum.ArithmeticRoundings + 4,
+                Floor = 4 * scale * sum.Floor,
+                ArithmeticRoundings = sum.ArithmeticRoundings + 4,
             }));
         }
         if (p.HasScale)
         {
             specs.Add(Output("dscale", dtype, columns, sum with
             {
-                Floor = 8 * scale * sum.Floor, ArithmeticRoundings = sum.ArithmeticRoundings + 4,
+                Floor = 8 * scale * sum.Floor,
+                ArithmeticRoundings = sum.ArithmeticRoundings + 4,
             }));
         }
         specs.Add(Output("dx", dtype, shape, new Tolerance(1, 4, 0, "a product of three")));

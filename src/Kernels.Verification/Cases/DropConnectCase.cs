@@ -145,7 +145,9 @@ public sealed class DropConnectCase : OpCase
         double scale = p.Scaling == DropoutScaling.Inverted ? Math.Max(1, KeepThreshold.FromDropProbability(p.DropProbability).Scale) : 1;
         return sum with
         {
-            Roundings = p.DropProbability == 0 ? 2 : 1, ArithmeticRoundings = sum.ArithmeticRoundings + 2, Floor = sum.Floor * scale,
+            Roundings = p.DropProbability == 0 ? 2 : 1,
+            ArithmeticRoundings = sum.ArithmeticRoundings + 2,
+            Floor = sum.Floor * scale,
         };
     }
 

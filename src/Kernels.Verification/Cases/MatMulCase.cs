@@ -61,7 +61,8 @@ public sealed class MatMulCase : OpCase
         MatMulProblem p = (MatMulProblem)problem;
         MatMul.Multiply(stream, tensors.Get<T>("a"), tensors.Get<T>("b"), tensors.Get<T>("c"), new()
         {
-            TransposeA = p.TransposeA, TransposeB = p.TransposeB,
+            TransposeA = p.TransposeA,
+            TransposeB = p.TransposeB,
         });
     }
 

@@ -86,7 +86,8 @@ public sealed class NormPenaltyCase : OpCase
         {
             specs.Add(Input("gradients", dtype, [p.Length], seed) with
             {
-                Role = TensorRole.InOut, Tolerance = new Tolerance(1, 8, 4, "terms that may cancel"),
+                Role = TensorRole.InOut,
+                Tolerance = new Tolerance(1, 8, 4, "terms that may cancel"),
             });
         }
 

@@ -316,9 +316,12 @@ public abstract class OptimizerCase<TOptions> : OpCase
         {
             HasInfiniteWeights = true,
         };
-        yield return Of("proximal L1, zeros counted", basic with { L1 = 8 }, Short) with { Settings = new OptimizerSettings
+        yield return Of("proximal L1, zeros counted", basic with { L1 = 8 }, Short) with
         {
-            CountsZeros = true },
+            Settings = new OptimizerSettings
+            {
+                CountsZeros = true
+            },
         };
         yield return Of("elastic net by proximal steps", basic with { L1 = 4, WeightDecay = 2, WeightDecayMode = WeightDecayMode.Proximal },
             Short);
@@ -328,13 +331,19 @@ public abstract class OptimizerCase<TOptions> : OpCase
         {
             Settings = new OptimizerSettings { KeepsMasterCopy = true, AverageDecay = 0.9 },
         };
-        yield return Of("clipped by the norm of all gradients", basic, Ragged) with { Settings = new OptimizerSettings
+        yield return Of("clipped by the norm of all gradients", basic, Ragged) with
         {
-            MaximumGradientNorm = 2 },
+            Settings = new OptimizerSettings
+            {
+                MaximumGradientNorm = 2
+            },
         };
-        yield return Of("a clipping norm that is not reached", basic, Short) with { Settings = new OptimizerSettings
+        yield return Of("a clipping norm that is not reached", basic, Short) with
         {
-            MaximumGradientNorm = 1e9 },
+            Settings = new OptimizerSettings
+            {
+                MaximumGradientNorm = 1e9
+            },
         };
         yield return Of("rows and gradients whose squares overflow", basic with { MaximumNorm = 3 }, ShortRows) with
         {
@@ -352,14 +361,22 @@ public abstract class OptimizerCase<TOptions> : OpCase
             Settings = new OptimizerSettings { SkipsNonFiniteGradients = true, MaximumGradientNorm = 2, LossScale = 4 },
         };
         yield return Of("master copy of half types", basic, Short) with { Settings = new OptimizerSettings { KeepsMasterCopy = true } };
-        yield return Of("master copy, first step", basic, Short) with { Settings = new OptimizerSettings
+        yield return Of("master copy, first step", basic, Short) with
         {
-            KeepsMasterCopy = true }, StepsBefore = 0,
+            Settings = new OptimizerSettings
+            {
+                KeepsMasterCopy = true
+            },
+            StepsBefore = 0,
         };
         yield return Of("moving average of the weights", basic, Short) with { Settings = new OptimizerSettings { AverageDecay = 0.9 } };
-        yield return Of("moving average, first step", basic, Short) with { Settings = new OptimizerSettings
+        yield return Of("moving average, first step", basic, Short) with
         {
-            AverageDecay = 0.9 }, StepsBefore = 0,
+            Settings = new OptimizerSettings
+            {
+                AverageDecay = 0.9
+            },
+            StepsBefore = 0,
         };
         yield return Of("a late step", basic, [[1021]]) with { StepsBefore = 100_000 };
         OptimizerShapes<TOptions>[] groups =

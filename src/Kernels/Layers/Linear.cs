@@ -1,5 +1,5 @@
-using Kernels.Devices;
 using Kernels.Cpu;
+using Kernels.Devices;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;

@@ -1,6 +1,6 @@
 using System.Buffers;
-using Kernels.Devices;
 using Kernels.Cpu;
+using Kernels.Devices;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;

@@ -198,9 +198,12 @@ public static partial class CrossEntropy
         bool isMean = options.Reduction == LossReduction.Mean, isSoft = targets.Probabilities is not null;
         TargetArguments target = new()
         {
-            Labels = targets.Labels?.Argument ?? default, OtherLabels = targets.OtherLabels?.Argument ?? default,
-            LabelShares = targets.SharesArgument, ClassWeights = classWeights?.Argument ?? default,
-            Ignores = options.IgnoreIndex is null ? 0u : 1u, IgnoreIndex = (uint)(options.IgnoreIndex ?? 0),
+            Labels = targets.Labels?.Argument ?? default,
+            OtherLabels = targets.OtherLabels?.Argument ?? default,
+            LabelShares = targets.SharesArgument,
+            ClassWeights = classWeights?.Argument ?? default,
+            Ignores = options.IgnoreIndex is null ? 0u : 1u,
+            IgnoreIndex = (uint)(options.IgnoreIndex ?? 0),
         };
         double emptyMean = options.EmptyMean == EmptyMean.Zero ? 0 : double.NaN;
 
@@ -227,13 +230,26 @@ public static partial class CrossEntropy
                 new LaunchShape((rows + (RowKernel.GroupSize / team) - 1) / (RowKernel.GroupSize / team)),
                 new CrossEntropyArguments
                 {
-                    Logits = logits.Argument, Target = target, Probabilities = targets.ProbabilitiesArgument, Normalizer = divisor,
-                    LossGradient = lossGradient?.Argument ?? default, Losses = isReduced ? rowLosses.Argument : losses.Argument,
-                    Gradient = gradient?.Argument ?? default, Error = error.Argument, Rows = (ulong)rows, Classes = (ulong)classes,
-                    Team = team, LossGradientStride = lossGradient?.Length > 1 ? 1u : 0, Smoothing = options.Smoothing,
-                    OthersOnly = options.SmoothingConvention == LabelSmoothing.OtherClasses ? 1u : 0, LsePenalty = options.ZLoss,
-                    Penalty = options.ConfidencePenalty, HasThreshold = options.EntropyThreshold is null ? 0u : 1,
-                    Threshold = options.EntropyThreshold ?? 0, EmptyMean = emptyMean, GradientScale = gradientScale * factor,
+                    Logits = logits.Argument,
+                    Target = target,
+                    Probabilities = targets.ProbabilitiesArgument,
+                    Normalizer = divisor,
+                    LossGradient = lossGradient?.Argument ?? default,
+                    Losses = isReduced ? rowLosses.Argument : losses.Argument,
+                    Gradient = gradient?.Argument ?? default,
+                    Error = error.Argument,
+                    Rows = (ulong)rows,
+                    Classes = (ulong)classes,
+                    Team = team,
+                    LossGradientStride = lossGradient?.Length > 1 ? 1u : 0,
+                    Smoothing = options.Smoothing,
+                    OthersOnly = options.SmoothingConvention == LabelSmoothing.OtherClasses ? 1u : 0,
+                    LsePenalty = options.ZLoss,
+                    Penalty = options.ConfidencePenalty,
+                    HasThreshold = options.EntropyThreshold is null ? 0u : 1,
+                    Threshold = options.EntropyThreshold ?? 0,
+                    EmptyMean = emptyMean,
+                    GradientScale = gradientScale * factor,
                 });
         }
 
@@ -261,7 +277,12 @@ public static partial class CrossEntropy
             LaunchShape.GroupPerRow(parts),
             new CrossEntropyNormalizerArguments
             {
-                Target = target, Sums = sums, Rows = (ulong)rows, Parts = (ulong)parts, Chunk = (ulong)SumChunk, Classes = (ulong)classes,
+                Target = target,
+                Sums = sums,
+                Rows = (ulong)rows,
+                Parts = (ulong)parts,
+                Chunk = (ulong)SumChunk,
+                Classes = (ulong)classes,
                 CountsRows = countsRows ? 1u : 0,
             });
         if (parts > 1) Sum<TReal>(stream, dtype, partial.Argument, parts, default, 1, 0, total);
@@ -277,8 +298,14 @@ public static partial class CrossEntropy
         using Rented<TReal> partial = new(stream, parts > 1, parts);
         CrossEntropySumArguments sum = new()
         {
-            Values = values, Normalizer = divisor, Sums = total, Count = (ulong)count, Parts = (ulong)parts, Chunk = (ulong)SumChunk,
-            Factor = factor, EmptyMean = emptyMean,
+            Values = values,
+            Normalizer = divisor,
+            Sums = total,
+            Count = (ulong)count,
+            Parts = (ulong)parts,
+            Chunk = (ulong)SumChunk,
+            Factor = factor,
+            EmptyMean = emptyMean,
         };
         if (parts > 1) sum = sum with { Normalizer = default, Sums = partial.Argument, Factor = 1 };
         stream.Launch(SumKernel, new KernelVariant(dtype), LaunchShape.GroupPerRow(parts), sum);

@@ -62,8 +62,12 @@ public static partial class Entropy
             Shape(rows, classes),
             new EntropyForwardArguments
             {
-                Logits = logits.Argument, Mask = mask?.Argument ?? default, Entropies = entropies.Argument, Rows = (ulong)rows,
-                Classes = (ulong)classes, Team = CrossEntropy.Team(classes),
+                Logits = logits.Argument,
+                Mask = mask?.Argument ?? default,
+                Entropies = entropies.Argument,
+                Rows = (ulong)rows,
+                Classes = (ulong)classes,
+                Team = CrossEntropy.Team(classes),
             });
     }
 
@@ -95,9 +99,15 @@ public static partial class Entropy
             Shape(rows, classes),
             new EntropyBackwardArguments
             {
-                Logits = logits.Argument, Mask = mask?.Argument ?? default, EntropyGradient = entropyGradient.Argument,
-                Gradient = dLogits.Argument, Rows = (ulong)rows, Classes = (ulong)classes, Team = CrossEntropy.Team(classes),
-                EntropyGradientStride = entropyGradient.Length > 1 ? 1u : 0, GradientScale = gradientScale,
+                Logits = logits.Argument,
+                Mask = mask?.Argument ?? default,
+                EntropyGradient = entropyGradient.Argument,
+                Gradient = dLogits.Argument,
+                Rows = (ulong)rows,
+                Classes = (ulong)classes,
+                Team = CrossEntropy.Team(classes),
+                EntropyGradientStride = entropyGradient.Length > 1 ? 1u : 0,
+                GradientScale = gradientScale,
             });
     }
 

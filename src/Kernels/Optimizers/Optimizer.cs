@@ -176,12 +176,21 @@ public abstract class Optimizer<T, TOptions> : IDisposable
             OptimizerKernels.Prepare, variant, LaunchShape.GroupPerRow(1),
             new OptimizerPrepareArguments
             {
-                Progress = _progress.Argument, Counts = _counts.Argument, Settings = _groupSettings.Argument, Sums = sums.Argument,
-                Rates = _settings.DeviceLearningRates?.Argument ?? default, LossScales = _settings.DeviceLossScale?.Argument ?? default,
-                Zeros = _zeros?.Argument ?? default, Groups = (ulong)_options.Length, MeasuredTiles = (ulong)measuredTiles,
-                CountedTensors = (ulong)(_zeros?.Length ?? 0), HasRates = _settings.DeviceLearningRates is null ? 0u : 1,
-                HasLossScale = _settings.DeviceLossScale is null ? 0u : 1, SkipsFaults = _settings.SkipsNonFiniteGradients ? 1u : 0,
-                LossScale = _settings.LossScale, MaximumNorm = _settings.MaximumGradientNorm,
+                Progress = _progress.Argument,
+                Counts = _counts.Argument,
+                Settings = _groupSettings.Argument,
+                Sums = sums.Argument,
+                Rates = _settings.DeviceLearningRates?.Argument ?? default,
+                LossScales = _settings.DeviceLossScale?.Argument ?? default,
+                Zeros = _zeros?.Argument ?? default,
+                Groups = (ulong)_options.Length,
+                MeasuredTiles = (ulong)measuredTiles,
+                CountedTensors = (ulong)(_zeros?.Length ?? 0),
+                HasRates = _settings.DeviceLearningRates is null ? 0u : 1,
+                HasLossScale = _settings.DeviceLossScale is null ? 0u : 1,
+                SkipsFaults = _settings.SkipsNonFiniteGradients ? 1u : 0,
+                LossScale = _settings.LossScale,
+                MaximumNorm = _settings.MaximumGradientNorm,
             });
         bool reduces = _zeros is not null || Array.Exists(_options, options => options.MaximumNorm > 0);
         KernelVariant passVariant = variant with { Switches = reduces ? OptimizerKernels.ReducesSwitch : 0 };
@@ -191,10 +200,19 @@ public abstract class Optimizer<T, TOptions> : IDisposable
                 _kernel, passVariant, LaunchShape.GroupPerRow(run.TileCount),
                 new OptimizerStepArguments
                 {
-                    Parameter = run.First, Gradient = run.Second, State = _state.Argument, TensorList = _table.ListOf(run),
-                    Settings = _groupSettings.Argument, Progress = _progress.Argument, Zeros = _zeros?.Argument ?? default,
-                    RoleStride = (ulong)_table.FlatLength, FirstRole = RuleRoles[0], SecondRole = RuleRoles[1], ThirdRole = RuleRoles[2],
-                    Master = Role(OptimizerState.MasterCopy), Average = Role(OptimizerState.AverageWeight),
+                    Parameter = run.First,
+                    Gradient = run.Second,
+                    State = _state.Argument,
+                    TensorList = _table.ListOf(run),
+                    Settings = _groupSettings.Argument,
+                    Progress = _progress.Argument,
+                    Zeros = _zeros?.Argument ?? default,
+                    RoleStride = (ulong)_table.FlatLength,
+                    FirstRole = RuleRoles[0],
+                    SecondRole = RuleRoles[1],
+                    ThirdRole = RuleRoles[2],
+                    Master = Role(OptimizerState.MasterCopy),
+                    Average = Role(OptimizerState.AverageWeight),
                     CountsZeros = _zeros is null ? 0u : 1,
                 });
         }

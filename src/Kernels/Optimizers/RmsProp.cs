@@ -26,13 +26,13 @@ public sealed record RmsPropOptions : OptimizerOptions
 
     internal override void Write(ref GroupSettings<double> settings) =>
         settings.Rule.As<RmsPropSettings<double>>() = new RmsPropSettings<double>
-    {
-        Decay = SecondMomentDecay,
-        Share = 1 - SecondMomentDecay,
-        Epsilon = Epsilon,
-        Momentum = Momentum,
-        IsCentered = Centered ? 1 : 0,
-    };
+        {
+            Decay = SecondMomentDecay,
+            Share = 1 - SecondMomentDecay,
+            Epsilon = Epsilon,
+            Momentum = Momentum,
+            IsCentered = Centered ? 1 : 0,
+        };
 
     internal override void Validate(string op)
     {

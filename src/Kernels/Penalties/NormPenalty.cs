@@ -152,8 +152,12 @@ public sealed class NormPenalty<T> : IDisposable
                 NormPenaltyKernels.Tiles, variant, LaunchShape.GroupPerRow(run.TileCount),
                 new NormPenaltyTilesArguments
                 {
-                    Parameter = run.First, Gradient = run.Second, TensorList = _table.ListOf(run), Coefficients = _coefficients.Argument,
-                    Sums = sums.Argument, GradientScale = gradientScale,
+                    Parameter = run.First,
+                    Gradient = run.Second,
+                    TensorList = _table.ListOf(run),
+                    Coefficients = _coefficients.Argument,
+                    Sums = sums.Argument,
+                    GradientScale = gradientScale,
                 });
         }
 

@@ -97,7 +97,8 @@ public sealed class EarlyStopping
         {
             next = next with
             {
-                WorseStrips = _options.IsBetter(last.LastStripMetric, metric) ? last.WorseStrips + 1 : 0, LastStripMetric = metric,
+                WorseStrips = _options.IsBetter(last.LastStripMetric, metric) ? last.WorseStrips + 1 : 0,
+                LastStripMetric = metric,
             };
         }
 

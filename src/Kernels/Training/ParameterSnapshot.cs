@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
-using Kernels.Devices;
 using Kernels.Cpu;
+using Kernels.Devices;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;
@@ -124,7 +124,9 @@ public sealed class ParameterSnapshot<T> : IDisposable
                 kernel, new KernelVariant(Stored), LaunchShape.GroupPerRow(run.TileCount),
                 new ParameterSnapshotArguments
                 {
-                    Parameter = run.First, Copy = new TensorArgument(_copy.Memory, 0), TensorList = _table.ListOf(run),
+                    Parameter = run.First,
+                    Copy = new TensorArgument(_copy.Memory, 0),
+                    TensorList = _table.ListOf(run),
                 });
         }
     }

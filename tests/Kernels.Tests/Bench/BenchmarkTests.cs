@@ -1,6 +1,6 @@
+using Kernels.Benchmarks;
 using Kernels.Verification;
 using Xunit;
-using Kernels.Benchmarks;
 
 namespace Kernels.Tests.Bench;
 

@@ -1,8 +1,8 @@
 using System.IO.Pipes;
 using System.Text.Json;
+using Kernels.Benchmarks;
 using Kernels.Verification;
 using Xunit;
-using Kernels.Benchmarks;
 
 namespace Kernels.Tests.Bench;
 

@@ -1,5 +1,5 @@
-using Xunit;
 using Kernels.Benchmarks;
+using Xunit;
 
 namespace Kernels.Tests.Bench;
 

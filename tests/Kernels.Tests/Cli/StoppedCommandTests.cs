@@ -57,7 +57,7 @@ public sealed class StoppedCommandTests
             // Opening waits for the reader: then the command is at work.
             Task<FileStream> opening = Task.Run(() => new FileStream(pipe, FileMode.Open, FileAccess.Write),
                 TestContext.Current.CancellationToken);
-            if (await Task.WhenAny(opening, running) == running) Assert.Fail($"it ended with {running.Result}");
+            if (await Task.WhenAny(opening, running) == running) Assert.Fail($"it ended with {await running}");
             using FileStream writer = await opening;
             await Signal(await process.Task);
             TestProcess command = await running;

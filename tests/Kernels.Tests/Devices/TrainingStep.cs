@@ -45,7 +45,10 @@ internal sealed class TrainingStep<T> : IDisposable
             new OptimizerSettings
             {
                 DeviceLearningRates = rateIsOnHost
-                    ? null : _rate, DeviceLossScale = _scale, MaximumGradientNorm = 0.5, SkipsNonFiniteGradients = true,
+                    ? null : _rate,
+                DeviceLossScale = _scale,
+                MaximumGradientNorm = 0.5,
+                SkipsNonFiniteGradients = true,
                 KeepsMasterCopy = Marshal.SizeOf<T>() == 2,
             }));
     }

@@ -21,9 +21,13 @@ internal static partial class ScenarioProcess
         string name = $"{type.FullName}.{method}";
         Dictionary<string, string?> variables = new()
         {
-            ["KERNELS_FAKECUDA"] = StandIns.Folder, ["KERNELS_LIBCUDA"] = StandIns.Cuda, ["KERNELS_LIBNVRTC"] = StandIns.Cuda,
+            ["KERNELS_FAKECUDA"] = StandIns.Folder,
+            ["KERNELS_LIBCUDA"] = StandIns.Cuda,
+            ["KERNELS_LIBNVRTC"] = StandIns.Cuda,
             ["KERNELS_LIBCUBLAS"] = StandIns.Cuda,
-            ["KERNELS_CACHE"] = "off", ["KERNELS_SYNC"] = null, ["KERNELS_NO_CUBLAS"] = "1",
+            ["KERNELS_CACHE"] = "off",
+            ["KERNELS_SYNC"] = null,
+            ["KERNELS_NO_CUBLAS"] = "1",
         };
         foreach ((string variable, string value) in environment) variables[variable] = value;
         TestProcess process = await TestProcess.RunTests(["-explicit", "only", "-method", name], variables, TimeLimit);

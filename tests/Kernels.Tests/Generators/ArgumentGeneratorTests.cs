@@ -123,8 +123,8 @@ public sealed class ArgumentGeneratorTests
     {
         Text edited = new("portable/scale.cl", Scale), key = new("portable/philox.h", Key);
         Text replacement = new("portable/scale.cl", Scale.Replace(before, after, StringComparison.Ordinal));
-        GeneratorDriver driver = Driver(edited, key).RunGenerators(Compilation());
-        driver = driver.ReplaceAdditionalText(edited, replacement).RunGenerators(Compilation());
+        GeneratorDriver driver = Driver(edited, key).RunGenerators(Compilation(), TestContext.Current.CancellationToken);
+        driver = driver.ReplaceAdditionalText(edited, replacement).RunGenerators(Compilation(), TestContext.Current.CancellationToken);
         ImmutableArray<IncrementalGeneratorRunStep> steps = driver.GetRunResult()
             .Results[0].TrackedSteps[ArgumentGenerator.DeclarationsStep];
         Assert.Equal([expected, IncrementalStepRunReason.Cached], steps.Select(step => Assert.Single(step.Outputs).Reason));

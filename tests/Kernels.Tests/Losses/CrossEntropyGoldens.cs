@@ -35,7 +35,8 @@ public sealed class CrossEntropyGoldens(TestDevices devices)
         };
         AssertEqual(stream, golden, stream.Device.SupportsFloat64, new Call(options)
         {
-            IsSoft = golden.Targets == "soft", IsWeighted = golden.Weights,
+            IsSoft = golden.Targets == "soft",
+            IsWeighted = golden.Weights,
         });
     }
 

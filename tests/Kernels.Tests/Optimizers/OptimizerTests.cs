@@ -88,7 +88,8 @@ public sealed class OptimizerTests(TestDevices devices)
         using DeviceTensor<float> weight = stream.Device.Upload<float>([1, 2, 3], 3), gradient = stream.Device.Upload<float>([1, 1, 1], 3);
         using Adam<float> adam = new(stream.Device, [new([weight], [gradient], new AdamOptions { LearningRate = 0.1 })], new()
         {
-            SkipsNonFiniteGradients = true, MaximumGradientNorm = 100,
+            SkipsNonFiniteGradients = true,
+            MaximumGradientNorm = 100,
         });
         adam.Step(stream);
         float[] after = weight.ToArray(stream), moment = adam.GetState(OptimizerState.FirstMoment, 0).ToArray(stream);
@@ -119,7 +120,8 @@ public sealed class OptimizerTests(TestDevices devices)
         using DeviceTensor<float> rate = stream.Device.Upload<float>([1], 1), scale = stream.Device.Upload<float>([8], 1);
         using Sgd<float> sgd = new(stream.Device, [new([weight], [gradient], new SgdOptions())], new()
         {
-            DeviceLearningRates = rate, DeviceLossScale = scale,
+            DeviceLearningRates = rate,
+            DeviceLossScale = scale,
         });
         sgd.Step(stream);
         Assert.Equal([-1f], weight.ToArray(stream));

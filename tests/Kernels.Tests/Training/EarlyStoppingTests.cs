@@ -116,7 +116,11 @@ public sealed class EarlyStoppingTests
     {
         EarlyStoppingOptions options = new()
         {
-            Patience = 2, WarmUp = 3, NaN = NaNPolicy.Stop, DivergenceThreshold = 5, StoppingThreshold = 0.5,
+            Patience = 2,
+            WarmUp = 3,
+            NaN = NaNPolicy.Stop,
+            DivergenceThreshold = 5,
+            StoppingThreshold = 0.5,
         };
         EarlyStopping stopping = new(options);
         foreach (double metric in (double[])[0.25, 9, double.NaN, 1]) Assert.False(stopping.Update(metric));
@@ -283,7 +287,9 @@ public sealed class EarlyStoppingTests
     {
         EarlyStoppingState last = new()
         {
-            Evaluations = int.MaxValue, CountedEvaluations = int.MaxValue, EvaluationsWithoutImprovement = int.MaxValue,
+            Evaluations = int.MaxValue,
+            CountedEvaluations = int.MaxValue,
+            EvaluationsWithoutImprovement = int.MaxValue,
         };
         EarlyStopping stopping = new(new() { Patience = null, NaN = policy }, last);
         Assert.Throws<OverflowException>(() => stopping.Update(double.NaN));
@@ -317,7 +323,8 @@ public sealed class EarlyStoppingTests
     public void BaselineWithoutPatience_IsRefused() =>
         Assert.Throws<ArgumentException>(nameof(EarlyStoppingOptions.Baseline), () => new EarlyStopping(new()
         {
-            Patience = null, Baseline = 1,
+            Patience = null,
+            Baseline = 1,
         }));
 
     [Fact]

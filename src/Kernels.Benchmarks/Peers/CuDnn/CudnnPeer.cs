@@ -1,6 +1,6 @@
 using Kernels.Devices.Cuda;
-using static Kernels.Benchmarks.Cudnn;
 using Kernels.Verification;
+using static Kernels.Benchmarks.Cudnn;
 
 namespace Kernels.Benchmarks;
 

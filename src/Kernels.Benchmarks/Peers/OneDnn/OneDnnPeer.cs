@@ -1,5 +1,5 @@
-using static Kernels.Benchmarks.OneDnn;
 using Kernels.Verification;
+using static Kernels.Benchmarks.OneDnn;
 
 namespace Kernels.Benchmarks;
 

@@ -123,7 +123,10 @@ internal sealed class TensorTable<T> : IDisposable
     /// <summary>The list as the launch of <paramref name="run"/> takes it.</summary>
     public TensorListArguments ListOf(in Run run) => new()
     {
-        Tensors = _tensors.Argument, Tiles = _tiles.Argument, FirstTile = (ulong)run.FirstTile, TileCount = (ulong)run.TileCount,
+        Tensors = _tensors.Argument,
+        Tiles = _tiles.Argument,
+        FirstTile = (ulong)run.FirstTile,
+        TileCount = (ulong)run.TileCount,
     };
 
     /// <summary>The place of tensor <paramref name="index"/> in a flat buffer.</summary>

@@ -83,8 +83,14 @@ public static partial class AdaptiveDropout
             Blocks(x.Length, ForwardKernel),
             new AdaptiveDropoutForwardArguments
             {
-                X = x.Argument, Pre = pre.Argument, Y = y.Argument, Count = (ulong)x.Length, Start = globalStart, Alpha = alpha,
-                Beta = beta, Key = key.Argument,
+                X = x.Argument,
+                Pre = pre.Argument,
+                Y = y.Argument,
+                Count = (ulong)x.Length,
+                Start = globalStart,
+                Alpha = alpha,
+                Beta = beta,
+                Key = key.Argument,
             });
     }
 
@@ -109,7 +115,12 @@ public static partial class AdaptiveDropout
             Blocks(x.Length, InferKernel),
             new AdaptiveDropoutInferArguments
             {
-                X = x.Argument, Pre = pre.Argument, Y = y.Argument, Count = (ulong)x.Length, Alpha = alpha, Beta = beta,
+                X = x.Argument,
+                Pre = pre.Argument,
+                Y = y.Argument,
+                Count = (ulong)x.Length,
+                Alpha = alpha,
+                Beta = beta,
             });
     }
 
@@ -157,9 +168,17 @@ public static partial class AdaptiveDropout
             Blocks(x.Length, BackwardKernel),
             new AdaptiveDropoutBackwardArguments
             {
-                X = x.Argument, Pre = pre.Argument, Dy = dy.Argument, Dx = dx.Argument, Dpre = written?.Argument ?? default,
-                Count = (ulong)x.Length, Start = globalStart, Alpha = alpha, Beta = beta,
-                Expectation = estimator == AdaptiveEstimator.Expectation ? 1u : 0, Key = key.Argument,
+                X = x.Argument,
+                Pre = pre.Argument,
+                Dy = dy.Argument,
+                Dx = dx.Argument,
+                Dpre = written?.Argument ?? default,
+                Count = (ulong)x.Length,
+                Start = globalStart,
+                Alpha = alpha,
+                Beta = beta,
+                Expectation = estimator == AdaptiveEstimator.Expectation ? 1u : 0,
+                Key = key.Argument,
             });
         if (isZero && dPre is not null) stream.Fill(dPre, default);
 
@@ -220,8 +239,13 @@ public static partial class AdaptiveDropout
             Blocks(x.Length, PerElementKernel),
             new AdaptiveDropoutPerElementArguments
             {
-                X = x.Argument, Probabilities = keepProbabilities.Argument, Y = y.Argument, Count = (ulong)x.Length, Start = globalStart,
-                Inverted = options.Scaling == DropoutScaling.Inverted ? 1u : 0, Key = key.Argument,
+                X = x.Argument,
+                Probabilities = keepProbabilities.Argument,
+                Y = y.Argument,
+                Count = (ulong)x.Length,
+                Start = globalStart,
+                Inverted = options.Scaling == DropoutScaling.Inverted ? 1u : 0,
+                Key = key.Argument,
             });
     }
 

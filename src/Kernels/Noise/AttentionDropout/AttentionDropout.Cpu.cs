@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
-using Kernels.Devices;
 using Kernels.Cpu;
+using Kernels.Devices;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;

@@ -139,7 +139,10 @@ public static unsafe partial class AttentionDropout
             LaunchShape.GroupPerRow((long)rows.Rows),
             new AttentionDropoutBackwardArguments
             {
-                Scores = scores.Argument, Dy = dy.Argument, Dscores = dScores.Argument, Attention = rows,
+                Scores = scores.Argument,
+                Dy = dy.Argument,
+                Dscores = dScores.Argument,
+                Attention = rows,
             });
     }
 
@@ -213,11 +216,22 @@ public static unsafe partial class AttentionDropout
 
         return new AttentionArguments
         {
-            KeyLengths = keyLengths?.Argument ?? default, Mask = mask?.Argument ?? default, Error = error,
-            Rows = (ulong)(scores.Shape[0] * heads * queries), Heads = (ulong)heads, Queries = (ulong)queries, Keys = (ulong)keys,
-            MaskBatchStride = (ulong)batchStride, MaskHeadStride = (ulong)headStride, MaskQueryStride = (ulong)queryStride,
-            Causal = options.Causal ? 1u : 0u, Scale = scale, Start = options.GlobalStart, Threshold = threshold.Value,
-            KeepScale = threshold.Scale, Key = key.Argument,
+            KeyLengths = keyLengths?.Argument ?? default,
+            Mask = mask?.Argument ?? default,
+            Error = error,
+            Rows = (ulong)(scores.Shape[0] * heads * queries),
+            Heads = (ulong)heads,
+            Queries = (ulong)queries,
+            Keys = (ulong)keys,
+            MaskBatchStride = (ulong)batchStride,
+            MaskHeadStride = (ulong)headStride,
+            MaskQueryStride = (ulong)queryStride,
+            Causal = options.Causal ? 1u : 0u,
+            Scale = scale,
+            Start = options.GlobalStart,
+            Threshold = threshold.Value,
+            KeepScale = threshold.Scale,
+            Key = key.Argument,
         };
     }
 }

@@ -104,10 +104,18 @@ public static unsafe partial class BiasDropoutResidual
             new LaunchShape(Tiles(x.Shape[1]) * Strips(x.Shape[0], options.GlobalStart)),
             new BiasDropoutResidualForwardArguments
             {
-                X = x.Argument, Residual = residual.Argument, Y = y.Argument, Bias = bias?.Argument ?? default,
-                ChannelScale = channelScale?.Argument ?? default, Rows = (ulong)x.Shape[0], Columns = (ulong)x.Shape[1],
-                StartRow = options.GlobalStart, Threshold = elements.Value, RowThreshold = rows.Value,
-                Scale = elements.Scale * rows.Scale, Key = key.Argument,
+                X = x.Argument,
+                Residual = residual.Argument,
+                Y = y.Argument,
+                Bias = bias?.Argument ?? default,
+                ChannelScale = channelScale?.Argument ?? default,
+                Rows = (ulong)x.Shape[0],
+                Columns = (ulong)x.Shape[1],
+                StartRow = options.GlobalStart,
+                Threshold = elements.Value,
+                RowThreshold = rows.Value,
+                Scale = elements.Scale * rows.Scale,
+                Key = key.Argument,
             });
     }
 
@@ -190,12 +198,21 @@ public static unsafe partial class BiasDropoutResidual
             new LaunchShape(tiles * splits),
             new BiasDropoutResidualBackwardArguments
             {
-                Dy = dy.Argument, X = dChannelScale is null ? default : x!.Argument, Dx = dx.Argument,
-                Bias = dChannelScale is null ? default : bias?.Argument ?? default, ChannelScale = channelScale?.Argument ?? default,
+                Dy = dy.Argument,
+                X = dChannelScale is null ? default : x!.Argument,
+                Dx = dx.Argument,
+                Bias = dChannelScale is null ? default : bias?.Argument ?? default,
+                ChannelScale = channelScale?.Argument ?? default,
                 PartialBias = dBias is null ? default : partialBias.Argument,
-                PartialScale = dChannelScale is null ? default : partialScale.Argument, Rows = (ulong)dy.Shape[0],
-                Columns = (ulong)columns, Splits = (ulong)splits, StartRow = options.GlobalStart, Threshold = elements.Value,
-                RowThreshold = rows.Value, Scale = elements.Scale * rows.Scale, Key = key.Argument,
+                PartialScale = dChannelScale is null ? default : partialScale.Argument,
+                Rows = (ulong)dy.Shape[0],
+                Columns = (ulong)columns,
+                Splits = (ulong)splits,
+                StartRow = options.GlobalStart,
+                Threshold = elements.Value,
+                RowThreshold = rows.Value,
+                Scale = elements.Scale * rows.Scale,
+                Key = key.Argument,
             });
         if (dBias is not null) Reduce(stream, partialBias.Argument, dBias, splits, vectors);
         if (dChannelScale is not null) Reduce(stream, partialScale.Argument, dChannelScale, splits, vectors);
@@ -210,7 +227,10 @@ public static unsafe partial class BiasDropoutResidual
             new LaunchShape((sums.Length + 31) / 32),
             new BiasDropoutResidualReduceArguments
             {
-                Partial = partial, Sums = sums.Argument, Splits = (ulong)splits, Columns = (ulong)sums.Length,
+                Partial = partial,
+                Sums = sums.Argument,
+                Splits = (ulong)splits,
+                Columns = (ulong)sums.Length,
             });
 
     private static void CheckCommon<T>(

@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
-using Kernels.Devices;
 using Kernels.Cpu;
+using Kernels.Devices;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;
@@ -125,8 +125,16 @@ public static unsafe class ChannelDropout
             LaunchShape.Items((x.Length + 7) / 8, Kernel),
             new ChannelDropoutArguments
             {
-                X = x.Argument, Y = y.Argument, Count = (ulong)x.Length, Shared = (ulong)axes.Shared, Units = (ulong)axes.Units,
-                Run = (ulong)axes.Run, Start = globalStart, Threshold = threshold.Value, Scale = threshold.Scale, Key = key.Argument,
+                X = x.Argument,
+                Y = y.Argument,
+                Count = (ulong)x.Length,
+                Shared = (ulong)axes.Shared,
+                Units = (ulong)axes.Units,
+                Run = (ulong)axes.Run,
+                Start = globalStart,
+                Threshold = threshold.Value,
+                Scale = threshold.Scale,
+                Key = key.Argument,
             });
     }
 

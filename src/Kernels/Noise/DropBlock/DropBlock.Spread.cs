@@ -26,9 +26,13 @@ internal readonly partial record struct SpreadArguments
             ((long countX, long stepX), (long countY, long stepY), (long countZ, long stepZ)) = (At(x, i), At(y, i), At(z, i));
             passes.Add(new SpreadArguments
             {
-                Width = (ulong)(i == 0 ? countX : 1), CountX = (ulong)(i == 0 ? 1 : countX), PitchX = (ulong)stepX,
-                CountY = (ulong)countY, PitchY = (ulong)(stepY * geometry.Width),
-                CountZ = (ulong)countZ, PitchZ = (ulong)(stepZ * geometry.Width * geometry.Height),
+                Width = (ulong)(i == 0 ? countX : 1),
+                CountX = (ulong)(i == 0 ? 1 : countX),
+                PitchX = (ulong)stepX,
+                CountY = (ulong)countY,
+                PitchY = (ulong)(stepY * geometry.Width),
+                CountZ = (ulong)countZ,
+                PitchZ = (ulong)(stepZ * geometry.Width * geometry.Height),
             });
         }
 

@@ -211,12 +211,22 @@ public static unsafe partial class DropBlock
             LaunchShape.Items((x.Length + 7) / 8, ApplyKernel),
             new DropBlockApplyArguments
             {
-                X = x.Argument, Y = y.Argument, Mask = mask.Argument, Scales = units.Count > 0 ? scales.Argument : default,
-                Count = (ulong)x.Length, Inner = lines.Inner, Outer = lines.Outer, MaskInner = lines.Mask.Inner,
-                MaskOuter = lines.Mask.Outer, MaskSample = lines.Mask.Sample, ScaleInner = lines.Scale.Inner,
-                ScaleOuter = lines.Scale.Outer, ScaleSample = lines.Scale.Sample,
+                X = x.Argument,
+                Y = y.Argument,
+                Mask = mask.Argument,
+                Scales = units.Count > 0 ? scales.Argument : default,
+                Count = (ulong)x.Length,
+                Inner = lines.Inner,
+                Outer = lines.Outer,
+                MaskInner = lines.Mask.Inner,
+                MaskOuter = lines.Mask.Outer,
+                MaskSample = lines.Mask.Sample,
+                ScaleInner = lines.Scale.Inner,
+                ScaleOuter = lines.Scale.Outer,
+                ScaleSample = lines.Scale.Sample,
                 Scale = expected && plan.DropProbability < 1 ? 1 / (1 - plan.DropProbability) : 1,
-                NoiseStart = options.GlobalStart * (ulong)(maps.Channels * maps.Cells), Key = key.Argument,
+                NoiseStart = options.GlobalStart * (ulong)(maps.Channels * maps.Cells),
+                Key = key.Argument,
             });
     }
 
@@ -235,9 +245,17 @@ public static unsafe partial class DropBlock
             LaunchShape.Items((maps.MaskCells + 31) / 32, SeedsKernel),
             new DropBlockSeedsArguments
             {
-                Seeds = seeds.Argument, Cells = (ulong)maps.MaskCells, Depth = (ulong)geometry.Depth, Height = (ulong)geometry.Height,
-                Width = (ulong)geometry.Width, SeedDepth = (ulong)geometry.SeedDepth, SeedHeight = (ulong)geometry.SeedHeight,
-                SeedWidth = (ulong)geometry.SeedWidth, FirstUnit = firstUnit, Threshold = plan.Threshold, Key = key.Argument,
+                Seeds = seeds.Argument,
+                Cells = (ulong)maps.MaskCells,
+                Depth = (ulong)geometry.Depth,
+                Height = (ulong)geometry.Height,
+                Width = (ulong)geometry.Width,
+                SeedDepth = (ulong)geometry.SeedDepth,
+                SeedHeight = (ulong)geometry.SeedHeight,
+                SeedWidth = (ulong)geometry.SeedWidth,
+                FirstUnit = firstUnit,
+                Threshold = plan.Threshold,
+                Key = key.Argument,
             });
         for (int pass = 0; pass < passes.Count; pass++)
         {
@@ -249,7 +267,10 @@ public static unsafe partial class DropBlock
                 LaunchShape.Items((maps.MaskCells + 31) / 32, SpreadKernel),
                 new DropBlockSpreadArguments
                 {
-                    Source = source, Target = last ? mask : target, Cells = (ulong)maps.MaskCells, Spread = passes[pass],
+                    Source = source,
+                    Target = last ? mask : target,
+                    Cells = (ulong)maps.MaskCells,
+                    Spread = passes[pass],
                     Invert = last ? 1u : 0,
                 });
         }
@@ -266,7 +287,11 @@ public static unsafe partial class DropBlock
             LaunchShape.Items(units.Count * parts, CountKernel),
             new DropBlockCountArguments
             {
-                Mask = mask, Counts = counts.Argument, Units = (ulong)units.Count, UnitCells = (ulong)units.Cells, Parts = (ulong)parts,
+                Mask = mask,
+                Counts = counts.Argument,
+                Units = (ulong)units.Count,
+                UnitCells = (ulong)units.Cells,
+                Parts = (ulong)parts,
                 PartCells = (ulong)PartCells,
             });
         stream.Launch(
@@ -275,7 +300,10 @@ public static unsafe partial class DropBlock
             parts <= PartsPerItem ? LaunchShape.Items(units.Count, ScaleKernel) : LaunchShape.GroupPerRow(units.Count),
             new DropBlockScaleArguments
             {
-                Counts = counts.Argument, Scales = scales, Units = (ulong)units.Count, UnitCells = (ulong)units.Cells,
+                Counts = counts.Argument,
+                Scales = scales,
+                Units = (ulong)units.Count,
+                UnitCells = (ulong)units.Cells,
                 Parts = (ulong)parts,
             });
     }

@@ -1,5 +1,5 @@
-using Kernels.Devices;
 using Kernels.Cpu;
+using Kernels.Devices;
 
 namespace Kernels;
 
@@ -86,11 +86,21 @@ public static partial class DropConnect
             new LaunchShape(Tiles(layer.Examples, Tile) * Tiles(layer.Outputs, Tile)),
             new DropConnectInferenceArguments
             {
-                X = x.Argument, Weight = weight.Argument, Bias = bias?.Argument ?? default, Y = y.Argument,
-                Mean = mean?.Argument ?? default, Variance = variance?.Argument ?? default, Examples = (ulong)layer.Examples,
-                Inputs = (ulong)layer.Inputs, Outputs = (ulong)layer.Outputs, FirstPair = layer.FirstPair(options),
-                Samples = (ulong)samples, Activation = (uint)activation, MeanScale = inverted ? 1 : keep,
-                VarianceScale = inverted ? (1 - keep) / keep : keep * (1 - keep), Key = key.Argument,
+                X = x.Argument,
+                Weight = weight.Argument,
+                Bias = bias?.Argument ?? default,
+                Y = y.Argument,
+                Mean = mean?.Argument ?? default,
+                Variance = variance?.Argument ?? default,
+                Examples = (ulong)layer.Examples,
+                Inputs = (ulong)layer.Inputs,
+                Outputs = (ulong)layer.Outputs,
+                FirstPair = layer.FirstPair(options),
+                Samples = (ulong)samples,
+                Activation = (uint)activation,
+                MeanScale = inverted ? 1 : keep,
+                VarianceScale = inverted ? (1 - keep) / keep : keep * (1 - keep),
+                Key = key.Argument,
             });
     }
 }

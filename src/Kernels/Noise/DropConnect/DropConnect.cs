@@ -101,9 +101,17 @@ public static partial class DropConnect
             new LaunchShape(Tiles(layer.Examples, Tile) * Tiles(layer.Outputs, Tile)),
             new DropConnectForwardArguments
             {
-                X = x.Argument, Weight = weight.Argument, Bias = bias?.Argument ?? default, Y = y.Argument,
-                Examples = (ulong)layer.Examples, Inputs = (ulong)layer.Inputs, Outputs = (ulong)layer.Outputs,
-                FirstPair = layer.FirstPair(options), Threshold = threshold.Value, Scale = Scale(threshold, options), Key = key.Argument,
+                X = x.Argument,
+                Weight = weight.Argument,
+                Bias = bias?.Argument ?? default,
+                Y = y.Argument,
+                Examples = (ulong)layer.Examples,
+                Inputs = (ulong)layer.Inputs,
+                Outputs = (ulong)layer.Outputs,
+                FirstPair = layer.FirstPair(options),
+                Threshold = threshold.Value,
+                Scale = Scale(threshold, options),
+                Key = key.Argument,
             });
     }
 
@@ -155,8 +163,14 @@ public static partial class DropConnect
             new LaunchShape(Tiles(outputs, Tile)),
             new DropConnectBiasGradientArguments
             {
-                Dy = dy.Argument, Dbias = dBias.Argument, Examples = (ulong)examples, Outputs = (ulong)outputs,
-                FirstPair = layer.FirstPair(options), Threshold = threshold.Value, Scale = scale, Key = key.Argument,
+                Dy = dy.Argument,
+                Dbias = dBias.Argument,
+                Examples = (ulong)examples,
+                Outputs = (ulong)outputs,
+                FirstPair = layer.FirstPair(options),
+                Threshold = threshold.Value,
+                Scale = scale,
+                Key = key.Argument,
             });
 
         void Gradient(DeviceTensor<T> result, DeviceTensor<T> source, long rows, long terms, long rowStride, long termStride)
@@ -168,9 +182,18 @@ public static partial class DropConnect
                 new LaunchShape(Tiles(rows, Tile) * Tiles(layer.Inputs, InputTile)),
                 new DropConnectGradientArguments
                 {
-                    Dy = dy.Argument, Source = source.Argument, Result = result.Argument, Rows = (ulong)rows, Terms = (ulong)terms,
-                    Inputs = (ulong)layer.Inputs, RowStride = (ulong)rowStride, TermStride = (ulong)termStride,
-                    FirstPair = layer.FirstPair(options), Threshold = threshold.Value, Scale = scale, Key = key.Argument,
+                    Dy = dy.Argument,
+                    Source = source.Argument,
+                    Result = result.Argument,
+                    Rows = (ulong)rows,
+                    Terms = (ulong)terms,
+                    Inputs = (ulong)layer.Inputs,
+                    RowStride = (ulong)rowStride,
+                    TermStride = (ulong)termStride,
+                    FirstPair = layer.FirstPair(options),
+                    Threshold = threshold.Value,
+                    Scale = scale,
+                    Key = key.Argument,
                 });
         }
     }

@@ -1,5 +1,5 @@
-using Kernels.Devices;
 using Kernels.Cpu;
+using Kernels.Devices;
 
 namespace Kernels;
 
@@ -105,8 +105,15 @@ public static unsafe class AlphaDropout
             LaunchShape.Items((x.Length / Philox.LanesPerBlock) + 2, Kernel),
             new AlphaDropoutArguments
             {
-                X = x.Argument, Y = y.Argument, Count = (ulong)x.Length, Start = globalStart, Threshold = threshold.Value, Scale = scale,
-                Shift = shift, Dropped = dropped, Key = key.Argument,
+                X = x.Argument,
+                Y = y.Argument,
+                Count = (ulong)x.Length,
+                Start = globalStart,
+                Threshold = threshold.Value,
+                Scale = scale,
+                Shift = shift,
+                Dropped = dropped,
+                Key = key.Argument,
             });
     }
 

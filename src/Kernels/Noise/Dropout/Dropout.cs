@@ -156,7 +156,11 @@ public static partial class Dropout
             LaunchShape.Items(mask.Length, MaskKernel),
             new DropoutMaskArguments
             {
-                Mask = mask.Argument, Count = (ulong)count, Start = options.GlobalStart, Threshold = threshold.Value, Key = key.Argument,
+                Mask = mask.Argument,
+                Count = (ulong)count,
+                Start = options.GlobalStart,
+                Threshold = threshold.Value,
+                Key = key.Argument,
             });
     }
 
@@ -187,7 +191,11 @@ public static partial class Dropout
             LaunchShape.Items(x.Length, ApplyMaskKernel),
             new DropoutApplyMaskArguments
             {
-                X = x.Argument, Mask = mask.Argument, Y = y.Argument, Count = (ulong)x.Length, Scale = TrainingScale(threshold, scaling),
+                X = x.Argument,
+                Mask = mask.Argument,
+                Y = y.Argument,
+                Count = (ulong)x.Length,
+                Scale = TrainingScale(threshold, scaling),
             });
     }
 
@@ -230,7 +238,12 @@ public static partial class Dropout
             LaunchShape.Items((x.Length / Philox.LanesPerBlock) + 2, ApplyKernel),
             new DropoutApplyArguments
             {
-                X = x.Argument, Y = y.Argument, Count = (ulong)x.Length, Start = start, Threshold = threshold, Scale = scale,
+                X = x.Argument,
+                Y = y.Argument,
+                Count = (ulong)x.Length,
+                Start = start,
+                Threshold = threshold,
+                Scale = scale,
                 Key = key.Argument,
             });
     }

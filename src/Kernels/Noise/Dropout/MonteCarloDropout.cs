@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
-using Kernels.Devices;
 using Kernels.Cpu;
+using Kernels.Devices;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;
@@ -68,8 +68,13 @@ public static unsafe class MonteCarloDropout
             LaunchShape.Items((x.Length + Philox.LanesPerBlock - 1) / Philox.LanesPerBlock, PassesKernel),
             new MonteCarloDropoutArguments
             {
-                X = x.Argument, Y = y.Argument, Count = (ulong)x.Length, Passes = (ulong)passes, Threshold = threshold.Value,
-                Scale = threshold.Scale, Key = key.Argument,
+                X = x.Argument,
+                Y = y.Argument,
+                Count = (ulong)x.Length,
+                Passes = (ulong)passes,
+                Threshold = threshold.Value,
+                Scale = threshold.Scale,
+                Key = key.Argument,
             });
     }
 
@@ -105,7 +110,10 @@ public static unsafe class MonteCarloDropout
             LaunchShape.Items(mean.Length, StatisticsKernel),
             new MonteCarloStatisticsArguments
             {
-                Y = y.Argument, Mean = mean.Argument, Variance = variance.Argument, Count = (ulong)mean.Length,
+                Y = y.Argument,
+                Mean = mean.Argument,
+                Variance = variance.Argument,
+                Count = (ulong)mean.Length,
                 Passes = (ulong)y.Shape[0],
             });
     }

@@ -1,7 +1,7 @@
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
-using Kernels.Devices;
 using Kernels.Cpu;
+using Kernels.Devices;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;

@@ -36,7 +36,10 @@ public static unsafe partial class EmbeddingDropout
                     SortStepKernel, variant, LaunchShape.Items(length / 2, SortStepKernel),
                     new EmbeddingDropoutSortStepArguments
                     {
-                        Keys = keys, Length = (ulong)length, Size = (ulong)size, Stride = (ulong)stride,
+                        Keys = keys,
+                        Length = (ulong)length,
+                        Size = (ulong)size,
+                        Stride = (ulong)stride,
                     });
             }
 
@@ -47,7 +50,10 @@ public static unsafe partial class EmbeddingDropout
             SortTileKernel, variant, tiles,
             new EmbeddingDropoutSortTileArguments
             {
-                Keys = keys, Length = (ulong)length, FirstSize = (ulong)firstSize, LastSize = (ulong)lastSize,
+                Keys = keys,
+                Length = (ulong)length,
+                FirstSize = (ulong)firstSize,
+                LastSize = (ulong)lastSize,
             });
     }
 

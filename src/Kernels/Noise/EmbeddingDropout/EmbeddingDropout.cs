@@ -117,10 +117,18 @@ public static partial class EmbeddingDropout
             LaunchShape.Items(length, KeysKernel),
             new EmbeddingDropoutKeysArguments
             {
-                Ids = ids.Argument, Keys = keys.Argument, Error = error.Argument, Count = (ulong)count,
-                Length = (ulong)length, Vocabulary = (ulong)dTable.Shape[0],
-                Padding = options.PaddingIndex is { } padding ? (ulong)padding : ulong.MaxValue, Start = options.GlobalStart,
-                Period = units.Period, Stride = units.Stride, IdStride = units.IdStride, Threshold = units.Threshold.Value,
+                Ids = ids.Argument,
+                Keys = keys.Argument,
+                Error = error.Argument,
+                Count = (ulong)count,
+                Length = (ulong)length,
+                Vocabulary = (ulong)dTable.Shape[0],
+                Padding = options.PaddingIndex is { } padding ? (ulong)padding : ulong.MaxValue,
+                Start = options.GlobalStart,
+                Period = units.Period,
+                Stride = units.Stride,
+                IdStride = units.IdStride,
+                Threshold = units.Threshold.Value,
                 Key = key.Argument,
             });
         Sort(stream, keys.Argument, length);
@@ -131,8 +139,14 @@ public static partial class EmbeddingDropout
             rows.Launch(count),
             new EmbeddingDropoutScatterArguments
             {
-                Keys = keys.Argument, Dy = dy.Argument, Dtable = dTable.Argument, Count = (ulong)count, Width = (ulong)dTable.Shape[1],
-                Octets = rows.Octets, RowsPerGroup = rows.RowsPerGroup, Scale = units.Threshold.Scale,
+                Keys = keys.Argument,
+                Dy = dy.Argument,
+                Dtable = dTable.Argument,
+                Count = (ulong)count,
+                Width = (ulong)dTable.Shape[1],
+                Octets = rows.Octets,
+                RowsPerGroup = rows.RowsPerGroup,
+                Scale = units.Threshold.Scale,
             });
     }
 
@@ -157,10 +171,22 @@ public static partial class EmbeddingDropout
             rows.Launch(ids.Length),
             new EmbeddingDropoutForwardArguments
             {
-                Ids = ids.Argument, Table = table.Argument, Y = y.Argument, Error = error.Argument,
-                Count = (ulong)ids.Length, Vocabulary = (ulong)table.Shape[0], Width = (ulong)table.Shape[1], Octets = rows.Octets,
-                RowsPerGroup = rows.RowsPerGroup, Start = options.GlobalStart, Period = units.Period, Stride = units.Stride,
-                IdStride = units.IdStride, Threshold = units.Threshold.Value, Scale = units.Threshold.Scale, Key = key.Argument,
+                Ids = ids.Argument,
+                Table = table.Argument,
+                Y = y.Argument,
+                Error = error.Argument,
+                Count = (ulong)ids.Length,
+                Vocabulary = (ulong)table.Shape[0],
+                Width = (ulong)table.Shape[1],
+                Octets = rows.Octets,
+                RowsPerGroup = rows.RowsPerGroup,
+                Start = options.GlobalStart,
+                Period = units.Period,
+                Stride = units.Stride,
+                IdStride = units.IdStride,
+                Threshold = units.Threshold.Value,
+                Scale = units.Threshold.Scale,
+                Key = key.Argument,
             });
     }
 

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using Kernels.Devices;
 using Kernels.Cpu;
+using Kernels.Devices;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;
@@ -34,7 +34,12 @@ internal static unsafe class GaussianKernel
             LaunchShape.Items((x.Length / 8) + 2, Kernel),
             new GaussianNoiseArguments
             {
-                X = x.Argument, Y = y.Argument, Count = (ulong)x.Length, Start = start, Sigma = sigma, Key = key.Argument,
+                X = x.Argument,
+                Y = y.Argument,
+                Count = (ulong)x.Length,
+                Start = start,
+                Sigma = sigma,
+                Key = key.Argument,
             });
     }
 

@@ -30,7 +30,10 @@ public static unsafe class RandomBits
             LaunchShape.Items(words.Length / 4, BitsKernel),
             new RandomBitsArguments
             {
-                Words = words.Argument, Blocks = (ulong)words.Length / 4, FirstBlock = firstBlock, Key = key.Argument,
+                Words = words.Argument,
+                Blocks = (ulong)words.Length / 4,
+                FirstBlock = firstBlock,
+                Key = key.Argument,
             });
     }
 

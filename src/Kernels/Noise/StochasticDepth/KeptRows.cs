@@ -63,8 +63,12 @@ public static partial class KeptRows
             new LaunchShape(1),
             new KeptRowsListArguments
             {
-                Rows = rows.Argument, Kept = kept.Argument, Count = (ulong)rows.Length, Start = globalStart,
-                Threshold = KeepThreshold.FromDropProbability(dropProbability).Value, Key = key.Argument,
+                Rows = rows.Argument,
+                Kept = kept.Argument,
+                Count = (ulong)rows.Length,
+                Start = globalStart,
+                Threshold = KeepThreshold.FromDropProbability(dropProbability).Value,
+                Key = key.Argument,
             });
     }
 
@@ -108,8 +112,14 @@ public static partial class KeptRows
             LaunchShape.Items(result.Length / width, GatherKernel),
             new KeptRowsGatherArguments
             {
-                Source = source.Argument, Rows = rows.Argument, Result = result.Argument, Error = error.Argument,
-                SourceRows = (ulong)sourceRows, Count = (ulong)result.Length, Run = (ulong)run, Scale = scale,
+                Source = source.Argument,
+                Rows = rows.Argument,
+                Result = result.Argument,
+                Error = error.Argument,
+                SourceRows = (ulong)sourceRows,
+                Count = (ulong)result.Length,
+                Run = (ulong)run,
+                Scale = scale,
             });
     }
 
@@ -142,8 +152,15 @@ public static partial class KeptRows
             LaunchShape.GroupPerRow(yRows),
             new KeptRowsScatterAddArguments
             {
-                X = x?.Argument ?? default, F = f.Argument, Rows = rows.Argument, Y = y.Argument, Error = error.Argument,
-                TargetRows = (ulong)yRows, Kept = (ulong)f.Shape[0], Run = (ulong)run, Scale = scale,
+                X = x?.Argument ?? default,
+                F = f.Argument,
+                Rows = rows.Argument,
+                Y = y.Argument,
+                Error = error.Argument,
+                TargetRows = (ulong)yRows,
+                Kept = (ulong)f.Shape[0],
+                Run = (ulong)run,
+                Scale = scale,
             });
     }
 

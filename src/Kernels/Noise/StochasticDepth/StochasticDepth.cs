@@ -170,9 +170,16 @@ public static partial class StochasticDepth
             LaunchShape.Items((dy.Length + 7) / 8, BackwardKernel),
             new StochasticDepthBackwardArguments
             {
-                Y = options.Relu ? y!.Argument : default, Dy = dy.Argument, Df = df.Argument, Dx = dx?.Argument ?? default,
-                Count = (ulong)dy.Length, Run = run, Start = start, Threshold = threshold.Value,
-                Scale = TrainingScale(threshold, options.Scaling), Key = key.Argument,
+                Y = options.Relu ? y!.Argument : default,
+                Dy = dy.Argument,
+                Df = df.Argument,
+                Dx = dx?.Argument ?? default,
+                Count = (ulong)dy.Length,
+                Run = run,
+                Start = start,
+                Threshold = threshold.Value,
+                Scale = TrainingScale(threshold, options.Scaling),
+                Key = key.Argument,
             });
     }
 
@@ -221,8 +228,15 @@ public static partial class StochasticDepth
             LaunchShape.Items((x.Length + 7) / 8, ForwardKernel),
             new StochasticDepthForwardArguments
             {
-                X = x.Argument, F = f.Argument, Y = y.Argument, Count = (ulong)x.Length, Run = run, Start = start, Threshold = threshold,
-                Scale = scale, Key = key.Argument,
+                X = x.Argument,
+                F = f.Argument,
+                Y = y.Argument,
+                Count = (ulong)x.Length,
+                Run = run,
+                Start = start,
+                Threshold = threshold,
+                Scale = scale,
+                Key = key.Argument,
             });
     }
 
