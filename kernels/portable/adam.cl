@@ -12,7 +12,7 @@ typedef struct {
     real beta2, share2;
     real epsilon;
     real uses_largest;
-} rule_settings;
+} rule_options;
 
 enum { FIRST_MOMENT, SECOND_MOMENT, LARGEST_SECOND_MOMENT, RULE_STATES };
 
@@ -22,7 +22,7 @@ enum { FIRST_MOMENT, SECOND_MOMENT, LARGEST_SECOND_MOMENT, RULE_STATES };
 DEVICE real larger(real a, real b) { return a > b || a != a ? a : b; }
 
 DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradient, real* state) {
-    const rule_settings rule = group->rule;
+    const rule_options rule = group->rule;
     state[FIRST_MOMENT] = rule.beta1 * state[FIRST_MOMENT] + rule.share1 * gradient;
     state[SECOND_MOMENT] = rule.beta2 * state[SECOND_MOMENT] + rule.share2 * gradient * gradient;
     real square = state[SECOND_MOMENT];
@@ -37,7 +37,7 @@ DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradi
 KERNEL void adam_step(OPTIMIZER_STEP_PARAMETERS) {
     SHARED real scratch[SQUARE_SUMS * GROUP_SIZE];
     optimizer_pass(parameter + parameter_offset, gradient + gradient_offset, state + state_offset,
-                   tensors + tensors_offset, tiles + tiles_offset, settings + settings_offset,
-                   progress + progress_offset, zeros + zeros_offset, first_tile, tile_count, role_stride, first_role,
-                   second_role, third_role, master, average, counts_zeros, scratch);
+                   tensors + tensors_offset, tiles + tiles_offset, options + options_offset, progress + progress_offset,
+                   zeros + zeros_offset, first_tile, tile_count, role_stride, first_role, second_role, third_role,
+                   master, average, counts_zeros, scratch);
 }

@@ -9,14 +9,14 @@
 typedef struct {
     real beta1, share1; // share = 1 - beta
     real beta2, share2;
-} rule_settings;
+} rule_options;
 
 enum { FIRST_MOMENT, RULE_STATES };
 
 #include "optimizer.h"
 
 DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradient, real* state) {
-    const rule_settings rule = group->rule;
+    const rule_options rule = group->rule;
     const real direction = sign_of(rule.beta1 * state[FIRST_MOMENT] + rule.share1 * gradient);
     state[FIRST_MOMENT] = rule.beta2 * state[FIRST_MOMENT] + rule.share2 * gradient;
     return group->decay_factor * weight - group->rate * direction;
@@ -25,7 +25,7 @@ DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradi
 KERNEL void lion_step(OPTIMIZER_STEP_PARAMETERS) {
     SHARED real scratch[SQUARE_SUMS * GROUP_SIZE];
     optimizer_pass(parameter + parameter_offset, gradient + gradient_offset, state + state_offset,
-                   tensors + tensors_offset, tiles + tiles_offset, settings + settings_offset,
-                   progress + progress_offset, zeros + zeros_offset, first_tile, tile_count, role_stride, first_role,
-                   second_role, third_role, master, average, counts_zeros, scratch);
+                   tensors + tensors_offset, tiles + tiles_offset, options + options_offset, progress + progress_offset,
+                   zeros + zeros_offset, first_tile, tile_count, role_stride, first_role, second_role, third_role,
+                   master, average, counts_zeros, scratch);
 }

@@ -1,5 +1,5 @@
 // The one pass over memory that every optimizer makes over its list of parameters. The text of an optimizer declares
-// its `rule_settings` and the places of its state ahead of this one, and defines `optimizer_rule` after it; all else is
+// its `rule_options` and the places of its state ahead of this one, and defines `optimizer_rule` after it; all else is
 // here: gradient scaling, weight decay, L1, proximal steps, max-norm projection, f32 master copies, the moving average
 // of the weights and the count of zeros.
 
@@ -9,7 +9,7 @@
 
 #define NO_ROLE 0xffffffffu
 
-// The settings that hold for a tile, ready to use.
+// The options that hold for a tile, ready to use.
 typedef struct {
     real gradient_scale, gradient_factor;
     real rate;
@@ -22,14 +22,14 @@ typedef struct {
     real average_decay, average_share;
     real first_correction, second_correction;
     u32 is_first; // nothing was stored yet: state counts as 0 and is not read
-    rule_settings rule;
+    rule_options rule;
 } optimizer_group;
 
 // Updates the rule's state and returns the new weight, before proximal steps. `gradient` holds decay and penalties.
 DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradient, real* state);
 
-DEVICE optimizer_group group_at(GLOBAL const real* RESTRICT settings, GLOBAL const real* RESTRICT progress, u32 index) {
-    GLOBAL const group_settings* own = (GLOBAL const group_settings*)settings + index;
+DEVICE optimizer_group group_at(GLOBAL const real* RESTRICT options, GLOBAL const real* RESTRICT progress, u32 index) {
+    GLOBAL const group_options* own = (GLOBAL const group_options*)options + index;
     GLOBAL const step_progress* step = (GLOBAL const step_progress*)progress;
     GLOBAL const group_progress* now = (GLOBAL const group_progress*)(step + 1) + index;
     optimizer_group group;
@@ -47,7 +47,7 @@ DEVICE optimizer_group group_at(GLOBAL const real* RESTRICT settings, GLOBAL con
     group.maximum_norm = own->maximum_norm;
     group.average_decay = own->average_decay;
     group.average_share = own->average_share;
-    group.rule = *(GLOBAL const rule_settings*)own->rule;
+    group.rule = *(GLOBAL const rule_options*)own->rule;
     return group;
 }
 
@@ -162,8 +162,8 @@ DEVICE u32 group_count(u32 count, LOCAL real* scratch) {
 // What the step of every rule takes.
 #define OPTIMIZER_STEP_PARAMETERS                                                                                    \
     GLOBAL scalar *parameter, u64 parameter_offset, GLOBAL const scalar *gradient, u64 gradient_offset,              \
-        GLOBAL real *state, u64 state_offset, TENSOR_LIST_PARAMETERS, GLOBAL const real *RESTRICT settings,          \
-        u64 settings_offset, GLOBAL const real *RESTRICT progress, u64 progress_offset, GLOBAL u32 *zeros,           \
+        GLOBAL real *state, u64 state_offset, TENSOR_LIST_PARAMETERS, GLOBAL const real *RESTRICT options,           \
+        u64 options_offset, GLOBAL const real *RESTRICT progress, u64 progress_offset, GLOBAL u32 *zeros,            \
         u64 zeros_offset, u64 role_stride, u32 first_role, u32 second_role, u32 third_role, u32 master, u32 average, \
         u32 counts_zeros
 
@@ -172,16 +172,15 @@ DEVICE u32 group_count(u32 count, LOCAL real* scratch) {
 // tile. REDUCES is 1 where rows are projected or zeros counted.
 DEVICE void optimizer_pass(GLOBAL scalar* parameter, GLOBAL const scalar* gradient, GLOBAL real* state,
                            GLOBAL const u64* RESTRICT tensors, GLOBAL const u32* RESTRICT tiles,
-                           GLOBAL const real* RESTRICT settings, GLOBAL const real* RESTRICT progress,
-                           GLOBAL u32* zeros, u64 first_tile, u64 tile_count, u64 role_stride, u32 first_role,
-                           u32 second_role, u32 third_role, u32 master, u32 average, u32 counts_zeros,
-                           LOCAL real* scratch) {
+                           GLOBAL const real* RESTRICT options, GLOBAL const real* RESTRICT progress, GLOBAL u32* zeros,
+                           u64 first_tile, u64 tile_count, u64 role_stride, u32 first_role, u32 second_role,
+                           u32 third_role, u32 master, u32 average, u32 counts_zeros, LOCAL real* scratch) {
     const u32 roles[3] = {first_role, second_role, third_role};
     const u32 skips = ((GLOBAL const step_progress*)progress)->skips != 0;
     const u64 last = first_tile + (skips ? 0 : tile_count);
     for (u64 index = first_tile + GROUP_ID; index < last; index += GROUP_COUNT) {
         const tensor_tile tile = tile_at(tensors, tiles, index);
-        const optimizer_group group = group_at(settings, progress, tile.group);
+        const optimizer_group group = group_at(options, progress, tile.group);
         const u32 projects = REDUCES && group.maximum_norm > 0;
         const u32 average_now = projects ? NO_ROLE : average;
         long_sum squares[SQUARE_SUMS] = {{0, 0}, {0, 0}, {0, 0}};

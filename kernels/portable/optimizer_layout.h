@@ -17,7 +17,7 @@ typedef struct {
     real first_log;       // -log of the decay of the rule's first moment
     real second_log;      // the same of its second moment
     real rule[RULE_WORDS];
-} group_settings;
+} group_options;
 
 // What holds for a step. Gradients are multiplied by the scale, a power of two, and then by the factor; the scale is
 // below 1 where the factor alone would underflow.

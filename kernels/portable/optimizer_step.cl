@@ -41,15 +41,15 @@ DEVICE real rise(real x) {
 
 // counts: steps taken, steps skipped.
 KERNEL void optimizer_prepare(GLOBAL real* progress, u64 progress_offset, GLOBAL u64* counts, u64 counts_offset,
-                              GLOBAL const real* RESTRICT settings, u64 settings_offset,
-                              GLOBAL const real* RESTRICT sums, u64 sums_offset, GLOBAL const float* RESTRICT rates,
-                              u64 rates_offset, GLOBAL const float* RESTRICT loss_scales, u64 loss_scales_offset,
-                              GLOBAL u32* zeros, u64 zeros_offset, u64 groups, u64 measured_tiles, u64 counted_tensors,
-                              u32 has_rates, u32 has_loss_scale, u32 skips_faults, real loss_scale, real maximum_norm) {
+                              GLOBAL const real* RESTRICT options, u64 options_offset, GLOBAL const real* RESTRICT sums,
+                              u64 sums_offset, GLOBAL const float* RESTRICT rates, u64 rates_offset,
+                              GLOBAL const float* RESTRICT loss_scales, u64 loss_scales_offset, GLOBAL u32* zeros,
+                              u64 zeros_offset, u64 groups, u64 measured_tiles, u64 counted_tensors, u32 has_rates,
+                              u32 has_loss_scale, u32 skips_faults, real loss_scale, real maximum_norm) {
     SHARED real scratch[SQUARE_SUMS * GROUP_SIZE];
     GLOBAL step_progress* step = (GLOBAL step_progress*)(progress + progress_offset);
     GLOBAL group_progress* now = (GLOBAL group_progress*)(step + 1);
-    GLOBAL const group_settings* own = (GLOBAL const group_settings*)(settings + settings_offset);
+    GLOBAL const group_options* own = (GLOBAL const group_options*)(options + options_offset);
     const u64 steps = counts[counts_offset];
     const u64 skipped = counts[counts_offset + 1];
     long_sum squares[SQUARE_SUMS] = {{0, 0}, {0, 0}, {0, 0}};

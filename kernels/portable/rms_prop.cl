@@ -12,14 +12,14 @@ typedef struct {
     real epsilon;
     real momentum;
     real is_centered;
-} rule_settings;
+} rule_options;
 
 enum { SECOND_MOMENT, VELOCITY, MEAN_GRADIENT, RULE_STATES };
 
 #include "optimizer.h"
 
 DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradient, real* state) {
-    const rule_settings rule = group->rule;
+    const rule_options rule = group->rule;
     state[SECOND_MOMENT] = rule.decay * state[SECOND_MOMENT] + rule.share * gradient * gradient;
     real square = state[SECOND_MOMENT];
     if (rule.is_centered != 0) {
@@ -40,7 +40,7 @@ DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradi
 KERNEL void rms_prop_step(OPTIMIZER_STEP_PARAMETERS) {
     SHARED real scratch[SQUARE_SUMS * GROUP_SIZE];
     optimizer_pass(parameter + parameter_offset, gradient + gradient_offset, state + state_offset,
-                   tensors + tensors_offset, tiles + tiles_offset, settings + settings_offset,
-                   progress + progress_offset, zeros + zeros_offset, first_tile, tile_count, role_stride, first_role,
-                   second_role, third_role, master, average, counts_zeros, scratch);
+                   tensors + tensors_offset, tiles + tiles_offset, options + options_offset, progress + progress_offset,
+                   zeros + zeros_offset, first_tile, tile_count, role_stride, first_role, second_role, third_role,
+                   master, average, counts_zeros, scratch);
 }

@@ -11,14 +11,14 @@ typedef struct {
     real momentum;
     real gradient_share; // 1 - dampening
     real is_nesterov;
-} rule_settings;
+} rule_options;
 
 enum { VELOCITY, RULE_STATES };
 
 #include "optimizer.h"
 
 DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradient, real* state) {
-    const rule_settings rule = group->rule;
+    const rule_options rule = group->rule;
     real step = gradient;
     if (rule.momentum > 0) {
         const real moved = rule.momentum * state[VELOCITY] + rule.gradient_share * gradient;
@@ -31,7 +31,7 @@ DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradi
 KERNEL void sgd_step(OPTIMIZER_STEP_PARAMETERS) {
     SHARED real scratch[SQUARE_SUMS * GROUP_SIZE];
     optimizer_pass(parameter + parameter_offset, gradient + gradient_offset, state + state_offset,
-                   tensors + tensors_offset, tiles + tiles_offset, settings + settings_offset,
-                   progress + progress_offset, zeros + zeros_offset, first_tile, tile_count, role_stride, first_role,
-                   second_role, third_role, master, average, counts_zeros, scratch);
+                   tensors + tensors_offset, tiles + tiles_offset, options + options_offset, progress + progress_offset,
+                   zeros + zeros_offset, first_tile, tile_count, role_stride, first_role, second_role, third_role,
+                   master, average, counts_zeros, scratch);
 }

@@ -17,7 +17,7 @@ typedef struct {
     u64 flat;    // the same in a flat buffer with room for the whole list
     u64 count;   // elements
     u32 tensor;  // the tensor's place in the caller's list
-    u32 group;   // which settings hold for it
+    u32 group;   // whose options hold for it
     u32 aligned; // whether eight elements can be read and written at a time
 } tensor_tile;
 

@@ -45,18 +45,25 @@ public abstract class OptimizerCase<TOptions> : OpCase
         {
             MaximumNorm = double.NaN,
         })),
-        new("loss scale 0", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic, new OptimizerSettings
+        .. new (string Name, OptimizerSettings Settings)[]
         {
-            LossScale = 0,
-        })),
-        new("clipping below 0", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic, new OptimizerSettings
+            ("loss scale 0", new() { LossScale = 0 }),
+            ("a loss scale beyond float", new() { LossScale = 1e39 }),
+            ("a loss scale whose inverse is beyond float", new() { LossScale = 1e-39 }),
+            ("clipping below 0", new() { MaximumGradientNorm = -1 }),
+            ("a clipping norm that float rounds to 0", new() { MaximumGradientNorm = 1e-50 }),
+            ("average decay 1", new() { AverageDecay = 1 }),
+        }.Select(bad => new BadInput(
+            bad.Name, typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic, bad.Settings))),
+        new("a maximum norm that float rounds to 0", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic with
         {
-            MaximumGradientNorm = -1,
+            MaximumNorm = 1e-50,
         })),
-        new("average decay 1", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic, new OptimizerSettings
+        new("averages that are not kept", typeof(InvalidOperationException), (device, stream) =>
         {
-            AverageDecay = 1,
-        })),
+            using Optimizer<float, TOptions> optimizer = Create<float>(device, [], null);
+            optimizer.RestartAverages(stream);
+        }),
         new("gradient of a wrong shape", typeof(ArgumentException), (device, stream) => Try(device, Basic, gradientLength: 5)),
         new("fewer gradients than parameters", typeof(ArgumentException), (device, stream) =>
         {

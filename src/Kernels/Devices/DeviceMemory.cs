@@ -42,6 +42,15 @@ internal abstract class DeviceMemory : NativeHandle, IReleasable
     /// <summary>The place of the first byte in its address space.</summary>
     public virtual long Address => Value;
 
+    /// <summary>
+    /// A stream was told to write to these bytes (first, count) by a transfer or a restore: what is derived from them is out of date.
+    /// Kernels and other libraries write without a word.
+    /// </summary>
+    public event Action<DeviceStream, long, long>? Written;
+
+    /// <summary>Tells who listens to <see cref="Written"/>.</summary>
+    public void NoteWritten(DeviceStream stream, long firstByte, long bytes) => Written?.Invoke(stream, firstByte, bytes);
+
     /// <summary>Never: a loan of nothing has the handle 0, and must still let go of the context.</summary>
     public override bool IsInvalid => false;
 

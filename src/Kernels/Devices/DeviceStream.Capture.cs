@@ -19,6 +19,9 @@ public abstract partial class DeviceStream
         }
     }
 
+    /// <summary>What the stream is told is recorded and does not run.</summary>
+    internal bool IsCaptured => Recording is not null;
+
     /// <summary>
     /// Makes a graph of the work that <paramref name="work"/> gives this stream; none of it runs yet. Kernels are compiled and memory is
     /// allocated here, so that a replay does neither. Other streams, and other streams over the same queue, are not captured.

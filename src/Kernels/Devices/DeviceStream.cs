@@ -11,7 +11,7 @@ namespace Kernels;
 public abstract partial class DeviceStream : IDisposable
 {
     /// <summary>Bytes of an upload that are put aside for the stream to fetch.</summary>
-    private protected const int LargestStagedUpload = 64 << 10;
+    internal const int LargestStagedUpload = 64 << 10;
 
     private readonly bool _ownsQueue;
     private int _disposed;
@@ -60,6 +60,7 @@ public abstract partial class DeviceStream : IDisposable
             RecordUpload(recording, recording.KeepCopyOf(bytes), destination.Buffer.Memory, ByteOffset(destination), bytes.Length);
         else
             UploadCore(bytes, destination.Buffer.Memory, ByteOffset(destination), waits: bytes.Length > LargestStagedUpload);
+        Wrote(destination);
     }
 
     /// <summary>Copies a tensor to host memory. Blocks until the values are there.</summary>
@@ -88,6 +89,7 @@ public abstract partial class DeviceStream : IDisposable
             RecordUpload(recording, source.Memory, destination.Buffer.Memory, ByteOffset(destination), ByteLength(destination));
         else
             UploadAsyncCore(source.Memory, destination.Buffer.Memory, ByteOffset(destination), ByteLength(destination));
+        Wrote(destination);
     }
 
     /// <summary>Queues a copy of a tensor to host memory. The values are there once an event recorded after this call is done.</summary>
@@ -128,6 +130,8 @@ public abstract partial class DeviceStream : IDisposable
         {
             CopyCore(source.Buffer.Memory, ByteOffset(source), destination.Buffer.Memory, ByteOffset(destination), ByteLength(source));
         }
+
+        Wrote(destination);
     }
 
     /// <summary>Queues setting every element to <paramref name="value"/>.</summary>
@@ -141,6 +145,7 @@ public abstract partial class DeviceStream : IDisposable
             RecordFill(recording, destination.Buffer.Memory, ByteOffset(destination), ByteLength(destination), pattern.ToArray());
         else
             FillCore(destination.Buffer.Memory, ByteOffset(destination), ByteLength(destination), pattern);
+        Wrote(destination);
     }
 
     /// <summary>Blocks until everything queued so far is done.</summary>
@@ -251,6 +256,10 @@ public abstract partial class DeviceStream : IDisposable
     /// <summary>Copies to host memory and waits; for bad data alone, so that nothing more is looked for.</summary>
     internal void DownloadNow(DeviceMemory source, long sourceOffset, Span<byte> destination) =>
         DownloadCore(source, sourceOffset, destination);
+
+    /// <summary>Tells who derives something from a tensor that this stream was told to write to it.</summary>
+    internal void Wrote<T>(DeviceTensor<T> tensor)
+        where T : unmanaged => tensor.Buffer.Memory.NoteWritten(this, ByteOffset(tensor), ByteLength(tensor));
 
     private protected abstract void LaunchCore<TArguments>(
         KernelDefinition<TArguments> kernel, in KernelVariant variant, in LaunchShape shape, in TArguments arguments)

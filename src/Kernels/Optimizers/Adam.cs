@@ -5,7 +5,7 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>Settings of <see cref="Adam{T}"/>: weight decay is coupled, as in PyTorch's Adam, unless said otherwise.</summary>
+/// <summary>Options of <see cref="Adam{T}"/>: weight decay is coupled, as in PyTorch's Adam, unless said otherwise.</summary>
 public record AdamOptions : OptimizerOptions
 {
     /// <summary>Step size 0.001, as is usual.</summary>
@@ -23,10 +23,10 @@ public record AdamOptions : OptimizerOptions
     /// <summary>Divides by the largest second moment so far (AMSGrad).</summary>
     public bool UsesLargestSecondMoment { get; init; }
 
-    internal sealed override void Write(ref GroupSettings<double> settings)
+    internal sealed override void Write(ref GroupOptions<double> options)
     {
-        (settings.FirstLog, settings.SecondLog) = (-Math.Log(Beta1), -Math.Log(Beta2));
-        settings.Rule.As<AdamSettings<double>>() = new AdamSettings<double>
+        (options.FirstLog, options.SecondLog) = (-Math.Log(Beta1), -Math.Log(Beta2));
+        options.Rule.As<AdamRuleOptions<double>>() = new AdamRuleOptions<double>
         {
             Beta1 = Beta1,
             Share1 = 1 - Beta1,
@@ -58,7 +58,7 @@ public sealed class Adam<T> : Optimizer<T, AdamOptions>
 {
     /// <summary>An optimizer for these groups.</summary>
     /// <exception cref="ArgumentException">Shapes differ, or tensors overlap or are on another device.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option or a setting is out of its range.</exception>
     /// <exception cref="OutOfDeviceMemoryException">The device has too little free memory for the state.</exception>
     public Adam(Device device, IReadOnlyList<ParameterGroup<T, AdamOptions>> groups, OptimizerSettings? settings = null)
         : base("Adam", device, groups, settings, OptimizerKernels.Adam, AdamStates.Of)
@@ -90,20 +90,20 @@ internal readonly struct AdamRule<TReal> : IOptimizerRule<AdamRule<TReal>, TReal
     private readonly Vector512<TReal> _inverseRoot;
     private readonly bool _usesLargest;
 
-    private AdamRule(in CpuOptimizerGroup<TReal> group, in AdamSettings<TReal> settings)
+    private AdamRule(in CpuOptimizerGroup<TReal> group, in AdamRuleOptions<TReal> options)
     {
-        _beta1 = Vector512.Create(settings.Beta1);
-        _share1 = Vector512.Create(settings.Share1);
-        _beta2 = Vector512.Create(settings.Beta2);
-        _share2 = Vector512.Create(settings.Share2);
-        _epsilon = Vector512.Create(settings.Epsilon);
+        _beta1 = Vector512.Create(options.Beta1);
+        _share1 = Vector512.Create(options.Share1);
+        _beta2 = Vector512.Create(options.Beta2);
+        _share2 = Vector512.Create(options.Share2);
+        _epsilon = Vector512.Create(options.Epsilon);
         _correctedRate = group.Rate / group.FirstCorrection;
         _inverseRoot = Vector512<TReal>.One / Vector512.Sqrt(group.SecondCorrection);
-        _usesLargest = settings.UsesLargest != TReal.Zero;
+        _usesLargest = options.UsesLargest != TReal.Zero;
     }
 
-    public static AdamRule<TReal> Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> settings) =>
-        new(group, settings.As<AdamSettings<TReal>>());
+    public static AdamRule<TReal> Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> options) =>
+        new(group, options.As<AdamRuleOptions<TReal>>());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<TReal> Move(

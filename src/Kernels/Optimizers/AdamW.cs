@@ -1,6 +1,6 @@
 namespace Kernels;
 
-/// <summary>Settings of <see cref="AdamW{T}"/>: weight decay is decoupled and 0.01, as in PyTorch's AdamW, unless said otherwise.</summary>
+/// <summary>Options of <see cref="AdamW{T}"/>: weight decay is decoupled and 0.01, as in PyTorch's AdamW, unless said otherwise.</summary>
 public sealed record AdamWOptions : AdamOptions
 {
     /// <summary>Decoupled decay of 0.01.</summary>
@@ -18,7 +18,7 @@ public sealed class AdamW<T> : Optimizer<T, AdamWOptions>
 {
     /// <summary>An optimizer for these groups.</summary>
     /// <exception cref="ArgumentException">Shapes differ, or tensors overlap or are on another device.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option or a setting is out of its range.</exception>
     /// <exception cref="OutOfDeviceMemoryException">The device has too little free memory for the state.</exception>
     public AdamW(Device device, IReadOnlyList<ParameterGroup<T, AdamWOptions>> groups, OptimizerSettings? settings = null)
         : base("AdamW", device, groups, settings, OptimizerKernels.Adam, AdamStates.Of)

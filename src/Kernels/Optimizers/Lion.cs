@@ -5,7 +5,7 @@ using Kernels.Cpu;
 
 namespace Kernels;
 
-/// <summary>Settings of <see cref="Lion{T}"/>: weight decay is decoupled unless said otherwise.</summary>
+/// <summary>Options of <see cref="Lion{T}"/>: weight decay is decoupled unless said otherwise.</summary>
 public sealed record LionOptions : OptimizerOptions
 {
     /// <summary>Step size 0.0001 and decoupled decay.</summary>
@@ -17,13 +17,14 @@ public sealed record LionOptions : OptimizerOptions
     /// <summary>Decay of the momentum, in [0, 1).</summary>
     public double Beta2 { get; init; } = 0.99;
 
-    internal override void Write(ref GroupSettings<double> settings) => settings.Rule.As<LionSettings<double>>() = new LionSettings<double>
-    {
-        Beta1 = Beta1,
-        Share1 = 1 - Beta1,
-        Beta2 = Beta2,
-        Share2 = 1 - Beta2,
-    };
+    internal override void Write(ref GroupOptions<double> options) =>
+        options.Rule.As<LionRuleOptions<double>>() = new LionRuleOptions<double>
+        {
+            Beta1 = Beta1,
+            Share1 = 1 - Beta1,
+            Beta2 = Beta2,
+            Share2 = 1 - Beta2,
+        };
 
     internal override void Validate(string op)
     {
@@ -44,7 +45,7 @@ public sealed class Lion<T> : Optimizer<T, LionOptions>
 {
     /// <summary>An optimizer for these groups.</summary>
     /// <exception cref="ArgumentException">Shapes differ, or tensors overlap or are on another device.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option or a setting is out of its range.</exception>
     /// <exception cref="OutOfDeviceMemoryException">The device has too little free memory for the state.</exception>
     public Lion(Device device, IReadOnlyList<ParameterGroup<T, LionOptions>> groups, OptimizerSettings? settings = null)
         : base("Lion", device, groups, settings, OptimizerKernels.Lion, _ => [OptimizerState.FirstMoment, null, null])
@@ -63,16 +64,16 @@ internal readonly struct LionRule<TReal> : IOptimizerRule<LionRule<TReal>, TReal
     private readonly Vector512<TReal> _beta2;
     private readonly Vector512<TReal> _share2;
 
-    private LionRule(in CpuOptimizerGroup<TReal> group, in LionSettings<TReal> settings)
+    private LionRule(in CpuOptimizerGroup<TReal> group, in LionRuleOptions<TReal> options)
     {
-        _beta1 = Vector512.Create(settings.Beta1);
-        _share1 = Vector512.Create(settings.Share1);
-        _beta2 = Vector512.Create(settings.Beta2);
-        _share2 = Vector512.Create(settings.Share2);
+        _beta1 = Vector512.Create(options.Beta1);
+        _share1 = Vector512.Create(options.Share1);
+        _beta2 = Vector512.Create(options.Beta2);
+        _share2 = Vector512.Create(options.Share2);
     }
 
-    public static LionRule<TReal> Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> settings) =>
-        new(group, settings.As<LionSettings<TReal>>());
+    public static LionRule<TReal> Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> options) =>
+        new(group, options.As<LionRuleOptions<TReal>>());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<TReal> Move(

@@ -7,12 +7,12 @@ using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
-/// <summary>What <c>optimizer_rule</c> is to the kernels: a group's settings of a rule, ready to use.</summary>
+/// <summary>What <c>optimizer_rule</c> is to the kernels: a group's options of a rule, ready to use.</summary>
 internal interface IOptimizerRule<TSelf, TReal>
     where TSelf : struct, IOptimizerRule<TSelf, TReal>
     where TReal : unmanaged, IFloatingPointIeee754<TReal>
 {
-    static abstract TSelf Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> settings);
+    static abstract TSelf Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> options);
 
     /// <summary>
     /// Updates the rule's state, of which it has up to three numbers a weight, and returns the new weights, before proximal steps.
@@ -22,7 +22,7 @@ internal interface IOptimizerRule<TSelf, TReal>
         ref Vector512<TReal> second, ref Vector512<TReal> third);
 }
 
-/// <summary>The settings that hold for a tile, ready to use: <c>optimizer_group</c> in <c>optimizer.h</c>.</summary>
+/// <summary>The options that hold for a tile, ready to use: <c>optimizer_group</c> in <c>optimizer.h</c>.</summary>
 internal readonly unsafe struct CpuOptimizerGroup<TReal>
     where TReal : unmanaged, IFloatingPointIeee754<TReal>
 {
@@ -39,7 +39,7 @@ internal readonly unsafe struct CpuOptimizerGroup<TReal>
     private readonly bool _hasThreshold;
     private readonly bool _averagesSlowly;
 
-    public CpuOptimizerGroup(in GroupSettings<TReal> settings, in StepProgress<TReal> step, in GroupProgress<TReal> now)
+    public CpuOptimizerGroup(in GroupOptions<TReal> options, in StepProgress<TReal> step, in GroupProgress<TReal> now)
     {
         Vector512<TReal> one = Vector512<TReal>.One;
         IsFirst = step.IsFirst != TReal.Zero;
@@ -48,18 +48,18 @@ internal readonly unsafe struct CpuOptimizerGroup<TReal>
         Rate = Vector512.Create(now.LearningRate);
         FirstCorrection = Vector512.Create(now.FirstCorrection);
         SecondCorrection = Vector512.Create(now.SecondCorrection);
-        _coupledDecay = Vector512.Create(settings.CoupledDecay);
-        _isDecayed = settings.CoupledDecay != TReal.Zero;
-        DecayFactor = one - (Rate * Vector512.Create(settings.DecoupledDecay));
-        _shrinkage = one / (one + (Rate * Vector512.Create(settings.ProximalDecay)));
-        _subgradientL1 = Vector512.Create(settings.SubgradientL1);
-        _hasSubgradient = settings.SubgradientL1 != TReal.Zero;
-        _threshold = Rate * Vector512.Create(settings.ProximalL1);
+        _coupledDecay = Vector512.Create(options.CoupledDecay);
+        _isDecayed = options.CoupledDecay != TReal.Zero;
+        DecayFactor = one - (Rate * Vector512.Create(options.DecoupledDecay));
+        _shrinkage = one / (one + (Rate * Vector512.Create(options.ProximalDecay)));
+        _subgradientL1 = Vector512.Create(options.SubgradientL1);
+        _hasSubgradient = options.SubgradientL1 != TReal.Zero;
+        _threshold = Rate * Vector512.Create(options.ProximalL1);
         _hasThreshold = _threshold.ToScalar() != TReal.Zero;
-        MaximumNorm = CpuElement.ToDouble(settings.MaximumNorm);
-        _averageDecay = Vector512.Create(settings.AverageDecay);
-        _averageShare = Vector512.Create(settings.AverageShare);
-        _averagesSlowly = CpuElement.ToDouble(settings.AverageShare) < 0.5;
+        MaximumNorm = CpuElement.ToDouble(options.MaximumNorm);
+        _averageDecay = Vector512.Create(options.AverageDecay);
+        _averageShare = Vector512.Create(options.AverageShare);
+        _averagesSlowly = CpuElement.ToDouble(options.AverageShare) < 0.5;
     }
 
     /// <summary>Nothing was stored yet: state counts as 0 and is not read.</summary>
@@ -132,7 +132,7 @@ internal readonly unsafe struct CpuOptimizerPass<TSingle, TDouble> : ICpuKernel<
         StepProgress<TReal>* step = (StepProgress<TReal>*)a.Progress.Pointer<TReal>();
         if (step->Skips != TReal.Zero) return;
         GroupProgress<TReal>* groups = (GroupProgress<TReal>*)(step + 1);
-        GroupSettings<TReal>* settings = (GroupSettings<TReal>*)a.Settings.Pointer<TReal>();
+        GroupOptions<TReal>* options = (GroupOptions<TReal>*)a.Options.Pointer<TReal>();
         CpuParallel.ForRange((long)a.TensorList.TileCount, CpuParallel.ElementsPerChunk / TensorTable<T>.TileLength, (first, end) =>
         {
             CpuOptimizerGroup<TReal> group = default;
@@ -144,8 +144,8 @@ internal readonly unsafe struct CpuOptimizerPass<TSingle, TDouble> : ICpuKernel<
                 if (tile.Group != current)
                 {
                     current = tile.Group;
-                    group = new CpuOptimizerGroup<TReal>(settings[current], *step, groups[current]);
-                    rule = TRule.Create(group, ref settings[current].Rule);
+                    group = new CpuOptimizerGroup<TReal>(options[current], *step, groups[current]);
+                    rule = TRule.Create(group, ref options[current].Rule);
                 }
 
                 OptimizerTile<T, TReal> work = new(a, tile, group.IsFirst);
@@ -304,7 +304,7 @@ internal readonly unsafe struct CpuPrepare : ICpuKernel<OptimizerPrepareArgument
     {
         StepProgress<TReal>* step = (StepProgress<TReal>*)a.Progress.Pointer<TReal>();
         GroupProgress<TReal>* groups = (GroupProgress<TReal>*)(step + 1);
-        GroupSettings<TReal>* settings = (GroupSettings<TReal>*)a.Settings.Pointer<TReal>();
+        GroupOptions<TReal>* options = (GroupOptions<TReal>*)a.Options.Pointer<TReal>();
         TReal* sums = a.Sums.Pointer<TReal>();
         ulong* counts = a.Counts.Pointer<ulong>();
         ulong steps = counts[0];
@@ -340,7 +340,7 @@ internal readonly unsafe struct CpuPrepare : ICpuKernel<OptimizerPrepareArgument
         if (a.CountedTensors > 0) new Span<uint>(a.Zeros.Pointer<uint>(), (int)a.CountedTensors).Clear();
         for (ulong group = 0; group < a.Groups; group++)
         {
-            ref GroupSettings<TReal> own = ref settings[group];
+            ref GroupOptions<TReal> own = ref options[group];
             groups[group] = new GroupProgress<TReal>
             {
                 LearningRate = a.HasRates != 0 ? TReal.CreateChecked(a.Rates.Pointer<float>()[group]) : own.LearningRate,

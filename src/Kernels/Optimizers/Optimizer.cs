@@ -11,25 +11,30 @@ namespace Kernels;
 /// </summary>
 /// <typeparam name="T">Stored type of parameters and gradients: float, Half, BFloat16 or double. State is float, or double for
 /// double.</typeparam>
-/// <typeparam name="TOptions">Settings of a group.</typeparam>
+/// <typeparam name="TOptions">Options of a group of parameters.</typeparam>
 /// <remarks>
 /// <para>
-/// A step, for each weight w with gradient g, rate r and the settings of its group: g = clip * g / lossScale + coupled decay * w +
-/// subgradient L1 * sign(w); w = rule(w * (1 - r * decoupled decay), g); w = sign(w) * max(|w| - r * proximal L1, 0) / (1 + r * proximal
-/// decay); rows longer than the maximum norm are scaled to it; the average takes its share of w. Arithmetic in float (double for double)
-/// with one rounding into the parameter; a projected row of a half type without a master copy is rounded twice.
+/// A step goes over each weight w with its gradient g, rate r and the options of its group. The gradient becomes g = clip * g / lossScale +
+/// coupled decay * w + subgradient L1 * sign(w). The rule moves the weight: w = rule(w * (1 - r * decoupled decay), g). Proximal steps
+/// follow: w = sign(w) * max(|w| - r * proximal L1, 0) / (1 + r * proximal decay). Rows longer than the maximum norm are scaled to it. The
+/// average takes its share of w. Arithmetic is in float (double for double) with one rounding into the parameter; a projected row of a half
+/// type without a master copy is rounded twice.
 /// </para>
 /// <para>
-/// Everything that changes from step to step (step count, bias corrections, clipping factor, the decision to skip) lives on the device, in
-/// a launch of one work group before the pass, so a captured graph of <see cref="Step"/> goes on in every replay. On OpenCL a launch
-/// reaches one pair of buffers: parameters made by one
-/// <see cref="Device.AllocateBuffer"/> and cut into views are one launch, separately allocated ones one each.
+/// All that changes from step to step (step count, bias corrections, clipping factor, the decision to skip) is made on the device, in a
+/// launch of one work group before the pass. So a captured graph of <see cref="Step"/> goes on in every replay, with the options of the
+/// capture. Nothing waits. On OpenCL a launch reaches one pair of buffers: parameters made by one <see cref="Device.AllocateBuffer"/> and
+/// cut into views are one launch, separately allocated ones one each.
 /// </para>
 /// <para>
-/// NaN and infinite gradients make their weights (with a maximum gradient norm all weights) NaN unless
-/// <see cref="OptimizerSettings.SkipsNonFiniteGradients"/> is set. Empty lists and empty tensors are valid. The optimizer keeps no
-/// parameter alive: dispose it before them; a step after a parameter was disposed throws
-/// <see cref="ObjectDisposedException"/>.
+/// Master copies and averages never hide a parameter that someone else wrote. A half-precision parameter that its master copy does not
+/// round to takes the copy's place at the next step. An average begins anew when a stream uploads, copies, fills or restores its parameter;
+/// for writes by kernels and other libraries there is <see cref="RestartAverages"/>.
+/// </para>
+/// <para>
+/// Norms are right wherever they can be stored, although squares overflow or vanish. What NaN and infinities do is written in
+/// <c>kernels/docs/optimizers.md</c>. Empty lists and empty tensors are valid. The optimizer keeps no parameter alive: dispose it before
+/// them; a step after a parameter was disposed throws <see cref="ObjectDisposedException"/>.
 /// </para>
 /// </remarks>
 public abstract class Optimizer<T, TOptions> : IDisposable
@@ -44,11 +49,15 @@ public abstract class Optimizer<T, TOptions> : IDisposable
     private readonly TensorTable<T> _table;
     private readonly string[] _roles;
     private readonly RealBuffer<T> _state;
-    private readonly RealBuffer<T> _groupSettings;
+    private readonly RealBuffer<T> _groupOptions;
     private readonly RealBuffer<T> _progress;
     private readonly DeviceTensor<ulong> _counts;
     private readonly DeviceTensor<uint>? _zeros;
-    private bool _settingsChanged = true;
+    private readonly Lock _lock = new();
+    private long _version = 1;
+    private long _uploadedVersion;
+    private bool _isInGraph;
+    private bool _isDisposed;
 
     private protected Optimizer(
         string op, Device device, IReadOnlyList<ParameterGroup<T, TOptions>> groups, OptimizerSettings? settings,
@@ -57,8 +66,11 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         ArgumentNullException.ThrowIfNull(device);
         ArgumentNullException.ThrowIfNull(groups);
         (_op, _kernel, _settings) = (op, kernel, settings ?? new OptimizerSettings());
-        _settings.Validate(op);
         RealBuffer<T>.CheckStored(op, device);
+        _settings.Validate(op);
+        CheckInArithmetic(_settings.MaximumGradientNorm, nameof(_settings.MaximumGradientNorm));
+        CheckInArithmetic(_settings.LossScale, nameof(_settings.LossScale));
+        CheckInArithmetic(1 / _settings.LossScale, nameof(_settings.LossScale));
         foreach (ParameterGroup<T, TOptions> group in groups)
         {
             ArgumentNullException.ThrowIfNull(group, nameof(groups));
@@ -69,13 +81,15 @@ public abstract class Optimizer<T, TOptions> : IDisposable
                     $"{op}: a group has {group.Parameters.Count} parameters and {group.Gradients.Count} gradients.", nameof(groups));
             }
 
-            group.Options.Validate(op);
+            CheckOptions(group.Options);
         }
 
         CheckDeviceNumber(device, _settings.DeviceLossScale, nameof(_settings.DeviceLossScale), 1);
         CheckDeviceNumber(device, _settings.DeviceLearningRates, nameof(_settings.DeviceLearningRates), groups.Count);
         _options = [.. groups.Select(group => group.Options)];
         _parameters = [.. groups.SelectMany(group => group.Parameters)];
+        if (_settings.CountsZeros && _parameters.Any(parameter => parameter?.Length > uint.MaxValue))
+            throw new ArgumentException($"{op}: zeros are counted in 32 bits, and a parameter has more elements.", nameof(settings));
         uint[] groupOf = [.. groups.SelectMany((group, index) => Enumerable.Repeat((uint)index, group.Parameters.Count))];
         _table = new TensorTable<T>(
             op, device, _parameters, "parameters", [.. groups.SelectMany(group => group.Gradients)], "gradients", groupOf, i =>
@@ -93,16 +107,23 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         try
         {
             _state = new RealBuffer<T>(device, _roles.Length * _table.FlatLength);
-            _groupSettings = new RealBuffer<T>(device, WordsOf<GroupSettings<double>>(_options.Length));
+            _groupOptions = new RealBuffer<T>(device, WordsOf<GroupOptions<double>>(_options.Length));
             _progress = new RealBuffer<T>(device, WordsOf<StepProgress<double>>(1) + WordsOf<GroupProgress<double>>(_options.Length));
             _counts = device.Upload<ulong>([0, 0], 2);
             _zeros = _settings.CountsZeros ? device.Upload<uint>(new uint[_parameters.Count], _parameters.Count) : null;
+            using DeviceStream stream = device.CreateStream();
+            _state.Fill(stream, 0, _state.Length, 0);
+            _progress.Fill(stream, 0, _progress.Length, 0);
+            if (_settings.AverageDecay is not null) RestartAverages(stream);
+            stream.Synchronize();
         }
         catch
         {
             Dispose();
             throw;
         }
+
+        if (_settings.AverageDecay is not null) ListenToWrites();
     }
 
     /// <summary>Names of what is kept for each parameter.</summary>
@@ -116,39 +137,40 @@ public abstract class Optimizer<T, TOptions> : IDisposable
 
     private uint[] RuleRoles { get; }
 
-    private int MeasuredTiles =>
-        _settings.MaximumGradientNorm > 0 || _settings.SkipsNonFiniteGradients ? checked((int)_table.TileCount) : 0;
+    private long MeasuredTiles => _settings.MaximumGradientNorm > 0 || _settings.SkipsNonFiniteGradients ? _table.TileCount : 0;
 
-    /// <summary>The settings of a group.</summary>
-    public TOptions GetOptions(int group) => _options[group];
+    /// <summary>The options of a group.</summary>
+    public TOptions GetOptions(int group) => Volatile.Read(ref _options[group]);
 
-    /// <summary>Changes the settings of a group from the next step on: a schedule's learning rate, for one.</summary>
+    /// <summary>
+    /// Changes the options of a group from the next step on: a schedule's learning rate, for one. May be called from another thread than
+    /// <see cref="Step"/>: a step that has begun may miss the change, the next does not.
+    /// </summary>
     /// <exception cref="ArgumentException">They turn a maximum norm on or off, or ask for state that the optimizer was made
     /// without.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
     public void SetOptions(int group, TOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        options.Validate(_op);
-        if (options == _options[group]) return;
-        if (options.MaximumNorm > 0 != _options[group].MaximumNorm > 0)
-        {
-            throw new ArgumentException(
-                $"{_op}: a maximum norm is set when the optimizer is made; then it can change but not come or go.", nameof(options));
-        }
-
-        TOptions before = _options[group];
-        _options[group] = options;
-        if (!HasStateFor(_options))
-        {
-            _options[group] = before;
+        CheckOptions(options);
+        if (!HasStateFor([options]))
             throw new ArgumentException($"{_op}: {options} needs state that the optimizer was made without.", nameof(options));
-        }
+        lock (_lock)
+        {
+            TOptions before = _options[group];
+            if (options == before) return;
+            if (options.MaximumNorm > 0 != before.MaximumNorm > 0)
+            {
+                throw new ArgumentException(
+                    $"{_op}: a maximum norm is set when the optimizer is made; then it can change but not come or go.", nameof(options));
+            }
 
-        _settingsChanged = true;
+            _options[group] = options;
+            _version++;
+        }
     }
 
-    /// <summary>Queues one step of all parameters.</summary>
+    /// <summary>Queues one step of all parameters. Waits for nothing.</summary>
     /// <exception cref="ArgumentException">The stream belongs to another device.</exception>
     /// <exception cref="ObjectDisposedException">A parameter, a gradient, the optimizer or the stream was disposed.</exception>
     public void Step(DeviceStream stream)
@@ -158,10 +180,10 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         CheckDeviceNumber(stream.Device, _settings.DeviceLossScale, nameof(_settings.DeviceLossScale), 1);
         CheckDeviceNumber(stream.Device, _settings.DeviceLearningRates, nameof(_settings.DeviceLearningRates), _options.Length);
         using TensorTable<T>.Lease held = _table.Hold(_op, stream);
-        if (_settingsChanged) UploadSettings(stream);
-        int measuredTiles = MeasuredTiles;
+        UploadOptions(stream);
+        long measuredTiles = MeasuredTiles;
         KernelVariant variant = new(DTypes.Of<T>());
-        using ScratchPool.Lease<T> sums = RealBuffer<T>.RentScratch(stream, (long)CpuSquares<double>.SumCount * measuredTiles);
+        using ScratchPool.Lease<T> sums = RealBuffer<T>.RentScratch(stream, CpuSquares<double>.SumCount * measuredTiles);
         if (measuredTiles > 0)
         {
             foreach (TensorTable<T>.Run run in _table.Runs)
@@ -178,7 +200,7 @@ public abstract class Optimizer<T, TOptions> : IDisposable
             {
                 Progress = _progress.Argument,
                 Counts = _counts.Argument,
-                Settings = _groupSettings.Argument,
+                Options = _groupOptions.Argument,
                 Sums = sums.Argument,
                 Rates = _settings.DeviceLearningRates?.Argument ?? default,
                 LossScales = _settings.DeviceLossScale?.Argument ?? default,
@@ -204,7 +226,7 @@ public abstract class Optimizer<T, TOptions> : IDisposable
                     Gradient = run.Second,
                     State = _state.Argument,
                     TensorList = _table.ListOf(run),
-                    Settings = _groupSettings.Argument,
+                    Options = _groupOptions.Argument,
                     Progress = _progress.Argument,
                     Zeros = _zeros?.Argument ?? default,
                     RoleStride = (ulong)_table.FlatLength,
@@ -239,7 +261,9 @@ public abstract class Optimizer<T, TOptions> : IDisposable
     }
 
     /// <summary>
-    /// Queues setting the number of steps taken, so that training goes on from loaded state with the same bits; 0 forgets all state.
+    /// Queues setting the number of steps taken, so that training goes on from loaded state with the same bits; 0 forgets all state. Load
+    /// the parameters, then the state, then resume: a parameter that is written restarts its average. State that is not loaded is 0, an
+    /// average begins at the next step, and a master copy is the parameter.
     /// </summary>
     /// <exception cref="ArgumentException">The stream belongs to another device.</exception>
     public void Resume(DeviceStream stream, ulong steps)
@@ -247,6 +271,22 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         ArgumentNullException.ThrowIfNull(stream);
         _table.CheckStream(_op, stream);
         stream.Upload([steps, 0UL], _counts);
+    }
+
+    /// <summary>
+    /// Queues forgetting all averages: each begins anew with its weight at the next step. Uploads, copies, fills and <see
+    /// cref="ParameterSnapshot{T}.Restore"/> restart the averages of what they write by themselves; call this when a kernel or another
+    /// library has replaced the parameters.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The optimizer keeps no averages.</exception>
+    /// <exception cref="ArgumentException">The stream belongs to another device.</exception>
+    public void RestartAverages(DeviceStream stream)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        if (_settings.AverageDecay is null)
+            throw new InvalidOperationException($"{_op}.RestartAverages: {nameof(_settings.AverageDecay)} is null.");
+        _table.CheckStream(_op, stream);
+        _state.Fill(stream, Role(OptimizerState.AverageWeight) * _table.FlatLength, _table.FlatLength, double.NaN);
     }
 
     /// <summary>
@@ -262,17 +302,18 @@ public abstract class Optimizer<T, TOptions> : IDisposable
     /// <summary>Frees the state. The parameters stay the caller's.</summary>
     public void Dispose()
     {
+        _isDisposed = true;
         // Null where the constructor ran out of memory.
         _table?.Dispose();
         _state?.Dispose();
-        _groupSettings?.Dispose();
+        _groupOptions?.Dispose();
         _progress?.Dispose();
         _counts?.Dispose();
         _zeros?.Dispose();
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>True when settings can be used with the state that was allocated.</summary>
+    /// <summary>True when options can be used with the state that was allocated.</summary>
     private protected abstract bool HasStateFor(IReadOnlyList<TOptions> options);
 
     /// <summary>True when the rule keeps its state number <paramref name="index"/>.</summary>
@@ -296,32 +337,93 @@ public abstract class Optimizer<T, TOptions> : IDisposable
     private static long WordsOf<TStruct>(long count)
         where TStruct : unmanaged => count * Unsafe.SizeOf<TStruct>() / sizeof(double);
 
-    private void UploadSettings(DeviceStream stream)
+    private void CheckOptions(TOptions options)
     {
-        double average = _settings.AverageDecay ?? 0;
-        GroupSettings<double>[] words = new GroupSettings<double>[_options.Length];
-        for (int group = 0; group < words.Length; group++)
+        options.Validate(_op);
+        CheckInArithmetic(options.MaximumNorm, nameof(options.MaximumNorm));
+    }
+
+    /// <summary>A limit that float rounds to 0 would be none, and one that it rounds to infinity is not meant either.</summary>
+    private void CheckInArithmetic(double value, string name)
+    {
+        if (typeof(T) != typeof(double) && value > 0 && (float)value is 0 or float.PositiveInfinity)
         {
-            TOptions o = _options[group];
-            words[group] = new GroupSettings<double>
-            {
-                LearningRate = o.LearningRate,
-                CoupledDecay = Decay(o, WeightDecayMode.Coupled),
-                DecoupledDecay = Decay(o, WeightDecayMode.Decoupled),
-                ProximalDecay = Decay(o, WeightDecayMode.Proximal),
-                SubgradientL1 = o.L1Mode == L1Mode.Subgradient ? o.L1 : 0,
-                ProximalL1 = o.L1Mode == L1Mode.Proximal ? o.L1 : 0,
-                MaximumNorm = o.MaximumNorm,
-                AverageDecay = average,
-                AverageShare = 1 - average,
-            };
-            o.Write(ref words[group]);
+            throw new ArgumentOutOfRangeException(
+                name, value, $"{_op}: {name} is {(float)value} in float, in which {DTypes.Of<T>().ShortName()} is calculated.");
+        }
+    }
+
+    /// <summary>
+    /// Queues the upload of options that the device does not have. A graph uploads those of its capture, so beside it each step uploads its
+    /// own.
+    /// </summary>
+    private void UploadOptions(DeviceStream stream)
+    {
+        GroupOptions<double>[] words;
+        long version;
+        lock (_lock)
+        {
+            _isInGraph |= stream.IsCaptured;
+            if (_version == _uploadedVersion && !_isInGraph) return;
+            (words, version) = ([.. _options.Select(Words)], _version);
         }
 
-        _groupSettings.Upload(stream, MemoryMarshal.Cast<GroupSettings<double>, double>(words));
-        _settingsChanged = false;
+        _groupOptions.Upload(stream, MemoryMarshal.Cast<GroupOptions<double>, double>(words));
+        if (stream.IsCaptured) return;
+        lock (_lock) _uploadedVersion = Math.Max(_uploadedVersion, version);
+    }
 
-        static double Decay(TOptions options, WeightDecayMode mode) => options.WeightDecayMode == mode ? options.WeightDecay : 0;
+    private GroupOptions<double> Words(TOptions options)
+    {
+        double average = _settings.AverageDecay ?? 0;
+        GroupOptions<double> words = new()
+        {
+            LearningRate = options.LearningRate,
+            CoupledDecay = Decay(WeightDecayMode.Coupled),
+            DecoupledDecay = Decay(WeightDecayMode.Decoupled),
+            ProximalDecay = Decay(WeightDecayMode.Proximal),
+            SubgradientL1 = options.L1Mode == L1Mode.Subgradient ? options.L1 : 0,
+            ProximalL1 = options.L1Mode == L1Mode.Proximal ? options.L1 : 0,
+            MaximumNorm = options.MaximumNorm,
+            AverageDecay = average,
+            AverageShare = 1 - average,
+        };
+        options.Write(ref words);
+        return words;
+
+        double Decay(WeightDecayMode mode) => options.WeightDecayMode == mode ? options.WeightDecay : 0;
+    }
+
+    /// <summary>
+    /// Has averages begin anew when a stream is told to write to their parameters. The memory does not keep the optimizer alive.
+    /// </summary>
+    private void ListenToWrites()
+    {
+        WeakReference<Optimizer<T, TOptions>> self = new(this);
+        foreach (DeviceMemory memory in _parameters.Select(parameter => parameter.Buffer.Memory).Distinct())
+        {
+            memory.Written += Restart;
+
+            void Restart(DeviceStream stream, long first, long bytes)
+            {
+                if (self.TryGetTarget(out Optimizer<T, TOptions>? optimizer) && !optimizer._isDisposed)
+                    optimizer.RestartAveragesOf(memory, first, bytes, stream);
+                else
+                    memory.Written -= Restart;
+            }
+        }
+    }
+
+    private void RestartAveragesOf(DeviceMemory memory, long first, long bytes, DeviceStream stream)
+    {
+        long averages = Role(OptimizerState.AverageWeight) * _table.FlatLength;
+        for (int i = 0; i < _parameters.Count; i++)
+        {
+            DeviceTensor<T> parameter = _parameters[i];
+            long start = parameter.Offset * Unsafe.SizeOf<T>(), end = start + (parameter.Length * Unsafe.SizeOf<T>());
+            if (parameter.Buffer.Memory == memory && start < first + bytes && first < end)
+                _state.Fill(stream, averages + _table.FlatOffset(i), parameter.Length, double.NaN);
+        }
     }
 
     private void CheckDeviceNumber(Device device, DeviceTensor<float>? tensor, string name, long length)

@@ -4,9 +4,9 @@ using System.Runtime.CompilerServices;
 namespace Kernels;
 
 /// <summary>
-/// What holds for a group of parameters: <c>group_settings</c> in <c>optimizer_layout.h</c>, field by field. A 0 is an absent term.
+/// What holds for a group of parameters: <c>group_options</c> in <c>optimizer_layout.h</c>, field by field. A 0 is an absent term.
 /// </summary>
-internal struct GroupSettings<TReal>
+internal struct GroupOptions<TReal>
     where TReal : unmanaged
 {
     public TReal LearningRate;
@@ -23,7 +23,7 @@ internal struct GroupSettings<TReal>
     public RuleWords<TReal> Rule;
 }
 
-/// <summary>The rule's own settings in <see cref="GroupSettings{TReal}"/>, which each rule reads as a struct of its own.</summary>
+/// <summary>The rule's own options in <see cref="GroupOptions{TReal}"/>, which each rule reads as a struct of its own.</summary>
 [InlineArray(Length)]
 internal struct RuleWords<TReal>
     where TReal : unmanaged
@@ -62,8 +62,8 @@ internal struct GroupProgress<TReal>
     public TReal SecondCorrection;
 }
 
-/// <summary><c>rule_settings</c> of SGD.</summary>
-internal struct SgdSettings<TReal>
+/// <summary><c>rule_options</c> of SGD.</summary>
+internal struct SgdRuleOptions<TReal>
     where TReal : unmanaged
 {
     public TReal Momentum;
@@ -71,8 +71,8 @@ internal struct SgdSettings<TReal>
     public TReal IsNesterov;
 }
 
-/// <summary><c>rule_settings</c> of Adam.</summary>
-internal struct AdamSettings<TReal>
+/// <summary><c>rule_options</c> of Adam.</summary>
+internal struct AdamRuleOptions<TReal>
     where TReal : unmanaged
 {
     public TReal Beta1;
@@ -83,8 +83,8 @@ internal struct AdamSettings<TReal>
     public TReal UsesLargest;
 }
 
-/// <summary><c>rule_settings</c> of RMSprop.</summary>
-internal struct RmsPropSettings<TReal>
+/// <summary><c>rule_options</c> of RMSprop.</summary>
+internal struct RmsPropRuleOptions<TReal>
     where TReal : unmanaged
 {
     public TReal Decay;
@@ -94,8 +94,8 @@ internal struct RmsPropSettings<TReal>
     public TReal IsCentered;
 }
 
-/// <summary><c>rule_settings</c> of Lion.</summary>
-internal struct LionSettings<TReal>
+/// <summary><c>rule_options</c> of Lion.</summary>
+internal struct LionRuleOptions<TReal>
     where TReal : unmanaged
 {
     public TReal Beta1;

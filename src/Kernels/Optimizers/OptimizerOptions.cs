@@ -35,7 +35,7 @@ public enum L1Mode
     Proximal,
 }
 
-/// <summary>Settings of one group of parameters that every optimizer has.</summary>
+/// <summary>Options of a group of parameters that every optimizer has.</summary>
 public abstract record OptimizerOptions
 {
     /// <summary>Step size, finite and at least 0.</summary>
@@ -71,7 +71,7 @@ public abstract record OptimizerOptions
     }
 
     /// <summary>Writes what the optimizer's own rule reads.</summary>
-    internal abstract void Write(ref GroupSettings<double> settings);
+    internal abstract void Write(ref GroupOptions<double> options);
 
     /// <summary>A share in [0, 1).</summary>
     private protected static void CheckShare(string op, double value, string name)
@@ -80,12 +80,12 @@ public abstract record OptimizerOptions
     }
 }
 
-/// <summary>Parameters that share their settings, with their gradients: a whole model is a list of groups.</summary>
+/// <summary>Parameters that share their options, with their gradients: a whole model is a list of groups.</summary>
 /// <typeparam name="T">Stored type.</typeparam>
-/// <typeparam name="TOptions">Settings of the optimizer.</typeparam>
+/// <typeparam name="TOptions">Options of the optimizer.</typeparam>
 /// <param name="Parameters">The parameters, of any shapes, empty ones included.</param>
 /// <param name="Gradients">Their gradients, in the same order and shapes.</param>
-/// <param name="Options">Their settings.</param>
+/// <param name="Options">Their options.</param>
 public sealed record ParameterGroup<T, TOptions>(
     IReadOnlyList<DeviceTensor<T>> Parameters, IReadOnlyList<DeviceTensor<T>> Gradients, TOptions Options)
     where T : unmanaged
@@ -119,12 +119,16 @@ public sealed record OptimizerSettings
     /// </summary>
     public DeviceTensor<float>? DeviceLearningRates { get; init; }
 
-    /// <summary>Half and BFloat16 parameters get a float copy that is updated in their stead and rounded into them.</summary>
+    /// <summary>
+    /// Half and BFloat16 parameters get a float copy that is updated in their stead and rounded into them, so that small updates add up. A
+    /// parameter that its copy does not round to was written by someone else: the next step begins there. Costs one more reading of the
+    /// parameters and the copies. No effect on float and double.
+    /// </summary>
     public bool KeepsMasterCopy { get; init; }
 
     /// <summary>
-    /// Keeps an exponential moving average of the weights, average = decay * average + (1 - decay) * w, that begins with the weights after
-    /// the first step. In [0, 1); null for none.
+    /// Keeps an exponential moving average of the weights, average = average + (1 - decay) * (w - average), that begins with the weights
+    /// after the first step, and anew where a parameter is written from outside. In [0, 1); null for none.
     /// </summary>
     public double? AverageDecay { get; init; }
 

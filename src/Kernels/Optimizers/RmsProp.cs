@@ -6,7 +6,7 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>Settings of <see cref="RmsProp{T}"/>.</summary>
+/// <summary>Options of <see cref="RmsProp{T}"/>.</summary>
 public sealed record RmsPropOptions : OptimizerOptions
 {
     /// <summary>Step size 0.01, as is usual.</summary>
@@ -24,8 +24,8 @@ public sealed record RmsPropOptions : OptimizerOptions
     /// <summary>Divides by the standard deviation instead of the root of the second moment.</summary>
     public bool Centered { get; init; }
 
-    internal override void Write(ref GroupSettings<double> settings) =>
-        settings.Rule.As<RmsPropSettings<double>>() = new RmsPropSettings<double>
+    internal override void Write(ref GroupOptions<double> options) =>
+        options.Rule.As<RmsPropRuleOptions<double>>() = new RmsPropRuleOptions<double>
         {
             Decay = SecondMomentDecay,
             Share = 1 - SecondMomentDecay,
@@ -56,7 +56,7 @@ public sealed class RmsProp<T> : Optimizer<T, RmsPropOptions>
 {
     /// <summary>An optimizer for these groups.</summary>
     /// <exception cref="ArgumentException">Shapes differ, or tensors overlap or are on another device.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option or a setting is out of its range.</exception>
     /// <exception cref="OutOfDeviceMemoryException">The device has too little free memory for the state.</exception>
     public RmsProp(Device device, IReadOnlyList<ParameterGroup<T, RmsPropOptions>> groups, OptimizerSettings? settings = null)
         : base("RmsProp", device, groups, settings, OptimizerKernels.RmsProp, Roles)
@@ -84,18 +84,18 @@ internal readonly struct RmsPropRule<TReal> : IOptimizerRule<RmsPropRule<TReal>,
     private readonly bool _hasMomentum;
     private readonly bool _isCentered;
 
-    private RmsPropRule(in CpuOptimizerGroup<TReal> group, in RmsPropSettings<TReal> settings)
+    private RmsPropRule(in CpuOptimizerGroup<TReal> group, in RmsPropRuleOptions<TReal> options)
     {
-        _decay = Vector512.Create(settings.Decay);
-        _share = Vector512.Create(settings.Share);
-        _epsilon = Vector512.Create(settings.Epsilon);
-        _momentum = Vector512.Create(settings.Momentum);
-        _hasMomentum = settings.Momentum > TReal.Zero;
-        _isCentered = settings.IsCentered != TReal.Zero;
+        _decay = Vector512.Create(options.Decay);
+        _share = Vector512.Create(options.Share);
+        _epsilon = Vector512.Create(options.Epsilon);
+        _momentum = Vector512.Create(options.Momentum);
+        _hasMomentum = options.Momentum > TReal.Zero;
+        _isCentered = options.IsCentered != TReal.Zero;
     }
 
-    public static RmsPropRule<TReal> Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> settings) =>
-        new(group, settings.As<RmsPropSettings<TReal>>());
+    public static RmsPropRule<TReal> Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> options) =>
+        new(group, options.As<RmsPropRuleOptions<TReal>>());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<TReal> Move(

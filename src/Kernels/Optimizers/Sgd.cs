@@ -6,7 +6,7 @@ using Kernels.Devices;
 namespace Kernels;
 
 /// <summary>
-/// Settings of <see cref="Sgd{T}"/>; weight decay is coupled unless said otherwise, which under plain SGD is the same as decoupled.
+/// Options of <see cref="Sgd{T}"/>; weight decay is coupled unless said otherwise, which under plain SGD is the same as decoupled.
 /// </summary>
 public sealed record SgdOptions : OptimizerOptions
 {
@@ -19,7 +19,7 @@ public sealed record SgdOptions : OptimizerOptions
     /// <summary>Looks ahead along the velocity; needs momentum and no dampening.</summary>
     public bool Nesterov { get; init; }
 
-    internal override void Write(ref GroupSettings<double> settings) => settings.Rule.As<SgdSettings<double>>() = new SgdSettings<double>
+    internal override void Write(ref GroupOptions<double> options) => options.Rule.As<SgdRuleOptions<double>>() = new SgdRuleOptions<double>
     {
         Momentum = Momentum,
         GradientShare = 1 - Dampening,
@@ -47,9 +47,9 @@ public sealed class Sgd<T> : Optimizer<T, SgdOptions>
     where T : unmanaged
 {
     /// <summary>An optimizer for these groups; state is kept when a group has momentum.</summary>
-    /// <exception cref="ArgumentException">Shapes differ, tensors overlap or are on another device, or settings contradict each
+    /// <exception cref="ArgumentException">Shapes differ, tensors overlap or are on another device, or options contradict each
     /// other.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option or a setting is out of its range.</exception>
     /// <exception cref="OutOfDeviceMemoryException">The device has too little free memory for the state.</exception>
     public Sgd(Device device, IReadOnlyList<ParameterGroup<T, SgdOptions>> groups, OptimizerSettings? settings = null)
         : base("Sgd", device, groups, settings, OptimizerKernels.Sgd, options =>
@@ -69,16 +69,16 @@ internal readonly struct SgdRule<TReal> : IOptimizerRule<SgdRule<TReal>, TReal>
     private readonly bool _hasMomentum;
     private readonly bool _isNesterov;
 
-    private SgdRule(in CpuOptimizerGroup<TReal> group, in SgdSettings<TReal> settings)
+    private SgdRule(in CpuOptimizerGroup<TReal> group, in SgdRuleOptions<TReal> options)
     {
-        _momentum = Vector512.Create(settings.Momentum);
-        _gradientShare = Vector512.Create(settings.GradientShare);
-        _hasMomentum = settings.Momentum > TReal.Zero;
-        _isNesterov = settings.IsNesterov != TReal.Zero;
+        _momentum = Vector512.Create(options.Momentum);
+        _gradientShare = Vector512.Create(options.GradientShare);
+        _hasMomentum = options.Momentum > TReal.Zero;
+        _isNesterov = options.IsNesterov != TReal.Zero;
     }
 
-    public static SgdRule<TReal> Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> settings) =>
-        new(group, settings.As<SgdSettings<TReal>>());
+    public static SgdRule<TReal> Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> options) =>
+        new(group, options.As<SgdRuleOptions<TReal>>());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<TReal> Move(

@@ -89,6 +89,7 @@ public sealed class ParameterSnapshot<T> : IDisposable
         ArgumentNullException.ThrowIfNull(stream);
         if (!HasSaved) throw new InvalidOperationException($"{Op}.Restore: nothing was saved.");
         Launch(stream, ParameterSnapshotKernels.Restore);
+        foreach (DeviceTensor<T> parameter in _parameters) stream.Wrote(parameter);
     }
 
     /// <summary>

@@ -12,13 +12,13 @@ public sealed partial class TableLayoutTests
 {
     private static readonly (string File, string Struct, Type Managed)[] Tables =
     [
-        ("portable/optimizer_layout.h", "group_settings", typeof(GroupSettings<float>)),
+        ("portable/optimizer_layout.h", "group_options", typeof(GroupOptions<float>)),
         ("portable/optimizer_layout.h", "step_progress", typeof(StepProgress<float>)),
         ("portable/optimizer_layout.h", "group_progress", typeof(GroupProgress<float>)),
-        ("portable/sgd.cl", "rule_settings", typeof(SgdSettings<float>)),
-        ("portable/adam.cl", "rule_settings", typeof(AdamSettings<float>)),
-        ("portable/rms_prop.cl", "rule_settings", typeof(RmsPropSettings<float>)),
-        ("portable/lion.cl", "rule_settings", typeof(LionSettings<float>)),
+        ("portable/sgd.cl", "rule_options", typeof(SgdRuleOptions<float>)),
+        ("portable/adam.cl", "rule_options", typeof(AdamRuleOptions<float>)),
+        ("portable/rms_prop.cl", "rule_options", typeof(RmsPropRuleOptions<float>)),
+        ("portable/lion.cl", "rule_options", typeof(LionRuleOptions<float>)),
         ("portable/norm_penalty.cl", "penalty_coefficients", typeof(PenaltyCoefficients<float>)),
     ];
 
@@ -38,10 +38,11 @@ public sealed partial class TableLayoutTests
     [Fact]
     public void RuleSettings_FitIntoTheirWords()
     {
-        Assert.Contains($"#define RULE_WORDS {RuleWords<float>.Length}\n", KernelSource.Read("portable/optimizer_layout.h"),
-            StringComparison.Ordinal);
-        Assert.All(Tables.Where(table => table.Struct == "rule_settings"), table =>
-            Assert.InRange(Words(table.Managed), 1, RuleWords<float>.Length));
+        Assert.Contains(
+            $"#define RULE_WORDS {RuleWords<float>.Length}\n", KernelSource.Read("portable/optimizer_layout.h"), StringComparison.Ordinal);
+        Assert.All(
+            Tables.Where(table => table.Struct == "rule_options"),
+            table => Assert.InRange(Words(table.Managed), 1, RuleWords<float>.Length));
     }
 
     private static int Words(Type type) =>

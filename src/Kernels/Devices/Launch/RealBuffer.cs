@@ -35,17 +35,32 @@ internal sealed class RealBuffer<T> : IDisposable
     public static ScratchPool.Lease<T> RentScratch(DeviceStream stream, long length) =>
         stream.RentScratch<T>(length * ((typeof(T) == typeof(double) ? sizeof(double) : sizeof(float)) / Unsafe.SizeOf<T>()));
 
+    /// <summary>Queues setting all numbers, in pieces that the stream puts aside, so that nobody waits.</summary>
     public void Upload(DeviceStream stream, ReadOnlySpan<double> values)
     {
-        if (_double is not null)
+        const int Piece = DeviceStream.LargestStagedUpload / sizeof(double);
+        Span<float> rounded = _double is null ? new float[Math.Min(Piece, values.Length)] : [];
+        for (int start = 0; start < values.Length; start += Piece)
         {
-            stream.Upload(values, _double);
-            return;
-        }
+            ReadOnlySpan<double> piece = values.Slice(start, Math.Min(Piece, values.Length - start));
+            if (_double is not null)
+            {
+                stream.Upload(piece, _double.Slice(start, piece.Length));
+                continue;
+            }
 
-        float[] rounded = new float[values.Length];
-        for (int i = 0; i < rounded.Length; i++) rounded[i] = (float)values[i];
-        stream.Upload<float>(rounded, _single!);
+            for (int i = 0; i < piece.Length; i++) rounded[i] = (float)piece[i];
+            stream.Upload<float>(rounded[..piece.Length], _single!.Slice(start, piece.Length));
+        }
+    }
+
+    /// <summary>Queues setting a part to one number.</summary>
+    public void Fill(DeviceStream stream, long start, long length, double value)
+    {
+        if (_double is not null)
+            stream.Fill(_double.Slice(start, length), value);
+        else
+            stream.Fill(_single!.Slice(start, length), (float)value);
     }
 
     public double Read(DeviceStream stream, int index) =>
