@@ -75,6 +75,10 @@ public sealed class DropBlockCase : OpCase
         new("no block size", typeof(ArgumentException), (device, stream) => Forward(device, stream, [1, 1, 4, 4], [])),
         new("too many block sizes", typeof(ArgumentException), (device, stream) => Forward(device, stream, [1, 1, 4], [2, 2])),
         new("a block of 0", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, [1, 1, 4], [0])),
+        new("more channels than words in an array", typeof(ArgumentException), (device, stream) =>
+            Forward(device, stream, [0, (1L << 30) + 1, 4], [2])),
+        new("a map longer than an array of its words", typeof(ArgumentException), (device, stream) =>
+            Forward(device, stream, [0, 1, (1L << 34) + 1], [2])),
         new("shapes differ", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> x = device.Allocate<float>(1, 2, 4);

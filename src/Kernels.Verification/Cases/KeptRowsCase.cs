@@ -51,6 +51,8 @@ public sealed class KeptRowsCase : OpCase
         new("list of two dimensions", typeof(ArgumentException), (device, stream) => List(device, stream, [2, 2], [1], 0.5)),
         new("gathered rows of another length", typeof(ArgumentException), (device, stream) => Gather(device, stream, [4, 3], [4], [2, 4])),
         new("fewer indices than rows", typeof(ArgumentException), (device, stream) => Gather(device, stream, [4, 3], [1], [2, 3])),
+        new("more rows than an int can number", typeof(ArgumentException), (device, stream) =>
+            Gather(device, stream, [1L << 31, 0], [1], [1, 0])),
         new("a scalar has no rows", typeof(ArgumentException), (device, stream) => Gather(device, stream, [], [1], [])),
         new("scale is NaN", typeof(ArgumentOutOfRangeException), (device, stream) =>
         {

@@ -181,14 +181,14 @@ internal static unsafe partial class CpuGemm
         public static void Run(Problem<T> problem)
         {
             ChooseGrid(ref problem);
-            int tasks = checked((int)(problem.RowBlocks * problem.ColumnBlocks));
+            long tasks = problem.RowBlocks * problem.ColumnBlocks;
             if (tasks == 1)
             {
                 MultiplyBlock(problem, 0);
             }
             else
             {
-                CpuParallel.For(tasks, new Action<int>(new Tasks(problem).Run));
+                CpuParallel.For(tasks, new Action<long>(new Tasks(problem).Run));
             }
         }
 
@@ -334,7 +334,7 @@ internal static unsafe partial class CpuGemm
         {
             private readonly Problem<T> _problem = problem;
 
-            public void Run(int task) => MultiplyBlock(_problem, task);
+            public void Run(long task) => MultiplyBlock(_problem, task);
         }
     }
 }

@@ -314,7 +314,7 @@ public static unsafe partial class CrossEntropy
         }
 
         private static void Parts<TReal>(CrossEntropyNormalizerArguments a)
-            where TReal : unmanaged => CpuParallel.For((int)a.Parts, part =>
+            where TReal : unmanaged => CpuParallel.For((long)a.Parts, part =>
         {
             TReal* weights = a.Target.ClassWeights.Pointer<TReal>();
             double sum = 0;
@@ -349,7 +349,7 @@ public static unsafe partial class CrossEntropy
         }
 
         private static void Parts<TReal>(CrossEntropySumArguments a)
-            where TReal : unmanaged => CpuParallel.For((int)a.Parts, part =>
+            where TReal : unmanaged => CpuParallel.For((long)a.Parts, part =>
         {
             TReal* values = a.Values.Pointer<TReal>();
             double sum = 0, factor = a.Normalizer.IsPresent ? Inverse<TReal>(a.Normalizer, a.EmptyMean) : a.Factor;

@@ -12,11 +12,11 @@ internal static class CpuParallel
     private static readonly ParallelOptions Options = new() { MaxDegreeOfParallelism = Environment.ProcessorCount };
 
     /// <summary>Calls <paramref name="body"/> for 0 to count - 1; inline when there is only one piece or one core.</summary>
-    public static void For(int count, Action<int> body)
+    public static void For(long count, Action<long> body)
     {
         if (count <= 1 || Environment.ProcessorCount == 1)
         {
-            for (int i = 0; i < count; i++) body(i);
+            for (long i = 0; i < count; i++) body(i);
             return;
         }
 
@@ -35,6 +35,7 @@ internal static class CpuParallel
             return;
         }
 
-        For(checked((int)((count + chunk - 1) / chunk)), i => body(i * chunk, Math.Min(count, (i + 1) * chunk)));
+        // Not count + chunk - 1, nor (i + 1) * chunk, which may be past the last long.
+        For(((count - 1) / chunk) + 1, i => body(i * chunk, count - (i * chunk) <= chunk ? count : (i + 1) * chunk));
     }
 }

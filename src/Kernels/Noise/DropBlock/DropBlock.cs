@@ -2,7 +2,9 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>Over which cells <see cref="DropBlock"/> makes up for those it dropped: kept ones are multiplied by cells / kept cells.</summary>
+/// <summary>
+/// Over which cells <see cref="DropBlock"/> makes up for those it dropped: kept ones are multiplied by cells / kept cells.
+/// </summary>
 public enum DropBlockNormalization
 {
     /// <summary>Over all maps of the call, as the authors' code does; a shard counts its own.</summary>
@@ -14,7 +16,9 @@ public enum DropBlockNormalization
     /// <summary>Over each map.</summary>
     Map,
 
-    /// <summary>By the expected share instead of the counted one: 1 / (1 - <see cref="DropBlockPlan.DropProbability"/>). Nothing is counted.</summary>
+    /// <summary>
+    /// By the expected share instead of the counted one: 1 / (1 - <see cref="DropBlockPlan.DropProbability"/>). Nothing is counted.
+    /// </summary>
     Expected,
 
     /// <summary>Not at all.</summary>
@@ -31,13 +35,17 @@ public enum DropBlockFill
     Noise,
 }
 
-/// <summary>Settings of <see cref="DropBlock"/>; the default drops each channel's blocks on its own, to zero, and normalises over the batch.</summary>
+/// <summary>
+/// Settings of <see cref="DropBlock"/>; the default drops each channel's blocks on its own, to zero, and normalises over the batch.
+/// </summary>
 public readonly record struct DropBlockOptions
 {
     /// <summary>Where the channels are. The same cells of the same channels are dropped in either layout.</summary>
     public TensorLayout Layout { get; init; }
 
-    /// <summary>Whether the channels of a sample share one mask. The paper's authors found a mask of its own for each to work better.</summary>
+    /// <summary>
+    /// Whether the channels of a sample share one mask. The paper's authors found a mask of its own for each to work better.
+    /// </summary>
     public bool SharedChannels { get; init; }
 
     /// <summary>How the scale of the kept cells is found.</summary>
@@ -47,36 +55,40 @@ public readonly record struct DropBlockOptions
     public DropBlockFill Fill { get; init; }
 
     /// <summary>
-    /// Index of the first sample in the whole batch of which the argument is a shard, so that the shards' masks together are the mask of the whole.
+    /// Index of the first sample in the whole batch of which the argument is a shard, so that the shards' masks together are the mask of
+    /// the whole.
     /// </summary>
     public ulong GlobalStart { get; init; }
 }
 
 /// <summary>
-/// DropBlock: training sets whole blocks of a map to 0 and multiplies the rest by cells / kept cells; the identity at inference. One, two or three spatial
-/// axes.
+/// DropBlock: training sets whole blocks of a map to 0 and multiplies the rest by cells / kept cells; the identity at inference. One, two
+/// or three spatial axes.
 /// </summary>
 /// <remarks>
 /// <para>
-/// Wherever a block fits into its map it is dropped with probability gamma, which <see cref="DropBlockRate"/> finds from the drop probability; <see cref="Plan"/> reports
-/// gamma and the share that is really dropped. A block covers cells s to s + size - 1 of each axis from its start s; it is centred on cell s + size / 2 (rounded down), so
-/// even sizes reach one cell further before the centre than behind it. A block larger than the map is clamped to it.
+/// Wherever a block fits into its map it is dropped with probability gamma, which <see cref="DropBlockRate"/> finds from the drop
+/// probability; <see cref="Plan"/> reports gamma and the share that is really dropped. A block covers cells s to s + size - 1 of each axis
+/// from its start s; it is centred on cell s + size / 2 (rounded down), so even sizes reach one cell further before the centre than behind
+/// it. A block larger than the map is clamped to it.
 /// </para>
 /// <para>
-/// Positions are numbered in the dense order [sample, channel, depth, height, width] over those where the block fits, without the channel where channels share a mask.
-/// Position i starts a block iff its 32 random bits are below round(gamma * 2^32): the upper 16 are lane i mod 8 of Philox block i / 8, the lower 16 that lane of block
-/// 2^60 + i / 8. Noise: element i of the tensor in memory order takes normal i mod 4 (see <see cref="GaussianNoise"/>) of block 2^61 + i / 4. A shard counts on from its
-/// first sample. The mask depends on neither device nor layout; backward draws it again.
+/// Positions are numbered in the dense order [sample, channel, depth, height, width] over those where the block fits, without the channel
+/// where channels share a mask. Position i starts a block iff its 32 random bits are below round(gamma * 2^32): the upper 16 are lane i mod
+/// 8 of Philox block i / 8, the lower 16 that lane of block 2^60 + i / 8. Noise: element i of the tensor in memory order takes normal i mod
+/// 4 (see <see cref="GaussianNoise"/>) of block 2^61 + i / 4. A shard counts on from its first sample. The mask depends on neither device
+/// nor layout; backward draws it again.
 /// </para>
 /// <para>
-/// Dropped cells are filled also where x is NaN or infinite. A unit of normalisation in which nothing is left has scale 0 and is all filling, never NaN. A rate of 0 copies
-/// and a rate of 1 writes zeros, both without drawing. Types: float, Half, BFloat16, double; the product is rounded once. The destination may be the source; tensors
-/// without elements are a no-op.
+/// Dropped cells are filled also where x is NaN or infinite. A unit of normalisation in which nothing is left has scale 0 and is all
+/// filling, never NaN. A rate of 0 copies and a rate of 1 writes zeros, both without drawing. Types: float, Half, BFloat16, double; the
+/// product is rounded once. The destination may be the source; tensors without elements are a no-op.
 /// </para>
 /// <para>G. Ghiasi, T.-Y. Lin and Q. V. Le, "DropBlock: a regularization method for convolutional networks", NeurIPS 2018.</para>
 /// <para>
-/// Every method throws <see cref="ArgumentException"/> for shapes that differ or have other than three to five dimensions, a block of the wrong number of sizes,
-/// tensors that overlap in part or live on another device, and <see cref="ArgumentOutOfRangeException"/> for a size below 1, before anything is launched.
+/// Every method throws <see cref="ArgumentException"/> for shapes that differ or have other than three to five dimensions, a block of the
+/// wrong number of sizes, tensors that overlap in part or live on another device, and <see cref="ArgumentOutOfRangeException"/> for a size
+/// below 1, before anything is launched.
 /// </para>
 /// </remarks>
 public static unsafe partial class DropBlock
@@ -85,7 +97,9 @@ public static unsafe partial class DropBlock
     private const string BackwardName = "DropBlock.Backward";
     private const uint NoiseSwitch = 1;
 
-    /// <summary>Philox blocks of the seeds' lower halves and of the noise. A call has less than 2^62 elements, so the ranges do not meet.</summary>
+    /// <summary>
+    /// Philox blocks of the seeds' lower halves and of the noise. A call has less than 2^62 elements, so the ranges do not meet.
+    /// </summary>
     private const ulong LowerHalves = 1UL << 60;
     private const ulong NoiseBlocks = 1UL << 61;
 
@@ -123,7 +137,10 @@ public static unsafe partial class DropBlock
         Apply(ForwardName, stream, x, y, blockSize, rate, key, options);
     }
 
-    /// <summary>Gradient: dx = m * dy * cells / kept cells with the mask of the forward call that had the same arguments; 0 in the blocks, whatever fills them.</summary>
+    /// <summary>
+    /// Gradient: dx = m * dy * cells / kept cells with the mask of the forward call that had the same arguments; 0 in the blocks, whatever
+    /// fills them.
+    /// </summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="dy">Gradient of the output.</param>
     /// <param name="dx">Gradient of the input, shape of <paramref name="dy"/>; may be <paramref name="dy"/>.</param>
@@ -141,8 +158,8 @@ public static unsafe partial class DropBlock
     }
 
     /// <summary>
-    /// Writes the mask of a call as bits: bit i mod 32 of word i / 32, lowest first, is 1 where cell i is kept. Cells are numbered in the dense order [sample, channel,
-    /// depth, height, width] whatever the layout, without the channel where channels share a mask.
+    /// Writes the mask of a call as bits: bit i mod 32 of word i / 32, lowest first, is 1 where cell i is kept. Cells are numbered in the
+    /// dense order [sample, channel, depth, height, width] whatever the layout, without the channel where channels share a mask.
     /// </summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="mask">Output, shape [ceil(cells / 32)]; bits past the end are 0.</param>
@@ -314,6 +331,12 @@ public static unsafe partial class DropBlock
         /// <summary>A call numbers its elements, and draws for them, in less than 2^62.</summary>
         private const ulong IndexLimit = 1UL << 62;
 
+        /// <summary>
+        /// The CPU has a word for each channel of a run of cells, and five words for each 64 cells that a block reaches over, in arrays.
+        /// </summary>
+        private const long MostChannels = 1L << 30;
+        private const long MostCells = 1L << 34;
+
         public long MaskCells => Samples * MaskChannels * Cells;
 
         public static Maps Of(string op, ReadOnlySpan<long> shape, string name, DropBlockOptions options)
@@ -328,6 +351,12 @@ public static unsafe partial class DropBlock
             long channels = shape[first ? 1 : ^1];
             ReadOnlySpan<long> spatial = first ? shape[2..] : shape[1..^1];
             Maps maps = new(shape[0], channels, TensorShape.Count(spatial), options.SharedChannels ? 1 : channels, options.Layout, options.GlobalStart);
+            if (channels > MostChannels || maps.Cells > MostCells)
+            {
+                throw new ArgumentException(
+                    $"{op}: {name} has the shape {TensorShape.Format(shape)}, more than 2^30 channels or 2^34 cells of a map.", name);
+            }
+
             if ((UInt128)options.GlobalStart + (ulong)maps.Samples >= IndexLimit / (ulong)Math.Max(1, channels * maps.Cells))
                 throw new ArgumentOutOfRangeException(nameof(options), options.GlobalStart, $"{op}: samples from there exceed 2^62 elements.");
             return maps;
@@ -336,7 +365,9 @@ public static unsafe partial class DropBlock
         public ReadOnlySpan<long> Spatial(ReadOnlySpan<long> shape) => Layout == TensorLayout.ChannelsFirst ? shape[2..] : shape[1..^1];
     }
 
-    /// <summary>Units of normalisation: how many, of how many cells each, and how many of them the next sample or channel is away.</summary>
+    /// <summary>
+    /// Units of normalisation: how many, of how many cells each, and how many of them the next sample or channel is away.
+    /// </summary>
     private readonly record struct Units(long Count, long Cells, long OfSample, long OfChannel)
     {
         public static Units Of(in Maps maps, DropBlockNormalization normalization) => normalization switch
@@ -351,8 +382,8 @@ public static unsafe partial class DropBlock
     private readonly record struct Strides(ulong Inner, ulong Outer, ulong Sample);
 
     /// <summary>
-    /// x as [samples, outer, inner], with the strides of mask and scales in that order. Channels first, the maps of a sample that share a scale but not a mask are one
-    /// long line of inner elements; all samples are, where they share it as well.
+    /// x as [samples, outer, inner], with the strides of mask and scales in that order. Channels first, the maps of a sample that share a
+    /// scale but not a mask are one long line of inner elements; all samples are, where they share it as well.
     /// </summary>
     private readonly record struct Lines(ulong Inner, ulong Outer, Strides Mask, Strides Scale)
     {

@@ -60,7 +60,7 @@ public static unsafe partial class EmbeddingDropout
     /// <summary>The CPU's tile is the whole, which it sorts by the upper halves, digit by digit; equal ones keep their order.</summary>
     private static void CpuSortTile(in KernelVariant variant, in EmbeddingDropoutSortTileArguments arguments)
     {
-        int length = checked((int)arguments.Length);
+        int length = (int)arguments.Length;
         ulong[] other = System.Buffers.ArrayPool<ulong>.Shared.Rent(length);
         int[] positions = new int[1 << DigitBits];
         fixed (ulong* spare = other)

@@ -198,10 +198,15 @@ public static partial class EmbeddingDropout
         Check.Rank(op, table, tableName, 2);
         Check.Shape(op, y, yName, [.. ids.Shape, table.Shape[1]]);
 
-        // An id is 31 bits, a position 32: a key of the sort holds both.
+        // An id is 31 bits, a position 32: a key of the sort holds both. The CPU sorts the keys in an array.
         if (table.Shape[0] > int.MaxValue || table.Shape[1] > int.MaxValue)
-            throw new ArgumentException($"{op}: {tableName} has the shape {TensorShape.Format(table.Shape)}, more than 2^31 - 1 rows or columns.", tableName);
-        if (ids.Length > uint.MaxValue - 1L) throw new ArgumentException($"{op}: {nameof(ids)} has {ids.Length} elements, more than 2^32 - 2.", nameof(ids));
+        {
+            throw new ArgumentException(
+                $"{op}: {tableName} has the shape {TensorShape.Format(table.Shape)}, more than 2^31 - 1 rows or columns.", tableName);
+        }
+
+        if (ids.Length > Array.MaxLength)
+            throw new ArgumentException($"{op}: {nameof(ids)} has {ids.Length} elements, more than {Array.MaxLength}.", nameof(ids));
     }
 
     private static Units CheckUnits(

@@ -181,6 +181,15 @@ public static partial class KeptRows
                 $"{op}: {compactName} has the shape {TensorShape.Format(compact.Shape)}, which is not rows of {wholeName}, {TensorShape.Format(whole.Shape)}.", compactName);
         }
 
+        // Rows are numbered in int, and so are their places in a list.
+        if (Math.Max(whole.Shape[0], compact.Shape[0]) > int.MaxValue)
+        {
+            throw new ArgumentException(
+                $"{op}: {wholeName} has the shape {TensorShape.Format(whole.Shape)}, {compactName} {TensorShape.Format(compact.Shape)}: "
+                + "more rows than an int can number.",
+                wholeName);
+        }
+
         if (rows.Length < compact.Shape[0])
             throw new ArgumentException($"{op}: {nameof(rows)} has {rows.Length} indices for the {compact.Shape[0]} rows of {compactName}.", nameof(rows));
         return (whole.Shape[0], TensorShape.Count(whole.Shape[1..]));
