@@ -216,7 +216,7 @@ KERNEL void attention_dropout_backward(GLOBAL const scalar* scores, u64 scores_o
                 for (u32 lane = 0; lane < 8; lane++) e[lane] = EXP(e[lane] - reference);
             }
             for (u32 lane = 0; lane < 8; lane++)
-                e[lane] = (seen >> lane & 1u) ? factor * e[lane] * (dp[lane] - mean) : (real)0;
+                e[lane] = (seen >> lane & 1u) ? FMA(factor * e[lane], dp[lane] - mean, (real)0) : (real)0;
             store_up_to_8(dscores, first + 8 * block, keys - 8 * block, e);
         }
     }

@@ -84,8 +84,10 @@ KERNEL void bias_dropout_residual_forward(GLOBAL const scalar* x, u64 x_offset, 
                 const u32 kept = keep8(resolved, row * columns + column, threshold);
                 real branch[8];
                 load_up_to_8(x, first, width, branch);
-                for (u32 lane = 0; lane < 8; lane++)
-                    values[lane] += (kept >> lane & 1u) ? (branch[lane] + added[lane]) * factor[lane] : (real)0;
+                for (u32 lane = 0; lane < 8; lane++) {
+                    const real scaled = (branch[lane] + added[lane]) * factor[lane];
+                    values[lane] = (kept >> lane & 1u) ? values[lane] + scaled : values[lane];
+                }
             }
             store_up_to_8(y, first, width, values);
         }

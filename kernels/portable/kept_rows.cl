@@ -3,7 +3,7 @@
 //
 //   kept_rows_list         the kept rows in ascending order, -1 after the last, and how many they are; one group
 //   kept_rows_gather       result[i] = scale * source[rows[i]]; zeros for -1
-//   kept_rows_scatter_add  y = x + scale * (f where row i of f belongs to row rows[i] of y); one group for each row
+//   kept_rows_scatter_add  y = x + scale * f where row i of f belongs to row rows[i] of y; one group for each row
 
 #include "types.h"
 #include "philox.h"
@@ -100,10 +100,13 @@ KERNEL void kept_rows_scatter_add(GLOBAL const scalar* x, u64 x_offset, GLOBAL c
         }
         const u32 keep = low < kept && (u32)rows[low] == row;
         if (!keep && has_x && x == y) continue;
+        // Without x a kept row is scale * f, signs of zeros included: -0 is what adds nothing.
+        const real absent = keep ? -(real)0 : (real)0;
         for (u64 i = VEC * LOCAL_ID; i < run; i += VEC * GROUP_SIZE) {
             const u64 to = row * run + i, from = low * run + i;
 #if VEC == 8
-            real values[8] = {0, 0, 0, 0, 0, 0, 0, 0}, branch[8];
+            real values[8], branch[8];
+            for (u32 lane = 0; lane < 8; lane++) values[lane] = absent;
             if (has_x) load8(x, to, values);
             if (keep) {
                 load8(f, from, branch);
@@ -111,7 +114,7 @@ KERNEL void kept_rows_scatter_add(GLOBAL const scalar* x, u64 x_offset, GLOBAL c
             }
             store8(y, to, values);
 #else
-            const real base = has_x ? load(x, to) : (real)0;
+            const real base = has_x ? load(x, to) : absent;
             store(y, to, keep ? FMA(scale, load(f, from), base) : base);
 #endif
         }

@@ -55,15 +55,6 @@ public static class Verifier
         return [.. trial.Results.SelectMany(spec => tensors.Read(spec.Name))];
     }
 
-    /// <summary>
-    /// Masked or dropped is what NaN in every floating-point input does not reach; -infinity stays, where it is itself the mask.
-    /// </summary>
-    private static bool IsMasked(Trial trial, string name, int index) => trial.With(WithNaN).Expected[name][index] == 0;
-
-    private static TensorSpec WithNaN(TensorSpec spec) => spec.Role == TensorRole.Output || !spec.DType.IsFloat()
-        ? spec
-        : spec with { Values = [.. spec.Values.Select(value => double.IsNegativeInfinity(value) ? value : double.NaN)] };
-
     private static ProblemResult Compare(Trial trial, GuardedTensors tensors, ReferenceValues expected)
     {
         ProblemResult worst = new(0, 0, 0, null);
@@ -86,7 +77,7 @@ public static class Verifier
                 if (actual[i] == right[i])
                 {
                     bool isWrongZero = actual[i] == 0 && double.IsNegative(actual[i]) && !double.IsNegative(right[i]);
-                    if (isWrongZero && IsMasked(trial, spec.Name, i))
+                    if (isWrongZero && trial.IsMasked(spec.Name, i))
                         return Failed($"{spec.Name}[{i}] is masked or dropped, and -0", limit);
                     continue;
                 }

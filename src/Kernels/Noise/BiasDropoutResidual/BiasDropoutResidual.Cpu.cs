@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Kernels.Cpu;
@@ -127,17 +128,27 @@ public static unsafe partial class BiasDropoutResidual
             for (; i + 32 <= count; i += 32)
             {
                 CpuKeepLanes.Masks(lanes + i, limits, out Vector512<int> low, out Vector512<int> high);
-                low &= ((CpuElement.Load(x + i) + Vector512.Load(bias + i)) * Vector512.Load(factor + i)).AsInt32();
-                high &= ((CpuElement.Load(x + i + 16) + Vector512.Load(bias + i + 16)) * Vector512.Load(factor + i + 16)).AsInt32();
-                CpuElement.Store32<T, TStore>(
-                    y + i, CpuElement.Load(residual + i) + low.AsSingle(), CpuElement.Load(residual + i + 16) + high.AsSingle());
+                Vector512<float> first = Sum(x + i, bias + i, factor + i, residual + i, low);
+                Vector512<float> second = Sum(x + i + 16, bias + i + 16, factor + i + 16, residual + i + 16, high);
+                CpuElement.Store32<T, TStore>(y + i, first, second);
             }
 
             for (; i < count; i++)
             {
-                float branch = lanes[i] < limit ? (CpuElement.ToSingle(x[i]) + bias[i]) * factor[i] : 0;
-                y[i] = CpuElement.FromSingle<T>(CpuElement.ToSingle(residual[i]) + branch);
+                float sum = CpuElement.ToSingle(residual[i]);
+                if (lanes[i] < limit) sum += (CpuElement.ToSingle(x[i]) + bias[i]) * factor[i];
+                y[i] = CpuElement.FromSingle<T>(sum);
             }
+        }
+
+        /// <summary>The residual as it is where dropped, also -0.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector512<float> Sum<T>(T* x, float* bias, float* factor, T* residual, Vector512<int> keep)
+            where T : unmanaged
+        {
+            Vector512<float> skipped = CpuElement.Load(residual);
+            Vector512<float> branch = (CpuElement.Load(x) + Vector512.Load(bias)) * Vector512.Load(factor);
+            return Vector512.ConditionalSelect(keep.AsSingle(), skipped + branch, skipped);
         }
 
         private static void RowsInDouble(in BiasDropoutResidualForwardArguments a, long first, long end)
@@ -171,7 +182,7 @@ public static unsafe partial class BiasDropoutResidual
             long columns = (long)a.Columns;
             if (typeof(T) == typeof(double))
             {
-                CpuParallel.For((int)a.Splits, split => SplitInDouble(a, split));
+                CpuParallel.For((long)a.Splits, split => SplitInDouble(a, split));
                 return;
             }
 
@@ -179,7 +190,7 @@ public static unsafe partial class BiasDropoutResidual
             using Parameters parameters = Parameters.Of<T>(a.Bias, a.ChannelScale, columns, 1);
             float* bias = parameters.Bias;
             float* factor = parameters.Factor;
-            CpuParallel.For(checked((int)a.Splits), split =>
+            CpuParallel.For((long)a.Splits, split =>
             {
                 if (streams)
                     Split<T, StreamingStore>(a, bias, factor, split);
@@ -189,7 +200,7 @@ public static unsafe partial class BiasDropoutResidual
         }
 
         /// <summary>Every splits-th strip of rows, from the strip of this number on, and the sums over them.</summary>
-        private static void Split<T, TStore>(in BiasDropoutResidualBackwardArguments a, float* bias, float* factor, int split)
+        private static void Split<T, TStore>(in BiasDropoutResidualBackwardArguments a, float* bias, float* factor, long split)
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
@@ -222,7 +233,7 @@ public static unsafe partial class BiasDropoutResidual
         }
 
         /// <summary>Row <paramref name="split"/> of the partial sums, set to 0; null when they are not wanted.</summary>
-        private static TSum* Sums<TSum>(TensorArgument partial, int split, long columns)
+        private static TSum* Sums<TSum>(TensorArgument partial, long split, long columns)
             where TSum : unmanaged
         {
             if (!partial.IsPresent) return null;
@@ -279,7 +290,7 @@ public static unsafe partial class BiasDropoutResidual
             }
         }
 
-        private static void SplitInDouble(in BiasDropoutResidualBackwardArguments a, int split)
+        private static void SplitInDouble(in BiasDropoutResidualBackwardArguments a, long split)
         {
             long columns = (long)a.Columns;
             RandomKey key = a.Key.Resolve();
@@ -304,7 +315,7 @@ public static unsafe partial class BiasDropoutResidual
         }
 
         /// <summary>The rows of a split, counted in the whole tensor, in ascending order.</summary>
-        private struct StripRowsOf(in BiasDropoutResidualBackwardArguments a, int split)
+        private struct StripRowsOf(in BiasDropoutResidualBackwardArguments a, long split)
         {
             private readonly ulong _start = a.StartRow, _end = a.StartRow + a.Rows, _skip = (a.Splits - 1) * StripRows;
             private ulong _next = ((a.StartRow / StripRows) + (ulong)split) * StripRows;

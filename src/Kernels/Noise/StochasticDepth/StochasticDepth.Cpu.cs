@@ -134,7 +134,7 @@ public static unsafe partial class StochasticDepth
 /// <summary>The CPU's loop of residual sums: y = x + scale * f for a stretch of elements.</summary>
 internal static unsafe class CpuResidual
 {
-    /// <summary>Without <paramref name="f"/> the sum is x, without <paramref name="x"/> it is scale * f.</summary>
+    /// <summary>Without <paramref name="f"/> the sum is x, without <paramref name="x"/> it is scale * f, whose -0 stays.</summary>
     public static void Add<T>(T* x, T* f, T* y, long count, double scale, bool relu, bool streaming)
         where T : unmanaged
     {
@@ -190,8 +190,9 @@ internal static unsafe class CpuResidual
     private static Vector512<float> Sum<T>(T* x, T* f, long i, int part, Vector512<float> factor, bool relu)
         where T : unmanaged
     {
-        Vector512<float> sum = x == null ? Vector512<float>.Zero : CpuElement.Load(x + i, part);
-        if (f != null) sum = Vector512.FusedMultiplyAdd(factor, CpuElement.Load(f + i, part), sum);
+        Vector512<float> sum = f == null ? CpuElement.Load(x + i, part)
+            : x == null ? factor * CpuElement.Load(f + i, part)
+            : Vector512.FusedMultiplyAdd(factor, CpuElement.Load(f + i, part), CpuElement.Load(x + i, part));
         return relu ? Vector512.AndNot(sum, Vector512.LessThanOrEqual(sum, Vector512<float>.Zero)) : sum;
     }
 
@@ -199,8 +200,7 @@ internal static unsafe class CpuResidual
     {
         for (long i = 0; i < count; i++)
         {
-            double sum = x == null ? 0 : x[i];
-            if (f != null) sum = Math.FusedMultiplyAdd(scale, f[i], sum);
+            double sum = f == null ? x[i] : x == null ? scale * f[i] : Math.FusedMultiplyAdd(scale, f[i], x[i]);
             y[i] = relu && sum <= 0 ? 0 : sum;
         }
     }
