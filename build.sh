@@ -127,9 +127,14 @@ setup() {
 in_root() { (cd "$root" && "$@"); }
 
 # `dotnet build` says "Build succeeded" even when told to be quiet; `dotnet msbuild` prints errors and warnings only.
-compile() { # PROJECT
+compile() { # PROJECT [OPTION...]
     say "building $1"
-    in_root dotnet msbuild "$1" -restore -p:Configuration=Release -nologo -verbosity:quiet -terminalLogger:off >&2
+    in_root dotnet msbuild "$1" -restore -p:Configuration=Release -nologo -verbosity:quiet -terminalLogger:off "${@:2}" >&2
+}
+
+# Analyzers take longer than the compiler. `build` and `lint` ask them; who wants to run something need not wait.
+compile_quick() { # PROJECT
+    compile "$1" -p:RunAnalyzers=false
 }
 
 # Each folder of native/ becomes one library. Moved into place, as a running test may have the old one loaded.
@@ -159,10 +164,10 @@ output() { # ASSEMBLY
     printf '%s/bin/%s/release/%s.dll' "$artifacts" "$1" "$1"
 }
 
-# A restore of its own: dotnet format hides why its restore fails. It compiles, but does not build the source generator.
+# Rebuilt, as what is up to date may have been compiled without analyzers. The formatter compiles too, by the source generator that this builds, and hides why its
+# restore fails.
 lint_csharp() {
-    in_root dotnet restore Kernels.sln -verbosity:quiet -terminalLogger:off &&
-        compile src/Kernels.Generators &&
+    compile Kernels.sln -t:Rebuild &&
         in_root env Configuration=Release dotnet format Kernels.sln --no-restore --verify-no-changes
 }
 
@@ -225,7 +230,7 @@ lint() {
 
 run_tests() {
     setup
-    compile tests/Kernels.Tests
+    compile_quick tests/Kernels.Tests
     build_native
     local log=$artifacts/test.log status=0
     dotnet exec "$(output Kernels.Tests)" -noColor -noAutoReporters -reporter condensed "$@" 2>&1 | tee "$log" || status=$?
@@ -241,14 +246,14 @@ run_tests() {
 
 run_command() {
     setup </dev/null
-    compile src/Kernels.Cli </dev/null
+    compile_quick src/Kernels.Cli </dev/null
     [[ $# != 0 ]] || set -- study --quick
     exec dotnet exec "$(output Kernels.Cli)" "$@"
 }
 
 bench() {
     setup
-    compile bench/Kernels.Bench
+    compile_quick bench/Kernels.Bench
     local filter=${1:-*}
     shift $(($# > 0))
     in_root dotnet exec "$(output Kernels.Bench)" --filter "$filter" --artifacts "$artifacts/benchmarks" "$@"

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Runtime.Intrinsics;
 using System.Text.RegularExpressions;
-using Kernels.Tests.Noise;
+using Kernels.Tests.Properties;
 using Kernels.Tests.Randomness;
 using Kernels.Tests.Support;
 using Kernels.Tests.Theories;
@@ -10,17 +10,20 @@ using Xunit;
 namespace Kernels.Tests.Cpu;
 
 /// <summary>
-/// The CPU device has code for vectors of 512, 256 and 128 bits, of which one process runs only that of its processor. So the tests of that code are
-/// run again in a process whose runtime is told that the processor has nothing wider. Slow for what it is: each row starts a test run of its own.
+/// The CPU device has code for vectors of 512, 256 and 128 bits, of which one process runs only that of its processor. So the tests of that
+/// code are run again in a process whose runtime is told that the processor has nothing wider. Slow for what it is: each row starts a test
+/// run of its own.
 /// </summary>
 public sealed partial class CpuVectorWidthTests
 {
     private static readonly TimeSpan TimeLimit = TimeSpan.FromMinutes(10);
 
-    /// <summary>Of the theories those that try all problems and all tails: addresses and memory shared in place are no matter of the width.</summary>
+    /// <summary>
+    /// Of the theories those that try all problems and all tails: addresses and memory shared in place are no matter of the width.
+    /// </summary>
     private static readonly string[] TestsOfVectorCode =
     [
-        .. new[] { typeof(VectorWidthProbe), typeof(PhiloxTests), typeof(MaskTests), typeof(CpuElementTests), typeof(CpuGemmTests) }
+        .. new[] { typeof(VectorWidthProbe), typeof(PhiloxTests), typeof(DropoutProperties), typeof(CpuElementTests), typeof(CpuGemmTests) }
             .Select(type => $"{type.FullName}.*"),
         $"{typeof(ReferenceTheory).FullName}.{nameof(ReferenceTheory.EveryProblem_Matches)}",
         $"{typeof(ReferenceTheory).FullName}.{nameof(ReferenceTheory.EveryLength_Matches)}",

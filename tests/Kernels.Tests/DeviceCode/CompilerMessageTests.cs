@@ -35,7 +35,7 @@ public sealed class CompilerMessageTests
     {
         using OpenClCompiler compiler = OpenClCompiler.OpenOrSkip();
         (string text, string name, int line) = Broken("opencl", file, place);
-        KernelCompilationException error = Assert.Throws<KernelCompilationException>(() => compiler.ArgumentCounts(text, []));
+        KernelCompilationException error = Assert.Throws<KernelCompilationException>(() => compiler.Compile(text));
         Assert.Contains($"{name}:{line}:", error.CompilerLog, StringComparison.Ordinal);
         Assert.Contains(Mistake, error.Message, StringComparison.Ordinal);
     }

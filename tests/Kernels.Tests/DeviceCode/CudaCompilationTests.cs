@@ -7,7 +7,9 @@ using Xunit;
 
 namespace Kernels.Tests.DeviceCode;
 
-/// <summary>Every program through NVRTC, which needs no GPU: it compiles, says nothing, takes the record's arguments and keeps to registers.</summary>
+/// <summary>
+/// Every program through NVRTC, which needs no GPU: it compiles, says nothing, takes the record's arguments and keeps to registers.
+/// </summary>
 public sealed partial class CudaCompilationTests
 {
     /// <summary>What a kernel may have without asking for more.</summary>
@@ -17,8 +19,8 @@ public sealed partial class CudaCompilationTests
     private static readonly string[] Architectures = ["sm_70", "sm_90"];
 
     /// <summary>
-    /// Ampere for Half, which stands for BFloat16: their texts differ from that of float by how elements are loaded and stored, which no architecture has its own
-    /// code for.
+    /// Ampere for Half, which stands for BFloat16: their texts differ from that of float by how elements are loaded and stored, which no
+    /// architecture has its own code for.
     /// </summary>
     private static readonly string[] OneArchitecture = ["sm_80"];
 
@@ -26,12 +28,14 @@ public sealed partial class CudaCompilationTests
     private static readonly string[] NoArchitecture = ["compute_70"];
 
     /// <summary>
-    /// Kernels whose working set is a tile, or (cross-entropy, 48 to 64 registers) eight logits beside eleven sums and the row's target, so that the compiler weighs registers
-    /// against occupancy: a few bytes spilled there cost nothing. All others, reductions included, hold a handful of values and have no excuse.
+    /// Kernels whose working set is a tile, or (cross-entropy, 48 to 64 registers) eight logits beside eleven sums and the row's target, so
+    /// that the compiler weighs registers against occupancy: a few bytes spilled there cost nothing. All others, reductions included, hold
+    /// a handful of values and have no excuse.
     /// </summary>
     private static readonly string[] TiledFiles = ["portable/matmul.cl", "portable/drop_connect.cl", "portable/cross_entropy.cl"];
 
-    private static readonly ConcurrentDictionary<(string Program, string Architecture), Lazy<(string Ptx, string Log)>> Compilations = new();
+    private static readonly ConcurrentDictionary<(string Program, string Architecture), Lazy<(string Ptx, string Log)>>
+        Compilations = new();
 
     public static TheoryData<string> Programs => KernelPrograms.Names;
 
@@ -39,8 +43,8 @@ public sealed partial class CudaCompilationTests
         [.. KernelPrograms.All.Where(IsHeldToRegisters).Select(program => program.Name)];
 
     /// <summary>
-    /// PTX states each parameter's type, which is what the driver goes by when it reads the host's argument block. The record comes from the text before the
-    /// preprocessor, the PTX from the text after it.
+    /// PTX states each parameter's type, which is what the driver goes by when it reads the host's argument block. The record comes from
+    /// the text before the preprocessor, the PTX from the text after it.
     /// </summary>
     [Theory]
     [MemberData(nameof(Programs))]
@@ -55,7 +59,8 @@ public sealed partial class CudaCompilationTests
             {
                 Match entry = Regex.Match(ptx, $@"\.entry {kernel.EntryPoint}\((?<list>[^)]*)\)");
                 Assert.True(entry.Success, $"no entry {kernel.EntryPoint}");
-                IEnumerable<string> compiled = ParameterType().Matches(entry.Groups["list"].Value).Select(match => match.Groups["type"].Value);
+                IEnumerable<string> compiled = ParameterType().Matches(entry.Groups["list"].Value)
+                    .Select(match => match.Groups["type"].Value);
                 Assert.Equal(KernelParameters.PtxTypes(kernel, program.Variant.DType), compiled);
                 MatchCollection arrays = Regex.Matches(ptx, $@"\.shared \.align \d+ \.b8 _ZZ\d+{kernel.EntryPoint}E\w+\[(\d+)\]");
                 Assert.InRange(arrays.Sum(array => int.Parse(array.Groups[1].Value)), 0, SharedBytes);
@@ -63,7 +68,10 @@ public sealed partial class CudaCompilationTests
         }
     }
 
-    /// <summary>PTX of Volta is what a GPU newer than the compiler gets. It is what the machine code of Volta is made of, so the PTX above is the driver's.</summary>
+    /// <summary>
+    /// PTX of Volta is what a GPU newer than the compiler gets. It is what the machine code of Volta is made of, so the PTX above is the
+    /// driver's.
+    /// </summary>
     [Fact]
     public void PtxForNewerGpusIsThatOfMachineCode()
     {
@@ -87,7 +95,9 @@ public sealed partial class CudaCompilationTests
         }
     }
 
-    /// <summary>The check itself: an array indexed at run time lies in local memory, and values beyond the register limit are spilled.</summary>
+    /// <summary>
+    /// The check itself: an array indexed at run time lies in local memory, and values beyond the register limit are spilled.
+    /// </summary>
     [Fact]
     public void LocalMemoryIsSeen()
     {
@@ -124,7 +134,8 @@ public sealed partial class CudaCompilationTests
     private static int LocalMemory(string report)
     {
         MatchCollection frames = FrameReport().Matches(report);
-        if (frames.Count == 0 || frames.Count != EntryReport().Count(report)) throw new FormatException($"Not a report of ptxas -v: {report}");
+        if (frames.Count == 0 || frames.Count != EntryReport().Count(report))
+            throw new FormatException($"Not a report of ptxas -v: {report}");
         return frames.Sum(frame => frame.Groups.Values.Skip(1).Sum(bytes => int.Parse(bytes.Value)));
     }
 
@@ -136,13 +147,16 @@ public sealed partial class CudaCompilationTests
         : NoArchitecture;
 
     /// <summary>A program's PTX and what the assembler says of it, compiled once for all tests.</summary>
-    private static (string Ptx, string Log) Compiled(string name, string architecture) => Compilations.GetOrAdd((name, architecture), static key => new(() =>
+    private static (string Ptx, string Log) Compiled(string name, string architecture) =>
+        Compilations.GetOrAdd((name, architecture), static key => new(() => Compile(key.Program, key.Architecture))).Value;
+
+    private static (string Ptx, string Log) Compile(string name, string architecture)
     {
-        KernelProgram program = KernelPrograms.Named(key.Program);
-        (byte[] ptx, string log) = NvrtcProgram.Examine(program.Text("cuda"), program.File, key.Architecture, "--ptxas-options=-v");
+        KernelProgram program = KernelPrograms.Named(name);
+        (byte[] ptx, string log) = NvrtcProgram.Examine(program.Text("cuda"), program.File, architecture, "--ptxas-options=-v");
         Assert.DoesNotContain("warning", log, StringComparison.OrdinalIgnoreCase);
         return (Encoding.ASCII.GetString(ptx), log);
-    })).Value;
+    }
 
     private static void SkipWithoutCompiler()
     {

@@ -24,15 +24,20 @@ internal static class KernelPrograms
     ];
 
     /// <summary>
-    /// Rows of a theory over every text in float and one text of each file in each other type: types differ by macros of the dialect, which
-    /// any text of a file uses alike.
+    /// Rows of a theory over every text in float, one text of each file in double, whose arithmetic differs, and one in each half type,
+    /// which differ by what loads and stores.
     /// </summary>
     public static TheoryData<string> Sample =>
     [
         .. from program in All
-           group program by (program.File, program.Variant.DType) into alike
-           from program in alike.Key.DType == DType.Float32 ? alike : alike.TakeLast(1)
-           select program.Name,
+           group program by program.Variant.DType switch
+           {
+               DType.Float32 => program.Name,
+               DType.Float64 => program.File,
+               DType half => $"{half}",
+           }
+           into alike
+           select alike.Last().Name,
     ];
 
     /// <summary>Rows of a theory over all programs.</summary>

@@ -5,8 +5,8 @@ using Xunit;
 namespace Kernels.Tests.FakeDriver;
 
 /// <summary>
-/// The CUDA and OpenCL devices on drivers that fail on demand: each row is a scenario in a process of its own. Without a C compiler there is no
-/// stand-in, and the rows are skipped.
+/// The CUDA and OpenCL devices on drivers that fail on demand: each row is a scenario in a process of its own. Without a C compiler there
+/// is no stand-in, and the rows are skipped.
 /// </summary>
 public sealed class FakeDriverTests
 {
@@ -128,5 +128,6 @@ public sealed class FakeDriverTests
         await ScenarioProcess.Run(TypeOf(type), method, [.. environment, .. chosen]);
     }
 
-    private static Type TypeOf(string name) => typeof(Scenario).Assembly.GetType($"{typeof(Scenario).Namespace}.{name}", throwOnError: true)!;
+    private static Type TypeOf(string name) =>
+        typeof(Scenario).Assembly.GetType($"{typeof(Scenario).Namespace}.{name}", throwOnError: true)!;
 }

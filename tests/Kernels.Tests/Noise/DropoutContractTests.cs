@@ -4,7 +4,7 @@ using Xunit;
 namespace Kernels.Tests.Noise;
 
 /// <summary>
-/// What dropout promises beside its mask: scales, inference, the fate of NaN and infinities, and the probability it reports.
+/// What dropout promises beside its values: the probability it reports, and the sign of the zero that a dropped element becomes.
 /// </summary>
 public sealed class DropoutContractTests(TestDevices devices)
 {
@@ -51,21 +51,6 @@ public sealed class DropoutContractTests(TestDevices devices)
         }
     }
 
-    [Theory]
-    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
-    public void KeptElements_AreScaledAndDroppedOnesPositiveZero(string deviceId)
-    {
-        using DeviceStream stream = devices.CreateStream(deviceId);
-        float[] x = Bits.Uniform<float>(Length, 1);
-        bool[] mask = Bits.ReferenceMask(Length, 0.3, Key);
-        float scale = (float)KeepThreshold.FromDropProbability(0.3).Scale;
-        Bits.AssertEqual<float>([.. x.Zip(mask, (value, keep) => keep ? value * scale : 0f)], Forward(stream, x, 0.3), "inverted");
-        Bits.AssertEqual<float>(
-            [.. x.Zip(mask, (value, keep) => keep ? value : 0f)], Forward(stream, x, 0.3, DropoutScaling.Original), "original");
-        Bits.AssertEqual<float>(x, Forward(stream, x, 0), "p = 0");
-        Bits.AssertEqual<float>(new float[Length], Forward(stream, x, 1), "p = 1");
-    }
-
     /// <summary>Selected, not multiplied: 0 * NaN would stay NaN, and 0 * -1 would be -0.</summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
@@ -95,29 +80,11 @@ public sealed class DropoutContractTests(TestDevices devices)
         }
     }
 
-    [Theory]
-    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
-    public void Inference_IsTheIdentityOrTheKeepProbability(string deviceId)
-    {
-        using DeviceStream stream = devices.CreateStream(deviceId);
-        float[] values = Bits.Uniform<float>(Length, 1);
-        using DeviceTensor<float> x = stream.Device.Upload<float>(values, Length), y = stream.Device.Allocate<float>(Length);
-        float keep = (float)KeepThreshold.FromDropProbability(0.3).KeepProbability;
-        Dropout.Infer(stream, x, y, 0.3);
-        Bits.AssertEqual<float>(values, y.ToArray(stream), "inverted");
-        Dropout.Infer(stream, x, y, 0.3, DropoutScaling.Original);
-        Bits.AssertEqual<float>([.. values.Select(value => value * keep)], y.ToArray(stream), "original");
-        Dropout.Infer(stream, x, y, 1, DropoutScaling.Original);
-        Assert.All(y.ToArray(stream), value => Assert.Equal(0, value));
-        Dropout.Infer(stream, x, x, 0.3);
-        Bits.AssertEqual<float>(values, x.ToArray(stream), "in place");
-    }
-
-    private static T[] Forward<T>(DeviceStream stream, T[] values, double dropProbability, DropoutScaling scaling = DropoutScaling.Inverted)
+    private static T[] Forward<T>(DeviceStream stream, T[] values, double dropProbability)
         where T : unmanaged
     {
         using DeviceTensor<T> x = stream.Device.Upload<T>(values, values.Length), y = stream.Device.Allocate<T>(values.Length);
-        Dropout.Forward(stream, x, y, dropProbability, Key, new DropoutOptions { Scaling = scaling });
+        Dropout.Forward(stream, x, y, dropProbability, Key);
         return y.ToArray(stream);
     }
 }

@@ -78,7 +78,8 @@ internal sealed class BrokenCase(OpCase inner, Defect defect) : OpCase
             return;
         }
 
-        TensorSpec target = Target(problem, global::Kernels.DTypes.Of<T>()) ?? throw new InvalidOperationException($"{problem}: nothing to harm");
+        TensorSpec target = Target(problem, global::Kernels.DTypes.Of<T>())
+            ?? throw new InvalidOperationException($"{problem}: nothing to harm");
         switch (target.DType)
         {
             case DType.UInt32: Run<T, uint>(stream, problem, tensors, target); break;

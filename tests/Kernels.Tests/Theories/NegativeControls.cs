@@ -14,7 +14,8 @@ public sealed class NegativeControls(TestDevices devices)
         using CaseRun run = new(devices, deviceId, op, dtype);
         Trial[] controls = run.Controls;
         bool hasInputs = run.Op.Problems.Any(problem => new BrokenCase(run.Op, Defect.WritesInput).Target(problem, dtype) is not null);
-        foreach (Defect defect in Enum.GetValues<Defect>().Except(hasInputs ? [Defect.DoesNotRepeat] : [Defect.DoesNotRepeat, Defect.WritesInput]))
+        Defect[] elsewhere = hasInputs ? [Defect.DoesNotRepeat] : [Defect.DoesNotRepeat, Defect.WritesInput];
+        foreach (Defect defect in Enum.GetValues<Defect>().Except(elsewhere))
         {
             BrokenCase broken = new(run.Op, defect);
             AssertCaught(run, broken, controls, trial => !Verifier.Verify(run.Stream, trial).Passed);
@@ -48,7 +49,8 @@ public sealed class NegativeControls(TestDevices devices)
     {
         Trial[] harmed = [.. trials.Where(trial => broken.Target(trial.Problem, trial.DType) is not null)];
         Assert.True(harmed.Length > 0, $"{broken.Defect} harms no problem of {run.Op}");
-        foreach (Trial trial in harmed.Where(trial => !isCaught(trial with { Op = broken }))) run.Fail(trial.Problem, $"{broken.Defect}", "passed");
+        foreach (Trial trial in harmed.Where(trial => !isCaught(trial with { Op = broken })))
+            run.Fail(trial.Problem, $"{broken.Defect}", "passed");
         run.AssertNoFailures();
     }
 }

@@ -1,0 +1,40 @@
+using Kernels.Tests.Cpu;
+using Kernels.Tests.DeviceCode;
+using Kernels.Tests.FakeDriver;
+using Kernels.Tests.SeededFaults;
+using Kernels.Tests.Support;
+using Kernels.Tests.Theories;
+using Xunit;
+using Xunit.Sdk;
+using Xunit.v3;
+
+[assembly: TestCollectionOrderer(typeof(LongestFirst))]
+
+namespace Kernels.Tests.Support;
+
+/// <summary>
+/// Classes run side by side, so the longest come first: what comes last is then too short for the other cores to wait for.
+/// </summary>
+public sealed class LongestFirst : ITestCollectionOrderer
+{
+    /// <summary>Two that compile for OpenCL, which is done by one thread at a time, stand beside two that do not.</summary>
+    private static readonly string[] Longest =
+    [
+        .. new[]
+        {
+            typeof(SeededFaultTests), typeof(CudaCompilationTests), typeof(SpecialValueTheory), typeof(FakeDriverTests),
+            typeof(ReferenceTheory), typeof(CpuVectorWidthTests), typeof(RepeatTheory), typeof(NegativeControls), typeof(GradientTheory),
+            typeof(OpenClCompilationTests),
+        }.Select(type => type.FullName!),
+    ];
+
+    public IReadOnlyCollection<TTestCollection> OrderTestCollections<TTestCollection>(IReadOnlyCollection<TTestCollection> testCollections)
+        where TTestCollection : ITestCollection => [.. testCollections.OrderBy(Rank)];
+
+    private static int Rank<TTestCollection>(TTestCollection collection)
+        where TTestCollection : ITestCollection
+    {
+        int rank = Array.FindIndex(Longest, name => collection.TestCollectionDisplayName.Contains(name, StringComparison.Ordinal));
+        return rank < 0 ? Longest.Length : rank;
+    }
+}
