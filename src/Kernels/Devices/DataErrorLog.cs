@@ -6,7 +6,10 @@ namespace Kernels.Devices;
 /// Bad data that only a kernel can see, such as an id outside a table. A kernel writes the lowest offending index into a slot and goes on;
 /// the next synchronisation of the stream throws. An assertion on the device would take the whole context with it.
 /// </summary>
-internal sealed class DataErrorLog(Device device, bool isOfGraph = false) : IDisposable
+/// <param name="device">Where the slots are.</param>
+/// <param name="isOfGraph">Kernels of a graph report here: it counts its launches itself.</param>
+/// <param name="looksAlways">Others may launch kernels that report, which nobody counts: the owner of a queue who captured what it was told.</param>
+internal sealed class DataErrorLog(Device device, bool isOfGraph = false, bool looksAlways = false) : IDisposable
 {
     private const int Slots = 64;
     private const uint NoError = uint.MaxValue;
@@ -27,7 +30,7 @@ internal sealed class DataErrorLog(Device device, bool isOfGraph = false) : IDis
     /// True when something that may report was queued and not yet looked at. Counted, not flagged: a look covers what was queued before it,
     /// and no more.
     /// </summary>
-    public bool IsArmed => Interlocked.Read(ref _launches) != Interlocked.Read(ref _lookedAt);
+    public bool IsArmed => looksAlways || Interlocked.Read(ref _launches) != Interlocked.Read(ref _lookedAt);
 
     /// <summary>True when a slot was taken.</summary>
     public bool IsUsed => Volatile.Read(ref _words) is not null;

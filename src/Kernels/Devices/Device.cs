@@ -125,7 +125,10 @@ public abstract class Device : IDisposable
     /// alive until this object is disposed. Streams over one queue share scratch memory and reports of bad data, which stay with the
     /// device, so it can be wrapped anew for each call; disposing waits for nothing.
     /// </summary>
-    /// <remarks>A stream over the default stream of a thread is used on that thread.</remarks>
+    /// <remarks>
+    /// A stream over the default stream of a thread is used on that thread. The owner of a CUDA stream may capture it: run the work once
+    /// before, so that kernels are compiled and scratch memory is there, and replay it on the same stream.
+    /// </remarks>
     /// <exception cref="ArgumentException">An OpenCL handle is null.</exception>
     /// <exception cref="NotSupportedException">The CPU device has no native queues.</exception>
     public DeviceStream WrapStream(nint nativeHandle)

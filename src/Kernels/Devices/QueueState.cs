@@ -7,14 +7,15 @@ namespace Kernels.Devices;
 /// </summary>
 /// <param name="device">The device of the queue.</param>
 /// <param name="owner">The only thread for which the queue's handle means this queue, or null for all.</param>
-internal class QueueState(Device device, Thread? owner = null) : IDisposable
+/// <param name="isBorrowed">Its owner can capture it and launch the graph without a word.</param>
+internal class QueueState(Device device, Thread? owner = null, bool isBorrowed = false) : IDisposable
 {
     private readonly Lock _lock = new();
     private readonly List<DeviceGraph> _launched = [];
 
     public ScratchPool Scratch { get; } = new(device);
 
-    public DataErrorLog Errors { get; } = new(device);
+    public DataErrorLog Errors { get; } = new(device, looksAlways: isBorrowed);
 
     /// <exception cref="InvalidOperationException">The handle means another queue on this thread.</exception>
     public void ThrowIfOfAnotherThread()

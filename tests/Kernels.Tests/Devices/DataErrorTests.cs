@@ -49,17 +49,22 @@ public sealed class DataErrorTests(TestDevices devices)
             while (!done.IsCancellationRequested) Look();
         });
         other.Start();
-        for (int i = 0; i < 300; i++)
+        try
         {
-            int before = Volatile.Read(ref reported);
-            gather.Embed(stream);
-            Look();
-            bool seen = SpinWait.SpinUntil(() => Volatile.Read(ref reported) > before, TimeSpan.FromSeconds(10));
-            Assert.True(seen, $"error {i} was lost");
+            for (int i = 0; i < 300; i++)
+            {
+                int before = Volatile.Read(ref reported);
+                gather.Embed(stream);
+                Look();
+                bool seen = SpinWait.SpinUntil(() => Volatile.Read(ref reported) > before, TimeSpan.FromSeconds(10));
+                Assert.True(seen, $"error {i} was lost");
+            }
         }
-
-        done.Cancel();
-        other.Join();
+        finally
+        {
+            done.Cancel();
+            other.Join();
+        }
 
         void Look()
         {

@@ -6,7 +6,7 @@ namespace Kernels.Devices.Cuda;
 /// <param name="borrowed">How it is waited for where it is another library's; else null.</param>
 /// <param name="owner">The only thread for which the handle means this stream, or null for all.</param>
 internal sealed class CudaQueueState(CudaDevice device, CudaStreamHandle stream, CudaBorrowedStream? borrowed = null, Thread? owner = null)
-    : QueueState(device, owner)
+    : QueueState(device, owner, isBorrowed: borrowed is not null)
 {
     private readonly Lock _blasLock = new();
     private CublasHandle? _blas;

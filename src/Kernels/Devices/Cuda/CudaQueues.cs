@@ -120,6 +120,10 @@ internal sealed class CudaBorrowedStream(CudaContext context, CudaQueues queues,
 
     public void Count(int change) => Interlocked.Add(ref _users, change);
 
+    /// <summary>Another library captures the stream: it runs nothing, and what it is told becomes part of a graph.</summary>
+    public bool IsCaptured =>
+        cuStreamIsCapturing(stream, out CudaCaptureStatus status) == CudaStatus.Success && status != CudaCaptureStatus.None;
+
     /// <summary>
     /// Puts the event behind the work queued so far; false where this thread cannot, for which the default stream of another has no name,
     /// or the driver refuses.
@@ -127,9 +131,7 @@ internal sealed class CudaBorrowedStream(CudaContext context, CudaQueues queues,
     public bool Mark()
     {
         if (owner is not null && owner != Thread.CurrentThread) return false;
-        // While another library captures it, the stream runs nothing, and the event would become part of the graph.
-        bool captured = cuStreamIsCapturing(stream, out CudaCaptureStatus status) == CudaStatus.Success && status != CudaCaptureStatus.None;
-        return captured || cuEventRecord(handle, stream) == CudaStatus.Success;
+        return IsCaptured || cuEventRecord(handle, stream) == CudaStatus.Success;
     }
 
     public override void Release() => queues.Remove(this);

@@ -8,9 +8,6 @@ namespace Kernels.Devices.Cuda;
 internal sealed unsafe class CudaStream(CudaDevice device, CudaQueueState queue, CudaStreamHandle stream, CudaBorrowing? borrowing)
     : DeviceStream(device, queue, ownsQueue: borrowing is null)
 {
-    /// <summary>Bytes of a segment of the ring that uploads are put aside in.</summary>
-    internal const int StagingSegmentBytes = LargestStagedUpload;
-
     private protected override nint NativeHandleCore => stream.Value;
 
     /// <summary>A cuBLAS handle of the caller's own on this stream, whatever <see cref="Blas"/> may leave aside.</summary>
@@ -81,6 +78,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaQueueState queue,
     {
         if (!waits)
         {
+            ThrowIfCapturedByOwner();
             queue.Staging.Upload(this, source, destination, destinationOffset);
             return;
         }
@@ -91,6 +89,16 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaQueueState queue,
             // The driver has copied pageable memory when it returns, but promises so only for some sizes; wait, as the span may go.
             SynchronizeCore(op: null);
         }
+    }
+
+    /// <summary>A graph of another library would read from the ring what has come there since.</summary>
+    private void ThrowIfCapturedByOwner()
+    {
+        if (queue.Borrowed is not { } borrowed) return;
+        using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
+        if (!borrowed.IsCaptured) return;
+        throw new InvalidOperationException(
+            "DeviceStream.Upload: the owner of the stream is capturing it; a graph takes its values from a HostBuffer.");
     }
 
     /// <summary>Queues a copy from host memory that stays as it is until the stream has come to it.</summary>

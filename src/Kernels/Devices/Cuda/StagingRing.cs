@@ -8,7 +8,7 @@ namespace Kernels.Devices.Cuda;
 internal sealed unsafe class StagingRing(CudaDevice device) : IDisposable
 {
     /// <summary>A segment takes the largest upload.</summary>
-    private const int SegmentBytes = CudaStream.StagingSegmentBytes;
+    private const int SegmentBytes = DeviceStream.LargestStagedUpload;
 
     private const int Segments = 4;
 
