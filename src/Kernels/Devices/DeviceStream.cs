@@ -159,13 +159,23 @@ public abstract partial class DeviceStream : IDisposable
         Waited();
     }
 
-    /// <summary>Completes when everything queued so far is done, without keeping a thread.</summary>
+    /// <summary>
+    /// Completes when everything queued so far is done, without keeping a thread. Over the default stream of a thread it blocks: that stream
+    /// can be asked on its own thread only.
+    /// </summary>
     /// <param name="cancellationToken">Ends the waiting; the work goes on.</param>
     /// <exception cref="DeviceException">Some of that work failed.</exception>
     /// <exception cref="DeviceDataException">A kernel met data it cannot use; the device and the stream stay usable.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled before the work was done.</exception>
     public async Task SynchronizeAsync(CancellationToken cancellationToken = default)
     {
+        if (Queue.IsOfOneThread)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            Synchronize();
+            return;
+        }
+
         using DeviceEvent recorded = Record();
         await recorded.WaitAsync(cancellationToken).ConfigureAwait(false);
         Waited();

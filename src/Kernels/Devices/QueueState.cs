@@ -17,6 +17,9 @@ internal class QueueState(Device device, Thread? owner = null, bool isBorrowed =
 
     public DataErrorLog Errors { get; } = new(device, looksAlways: isBorrowed);
 
+    /// <summary>The handle means this queue on one thread alone.</summary>
+    public bool IsOfOneThread => owner is not null;
+
     /// <exception cref="InvalidOperationException">The handle means another queue on this thread.</exception>
     public void ThrowIfOfAnotherThread()
     {

@@ -94,7 +94,7 @@ public sealed class CudaQueuesAndMemory : CudaScenario
     }
 
     [Fact(Explicit = true)]
-    public void DefaultStreamsCanBeWrapped()
+    public async Task DefaultStreamsCanBeWrapped()
     {
         using (Device device = Device.Open("cuda:0"))
         {
@@ -104,7 +104,7 @@ public sealed class CudaQueuesAndMemory : CudaScenario
                 using DeviceTensor<float> x = device.Upload<float>([1, -2, 3, -4], 2, 2), y = device.Allocate<float>(2, 2);
                 Relu.Forward(stream, x, x);
                 MatMul.Multiply(stream, x, x, y);
-                stream.Synchronize();
+                await stream.SynchronizeAsync(TestContext.Current.CancellationToken);
                 Assert.Equal([1, 0, 3, 0], y.ToArray(stream));
             }
 
