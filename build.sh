@@ -6,7 +6,6 @@ set -euo pipefail
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 artifacts=$root/.artifacts
 sdk_folder=$root/.dotnet
-long_lines_fail=0
 
 usage() {
     cat <<'EOF'
@@ -164,8 +163,8 @@ output() { # ASSEMBLY
     printf '%s/bin/%s/release/%s.dll' "$artifacts" "$1" "$1"
 }
 
-# Rebuilt, as what is up to date may have been compiled without analyzers. The formatter compiles too, by the source generator that this builds, and hides why its
-# restore fails.
+# Rebuilt, as what is up to date may have been compiled without analyzers. The formatter compiles too, by the source generator that this
+# builds, and hides why its restore fails.
 lint_csharp() {
     compile Kernels.sln -t:Rebuild &&
         in_root env Configuration=Release dotnet format Kernels.sln --no-restore --verify-no-changes
@@ -204,15 +203,15 @@ lint_lines() {
     long=$(
         cd "$root" && export LC_ALL=C.UTF-8
         find kernels native -type f -name '*.[ch]*' -exec grep -nE '^.{121,}' /dev/null {} +
-        find src tests bench native .ci build.* -type f \( -name '*.cs' -o -name '*.*proj' -o -name '*.props' -o -name '*.py' -o -name '*.sh' \
-            -o -name '*.ps1' -o -name run \) -exec grep -nE '^.{141,}' /dev/null {} +
+        find src tests bench native .ci build.* -type f \( -name '*.cs' -o -name '*.*proj' -o -name '*.props' -o -name '*.py' \
+            -o -name '*.sh' -o -name '*.ps1' -o -name run \) -exec grep -nE '^.{141,}' /dev/null {} +
         find kernels src tests bench native ./*.md -type f -name '*.md' | while read -r page; do
             awk '/^ *```/ { code = !code } code || /^ *\|/ { print ""; next } { print }' "$page" | grep -nE '^.{141,}' | sed "s|^|$page:|"
         done
     ) || true
     [[ -n $long ]] || return 0
     cut -d: -f1,2 <<<"$long" | sed 's/$/: the line is too long/' >&2
-    [[ $long_lines_fail == 0 ]]
+    return 1
 }
 
 lint() {

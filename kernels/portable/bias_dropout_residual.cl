@@ -1,12 +1,15 @@
-// The end of a residual branch: y = residual + r * scale[d] * dropout(x + bias[d]) for rows of D elements, r the row's drop path decision times its
-// scale (Narayanan et al., "Efficient large-scale language model training on GPU clusters", SC 2021; Huang et al., ECCV 2016; Touvron et al., ICCV 2021).
+// The end of a residual branch: y = residual + r * scale[d] * dropout(x + bias[d]) for rows of D elements, r the row's
+// drop path decision times its scale (Narayanan et al., "Efficient large-scale language model training on GPU
+// clusters", SC 2021; Huang et al., ECCV 2016; Touvron et al., ICCV 2021).
 //
-//   bias_dropout_residual_forward   y; a dropped element or row gives its residual as it is, and a dropped row's x is not read
+//   bias_dropout_residual_forward   y; a dropped element or row gives its residual as it is, and a dropped row's x is
+//                                   not read
 //   bias_dropout_residual_backward  dx, and for each strip of rows the sums over them that dbias and dscale are made of
 //   bias_dropout_residual_reduce    adds the strips' sums, in their order
 //
-// Element i of the whole tensor takes lane i % 8 of Philox block i / 8, row n lane n % 8 of block 2^63 + n / 8, which no element reaches. A work group
-// takes 256 columns; its items are 32 wide with eight columns each, and 8 deep with eight rows each, those that one block decides about.
+// Element i of the whole tensor takes lane i % 8 of Philox block i / 8, row n lane n % 8 of block 2^63 + n / 8, which
+// no element reaches. A work group takes 256 columns; its items are 32 wide with eight columns each, and 8 deep with
+// eight rows each, those that one block decides about.
 
 #include "types.h"
 #include "philox.h"
@@ -49,7 +52,8 @@ DEVICE void load_parameter(GLOBAL const scalar* parameter, u64 first, u64 count,
     }
 }
 
-// Rows `start_row` and on of the whole tensor. `scale` is that of kept elements in kept rows. VEC = 8 needs D to be a multiple of eight.
+// Rows `start_row` and on of the whole tensor. `scale` is that of kept elements in kept rows. VEC = 8 needs D to be a
+// multiple of eight.
 KERNEL void bias_dropout_residual_forward(GLOBAL const scalar* x, u64 x_offset, GLOBAL const scalar* residual,
                                           u64 residual_offset, GLOBAL scalar* y, u64 y_offset,
                                           GLOBAL const scalar* bias, u64 bias_offset,
@@ -94,7 +98,8 @@ KERNEL void bias_dropout_residual_forward(GLOBAL const scalar* x, u64 x_offset, 
     }
 }
 
-// A job is a tile of columns and every `splits`-th strip of rows; its sums go to row `split` of the partial results, which are absent when not wanted.
+// A job is a tile of columns and every `splits`-th strip of rows; its sums go to row `split` of the partial results,
+// which are absent when not wanted.
 KERNEL void bias_dropout_residual_backward(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL const scalar* x, u64 x_offset,
                                            GLOBAL scalar* dx, u64 dx_offset, GLOBAL const scalar* bias, u64 bias_offset,
                                            GLOBAL const scalar* channel_scale, u64 channel_scale_offset,

@@ -1,5 +1,6 @@
-// Rows that stochastic depth keeps: their list, and the way of their elements to a compact tensor and back, so that the branch is calculated for them alone. Row i
-// is kept iff 16-bit lane i % 8 of block i / 8 is below the threshold, as in stochastic_depth.cl.
+// Rows that stochastic depth keeps: their list, and the way of their elements to a compact tensor and back, so that the
+// branch is calculated for them alone. Row i is kept iff 16-bit lane i % 8 of block i / 8 is below the threshold, as in
+// stochastic_depth.cl.
 //
 //   kept_rows_list         the kept rows in ascending order, -1 after the last, and how many they are; one group
 //   kept_rows_gather       result[i] = scale * source[rows[i]]; zeros for -1
@@ -74,8 +75,9 @@ KERNEL void kept_rows_gather(GLOBAL const scalar* source, u64 source_offset, GLO
     }
 }
 
-// Rows of f ascend, so the row of f for a row of y is found by bisection; -1, at the end, counts as the largest. x may be y, whose other rows are then left as they
-// are, or absent, which counts as 0. A row that does not exist, or does not come after the one before it, is reported.
+// Rows of f ascend, so the row of f for a row of y is found by bisection; -1, at the end, counts as the largest. x may
+// be y, whose other rows are then left as they are, or absent, which counts as 0. A row that does not exist, or does
+// not come after the one before it, is reported.
 KERNEL void kept_rows_scatter_add(GLOBAL const scalar* x, u64 x_offset, GLOBAL const scalar* f, u64 f_offset,
                                   GLOBAL const i32* rows, u64 rows_offset, GLOBAL scalar* y, u64 y_offset,
                                   GLOBAL u32* error, u64 error_offset, u64 target_rows, u64 kept, u64 run, real scale) {

@@ -38,7 +38,7 @@ void wake_others(void) { pthread_cond_broadcast(&changed); }
 
 void may_wait(void) { waits++; }
 
-// --- Calls: counts, log, failures --------------------------------------------------------------------------------------
+// --- Calls: counts, log, failures ------------------------------------------------------------------------------------
 
 static struct function* functions;
 static uint64_t calls;
@@ -102,7 +102,7 @@ int leave(int status) {
     return status;
 }
 
-// --- Violations --------------------------------------------------------------------------------------------------------
+// --- Violations ------------------------------------------------------------------------------------------------------
 
 static uint64_t violations;
 static char violation_texts[KEPT_VIOLATIONS][256];
@@ -117,7 +117,7 @@ void violation(const char* format, ...) {
     violations++;
 }
 
-// --- Live objects, sorted by handle ------------------------------------------------------------------------------------
+// --- Live objects, sorted by handle ----------------------------------------------------------------------------------
 
 static const char* const kind_names[] = {"context", "device memory",    "host memory", "stream",
                                          "event",   "module",           "program",     "cuBLAS handle",
@@ -278,7 +278,7 @@ void objects_delete_of_context(uint64_t context) {
         if (objects[i]->context == context) object_delete(objects[i]);
 }
 
-// --- The contexts of the calling thread --------------------------------------------------------------------------------
+// --- The contexts of the calling thread ------------------------------------------------------------------------------
 
 // A reset empties the stacks of all threads: one of an earlier epoch counts as empty.
 static uint64_t epoch = 1;
@@ -312,7 +312,7 @@ bool pop_context(uint64_t* context) {
     return true;
 }
 
-// --- What a test calls -------------------------------------------------------------------------------------------------
+// --- What a test calls -----------------------------------------------------------------------------------------------
 
 void fakecuda_reset(void) {
     pthread_mutex_lock(&lock);

@@ -68,7 +68,8 @@ def main():
     print(json.dumps({
         "torch": torch.__version__,
         "rows": ROWS, "classes": CLASSES, "ignored": IGNORED,
-        "logits": numbers(logits), "classWeights": numbers(weights), "labels": labels.tolist(), "soft": numbers(soft), "slopes": numbers(slopes),
+        "logits": numbers(logits), "classWeights": numbers(weights), "labels": labels.tolist(),
+        "soft": numbers(soft), "slopes": numbers(slopes),
         "cases": cases,
         "entropy": entropy(logits, slopes),
         "allIgnored": cross_entropy(logits, all_ignored, reduction="mean"),

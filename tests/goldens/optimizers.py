@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Makes tests/Kernels.Tests/data/goldens/optimizers.json: a hundred steps of PyTorch's optimizers in double precision, with every setting that ours share.
+"""Makes tests/Kernels.Tests/data/goldens/optimizers.json: a hundred steps of PyTorch's optimizers in double precision, with every
+setting that ours share.
 
     python3 tests/goldens/optimizers.py > tests/Kernels.Tests/data/goldens/optimizers.json
 
 Weights and gradients are made by a rule that needs no generator, so that a test makes the same ones: element i of tensor t at step s is
-sin(0.7 i + 1.3 t + 0.31 s + c). Written for PyTorch 1.13. Lion is not in PyTorch; its row is the paper's algorithm, written out with PyTorch's tensors.
+sin(0.7 i + 1.3 t + 0.31 s + c). Written for PyTorch 1.13. Lion is not in PyTorch; its row is the paper's algorithm, written out with
+PyTorch's tensors.
 """
 
 import json

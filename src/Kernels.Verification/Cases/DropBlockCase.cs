@@ -26,31 +26,68 @@ public sealed class DropBlockCase : OpCase
         new DropBlockProblem("forward", [1, 2, 11, 12, 13], [9, 10, 11], "three axes, several passes", 0.4),
         new DropBlockProblem("forward", [1, 3, 40, 70], [23, 37], "two axes, several passes, rows of more than a word", 0.3),
         new DropBlockProblem("forward", [1, 1, 300, 300], [7], "one large map", 0.1),
-        new DropBlockProblem("forward", [2, 14, 14, 3], [7], "channels last: the cells of the first stage", 0.1) { Layout = TensorLayout.ChannelsLast },
-        new DropBlockProblem("forward", [2, 9, 9, 66], [3], "channels last, more channels than a word", 0.2) { Layout = TensorLayout.ChannelsLast, Normalization = DropBlockNormalization.Map },
-        new DropBlockProblem("forward", [2, 37, 20], [5], "channels last, one axis", 0.2) { Layout = TensorLayout.ChannelsLast, Normalization = DropBlockNormalization.Sample },
-        new DropBlockProblem("forward", [1, 5, 4, 6, 5], [2], "channels last, three axes", 0.2) { Layout = TensorLayout.ChannelsLast, Fill = DropBlockFill.Noise },
+        new DropBlockProblem("forward", [2, 14, 14, 3], [7], "channels last: the cells of the first stage", 0.1)
+        {
+            Layout = TensorLayout.ChannelsLast,
+        },
+        new DropBlockProblem("forward", [2, 9, 9, 66], [3], "channels last, more channels than a word", 0.2)
+        {
+            Layout = TensorLayout.ChannelsLast, Normalization = DropBlockNormalization.Map,
+        },
+        new DropBlockProblem("forward", [2, 37, 20], [5], "channels last, one axis", 0.2)
+        {
+            Layout = TensorLayout.ChannelsLast, Normalization = DropBlockNormalization.Sample,
+        },
+        new DropBlockProblem("forward", [1, 5, 4, 6, 5], [2], "channels last, three axes", 0.2)
+        {
+            Layout = TensorLayout.ChannelsLast, Fill = DropBlockFill.Noise,
+        },
         new DropBlockProblem("forward", [3, 6, 9, 9], [3], "shared channels", 0.2) { SharedChannels = true },
-        new DropBlockProblem("forward", [3, 9, 9, 6], [3], "shared channels, channels last", 0.2) { SharedChannels = true, Layout = TensorLayout.ChannelsLast, Normalization = DropBlockNormalization.Map },
-        new DropBlockProblem("forward", [3, 5, 9, 9], [3], "a scale for each sample", 0.3) { Normalization = DropBlockNormalization.Sample },
-        new DropBlockProblem("forward", [2, 2, 140, 140], [9], "samples of more parts than one item adds", 0.3) { Normalization = DropBlockNormalization.Sample },
+        new DropBlockProblem("forward", [3, 9, 9, 6], [3], "shared channels, channels last", 0.2)
+        {
+            SharedChannels = true, Layout = TensorLayout.ChannelsLast, Normalization = DropBlockNormalization.Map,
+        },
+        new DropBlockProblem("forward", [3, 5, 9, 9], [3], "a scale for each sample", 0.3)
+        {
+            Normalization = DropBlockNormalization.Sample,
+        },
+        new DropBlockProblem("forward", [2, 2, 140, 140], [9], "samples of more parts than one item adds", 0.3)
+        {
+            Normalization = DropBlockNormalization.Sample,
+        },
         new DropBlockProblem("forward", [3, 5, 7, 7], [3], "a scale for each map", 0.3) { Normalization = DropBlockNormalization.Map },
-        new DropBlockProblem("forward", [16, 5, 2, 2], [2], "maps that are all dropped", 0.7) { Normalization = DropBlockNormalization.Map },
+        new DropBlockProblem("forward", [16, 5, 2, 2], [2], "maps that are all dropped", 0.7)
+        {
+            Normalization = DropBlockNormalization.Map,
+        },
         new DropBlockProblem("forward", [3, 5, 9, 9], [3], "the expected scale", 0.3) { Normalization = DropBlockNormalization.Expected },
         new DropBlockProblem("forward", [3, 5, 9, 9], [3], "no scale", 0.3) { Normalization = DropBlockNormalization.None },
         new DropBlockProblem("forward", [3, 5, 9, 9], [3], "noise", 0.3) { Fill = DropBlockFill.Noise },
         new DropBlockProblem("forward", [3, 5, 9, 9], [3], "the paper's gamma", 0.3) { Rule = "paper" },
         new DropBlockProblem("forward", [3, 5, 9, 9], [3], "gamma itself", 0.01) { Rule = "gamma" },
         new DropBlockProblem("forward", [2, 4, 64, 64], [3], "gamma below 2^-16: the lower halves decide", 1e-5) { Rule = "gamma" },
-        new DropBlockProblem("forward", [9, 40, 20, 20], [2], "gamma just above 2^-3: some upper halves leave it open", 0.125 + Math.ScaleB(1, -17)) { Rule = "gamma" },
+        new DropBlockProblem("forward", [9, 40, 20, 20], [2], "gamma just above 2^-3: some upper halves leave it open",
+            0.125 + Math.ScaleB(1, -17))
+        {
+            Rule = "gamma",
+        },
         new DropBlockProblem("forward", [2, 3, 9, 9], [3], "p = 0 copies", 0),
         new DropBlockProblem("forward", [2, 3, 9, 9], [3], "p = 1 writes zeros", 1),
         new DropBlockProblem("forward", [2, 3, 9, 9], [3], "p = 1 writes noise", 1) { Fill = DropBlockFill.Noise },
         new DropBlockProblem("forward", [3, 5, 7, 9], [3], "a shard", 0.2) { GlobalStart = 1_000_003 },
-        new DropBlockProblem("forward", [3, 5, 7, 9], [3], "a shard with noise, off a draw", 0.2) { GlobalStart = (1UL << 40) + 3, Fill = DropBlockFill.Noise },
+        new DropBlockProblem("forward", [3, 5, 7, 9], [3], "a shard with noise, off a draw", 0.2)
+        {
+            GlobalStart = (1UL << 40) + 3, Fill = DropBlockFill.Noise,
+        },
         new DropBlockProblem("backward", [2, 3, 14, 14], [7], "a stage of ResNet", 0.1),
-        new DropBlockProblem("backward", [3, 5, 9, 9], [3], "noise has no gradient", 0.3) { Fill = DropBlockFill.Noise, Normalization = DropBlockNormalization.Map },
-        new DropBlockProblem("backward", [2, 9, 9, 5], [3], "channels last", 0.2) { Layout = TensorLayout.ChannelsLast, Normalization = DropBlockNormalization.Sample },
+        new DropBlockProblem("backward", [3, 5, 9, 9], [3], "noise has no gradient", 0.3)
+        {
+            Fill = DropBlockFill.Noise, Normalization = DropBlockNormalization.Map,
+        },
+        new DropBlockProblem("backward", [2, 9, 9, 5], [3], "channels last", 0.2)
+        {
+            Layout = TensorLayout.ChannelsLast, Normalization = DropBlockNormalization.Sample,
+        },
         new DropBlockProblem("mask", [3, 5, 7, 9], [3], "the mask, a tail of bits", 0.2),
         new DropBlockProblem("mask", [3, 7, 9, 5], [3], "the same mask, channels last", 0.2) { Layout = TensorLayout.ChannelsLast },
         new DropBlockProblem("mask", [3, 5, 7, 9], [3], "p = 1: no bit", 1),
@@ -67,9 +104,12 @@ public sealed class DropBlockCase : OpCase
 
     public override IReadOnlyList<BadInput> BadInputs { get; } =
     [
-        new("p is NaN", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, [1, 1, 4], [2], () => DropBlockRate.Exact(double.NaN))),
-        new("p above 1", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, [1, 1, 4], [2], () => DropBlockRate.Paper(1.1))),
-        new("gamma below 0", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, [1, 1, 4], [2], () => DropBlockRate.FromGamma(-0.1))),
+        new("p is NaN", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Forward(device, stream, [1, 1, 4], [2], () => DropBlockRate.Exact(double.NaN))),
+        new("p above 1", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Forward(device, stream, [1, 1, 4], [2], () => DropBlockRate.Paper(1.1))),
+        new("gamma below 0", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Forward(device, stream, [1, 1, 4], [2], () => DropBlockRate.FromGamma(-0.1))),
         new("no spatial axis", typeof(ArgumentException), (device, stream) => Forward(device, stream, [4, 4], [2])),
         new("four spatial axes", typeof(ArgumentException), (device, stream) => Forward(device, stream, [1, 1, 2, 2, 2, 2], [2])),
         new("no block size", typeof(ArgumentException), (device, stream) => Forward(device, stream, [1, 1, 4, 4], [])),
@@ -130,8 +170,12 @@ public sealed class DropBlockCase : OpCase
         DropBlockProblem p = (DropBlockProblem)problem;
         switch (p.Entry)
         {
-            case "forward": DropBlock.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.Block, p.DropBlockRate, Key, p.Options); break;
-            case "backward": DropBlock.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.Block, p.DropBlockRate, Key, p.Options); break;
+            case "forward":
+                DropBlock.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.Block, p.DropBlockRate, Key, p.Options);
+                break;
+            case "backward":
+                DropBlock.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.Block, p.DropBlockRate, Key, p.Options);
+                break;
             default: DropBlock.ExportMask(stream, tensors.Get<uint>("mask"), p.Shape, p.Block, p.DropBlockRate, Key, p.Options); break;
         }
     }
@@ -140,7 +184,8 @@ public sealed class DropBlockCase : OpCase
     {
         DropBlockProblem p = (DropBlockProblem)problem;
         if (p.MaskCells == 0) return;
-        (int samples, int channels, int cells, int maskChannels) = ((int)p.Shape[0], p.Channels, p.Cells, p.SharedChannels ? 1 : p.Channels);
+        (int samples, int channels, int cells) = ((int)p.Shape[0], p.Channels, p.Cells);
+        int maskChannels = p.SharedChannels ? 1 : channels;
         int[] map = p.Spatial, block = [.. map.Select((size, axis) => Math.Min(size, p.BlockOf(axis)))];
         double gamma = p.Rule switch
         {
@@ -149,7 +194,8 @@ public sealed class DropBlockCase : OpCase
             _ => p.Rate,
         };
         double threshold = DropBlockReference.Threshold(gamma);
-        bool[] keep = DropBlockReference.Keep(samples * maskChannels, map, block, threshold, Key.Seed, Key.Offset, p.GlobalStart * (ulong)maskChannels);
+        bool[] keep = DropBlockReference.Keep(
+            samples * maskChannels, map, block, threshold, Key.Seed, Key.Offset, p.GlobalStart * (ulong)maskChannels);
         if (p.Entry == "mask")
         {
             for (int i = 0; i < keep.Length; i++) values["mask"][i / 32] += keep[i] ? 1u << (i % 32) : 0;
@@ -179,7 +225,9 @@ public sealed class DropBlockCase : OpCase
                     double scale = unitCells == 0 ? fixedScale : scales[bit / unitCells];
                     bool noise = p.Fill == DropBlockFill.Noise && p.Entry == "forward";
                     ulong index = (p.GlobalStart * (ulong)(channels * cells)) + (ulong)i;
-                    values[destination][i] = keep[bit] ? scale * values[source][i] : noise ? DropBlockReference.Noise(Key.Seed, Key.Offset, index) : 0;
+                    values[destination][i] = keep[bit] ? scale * values[source][i]
+                        : noise ? DropBlockReference.Noise(Key.Seed, Key.Offset, index)
+                        : 0;
                 }
             }
         }
@@ -218,7 +266,8 @@ public sealed record DropBlockProblem(string Entry, long[] Shape, long[] Block, 
             [
                 string.Join('x', Shape), $"block={string.Join('x', Block)}", $"{(Rule == "gamma" ? "gamma" : "p")}={Rate:0.#####}",
                 Rule == "paper" ? "paper" : "", Normalization.ToString().ToLowerInvariant(),
-                Layout == TensorLayout.ChannelsLast ? "channels last" : "", SharedChannels ? "shared" : "", Fill == DropBlockFill.Noise ? "noise" : "",
+                Layout == TensorLayout.ChannelsLast ? "channels last" : "", SharedChannels ? "shared" : "",
+                Fill == DropBlockFill.Noise ? "noise" : "",
             ];
             return string.Join(' ', settings.Where(text => text.Length > 0));
         }

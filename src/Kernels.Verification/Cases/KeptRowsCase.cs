@@ -69,9 +69,11 @@ public sealed class KeptRowsCase : OpCase
         }),
     ];
 
-    public override IReadOnlyList<(string Source, string Destination)> InPlacePairs(Problem problem) => problem.Entry == "scatter" ? [("x", "y")] : [];
+    public override IReadOnlyList<(string Source, string Destination)> InPlacePairs(Problem problem) =>
+        problem.Entry == "scatter" ? [("x", "y")] : [];
 
-    public override Problem? ForwardOf(Problem problem) => problem is KeptRowsProblem { Entry: "gather backward" or "scatter backward" } backward
+    public override Problem? ForwardOf(Problem problem) =>
+        problem is KeptRowsProblem { Entry: "gather backward" or "scatter backward" } backward
         ? backward with { Entry = backward.Entry.Split(' ')[0] }
         : null;
 
@@ -81,7 +83,11 @@ public sealed class KeptRowsCase : OpCase
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
         KeptRowsProblem p = (KeptRowsProblem)problem;
-        if (p.Entry == "list") return [new("rows", DType.Int32, [p.Rows], TensorRole.Output, []), new("kept", DType.Int32, [1], TensorRole.Output, [])];
+        if (p.Entry == "list")
+        {
+            return [new("rows", DType.Int32, [p.Rows], TensorRole.Output, []), new("kept", DType.Int32, [1], TensorRole.Output, [])];
+        }
+
         int[] list = KeptRowsReference.List((int)p.Rows, p.DropProbability, Key.Seed, Key.Offset, p.GlobalStart, out int kept);
 
         // One row more than is kept, where there is one: its index is -1.
@@ -108,7 +114,9 @@ public sealed class KeptRowsCase : OpCase
             case "list": KeptRows.List(stream, rows, tensors.Get<int>("kept"), p.DropProbability, Key, p.GlobalStart); break;
             case "gather": KeptRows.Gather(stream, Get("x"), rows, Get("y")); break;
             case "gather backward": KeptRows.ScatterAdd(stream, null, Get("dy"), rows, Get("dx"), 1); break;
-            case "scatter": KeptRows.ScatterAdd(stream, Get("x"), Get("f"), rows, Get("y"), StochasticDepth.TrainingScale(p.DropProbability)); break;
+            case "scatter":
+                KeptRows.ScatterAdd(stream, Get("x"), Get("f"), rows, Get("y"), StochasticDepth.TrainingScale(p.DropProbability));
+                break;
             default: KeptRows.Gather(stream, Get("dy"), rows, Get("df"), StochasticDepth.TrainingScale(p.DropProbability)); break;
         }
     }

@@ -8,7 +8,9 @@ namespace Kernels.Devices;
 /// </summary>
 /// <param name="device">Where the slots are.</param>
 /// <param name="isOfGraph">Kernels of a graph report here: it counts its launches itself.</param>
-/// <param name="looksAlways">Others may launch kernels that report, which nobody counts: the owner of a queue who captured what it was told.</param>
+/// <param name="looksAlways">
+/// Others may launch kernels that report, which nobody counts: the owner of a queue who captured what it was told.
+/// </param>
 internal sealed class DataErrorLog(Device device, bool isOfGraph = false, bool looksAlways = false) : IDisposable
 {
     private const int Slots = 64;

@@ -160,8 +160,8 @@ public abstract partial class DeviceStream : IDisposable
     }
 
     /// <summary>
-    /// Completes when everything queued so far is done, without keeping a thread. Over the default stream of a thread it blocks: that stream
-    /// can be asked on its own thread only.
+    /// Completes when everything queued so far is done, without keeping a thread. Over the default stream of a thread it blocks: that
+    /// stream can be asked on its own thread only.
     /// </summary>
     /// <param name="cancellationToken">Ends the waiting; the work goes on.</param>
     /// <exception cref="DeviceException">Some of that work failed.</exception>

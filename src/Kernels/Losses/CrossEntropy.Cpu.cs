@@ -36,7 +36,8 @@ public static unsafe partial class CrossEntropy
             bool otherIgnored = ignores && other == ignored, otherInvalid = !otherIgnored && (other < 0 || other >= classes);
             double share = FiniteOrNaN(CpuElement.ToDouble(a.LabelShares.Pointer<TReal>()[row]));
             return new RowTarget(
-                labelIgnored ? -1 : label, otherIgnored ? -1 : other, labelIgnored ? 0 : share, otherIgnored ? 0 : 1 - share, labelIgnored && otherIgnored,
+                labelIgnored ? -1 : label, otherIgnored ? -1 : other, labelIgnored ? 0 : share, otherIgnored ? 0 : 1 - share,
+                labelIgnored && otherIgnored,
                 labelInvalid || otherInvalid);
         }
 
@@ -190,7 +191,8 @@ public static unsafe partial class CrossEntropy
         }
 
         /// <summary>The gradient of a label's class, from the logits before anything is written.</summary>
-        private static T Slope<T>(in CrossEntropyArguments a, in RowFactors factors, in RowSums sums, in RowTarget target, T* z, float* e, int k, double scale)
+        private static T Slope<T>(
+            in CrossEntropyArguments a, in RowFactors factors, in RowSums sums, in RowTarget target, T* z, float* e, int k, double scale)
             where T : unmanaged
         {
             if (k < 0 || float.IsNegativeInfinity(CpuElement.ToSingle(z[k]))) return default;
@@ -292,7 +294,8 @@ public static unsafe partial class CrossEntropy
 
         private static double LossGradient<TReal>(in CrossEntropyArguments a, long row)
             where TReal : unmanaged =>
-            a.LossGradient.IsPresent ? FiniteOrNaN(CpuElement.ToDouble(a.LossGradient.Pointer<TReal>()[row * (long)a.LossGradientStride])) : 1;
+            a.LossGradient.IsPresent
+                ? FiniteOrNaN(CpuElement.ToDouble(a.LossGradient.Pointer<TReal>()[row * (long)a.LossGradientStride])) : 1;
     }
 
     private static double Inverse<TReal>(TensorArgument normalizer, double emptyMean)

@@ -1,12 +1,14 @@
 namespace Kernels.Devices.Cpu;
 
 /// <summary>
-/// Runs independent pieces of an op on all cores. How many pieces there are depends on the problem alone and each writes its own part of the
-/// result, so results do not depend on the number of threads.
+/// Runs independent pieces of an op on all cores. How many pieces there are depends on the problem alone and each writes its own part of
+/// the result, so results do not depend on the number of threads.
 /// </summary>
 internal static class CpuParallel
 {
-    /// <summary>Elements of an elementwise op that one core takes at a time: worth a hand-over, and small enough to share the work evenly.</summary>
+    /// <summary>
+    /// Elements of an elementwise op that one core takes at a time: worth a hand-over, and small enough to share the work evenly.
+    /// </summary>
     public const long ElementsPerChunk = 1 << 16;
 
     private static readonly ParallelOptions Options = new() { MaxDegreeOfParallelism = Environment.ProcessorCount };
@@ -24,8 +26,8 @@ internal static class CpuParallel
     }
 
     /// <summary>
-    /// Splits [0, count) into ranges of <paramref name="chunk"/> elements (the last may be shorter) and calls <paramref name="body"/> with the
-    /// start and end of each.
+    /// Splits [0, count) into ranges of <paramref name="chunk"/> elements (the last may be shorter) and calls <paramref name="body"/> with
+    /// the start and end of each.
     /// </summary>
     public static void ForRange(long count, long chunk, Action<long, long> body)
     {

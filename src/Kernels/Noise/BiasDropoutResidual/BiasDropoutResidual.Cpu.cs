@@ -20,16 +20,20 @@ public static unsafe partial class BiasDropoutResidual
         return (ushort)(word >> (int)(16 * (row % 2))) < threshold;
     }
 
-    private static bool KeepsElement(RandomKey key, ulong index, uint threshold) => threshold > ushort.MaxValue || Philox.Lane(key, index) < threshold;
+    private static bool KeepsElement(RandomKey key, ulong index, uint threshold) =>
+        threshold > ushort.MaxValue || Philox.Lane(key, index) < threshold;
 
     private static long RowsPerChunk(long columns) => Math.Max(1, CpuParallel.ElementsPerChunk / columns);
 
     /// <summary>Whether rows of a result are written past the caches: large, not in place, and each on its cache line.</summary>
     private static bool Streams<T>(T* result, T* source, T* otherSource, long rows, long columns)
         where T : unmanaged =>
-        result != source && result != otherSource && columns * sizeof(T) % Vector512<byte>.Count == 0 && CpuStreaming.Pays(result, rows * columns * sizeof(T));
+        result != source && result != otherSource && columns * sizeof(T) % Vector512<byte>.Count == 0
+            && CpuStreaming.Pays(result, rows * columns * sizeof(T));
 
-    /// <summary>Bias and channel scale as floats, made once for all rows: 0 and 1 where they are absent, the scale times a factor.</summary>
+    /// <summary>
+    /// Bias and channel scale as floats, made once for all rows: 0 and 1 where they are absent, the scale times a factor.
+    /// </summary>
     private readonly struct Parameters : IDisposable
     {
         private readonly float* _memory;
@@ -90,7 +94,8 @@ public static unsafe partial class BiasDropoutResidual
             });
         }
 
-        private static void RowsInFloat<T, TStore>(in BiasDropoutResidualForwardArguments a, float* bias, float* factor, long first, long end)
+        private static void RowsInFloat<T, TStore>(
+            in BiasDropoutResidualForwardArguments a, float* bias, float* factor, long first, long end)
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
@@ -106,7 +111,11 @@ public static unsafe partial class BiasDropoutResidual
                 ulong row = a.StartRow + (ulong)n;
                 if (!KeepsRow(key, row, a.RowThreshold))
                 {
-                    if (residual != y) CpuStreaming.Copy((byte*)residual, (byte*)y, columns * sizeof(T), (long)a.Rows * columns * sizeof(T));
+                    if (residual != y)
+                    {
+                        CpuStreaming.Copy((byte*)residual, (byte*)y, columns * sizeof(T), (long)a.Rows * columns * sizeof(T));
+                    }
+
                     continue;
                 }
 
@@ -226,8 +235,13 @@ public static unsafe partial class BiasDropoutResidual
                 {
                     int count = (int)Math.Min(CpuKeepLanes.Segment, columns - d);
                     ushort* lanes = keep.Draw((row * a.Columns) + (ulong)d, count);
-                    if (scaleSums != null) AddScaleGradient(dy + d, x + d, bias + d, (float)a.Scale, scaleSums + d, lanes, keep.Limit, count);
-                    Gradient<T, TStore>(dy + d, dx + d, factor + d, (float)a.Scale, biasSums == null ? null : biasSums + d, lanes, keep.Limit, count);
+                    if (scaleSums != null)
+                    {
+                        AddScaleGradient(dy + d, x + d, bias + d, (float)a.Scale, scaleSums + d, lanes, keep.Limit, count);
+                    }
+
+                    float* sums = biasSums == null ? null : biasSums + d;
+                    Gradient<T, TStore>(dy + d, dx + d, factor + d, (float)a.Scale, sums, lanes, keep.Limit, count);
                 }
             }
         }
@@ -264,7 +278,8 @@ public static unsafe partial class BiasDropoutResidual
             }
         }
 
-        private static void Gradient<T, TStore>(T* dy, T* dx, float* factor, float scale, float* sums, ushort* lanes, ushort limit, int count)
+        private static void Gradient<T, TStore>(
+            T* dy, T* dx, float* factor, float scale, float* sums, ushort* lanes, ushort limit, int count)
             where T : unmanaged
             where TStore : struct, IVectorStore
         {

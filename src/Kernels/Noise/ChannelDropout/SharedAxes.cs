@@ -39,7 +39,8 @@ internal readonly record struct SharedAxes(long Outer, long Shared, long Units, 
             if (part < 0)
             {
                 throw new ArgumentException(
-                    $"{op}: the shared axes [{string.Join(", ", axes.ToArray())}] of {TensorShape.Format(shape)} lie in more than two runs.",
+                    $"{op}: the shared axes [{string.Join(", ", axes.ToArray())}] of {TensorShape.Format(shape)} "
+                    + "lie in more than two runs.",
                     nameof(axes));
             }
 

@@ -169,7 +169,8 @@ public static unsafe partial class DropBlock
     /// <param name="key">As in forward.</param>
     /// <param name="options">As in forward.</param>
     public static void ExportMask(
-        DeviceStream stream, DeviceTensor<uint> mask, ReadOnlySpan<long> shape, ReadOnlySpan<long> blockSize, DropBlockRate rate, RandomKeySource key,
+        DeviceStream stream, DeviceTensor<uint> mask, ReadOnlySpan<long> shape, ReadOnlySpan<long> blockSize, DropBlockRate rate,
+        RandomKeySource key,
         DropBlockOptions options = default)
     {
         const string Op = "DropBlock.ExportMask";
@@ -190,8 +191,8 @@ public static unsafe partial class DropBlock
         DropBlockGamma.Plan(DropBlockGeometry.Create("DropBlock.Plan", map, blockSize), rate);
 
     private static void Apply<T>(
-        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, ReadOnlySpan<long> blockSize, DropBlockRate rate, RandomKeySource key,
-        DropBlockOptions options)
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, ReadOnlySpan<long> blockSize, DropBlockRate rate,
+        RandomKeySource key, DropBlockOptions options)
         where T : unmanaged
     {
         Check.Key(op, stream, key, nameof(key));
@@ -277,7 +278,8 @@ public static unsafe partial class DropBlock
         for (int pass = 0; pass < passes.Count; pass++)
         {
             bool last = pass == passes.Count - 1;
-            (TensorArgument source, TensorArgument target) = pass % 2 == 0 ? (seeds.Argument, other.Argument) : (other.Argument, seeds.Argument);
+            (TensorArgument source, TensorArgument target) = pass % 2 == 0
+                ? (seeds.Argument, other.Argument) : (other.Argument, seeds.Argument);
             stream.Launch(
                 SpreadKernel,
                 new KernelVariant(DType.Float32),
@@ -344,13 +346,15 @@ public static unsafe partial class DropBlock
             if (shape.Length is < 3 or > 5)
             {
                 throw new ArgumentException(
-                    $"{op}: {name} has the shape {TensorShape.Format(shape)}, expected batch, channels and one to three spatial axes.", name);
+                    $"{op}: {name} has the shape {TensorShape.Format(shape)}, expected batch, channels and one to three spatial axes.",
+                    name);
             }
 
             bool first = options.Layout == TensorLayout.ChannelsFirst;
             long channels = shape[first ? 1 : ^1];
             ReadOnlySpan<long> spatial = first ? shape[2..] : shape[1..^1];
-            Maps maps = new(shape[0], channels, TensorShape.Count(spatial), options.SharedChannels ? 1 : channels, options.Layout, options.GlobalStart);
+            long maskChannels = options.SharedChannels ? 1 : channels;
+            Maps maps = new(shape[0], channels, TensorShape.Count(spatial), maskChannels, options.Layout, options.GlobalStart);
             if (channels > MostChannels || maps.Cells > MostCells)
             {
                 throw new ArgumentException(
@@ -358,7 +362,8 @@ public static unsafe partial class DropBlock
             }
 
             if ((UInt128)options.GlobalStart + (ulong)maps.Samples >= IndexLimit / (ulong)Math.Max(1, channels * maps.Cells))
-                throw new ArgumentOutOfRangeException(nameof(options), options.GlobalStart, $"{op}: samples from there exceed 2^62 elements.");
+                throw new ArgumentOutOfRangeException(
+                    nameof(options), options.GlobalStart, $"{op}: samples from there exceed 2^62 elements.");
             return maps;
         }
 
@@ -374,7 +379,8 @@ public static unsafe partial class DropBlock
         {
             DropBlockNormalization.Batch => new(1, maps.MaskCells, 0, 0),
             DropBlockNormalization.Sample => new(maps.Samples, maps.MaskChannels * maps.Cells, 1, 0),
-            DropBlockNormalization.Map => new(maps.Samples * maps.MaskChannels, maps.Cells, maps.MaskChannels, maps.MaskChannels == 1 ? 0 : 1),
+            DropBlockNormalization.Map =>
+                new(maps.Samples * maps.MaskChannels, maps.Cells, maps.MaskChannels, maps.MaskChannels == 1 ? 0 : 1),
             _ => default,
         };
     }

@@ -8,7 +8,9 @@ public static unsafe partial class EmbeddingDropout
     /// <summary>Keys that a work group sorts in local memory.</summary>
     private const int SortTile = 1024;
 
-    /// <summary>Bits of an id that one pass of the CPU's sort looks at: three passes, and counters that stay in the first-level cache.</summary>
+    /// <summary>
+    /// Bits of an id that one pass of the CPU's sort looks at: three passes, and counters that stay in the first-level cache.
+    /// </summary>
     private const int DigitBits = 11;
 
     private static readonly KernelDefinition<EmbeddingDropoutSortTileArguments> SortTileKernel =
@@ -17,7 +19,10 @@ public static unsafe partial class EmbeddingDropout
     private static readonly KernelDefinition<EmbeddingDropoutSortStepArguments> SortStepKernel =
         EntryPoints.EmbeddingDropoutSortStep.Fixed(CpuSortStep);
 
-    /// <summary>How many keys to sort for <paramref name="count"/> ids: a bitonic network has a power of two of inputs; the CPU's sort has no network.</summary>
+    /// <summary>
+    /// How many keys to sort for <paramref name="count"/> ids: a bitonic network has a power of two of inputs; the CPU's sort has no
+    /// network.
+    /// </summary>
     private static long SortLength(DeviceStream stream, long count) =>
         stream.Device.Kind == DeviceKind.Cpu ? count : Math.Max(SortTile, (long)BitOperations.RoundUpToPowerOf2((ulong)count));
 

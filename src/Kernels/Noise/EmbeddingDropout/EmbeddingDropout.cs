@@ -8,7 +8,10 @@ public enum EmbeddingDropoutScope
     /// <summary>Word types: all occurrences of an id in the call are kept or dropped together (AWD-LSTM). The unit is the id.</summary>
     Batch,
 
-    /// <summary>Word types of each sequence (Gal and Ghahramani); the ids have the shape [sequences, length]. The unit is sequence * vocabulary + id.</summary>
+    /// <summary>
+    /// Word types of each sequence (Gal and Ghahramani); the ids have the shape [sequences, length].
+    /// The unit is sequence * vocabulary + id.
+    /// </summary>
     Sequence,
 
     /// <summary>Each position alone. The unit is the position in the dense order of the ids.</summary>
@@ -24,33 +27,40 @@ public readonly record struct EmbeddingDropoutOptions
     /// <summary>An id whose row never receives a gradient. In the forward pass it is gathered and dropped like any other.</summary>
     public int? PaddingIndex { get; init; }
 
-    /// <summary>For a shard of the ids, where it starts in the whole: its first sequence for the scope of sequences, its first position for that of positions.</summary>
+    /// <summary>
+    /// For a shard of the ids, where it starts in the whole: its first sequence for the scope of sequences, its first position for that of
+    /// positions.
+    /// </summary>
     public ulong GlobalStart { get; init; }
 }
 
 /// <summary>
-/// Embedding dropout, the gather fused with dropout of whole rows: y[n] = m(unit of n) * table[id[n]] / q in training, with P(m = 1) = q; the plain gather at inference.
+/// Embedding dropout, the gather fused with dropout of whole rows: y[n] = m(unit of n) * table[id[n]] / q in training, with P(m = 1) = q;
+/// the plain gather at inference.
 /// </summary>
 /// <remarks>
 /// <para>
-/// Unit u takes <see cref="Philox.Lane">lane</see> u and is kept iff lane &lt; T, q = T/65536 (<see cref="KeepThreshold"/>). The decision is made for each id that is met: no
-/// mask of the vocabulary and no copy of the table exists. Dropped rows are +0 and are not read. p = 0 gathers and p = 1 writes zeros, both without drawing.
+/// Unit u takes <see cref="Philox.Lane">lane</see> u and is kept iff lane &lt; T, q = T/65536 (<see cref="KeepThreshold"/>). The decision
+/// is made for each id that is met: no mask of the vocabulary and no copy of the table exists. Dropped rows are +0 and are not read. p = 0
+/// gathers and p = 1 writes zeros, both without drawing.
 /// </para>
 /// <para>
-/// Backward sorts the positions by id on the device and adds the rows of each id in the order of their positions, so the gradient has the same bits in every run.
-/// It adds to what the caller's tensor holds and touches only rows whose id occurs. Scratch memory: 8 bytes an id.
+/// Backward sorts the positions by id on the device and adds the rows of each id in the order of their positions, so the gradient has the
+/// same bits in every run. It adds to what the caller's tensor holds and touches only rows whose id occurs. Scratch memory: 8 bytes an id.
 /// </para>
 /// <para>
-/// An id outside the table gives a row of zeros and no gradient, and the next synchronisation of the stream throws a <see cref="DeviceDataException"/> with its position.
-/// Types: float, Half, BFloat16, double; sums in float (double for double), rounded once. Empty ids and rows are valid.
+/// An id outside the table gives a row of zeros and no gradient, and the next synchronisation of the stream throws a
+/// <see cref="DeviceDataException"/> with its position. Types: float, Half, BFloat16, double; sums in float (double for double), rounded
+/// once. Empty ids and rows are valid.
 /// </para>
 /// <para>
-/// S. Merity, N. S. Keskar and R. Socher, "Regularizing and optimizing LSTM language models", ICLR 2018; Y. Gal and Z. Ghahramani, "A theoretically grounded application of
-/// dropout in recurrent neural networks", NeurIPS 2016.
+/// S. Merity, N. S. Keskar and R. Socher, "Regularizing and optimizing LSTM language models", ICLR 2018; Y. Gal and Z. Ghahramani, "A
+/// theoretically grounded application of dropout in recurrent neural networks", NeurIPS 2016.
 /// </para>
 /// <para>
-/// Every method throws <see cref="ArgumentException"/> for shapes that do not fit, a result that overlaps an argument, or a tensor on another device, and
-/// <see cref="ArgumentOutOfRangeException"/> for a probability that is NaN or outside [0, 1] or a padding index outside the table, before anything is launched.
+/// Every method throws, before anything is launched, <see cref="ArgumentException"/> for shapes that do not fit, a result that overlaps an
+/// argument, or a tensor on another device, and <see cref="ArgumentOutOfRangeException"/> for a probability that is NaN or outside [0, 1]
+/// or a padding index outside the table.
 /// </para>
 /// </remarks>
 public static partial class EmbeddingDropout
@@ -86,7 +96,10 @@ public static partial class EmbeddingDropout
     public static void Infer<T>(DeviceStream stream, DeviceTensor<int> ids, DeviceTensor<T> table, DeviceTensor<T> y)
         where T : unmanaged => Gather("EmbeddingDropout.Infer", stream, ids, table, y, dropProbability: 0, new RandomKey(0, 0), default);
 
-    /// <summary>Gradient: dTable[id] += sum of m * dy[n] / q over the id's positions, with the decisions of the forward call that had the same arguments.</summary>
+    /// <summary>
+    /// Gradient: dTable[id] += sum of m * dy[n] / q over the id's positions, with the decisions of the forward call that had the same
+    /// arguments.
+    /// </summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="ids">As in forward.</param>
     /// <param name="dy">Gradient of the output.</param>
@@ -151,8 +164,8 @@ public static partial class EmbeddingDropout
     }
 
     private static void Gather<T>(
-        string op, DeviceStream stream, DeviceTensor<int> ids, DeviceTensor<T> table, DeviceTensor<T> y, double dropProbability, RandomKeySource key,
-        EmbeddingDropoutOptions options)
+        string op, DeviceStream stream, DeviceTensor<int> ids, DeviceTensor<T> table, DeviceTensor<T> y, double dropProbability,
+        RandomKeySource key, EmbeddingDropoutOptions options)
         where T : unmanaged
     {
         Check.FloatTensor(op, stream, table, nameof(table));
@@ -210,12 +223,14 @@ public static partial class EmbeddingDropout
     }
 
     private static Units CheckUnits(
-        string op, DeviceStream stream, DeviceTensor<int> ids, long vocabulary, double dropProbability, RandomKeySource key, EmbeddingDropoutOptions options)
+        string op, DeviceStream stream, DeviceTensor<int> ids, long vocabulary, double dropProbability, RandomKeySource key,
+        EmbeddingDropoutOptions options)
     {
         Check.Probability(op, dropProbability, nameof(dropProbability));
         Check.Key(op, stream, key, nameof(key));
         if (options.PaddingIndex is { } padding && (padding < 0 || padding >= vocabulary))
-            throw new ArgumentOutOfRangeException(nameof(options), padding, $"{op}: {nameof(options.PaddingIndex)} lies in [0, {vocabulary}).");
+            throw new ArgumentOutOfRangeException(
+                nameof(options), padding, $"{op}: {nameof(options.PaddingIndex)} lies in [0, {vocabulary}).");
         (ulong period, ulong stride, ulong idStride) = (1UL, 0UL, 1UL);
         switch (options.Scope)
         {
@@ -234,7 +249,8 @@ public static partial class EmbeddingDropout
 
         UInt128 end = ((UInt128)options.GlobalStart + (ulong)ids.Length + 1) * Math.Max(1, stride);
         if (end > ulong.MaxValue - 64)
-            throw new ArgumentOutOfRangeException(nameof(options), options.GlobalStart, $"{op}: the units from {nameof(options.GlobalStart)} on exceed 2^64.");
+            throw new ArgumentOutOfRangeException(
+                nameof(options), options.GlobalStart, $"{op}: the units from {nameof(options.GlobalStart)} on exceed 2^64.");
         return new Units(KeepThreshold.FromDropProbability(dropProbability), period, stride, idStride);
     }
 

@@ -3,27 +3,30 @@ using Kernels.Devices;
 namespace Kernels;
 
 /// <summary>
-/// The rows that <see cref="StochasticDepth"/> keeps under the same key and probability: their list, and the way of their elements to a compact tensor and back, so that
-/// the branch of a residual block is calculated for them alone.
+/// The rows that <see cref="StochasticDepth"/> keeps under the same key and probability: their list, and the way of their elements to a
+/// compact tensor and back, so that the branch of a residual block is calculated for them alone.
 /// </summary>
 /// <remarks>
 /// <code>
-/// KeptRows.List(stream, rows, kept, dropProbability, key);                  // on the device, or KeptRows.OnHost where the host must know how many
-/// KeptRows.Gather(stream, x, rows, keptX);                                  // then f = branch(keptX)
+/// KeptRows.List(stream, rows, kept, dropProbability, key);   // on the device; KeptRows.OnHost where the host must know how many
+/// KeptRows.Gather(stream, x, rows, keptX);                   // then f = branch(keptX)
 /// KeptRows.ScatterAdd(stream, x, f, rows, y, StochasticDepth.TrainingScale(dropProbability));
 /// </code>
 /// <para>
-/// y has the bits of <see cref="StochasticDepth.Forward"/>. The list ascends, so sums need no atomics and every run gives the same bits. <see cref="Gather"/> and
-/// <see cref="ScatterAdd"/> are each other's gradient: that of the gathered rows is scattered (without x), that of f is gathered with the same scale.
+/// y has the bits of <see cref="StochasticDepth.Forward"/>. The list ascends, so sums need no atomics and every run gives the same bits.
+/// <see cref="Gather"/> and
+/// <see cref="ScatterAdd"/> are each other's gradient: that of the gathered rows is scattered (without x), that of f is gathered with
+/// the same scale.
 /// </para>
 /// <para>
-/// A list may be longer than the rows are many: -1 after the last row stands for none, is gathered as zeros and scattered nowhere. An index that is neither -1 nor a row, or
-/// in <see cref="ScatterAdd"/> does not come after the one before it, makes the next synchronisation throw <see cref="DeviceDataException"/>; gathered, it gives zeros.
-/// Types: float, Half, BFloat16, double.
+/// A list may be longer than the rows are many: -1 after the last row stands for none, is gathered as zeros and scattered nowhere. An index
+/// that is neither -1 nor a row, or in <see cref="ScatterAdd"/> does not come after the one before it, makes the next synchronisation throw
+/// <see cref="DeviceDataException"/>; gathered, it gives zeros. Types: float, Half, BFloat16, double.
 /// </para>
 /// <para>
-/// Every method throws <see cref="ArgumentException"/> for shapes that do not fit, tensors that overlap otherwise than stated or live on another device, and
-/// <see cref="ArgumentOutOfRangeException"/> for a probability that is NaN or outside [0, 1] or a scale that is not finite, before anything is launched.
+/// Every method throws, before anything is launched, <see cref="ArgumentException"/> for shapes that do not fit and tensors that overlap
+/// otherwise than stated or live on another device, and <see cref="ArgumentOutOfRangeException"/> for a probability that is NaN or outside
+/// [0, 1] or a scale that is not finite.
 /// </para>
 /// </remarks>
 public static partial class KeptRows
@@ -45,7 +48,8 @@ public static partial class KeptRows
     /// <param name="key">Random key, that of <see cref="StochasticDepth"/>.</param>
     /// <param name="globalStart">Index of the first row in the whole batch of which this is a shard.</param>
     public static void List(
-        DeviceStream stream, DeviceTensor<int> rows, DeviceTensor<int> kept, double dropProbability, RandomKeySource key, ulong globalStart = 0)
+        DeviceStream stream, DeviceTensor<int> rows, DeviceTensor<int> kept, double dropProbability, RandomKeySource key,
+        ulong globalStart = 0)
     {
         const string Op = "KeptRows.List";
         Check.Tensor(Op, stream, rows, nameof(rows));
@@ -93,7 +97,8 @@ public static partial class KeptRows
     /// <param name="rows">Indices, shape [at least the rows of <paramref name="result"/>]; those beyond are not read.</param>
     /// <param name="result">Output, [rows to gather, ...].</param>
     /// <param name="scale">Factor, 1 for the rows themselves.</param>
-    public static void Gather<T>(DeviceStream stream, DeviceTensor<T> source, DeviceTensor<int> rows, DeviceTensor<T> result, double scale = 1)
+    public static void Gather<T>(
+        DeviceStream stream, DeviceTensor<T> source, DeviceTensor<int> rows, DeviceTensor<T> result, double scale = 1)
         where T : unmanaged
     {
         const string Op = "KeptRows.Gather";
@@ -127,7 +132,9 @@ public static partial class KeptRows
     /// <param name="stream">Queue to run in.</param>
     /// <param name="x">[rows, ...], or null for zeros.</param>
     /// <param name="f">[kept rows, ...].</param>
-    /// <param name="rows">Ascending indices, -1 after the last, shape [at least the rows of <paramref name="f"/>]; those beyond are not read.</param>
+    /// <param name="rows">
+    /// Ascending indices, -1 after the last, shape [at least the rows of <paramref name="f"/>]; those beyond are not read.
+    /// </param>
     /// <param name="y">Output, shape of <paramref name="x"/>; may be <paramref name="x"/>, whose other rows then cost nothing.</param>
     /// <param name="scale">Factor, <see cref="StochasticDepth.TrainingScale(double, DropoutScaling)"/>.</param>
     public static void ScatterAdd<T>(
@@ -165,11 +172,13 @@ public static partial class KeptRows
     }
 
     /// <summary>The rule of <see cref="StochasticDepth"/>.</summary>
-    private static bool Keeps(RandomKey key, ulong row, uint threshold) => threshold is 0 or > ushort.MaxValue ? threshold != 0 : Philox.Lane(key, row) < threshold;
+    private static bool Keeps(RandomKey key, ulong row, uint threshold) =>
+        threshold is 0 or > ushort.MaxValue ? threshold != 0 : Philox.Lane(key, row) < threshold;
 
     /// <summary>Rows of the whole tensor, and elements of a row.</summary>
     private static (long Rows, long Run) CheckRows<T>(
-        string op, DeviceStream stream, DeviceTensor<T> whole, string wholeName, DeviceTensor<int> rows, DeviceTensor<T> compact, string compactName)
+        string op, DeviceStream stream, DeviceTensor<T> whole, string wholeName, DeviceTensor<int> rows, DeviceTensor<T> compact,
+        string compactName)
         where T : unmanaged
     {
         Check.Tensor(op, stream, rows, nameof(rows));
@@ -178,7 +187,8 @@ public static partial class KeptRows
         if (compact.Shape.Length != whole.Shape.Length || !compact.Shape[1..].SequenceEqual(whole.Shape[1..]))
         {
             throw new ArgumentException(
-                $"{op}: {compactName} has the shape {TensorShape.Format(compact.Shape)}, which is not rows of {wholeName}, {TensorShape.Format(whole.Shape)}.", compactName);
+                $"{op}: {compactName} has the shape {TensorShape.Format(compact.Shape)}, which is not rows of {wholeName}, "
+                + $"{TensorShape.Format(whole.Shape)}.", compactName);
         }
 
         // Rows are numbered in int, and so are their places in a list.
@@ -191,7 +201,8 @@ public static partial class KeptRows
         }
 
         if (rows.Length < compact.Shape[0])
-            throw new ArgumentException($"{op}: {nameof(rows)} has {rows.Length} indices for the {compact.Shape[0]} rows of {compactName}.", nameof(rows));
+            throw new ArgumentException(
+                $"{op}: {nameof(rows)} has {rows.Length} indices for the {compact.Shape[0]} rows of {compactName}.", nameof(rows));
         return (whole.Shape[0], TensorShape.Count(whole.Shape[1..]));
     }
 }

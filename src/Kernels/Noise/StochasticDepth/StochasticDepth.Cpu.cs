@@ -8,7 +8,9 @@ namespace Kernels;
 
 public static unsafe partial class StochasticDepth
 {
-    /// <summary>Calls the body with stretches of one decision: first element, count, whether it is kept. A chunk of a core has one or more.</summary>
+    /// <summary>
+    /// Calls the body with stretches of one decision: first element, count, whether it is kept. A chunk of a core has one or more.
+    /// </summary>
     private static void ForEachStretch(ulong count, ulong run, ulong start, uint threshold, KeyArguments key, Action<long, long, bool> body)
     {
         RandomKey resolved = key.Resolve();
