@@ -227,7 +227,9 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "the longest row in registers" },
         new("a mean is not moved to a new maximum", "attention-dropout", Attention, "product *= shrink;", "")
         { At = "one block more than the registers hold" },
-        new("a masked key has the gradient's sign", "attention-dropout", Attention, "(seen >> lane & 1u) ? factor", "1 ? factor")
+        new(
+            "a masked key has the gradient's sign", "attention-dropout", Attention,
+            "(seen >> lane & 1u) ? FMA(factor * e[lane], dp[lane] - mean, (real)0) : (real)0", "factor * e[lane] * (dp[lane] - mean)")
         { At = "causal, square" },
         new(
             "rows are decided by the elements' draws", "bias-dropout-residual", BiasDropout, "ROW_BLOCKS + row_block", "row_block")
