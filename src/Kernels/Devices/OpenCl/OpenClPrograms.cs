@@ -12,14 +12,15 @@ namespace Kernels.Devices.OpenCl;
 /// </summary>
 internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
 {
-    private const string Options = "-cl-std=CL1.2";
-
     private readonly ConcurrentDictionary<(KernelDefinition, KernelVariant), Lazy<OpenClKernel>> _kernels = new();
     private readonly string _compiler = string.Join(
         '|',
         new[] { DeviceInfo.Name, DeviceInfo.Vendor, DeviceInfo.Version, DeviceInfo.DriverVersion }
             .Select(info => OpenClQuery.DeviceText(device.Context.Device, info)));
     private volatile bool _disposed;
+
+    /// <summary>A text that was changed to be tried once is not worth optimising, which takes most of a compiler's time.</summary>
+    private static string Options => KernelSource.Rewrite is null ? "-cl-std=CL1.2" : "-cl-std=CL1.2 -cl-opt-disable";
 
     /// <summary>
     /// Not by default with PoCL: it keeps what it compiled in a cache of its own, and to give out a program's binary it compiles all its
