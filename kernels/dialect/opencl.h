@@ -27,7 +27,7 @@ typedef long i64;
 #define GROUP_COUNT                ((u64)get_num_groups(0))
 #define GLOBAL_ID                  ((u64)get_global_id(0))
 #define GLOBAL_SIZE                ((u64)get_global_size(0))
-#define BARRIER()                  barrier(CLK_LOCAL_MEM_FENCE)
+#define BARRIER()                  barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 #define ATOMIC_ADD(pointer, value) atomic_add(pointer, value)
 #define ATOMIC_MIN(pointer, value) atomic_min(pointer, value)
 

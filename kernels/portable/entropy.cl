@@ -77,10 +77,11 @@ KERNEL void entropy_backward(GLOBAL const scalar* logits, u64 logits_offset, GLO
         if (row < rows) {
             for (u32 stretch = last;; stretch -= stretch_size) {
                 real z[8];
+                for (u32 i = 0; i < 8; i++) z[i] = NEGATIVE_INFINITY;
                 if (read_classes != 0) load_masked(z_row, mask_row, row_classes, stretch, lane, team, z);
                 // Each logit gives way to its slope.
                 for (u32 i = 0; i < 8; i++) {
-                    const u32 seen = read_classes != 0 && z[i] != NEGATIVE_INFINITY;
+                    const u32 seen = z[i] != NEGATIVE_INFINITY;
                     const real x = softmax_exponent(z[i], sums.largest);
                     z[i] = seen ? slope * -(EXP(x) * inverse * (x + surprise)) : (real)0;
                 }

@@ -1,5 +1,6 @@
 using System.Reflection;
 using Kernels.Devices.OpenCl;
+using Kernels.Tests.Oclgrind;
 using Xunit;
 
 namespace Kernels.Tests.FakeDriver;
@@ -112,7 +113,8 @@ public sealed class FakeDriverTests
             where method.GetCustomAttribute<FactAttribute>() is { Explicit: true }
             select $"{type.Name}.{method.Name}";
         IEnumerable<string> rows = CudaScenarios.Concat(OpenClScenarios).Select(row => row.Data).Select(row => $"{row.Item1}.{row.Item2}")
-            .Append($"{nameof(CudaProgramCache)}.{nameof(CudaProgramCache.CompileEverything)}");
+            .Append($"{nameof(CudaProgramCache)}.{nameof(CudaProgramCache.CompileEverything)}")
+            .Concat(OclgrindTests.Scenarios.Select(row => $"{nameof(OclgrindScenarios)}.{row.Data}"));
         Assert.Empty(scenarios.Except(rows));
     }
 
