@@ -362,8 +362,11 @@ public static unsafe partial class DropBlock
             }
 
             if ((UInt128)options.GlobalStart + (ulong)maps.Samples >= IndexLimit / (ulong)Math.Max(1, channels * maps.Cells))
+            {
                 throw new ArgumentOutOfRangeException(
                     nameof(options), options.GlobalStart, $"{op}: samples from there exceed 2^62 elements.");
+            }
+
             return maps;
         }
 

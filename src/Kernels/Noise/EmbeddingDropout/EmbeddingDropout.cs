@@ -229,8 +229,11 @@ public static partial class EmbeddingDropout
         Check.Probability(op, dropProbability, nameof(dropProbability));
         Check.Key(op, stream, key, nameof(key));
         if (options.PaddingIndex is { } padding && (padding < 0 || padding >= vocabulary))
+        {
             throw new ArgumentOutOfRangeException(
                 nameof(options), padding, $"{op}: {nameof(options.PaddingIndex)} lies in [0, {vocabulary}).");
+        }
+
         (ulong period, ulong stride, ulong idStride) = (1UL, 0UL, 1UL);
         switch (options.Scope)
         {
@@ -249,8 +252,11 @@ public static partial class EmbeddingDropout
 
         UInt128 end = ((UInt128)options.GlobalStart + (ulong)ids.Length + 1) * Math.Max(1, stride);
         if (end > ulong.MaxValue - 64)
+        {
             throw new ArgumentOutOfRangeException(
                 nameof(options), options.GlobalStart, $"{op}: the units from {nameof(options.GlobalStart)} on exceed 2^64.");
+        }
+
         return new Units(KeepThreshold.FromDropProbability(dropProbability), period, stride, idStride);
     }
 

@@ -201,8 +201,11 @@ public static partial class KeptRows
         }
 
         if (rows.Length < compact.Shape[0])
+        {
             throw new ArgumentException(
                 $"{op}: {nameof(rows)} has {rows.Length} indices for the {compact.Shape[0]} rows of {compactName}.", nameof(rows));
+        }
+
         return (whole.Shape[0], TensorShape.Count(whole.Shape[1..]));
     }
 }
