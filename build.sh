@@ -13,7 +13,7 @@ Usage: ./build.sh VERB [ARGS]
 
   run [ARGS]      set up, build, and call the kernels command with ARGS (none: study --quick)
   test [ARGS]     set up, build, and run all tests; ARGS go to the xUnit.net runner (e.g. -class '*Dropout*')
-  setup           install what is missing: .NET 10 SDK, an OpenCL runtime, the Fashion-MNIST data
+  setup           install what is missing: .NET 10 SDK, an OpenCL runtime, NVRTC where it can be had, the Fashion-MNIST data
   build           build everything in Release
   lint            check the layout and style of C#, kernels, native code and scripts
   bench [FILTER]  run the benchmarks whose name matches FILTER (none: all)
@@ -109,6 +109,24 @@ ensure_opencl() {
     say "no OpenCL platform, so OpenCL is skipped; install ${packages[*]} (Debian, Ubuntu), PoCL or the GPU's driver"
 }
 
+has_nvrtc() {
+    [[ -z ${KERNELS_LIBNVRTC:-}${KERNELS_LIBRARY_PATH:-} ]] || return 0 # the caller has chosen where it is
+    [[ $(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null) == *libnvrtc.so.* ]]
+}
+
+# The compiler of CUDA kernels, with which tests run them on the machine of native/ where there is no GPU. It is not free
+# software, so a system has it only where its sources were chosen so.
+ensure_nvrtc() {
+    [[ $(uname) == Linux ]] || return 0
+    has_nvrtc && return
+    local package
+    for package in libnvrtc13 libnvrtc12 libnvrtc11.2; do
+        has apt-cache && [[ -n $(apt-cache policy "$package" 2>/dev/null) ]] || continue
+        if install_optional "$package" && has_nvrtc; then return; fi
+    done
+    say "no NVRTC, so tests of CUDA kernels are skipped; install libnvrtc11.2 (Debian, Ubuntu: non-free or multiverse) or the CUDA toolkit"
+}
+
 # Without the package the study downloads the same files when it first runs.
 ensure_data() {
     [[ -d /usr/share/datasets/fashion-mnist ]] || install_optional dataset-fashion-mnist || true
@@ -136,20 +154,32 @@ compile_quick() { # PROJECT
     compile "$1" -p:RunAnalyzers=false
 }
 
-# Each folder of native/ becomes one library. Moved into place, as a running test may have the old one loaded.
+# library_folders LIBRARY: what its sources are in; the stand-in for libcuda brings the machine that runs its kernels.
+library_folders() {
+    case $1 in
+        fakecuda) printf '%s\n' "$root/native/fakecuda" "$root/native/ptxmachine" ;;
+        *) printf '%s\n' "$root/native/$1" ;;
+    esac
+}
+
+# One library for each stand-in. Moved into place, as a running test may have the old one loaded. Made for this processor, on
+# which alone it runs; the machine for PTX answers for every rounding, so the compiler may contract and assume nothing.
 build_native() {
-    local compiler=${CC:-cc} folder library
+    local compiler=${CC:-cc} name library folders sources
+    local options=(-std=gnu11 -O3 -march=native -ffp-contract=off -frounding-math -fno-math-errno -Wall -Wextra)
     if [[ $(uname) != Linux ]] || ! has "$compiler"; then
         say "native/ is not built (it needs Linux and a C compiler), so the tests on it are skipped"
         return
     fi
     mkdir -p "$artifacts/native"
-    for folder in "$root"/native/*/; do
-        library=$artifacts/native/lib$(basename "$folder").so
-        [[ ! -e $library || -n $(find "$folder" -newer "$library") ]] || continue
-        say "building native/$(basename "$folder")"
-        "$compiler" -std=gnu11 -O2 -Wall -Wextra -fvisibility=hidden -fPIC -shared -o "$library.new" "$folder"*.c -lm -ldl -lpthread &&
-            mv "$library.new" "$library" || fail "$compiler could not build native/$(basename "$folder")"
+    for name in fakecuda faultopencl; do
+        library=$artifacts/native/lib$name.so
+        mapfile -t folders < <(library_folders "$name")
+        [[ ! -e $library || -n $(find "${folders[@]}" -newer "$library") ]] || continue
+        say "building native/$name"
+        mapfile -t sources < <(find "${folders[@]}" -name '*.c')
+        "$compiler" "${options[@]}" -fvisibility=hidden -fPIC -shared -o "$library.new" "${sources[@]}" -lm -ldl -lpthread &&
+            mv "$library.new" "$library" || fail "$compiler could not build native/$name"
     done
 }
 
@@ -229,6 +259,7 @@ lint() {
 
 run_tests() {
     setup
+    ensure_nvrtc
     compile_quick tests/Kernels.Tests
     build_native
     local log=$artifacts/test.log status=0
@@ -300,7 +331,7 @@ shift $(($# > 0))
 case $verb in
     run) run_command "$@" ;;
     test) run_tests "$@" ;;
-    setup) setup ;;
+    setup) setup && ensure_nvrtc ;;
     build) build ;;
     lint) lint ;;
     bench) bench "$@" ;;

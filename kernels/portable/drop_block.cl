@@ -164,8 +164,8 @@ KERNEL void drop_block_scale(GLOBAL const u64* counts, u64 counts_offset, GLOBAL
                 if (LOCAL_ID < half_size) sums[LOCAL_ID] += sums[LOCAL_ID + half_size];
                 BARRIER();
             }
+            // The next turn writes what only item 0 reads here.
             if (LOCAL_ID == 0) scales[scales_offset + unit] = scale_of(unit_cells, sums[0]);
-            BARRIER();
         }
     }
 }

@@ -103,8 +103,8 @@ KERNEL void embedding_dropout_sort_tile(GLOBAL u64* keys, u64 keys_offset, u64 l
                 BARRIER();
             }
         }
+        // The next turn writes what the same item reads here.
         for (u32 i = LOCAL_ID; i < SORT_TILE; i += GROUP_SIZE) keys[base + i] = tile[i];
-        BARRIER();
     }
 }
 

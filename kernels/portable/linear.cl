@@ -28,7 +28,7 @@ KERNEL void linear_backward_bias(GLOBAL const scalar* RESTRICT dy, u64 dy_offset
             if (layer < half_depth) partial[LOCAL_ID] += partial[LOCAL_ID + 32 * half_depth];
             BARRIER();
         }
+        // The next turn writes what only this item reads here.
         if (layer == 0 && column < columns) store(dbias, dbias_offset + column, partial[lane]);
-        BARRIER();
     }
 }

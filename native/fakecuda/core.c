@@ -1,6 +1,7 @@
 // The lock, the plan of failures, the log and the tables of live objects.
 
 #include "core.h"
+#include "machine.h"
 #include "streams.h"
 
 #include <pthread.h>
@@ -18,7 +19,7 @@
 #define FREED_BYTE        0xDD
 #define STACK_DEPTH       64
 
-struct configuration configuration = {1, 90, 4ull << 30};
+struct configuration configuration = {1, 91, 4ull << 30};
 bool initialized;
 fakecuda_launch_callback launch_callback;
 int64_t memory_in_use;
@@ -58,6 +59,12 @@ static const char* failed_function;
 static int lost_status;
 
 bool is_lost(void) { return lost_status != CUDA_SUCCESS; }
+
+int lost_status_now(void) { return lost_status; }
+
+void lose(int status) {
+    if (lost_status == CUDA_SUCCESS) lost_status = status;
+}
 
 // A CUresult in the terms of the library that shall return it.
 static int translate(enum api api, int status) {
@@ -105,7 +112,7 @@ int leave(int status) {
 // --- Violations ------------------------------------------------------------------------------------------------------
 
 static uint64_t violations;
-static char violation_texts[KEPT_VIOLATIONS][256];
+static char violation_texts[KEPT_VIOLATIONS][1024];
 
 void violation(const char* format, ...) {
     if (violations < KEPT_VIOLATIONS) {
@@ -115,6 +122,11 @@ void violation(const char* format, ...) {
         va_end(arguments);
     }
     violations++;
+}
+
+// The first violation is why the machine gave up.
+const char* lost_reason(int status) {
+    return is_lost() && status == lost_status && violations > 0 ? violation_texts[0] : NULL;
 }
 
 // --- Live objects, sorted by handle ----------------------------------------------------------------------------------
@@ -176,7 +188,10 @@ struct object* memory_new(int kind, uint64_t context, size_t bytes) {
     memset(start, FRESH_BYTE, bytes);
     struct object* object = insert((uint64_t)(uintptr_t)start, kind, context);
     object->bytes = bytes;
-    if (kind == FAKECUDA_MEMORY) memory_in_use += (int64_t)bytes;
+    if (kind == FAKECUDA_MEMORY) {
+        object->written = calloc(bytes, 1);
+        memory_in_use += (int64_t)bytes;
+    }
     return object;
 }
 
@@ -211,6 +226,21 @@ struct object* object_next(const struct object* object) {
     return first_from(lower_bound(object->handle) + 1, object->kind);
 }
 
+static struct object* memory_from(size_t index) {
+    while (index < object_count && objects[index]->kind != FAKECUDA_MEMORY &&
+           objects[index]->kind != FAKECUDA_HOST_MEMORY)
+        index++;
+    return index < object_count ? objects[index] : NULL;
+}
+
+struct object* object_first_memory(void) {
+    return memory_from(0);
+}
+
+struct object* object_next_memory(const struct object* object) {
+    return memory_from(lower_bound(object->handle) + 1);
+}
+
 struct object* memory_find(uint64_t address, size_t bytes) {
     const size_t index = lower_bound(address + 1);
     if (index == 0) return NULL;
@@ -218,6 +248,21 @@ struct object* memory_find(uint64_t address, size_t bytes) {
     if (object->kind != FAKECUDA_MEMORY && object->kind != FAKECUDA_HOST_MEMORY) return NULL;
     return address - object->handle <= object->bytes && bytes <= object->bytes - (address - object->handle) ? object
                                                                                                             : NULL;
+}
+
+void memory_written(uint64_t address, size_t bytes) {
+    struct object* memory = memory_find(address, bytes);
+    if (memory == NULL || memory->written == NULL) return;
+    memset(memory->written + (address - memory->handle), 1, bytes);
+    if (bytes == memory->bytes) memory->is_written = true;
+}
+
+void memory_copied(uint64_t target, uint64_t source, size_t bytes) {
+    const struct object *to = memory_find(target, bytes), *from = memory_find(source, bytes);
+    if (from == NULL || from->written == NULL || from->is_written)
+        memory_written(target, bytes);
+    else if (to != NULL && to->written != NULL && !to->is_written)
+        memcpy(to->written + (target - to->handle), from->written + (source - from->handle), bytes);
 }
 
 static void evict(size_t slot) {
@@ -257,6 +302,9 @@ static void destroy(struct object* object) {
     free(object->image);
     free(object->log);
     free(object->kernels);
+    free(object->written);
+    free(object->tags);
+    if (object->ptx != NULL) ptx_unload(object->ptx);
     free(object);
 }
 
@@ -316,6 +364,7 @@ bool pop_context(uint64_t* context) {
 
 void fakecuda_reset(void) {
     pthread_mutex_lock(&lock);
+    machine_reset();
     for (size_t i = 0; i < object_count; i++) destroy(objects[i]);
     object_count = 0;
     streams_reset();

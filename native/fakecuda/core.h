@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "../ptxmachine/ptxmachine.h"
 #include "fakecuda.h"
 
 // CUresult, as far as it is used.
@@ -19,6 +20,7 @@ enum {
     CUDA_ERROR_INVALID_IMAGE = 200,
     CUDA_ERROR_INVALID_CONTEXT = 201,
     CUDA_ERROR_NO_BINARY_FOR_GPU = 209,
+    CUDA_ERROR_INVALID_PTX = 218,
     CUDA_ERROR_INVALID_HANDLE = 400,
     CUDA_ERROR_ILLEGAL_STATE = 401,
     CUDA_ERROR_NOT_FOUND = 500,
@@ -64,8 +66,11 @@ void wake_others(void);
 // Counts a call that may wait for the device.
 void may_wait(void);
 
-// True once a sticky failure has happened.
+// True once a sticky failure has happened; lose() makes it happen, for a reason that cuGetErrorString tells.
 bool is_lost(void);
+int lost_status_now(void);
+void lose(int status);
+const char* lost_reason(int status);
 
 void violation(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -86,6 +91,9 @@ struct object {
     int device;              // context
     uint64_t context;        // everything that belongs to one
     size_t bytes;            // memory
+    uint8_t* written;        // device memory: for each byte 1 once something wrote it
+    bool is_written;         // device memory: all of it
+    uint32_t* tags;          // device memory: see struct ptx_memory
     uint64_t references;     // context: retains
     int64_t pushes;          // context: on the stacks of all threads
     int64_t time;            // event: nanoseconds, 0 before it was recorded
@@ -100,6 +108,7 @@ struct object {
     struct kernel* kernels;  // module, program
     int kernel_count;        // module, program
     struct kernel* function; // function
+    struct ptx_module* ptx;  // module of PTX
     uint64_t parent;         // function: its module
 };
 
@@ -123,8 +132,16 @@ struct object* find_in_context(uint64_t handle, int kind, const char* caller, in
 struct object* object_first(int kind);
 struct object* object_next(const struct object* object);
 
+// Device and page-locked memory, by address.
+struct object* object_first_memory(void);
+struct object* object_next_memory(const struct object* object);
+
 // The block that holds all of these bytes, or null.
 struct object* memory_find(uint64_t address, size_t bytes);
+
+// Something other than a kernel of the machine wrote these bytes, or copied them from others.
+void memory_written(uint64_t address, size_t bytes);
+void memory_copied(uint64_t target, uint64_t source, size_t bytes);
 int64_t objects_of_context(uint64_t context);
 void objects_delete_of_context(uint64_t context);
 
@@ -146,6 +163,7 @@ extern int64_t memory_in_use;
 // A kernel as its text declares it.
 struct kernel {
     char name[96];
+    const struct ptx_kernel* ptx;
     int parameter_count;
     struct parameter {
         char name[64];

@@ -193,6 +193,8 @@ static void run_product(struct work* work, struct queue* queue) {
             store((char*)(uintptr_t)p->product.address, (size_t)column * (size_t)p->product.pitch + (size_t)row,
                   p->product.type, sum);
         }
+        const size_t start = (size_t)column * (size_t)p->product.pitch * element_bytes(p->product.type);
+        memory_written(p->product.address + start, (size_t)p->m * element_bytes(p->product.type));
     }
 }
 

@@ -1,6 +1,7 @@
 // The CUDA driver API, as much of it as the library calls: devices, contexts, memory. One lock; device memory is host
 // memory.
 
+#include "machine.h"
 #include "streams.h"
 
 #include <stdio.h>
@@ -47,7 +48,7 @@ FAKECUDA_EXPORT CUresult cuGetErrorString(CUresult status, const char** string) 
     static _Thread_local char text[64];
     OR_FAIL(cuGetErrorString);
     snprintf(text, sizeof text, "status %d of the stand-in", status);
-    *string = text;
+    *string = lost_reason(status) != NULL ? lost_reason(status) : text;
     return leave(CUDA_SUCCESS);
 }
 
@@ -82,7 +83,7 @@ FAKECUDA_EXPORT CUresult cuDeviceGet(CUdevice* device, int ordinal) {
 FAKECUDA_EXPORT CUresult cuDeviceGetName(char* name, int length, CUdevice device) {
     OR_FAIL(cuDeviceGetName);
     const CUresult status = check_device(device, "cuDeviceGetName");
-    if (status == CUDA_SUCCESS) snprintf(name, (size_t)length, "Stand-in GPU %d", device);
+    if (status == CUDA_SUCCESS) snprintf(name, (size_t)length, "PTX machine (no GPU)");
     return leave(status);
 }
 
@@ -131,8 +132,8 @@ FAKECUDA_EXPORT CUresult cuDeviceGetAttribute(int* value, int attribute, CUdevic
         *value = 1980000;
         break; // clock, kHz
     case 16:
-        *value = 4;
-        break; // multiprocessors
+        *value = MULTIPROCESSORS;
+        break;
     case 36:
         *value = 3201000;
         break; // memory clock, kHz
@@ -209,6 +210,7 @@ FAKECUDA_EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
         return leave(CUDA_ERROR_INVALID_CONTEXT);
     }
     if (--context->references > 0) return leave(injected);
+    machine_wait();
     const int64_t left = objects_of_context(context->handle);
     if (left > 0) violation("the context of device %d is destroyed under %lld live objects", device, (long long)left);
     if (context->pushes > 0) violation("the context of device %d is destroyed while it is current", device);
@@ -269,6 +271,7 @@ struct object* find_in_context(uint64_t handle, int kind, const char* caller, in
 static CUresult free_memory(uint64_t handle, int kind, const char* caller) {
     may_wait();
     if (!is_allowed_now(caller)) return CUDA_ERROR_UNSUPPORTED;
+    machine_wait();
     CUresult status;
     struct object* object = find_in_context(handle, kind, caller, &status);
     if (object != NULL) object_delete(object);

@@ -51,7 +51,8 @@ typedef void (*fakecuda_launch_callback)(const struct fakecuda_launch* launch);
 // Forgets objects, counts, log, plan and lost state, and frees the memory. Configuration and callback stay.
 FAKECUDA_EXPORT void fakecuda_reset(void);
 
-// One GPU of compute capability 9.0 with 4 GiB unless told otherwise.
+// One device with 4 GiB unless told otherwise, of compute capability 9.1: no compiler has machine code for it, so that
+// a program comes as PTX.
 FAKECUDA_EXPORT void fakecuda_configure(int device_count, int compute_capability, uint64_t memory_bytes);
 FAKECUDA_EXPORT void fakecuda_set_launch_callback(fakecuda_launch_callback callback);
 
@@ -81,6 +82,16 @@ FAKECUDA_EXPORT const char* fakecuda_log(uint64_t index, int* status);
 // Calls that wait for the device, or for which the documentation allows it: synchronisation, the making and freeing of
 // memory and modules, copies from and to pageable memory.
 FAKECUDA_EXPORT uint64_t fakecuda_waits(void);
+
+// The machine runs at most so many groups of a launch, which then go over the rest in their loops; 0 is no limit, and
+// so is a reset. A kernel must give the same results with any number of groups.
+FAKECUDA_EXPORT void fakecuda_limit_groups(uint32_t groups);
+
+// What the machine for PTX counted under a kernel's name, over all launches since the last reset (struct ptx_counts,
+// all of it 64-bit numbers), or null; the i-th name, or null after the last. Both hold until the thread's next call.
+struct ptx_counts;
+FAKECUDA_EXPORT const struct ptx_counts* fakecuda_counts(const char* kernel);
+FAKECUDA_EXPORT const char* fakecuda_counted_kernel(uint32_t index);
 
 FAKECUDA_EXPORT int64_t fakecuda_live(int kind);
 FAKECUDA_EXPORT int64_t fakecuda_live_bytes(void);

@@ -1,8 +1,11 @@
-// The part of the driver API that loads programs and launches their kernels. Images are those of nvrtc.c.
+// The part of the driver API that loads programs and launches their kernels. An image is one of nvrtc.c, whose launches
+// go to a callback, or PTX, which the machine runs.
 
 #include "image.h"
+#include "machine.h"
 #include "streams.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,10 +36,21 @@ static char* source_of(const char* image, CUresult* status) {
     return source;
 }
 
+// Into the buffer for errors, when the caller gave one.
+static void write_log(unsigned count, const int* options, void** values, const char* text) {
+    enum { ERROR_LOG_BUFFER = 5, ERROR_LOG_BUFFER_SIZE = 6 };
+    char* buffer = NULL;
+    size_t size = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (options[i] == ERROR_LOG_BUFFER) buffer = values[i];
+        if (options[i] == ERROR_LOG_BUFFER_SIZE) size = (size_t)(uintptr_t)values[i];
+    }
+    if (buffer != NULL && size > 0) snprintf(buffer, size, "%s", text);
+}
+
 FAKECUDA_EXPORT CUresult cuModuleLoadDataEx(uint64_t* handle, const void* image, unsigned option_count, int* options,
                                             void** values) {
     OR_FAIL(cuModuleLoadDataEx);
-    (void)option_count, (void)options, (void)values;
     may_wait();
     if (!is_allowed_now("cuModuleLoadDataEx")) return leave(CUDA_ERROR_UNSUPPORTED);
     const uint64_t context = current_context();
@@ -44,18 +58,28 @@ FAKECUDA_EXPORT CUresult cuModuleLoadDataEx(uint64_t* handle, const void* image,
         violation("cuModuleLoadDataEx: no context is current on this thread");
         return leave(CUDA_ERROR_INVALID_CONTEXT);
     }
-    CUresult status;
-    char* source = source_of(image, &status);
-    if (source == NULL) return leave(status);
-    char reason[256];
+    CUresult status = CUDA_SUCCESS;
+    char reason[1024] = "";
+    char* source = NULL;
     struct kernel* kernels;
-    const int count = parse_kernels(source, &kernels, reason, sizeof reason);
-    if (count < 0) {
+    struct ptx_module* ptx = NULL;
+    int count;
+    if (is_ptx(image)) {
+        ptx = machine_load(image, &kernels, &count, reason, sizeof reason);
+        if (ptx == NULL) status = CUDA_ERROR_INVALID_PTX;
+    } else {
+        source = source_of(image, &status);
+        if (source != NULL && (count = parse_kernels(source, &kernels, reason, sizeof reason)) < 0)
+            status = CUDA_ERROR_INVALID_IMAGE;
+    }
+    if (status != CUDA_SUCCESS) {
+        write_log(option_count, options, values, reason);
         free(source);
-        return leave(CUDA_ERROR_INVALID_IMAGE);
+        return leave(status);
     }
     struct object* module = object_new(FAKECUDA_MODULE, context);
     module->text = source;
+    module->ptx = ptx;
     module->kernels = kernels;
     module->kernel_count = count;
     for (int i = 0; i < count; i++) {
@@ -72,6 +96,7 @@ FAKECUDA_EXPORT CUresult cuModuleUnload(uint64_t handle) {
     if (injected != 0 && is_lost()) return leave(injected);
     may_wait();
     if (!is_allowed_now("cuModuleUnload")) return leave(CUDA_ERROR_UNSUPPORTED);
+    machine_wait();
     struct object* module = object_find(handle, FAKECUDA_MODULE, "cuModuleUnload");
     if (module == NULL) return leave(CUDA_ERROR_INVALID_HANDLE);
     if (module->context != current_context()) violation("cuModuleUnload: its context is not current on this thread");
@@ -185,6 +210,12 @@ static void run_launch(struct work* work, struct queue* queue) {
         violation("memory was freed under a launch of %s: argument %s", launch->launch.function, argument->name);
         return;
     }
+    const struct object* function = object_peek(launch->function, FAKECUDA_FUNCTION);
+    if (function->function->ptx != NULL) {
+        machine_run(object_peek(function->parent, FAKECUDA_MODULE)->ptx, function->function->ptx, &launch->launch,
+                    queue->context);
+        return;
+    }
     const fakecuda_launch_callback callback = launch_callback;
     if (callback == NULL) return;
     launch->launch.stream = queue->stream;
@@ -220,5 +251,7 @@ FAKECUDA_EXPORT CUresult cuLaunchKernel(uint64_t handle, unsigned grid_x, unsign
         return leave(CUDA_ERROR_INVALID_VALUE);
     }
     status = read_arguments(&work.launch, function->function, values);
-    return leave(status == CUDA_SUCCESS ? submit(queue, &work.head) : status);
+    if (status == CUDA_SUCCESS) status = submit(queue, &work.head);
+    // A launch that failed at once is told of at once, so that it is known which it was.
+    return leave(status == CUDA_SUCCESS ? lost_status_now() : status);
 }

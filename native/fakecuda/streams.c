@@ -196,6 +196,7 @@ static void run_copy(struct work* work, struct queue* queue) {
         return;
     }
     memcpy((void*)(uintptr_t)copy->target, (const void*)(uintptr_t)copy->source, copy->bytes);
+    memory_copied(copy->target, copy->source, copy->bytes);
 }
 
 FAKECUDA_EXPORT CUresult cuMemcpyHtoDAsync_v2(uint64_t target, const void* source, size_t bytes, uint64_t stream) {
@@ -265,6 +266,7 @@ static void run_fill(struct work* work, struct queue* queue) {
     }
     for (size_t i = 0; i < fill->count; i++)
         memcpy((char*)(uintptr_t)fill->target + i * fill->size, &fill->value, fill->size);
+    memory_written(fill->target, fill->size * fill->count);
 }
 
 // The value in the low bytes.

@@ -9,6 +9,7 @@ public abstract class CudaScenario : Scenario
         : base("KERNELS_LIBCUDA", StandIns.Cuda)
     {
         FakeCuda.Reset();
+        FakeCuda.Configure();
         KernelBodies.Install();
     }
 

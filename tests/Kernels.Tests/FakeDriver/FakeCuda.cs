@@ -39,6 +39,10 @@ internal static unsafe class FakeCuda
     private static readonly delegate* unmanaged<int, void> PutOffFunction = (delegate* unmanaged<int, void>)Export("put_off");
     private static readonly delegate* unmanaged<ulong> WaitsFunction = (delegate* unmanaged<ulong>)Export("waits");
     private static readonly delegate* unmanaged<int, long> LiveFunction = (delegate* unmanaged<int, long>)Export("live");
+    private static readonly delegate* unmanaged<byte*, PtxCounts*> CountsFunction =
+        (delegate* unmanaged<byte*, PtxCounts*>)Export("counts");
+    private static readonly delegate* unmanaged<uint, void> LimitGroupsFunction =
+        (delegate* unmanaged<uint, void>)Export("limit_groups");
     private static readonly delegate* unmanaged<int> DepthFunction = (delegate* unmanaged<int>)Export("context_depth");
     private static readonly delegate* unmanaged<ulong> ViolationsFunction = (delegate* unmanaged<ulong>)Export("violations");
     private static readonly delegate* unmanaged<ulong, byte*> ViolationFunction = (delegate* unmanaged<ulong, byte*>)Export("violation");
@@ -79,6 +83,19 @@ internal static unsafe class FakeCuda
         fixed (byte* name = Zeroed(function)) return (long)CallsFunction(name);
     }
 
+    /// <summary>The machine for PTX runs at most so many groups of a launch; 0 is no limit.</summary>
+    public static void LimitGroups(uint groups) => LimitGroupsFunction(groups);
+
+    /// <summary>What the machine for PTX counted under a kernel's name since the last reset, or null.</summary>
+    public static PtxCounts? Counts(string kernel)
+    {
+        fixed (byte* name = Zeroed(kernel))
+        {
+            PtxCounts* counts = CountsFunction(name);
+            return counts == null ? null : *counts;
+        }
+    }
+
     public static long Live(FakeKind kind) => LiveFunction((int)kind);
 
     /// <summary>What lives, as text: <c>2 Memory, 1 Stream</c>, or the empty text.</summary>
@@ -98,6 +115,37 @@ internal static unsafe class FakeCuda
     private static nint Export(string name) => NativeLibrary.GetExport(Library, $"fakecuda_{name}");
 
     private static byte[]? Zeroed(string? text) => text is null ? null : Encoding.UTF8.GetBytes(text + '\0');
+}
+
+/// <summary>What the launches of a kernel would be charged for; <c>struct ptx_counts</c>.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly struct PtxCounts
+{
+    public readonly ulong Launches;
+    public readonly ulong Groups;
+    public readonly ulong Threads;
+    private readonly Classes _warpInstructions;
+    public readonly ulong LaneInstructions;
+    public readonly ulong LoadRequests;
+    public readonly ulong LoadSectors;
+    public readonly ulong StoreRequests;
+    public readonly ulong StoreSectors;
+    public readonly ulong LoadBytes;
+    public readonly ulong StoreBytes;
+    public readonly ulong SharedRequests;
+    public readonly ulong SharedWavefronts;
+    public readonly ulong DivergentBranches;
+
+    /// <summary>Instructions of warps, by <c>enum ptx_class</c>.</summary>
+    public ulong[] WarpInstructions => ((ReadOnlySpan<ulong>)_warpInstructions).ToArray();
+
+    public ulong Barriers => _warpInstructions[12];
+
+    [InlineArray(16)]
+    private struct Classes
+    {
+        private ulong _first;
+    }
 }
 
 /// <summary>One argument of a launch; <c>struct fakecuda_argument</c>.</summary>

@@ -1,6 +1,7 @@
 using System.Reflection;
 using Kernels.Devices.OpenCl;
 using Kernels.Tests.Oclgrind;
+using Kernels.Tests.PtxMachine;
 using Xunit;
 
 namespace Kernels.Tests.FakeDriver;
@@ -114,7 +115,8 @@ public sealed class FakeDriverTests
             select $"{type.Name}.{method.Name}";
         IEnumerable<string> rows = CudaScenarios.Concat(OpenClScenarios).Select(row => row.Data).Select(row => $"{row.Item1}.{row.Item2}")
             .Append($"{nameof(CudaProgramCache)}.{nameof(CudaProgramCache.CompileEverything)}")
-            .Concat(OclgrindTests.Scenarios.Select(row => $"{nameof(OclgrindScenarios)}.{row.Data}"));
+            .Concat(OclgrindTests.Scenarios.Select(row => $"{nameof(OclgrindScenarios)}.{row.Data}"))
+            .Concat(PtxMachineTests.Scenarios.Select(row => $"{nameof(PtxMachineScenarios)}.{row.Data}"));
         Assert.Empty(scenarios.Except(rows));
     }
 

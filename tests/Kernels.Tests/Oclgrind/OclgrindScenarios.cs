@@ -15,12 +15,14 @@ public sealed class OclgrindScenarios : Scenario
     private const int LargestFailure = 2000;
 
     /// <summary>
-    /// What can be simulated in a minute on one core, in bytes of a problem's tensors. A half type takes the way of eight elements at a time
-    /// with the fewest bytes; what is different in float is how they are loaded and stored.
+    /// What can be simulated in a minute on one core, in bytes of a problem's tensors. A half type takes the way of eight elements at a
+    /// time with the fewest bytes; what is different in float is how they are loaded and stored.
     /// </summary>
     private static readonly (DType DType, long LargestBytes)[] Selection = [(DType.Float32, 500), (DType.BFloat16, 2000)];
 
-    /// <summary>Optimizers share all but their rule, for which one element is enough; rows of a largest norm are run in one of them.</summary>
+    /// <summary>
+    /// Optimizers share all but their rule, for which one element is enough; rows of a largest norm are run in one of them.
+    /// </summary>
     private static readonly (string Op, long LargestBytes) OptimizerLists = ("sgd", 2100);
 
     public OclgrindScenarios()

@@ -38,9 +38,15 @@ internal sealed class CaseRun : IDisposable
 
     /// <summary>
     /// All problems in the op's first type, the small ones in the others: a large one is there for its number of groups and its long
-    /// indices, which the type has no part in.
+    /// indices, which the type has no part in. The machine for PTX takes the small ones alone.
     /// </summary>
-    public IEnumerable<Problem> TellingProblems => DType == Op.DTypes[0] ? Op.Problems : SmallProblems;
+    public IEnumerable<Problem> TellingProblems => DType == Op.DTypes[0] && !IsInterpreted ? Op.Problems : SmallProblems;
+
+    /// <summary>All problems, on the machine for PTX the large ones once.</summary>
+    public IEnumerable<Problem> AllProblems => DType == Op.DTypes[0] || !IsInterpreted ? Op.Problems : SmallProblems;
+
+    /// <summary>True on the machine for PTX, which goes through a kernel instruction by instruction.</summary>
+    public bool IsInterpreted => MachineDriver.Runs(Stream.Device);
 
     /// <summary>
     /// What the controls break: on the CPU every small problem, elsewhere one of each entry, as the comparison is the host's and only its

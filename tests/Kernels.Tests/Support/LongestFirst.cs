@@ -2,6 +2,7 @@ using Kernels.Tests.Cpu;
 using Kernels.Tests.DeviceCode;
 using Kernels.Tests.FakeDriver;
 using Kernels.Tests.Oclgrind;
+using Kernels.Tests.PtxMachine;
 using Kernels.Tests.SeededFaults;
 using Kernels.Tests.Support;
 using Kernels.Tests.Theories;
@@ -24,7 +25,7 @@ public sealed class LongestFirst : ITestCollectionOrderer
         .. new[]
         {
             typeof(SeededFaultTests), typeof(CudaCompilationTests), typeof(SpecialValueTheory), typeof(FakeDriverTests),
-            typeof(OclgrindTests),
+            typeof(OclgrindTests), typeof(PtxMachineTests),
             typeof(ReferenceTheory), typeof(CpuVectorWidthTests), typeof(RepeatTheory), typeof(NegativeControls), typeof(GradientTheory),
             typeof(OpenClCompilationTests),
         }.Select(type => type.FullName!),

@@ -37,10 +37,13 @@ internal sealed record TestProcess(int ExitCode, string Output, string Error)
         Action<string>? onErrorLine = null)
     {
         StringBuilder output = new(), error = new();
+        Dictionary<string, string?> variables = environment is null ? [] : new(environment);
+        // What a process of its own does by default shall not be slow: it has the machine only where it asks for it.
+        if (MachineDriver.IsInstalled) variables.TryAdd(MachineDriver.Variable, null);
         Command command = new Command(program)
             .WithArguments(arguments)
             .WithWorkingDirectory(folder ?? Path.GetTempPath())
-            .WithEnvironmentVariables(environment ?? new Dictionary<string, string?>())
+            .WithEnvironmentVariables(variables)
             .WithValidation(CommandResultValidation.None)
             .WithStandardOutputPipe(PipeTarget.ToStringBuilder(output))
             .WithStandardErrorPipe(PipeTarget.Merge(

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using System.Text;
 using Kernels.Interop;
 using static Kernels.Interop.CudaDriver;
@@ -80,7 +81,7 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
         string key = ProgramCache.Key("cuda", text, architecture, versions, device.Name);
         if (ProgramCache.TryRead(key) is { } cached)
         {
-            CudaStatus known = Load(cached, out nint loaded);
+            CudaStatus known = Load(cached, out nint loaded, out _);
             if (known == CudaStatus.Success) return Function(loaded, kernel);
             if (!IsUnusable(known)) throw device.Context.Failure(known, nameof(cuModuleLoadDataEx), kernel.EntryPoint);
             ProgramCache.Remove(key);
@@ -88,11 +89,13 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
 
         device.Counters.Compiled();
         byte[] image = NvrtcProgram.Compile(text, $"kernels/{kernel.File}", architecture);
-        CudaStatus status = Load(image, out nint module);
+        CudaStatus status = Load(image, out nint module, out string log);
         if (status != CudaStatus.Success)
         {
+            string said = log.Length == 0 ? "" : $"; the driver says: {log}";
             throw device.Context.Failure(
-                status, $"cuModuleLoadDataEx ({architecture}, {versions}; KERNELS_LIBNVRTC chooses another compiler)", kernel.EntryPoint);
+                status, $"cuModuleLoadDataEx ({architecture}, {versions}; KERNELS_LIBNVRTC chooses another compiler{said})",
+                kernel.EntryPoint);
         }
 
         ProgramCache.TryWrite(key, image);
@@ -115,9 +118,20 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
         CudaStatus.InvalidImage or CudaStatus.NoBinaryForGpu or CudaStatus.InvalidPtx
         or CudaStatus.UnsupportedPtxVersion or CudaStatus.InvalidSource;
 
-    private static CudaStatus Load(byte[] image, out nint module)
+    /// <summary>Loads an image; <paramref name="log"/> is what the driver says of PTX that it refuses.</summary>
+    private static CudaStatus Load(byte[] image, out nint module, out string log)
     {
-        fixed (byte* first = image) return cuModuleLoadDataEx(out module, first, 0, null, null);
+        const int LogBytes = 4096;
+        byte* text = stackalloc byte[LogBytes];
+        text[0] = 0;
+        CudaJitOption* options = stackalloc CudaJitOption[] { CudaJitOption.ErrorLogBuffer, CudaJitOption.ErrorLogBufferSizeBytes };
+        void** values = stackalloc void*[] { text, (void*)LogBytes };
+        fixed (byte* first = image)
+        {
+            CudaStatus status = cuModuleLoadDataEx(out module, first, 2, options, values);
+            log = Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(text)).Trim();
+            return status;
+        }
     }
 }
 

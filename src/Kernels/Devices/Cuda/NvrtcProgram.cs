@@ -38,11 +38,14 @@ internal static unsafe class NvrtcProgram
         return $"compute_{older}";
     }
 
-    /// <summary>Machine code for an <c>sm_</c> architecture, zero-terminated PTX for a <c>compute_</c> one.</summary>
+    /// <summary>
+    /// Machine code for an <c>sm_</c> architecture, zero-terminated PTX for a <c>compute_</c> one. PTX says which lines it was made of:
+    /// whoever compiles or runs it can name the kernel's file, and the code is the same.
+    /// </summary>
     /// <exception cref="KernelCompilationException">The text does not compile; the log names the real files.</exception>
     public static byte[] Compile(string text, string name, string architecture) => Compile(
-        text, name, architecture, [], (program, _) =>
-            architecture.StartsWith("sm_", StringComparison.Ordinal) ? MachineCode(program) : Ptx(program));
+        text, name, architecture, IsMachineCode(architecture) ? [] : ["--generate-line-info"],
+        (program, _) => IsMachineCode(architecture) ? MachineCode(program) : Ptx(program));
 
     /// <summary>
     /// Compiles with further options; gives the PTX, from which the compiler also makes the machine code of an <c>sm_</c> architecture, and
@@ -50,6 +53,8 @@ internal static unsafe class NvrtcProgram
     /// </summary>
     public static (byte[] Ptx, string Log) Examine(string text, string name, string architecture, params ReadOnlySpan<string> options) =>
         Compile(text, name, architecture, options, (program, log) => (Ptx(program), log));
+
+    private static bool IsMachineCode(string architecture) => architecture.StartsWith("sm_", StringComparison.Ordinal);
 
     private static T Compile<T>(string text, string name, string architecture, ReadOnlySpan<string> options, Func<nint, string, T> result)
     {

@@ -1,0 +1,493 @@
+// Reads a module: directives, variables, kernels. Instructions are decoded in decode.c.
+
+#include "parser.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+
+void parse_fail(struct parser* p, const char* format, ...) {
+    char where[256] = "";
+    if (p->location != 0) describe_location(p->module, p->location, where, sizeof where);
+    int used = snprintf(p->log, p->log_bytes, "%s%s%s%s", p->entry != NULL ? p->entry->head.name : "",
+                        p->entry != NULL ? ", " : "", where, where[0] != 0 ? ": " : "");
+    va_list arguments;
+    va_start(arguments, format);
+    if (used >= 0 && (size_t)used < p->log_bytes)
+        vsnprintf(p->log + used, p->log_bytes - (size_t)used, format, arguments);
+    va_end(arguments);
+    longjmp(p->failed, 1);
+}
+
+// Room for one more, by doubling.
+void* parse_grow(void* array, u32 count, size_t size) {
+    if (count != 0 && (count & (count - 1)) != 0) return array;
+    return realloc(array, (count == 0 ? 1 : 2 * (size_t)count) * size);
+}
+
+// --- Tokens -------------------------------------------------------------------------------------------------------
+
+static bool is_word_part(const char* at) {
+    return isalnum((unsigned char)*at) || *at == '_' || *at == '$' || *at == '%' || *at == '.' ||
+           (at[0] == ':' && at[1] == ':') || (at[0] == ':' && at[-1] == ':');
+}
+
+static struct token* tokens_of(const char* text) {
+    struct token* tokens = NULL;
+    u32 count = 0;
+    for (const char* at = text;;) {
+        while (isspace((unsigned char)*at)) at++;
+        if (at[0] == '/' && at[1] == '/') {
+            at += strcspn(at, "\n");
+            continue;
+        }
+        if (at[0] == '/' && at[1] == '*') {
+            const char* end = strstr(at + 2, "*/");
+            at = end == NULL ? at + strlen(at) : end + 2;
+            continue;
+        }
+        struct token token = {at, 1, *at};
+        if (*at == '"') {
+            const size_t length = strcspn(at + 1, "\"");
+            token = (struct token){at + 1, (u32)length, 's'};
+            at += length + (at[1 + length] != 0 ? 2 : 1);
+        } else if (is_word_part(at)) {
+            while (is_word_part(at)) at++;
+            token = (struct token){token.start, (u32)(at - token.start), 'i'};
+        } else if (*at != 0) {
+            at++;
+        }
+        tokens = parse_grow(tokens, count, sizeof *tokens);
+        tokens[count++] = token;
+        if (token.kind == 0) return tokens;
+    }
+}
+
+bool token_is(const struct token* token, const char* text) {
+    return token->length == strlen(text) && memcmp(token->start, text, token->length) == 0;
+}
+
+struct token* next_token(struct parser* p) {
+    struct token* token = &p->tokens[p->at];
+    if (token->kind != 0) p->at++;
+    return token;
+}
+
+bool accept(struct parser* p, char kind) {
+    if (p->tokens[p->at].kind != kind) return false;
+    p->at++;
+    return true;
+}
+
+void expect(struct parser* p, char kind) {
+    const struct token* token = &p->tokens[p->at];
+    if (!accept(p, kind)) parse_fail(p, "'%c' is expected before '%.*s'", kind, (int)token->length, token->start);
+}
+
+static struct token* word(struct parser* p) {
+    struct token* token = next_token(p);
+    if (token->kind != 'i') parse_fail(p, "a name is expected before '%.*s'", (int)token->length, token->start);
+    return token;
+}
+
+// A number: an integer, or a float as its bits (0f3F800000, 0d...).
+u64 parse_number(struct parser* p, char* literal) {
+    const bool is_negative = accept(p, '-');
+    const struct token* token = word(p);
+    char text[64];
+    snprintf(text, sizeof text, "%.*s", (int)token->length, token->start);
+    const char kind = text[0] == '0' ? (char)tolower((unsigned char)text[1]) : 0;
+    char* end;
+    *literal = kind == 'f' ? 'f' : kind == 'd' ? 'd' : 'i';
+    const u64 bits = *literal != 'i' ? strtoull(text + 2, &end, 16) : strtoull(text, &end, 0);
+    if (*end == 'U' || *end == 'u') end++;
+    if (*end != 0 || end == text) parse_fail(p, "'%s' is no number", text);
+    if (!is_negative) return bits;
+    return *literal == 'f' ? bits ^ 0x80000000u : *literal == 'd' ? bits ^ 0x8000000000000000ull : 0 - bits;
+}
+
+static u64 integer(struct parser* p) {
+    char literal;
+    return parse_number(p, &literal);
+}
+
+static void skip_to(struct parser* p, char kind) {
+    while (p->tokens[p->at].kind != kind && p->tokens[p->at].kind != 0) p->at++;
+    expect(p, kind);
+}
+
+static void skip_braces(struct parser* p) {
+    expect(p, '{');
+    for (u32 depth = 1; depth > 0;) {
+        const struct token* token = next_token(p);
+        if (token->kind == 0) parse_fail(p, "a brace is not closed");
+        depth += token->kind == '{' ? 1 : token->kind == '}' ? (u32)-1 : 0;
+    }
+}
+
+// --- Names --------------------------------------------------------------------------------------------------------
+
+u32 register_slot(struct parser* p, const struct token* name, char* width) {
+    for (u32 i = p->register_count; i-- > 0;) {
+        struct registers* r = &p->registers[i];
+        u32 index = 0;
+        if (r->is_range) {
+            if (name->length <= r->name.length || memcmp(name->start, r->name.start, r->name.length) != 0) continue;
+            u32 at = r->name.length;
+            while (at < name->length && isdigit((unsigned char)name->start[at]))
+                index = 10 * index + (u32)(name->start[at++] - '0');
+            if (at < name->length || index >= r->count) continue;
+        } else if (name->length != r->name.length || memcmp(name->start, r->name.start, name->length) != 0) {
+            continue;
+        }
+        if (r->slots[index] == 0) r->slots[index] = scratch_register(p, r->width);
+        *width = r->width;
+        return r->slots[index];
+    }
+    return 0;
+}
+
+const struct variable* variable_named(struct parser* p, const struct token* name) {
+    for (u32 i = 0; i < p->variable_count; i++)
+        if (token_is(name, p->variables[i].name)) return &p->variables[i];
+    for (u32 i = 0; i < p->module->variable_count; i++)
+        if (token_is(name, p->module->variables[i].name)) return &p->module->variables[i];
+    return NULL;
+}
+
+static enum type type_of(struct parser* p) {
+    const struct token* token = word(p);
+    const enum type type = type_named(token->start + 1, token->length - 1);
+    if (type == NO_TYPE) parse_fail(p, "'%.*s' is no type", (int)token->length, token->start);
+    return type;
+}
+
+// .align N .b8 name[N], the type and the size.
+static struct variable declarator(struct parser* p, enum space space, enum type* type) {
+    struct variable variable = {.space = space, .alignment = 0};
+    while (token_is(&p->tokens[p->at], ".align") || token_is(&p->tokens[p->at], ".ptr") ||
+           token_is(&p->tokens[p->at], ".attribute")) {
+        if (token_is(next_token(p), ".align")) variable.alignment = (u32)integer(p);
+    }
+    *type = type_of(p);
+    // A pointer's parameter may say where it points to.
+    while (p->tokens[p->at].start[0] == '.') {
+        if (token_is(next_token(p), ".align")) integer(p);
+    }
+    const u32 size = type_bytes(*type);
+    if (variable.alignment == 0) variable.alignment = size;
+    const struct token* name = word(p);
+    snprintf(variable.name, sizeof variable.name, "%.*s", (int)name->length, name->start);
+    variable.bytes = size;
+    while (accept(p, '[')) {
+        variable.is_dynamic = p->tokens[p->at].kind == ']';
+        variable.bytes *= variable.is_dynamic ? 0 : integer(p);
+        expect(p, ']');
+    }
+    return variable;
+}
+
+static u64 aligned(u64 value, u64 alignment) { return (value + alignment - 1) / alignment * alignment; }
+
+// Each global or constant variable is a block of its own, so that its bounds are seen.
+static void place_in_module(struct parser* p, struct variable variable, enum type type) {
+    struct ptx_module* m = p->module;
+    u8* memory = aligned_alloc(256, aligned(variable.bytes + 1, 256));
+    memset(memory, 0, variable.bytes);
+    variable.address = (u64)(uintptr_t)memory;
+    if (accept(p, '=')) {
+        const u32 size = type_bytes(type);
+        u64 at = 0;
+        for (u32 depth = 0;;) {
+            if (accept(p, '{')) {
+                depth++;
+            } else if (accept(p, '}')) {
+                if (--depth == 0) break;
+            } else if (!accept(p, ',')) {
+                const u64 bits = integer(p);
+                if (at + size > variable.bytes) parse_fail(p, "%s has too many values", variable.name);
+                memcpy(memory + at, &bits, size);
+                at += size;
+                if (depth == 0) break;
+            }
+        }
+    }
+    m->variables = parse_grow(m->variables, m->variable_count, sizeof variable);
+    m->variables[m->variable_count++] = variable;
+    m->blocks = parse_grow(m->blocks, m->block_count, sizeof *m->blocks);
+    m->blocks[m->block_count++] = (struct ptx_memory){.start = variable.address, .bytes = variable.bytes};
+}
+
+static void declare(struct parser* p, enum space space) {
+    do {
+        enum type type;
+        struct variable variable = declarator(p, space, &type);
+        if (space == GLOBAL || space == CONSTANT) {
+            place_in_module(p, variable, type);
+            continue;
+        }
+        if (p->entry == NULL) {
+            // Shared memory of the module; kernels see it, each at the start of its own.
+            p->module->variables = parse_grow(p->module->variables, p->module->variable_count, sizeof variable);
+            p->module->variables[p->module->variable_count++] = variable;
+            continue;
+        }
+        u32* bytes = space == SHARED ? &p->entry->head.shared_bytes : &p->entry->head.local_bytes;
+        variable.address = aligned(*bytes, variable.alignment);
+        *bytes = (u32)(variable.address + variable.bytes);
+        p->variables = parse_grow(p->variables, p->variable_count, sizeof variable);
+        p->variables[p->variable_count++] = variable;
+    } while (accept(p, ','));
+    expect(p, ';');
+}
+
+// Shared variables of the module take part in every kernel; a dynamic one begins where the static ones end.
+static void place_shared_of_module(struct parser* p) {
+    struct ptx_module* m = p->module;
+    for (u32 i = 0; i < m->variable_count; i++) {
+        struct variable* v = &m->variables[i];
+        if (v->space != SHARED || v->is_dynamic) continue;
+        v->address = aligned(p->entry->head.shared_bytes, v->alignment);
+        p->entry->head.shared_bytes = (u32)(v->address + v->bytes);
+    }
+}
+
+static void declare_registers(struct parser* p) {
+    const enum type type = type_of(p);
+    do {
+        struct registers r = {.name = *word(p), .count = 1, .width = width_of(type), .depth = p->depth};
+        if (accept(p, '<')) {
+            r.is_range = true;
+            r.count = (u32)integer(p);
+            expect(p, '>');
+        }
+        r.slots = calloc(r.count + 1, sizeof *r.slots);
+        p->registers = parse_grow(p->registers, p->register_count, sizeof r);
+        p->registers[p->register_count++] = r;
+        p->entry->head.register_bytes += type == PRED ? 0 : r.count * type_bytes(type);
+    } while (accept(p, ','));
+    expect(p, ';');
+}
+
+// --- Lines --------------------------------------------------------------------------------------------------------
+
+static void locate(struct parser* p) {
+    struct location location = {.file = (u16)integer(p), .line = (u32)integer(p)};
+    integer(p);
+    while (accept(p, ',')) {
+        if (token_is(word(p), "inlined_at")) {
+            location.caller_file = (u16)integer(p), location.caller_line = (u32)integer(p);
+            integer(p);
+        } else {
+            next_token(p);
+            if (accept(p, '+')) integer(p);
+        }
+    }
+    // Line 0 is the compiler's own; what it stands for is near the line before.
+    if (location.line == 0) return;
+    struct ptx_module* m = p->module;
+    m->locations = parse_grow(m->locations, m->location_count, sizeof location);
+    m->locations[m->location_count] = location;
+    p->location = m->location_count++;
+}
+
+static void name_file(struct parser* p) {
+    const u32 index = (u32)integer(p);
+    const struct token* name = next_token(p);
+    while (accept(p, ',')) integer(p);
+    struct ptx_module* m = p->module;
+    if (index >= m->file_count) {
+        m->files = realloc(m->files, (index + 1) * sizeof *m->files);
+        while (m->file_count <= index) m->files[m->file_count++] = NULL;
+    }
+    if (m->files[index] == NULL) m->files[index] = strndup(name->start, name->length);
+}
+
+// The last two parts of the path name the file as people do.
+static const char* short_name(const struct ptx_module* module, u32 file) {
+    const char* path = file < module->file_count && module->files[file] != NULL ? module->files[file] : "?";
+    const char* start = path + strlen(path);
+    for (u32 slashes = 0; start > path && slashes < 2; start--)
+        if (start[-1] == '/' && ++slashes == 2) break;
+    return start;
+}
+
+void describe_location(const struct ptx_module* module, u32 location, char* text, size_t bytes) {
+    const struct location* at = &module->locations[location];
+    if (location == 0)
+        snprintf(text, bytes, "an unknown line");
+    else if (at->caller_line == 0)
+        snprintf(text, bytes, "%s:%u", short_name(module, at->file), at->line);
+    else
+        snprintf(text, bytes, "%s:%u (in %s:%u)", short_name(module, at->file), at->line,
+                 short_name(module, at->caller_file), at->caller_line);
+}
+
+// --- Kernels ------------------------------------------------------------------------------------------------------
+
+static void parse_parameters(struct parser* p, struct ptx_kernel* kernel) {
+    expect(p, '(');
+    while (!accept(p, ')')) {
+        if (!token_is(next_token(p), ".param")) parse_fail(p, "a parameter is expected");
+        enum type type;
+        const struct variable variable = declarator(p, PARAMETER, &type);
+        struct ptx_parameter parameter = {.offset = (u32)aligned(kernel->parameter_bytes, variable.alignment),
+                                          .bytes = (u32)variable.bytes};
+        snprintf(parameter.name, sizeof parameter.name, "%.95s", variable.name);
+        kernel->parameter_bytes = parameter.offset + parameter.bytes;
+        kernel->parameters = parse_grow(kernel->parameters, kernel->parameter_count, sizeof parameter);
+        kernel->parameters[kernel->parameter_count++] = parameter;
+        accept(p, ',');
+    }
+}
+
+static void parse_limits(struct parser* p, struct ptx_kernel* kernel) {
+    while (p->tokens[p->at].kind == 'i') {
+        const struct token* directive = next_token(p);
+        u32 product = 1;
+        while (p->tokens[p->at].kind == 'i' && isdigit((unsigned char)p->tokens[p->at].start[0])) {
+            product *= (u32)integer(p);
+            accept(p, ',');
+        }
+        if (token_is(directive, ".maxntid") || token_is(directive, ".reqntid")) kernel->maximum_threads = product;
+    }
+}
+
+static void leave_scope(struct parser* p) {
+    while (p->register_count > 0 && p->registers[p->register_count - 1].depth == p->depth)
+        free(p->registers[--p->register_count].slots);
+    p->depth--;
+}
+
+static void parse_body(struct parser* p) {
+    expect(p, '{');
+    p->depth = 1;
+    while (p->depth > 0) {
+        const struct token* token = &p->tokens[p->at];
+        if (token->kind == 0) parse_fail(p, "the kernel does not end");
+        if (accept(p, '{')) {
+            p->depth++;
+        } else if (accept(p, '}')) {
+            leave_scope(p);
+        } else if (token->kind == 'i' && token->start[0] == '.') {
+            p->at++;
+            if (token_is(token, ".reg"))
+                declare_registers(p);
+            else if (token_is(token, ".shared"))
+                declare(p, SHARED);
+            else if (token_is(token, ".local"))
+                declare(p, LOCAL);
+            else if (token_is(token, ".loc"))
+                locate(p);
+            else if (token_is(token, ".pragma"))
+                skip_to(p, ';');
+            else
+                parse_fail(p, "'%.*s' is unknown", (int)token->length, token->start);
+        } else if (token->kind == 'i' && p->tokens[p->at + 1].kind == ':') {
+            const struct label label = {*token, p->entry->code_count};
+            p->labels = parse_grow(p->labels, p->label_count, sizeof label);
+            p->labels[p->label_count++] = label;
+            p->at += 2;
+        } else {
+            decode(p);
+        }
+    }
+}
+
+static void parse_kernel(struct parser* p) {
+    struct entry* entry = calloc(1, sizeof *entry);
+    struct ptx_module* m = p->module;
+    m->entries = parse_grow(m->entries, m->entry_count, sizeof *m->entries);
+    m->entries[m->entry_count++] = entry;
+    const struct token* name = word(p);
+    snprintf(entry->head.name, sizeof entry->head.name, "%.*s", (int)name->length, name->start);
+    entry->module = m;
+    p->entry = entry;
+    p->location = 0;
+    p->constant_bytes = p->register_bytes = p->variable_count = p->label_count = p->jump_count = p->constant_count = 0;
+    if (p->tokens[p->at].kind == '(') parse_parameters(p, &entry->head);
+    parse_limits(p, &entry->head);
+    place_shared_of_module(p);
+    parse_body(p);
+    finish_kernel(p);
+    p->entry = NULL;
+}
+
+// --- The module ---------------------------------------------------------------------------------------------------
+
+// Files are named after the code that speaks of them, but an error in the code shall name its file.
+static void name_all_files(struct parser* p) {
+    for (p->at = 0; p->tokens[p->at].kind != 0; p->at++)
+        if (token_is(&p->tokens[p->at], ".file")) {
+            p->at++;
+            name_file(p);
+            p->at--;
+        }
+    p->at = 0;
+}
+
+static void parse_module(struct parser* p) {
+    name_all_files(p);
+    while (p->tokens[p->at].kind != 0) {
+        const struct token* token = next_token(p);
+        if (token_is(token, ".version") || token_is(token, ".address_size"))
+            next_token(p);
+        else if (token_is(token, ".target"))
+            do next_token(p);
+            while (accept(p, ','));
+        else if (token_is(token, ".file"))
+            name_file(p);
+        else if (token_is(token, ".section"))
+            next_token(p), skip_braces(p);
+        else if (token_is(token, ".visible") || token_is(token, ".extern") || token_is(token, ".weak"))
+            continue;
+        else if (token_is(token, ".global"))
+            declare(p, GLOBAL);
+        else if (token_is(token, ".const"))
+            declare(p, CONSTANT);
+        else if (token_is(token, ".shared"))
+            declare(p, SHARED);
+        else if (token_is(token, ".entry"))
+            parse_kernel(p);
+        else
+            parse_fail(p, "'%.*s' is unknown to the machine", (int)token->length, token->start);
+    }
+}
+
+struct ptx_module* ptx_load(const char* text, char* log, size_t log_bytes) {
+    struct parser* p = calloc(1, sizeof *p);
+    p->tokens = tokens_of(text);
+    p->module = calloc(1, sizeof *p->module);
+    p->module->locations = calloc(1, sizeof *p->module->locations);
+    p->module->location_count = 1;
+    p->log = log, p->log_bytes = log_bytes;
+    const bool failed = setjmp(p->failed) != 0;
+    if (!failed) parse_module(p);
+    struct ptx_module* module = p->module;
+    for (u32 i = 0; i < p->register_count; i++) free(p->registers[i].slots);
+    free(p->registers), free(p->labels), free(p->jumps), free(p->variables), free(p->constants), free(p->tokens);
+    free(p);
+    if (!failed) return module;
+    ptx_unload(module);
+    return NULL;
+}
+
+void ptx_unload(struct ptx_module* module) {
+    for (u32 i = 0; i < module->entry_count; i++) {
+        struct entry* entry = module->entries[i];
+        for (u32 k = 0; k < entry->list_count; k++) free(entry->lists[k]);
+        free(entry->lists), free(entry->head.parameters), free(entry->code), free(entry->constants), free(entry);
+    }
+    for (u32 i = 0; i < module->file_count; i++) free(module->files[i]);
+    for (u32 i = 0; i < module->variable_count; i++) {
+        const struct variable* v = &module->variables[i];
+        if (v->space == GLOBAL || v->space == CONSTANT) free((void*)(uintptr_t)v->address);
+    }
+    free(module->entries), free(module->variables), free(module->blocks), free(module->files), free(module->locations);
+    free(module);
+}
+
+u32 ptx_kernel_count(const struct ptx_module* module) { return module->entry_count; }
+
+const struct ptx_kernel* ptx_kernel_at(const struct ptx_module* module, u32 index) {
+    return &module->entries[index]->head;
+}

@@ -1,0 +1,89 @@
+using Kernels.Interop;
+
+namespace Kernels.Tests.PtxMachine;
+
+/// <summary>A kernel that does something wrong, or just does not.</summary>
+/// <param name="Name">What it does.</param>
+/// <param name="Body">Its instructions; <see cref="PtxText"/> says what the registers hold.</param>
+/// <param name="Report">A part of what must be reported; null where nothing may be.</param>
+/// <param name="Status">What the driver answers.</param>
+internal sealed record PtxFault(string Name, string Body, string? Report, CudaStatus Status = CudaStatus.LaunchFailed)
+{
+    public uint Threads { get; init; } = 32;
+
+    public uint Groups { get; init; } = 1;
+
+    /// <summary>Nothing writes the memory before the launch.</summary>
+    public bool IsFresh { get; init; }
+
+    private const string WriteShared = "st.shared.u32 [%r3], %r0;";
+    private const string Neighbour = "xor.b32 %r4, %r2, 4; mov.u32 %r5, tile; add.u32 %r5, %r5, %r4;";
+    private const string FarNeighbour = "xor.b32 %r4, %r2, 128; mov.u32 %r5, tile; add.u32 %r5, %r5, %r4;";
+
+    public static IReadOnlyList<PtxFault> All { get; } =
+    [
+        new("the last word", "st.global.u32 [%rd1], %r0;", null, CudaStatus.Success) { Threads = 64 },
+        new("one word too far",
+            "st.global.u32 [%rd1+4], %r0;", "thread (63, 0, 0) of group (0, 0, 0): writes 4 bytes at", CudaStatus.IllegalAddress)
+        { Threads = 64 },
+        new("an address before all memory",
+            "mov.u64 %rd2, 64; ld.global.u32 %r4, [%rd2];", "which is no device memory", CudaStatus.IllegalAddress),
+        new("a word at an odd address", "ld.global.u32 %r4, [%rd1+2];", "is not aligned", CudaStatus.MisalignedAddress),
+        new("four words at an address of two",
+            "ld.global.v4.u32 {%r4, %r5, %r6, %r7}, [%rd0+8];", "is not aligned", CudaStatus.MisalignedAddress),
+        new("device memory that nothing wrote", "ld.global.u32 %r4, [%rd1];", "device memory at") { IsFresh = true },
+        new("device memory that the kernel wrote", "st.global.u32 [%rd1], %r0; ld.global.u32 %r4, [%rd1];", null, CudaStatus.Success)
+        { IsFresh = true },
+        new("shared memory that nothing wrote", "ld.shared.u32 %r4, [%r3];", "shared memory at 0 that nothing wrote"),
+        new("half of a shared word that was written by half", "st.shared.u16 [%r3], %h0; ld.shared.u32 %r4, [%r3];", "that nothing wrote"),
+        new("beyond shared memory",
+            "st.shared.u32 [%r3+256], %r0;", "writes 4 bytes at 256 of 256 bytes of shared memory", CudaStatus.IllegalAddress),
+        new("a neighbour's word without a barrier",
+            $"{WriteShared} {Neighbour} ld.shared.u32 %r6, [%r5];", "wrote, with no barrier between"),
+        new("the same behind a barrier of the warp",
+            $"{WriteShared} bar.warp.sync -1; {Neighbour} ld.shared.u32 %r6, [%r5];", null, CudaStatus.Success),
+        new("the same behind a shuffle, which orders nothing",
+            $"{WriteShared} shfl.sync.bfly.b32 %r6, %r0, 1, 31, -1; {Neighbour} ld.shared.u32 %r6, [%r5];", "with no barrier between"),
+        new("another warp's word behind a barrier of the warp",
+            $"{WriteShared} bar.sync 0; {WriteShared} bar.warp.sync -1; {FarNeighbour} ld.shared.u32 %r6, [%r5];",
+            "with no barrier between")
+        { Threads = 64 },
+        new("the same behind a barrier", $"{WriteShared} bar.sync 0; {FarNeighbour} ld.shared.u32 %r6, [%r5];", null, CudaStatus.Success)
+        { Threads = 64 },
+        new("a word that is read, then written, without a barrier",
+            $"{WriteShared} bar.sync 0; {FarNeighbour} ld.shared.u32 %r6, [%r5]; st.shared.u32 [%r3], %r0;", "with no barrier between")
+        { Threads = 64 },
+        new("halves of a word",
+            "mul.lo.u32 %r4, %r0, 2; mov.u32 %r5, tile; add.u32 %r5, %r5, %r4; mov.u16 %h0, 1; st.shared.u16 [%r5], %h0;",
+            null, CudaStatus.Success),
+        new("one shared word from all", "mov.u32 %r5, tile; st.shared.u32 [%r5], %r0;", "wrote, with no barrier between"),
+        new("one shared word from all, by atomics",
+            "mov.u32 %r5, tile; setp.eq.u32 %p0, %r0, 0; @%p0 st.shared.u32 [%r5], 0; bar.sync 0; atom.shared.add.u32 %r4, [%r5], 1;",
+            null, CudaStatus.Success),
+        new("two groups write one word", "st.global.u32 [%rd1], %r0;", "wrote in this launch") { Groups = 2 },
+        new("two groups update one word", "red.global.add.u32 [%rd1], 1;", null, CudaStatus.Success) { Groups = 2 },
+        new("a group reads what another writes",
+            "setp.eq.u32 %p0, %r1, 0; @%p0 st.global.u32 [%rd0], %r0; @!%p0 ld.global.u32 %r4, [%rd0];", "in this launch")
+        { Groups = 2, Threads = 1 },
+        new("two groups write halves of a word",
+            "mul.wide.u32 %rd2, %r1, 2; add.s64 %rd2, %rd0, %rd2; mov.u16 %h0, 1; st.global.u16 [%rd2], %h0;", null, CudaStatus.Success)
+        { Groups = 2, Threads = 1 },
+        new("a barrier that half of a warp meets", "setp.lt.u32 %p0, %r0, 16; @%p0 bra $A; bar.sync 0; bra $B; $A: bar.sync 0; $B:",
+            "divergent barrier"),
+        new("a barrier that one of two warps meets elsewhere",
+            "setp.lt.u32 %p0, %r0, 32; @%p0 bra $A; bar.sync 0; bra $B; $A: bar.sync 0; $B:", "divergent barrier") { Threads = 64 },
+        new("a barrier behind the end of some", "setp.lt.u32 %p0, %r0, 40; @%p0 bra $A; ret; $A: bar.sync 0;", null, CudaStatus.Success)
+        { Threads = 64 },
+        new("a shuffle with lanes that have ended",
+            "setp.lt.u32 %p0, %r0, 16; @%p0 bra $A; ret; $A: shfl.sync.bfly.b32 %r4, %r0, 1, 31, -1;",
+            "which have ended"),
+        new("a shuffle that half of its lanes pass by",
+            "setp.lt.u32 %p0, %r0, 16; @%p0 bra $A; bar.sync 0; ret; $A: shfl.sync.bfly.b32 %r4, %r0, 1, 31, -1;", "which are elsewhere",
+            CudaStatus.LaunchTimeout),
+        new("a shuffle that reads beyond its lanes",
+            "setp.lt.u32 %p0, %r0, 16; @!%p0 bra $A; shfl.sync.idx.b32 %r4, %r0, 20, 31, 65535; $A:", "takes no part in the shuffle"),
+        new("a loop without an end", "$A: bra $A;", "does not come to an end", CudaStatus.LaunchTimeout),
+        new("an instruction that is not known", "tex.1d.v4.f32.s32 {%f0, %f1, %f2, %f3}, [%rd0, {%r0}];",
+            "probe, probe.cl:7: ", CudaStatus.InvalidPtx),
+    ];
+}

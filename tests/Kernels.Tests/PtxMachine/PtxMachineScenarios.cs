@@ -1,0 +1,141 @@
+using Kernels.Devices;
+using Kernels.Interop;
+using Kernels.Tests.FakeDriver;
+using Kernels.Verification;
+using Xunit;
+
+namespace Kernels.Tests.PtxMachine;
+
+/// <summary>What the machine for PTX calculates, reports and counts.</summary>
+public sealed class PtxMachineScenarios : Scenario
+{
+    /// <summary>Of a problem's tensors, were their elements bytes.</summary>
+    private const long LargestBytes = 200_000;
+
+    public PtxMachineScenarios()
+        : base("KERNELS_LIBCUDA", StandIns.Cuda)
+    {
+        FakeCuda.Reset();
+    }
+
+    [Fact(Explicit = true)]
+    public void InstructionsCalculateAsDocumented()
+    {
+        List<string> wrong = [];
+        foreach (PtxInstruction row in PtxInstruction.All)
+        {
+            Step(row.ToString());
+            if (row.Failure() is { } failure) wrong.Add($"{row}: {failure}");
+        }
+
+        Assert.True(wrong.Count == 0, string.Join('\n', wrong));
+        Report($"{PtxInstruction.All.Count} instructions");
+    }
+
+    [Fact(Explicit = true)]
+    public void FaultsAreReported()
+    {
+        List<string> wrong = [];
+        foreach (PtxFault fault in PtxFault.All)
+        {
+            Step(fault.Name);
+            (CudaStatus status, _, string[] violations) =
+                PtxText.Run(fault.Body, fault.IsFresh ? null : new uint[64], fault.Threads, fault.Groups);
+            bool isReported = fault.Report is null
+                ? violations.Length == 0
+                : violations.Any(text => Contains(text, "probe") && Contains(text, fault.Report));
+            if (!isReported || status != fault.Status) wrong.Add($"{fault.Name}: {status}, {string.Join("; ", violations)}");
+        }
+
+        Assert.True(wrong.Count == 0, string.Join('\n', wrong));
+        int sound = PtxFault.All.Count(fault => fault.Report is null);
+        Report($"{PtxFault.All.Count - sound} faults, {sound} kernels without");
+    }
+
+    /// <summary>Numbers that can be counted by hand.</summary>
+    [Fact(Explicit = true)]
+    public void RequestsAreCounted()
+    {
+        // Words in a row: 4 sectors. Every eighth word: 32 sectors, and in shared memory 8 words of each of 4 banks.
+        const string Body =
+            """
+            ld.global.u32 %r4, [%rd1];
+            mul.wide.u32 %rd2, %r0, 32;
+            add.s64 %rd2, %rd0, %rd2;
+            ld.global.u32 %r5, [%rd2];
+            st.global.u32 [%rd1], %r5;
+            st.shared.u32 [%r3], %r0;
+            bar.sync 0;
+            and.b32 %r4, %r0, 7;
+            mul.lo.u32 %r4, %r4, 32;
+            mov.u32 %r5, tile;
+            add.u32 %r5, %r5, %r4;
+            setp.lt.u32 %p0, %r4, 128;
+            @%p0 ld.shared.u32 %r6, [%r5];
+            setp.lt.u32 %p0, %r0, 7;
+            @%p0 bra $A;
+            add.s32 %r6, %r6, 1;
+            $A:
+            """;
+        PtxCounts counts = default;
+        PtxText.Run(Body, new uint[256], beforeReset: () => counts = FakeCuda.Counts("probe")!.Value);
+        Assert.Equal((1UL, 1UL, 32UL), (counts.Launches, counts.Groups, counts.Threads));
+        Assert.Equal((2UL, 36UL, 256UL), (counts.LoadRequests, counts.LoadSectors, counts.LoadBytes));
+        Assert.Equal((1UL, 4UL, 128UL), (counts.StoreRequests, counts.StoreSectors, counts.StoreBytes));
+        Assert.Equal((2UL, 2UL), (counts.SharedRequests, counts.SharedWavefronts));
+        Assert.Equal((1UL, 1UL), (counts.Barriers, counts.DivergentBranches));
+    }
+
+    /// <summary>
+    /// Every barrier in the texts that CUDA compiles, taken away one at a time. One that nobody misses is a hole in the checks, or can go.
+    /// </summary>
+    [Fact(Explicit = true)]
+    public void RemovedBarriersAreReported()
+    {
+        List<string> missed = [];
+        foreach (RemovedBarrier barrier in RemovedBarrier.All)
+        {
+            Step(barrier.ToString());
+            string? report = FirstReport(barrier);
+            Report($"{barrier}: {report}");
+            if (report is null || !Contains(report, "shared memory")) missed.Add($"{barrier}: {report ?? "nothing is reported"}");
+        }
+
+        Assert.True(missed.Count == 0, string.Join('\n', missed));
+        Report($"{RemovedBarrier.All.Count} barriers");
+    }
+
+    private static bool Contains(string text, string part) => text.Contains(part, StringComparison.Ordinal);
+
+    private static bool IsShort(Problem problem) => problem.Bytes(1) <= LargestBytes;
+
+    private static string? FirstReport(RemovedBarrier barrier)
+    {
+        KernelSource.Rewrite = (file, text) => file == barrier.File ? barrier.Without(text) : text;
+        try
+        {
+            // What is left over at the end of a group's turn shows in its next turn, so the second time there is one group.
+            foreach (uint groups in (ReadOnlySpan<uint>)[0, 1])
+            {
+                foreach (OpCase op in barrier.Ops)
+                {
+                    FakeCuda.LimitGroups(groups);
+                    using Device device = Device.Open("cuda:0");
+                    using DeviceStream stream = device.CreateStream();
+                    foreach (Problem problem in op.Problems.Where(IsShort).OrderByDescending(problem => problem.Bytes(1)))
+                    {
+                        Verifier.Verify(stream, new Trial(op, problem, op.DTypes[0]));
+                        if (FakeCuda.Violations is [{ } first, ..]) return $"{problem}: {first}";
+                    }
+                }
+            }
+
+            return null;
+        }
+        finally
+        {
+            KernelSource.Rewrite = null;
+            FakeCuda.Reset();
+        }
+    }
+}

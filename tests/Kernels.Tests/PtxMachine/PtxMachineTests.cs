@@ -1,0 +1,27 @@
+using Kernels.Devices.Cuda;
+using Kernels.Tests.FakeDriver;
+using Xunit;
+
+namespace Kernels.Tests.PtxMachine;
+
+/// <summary>The machine for PTX itself, in a process of its own for each scenario: what it calculates, and what it reports.</summary>
+public sealed class PtxMachineTests
+{
+    public static TheoryData<string> Scenarios =>
+    [
+        nameof(PtxMachineScenarios.InstructionsCalculateAsDocumented),
+        nameof(PtxMachineScenarios.FaultsAreReported),
+        nameof(PtxMachineScenarios.RequestsAreCounted),
+        nameof(PtxMachineScenarios.RemovedBarriersAreReported),
+    ];
+
+    [Theory]
+    [MemberData(nameof(Scenarios))]
+    public async Task Passes(string scenario)
+    {
+        StandIns.SkipUnlessBuilt(StandIns.Cuda);
+        Assert.SkipUnless(NvrtcProgram.TryVersion(out _, out string? reason), $"NVRTC: {reason}");
+        await ScenarioProcess.Run(
+            typeof(PtxMachineScenarios), scenario, ("KERNELS_LIBNVRTC", ""), ("KERNELS_CACHE", ""), ("KERNELS_NO_CUBLAS", "1"));
+    }
+}

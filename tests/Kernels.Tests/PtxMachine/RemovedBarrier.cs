@@ -1,0 +1,51 @@
+using Kernels.Devices;
+using Kernels.Verification;
+
+namespace Kernels.Tests.PtxMachine;
+
+/// <summary>A barrier of a text that is taken away.</summary>
+/// <param name="File">The file under <c>kernels/</c>.</param>
+/// <param name="Index">Which of its barriers, from 0.</param>
+/// <param name="Line">Where it stands.</param>
+internal sealed record RemovedBarrier(string File, int Index, int Line)
+{
+    private const string Barrier = "BARRIER();";
+    private const string Reductions = "portable/reduce.h";
+
+    private static readonly Dictionary<string, string[]> OpsOfHeaders = new()
+    {
+        [Reductions] = ["norm-penalty", "attention-dropout", "entropy", "cross-entropy", "sgd"],
+    };
+
+    /// <summary>Every barrier of the texts, as CUDA compiles them.</summary>
+    public static IReadOnlyList<RemovedBarrier> All { get; } =
+        [.. KernelCatalog.All.Select(kernel => kernel.File).Append(Reductions).Distinct().Order(StringComparer.Ordinal).SelectMany(Of)];
+
+    /// <summary>The ops whose kernels have it.</summary>
+    public IEnumerable<OpCase> Ops => OpsOfHeaders.TryGetValue(File, out string[]? ops)
+        ? ops.Select(name => OpCase.All.Single(op => op.Op == name))
+        : OpCase.All.Where(op => Path.GetFileNameWithoutExtension(File) == op.Op.Replace('-', '_'));
+
+    public string Without(string text)
+    {
+        int at = -1;
+        for (int i = 0; i <= Index; i++) at = text.IndexOf(Barrier, at + 1, StringComparison.Ordinal);
+        return $"{text[..at]};{text[(at + Barrier.Length)..]}";
+    }
+
+    public override string ToString() => $"{File}:{Line}";
+
+    private static IEnumerable<RemovedBarrier> Of(string file)
+    {
+        string text = KernelSource.Read(file);
+        // The other half of a text with two is OpenCL's.
+        int end = text.IndexOf("\n#else", StringComparison.Ordinal);
+        string compiled = file == Reductions ? text[..end] : text;
+        int index = 0;
+        for (int at = compiled.IndexOf(Barrier, StringComparison.Ordinal); at >= 0;
+            at = compiled.IndexOf(Barrier, at + 1, StringComparison.Ordinal))
+        {
+            yield return new RemovedBarrier(file, index++, 1 + compiled[..at].Count(c => c == '\n'));
+        }
+    }
+}
