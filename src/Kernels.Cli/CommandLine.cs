@@ -3,6 +3,7 @@ using System.CommandLine.Invocation;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Kernels.Cli.Commands;
+using Kernels.Inspection;
 using Kernels.Reporting;
 using Kernels.Study;
 
@@ -23,6 +24,7 @@ internal static class CommandLine
         VerifyCommand.Create(),
         BenchCommand.Create(),
         StudyCommand.Create(),
+        InspectCommand.Create(),
         OccupancyCommand.Create(),
         SummaryCommand.Create(),
     };
@@ -52,7 +54,8 @@ internal static class CommandLine
         {
             return Say("stopped before anything was finished", ExitCode.Interrupted);
         }
-        catch (Exception e) when (e is DeviceException or ArgumentException or ReportException or DatasetException or OutputException)
+        catch (Exception e) when (e is DeviceException or ArgumentException or ReportException or DatasetException or OutputException
+            or ToolkitException)
         {
             return Say(e.Message, ExitCode.Failed);
         }

@@ -14,7 +14,7 @@ public sealed class ArrowTests
     [
         ["Kernels", "Kernels.Reference", "Kernels.Reporting", "Kernels.Generators"],
         ["Kernels.Verification"],
-        ["Kernels.Benchmarks", "Kernels.Study"],
+        ["Kernels.Benchmarks", "Kernels.Inspection", "Kernels.Study"],
         ["Kernels.Cli", "Kernels.Native", "Kernels.Bench"],
         ["Kernels.Tests"],
     ];

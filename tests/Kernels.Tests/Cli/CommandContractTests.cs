@@ -71,6 +71,9 @@ public sealed class CommandContractTests
     [InlineData("'all' is not a device id", "bench", "--device", "all", "--op", "random", "--json")]
     [InlineData("There is no op 'dropuot'", "bench", "--op", "dropuot")]
     [InlineData("f31", "bench", "--op", "random", "--dtype", "f31", "--json")]
+    [InlineData("There is no op 'dropuot'", "inspect", "--op", "dropuot")]
+    [InlineData("There is no kernel 'relu'", "inspect", "--op", "relu", "--kernel", "relu", "--json")]
+    [InlineData("in /nowhere", "inspect", "--op", "relu", "--tools", "/nowhere", "--json")]
     [InlineData("--devise", "verify", "--devise", "cpu", "--json")]
     [InlineData("--device", "verify", "--device")]
     [InlineData("verfy", "verfy")]
@@ -182,7 +185,8 @@ public sealed class CommandContractTests
     {
         TestProcess help = KernelsCommand.Run("--help");
         Assert.Equal((Success, ""), (help.ExitCode, help.Error));
-        Assert.All((string[])["devices", "verify", "bench", "study"], name => Assert.Contains(name, help.Output, StringComparison.Ordinal));
+        string[] commands = ["devices", "verify", "bench", "inspect", "study"];
+        Assert.All(commands, name => Assert.Contains(name, help.Output, StringComparison.Ordinal));
         Assert.Contains("--op", KernelsCommand.Run("verify", "--help").Output, StringComparison.Ordinal);
     }
 

@@ -142,12 +142,12 @@ public sealed partial class CudaCompilationTests
     private static bool IsHeldToRegisters(KernelProgram program) =>
         program.Variant.DType is DType.Float32 or DType.Float16 && !TiledFiles.Contains(program.First.File);
 
-    private static string[] ArchitecturesFor(KernelProgram program) => program.Variant.DType == DType.Float32 ? Architectures
+    internal static string[] ArchitecturesFor(KernelProgram program) => program.Variant.DType == DType.Float32 ? Architectures
         : IsHeldToRegisters(program) ? OneArchitecture
         : NoArchitecture;
 
     /// <summary>A program's PTX and what the assembler says of it, compiled once for all tests.</summary>
-    private static (string Ptx, string Log) Compiled(string name, string architecture) =>
+    internal static (string Ptx, string Log) Compiled(string name, string architecture) =>
         Compilations.GetOrAdd((name, architecture), static key => new(() => Compile(key.Program, key.Architecture))).Value;
 
     private static (string Ptx, string Log) Compile(string name, string architecture)
@@ -158,7 +158,7 @@ public sealed partial class CudaCompilationTests
         return (Encoding.ASCII.GetString(ptx), log);
     }
 
-    private static void SkipWithoutCompiler()
+    internal static void SkipWithoutCompiler()
     {
         if (!NvrtcProgram.TryVersion(out _, out string? reason)) Assert.Skip($"NVRTC: {reason}");
     }

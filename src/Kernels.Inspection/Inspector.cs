@@ -1,0 +1,124 @@
+using Kernels.Devices;
+using Kernels.Devices.Cuda;
+using Kernels.Verification;
+
+namespace Kernels.Inspection;
+
+/// <summary>Which kernels and types to look at; null or empty is all.</summary>
+internal sealed record InspectionRequest(string? Op, string? Kernel, IReadOnlyList<string> DTypes, string? ToolFolder, string Command);
+
+/// <summary>What the machine code of a variant says.</summary>
+/// <param name="Kernel">The kernel.</param>
+/// <param name="Variant">The variant.</param>
+/// <param name="Usage">Registers and memory.</param>
+/// <param name="Occupancy">What follows from them.</param>
+/// <param name="Code">All its instructions.</param>
+/// <param name="Passes">What it must move; empty where that is not known.</param>
+/// <param name="Costs">A cost for each pass, or for each loop where passes are not known or not found.</param>
+/// <param name="Note">What keeps it from having a ceiling; empty where it has one.</param>
+internal sealed record KernelInspection(
+    KernelDefinition Kernel, KernelVariant Variant, ResourceUsage Usage, Occupancy Occupancy, KernelCode Code, IReadOnlyList<Pass> Passes,
+    IReadOnlyList<PassCost> Costs, string Note)
+{
+    public string Name => Kernel.EntryPoint;
+
+    public bool HasCeiling => Note.Length == 0;
+
+    /// <summary>Whether a lane's place is known from its neighbour's: not where each takes eight elements one by one.</summary>
+    public bool KnowsSectors => HasCeiling && (Variant.VectorWidth > 1 || !Kernel.VectorWidths.Contains(8));
+
+    public string VariantName => string.Join(
+        ' ', Kernel.Switches.Where((_, index) => Variant.Has(index)).Prepend($"VEC={Variant.VectorWidth}"));
+
+    public int LocalAccesses(bool stores) => Code.Instructions.Count(
+        instruction => instruction.Access is { Space: MemorySpace.Local } access && access.IsStore == stores);
+}
+
+/// <summary>Compiles kernels for Hopper and reads the machine code. No GPU is needed.</summary>
+internal static class Inspector
+{
+    public const string Architecture = "sm_90";
+
+    /// <exception cref="ToolkitException">The disassembler or the compiler is missing.</exception>
+    /// <exception cref="ArgumentException">There is no such op, kernel or type.</exception>
+    public static IEnumerable<KernelInspection> Inspect(InspectionRequest request, Action<string> status)
+    {
+        KernelDefinition[] kernels = [.. Selected(request)];
+        Toolkit toolkit = Toolkit.Find(request.ToolFolder);
+        if (!NvrtcProgram.TryVersion(out _, out string? reason)) throw new ToolkitException($"NVRTC: {reason}");
+        return Inspect(kernels, request.DTypes, toolkit, status);
+    }
+
+    /// <summary>A kernel by its code as <c>cuobjdump</c> prints it.</summary>
+    public static KernelInspection Read(KernelDefinition kernel, KernelVariant variant, ResourceUsage usage, KernelCode code)
+    {
+        FlowGraph graph = new(code);
+        IReadOnlyList<Pass> passes = KernelWork.Of(kernel, variant);
+        PathSearch search = PassCost.SearchFor(passes, variant.DType);
+        Dictionary<CodeLoop, IReadOnlyCollection<TurnPath>> paths =
+            graph.Loops.ToDictionary(loop => loop, loop => TurnPaths.Of(graph, loop, search));
+        Dictionary<Pass, PassCost> found = [];
+        HashSet<CodeLoop> taken = [];
+        string note = passes.Count == 0 ? "not one number of bytes for an element" : "";
+        // What stores shows better which loop it is.
+        foreach (Pass pass in passes.OrderBy(pass => pass.Writes == default))
+        {
+            PassCost? cost = graph.Loops.Where(loop => !taken.Contains(loop))
+                .Select(loop => PassCost.Match(graph, paths[loop], pass, variant.DType))
+                .Where(cost => cost is not null)
+                .OrderBy(cost => cost!.Path.Detours)
+                .ThenBy(cost => cost!.Elements != PassCost.UsualElements)
+                .ThenBy(cost => (double)cost!.Path.Accesses / cost.Elements!.Value)
+                .ThenBy(cost => (double)cost!.Path.Forbidden / cost.Elements!.Value)
+                .ThenByDescending(cost => cost!.Elements)
+                .ThenBy(cost => graph.Blocks[cost!.Path.Loop.Header].First)
+                .FirstOrDefault();
+            if (cost is null)
+            {
+                note = $"no loop moves what its pass '{pass.Name}' says";
+                continue;
+            }
+
+            found[pass] = cost;
+            taken.Add(cost.Path.Loop);
+        }
+
+        PassCost[] costs = note.Length == 0
+            ? [.. passes.Select(pass => found[pass])]
+            : [.. graph.Loops.Where(loop => !loop.IsKernel).Select((loop, i) =>
+                PassCost.OfLoop(graph, paths[loop], $"loop {i + 1}, depth {loop.Depth}")).OfType<PassCost>()];
+        return new KernelInspection(kernel, variant, usage, Occupancy.Of(usage, kernel.GroupSize), code, passes, costs, note);
+    }
+
+    private static IEnumerable<KernelInspection> Inspect(
+        KernelDefinition[] kernels, IReadOnlyList<string> dtypes, Toolkit toolkit, Action<string> status)
+    {
+        // Kernels of one file share the text of a variant, so that one compilation serves them all.
+        foreach (var program in
+            from kernel in kernels
+            from variant in kernel.Variants
+            where dtypes.Count == 0 || dtypes.Contains(variant.DType.ShortName())
+            group (kernel, variant) by (kernel.File, Text: KernelSource.Assemble("cuda", kernel, variant)))
+        {
+            (KernelDefinition first, KernelVariant variant) = program.First();
+            status($"{first.File} {variant.DType.ShortName()} VEC={variant.VectorWidth}");
+            byte[] image = NvrtcProgram.Compile(program.Key.Text, $"kernels/{first.File}", Architecture);
+            string listing = toolkit.Disassemble(image);
+            IReadOnlyDictionary<string, KernelCode> codes = SassListing.Parse(listing);
+            IReadOnlyDictionary<string, ResourceUsage> usages = SassListing.ParseResources(listing);
+            foreach ((KernelDefinition kernel, KernelVariant of) in program)
+                yield return Read(kernel, of, usages[kernel.EntryPoint], codes[kernel.EntryPoint]);
+        }
+    }
+
+    private static IEnumerable<KernelDefinition> Selected(InspectionRequest request)
+    {
+        string[] files = request.Op is null ? [] : OpFiles.Of(request.Op);
+        IEnumerable<KernelDefinition> kernels = KernelCatalog.All.Where(kernel => request.Op is null || files.Contains(kernel.File));
+        if (request.Kernel is null) return kernels;
+        KernelDefinition[] named = [.. kernels.Where(kernel => kernel.EntryPoint == request.Kernel)];
+        return named.Length > 0 ? named : throw new ArgumentException(
+            $"There is no kernel '{request.Kernel}'{(request.Op is null ? "" : $" in {request.Op}")}; "
+            + $"there are {string.Join(", ", kernels.Select(kernel => kernel.EntryPoint))}.");
+    }
+}

@@ -1,0 +1,89 @@
+using Kernels.Devices;
+
+namespace Kernels.Inspection;
+
+/// <summary>What is moved for an element of an op: so many values of the stored type, and so many of the arithmetic type.</summary>
+internal readonly record struct Traffic(int Scalars, int Reals = 0)
+{
+    public int Bytes(DType dtype) =>
+        (Scalars * dtype.SizeInBytes()) + (Reals * (dtype == DType.Float64 ? sizeof(double) : sizeof(float)));
+}
+
+/// <summary>A loop that each element goes through once.</summary>
+/// <param name="Name">What it is for.</param>
+/// <param name="Reads">What it must read from memory.</param>
+/// <param name="Writes">What it must write.</param>
+/// <param name="Again">What it reads that a cache has, as it was just read.</param>
+/// <param name="Exponentials">How many an element needs, which tells the loop from others that move as much.</param>
+internal sealed record Pass(string Name, Traffic Reads, Traffic Writes, Traffic Again = default, int Exponentials = 0);
+
+/// <summary>
+/// What a kernel must move, from which a ceiling follows. A kernel that is not here has none: its loops are counted and no more.
+/// </summary>
+internal static class KernelWork
+{
+    /// <summary>The name of the pass of a kernel that has but one.</summary>
+    public const string OnlyPass = "elements";
+
+    private static readonly Pass Gradient = new("gradient", default, new(1), Again: new(1), Exponentials: 1);
+
+    private static readonly Dictionary<string, Pass[]> Passes = new()
+    {
+        ["relu_forward"] = Elementwise(1, 1),
+        ["relu_backward"] = Elementwise(2, 1),
+        ["dropout_apply"] = Elementwise(1, 1),
+        ["dropout_scale"] = Elementwise(1, 1),
+        ["dropout_apply_mask"] = Elementwise(1, 1),
+        ["alpha_dropout"] = Elementwise(1, 1),
+        ["gaussian_noise"] = Elementwise(1, 1),
+        ["monte_carlo_dropout"] = Elementwise(0, 1),
+        ["channel_dropout"] = Elementwise(1, 1),
+        ["drop_block_apply"] = Elementwise(1, 1),
+        ["adaptive_dropout_forward"] = Elementwise(2, 1),
+        ["adaptive_dropout_infer"] = Elementwise(2, 1),
+        ["adaptive_dropout_backward"] = Elementwise(3, 2),
+        ["adaptive_dropout_per_element"] = Elementwise(2, 1),
+        ["bias_dropout_residual_forward"] = Elementwise(2, 1),
+        ["bias_dropout_residual_backward"] = Elementwise(1, 1),
+        ["stochastic_depth_forward"] = Elementwise(2, 1),
+        ["stochastic_depth_backward"] = Elementwise(1, 1),
+        ["stochastic_depth_backward RELU"] = Elementwise(2, 2),
+        ["embedding_dropout_forward"] = Elementwise(1, 1),
+        ["kept_rows_gather"] = Elementwise(1, 1),
+        ["kept_rows_scatter_add"] = Elementwise(2, 1),
+        ["linear_add_bias"] = Elementwise(1, 1),
+        ["parameter_snapshot_save"] = Elementwise(1, 1),
+        ["parameter_snapshot_restore"] = Elementwise(1, 1),
+        ["gradient_squares"] = Elementwise(1, 0),
+        ["norm_penalty_tiles"] = Elementwise(1, 0),
+        ["norm_penalty_tiles HAS_GRADIENT"] = Elementwise(2, 1),
+
+        // Parameter and gradient are read, the parameter is written, and the state, in the arithmetic type, is read and written.
+        ["sgd_step"] = Optimizer(states: 1),
+        ["adam_step"] = Optimizer(states: 2),
+        ["rms_prop_step"] = Optimizer(states: 1),
+        ["lion_step"] = Optimizer(states: 1),
+
+        ["cross_entropy"] = [Sums(1), Gradient],
+        ["entropy_forward"] = [Sums(1)],
+        ["entropy_backward"] = [Sums(1), Gradient],
+        ["attention_dropout_forward"] = [Sums(1), new("results", default, new(1))],
+        ["attention_dropout_backward"] = [Sums(2), new("results", default, new(1))],
+    };
+
+    /// <summary>Kernels with passes, some with a switch behind the name under which they are others.</summary>
+    public static IEnumerable<string> Names => Passes.Keys;
+
+    /// <summary>The passes of a variant; none where what it moves for an element is not one number.</summary>
+    public static IReadOnlyList<Pass> Of(KernelDefinition kernel, KernelVariant variant) => kernel.Switches
+        .Where((_, index) => variant.Has(index))
+        .Select(name => Passes.GetValueOrDefault($"{kernel.EntryPoint} {name}"))
+        .Append(Passes.GetValueOrDefault(kernel.EntryPoint))
+        .FirstOrDefault(passes => passes is not null) ?? [];
+
+    private static Pass[] Elementwise(int reads, int writes) => [new(OnlyPass, new(reads), new(writes))];
+
+    private static Pass Sums(int reads) => new("sums", new(reads), default, Exponentials: 1);
+
+    private static Pass[] Optimizer(int states) => [new(OnlyPass, new(2, states), new(1, states))];
+}

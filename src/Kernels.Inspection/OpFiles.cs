@@ -1,0 +1,28 @@
+using Kernels.Verification;
+
+namespace Kernels.Inspection;
+
+/// <summary>
+/// Which kernel files an op runs: the one of its own name, and those that it shares with others.
+/// </summary>
+internal static class OpFiles
+{
+    private static readonly Dictionary<string, string[]> Shared = new()
+    {
+        ["gaussian-dropout"] = ["gaussian_noise"],
+        ["variational-dropout"] = ["channel_dropout"],
+        ["drop-weight"] = ["dropout"],
+        ["linear"] = ["linear", "matmul"],
+        ["sgd"] = ["sgd", "optimizer_step"],
+        ["adam"] = ["adam", "optimizer_step"],
+        ["adamw"] = ["adam", "optimizer_step"],
+        ["rmsprop"] = ["rms_prop", "optimizer_step"],
+        ["lion"] = ["lion", "optimizer_step"],
+    };
+
+    /// <summary>Their paths under <c>kernels/</c>.</summary>
+    /// <exception cref="ArgumentException">There is no such op; the message lists them.</exception>
+    public static string[] Of(string op) => OpCase.All.Any(known => known.Op == op)
+        ? [.. (Shared.GetValueOrDefault(op) ?? [op.Replace('-', '_')]).Select(stem => $"portable/{stem}.cl")]
+        : throw new ArgumentException($"There is no op '{op}'; there are {string.Join(", ", OpCase.All.Select(known => known.Op))}.");
+}

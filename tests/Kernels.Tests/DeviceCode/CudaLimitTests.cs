@@ -1,0 +1,117 @@
+using Kernels.Devices;
+using Kernels.Inspection;
+using Xunit;
+
+namespace Kernels.Tests.DeviceCode;
+
+/// <summary>
+/// What the loops over elements keep to on CUDA, so that they can run as fast as memory: told from the PTX, which has it before machine
+/// code is made. A limit that is not kept stands in its table with the reason, and a row that is kept by now fails too, so that the tables
+/// shrink.
+/// </summary>
+public sealed class CudaLimitTests
+{
+    /// <summary>Kernels whose stores of eight elements are not all 16 bytes wide.</summary>
+    private static readonly Exceptions SplitStores =
+    [
+        ("the compiler takes the store of eight values apart", "f32 bf16",
+            "adaptive_dropout_backward adaptive_dropout_forward adaptive_dropout_infer adaptive_dropout_per_element alpha_dropout "
+            + "attention_dropout_backward attention_dropout_forward bias_dropout_residual_backward bias_dropout_residual_forward "
+            + "channel_dropout cross_entropy drop_block_apply dropout_apply dropout_scale embedding_dropout_forward gaussian_noise "
+            + "kept_rows_gather monte_carlo_dropout relu_backward relu_forward stochastic_depth_backward stochastic_depth_forward"),
+    ];
+
+    /// <summary>Kernels whose stores touch more sectors than their bytes need.</summary>
+    private static readonly Exceptions SurplusSectors =
+    [
+        ("the compiler takes the store of eight values apart", "bf16",
+            "adaptive_dropout_backward adaptive_dropout_forward adaptive_dropout_infer adaptive_dropout_per_element alpha_dropout "
+            + "attention_dropout_backward attention_dropout_forward bias_dropout_residual_backward bias_dropout_residual_forward "
+            + "channel_dropout cross_entropy drop_block_apply dropout_apply dropout_scale embedding_dropout_forward gaussian_noise "
+            + "kept_rows_gather monte_carlo_dropout relu_backward relu_forward stochastic_depth_backward stochastic_depth_forward"),
+        ("a lane owns 32 bytes, so that each of its stores touches half sectors", "f32",
+            "adaptive_dropout_backward adaptive_dropout_forward adaptive_dropout_infer adaptive_dropout_per_element alpha_dropout "
+            + "attention_dropout_backward attention_dropout_forward bias_dropout_residual_backward bias_dropout_residual_forward "
+            + "channel_dropout cross_entropy drop_block_apply dropout_apply dropout_scale embedding_dropout_forward entropy_backward "
+            + "gaussian_noise kept_rows_gather kept_rows_scatter_add monte_carlo_dropout norm_penalty_tiles parameter_snapshot_restore "
+            + "parameter_snapshot_save relu_backward relu_forward stochastic_depth_backward stochastic_depth_forward"),
+        ("a lane owns 32 bytes of each state", "f32 bf16", "adam_step lion_step rms_prop_step sgd_step"),
+    ];
+
+    /// <summary>Kernels that divide by what is known at run time only, for each element or eight of them.</summary>
+    private static readonly Exceptions Divisions =
+    [
+        ("the row of eight elements is a quotient", "f32 bf16",
+            "channel_dropout drop_block_apply embedding_dropout_forward kept_rows_gather stochastic_depth_backward "
+            + "stochastic_depth_forward"),
+        ("the column of each element is a remainder", "f32 bf16", "linear_add_bias"),
+    ];
+
+    private static readonly string[] DivisionOpcodes = ["div", "rem"];
+
+    private static readonly Lazy<IReadOnlyList<KernelInspection>> Inspections = new(() => [.. Inspect()]);
+
+    [Fact]
+    public void StoresOfEightElementsAreWide() => Check(SplitStores, kernel => kernel.Costs.Any(cost =>
+        cost.Elements >= PassCost.UsualElements && cost.Accesses(stores: true).Any(store => MemoryAccess.Of(store)!.Bytes < 16)));
+
+    [Fact]
+    public void StoresTouchTheFewestSectors() => Check(SurplusSectors, kernel =>
+        kernel.Costs.Select(cost => cost.SectorsOf(stores: true)).Any(sectors => sectors.Touched > sectors.Least));
+
+    [Fact]
+    public void NothingIsDividedForAnElement() => Check(Divisions, kernel => kernel.Costs.Any(cost => cost.Turn.Any(IsDivision)));
+
+    /// <summary>Where no loop moves what a kernel must move, its row in <see cref="KernelWork"/> is wrong, and no limit is asked.</summary>
+    [Fact]
+    public void EveryPassIsFound()
+    {
+        CudaCompilationTests.SkipWithoutCompiler();
+        Assert.Empty(Inspections.Value.Where(kernel => !kernel.HasCeiling)
+            .Select(kernel => $"{kernel.Name} {kernel.VariantName}: {kernel.Note}"));
+        Assert.Empty(KernelWork.Names.Select(name => name.Split(' ')[0]).Except(Inspections.Value.Select(kernel => kernel.Name)));
+    }
+
+    private static void Check(Exceptions exceptions, Predicate<KernelInspection> isBroken)
+    {
+        CudaCompilationTests.SkipWithoutCompiler();
+        string[] broken = [.. Inspections.Value.Where(kernel => isBroken(kernel))
+            .Select(kernel => $"{kernel.Name} {kernel.Variant.DType.ShortName()}").Distinct().Order(StringComparer.Ordinal)];
+        string[] wrong =
+        [
+            .. broken.Except(exceptions.Names).Select(kernel => $"{kernel} does not keep to it"),
+            .. exceptions.Names.Except(broken).Select(kernel => $"{kernel} keeps to it: take it off the table"),
+        ];
+        Assert.True(wrong.Length == 0, string.Join('\n', wrong));
+    }
+
+    /// <summary>Kernels with passes, in the widest variants, in float and in the half type whose conversion takes most.</summary>
+    private static IEnumerable<KernelInspection> Inspect()
+    {
+        foreach (KernelProgram program in KernelPrograms.All.Where(program => program.Variant.DType is DType.Float32 or DType.BFloat16))
+        {
+            KernelDefinition[] kernels = [.. program.Kernels.Where(kernel =>
+                KernelWork.Of(kernel, program.Variant).Count > 0 && program.Variant.VectorWidth == kernel.VectorWidths.Max())];
+            if (kernels.Length == 0) continue;
+            string ptx = CudaCompilationTests.Compiled(program.Name, CudaCompilationTests.ArchitecturesFor(program)[^1]).Ptx;
+            IReadOnlyDictionary<string, KernelCode> codes = PtxListing.Parse(ptx);
+            foreach (KernelDefinition kernel in kernels)
+                yield return Inspector.Read(kernel, program.Variant, new ResourceUsage(0, 0, 0), codes[kernel.EntryPoint]);
+        }
+    }
+
+    private static bool IsDivision(Instruction instruction) =>
+        DivisionOpcodes.Contains(instruction.Opcode.Split('.')[0])
+        && instruction.Opcode.Split('.')[^1] is ['u' or 's', ..]
+        && instruction.Operands[^1].StartsWith('%');
+
+    /// <summary>Reasons, types and kernels.</summary>
+    private sealed class Exceptions : List<(string Reason, string Types, string Kernels)>
+    {
+        public IEnumerable<string> Names =>
+            from row in this
+            from kernel in row.Kernels.Split(' ')
+            from type in row.Types.Split(' ')
+            select $"{kernel} {type}";
+    }
+}

@@ -1,0 +1,67 @@
+using Kernels.Devices.Cuda;
+using Kernels.Inspection;
+using Kernels.Verification;
+using Xunit;
+
+namespace Kernels.Tests.Inspection;
+
+/// <summary>The command's work on real machine code, where NVRTC and cuobjdump are found.</summary>
+public sealed class InspectorTests
+{
+    [Fact]
+    public void ReluIsReadWhole()
+    {
+        SkipWithoutTools();
+        InspectRow[] rows = [.. Inspect("relu", null).SelectMany(InspectRow.From)];
+        Assert.Equal(8, rows.Length); // two kernels, two types, two widths
+        Assert.All(rows, row =>
+        {
+            Assert.Null(row.Note);
+            Assert.InRange(row.Registers, 10, 64);
+            Assert.Equal((0, 0, 0, 0), (row.LocalBytes, row.LocalLoads, row.LocalStores, row.SharedBytes));
+            Assert.InRange(row.H100FractionOfCopy!.Value, 0.1, 1);
+            Assert.InRange(row.H200FractionOfCopy!.Value, 0.1, row.H100FractionOfCopy.Value);
+            Assert.InRange(row.InstructionsPerElement!.Value, 2, 60);
+            Assert.Equal(row.LeastBytesPerElement, row.LoadedBytesPerElement + row.StoredBytesPerElement);
+        });
+        InspectRow forward = Assert.Single(rows, row => row is { Kernel: "relu_forward", Dtype: "bf16", Variant: "VEC=8" });
+        Assert.Equal((8, "1x16", 4), (forward.Elements, forward.Loads, forward.LeastBytesPerElement));
+    }
+
+    /// <summary>Bits of a mask have no bytes of their own.</summary>
+    [Fact]
+    public void KernelsWithoutACeilingAreCounted()
+    {
+        SkipWithoutTools();
+        KernelInspection mask = Assert.Single(Inspect("dropout", "dropout_mask"));
+        Assert.False(mask.HasCeiling);
+        Assert.NotEmpty(mask.Costs);
+        Assert.All(InspectRow.From(mask), row => Assert.Equal((null, null), (row.Elements, row.H100FractionOfCopy)));
+        Assert.Contains("dropout_mask", InspectPage.Text([.. InspectRow.From(mask)], "kernels inspect"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AMissingToolIsSaid()
+    {
+        Assert.False(Toolkit.TryFind(out _, out string? reason, "/nowhere"));
+        Assert.Contains(Toolkit.FolderVariable, reason, StringComparison.Ordinal);
+        Assert.Contains("/nowhere", reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void EveryOpHasFiles()
+    {
+        string[] files = [.. KernelCatalog.All.Select(kernel => kernel.File).Distinct()];
+        Assert.All(OpCase.All, op => Assert.Subset(files.ToHashSet(), OpFiles.Of(op.Op).ToHashSet()));
+        Assert.Equal(files.Order(), OpCase.All.SelectMany(op => OpFiles.Of(op.Op)).Distinct().Order());
+    }
+
+    private static IEnumerable<KernelInspection> Inspect(string op, string? kernel) =>
+        Inspector.Inspect(new InspectionRequest(op, kernel, ["f32", "bf16"], null, ""), _ => { });
+
+    private static void SkipWithoutTools()
+    {
+        if (!NvrtcProgram.TryVersion(out _, out string? compiler)) Assert.Skip($"NVRTC: {compiler}");
+        if (!Toolkit.TryFind(out _, out string? tool)) Assert.Skip(tool!);
+    }
+}
