@@ -39,7 +39,7 @@ internal sealed class Toolkit
         string searched = folder is null ? $"on PATH, in {FolderVariable}, CUDA_HOME or CUDA_PATH" : $"in {folder}";
         reason = program is not null ? null
             : $"{Tool} of the CUDA toolkit was not found {searched}; it comes with CUDA, or as Debian's package nvidia-cuda-toolkit "
-            + "(non-free), of which the one file is enough: apt-get download nvidia-cuda-toolkit && "
+            + "(non-free), of which it and nvdisasm are enough: apt-get download nvidia-cuda-toolkit && "
             + $"dpkg -x nvidia-cuda-toolkit_*.deb tools && export {FolderVariable}=$PWD/tools/usr/bin";
         return program is not null;
     }
@@ -63,6 +63,8 @@ internal sealed class Toolkit
     private string Run(params string[] arguments)
     {
         ProcessStartInfo start = new(_program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        // It calls nvdisasm, which lies beside it.
+        start.Environment["PATH"] = $"{Path.GetDirectoryName(_program)}{Path.PathSeparator}{Environment.GetEnvironmentVariable("PATH")}";
         try
         {
             using Process process = Process.Start(start)!;
