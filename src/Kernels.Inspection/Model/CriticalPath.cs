@@ -16,7 +16,7 @@ internal static partial class CriticalPath
         int issue = 0, end = 0;
         foreach (Instruction instruction in turn)
         {
-                IEnumerable<string> read = instruction.Operands.Skip(HasResult(instruction) ? 1 : 0).SelectMany(Registers)
+            IEnumerable<string> read = instruction.Operands.Skip(HasResult(instruction) ? 1 : 0).SelectMany(Registers)
                 .Concat(Registers(instruction.Guard));
             // In order: a warp does not issue past an instruction that waits.
             issue = Math.Max(issue + 1, read.Select(register => ready.GetValueOrDefault(register)).DefaultIfEmpty().Max());
