@@ -1,6 +1,7 @@
 using Kernels.Devices;
 using Kernels.Interop;
 using Kernels.Tests.FakeDriver;
+using Kernels.Tests.Support;
 using Kernels.Verification;
 using Xunit;
 
@@ -103,6 +104,31 @@ public sealed class PtxMachineScenarios : Scenario
 
         Assert.True(missed.Count == 0, string.Join('\n', missed));
         Report($"{RemovedBarrier.All.Count} barriers");
+    }
+
+    /// <summary>One group goes over all that a launch has for many, three share it unevenly.</summary>
+    [Fact(Explicit = true)]
+    public void AnyNumberOfGroupsGivesTheSameResults()
+    {
+        List<string> failures = [];
+        using Device device = Device.Open("cuda:0");
+        using DeviceStream stream = device.CreateStream();
+        foreach (OpCase op in OpCase.All)
+        {
+            foreach (Problem problem in op.Problems.Where(CaseRun.IsSmall))
+            {
+                Step($"{op} {problem}");
+                Trial trial = new(op, problem, op.DTypes[0]);
+                foreach (uint groups in (ReadOnlySpan<uint>)[1, 3])
+                {
+                    FakeCuda.LimitGroups(groups);
+                    ProblemResult result = Verifier.Verify(stream, trial);
+                    if (!result.Passed) failures.Add($"{op} {problem} with {groups}: {result.Failure ?? $"error {result.Error}"}");
+                }
+            }
+        }
+
+        Assert.True(failures.Count == 0, string.Join('\n', failures));
     }
 
     private static bool Contains(string text, string part) => text.Contains(part, StringComparison.Ordinal);

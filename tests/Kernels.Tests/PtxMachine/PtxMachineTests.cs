@@ -13,6 +13,7 @@ public sealed class PtxMachineTests
         nameof(PtxMachineScenarios.FaultsAreReported),
         nameof(PtxMachineScenarios.RequestsAreCounted),
         nameof(PtxMachineScenarios.RemovedBarriersAreReported),
+        nameof(PtxMachineScenarios.AnyNumberOfGroupsGivesTheSameResults),
     ];
 
     [Theory]
