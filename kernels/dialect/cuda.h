@@ -18,6 +18,7 @@ typedef long long i64;
 #define LOCAL
 #define SHARED   __shared__
 #define RESTRICT __restrict__
+#define UNROLL   _Pragma("unroll")
 
 #define LOCAL_ID                   (threadIdx.x)
 #define GROUP_ID                   ((u64)blockIdx.x)
@@ -36,6 +37,7 @@ typedef long long i64;
 #define LOG(x)            log(x)
 #define SQRT(x)           sqrt(x)
 #define MAX(a, b)         fmax(a, b)
+#define QUOTIENT(a, b)    ((a) * (1 / (real)(b)))
 #define QUIET_NAN         ((real)__int_as_float(0x7fc00000))
 #define NEGATIVE_INFINITY ((real)__int_as_float(0xff800000))
 
@@ -51,28 +53,70 @@ DEVICE u16 f32_to_f16(float value) {
     return bits;
 }
 
-// Eight consecutive elements in 16-byte accesses; the host picks VEC = 8 only for addresses on 16 bytes.
-DEVICE void load8_f32(const float* source, float* values) {
-    const float4 a = ((const float4*)source)[0];
-    const float4 b = ((const float4*)source)[1];
+DEVICE u16 f32_to_bf16(float value) {
+#if __CUDA_ARCH__ >= 800
+    u16 bits;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+    return bits;
+#else
+    const u32 bits = AS_U32(value);
+    if (value != value) return (u16)0x7fffu;
+    return (u16)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+#endif
+}
+
+DEVICE u32 pair_f16(float low, float high) {
+#if __CUDA_ARCH__ >= 800
+    u32 bits;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
+    return bits;
+#else
+    return f32_to_f16(low) | (u32)f32_to_f16(high) << 16;
+#endif
+}
+
+DEVICE u32 pair_bf16(float low, float high) {
+#if __CUDA_ARCH__ >= 800
+    u32 bits;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
+    return bits;
+#else
+    return f32_to_bf16(low) | (u32)f32_to_bf16(high) << 16;
+#endif
+}
+
+// Consecutive elements in 16-byte accesses; the host picks VEC = 8 only for addresses on 16 bytes. Stores are spelled
+// out: the compiler splits one whose parts it has put together by selections.
+DEVICE void load4_f32(const float* source, float* values) {
+    const float4 a = *(const float4*)source;
     values[0] = a.x, values[1] = a.y, values[2] = a.z, values[3] = a.w;
-    values[4] = b.x, values[5] = b.y, values[6] = b.z, values[7] = b.w;
+}
+
+DEVICE void store4_f32(float* target, const float* values) {
+    asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(target)), "f"(values[0]),
+                 "f"(values[1]), "f"(values[2]), "f"(values[3])
+                 : "memory");
+}
+
+DEVICE void load8_f32(const float* source, float* values) {
+    load4_f32(source, values);
+    load4_f32(source + 4, values + 4);
 }
 
 DEVICE void store8_f32(float* target, const float* values) {
-    ((float4*)target)[0] = make_float4(values[0], values[1], values[2], values[3]);
-    ((float4*)target)[1] = make_float4(values[4], values[5], values[6], values[7]);
+    store4_f32(target, values);
+    store4_f32(target + 4, values + 4);
 }
 
-DEVICE void load8_u16(const u16* source, u16* values) {
+DEVICE void load8_u16(const u16* source, u32* pairs) {
     const uint4 a = *(const uint4*)source;
-    values[0] = (u16)a.x, values[1] = (u16)(a.x >> 16), values[2] = (u16)a.y, values[3] = (u16)(a.y >> 16);
-    values[4] = (u16)a.z, values[5] = (u16)(a.z >> 16), values[6] = (u16)a.w, values[7] = (u16)(a.w >> 16);
+    pairs[0] = a.x, pairs[1] = a.y, pairs[2] = a.z, pairs[3] = a.w;
 }
 
-DEVICE void store8_u16(u16* target, const u16* values) {
-    *(uint4*)target = make_uint4(values[0] | (u32)values[1] << 16, values[2] | (u32)values[3] << 16,
-                                 values[4] | (u32)values[5] << 16, values[6] | (u32)values[7] << 16);
+DEVICE void store8_u16(u16* target, const u32* pairs) {
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(target)), "r"(pairs[0]),
+                 "r"(pairs[1]), "r"(pairs[2]), "r"(pairs[3])
+                 : "memory");
 }
 
 #if DTYPE_F64
@@ -84,6 +128,9 @@ DEVICE void load8_f64(const double* source, double* values) {
 }
 
 DEVICE void store8_f64(double* target, const double* values) {
-    for (int i = 0; i < 4; i++) ((double2*)target)[i] = make_double2(values[2 * i], values[2 * i + 1]);
+    for (int i = 0; i < 4; i++)
+        asm volatile("st.global.v2.f64 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(target + 2 * i)),
+                     "d"(values[2 * i]), "d"(values[2 * i + 1])
+                     : "memory");
 }
 #endif

@@ -21,6 +21,7 @@ typedef long i64;
 #define LOCAL    __local
 #define SHARED   __local
 #define RESTRICT restrict
+#define UNROLL
 
 #define LOCAL_ID                   ((u32)get_local_id(0))
 #define GROUP_ID                   ((u64)get_group_id(0))
@@ -39,6 +40,7 @@ typedef long i64;
 #define LOG(x)            log(x)
 #define SQRT(x)           sqrt(x)
 #define MAX(a, b)         fmax(a, b)
+#define QUOTIENT(a, b)    ((a) / (b))
 #define QUIET_NAN         ((real)NAN)
 #define NEGATIVE_INFINITY ((real)(-INFINITY))
 
@@ -50,11 +52,22 @@ DEVICE u16 f32_to_f16(float value) {
     return bits;
 }
 
-// Eight consecutive elements. OpenCL asks for no more than the alignment of one element.
+DEVICE u16 f32_to_bf16(float value) {
+    const u32 bits = as_uint(value);
+    if (value != value) return (u16)((bits >> 16) | 0x40u);
+    return (u16)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+DEVICE u32 pair_f16(float low, float high) { return f32_to_f16(low) | (u32)f32_to_f16(high) << 16; }
+DEVICE u32 pair_bf16(float low, float high) { return f32_to_bf16(low) | (u32)f32_to_bf16(high) << 16; }
+
+// Consecutive elements. OpenCL asks for no more than the alignment of one element.
+DEVICE void load4_f32(GLOBAL const float* source, float* values) { vstore4(vload4(0, source), 0, values); }
+DEVICE void store4_f32(GLOBAL float* target, const float* values) { vstore4(vload4(0, values), 0, target); }
 DEVICE void load8_f32(GLOBAL const float* source, float* values) { vstore8(vload8(0, source), 0, values); }
 DEVICE void store8_f32(GLOBAL float* target, const float* values) { vstore8(vload8(0, values), 0, target); }
-DEVICE void load8_u16(GLOBAL const u16* source, u16* values) { vstore8(vload8(0, source), 0, values); }
-DEVICE void store8_u16(GLOBAL u16* target, const u16* values) { vstore8(vload8(0, values), 0, target); }
+DEVICE void load8_u16(GLOBAL const u16* source, u32* pairs) { vstore4(as_uint4(vload8(0, source)), 0, pairs); }
+DEVICE void store8_u16(GLOBAL u16* target, const u32* pairs) { vstore8(as_ushort8(vload4(0, pairs)), 0, target); }
 #if DTYPE_F64
 DEVICE void load8_f64(GLOBAL const double* source, double* values) { vstore8(vload8(0, source), 0, values); }
 DEVICE void store8_f64(GLOBAL double* target, const double* values) { vstore8(vload8(0, values), 0, target); }

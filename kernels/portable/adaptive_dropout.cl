@@ -7,10 +7,9 @@
 //   adaptive_dropout_backward     dx = keep ? dy : 0, or pi * dy where `expectation` is 1, without a draw;
 //                                 dpre = alpha * pi * (1 - pi) * x * dy unless it is absent
 //   adaptive_dropout_per_element  keep probabilities from a tensor; forward and backward
-//
-// VEC = 8 needs `start` to be a multiple of eight.
 
 #include "types.h"
+#include "blocks.h"
 #include "philox.h"
 #include "math.h"
 
@@ -28,120 +27,109 @@ DEVICE real keep_probability(real z, real* slope) {
     return z < 0 ? smaller : larger;
 }
 
+DEVICE void keep_where_active(philox_block drawn, const real* activations, real alpha, real beta, real* values) {
+    for (u32 lane = 0; lane < 8; lane++)
+        values[lane] = keeps(philox_lane(drawn, lane), FMA(alpha, activations[lane], beta)) ? values[lane] : (real)0;
+}
+
 KERNEL void adaptive_dropout_forward(GLOBAL const scalar* x, u64 x_offset, GLOBAL const scalar* pre, u64 pre_offset,
                                      GLOBAL scalar* y, u64 y_offset, u64 count, u64 start, real alpha, real beta,
                                      KEY_PARAMETERS) {
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    const u64 end = start + count;
-    const u64 end_block = (end + 7) / 8;
+    const block_range blocks = blocks_of(start, count);
+    real values[8], activations[8];
     x += x_offset;
     pre += pre_offset;
     y += y_offset;
-    for (u64 block = start / 8 + GLOBAL_ID; block < end_block; block += GLOBAL_SIZE) {
-        const philox_block drawn = philox(resolved, block);
-#if VEC == 8
-        if (8 * block + 8 <= end) {
-            real values[8], activations[8];
-            load8(x, 8 * block - start, values);
-            load8(pre, 8 * block - start, activations);
-            for (u32 lane = 0; lane < 8; lane++)
-                values[lane] =
-                    keeps(philox_lane(drawn, lane), FMA(alpha, activations[lane], beta)) ? values[lane] : (real)0;
-            store8(y, 8 * block - start, values);
-            continue;
-        }
-#endif
-        for (u32 lane = 0; lane < 8; lane++) {
-            const u64 index = 8 * block + lane;
-            if (index < start || index >= end) continue;
-            const real z = FMA(alpha, load(pre, index - start), beta);
-            store(y, index - start, keeps(philox_lane(drawn, lane), z) ? load(x, index - start) : (real)0);
-        }
+    u64 block = blocks.first + GLOBAL_ID;
+    for (; HAS_WIDE && block < blocks.wide_end; block += GLOBAL_SIZE) {
+        load_wide(x, blocks, block, values);
+        load_wide(pre, blocks, block, activations);
+        keep_where_active(philox_wide(resolved, block), activations, alpha, beta, values);
+        store_wide(y, blocks, block, values);
     }
+    for (; block < blocks.end; block += GLOBAL_SIZE) {
+        load_block(x, blocks, block, values);
+        load_block(pre, blocks, block, activations);
+        keep_where_active(philox(resolved, block), activations, alpha, beta, values);
+        store_block(y, blocks, block, values);
+    }
+}
+
+DEVICE void weigh(const real* activations, real alpha, real beta, real* values) {
+    real slope;
+    for (u32 lane = 0; lane < 8; lane++) values[lane] *= keep_probability(FMA(alpha, activations[lane], beta), &slope);
 }
 
 KERNEL void adaptive_dropout_infer(GLOBAL const scalar* x, u64 x_offset, GLOBAL const scalar* pre, u64 pre_offset,
                                    GLOBAL scalar* y, u64 y_offset, u64 count, real alpha, real beta) {
-    real slope;
-    for (u64 i = 8 * GLOBAL_ID; i < count; i += 8 * GLOBAL_SIZE) {
-#if VEC == 8
-        if (i + 8 <= count) {
-            real values[8], probabilities[8];
-            load8(pre, pre_offset + i, probabilities);
-            for (u32 lane = 0; lane < 8; lane++)
-                probabilities[lane] = keep_probability(FMA(alpha, probabilities[lane], beta), &slope);
-            load8(x, x_offset + i, values);
-            for (u32 lane = 0; lane < 8; lane++) values[lane] *= probabilities[lane];
-            store8(y, y_offset + i, values);
-            continue;
-        }
-#endif
-        for (u64 j = i; j < i + 8 && j < count; j++)
-            store(y, y_offset + j,
-                  load(x, x_offset + j) * keep_probability(FMA(alpha, load(pre, pre_offset + j), beta), &slope));
+    const block_range blocks = blocks_of(0, count);
+    real values[8], activations[8];
+    x += x_offset;
+    pre += pre_offset;
+    y += y_offset;
+    u64 block = GLOBAL_ID;
+    for (; HAS_WIDE && block < blocks.wide_end; block += GLOBAL_SIZE) {
+        load_wide(x, blocks, block, values);
+        load_wide(pre, blocks, block, activations);
+        weigh(activations, alpha, beta, values);
+        store_wide(y, blocks, block, values);
+    }
+    for (; block < blocks.end; block += GLOBAL_SIZE) {
+        load_block(x, blocks, block, values);
+        load_block(pre, blocks, block, activations);
+        weigh(activations, alpha, beta, values);
+        store_block(y, blocks, block, values);
     }
 }
 
-// What z makes of dy: pi where the expectation is wanted, else 1 or 0, which select. `slope` is alpha * pi * (1 - pi).
-DEVICE real decision(u32 lane, real z, real alpha, u32 expectation, real* slope) {
-    const real probability = keep_probability(z, slope);
-    *slope *= alpha;
-    if (expectation != 0) return probability;
-    return keeps(lane, z) ? (real)1 : (real)0;
+// Slopes in place of activations, dx in place of dy: pi * dy where the expectation is wanted, else a selection. The
+// order of the product keeps a large x times a small slope finite.
+DEVICE void differentiate(philox_block drawn, real alpha, real beta, u32 expectation, const real* values,
+                          real* activations, real* gradients) {
+    for (u32 lane = 0; lane < 8; lane++) {
+        const real z = FMA(alpha, activations[lane], beta);
+        real slope;
+        const real probability = keep_probability(z, &slope);
+        activations[lane] = slope * alpha * values[lane] * gradients[lane];
+        if (expectation != 0)
+            gradients[lane] *= probability;
+        else
+            gradients[lane] = keeps(philox_lane(drawn, lane), z) ? gradients[lane] : (real)0;
+    }
 }
 
-DEVICE real decided(real decision, real dy, u32 expectation) {
-    if (expectation != 0) return decision * dy;
-    return decision != 0 ? dy : (real)0;
-}
-
+// x may give way to dx, so it is read before that is stored.
 KERNEL void adaptive_dropout_backward(GLOBAL const scalar* x, u64 x_offset, GLOBAL const scalar* pre, u64 pre_offset,
                                       GLOBAL const scalar* dy, u64 dy_offset, GLOBAL scalar* dx, u64 dx_offset,
                                       GLOBAL scalar* dpre, u64 dpre_offset, u64 count, u64 start, real alpha, real beta,
                                       u32 expectation, KEY_PARAMETERS) {
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    const u64 end = start + count;
-    const u64 end_block = (end + 7) / 8;
+    const block_range blocks = blocks_of(start, count);
+    philox_block drawn = {{0, 0, 0, 0}};
+    real values[8] = {0, 0, 0, 0, 0, 0, 0, 0}, activations[8], gradients[8];
+    x += x_offset;
     pre += pre_offset;
     dy += dy_offset;
     dx += dx_offset;
-    for (u64 block = start / 8 + GLOBAL_ID; block < end_block; block += GLOBAL_SIZE) {
-        philox_block drawn = {{0, 0, 0, 0}};
+    u64 block = blocks.first + GLOBAL_ID;
+    for (; HAS_WIDE && block < blocks.wide_end; block += GLOBAL_SIZE) {
+        load_wide(pre, blocks, block, activations);
+        load_wide(dy, blocks, block, gradients);
+        if (dpre != 0) load_wide(x, blocks, block, values);
+        if (expectation == 0) drawn = philox_wide(resolved, block);
+        differentiate(drawn, alpha, beta, expectation, values, activations, gradients);
+        if (dpre != 0) store_wide(dpre + dpre_offset, blocks, block, activations);
+        store_wide(dx, blocks, block, gradients);
+    }
+    for (; block < blocks.end; block += GLOBAL_SIZE) {
+        load_block(pre, blocks, block, activations);
+        load_block(dy, blocks, block, gradients);
+        if (dpre != 0) load_block(x, blocks, block, values);
         if (expectation == 0) drawn = philox(resolved, block);
-#if VEC == 8
-        if (8 * block + 8 <= end) {
-            const u64 first = 8 * block - start;
-            real decisions[8], slopes[8], gradients[8];
-            load8(pre, first, decisions);
-            for (u32 lane = 0; lane < 8; lane++)
-                decisions[lane] = decision(philox_lane(drawn, lane), FMA(alpha, decisions[lane], beta), alpha,
-                                           expectation, &slopes[lane]);
-            load8(dy, first, gradients);
-            if (dpre != 0) {
-                // Before dx is stored, which may take the place of x. The order of the product keeps a large x times a
-                // small slope finite.
-                real values[8];
-                load8(x, x_offset + first, values);
-                for (u32 lane = 0; lane < 8; lane++) slopes[lane] = slopes[lane] * values[lane] * gradients[lane];
-                store8(dpre, dpre_offset + first, slopes);
-            }
-            for (u32 lane = 0; lane < 8; lane++)
-                gradients[lane] = decided(decisions[lane], gradients[lane], expectation);
-            store8(dx, first, gradients);
-            continue;
-        }
-#endif
-        for (u32 lane = 0; lane < 8; lane++) {
-            const u64 index = 8 * block + lane;
-            if (index < start || index >= end) continue;
-            const u64 i = index - start;
-            real slope;
-            const real factor =
-                decision(philox_lane(drawn, lane), FMA(alpha, load(pre, i), beta), alpha, expectation, &slope);
-            const real gradient = load(dy, i);
-            if (dpre != 0) store(dpre, dpre_offset + i, slope * load(x, x_offset + i) * gradient);
-            store(dx, i, decided(factor, gradient, expectation));
-        }
+        differentiate(drawn, alpha, beta, expectation, values, activations, gradients);
+        if (dpre != 0) store_block(dpre + dpre_offset, blocks, block, activations);
+        store_block(dx, blocks, block, gradients);
     }
 }
 
@@ -159,34 +147,31 @@ DEVICE real keep_per_element(u32 lane, real probability, real x, u32 inverted) {
     return inverted != 0 ? x * ((real)65536 / (real)threshold) : x;
 }
 
+DEVICE void keep_by_probability(philox_block drawn, const real* probabilities, u32 inverted, real* values) {
+    for (u32 lane = 0; lane < 8; lane++)
+        values[lane] = keep_per_element(philox_lane(drawn, lane), probabilities[lane], values[lane], inverted);
+}
+
 KERNEL void adaptive_dropout_per_element(GLOBAL const scalar* x, u64 x_offset, GLOBAL const scalar* probabilities,
                                          u64 probabilities_offset, GLOBAL scalar* y, u64 y_offset, u64 count, u64 start,
                                          u32 inverted, KEY_PARAMETERS) {
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    const u64 end = start + count;
-    const u64 end_block = (end + 7) / 8;
+    const block_range blocks = blocks_of(start, count);
+    real values[8], kept[8];
     x += x_offset;
     probabilities += probabilities_offset;
     y += y_offset;
-    for (u64 block = start / 8 + GLOBAL_ID; block < end_block; block += GLOBAL_SIZE) {
-        const philox_block drawn = philox(resolved, block);
-#if VEC == 8
-        if (8 * block + 8 <= end) {
-            real values[8], kept[8];
-            load8(x, 8 * block - start, values);
-            load8(probabilities, 8 * block - start, kept);
-            for (u32 lane = 0; lane < 8; lane++)
-                values[lane] = keep_per_element(philox_lane(drawn, lane), kept[lane], values[lane], inverted);
-            store8(y, 8 * block - start, values);
-            continue;
-        }
-#endif
-        for (u32 lane = 0; lane < 8; lane++) {
-            const u64 index = 8 * block + lane;
-            if (index < start || index >= end) continue;
-            store(y, index - start,
-                  keep_per_element(philox_lane(drawn, lane), load(probabilities, index - start), load(x, index - start),
-                                   inverted));
-        }
+    u64 block = blocks.first + GLOBAL_ID;
+    for (; HAS_WIDE && block < blocks.wide_end; block += GLOBAL_SIZE) {
+        load_wide(x, blocks, block, values);
+        load_wide(probabilities, blocks, block, kept);
+        keep_by_probability(philox_wide(resolved, block), kept, inverted, values);
+        store_wide(y, blocks, block, values);
+    }
+    for (; block < blocks.end; block += GLOBAL_SIZE) {
+        load_block(x, blocks, block, values);
+        load_block(probabilities, blocks, block, kept);
+        keep_by_probability(philox(resolved, block), kept, inverted, values);
+        store_block(y, blocks, block, values);
     }
 }

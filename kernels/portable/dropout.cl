@@ -9,51 +9,50 @@
 //   dropout_apply_mask the same map under a mask read from bits.
 
 #include "types.h"
+#include "blocks.h"
 #include "philox.h"
 
-// `start` is the index of the first element in the whole tensor of which this may be a shard. VEC = 8 needs it to be a
-// multiple of eight.
+DEVICE void drop_out(philox_block drawn, u32 threshold, real scale, real* values) {
+    for (u32 lane = 0; lane < 8; lane++)
+        values[lane] = philox_lane(drawn, lane) < threshold ? values[lane] * scale : (real)0;
+}
+
+// `start` is the index of the first element in the whole tensor of which this may be a shard.
 KERNEL void dropout_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar* y, u64 y_offset, u64 count, u64 start,
                           u32 threshold, real scale, KEY_PARAMETERS) {
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    const u64 end = start + count;
-    const u64 end_block = (end + 7) / 8;
+    const block_range blocks = blocks_of(start, count);
+    real values[8];
     x += x_offset;
     y += y_offset;
-    for (u64 block = start / 8 + GLOBAL_ID; block < end_block; block += GLOBAL_SIZE) {
-        const philox_block drawn = philox(resolved, block);
-#if VEC == 8
-        if (8 * block + 8 <= end) {
-            real values[8];
-            load8(x, 8 * block - start, values);
-            for (u32 lane = 0; lane < 8; lane++)
-                values[lane] = philox_lane(drawn, lane) < threshold ? values[lane] * scale : (real)0;
-            store8(y, 8 * block - start, values);
-            continue;
-        }
-#endif
-        for (u32 lane = 0; lane < 8; lane++) {
-            const u64 index = 8 * block + lane;
-            if (index < start || index >= end) continue;
-            store(y, index - start, philox_lane(drawn, lane) < threshold ? load(x, index - start) * scale : (real)0);
-        }
+    u64 block = blocks.first + GLOBAL_ID;
+    for (; HAS_WIDE && block < blocks.wide_end; block += GLOBAL_SIZE) {
+        load_wide(x, blocks, block, values);
+        drop_out(philox_wide(resolved, block), threshold, scale, values);
+        store_wide(y, blocks, block, values);
+    }
+    for (; block < blocks.end; block += GLOBAL_SIZE) {
+        load_block(x, blocks, block, values);
+        drop_out(philox(resolved, block), threshold, scale, values);
+        store_block(y, blocks, block, values);
     }
 }
 
 KERNEL void dropout_scale(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar* y, u64 y_offset, u64 count, real scale) {
+    const block_range blocks = blocks_of(0, count);
+    real values[8];
     x += x_offset;
     y += y_offset;
-    for (u64 i = 8 * GLOBAL_ID; i < count; i += 8 * GLOBAL_SIZE) {
-#if VEC == 8
-        if (i + 8 <= count) {
-            real values[8];
-            load8(x, i, values);
-            for (u32 lane = 0; lane < 8; lane++) values[lane] *= scale;
-            store8(y, i, values);
-            continue;
-        }
-#endif
-        for (u64 j = i; j < i + 8 && j < count; j++) store(y, j, load(x, j) * scale);
+    u64 block = GLOBAL_ID;
+    for (; HAS_WIDE && block < blocks.wide_end; block += GLOBAL_SIZE) {
+        load_wide(x, blocks, block, values);
+        for (u32 lane = 0; lane < 8; lane++) values[lane] *= scale;
+        store_wide(y, blocks, block, values);
+    }
+    for (; block < blocks.end; block += GLOBAL_SIZE) {
+        load_block(x, blocks, block, values);
+        for (u32 lane = 0; lane < 8; lane++) values[lane] *= scale;
+        store_block(y, blocks, block, values);
     }
 }
 
@@ -73,10 +72,26 @@ KERNEL void dropout_mask(GLOBAL u32* mask, u64 mask_offset, u64 count, u64 start
     }
 }
 
+DEVICE void select_by_bits(u32 kept, real scale, real* values) {
+    for (u32 lane = 0; lane < 8; lane++) values[lane] = (kept >> lane & 1u) ? values[lane] * scale : (real)0;
+}
+
 KERNEL void dropout_apply_mask(GLOBAL const scalar* x, u64 x_offset, GLOBAL const u32* mask, u64 mask_offset,
                                GLOBAL scalar* y, u64 y_offset, u64 count, real scale) {
-    for (u64 i = GLOBAL_ID; i < count; i += GLOBAL_SIZE) {
-        const u32 keep = mask[mask_offset + i / 32] >> (i % 32) & 1u;
-        store(y, y_offset + i, keep ? load(x, x_offset + i) * scale : (real)0);
+    const block_range blocks = blocks_of(0, count);
+    real values[8];
+    x += x_offset;
+    mask += mask_offset;
+    y += y_offset;
+    u64 block = GLOBAL_ID;
+    for (; HAS_WIDE && block < blocks.wide_end; block += GLOBAL_SIZE) {
+        load_wide(x, blocks, block, values);
+        select_by_bits(bits_wide(mask, block), scale, values);
+        store_wide(y, blocks, block, values);
+    }
+    for (; block < blocks.end; block += GLOBAL_SIZE) {
+        load_block(x, blocks, block, values);
+        select_by_bits(bits_of_block(mask, block), scale, values);
+        store_block(y, blocks, block, values);
     }
 }

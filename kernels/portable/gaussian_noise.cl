@@ -2,47 +2,44 @@
 // with z standard normal, drawn from Philox for each element and never stored.
 //
 //   gaussian_noise  MULTIPLICATIVE chooses the form; the backward of the multiplicative form is the same map of dy. One
-//                   work item draws two blocks, which
-//                   serve eight elements.
+//                   work item draws two blocks, which serve eight elements.
 
 #include "types.h"
+#include "blocks.h"
 #include "philox.h"
 #include "math.h"
 #include "normal.h"
 
-DEVICE real with_noise(real x, float normal, real sigma) {
+DEVICE void add_noise(const float* normals, real sigma, real* values) {
+    for (u32 lane = 0; lane < 8; lane++) {
 #if MULTIPLICATIVE
-    return x * FMA(sigma, (real)normal, (real)1);
+        values[lane] *= FMA(sigma, (real)normals[lane], (real)1);
 #else
-    return FMA(sigma, (real)normal, x);
+        values[lane] = FMA(sigma, (real)normals[lane], values[lane]);
 #endif
+    }
 }
 
-// Element i takes normal i % 4 of block i / 4. VEC = 8 needs `start` to be a multiple of eight.
+// Element i takes normal i % 4 of block i / 4.
 KERNEL void gaussian_noise(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar* y, u64 y_offset, u64 count, u64 start,
                            real sigma, KEY_PARAMETERS) {
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    const u64 end = start + count;
-    const u64 end_octet = (end + 7) / 8;
+    const block_range blocks = blocks_of(start, count);
+    real values[8];
+    float normals[8];
     x += x_offset;
     y += y_offset;
-    for (u64 octet = start / 8 + GLOBAL_ID; octet < end_octet; octet += GLOBAL_SIZE) {
-        float normals[8];
-        normals_of(philox(resolved, 2 * octet), normals);
-        normals_of(philox(resolved, 2 * octet + 1), normals + 4);
-#if VEC == 8
-        if (8 * octet + 8 <= end) {
-            real values[8];
-            load8(x, 8 * octet - start, values);
-            for (u32 lane = 0; lane < 8; lane++) values[lane] = with_noise(values[lane], normals[lane], sigma);
-            store8(y, 8 * octet - start, values);
-            continue;
-        }
-#endif
-        for (u32 lane = 0; lane < 8; lane++) {
-            const u64 index = 8 * octet + lane;
-            if (index < start || index >= end) continue;
-            store(y, index - start, with_noise(load(x, index - start), normals[lane], sigma));
-        }
+    u64 block = blocks.first + GLOBAL_ID;
+    for (; HAS_WIDE && block < blocks.wide_end; block += GLOBAL_SIZE) {
+        load_wide(x, blocks, block, values);
+        normals_wide(resolved, block, normals);
+        add_noise(normals, sigma, values);
+        store_wide(y, blocks, block, values);
+    }
+    for (; block < blocks.end; block += GLOBAL_SIZE) {
+        load_block(x, blocks, block, values);
+        normals_of_8(resolved, block, normals);
+        add_noise(normals, sigma, values);
+        store_block(y, blocks, block, values);
     }
 }

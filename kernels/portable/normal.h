@@ -16,3 +16,20 @@ DEVICE void normals_of(philox_block block, float* normals) {
     normal_pair(block.words[0], block.words[1], normals);
     normal_pair(block.words[2], block.words[3], normals + 2);
 }
+
+// The normal numbers of eight elements, two blocks of four.
+DEVICE void normals_of_8(random_key key, u64 block, float* normals) {
+    normals_of(philox(key, 2 * block), normals);
+    normals_of(philox(key, 2 * block + 1), normals + 4);
+}
+
+// The same of the elements that load_wide of blocks.h gives an item.
+DEVICE void normals_wide(random_key key, u64 block, float* normals) {
+#if PAIRED
+    const u64 first = 2 * block - LOCAL_ID % 2;
+    normals_of(philox(key, first), normals);
+    normals_of(philox(key, first + 2), normals + 4);
+#else
+    normals_of_8(key, block, normals);
+#endif
+}

@@ -19,9 +19,9 @@ DEVICE void copy_part(GLOBAL scalar* target, u64 to, GLOBAL const scalar* source
         load8(source, from, values);
         store8(target, to, values);
 #else
-        u16 values[8];
-        load8_u16(source + from, values);
-        store8_u16(target + to, values);
+        u32 pairs[4];
+        load8_u16(source + from, pairs);
+        store8_u16(target + to, pairs);
 #endif
     } else {
         for (u32 k = 0; k < 8; k++) {

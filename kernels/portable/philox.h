@@ -44,3 +44,19 @@ DEVICE u32 philox_lane(philox_block block, u32 lane) {
     const u32 even = (lane & 4) ? block.words[2] : block.words[0], odd = (lane & 4) ? block.words[3] : block.words[1];
     return (((lane & 2) ? odd : even) >> (16 * (lane % 2))) & 0xffffu;
 }
+
+// The draws of the elements that load_wide of blocks.h gives an item: a block, or halves of the blocks of a pair. All
+// items of the warp call.
+DEVICE philox_block philox_wide(random_key key, u64 block) {
+    philox_block drawn = philox(key, block);
+#if PAIRED
+    const u32 odd = LOCAL_ID % 2;
+    const u32 first = __shfl_xor_sync(0xffffffffu, odd ? drawn.words[0] : drawn.words[2], 1);
+    const u32 second = __shfl_xor_sync(0xffffffffu, odd ? drawn.words[1] : drawn.words[3], 1);
+    drawn.words[0] = odd ? first : drawn.words[0];
+    drawn.words[1] = odd ? second : drawn.words[1];
+    drawn.words[2] = odd ? drawn.words[2] : first;
+    drawn.words[3] = odd ? drawn.words[3] : second;
+#endif
+    return drawn;
+}

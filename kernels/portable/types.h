@@ -12,14 +12,11 @@ typedef u16 scalar;
 typedef float real;
 #endif
 
-DEVICE float bf16_to_f32(u16 bits) { return AS_F32((u32)bits << 16); }
+// In float CUDA's neighbours take two fours each of the sixteen elements that are theirs together, first one and then
+// the other of a pair, so that every access fills whole sectors of memory (blocks.h).
+#define PAIRED (DIALECT_CUDA && DTYPE_F32)
 
-// Rounds to nearest, ties to even; NaN stays NaN.
-DEVICE u16 f32_to_bf16(float value) {
-    const u32 bits = AS_U32(value);
-    if (value != value) return (u16)((bits >> 16) | 0x40u);
-    return (u16)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
-}
+DEVICE float bf16_to_f32(u16 bits) { return AS_F32((u32)bits << 16); }
 
 DEVICE real to_real(scalar stored) {
 #if DTYPE_F16
@@ -41,6 +38,17 @@ DEVICE scalar to_scalar(real value) {
 #endif
 }
 
+// Two values as they are stored side by side, the lower in the low half.
+#if DTYPE_F16 || DTYPE_BF16
+DEVICE u32 to_pair(real low, real high) {
+#if DTYPE_F16
+    return pair_f16(low, high);
+#else
+    return pair_bf16(low, high);
+#endif
+}
+#endif
+
 DEVICE real load(GLOBAL const scalar* source, u64 index) { return to_real(source[index]); }
 
 DEVICE void store(GLOBAL scalar* target, u64 index, real value) { target[index] = to_scalar(value); }
@@ -55,9 +63,12 @@ DEVICE void load8(GLOBAL const scalar* source, u64 index, real* values) {
 #elif DTYPE_F32
     load8_f32(source + index, values);
 #else
-    u16 stored[8];
-    load8_u16(source + index, stored);
-    for (int i = 0; i < 8; i++) values[i] = to_real(stored[i]);
+    u32 pairs[4];
+    load8_u16(source + index, pairs);
+    for (int i = 0; i < 4; i++) {
+        values[2 * i] = to_real((u16)pairs[i]);
+        values[2 * i + 1] = to_real((u16)(pairs[i] >> 16));
+    }
 #endif
 }
 
@@ -67,9 +78,9 @@ DEVICE void store8(GLOBAL scalar* target, u64 index, const real* values) {
 #elif DTYPE_F32
     store8_f32(target + index, values);
 #else
-    u16 stored[8];
-    for (int i = 0; i < 8; i++) stored[i] = to_scalar(values[i]);
-    store8_u16(target + index, stored);
+    u32 pairs[4];
+    for (int i = 0; i < 4; i++) pairs[i] = to_pair(values[2 * i], values[2 * i + 1]);
+    store8_u16(target + index, pairs);
 #endif
 }
 

@@ -19,20 +19,23 @@ public sealed partial class CudaCompilationTests
     private static readonly string[] Architectures = ["sm_70", "sm_90"];
 
     /// <summary>
-    /// Ampere for Half, which stands for BFloat16: their texts differ from that of float by how elements are loaded and stored, which no
-    /// architecture has its own code for.
+    /// Ampere for the half types: their texts differ from that of float by how elements are loaded and stored, which has been the same
+    /// since.
     /// </summary>
     private static readonly string[] OneArchitecture = ["sm_80"];
 
-    /// <summary>PTX for what is not held to registers: it says what is compiled, and a third of the time goes into assembling it.</summary>
+    /// <summary>PTX for double, which is not held to registers: it says what is compiled, and a third of the time is the assembler's.</summary>
     private static readonly string[] NoArchitecture = ["compute_70"];
 
     /// <summary>
-    /// Kernels whose working set is a tile, or (cross-entropy, 48 to 64 registers) eight logits beside eleven sums and the row's target, so
-    /// that the compiler weighs registers against occupancy: a few bytes spilled there cost nothing. All others, reductions included, hold
-    /// a handful of values and have no excuse.
+    /// Kernels whose working set is a tile, or a chunk of a row beside sums, so that the compiler weighs registers against occupancy: a
+    /// few bytes spilled there cost nothing. All others, reductions included, hold a handful of values and have no excuse.
     /// </summary>
-    private static readonly string[] TiledFiles = ["portable/matmul.cl", "portable/drop_connect.cl", "portable/cross_entropy.cl"];
+    private static readonly string[] TiledFiles =
+    [
+        "portable/matmul.cl", "portable/drop_connect.cl", "portable/cross_entropy.cl", "portable/entropy.cl",
+        "portable/attention_dropout.cl",
+    ];
 
     private static readonly ConcurrentDictionary<(string Program, string Architecture), Lazy<(string Ptx, string Log)>>
         Compilations = new();
@@ -41,6 +44,17 @@ public sealed partial class CudaCompilationTests
 
     public static TheoryData<string> RegisterPrograms =>
         [.. KernelPrograms.All.Where(IsHeldToRegisters).Select(program => program.Name)];
+
+    /// <summary>Kernels whose results are sums, stored one by one; a width of eight is how they read, or how many a draw serves.</summary>
+    private static readonly string[] NarrowKernels =
+        ["drop_connect_forward", "drop_connect_gradient", "bias_dropout_residual_reduce", "entropy_forward"];
+
+    public static TheoryData<string> WidePrograms =>
+    [
+        .. from program in KernelPrograms.All
+           where program.Variant is { VectorWidth: 8, DType: not DType.Float64 } && program.Kernels.Any(IsWide)
+           select program.Name,
+    ];
 
     /// <summary>
     /// PTX states each parameter's type, which is what the driver goes by when it reads the host's argument block. The record comes from
@@ -65,6 +79,25 @@ public sealed partial class CudaCompilationTests
                 MatchCollection arrays = Regex.Matches(ptx, $@"\.shared \.align \d+ \.b8 _ZZ\d+{kernel.EntryPoint}E\w+\[(\d+)\]");
                 Assert.InRange(arrays.Sum(array => int.Parse(array.Groups[1].Value)), 0, SharedBytes);
             }
+        }
+    }
+
+    /// <summary>
+    /// Compilers split a 16-byte access whose parts come out of selections into four, which is four times the requests. PTX shows it.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(WidePrograms))]
+    public void WideKernelsMoveSixteenBytesAtATime(string name)
+    {
+        SkipWithoutCompiler();
+        KernelProgram program = KernelPrograms.Named(name);
+        string ptx = Compiled(name, ArchitecturesFor(program)[0]).Ptx;
+        foreach (KernelDefinition kernel in program.Kernels.Where(IsWide))
+        {
+            string entry = ptx[ptx.IndexOf($".entry {kernel.EntryPoint}(", StringComparison.Ordinal)..];
+            entry = entry[..entry.IndexOf("\n}", StringComparison.Ordinal)];
+            Assert.Matches(@"\bld\.global(\.nc)?\.v4\.[fu]32\b", entry);
+            Assert.Matches(@"\bst\.global\.v4\.[fu]32\b", entry);
         }
     }
 
@@ -139,11 +172,13 @@ public sealed partial class CudaCompilationTests
         return frames.Sum(frame => frame.Groups.Values.Skip(1).Sum(bytes => int.Parse(bytes.Value)));
     }
 
+    private static bool IsWide(KernelDefinition kernel) => kernel.VectorWidths.Contains(8) && !NarrowKernels.Contains(kernel.EntryPoint);
+
     private static bool IsHeldToRegisters(KernelProgram program) =>
         program.Variant.DType is DType.Float32 or DType.Float16 && !TiledFiles.Contains(program.First.File);
 
     internal static string[] ArchitecturesFor(KernelProgram program) => program.Variant.DType == DType.Float32 ? Architectures
-        : IsHeldToRegisters(program) ? OneArchitecture
+        : program.Variant.DType is DType.Float16 or DType.BFloat16 ? OneArchitecture
         : NoArchitecture;
 
     /// <summary>A program's PTX and what the assembler says of it, compiled once for all tests.</summary>

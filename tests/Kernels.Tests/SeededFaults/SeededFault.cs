@@ -27,6 +27,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string DropBlock = "portable/drop_block.cl";
     private const string DropConnect = "portable/drop_connect.cl";
     private const string Inference = "portable/drop_connect_inference.cl";
+    private const string Blocks = "portable/blocks.h";
     private const string Embedding = "portable/embedding_dropout.cl";
     private const string Entropy = "portable/entropy.cl";
     private const string KeptRows = "portable/kept_rows.cl";
@@ -38,20 +39,20 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "the mask is not scaled", "dropout", Dropout, "values[lane] * scale : (real)0", "values[lane] : (real)0")
         { At = "one Philox block" },
         new(
-            "the vector path runs past the end", "dropout", Dropout, "if (8 * block + 8 <= end)", "if (8 * block <= end)")
+            "the vector path runs past the end", "dropout", Blocks, "count / 256 * 32", "(count + 255) / 256 * 32")
         { At = "one element" },
-        new("the tail is forgotten", "dropout", Dropout, "(end + 7) / 8", "end / 8") { At = "one element" },
+        new("the tail is forgotten", "dropout", Blocks, "(blocks.stop + 7) / 8", "blocks.stop / 8") { At = "one element" },
         new(
             "keeps on equality: p is off by 1/65536", "dropout", Dropout, "philox_lane(drawn, lane) < threshold",
             "philox_lane(drawn, lane) <= threshold") { At = "several chunks of a core" },
         new(
-            "the end is cut to 32 bits", "dropout", Dropout, "const u64 end = start + count;", "const u64 end = (u32)(start + count);")
+            "the end is cut to 32 bits", "dropout", Blocks, "blocks.stop = start + count;", "blocks.stop = (u32)(start + count);")
         { At = "shard whose block numbers exceed 32 bits" },
         new(
             "a dropped NaN leaks", "dropout", Dropout, "values[lane] * scale : (real)0", "values[lane] * scale : values[lane] * (real)0")
         { At = "one Philox block" },
         new(
-            "the shard's start is ignored", "dropout", Dropout, "start / 8 + GLOBAL_ID", "start / 8 + 1 + GLOBAL_ID")
+            "the shard's start is ignored", "dropout", Dropout, "blocks.first + GLOBAL_ID", "blocks.first + 1 + GLOBAL_ID")
         { At = "one element" },
         new("two blocks share a counter", "dropout", Philox, "u32 c0 = (u32)block", "u32 c0 = (u32)(block / 2)") { At = "prime" },
         new(
@@ -67,7 +68,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "prime; the offset's low word overflows into the high one" },
         new("the first block is ignored", "random", "portable/random.cl", "first_block + b", "b") { At = "prime" },
         new(
-            "bfloat16 is cut, not rounded", "dropout", "portable/types.h", "(bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16", "bits >> 16",
+            "bfloat16 is cut, not rounded", "dropout", "dialect/opencl.h", "(bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16", "bits >> 16",
             DType.BFloat16) { At = "prime" },
         new(
             "half is read as bfloat16", "relu", "portable/types.h", "return f16_to_f32(stored);", "return bf16_to_f32(stored);",
@@ -190,22 +191,25 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "the gradient of the whole square", "norm-penalty", "portable/norm_penalty.cl", "own.slope * weight)", "own.root * weight)")
         { At = "one element" },
         new(
-            "the gradient passes where it should stop", "relu", "portable/relu.cl", "outputs[lane] <= 0 ? (real)0 : gradients[lane]",
-            "gradients[lane]") { At = "rows with a tail" },
+            "the gradient passes where it should stop", "relu", "portable/relu.cl", "outputs[lane] <= 0 ? (real)0 : values[lane]",
+            "values[lane]") { At = "rows with a tail" },
         new(
             "examples share the decisions of the first", "channel-dropout", "portable/channel_dropout.cl", "outer * units + unit", "unit")
         { At = "the same units, channels last" },
         new(
             "both angles are one word", "gaussian-noise", "portable/normal.h", "normal_pair(block.words[2], block.words[3]",
             "normal_pair(block.words[2], block.words[1]") { At = "prime" },
-        new("the shift is forgotten", "alpha-dropout", "portable/alpha_dropout.cl", "FMA(x, scale, shift)", "x * scale") { At = "prime" },
+        new(
+            "the shift is forgotten", "alpha-dropout", "portable/alpha_dropout.cl", "FMA(values[lane], scale, shift)",
+            "values[lane] * scale") { At = "prime" },
         new(
             "every pass draws the same mask", "monte-carlo-dropout", "portable/monte_carlo_dropout.cl", "first_offset + pass",
             "first_offset") { At = "prime; the offset's low word overflows into the high one" },
         new(
             "the variance is biased", "monte-carlo-dropout", "portable/monte_carlo_dropout.cl", "(passes - 1)", "passes")
         { At = "the fewest passes, one element" },
-        new("alpha is left out of a slope", "adaptive-dropout", Adaptive, "*slope *= alpha;", "") { At = "straight through" },
+        new("alpha is left out of a slope", "adaptive-dropout", Adaptive, "slope * alpha * values", "slope * values")
+        { At = "straight through" },
         new(
             "vectors forget beta", "adaptive-dropout", Adaptive, "FMA(alpha, activations[lane], beta)", "alpha * activations[lane]")
         { At = "prime" },
@@ -277,7 +281,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "the entropy is added with a wrong sign", "entropy", Entropy, "(x + surprise)", "(x - surprise)")
         { At = "a batch of a policy" },
         new(
-            "eight elements share four normals", "gaussian-noise", "portable/gaussian_noise.cl", "2 * octet + 1", "2 * octet")
+            "eight elements share a normal", "gaussian-noise", "portable/gaussian_noise.cl", "normals[lane]", "normals[0]")
         { At = "prime" },
         new(
             "the count starts again with each tile of rows", "kept-rows", KeptRows, "total += sums[GROUP_SIZE - 1];",

@@ -64,7 +64,7 @@ public static partial class Dropout
     private static readonly KernelDefinition<DropoutMaskArguments> MaskKernel = EntryPoints.DropoutMask.Fixed(CpuMask);
 
     private static readonly KernelDefinition<DropoutApplyMaskArguments> ApplyMaskKernel =
-        EntryPoints.DropoutApplyMask.Float<CpuApplyMask>();
+        EntryPoints.DropoutApplyMask.Float<CpuApplyMask>(vectorWidths: [1, 8]);
 
     /// <summary>Training: y = m * x / q (inverted scaling) or y = m * x (original scaling).</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -187,8 +187,8 @@ public static partial class Dropout
         if (x.Length == 0) return;
         stream.Launch(
             ApplyMaskKernel,
-            new KernelVariant(x.DType),
-            LaunchShape.Items(x.Length, ApplyMaskKernel),
+            new KernelVariant(x.DType, x.IsVectorAligned && y.IsVectorAligned ? 8 : 1),
+            LaunchShape.Items((x.Length + 7) / 8, ApplyMaskKernel),
             new DropoutApplyMaskArguments
             {
                 X = x.Argument,

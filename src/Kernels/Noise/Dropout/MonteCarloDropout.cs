@@ -25,7 +25,7 @@ public static unsafe class MonteCarloDropout
         EntryPoints.MonteCarloDropout.Float<CpuPasses>(vectorWidths: [1, 8]);
 
     private static readonly KernelDefinition<MonteCarloStatisticsArguments> StatisticsKernel =
-        EntryPoints.MonteCarloStatistics.Float<CpuStatistics>();
+        EntryPoints.MonteCarloStatistics.Float<CpuStatistics>(vectorWidths: [1, 8]);
 
     /// <summary>y[t] = dropout of x under (seed, offset + t), t = 0 to T - 1.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -104,10 +104,12 @@ public static unsafe class MonteCarloDropout
         Check.Disjoint(Op, y, nameof(y), variance, nameof(variance));
         Check.Disjoint(Op, mean, nameof(mean), variance, nameof(variance));
         if (mean.Length == 0) return;
+        bool wholeBlocks = mean.Length % Philox.LanesPerBlock == 0 && y.IsVectorAligned && mean.IsVectorAligned
+            && variance.IsVectorAligned;
         stream.Launch(
             StatisticsKernel,
-            new KernelVariant(y.DType),
-            LaunchShape.Items(mean.Length, StatisticsKernel),
+            new KernelVariant(y.DType, wholeBlocks ? Philox.LanesPerBlock : 1),
+            LaunchShape.Items((mean.Length + 7) / 8, StatisticsKernel),
             new MonteCarloStatisticsArguments
             {
                 Y = y.Argument,
