@@ -69,9 +69,6 @@ public abstract class Device : IDisposable
     /// <summary>Each launch is followed by a synchronisation, so that an error names its kernel (environment KERNELS_SYNC=1).</summary>
     internal bool SynchronizeAfterLaunch { get; }
 
-    /// <summary>How many work groups fill this device; grid-stride kernels are launched with no more than a small multiple of it.</summary>
-    internal abstract int MaximumGroups { get; }
-
     /// <summary>Every device this machine could have, the missing kinds included with the reason why they are missing.</summary>
     public static IReadOnlyList<DeviceDescription> List() =>
         [CpuDevice.Describe(), .. OpenClDevice.Describe(), .. CudaDevice.Describe()];

@@ -106,7 +106,8 @@ public sealed unsafe class CudaLaunches : CudaScenario
                     [
                         "cuCtxPushCurrent_v2", "nvrtcVersion", "cuDriverGetVersion", "nvrtcGetNumSupportedArchs", "nvrtcGetSupportedArchs",
                         "nvrtcCreateProgram", "nvrtcCompileProgram", $"nvrtcGet{format}Size", $"nvrtcGet{format}", "nvrtcDestroyProgram",
-                        "cuModuleLoadDataEx", "cuModuleGetFunction", "cuLaunchKernel", "cuCtxPopCurrent_v2",
+                        "cuModuleLoadDataEx", "cuModuleGetFunction", "cuOccupancyMaxActiveBlocksPerMultiprocessor", "cuLaunchKernel",
+                        "cuCtxPopCurrent_v2",
                     ],
                     FakeCuda.Log(before).Where(name => !name.Contains("ProgramLog", StringComparison.Ordinal)));
 

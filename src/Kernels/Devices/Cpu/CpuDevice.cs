@@ -14,8 +14,6 @@ internal sealed class CpuDevice : Device
 
     public override nint NativeContext => 0;
 
-    internal override int MaximumGroups => int.MaxValue;
-
     public static DeviceDescription Describe()
     {
         int bits = Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;

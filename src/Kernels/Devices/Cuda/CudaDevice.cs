@@ -7,7 +7,7 @@ namespace Kernels.Devices.Cuda;
 /// <summary>An NVIDIA GPU through the CUDA driver API and its primary context; kernels are compiled by NVRTC.</summary>
 internal sealed unsafe class CudaDevice : Device
 {
-    /// <summary>Groups per multiprocessor: several times what is resident, so that the end of a launch evens out.</summary>
+    /// <summary>Groups per multiprocessor: several times what is resident, so that the end of a launch evens out; at most.</summary>
     private const int GroupsPerMultiprocessor = 32;
 
     private const nint LegacyStream = 1;
@@ -43,7 +43,15 @@ internal sealed unsafe class CudaDevice : Device
     /// <summary>The most threads that are resident on a multiprocessor.</summary>
     internal int ThreadsPerMultiprocessor { get; }
 
-    internal override int MaximumGroups => _multiprocessors * GroupsPerMultiprocessor;
+    /// <summary>
+    /// The most groups of a grid-stride kernel of which a multiprocessor holds <paramref name="residentGroups"/> at a time: a whole number
+    /// of waves, so that the last one is full too.
+    /// </summary>
+    internal int MaximumGroups(int residentGroups)
+    {
+        int resident = Math.Clamp(residentGroups, 1, GroupsPerMultiprocessor);
+        return _multiprocessors * (GroupsPerMultiprocessor / resident * resident);
+    }
 
     public static IReadOnlyList<DeviceDescription> Describe()
     {

@@ -24,9 +24,12 @@ internal sealed class CudaEventHandle(CudaContext context, nint value) : DriverH
 }
 
 /// <summary>A loaded module and one function of it.</summary>
-internal sealed class CudaKernel(CudaContext context, nint module, nint function) : DriverHandle(context, module)
+internal sealed class CudaKernel(CudaContext context, nint module, nint function, int residentGroups) : DriverHandle(context, module)
 {
     public nint Function { get; } = function;
+
+    /// <summary>How many groups a multiprocessor holds at a time.</summary>
+    public int ResidentGroups { get; } = residentGroups;
 
     public override void Release() => cuModuleUnload(handle);
 }

@@ -42,14 +42,13 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
     public CudaKernelCost Cost(KernelDefinition kernel, in KernelVariant variant)
     {
         using CudaContext.Scope scope = device.Context.MakeCurrent();
-        nint function = Get(kernel, variant).Function;
+        CudaKernel compiled = Get(kernel, variant);
+        nint function = compiled.Function;
         int registers = Attribute(CudaFunctionAttribute.NumRegs);
         int local = Attribute(CudaFunctionAttribute.LocalSizeBytes);
         int shared = Attribute(CudaFunctionAttribute.SharedSizeBytes);
-        device.Context.ThrowIfFailed(
-            cuOccupancyMaxActiveBlocksPerMultiprocessor(out int groups, function, kernel.GroupSize, 0), kernel.EntryPoint);
-        double occupancy = (double)groups * kernel.GroupSize / device.ThreadsPerMultiprocessor;
-        return new CudaKernelCost(registers, local, shared, groups, occupancy);
+        double occupancy = (double)compiled.ResidentGroups * kernel.GroupSize / device.ThreadsPerMultiprocessor;
+        return new CudaKernelCost(registers, local, shared, compiled.ResidentGroups, occupancy);
 
         int Attribute(CudaFunctionAttribute attribute)
         {
@@ -106,10 +105,18 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
     {
         fixed (byte* name = Encoding.ASCII.GetBytes(kernel.EntryPoint + '\0'))
         {
+            string call = nameof(cuModuleGetFunction);
             CudaStatus status = cuModuleGetFunction(out nint function, module, name);
-            if (status == CudaStatus.Success) return new CudaKernel(device.Context, module, function);
+            int residentGroups = 0;
+            if (status == CudaStatus.Success)
+            {
+                call = nameof(cuOccupancyMaxActiveBlocksPerMultiprocessor);
+                status = cuOccupancyMaxActiveBlocksPerMultiprocessor(out residentGroups, function, kernel.GroupSize, 0);
+            }
+
+            if (status == CudaStatus.Success) return new CudaKernel(device.Context, module, function, residentGroups);
             cuModuleUnload(module);
-            throw device.Context.Failure(status, nameof(cuModuleGetFunction), kernel.EntryPoint);
+            throw device.Context.Failure(status, call, kernel.EntryPoint);
         }
     }
 

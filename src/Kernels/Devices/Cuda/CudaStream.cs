@@ -58,7 +58,7 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaQueueState queue,
         using HandleLease kernelLease = new(compiled);
         ulong* values = stackalloc ulong[TArguments.ParameterCount];
         void** parameters = stackalloc void*[TArguments.ParameterCount];
-        uint groups = (uint)Math.Clamp(shape.Groups, 1, device.MaximumGroups);
+        uint groups = (uint)Math.Clamp(shape.Groups, 1, device.MaximumGroups(compiled.ResidentGroups));
         CudaArgumentBinder binder = new(values, parameters, variant.DType == DType.Float64);
         try
         {

@@ -31,7 +31,8 @@ internal sealed unsafe class OpenClDevice : Device
 
     internal OpenClPrograms Programs { get; }
 
-    internal override int MaximumGroups => _computeUnits * GroupsPerComputeUnit;
+    /// <summary>Grid-stride kernels are launched with no more groups than these.</summary>
+    internal int MaximumGroups => _computeUnits * GroupsPerComputeUnit;
 
     public static IReadOnlyList<DeviceDescription> Describe() => Enumerate(out string? reason) is { Count: > 0 } devices
         ? [.. devices.Select((device, index) => Describe(device.Platform, device.Device, index))]
