@@ -1,7 +1,8 @@
 // Sums and maxima over a work group, or over teams: `team` consecutive work items, a power of two up to GROUP_SIZE.
 // Fixed order, so the same bits in every run. `scratch` holds GROUP_SIZE values (for several sums that many each);
 // every work item of the group calls and gets the result of its group or team. The scratch may be used again right
-// after.
+// after. team_sums_first is for sums of which a call needs the first `wanted` alone: one call after another, or a
+// barrier under a condition, is what PoCL does not take.
 
 #if DIALECT_CUDA
 DEVICE real warp_sum(real value) {
@@ -36,20 +37,25 @@ DEVICE real group_max(real value, LOCAL real* scratch) {
 }
 
 // Teams of up to a warp need no barrier.
-DEVICE void team_sums(real* values, u32 count, u32 team, LOCAL real* scratch) {
+DEVICE void team_sums_first(real* values, u32 count, u32 wanted, u32 team, LOCAL real* scratch) {
     for (u32 i = 0; i < count; i++)
-        for (u32 distance = (team < 32 ? team : 32) / 2; distance > 0; distance /= 2)
+        for (u32 distance = i < wanted ? (team < 32 ? team : 32) / 2 : 0; distance > 0; distance /= 2)
             values[i] += __shfl_xor_sync(0xffffffffu, values[i], distance);
     if (team <= 32) return;
     const u32 first = LOCAL_ID / team * (team / 32);
     for (u32 i = 0; i < count; i++)
-        if (LOCAL_ID % 32 == 0) scratch[i * GROUP_SIZE + LOCAL_ID / 32] = values[i];
+        if (LOCAL_ID % 32 == 0 && i < wanted) scratch[i * GROUP_SIZE + LOCAL_ID / 32] = values[i];
     BARRIER();
     for (u32 i = 0; i < count; i++) {
+        if (i >= wanted) continue;
         values[i] = 0;
         for (u32 warp = first; warp < first + team / 32; warp++) values[i] += scratch[i * GROUP_SIZE + warp];
     }
     BARRIER();
+}
+
+DEVICE void team_sums(real* values, u32 count, u32 team, LOCAL real* scratch) {
+    team_sums_first(values, count, count, team, scratch);
 }
 
 DEVICE real team_max(real value, u32 team, LOCAL real* scratch) {
@@ -100,6 +106,10 @@ DEVICE void team_sums(real* values, u32 count, u32 team, LOCAL real* scratch) {
     }
     for (u32 i = 0; i < count; i++) values[i] = scratch[i * GROUP_SIZE + LOCAL_ID / team * team];
     BARRIER();
+}
+
+DEVICE void team_sums_first(real* values, u32 count, u32 wanted, u32 team, LOCAL real* scratch) {
+    team_sums(values, count, team, scratch);
 }
 
 DEVICE real team_max(real value, u32 team, LOCAL real* scratch) {

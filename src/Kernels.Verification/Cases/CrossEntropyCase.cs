@@ -308,7 +308,7 @@ public sealed class CrossEntropyCase : OpCase
         {
             HasWeights = true, Smoothing = 0.2, IgnoreIndex = 2, Reduction = LossReduction.Mean,
         },
-        new CrossEntropyProblem(entry, 9, 21, "an ignore index outside the classes")
+        new CrossEntropyProblem(entry, 9, 1021, "an ignore index outside the classes, rows of several stretches")
         {
             IgnoreIndex = -100, HasIgnoredRows = true, Reduction = LossReduction.Mean,
         },

@@ -12,7 +12,7 @@ public sealed class EntropyCase : OpCase
         .. OfEntry("forward"),
         .. OfEntry("backward"),
         new EntropyProblem("backward", 9, 21, "one gradient for all rows, and a scale") { Gradients = 1, Scale = -0.5 },
-        new EntropyProblem("backward", 9, 21, "rows without a gradient") { HasZeroGradients = true },
+        new EntropyProblem("backward", 9, 1021, "rows of several stretches without a gradient") { HasZeroGradients = true },
     ];
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =

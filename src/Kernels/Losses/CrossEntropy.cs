@@ -48,6 +48,7 @@ public static partial class CrossEntropy
     private const long ShortRow = 1024;
     private const int ItemsOfShortRow = 32;
     private const int ElementsPerItem = 8;
+    private const int ElementsPerCudaItem = 32;
 
     /// <summary>
     /// Values that one group adds, sixteen an item; further launches add the groups' sums in the same way: no sum of floats is long.
@@ -221,7 +222,7 @@ public static partial class CrossEntropy
         using Rented<TReal> rowLosses = new(stream, isReduced, rows);
         if (rows > 0)
         {
-            uint team = Team(classes);
+            uint team = Team(stream.Device, classes);
             using DataErrorSlot error = stream.DataErrorSlot(op, $"of the rows has a label outside the {classes} classes");
             bool wide = classes % ElementsPerItem == 0 && logits.IsVectorAligned && gradient?.IsVectorAligned != false;
             stream.Launch(
@@ -256,12 +257,19 @@ public static partial class CrossEntropy
         if (isReduced) Sum<TReal>(stream, logits.DType, rowLosses.Argument, rows, divisor, factor, emptyMean, losses.Argument);
     }
 
-    /// <summary>The number of work items that share a row: a power of two.</summary>
-    internal static uint Team(long classes)
+    /// <summary>
+    /// The number of work items that share a row: a power of two. CUDA's items hold four times as much of a row in registers
+    /// (<c>softmax.h</c>), take fours of a pair in turn, and need no barrier in a warp, so longer rows have fewer of them, and none is
+    /// alone.
+    /// </summary>
+    internal static uint Team(Device device, long classes)
     {
-        uint team = 1;
+        bool isCuda = device.Kind == DeviceKind.Cuda;
+        uint team = isCuda ? 2u : 1;
         while (team < ItemsOfShortRow && team * ElementsPerItem < classes) team *= 2;
-        return classes <= ShortRow ? team : (uint)KernelDefinition.DefaultGroupSize;
+        if (classes <= ShortRow) return team;
+        while (team < KernelDefinition.DefaultGroupSize && (!isCuda || team * ElementsPerCudaItem < classes)) team *= 2;
+        return team;
     }
 
     private static void SumWeights<TReal>(

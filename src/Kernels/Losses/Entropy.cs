@@ -59,7 +59,7 @@ public static partial class Entropy
         stream.Launch(
             ForwardKernel,
             Variant(logits, logits),
-            Shape(rows, classes),
+            Shape(stream.Device, rows, classes),
             new EntropyForwardArguments
             {
                 Logits = logits.Argument,
@@ -67,7 +67,7 @@ public static partial class Entropy
                 Entropies = entropies.Argument,
                 Rows = (ulong)rows,
                 Classes = (ulong)classes,
-                Team = CrossEntropy.Team(classes),
+                Team = CrossEntropy.Team(stream.Device, classes),
             });
     }
 
@@ -96,7 +96,7 @@ public static partial class Entropy
         stream.Launch(
             BackwardKernel,
             Variant(logits, dLogits),
-            Shape(rows, classes),
+            Shape(stream.Device, rows, classes),
             new EntropyBackwardArguments
             {
                 Logits = logits.Argument,
@@ -105,7 +105,7 @@ public static partial class Entropy
                 Gradient = dLogits.Argument,
                 Rows = (ulong)rows,
                 Classes = (ulong)classes,
-                Team = CrossEntropy.Team(classes),
+                Team = CrossEntropy.Team(stream.Device, classes),
                 EntropyGradientStride = entropyGradient.Length > 1 ? 1u : 0,
                 GradientScale = gradientScale,
             });
@@ -131,9 +131,9 @@ public static partial class Entropy
         where T : unmanaged =>
         new(logits.DType, logits.Shape[1] % 8 == 0 && logits.IsVectorAligned && gradient.IsVectorAligned ? 8 : 1);
 
-    private static LaunchShape Shape(long rows, long classes)
+    private static LaunchShape Shape(Device device, long rows, long classes)
     {
-        long rowsPerGroup = KernelDefinition.DefaultGroupSize / CrossEntropy.Team(classes);
+        long rowsPerGroup = KernelDefinition.DefaultGroupSize / CrossEntropy.Team(device, classes);
         return new LaunchShape((rows + rowsPerGroup - 1) / rowsPerGroup);
     }
 }

@@ -96,12 +96,12 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "half of the reduction tree is missing", "linear", "portable/linear.cl", "half_depth = 4", "half_depth = 2")
         { At = "a batch of the study, odd sizes" },
         new(
-            "the maximum is not subtracted", "cross-entropy", Softmax, "softmax_exponent(z, sums->largest), e",
-            "softmax_exponent(z, 0), e") { At = "one class: the loss is 0" },
+            "the maximum is not subtracted", "cross-entropy", Softmax, "softmax_exponent(z[8 * s + i], largest), e",
+            "softmax_exponent(z[8 * s + i], 0), e") { At = "one class: the loss is 0" },
         new(
-            "the label is off by one", "cross-entropy", CrossEntropy, "(i32)k == target->label", "(i32)k + 1 == target->label")
+            "the label is off by one", "cross-entropy", CrossEntropy, "place.column = (u32)label;", "place.column = (u32)label ^ 1u;")
         { At = "a batch of the study" },
-        new("the gradient is not scaled", "cross-entropy", CrossEntropy, "scale * slope", "slope") { At = "a batch of the study" },
+        new("the gradient is not scaled", "cross-entropy", CrossEntropy, "row->scale * slope", "slope") { At = "a batch of the study" },
         new(
             "no barrier between the levels of a maximum", "cross-entropy", "portable/reduce.h",
             "MAX(scratch[LOCAL_ID], scratch[LOCAL_ID + half_size]);\n        BARRIER();",
@@ -113,8 +113,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "the moment is not moved to a new maximum", "entropy", Softmax, "factor * FMA(sums->sum, change, sums->moment)",
             "factor * sums->moment") { At = "a batch of a policy" },
         new(
-            "masked classes get their part of the smoothing", "cross-entropy", CrossEntropy, "if (smoothing != 0 && seen)",
-            "if (smoothing != 0)") { At = "masked classes, some of them labels" },
+            "masked classes get their part of the smoothing", "cross-entropy", CrossEntropy,
+            "smoothing != 0 && logit[i] != NEGATIVE_INFINITY", "smoothing != 0") { At = "masked classes, some of them labels" },
         new(
             "an ignored row counts", "cross-entropy", CrossEntropy, "weight = target.ignored ? (real)0 : (real)1;", "weight = 1;")
         { At = "probabilities, of which some rows are ignored, with weights" },
@@ -125,8 +125,9 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "a range of logits beyond the largest number" },
         new("a sum over a range beyond the largest number", "cross-entropy", Softmax, "if (x < FARTHEST_DIFFERENCE)", "if (0)")
         { At = "a range beyond the largest number, smoothed" },
-        new("a masked class has the gradient's sign", "cross-entropy", CrossEntropy, "seen ? scale * slope : (real)0;", "scale * slope;")
-        { At = "masked classes, gradients of either sign" },
+        new(
+            "a masked class has the gradient's sign", "cross-entropy", CrossEntropy, "z != NEGATIVE_INFINITY ? row->scale * slope",
+            "1 ? row->scale * slope") { At = "masked classes, gradients of either sign" },
         new("a bad share spoils all rows", "cross-entropy", CrossEntropy, "weight - weight == 0 ? weight : (real)1", "weight")
         { At = "shares that are no number, in a mean by weights" },
         new("what is taken times 0 is looked at", "cross-entropy", CrossEntropy, "if (kept == 0) targets.weight", "if (0) targets.weight")
