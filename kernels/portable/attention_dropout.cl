@@ -6,14 +6,15 @@
 //   attention_dropout_backward  ds = scale * p * (dp - sum of dp * p), p = softmax(z) and dp = m * dy / q, from the
 //   scores alone
 //
-// A work group takes a row, a work item eight keys at a time. A row of at most 8 * GROUP_SIZE keys is read once and
-// stays in registers; a longer one is read a second time. Results may overwrite what they are calculated from: each
-// item writes only what it alone reads, after the last look at the sums.
+// A team of work items takes a row, an item eight keys at a time; a group has as many teams as fit. A row of at most
+// 8 * GROUP_SIZE keys is read once and stays in registers; a longer one is read a second time. Results may overwrite
+// what they are calculated from: each item writes only what it alone reads, after the last look at the sums.
 
 #include "types.h"
 #include "philox.h"
 #include "keep.h"
 #include "reduce.h"
+#include "softmax.h"
 #include "errors.h"
 
 // Rows start on 16 bytes and on a Philox block. Double, there for verification alone, is not worth the registers.
@@ -21,7 +22,7 @@
 
 // A row's place: how many keys take part, from the first on, and where its additive mask starts.
 typedef struct {
-    u64 visible;
+    u32 visible;
     u64 mask_first;
 } row_place;
 
@@ -29,27 +30,30 @@ typedef struct {
 DEVICE row_place place_row(u64 row, u64 heads, u64 queries, u64 keys, u32 causal, GLOBAL const i32* key_lengths,
                            u64 key_lengths_offset, GLOBAL u32* error, u64 error_offset, u64 mask_batch_stride,
                            u64 mask_head_stride, u64 mask_query_stride) {
+    row_place place = {(u32)keys, 0};
+    // Divisions cost a short row more than all else.
+    if (key_lengths == 0 && causal == 0 && mask_batch_stride + mask_head_stride + mask_query_stride == 0) return place;
     const u64 all_heads = row / queries, query = row - all_heads * queries;
     const u64 batch = all_heads / heads, head = all_heads - batch * heads;
-    row_place place = {keys, batch * mask_batch_stride + head * mask_head_stride + query * mask_query_stride};
+    place.mask_first = batch * mask_batch_stride + head * mask_head_stride + query * mask_query_stride;
     if (key_lengths != 0) {
         const i32 length = key_lengths[key_lengths_offset + batch];
         if (length < 0 || (u64)length > keys) report_error(error, error_offset, batch);
         if (length < 0)
             place.visible = 0;
         else if ((u64)length < keys)
-            place.visible = (u64)length;
+            place.visible = (u32)length;
     }
     if (causal != 0) {
         const u64 limit = keys + query + 1 > queries ? keys + query + 1 - queries : 0;
-        if (limit < place.visible) place.visible = limit;
+        if (limit < place.visible) place.visible = (u32)limit;
     }
     return place;
 }
 
-// z of the next eight keys, -inf where masked or past `count`; returns the keys that take part as bits.
-DEVICE u32 load_logits(GLOBAL const scalar* scores, u64 first, GLOBAL const scalar* mask, u64 mask_first, u64 count,
-                       real scale, real* z) {
+// z of the next eight keys, -inf where masked or past `count`.
+DEVICE void load_logits(GLOBAL const scalar* scores, u64 first, GLOBAL const scalar* mask, u64 mask_first, u32 count,
+                        real scale, real* z) {
     for (u32 lane = 0; lane < 8; lane++) z[lane] = NEGATIVE_INFINITY;
 #if WIDE
     if (count >= 8) {
@@ -61,44 +65,47 @@ DEVICE u32 load_logits(GLOBAL const scalar* scores, u64 first, GLOBAL const scal
             for (u32 lane = 0; lane < 8; lane++)
                 z[lane] = added[lane] == NEGATIVE_INFINITY ? NEGATIVE_INFINITY : z[lane] + added[lane];
         }
-    } else
-#endif
-    {
-        for (u32 lane = 0; lane < 8; lane++) {
-            if (lane >= count) continue;
-            const real added = mask != 0 ? load(mask, mask_first + lane) : (real)0;
-            if (added != NEGATIVE_INFINITY) z[lane] = load(scores, first + lane) * scale + added;
-        }
-    }
-    u32 seen = 0;
-    for (u32 lane = 0; lane < 8; lane++) seen |= (z[lane] != NEGATIVE_INFINITY ? 1u : 0u) << lane;
-    return seen;
-}
-
-// Moves an item's largest logit over the next eight, which become their exponentials relative to it; returns what
-// earlier ones shrink by. A largest logit of -inf counts as 0, which leaves exponentials of 0. NaN is passed over, it
-// reaches the result through the sums.
-DEVICE real exponentials(real* z, real* largest) {
-    const real before = *largest;
-    for (u32 lane = 0; lane < 8; lane++) *largest = MAX(*largest, z[lane]);
-    const real reference = *largest == NEGATIVE_INFINITY ? (real)0 : *largest;
-    for (u32 lane = 0; lane < 8; lane++) z[lane] = EXP(z[lane] - reference);
-    return EXP(before - reference);
-}
-
-// dp of the next eight keys, 0 where dropped or masked.
-DEVICE void load_gradients(GLOBAL const scalar* dy, u64 first, u64 count, real keep_scale, u32 kept, real* dp) {
-#if WIDE
-    if (count >= 8) {
-        load8(dy, first, dp);
-        for (u32 lane = 0; lane < 8; lane++) dp[lane] = (kept >> lane & 1u) ? dp[lane] * keep_scale : (real)0;
         return;
     }
 #endif
-    for (u32 lane = 0; lane < 8; lane++) dp[lane] = (kept >> lane & 1u) ? load(dy, first + lane) * keep_scale : (real)0;
+    for (u32 lane = 0; lane < 8; lane++) {
+        if (lane >= count) continue;
+        const real added = mask != 0 ? load(mask, mask_first + lane) : (real)0;
+        if (added != NEGATIVE_INFINITY) z[lane] = load(scores, first + lane) * scale + added;
+    }
 }
 
-DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u64 count, const real* values) {
+// What stands for the exponential of a key that takes no part.
+#define ABSENT ((real)-1)
+
+// exp(z - reference).
+DEVICE real exponential(real z, real reference) { return z == NEGATIVE_INFINITY ? ABSENT : softmax_exp(z - reference); }
+
+// A largest logit of -inf counts as 0, which leaves exponentials of 0.
+DEVICE real reference_of(real largest) { return largest == NEGATIVE_INFINITY ? (real)0 : largest; }
+
+// NaN is passed over, it reaches the result through the sums.
+DEVICE real largest_of_8(const real* z, real largest) {
+    for (u32 lane = 0; lane < 8; lane++) largest = MAX(largest, z[lane]);
+    return largest;
+}
+
+// dp of the next eight keys, 0 where dropped or masked.
+DEVICE void load_gradients(GLOBAL const scalar* dy, u64 first, u32 count, real keep_scale, u32 kept, const real* z,
+                           real* dp) {
+#if WIDE
+    if (count >= 8) {
+        load8(dy, first, dp);
+        for (u32 lane = 0; lane < 8; lane++)
+            dp[lane] = (kept >> lane & 1u) && z[lane] != NEGATIVE_INFINITY ? dp[lane] * keep_scale : (real)0;
+        return;
+    }
+#endif
+    for (u32 lane = 0; lane < 8; lane++)
+        dp[lane] = (kept >> lane & 1u) && z[lane] != NEGATIVE_INFINITY ? load(dy, first + lane) * keep_scale : (real)0;
+}
+
+DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u32 count, const real* values) {
 #if WIDE
     if (count >= 8) {
         store8(target, first, values);
@@ -110,10 +117,10 @@ DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u64 count, const rea
 }
 
 // What both directions know of the rows.
-#define ATTENTION_PARAMETERS                                                                                    \
-    GLOBAL const i32 *key_lengths, u64 key_lengths_offset, GLOBAL const scalar *mask, u64 mask_offset,          \
-        GLOBAL u32 *error, u64 error_offset, u64 rows, u64 heads, u64 queries, u64 keys, u64 mask_batch_stride, \
-        u64 mask_head_stride, u64 mask_query_stride, u32 causal, real scale, u64 start, u32 threshold,          \
+#define ATTENTION_PARAMETERS                                                                                     \
+    GLOBAL const i32 *key_lengths, u64 key_lengths_offset, GLOBAL const scalar *mask, u64 mask_offset,           \
+        GLOBAL u32 *error, u64 error_offset, u64 rows, u64 heads, u64 queries, u64 keys, u64 mask_batch_stride,  \
+        u64 mask_head_stride, u64 mask_query_stride, u32 causal, u32 team, real scale, u64 start, u32 threshold, \
         real keep_scale, KEY_PARAMETERS
 
 // `start` is the index of the first score in the whole tensor of which this may be a shard.
@@ -121,45 +128,54 @@ KERNEL void attention_dropout_forward(GLOBAL const scalar* scores, u64 scores_of
                                       ATTENTION_PARAMETERS) {
     SHARED real scratch[GROUP_SIZE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    const u64 blocks = (keys + 7) / 8;
+    const u32 row_keys = (u32)keys, blocks = (row_keys + 7) / 8;
+    const u32 item = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team;
     scores += scores_offset;
     y += y_offset;
     if (mask != 0) mask += mask_offset;
-    for (u64 row = GROUP_ID; row < rows; row += GROUP_COUNT) {
-        const row_place place = place_row(row, heads, queries, keys, causal, key_lengths, key_lengths_offset, error,
-                                          error_offset, mask_batch_stride, mask_head_stride, mask_query_stride);
-        const u64 visible = place.visible, first = row * keys;
+    // Every item stays to the end, also without a row: reductions are for the whole group.
+    for (u64 first_row = GROUP_ID * rows_per_group; first_row < rows; first_row += GROUP_COUNT * rows_per_group) {
+        const u64 row = first_row + LOCAL_ID / team, first = row * keys;
+        row_place place = {0, 0};
+        if (row < rows)
+            place = place_row(row, heads, queries, keys, causal, key_lengths, key_lengths_offset, error, error_offset,
+                              mask_batch_stride, mask_head_stride, mask_query_stride);
+        const u32 visible = place.visible, own_blocks = row < rows ? blocks : 0;
 
         // The item's own maximum and the sum of e = exp(z - maximum), brought up to date with every eight keys.
         real e[8];
-        u32 seen = 0;
         real largest = NEGATIVE_INFINITY, sum = 0;
-        for (u64 block = LOCAL_ID; 8 * block < visible; block += GROUP_SIZE) {
-            seen = load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, visible - 8 * block,
-                               scale, e);
-            sum *= exponentials(e, &largest);
-            for (u32 lane = 0; lane < 8; lane++) sum += e[lane];
+        for (u32 block = item; 8 * block < visible; block += team) {
+            load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, visible - 8 * block, scale, e);
+            const real before = largest;
+            largest = largest_of_8(e, before);
+            const real reference = reference_of(largest);
+            sum *= softmax_exp(before - reference);
+            for (u32 lane = 0; lane < 8; lane++) {
+                const real own = softmax_exp(e[lane] - reference);
+                sum += own;
+                e[lane] = e[lane] == NEGATIVE_INFINITY ? ABSENT : own;
+            }
         }
 
-        const real row_largest = group_max(largest, scratch);
-        const real row_reference = row_largest == NEGATIVE_INFINITY ? (real)0 : row_largest;
-        const real weight = EXP(largest - row_reference);
-        const real total = group_sum(sum * weight, scratch);
+        const real weight = softmax_exp(largest - reference_of(team_max(largest, team, scratch)));
+        real total = sum * weight;
+        team_sums(&total, 1, team, scratch);
         const real factor = total == 0 ? (real)0 : weight * keep_scale / total;
 
-        const real reference = largest == NEGATIVE_INFINITY ? (real)0 : largest;
-        for (u64 block = LOCAL_ID; block < blocks; block += GROUP_SIZE) {
+        for (u32 block = item; block < own_blocks; block += team) {
             u32 kept = 0;
             if (8 * block < visible) {
-                if (blocks > GROUP_SIZE) {
-                    seen = load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block,
-                                       visible - 8 * block, scale, e);
-                    for (u32 lane = 0; lane < 8; lane++) e[lane] = EXP(e[lane] - reference);
+                if (blocks > team) {
+                    load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, visible - 8 * block,
+                                scale, e);
+                    for (u32 lane = 0; lane < 8; lane++) e[lane] = exponential(e[lane], reference_of(largest));
                 }
-                kept = seen & keep8(resolved, start + first + 8 * block, threshold);
+                kept = keep8(resolved, start + first + 8 * block, threshold);
             }
-            for (u32 lane = 0; lane < 8; lane++) e[lane] = (kept >> lane & 1u) ? e[lane] * factor : (real)0;
-            store_up_to_8(y, first + 8 * block, keys - 8 * block, e);
+            for (u32 lane = 0; lane < 8; lane++)
+                e[lane] = (kept >> lane & 1u) && e[lane] != ABSENT ? e[lane] * factor : (real)0;
+            store_up_to_8(y, first + 8 * block, row_keys - 8 * block, e);
         }
     }
 }
@@ -169,55 +185,60 @@ KERNEL void attention_dropout_backward(GLOBAL const scalar* scores, u64 scores_o
                                        ATTENTION_PARAMETERS) {
     SHARED real scratch[2 * GROUP_SIZE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    const u64 blocks = (keys + 7) / 8;
+    const u32 row_keys = (u32)keys, blocks = (row_keys + 7) / 8;
+    const u32 item = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team;
     scores += scores_offset;
     dy += dy_offset;
     dscores += dscores_offset;
     if (mask != 0) mask += mask_offset;
-    for (u64 row = GROUP_ID; row < rows; row += GROUP_COUNT) {
-        const row_place place = place_row(row, heads, queries, keys, causal, key_lengths, key_lengths_offset, error,
-                                          error_offset, mask_batch_stride, mask_head_stride, mask_query_stride);
-        const u64 visible = place.visible, first = row * keys;
+    // Every item stays to the end, also without a row: reductions are for the whole group.
+    for (u64 first_row = GROUP_ID * rows_per_group; first_row < rows; first_row += GROUP_COUNT * rows_per_group) {
+        const u64 row = first_row + LOCAL_ID / team, first = row * keys;
+        row_place place = {0, 0};
+        if (row < rows)
+            place = place_row(row, heads, queries, keys, causal, key_lengths, key_lengths_offset, error, error_offset,
+                              mask_batch_stride, mask_head_stride, mask_query_stride);
+        const u32 visible = place.visible, own_blocks = row < rows ? blocks : 0;
 
         // Sums of e and of e * dp, relative to the item's own maximum as in forward.
         real e[8], dp[8];
-        u32 seen = 0;
         real largest = NEGATIVE_INFINITY, sum = 0, product = 0;
-        for (u64 block = LOCAL_ID; 8 * block < visible; block += GROUP_SIZE) {
-            const u64 left = visible - 8 * block;
+        for (u32 block = item; 8 * block < visible; block += team) {
+            const u32 left = visible - 8 * block;
+            load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, left, scale, e);
             const u32 kept = keep8(resolved, start + first + 8 * block, threshold);
-            seen = load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, left, scale, e);
-            load_gradients(dy, first + 8 * block, left, keep_scale, kept & seen, dp);
-            const real shrink = exponentials(e, &largest);
+            load_gradients(dy, first + 8 * block, left, keep_scale, kept, e, dp);
+            const real before = largest;
+            largest = largest_of_8(e, before);
+            const real reference = reference_of(largest), shrink = softmax_exp(before - reference);
             sum *= shrink;
             product *= shrink;
             for (u32 lane = 0; lane < 8; lane++) {
-                sum += e[lane];
-                product += e[lane] * dp[lane];
+                const real own = softmax_exp(e[lane] - reference);
+                sum += own;
+                product += own * dp[lane];
+                e[lane] = e[lane] == NEGATIVE_INFINITY ? ABSENT : own;
             }
         }
 
-        const real row_largest = group_max(largest, scratch);
-        const real weight = EXP(largest - (row_largest == NEGATIVE_INFINITY ? (real)0 : row_largest));
+        const real weight = softmax_exp(largest - reference_of(team_max(largest, team, scratch)));
         real totals[2] = {sum * weight, product * weight};
-        team_sums(totals, 2, GROUP_SIZE, scratch);
+        team_sums(totals, 2, team, scratch);
         const real factor = totals[0] == 0 ? (real)0 : scale * weight / totals[0];
         const real mean = totals[0] == 0 ? (real)0 : totals[1] / totals[0];
 
-        const real reference = largest == NEGATIVE_INFINITY ? (real)0 : largest;
-        for (u64 block = LOCAL_ID; block < blocks; block += GROUP_SIZE) {
-            if (8 * block >= visible) {
-                seen = 0;
-            } else if (blocks > GROUP_SIZE) {
-                const u64 left = visible - 8 * block;
+        for (u32 block = item; block < own_blocks; block += team) {
+            if (8 * block < visible && blocks > team) {
+                const u32 left = visible - 8 * block;
                 const u32 kept = keep8(resolved, start + first + 8 * block, threshold);
-                seen = load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, left, scale, e);
-                load_gradients(dy, first + 8 * block, left, keep_scale, kept & seen, dp);
-                for (u32 lane = 0; lane < 8; lane++) e[lane] = EXP(e[lane] - reference);
+                load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, left, scale, e);
+                load_gradients(dy, first + 8 * block, left, keep_scale, kept, e, dp);
+                for (u32 lane = 0; lane < 8; lane++) e[lane] = exponential(e[lane], reference_of(largest));
             }
+            const u32 is_visible = 8 * block < visible;
             for (u32 lane = 0; lane < 8; lane++)
-                e[lane] = (seen >> lane & 1u) ? FMA(factor * e[lane], dp[lane] - mean, (real)0) : (real)0;
-            store_up_to_8(dscores, first + 8 * block, keys - 8 * block, e);
+                e[lane] = is_visible && e[lane] != ABSENT ? FMA(factor * e[lane], dp[lane] - mean, (real)0) : (real)0;
+            store_up_to_8(dscores, first + 8 * block, row_keys - 8 * block, e);
         }
     }
 }

@@ -55,7 +55,7 @@ public static unsafe partial class AttentionDropout
     private const string BackwardName = "AttentionDropout.Backward";
 
     /// <summary>
-    /// A row of up to eight times as many keys stays in registers. More items would idle over the usual 512 keys, fewer read 1,024 twice.
+    /// A row of up to eight times as many keys stays in registers. Fewer items would read the usual 1,024 keys twice.
     /// </summary>
     private const int GroupSize = 128;
 
@@ -95,7 +95,7 @@ public static unsafe partial class AttentionDropout
         stream.Launch(
             ForwardKernel,
             new KernelVariant(scores.DType, vectors ? Philox.LanesPerBlock : 1),
-            LaunchShape.GroupPerRow((long)rows.Rows),
+            Shape(rows),
             new AttentionDropoutForwardArguments { Scores = scores.Argument, Y = y.Argument, Attention = rows });
     }
 
@@ -136,7 +136,7 @@ public static unsafe partial class AttentionDropout
         stream.Launch(
             BackwardKernel,
             new KernelVariant(scores.DType, vectors ? Philox.LanesPerBlock : 1),
-            LaunchShape.GroupPerRow((long)rows.Rows),
+            Shape(rows),
             new AttentionDropoutBackwardArguments
             {
                 Scores = scores.Argument,
@@ -197,6 +197,20 @@ public static unsafe partial class AttentionDropout
         where T : unmanaged =>
         keyLengths is null ? default : stream.DataErrorSlot(op, $"of {nameof(keyLengths)} lies outside [0, {scores.Shape[3]}]");
 
+    /// <summary>The items that share a row: as many as have keys, a power of two.</summary>
+    private static uint Team(long keys)
+    {
+        uint team = 1;
+        while (team < GroupSize && team * Philox.LanesPerBlock < keys) team *= 2;
+        return team;
+    }
+
+    private static LaunchShape Shape(in AttentionArguments rows)
+    {
+        long rowsPerGroup = GroupSize / rows.Team;
+        return new LaunchShape(((long)rows.Rows + rowsPerGroup - 1) / rowsPerGroup);
+    }
+
     private static AttentionArguments Rows<T>(
         DeviceTensor<T> scores, double scale, KeepThreshold threshold, in RandomKeySource key, AttentionDropoutOptions options,
         DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask, TensorArgument error)
@@ -227,6 +241,7 @@ public static unsafe partial class AttentionDropout
             MaskHeadStride = (ulong)headStride,
             MaskQueryStride = (ulong)queryStride,
             Causal = options.Causal ? 1u : 0u,
+            Team = Team(keys),
             Scale = scale,
             Start = options.GlobalStart,
             Threshold = threshold.Value,
