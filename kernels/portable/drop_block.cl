@@ -183,6 +183,17 @@ DEVICE real filling(random_key key, u64 index) {
 #endif
 }
 
+#if VEC == 8
+// Eight bits from a cell on, or eight times the bit of one.
+DEVICE u32 bits_from(GLOBAL const u32* mask, u64 cell, u64 mask_inner) {
+    const u32 shift = (u32)(cell % 32);
+    u32 bits = mask[cell / 32] >> shift;
+    if (mask_inner == 0) return (bits & 1u) ? 0xffu : 0u;
+    if (shift > 24) bits |= mask[cell / 32 + 1] << (32 - shift);
+    return bits & 0xffu;
+}
+#endif
+
 // x is [samples, outer, inner]: channels and cells in the order of the layout. The strides of mask and scales say how
 // many bits, or entries, the next sample, outer and inner index are away. Without scales all is multiplied by `scale`.
 // One work item serves eight elements; noise_start is the index of the first among all.
@@ -198,6 +209,19 @@ KERNEL void drop_block_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar
     for (u64 first = 8 * GLOBAL_ID; first < count; first += 8 * GLOBAL_SIZE) {
         const u64 line = first / inner;
         u64 i = first - line * inner, sample = line / outer, o = line - sample * outer;
+#if VEC == 8
+        // Neighbours of one line have one scale, and bits that are neighbours or the same, whatever the layout.
+        if (i + 8 <= inner && mask_inner <= 1 && scale_inner == 0) {
+            real values[8];
+            load8(x, first, values);
+            const real factor = scales != 0 ? scales[scales_offset + sample * scale_sample + o * scale_outer] : scale;
+            const u32 keep = bits_from(mask, sample * mask_sample + o * mask_outer + i * mask_inner, mask_inner);
+            for (u32 lane = 0; lane < 8; lane++)
+                values[lane] = keep >> lane & 1 ? values[lane] * factor : filling(resolved, noise_start + first + lane);
+            store8(y, first, values);
+            continue;
+        }
+#endif
         u32 keep = 0;
         real factors[8];
         for (u32 lane = 0; lane < 8; lane++) {

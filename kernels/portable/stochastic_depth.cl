@@ -40,9 +40,10 @@ KERNEL void stochastic_depth_forward(GLOBAL const scalar* x, u64 x_offset, GLOBA
 #if !RELU
             if (!keep && x == y) continue;
 #endif
-            real values[8], branch[8];
+            real values[8];
             load8(x, first, values);
             if (keep) {
+                real branch[8];
                 load8(f, first, branch);
                 for (u32 lane = 0; lane < 8; lane++) values[lane] = FMA(scale, branch[lane], values[lane]);
             }
@@ -51,7 +52,9 @@ KERNEL void stochastic_depth_forward(GLOBAL const scalar* x, u64 x_offset, GLOBA
             continue;
         }
 #endif
-        for (u64 i = first; i < first + 8 && i < count; i++, in_run++) {
+        const u32 lanes = count - first < 8 ? (u32)(count - first) : 8;
+        for (u32 lane = 0; lane < lanes; lane++, in_run++) {
+            const u64 i = first + lane;
             if (in_run == run) {
                 in_run = 0;
                 row++;
