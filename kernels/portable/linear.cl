@@ -2,33 +2,69 @@
 //
 //   linear_add_bias       y[n, o] += bias[o]; after a vendor's matrix product
 //   linear_backward_bias  dbias[o] = sum over n of dy[n, o], rows in ascending order within eight interleaved sums,
-//                         then a tree
+//                         then a tree; or the same of every `splits`-th eight rows, to fill a large device
 
 #include "types.h"
 
+// VEC = 8 needs rows of whole eights. The column moves on with the row-major index: a division for each element would
+// cost more than all else.
 KERNEL void linear_add_bias(GLOBAL scalar* y, u64 y_offset, GLOBAL const scalar* RESTRICT bias, u64 bias_offset,
                             u64 rows, u64 columns) {
-    for (u64 i = GLOBAL_ID; i < rows * columns; i += GLOBAL_SIZE)
-        store(y, y_offset + i, load(y, y_offset + i) + load(bias, bias_offset + i % columns));
+    const u64 step = VEC * GLOBAL_SIZE % columns;
+    u64 column = VEC * GLOBAL_ID % columns;
+    y += y_offset;
+    bias += bias_offset;
+    for (u64 i = VEC * GLOBAL_ID; i < rows * columns; i += VEC * GLOBAL_SIZE) {
+#if VEC == 8
+        real values[8], added[8];
+        load8(y, i, values);
+        load8(bias, column, added);
+        for (u32 lane = 0; lane < 8; lane++) values[lane] += added[lane];
+        store8(y, i, values);
+#else
+        store(y, i, load(y, i) + load(bias, column));
+#endif
+        column += step;
+        if (column >= columns) column -= columns;
+    }
 }
 
-// A group takes 32 columns; its work items are 32 wide, so that a row is read in one piece, and 8 deep over the rows.
+// A group takes 32 columns and every `splits`-th eight of the rows; its work items are 32 wide, so that a row is read in
+// one piece, and 8 deep over the rows. With more than one split the sums go to a row of `partial` each, for
+// bias_dropout_residual_reduce to add.
 KERNEL void linear_backward_bias(GLOBAL const scalar* RESTRICT dy, u64 dy_offset, GLOBAL scalar* RESTRICT dbias,
-                                 u64 dbias_offset, u64 rows, u64 columns) {
-    SHARED real partial[8 * 32];
+                                 u64 dbias_offset, GLOBAL real* RESTRICT partial, u64 partial_offset, u64 rows,
+                                 u64 columns, u64 splits) {
+    SHARED real layers[8 * 32];
     const u32 lane = LOCAL_ID % 32, layer = LOCAL_ID / 32;
-    for (u64 block = GROUP_ID; block < (columns + 31) / 32; block += GROUP_COUNT) {
-        const u64 column = 32 * block + lane;
+    const u64 blocks = (columns + 31) / 32;
+    dy += dy_offset;
+    for (u64 job = GROUP_ID; job < blocks * splits; job += GROUP_COUNT) {
+        const u64 split = job / blocks, column = 32 * (job - split * blocks) + lane;
         real sum = 0;
-        if (column < columns)
-            for (u64 row = layer; row < rows; row += 8) sum += load(dy, dy_offset + row * columns + column);
-        partial[LOCAL_ID] = sum;
+        if (column < columns) {
+            const u64 step = 8 * splits * columns;
+            u64 i = (8 * split + layer) * columns + column;
+            // Several rows are on their way while the first is added.
+            for (; i + 3 * step < rows * columns; i += 4 * step) {
+                real values[4];
+                for (u32 row = 0; row < 4; row++) values[row] = load(dy, i + row * step);
+                for (u32 row = 0; row < 4; row++) sum += values[row];
+            }
+            for (; i < rows * columns; i += step) sum += load(dy, i);
+        }
+        layers[LOCAL_ID] = sum;
         BARRIER();
         for (u32 half_depth = 4; half_depth > 0; half_depth /= 2) {
-            if (layer < half_depth) partial[LOCAL_ID] += partial[LOCAL_ID + 32 * half_depth];
+            if (layer < half_depth) layers[LOCAL_ID] += layers[LOCAL_ID + 32 * half_depth];
             BARRIER();
         }
         // The next turn writes what only this item reads here.
-        if (layer == 0 && column < columns) store(dbias, dbias_offset + column, partial[lane]);
+        if (layer == 0 && column < columns) {
+            if (splits == 1)
+                store(dbias, dbias_offset + column, layers[lane]);
+            else
+                partial[partial_offset + split * columns + column] = layers[lane];
+        }
     }
 }

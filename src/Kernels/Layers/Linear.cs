@@ -13,7 +13,12 @@ public static unsafe class Linear
 {
     private const int ColumnsPerGroup = 32;
 
-    private static readonly KernelDefinition<LinearAddBiasArguments> AddBiasKernel = EntryPoints.LinearAddBias.Float<CpuAddBias>();
+    /// <summary>Groups that fill a large GPU; rows of a group that are worth a second launch, which adds the groups' sums.</summary>
+    private const int ManyGroups = 1024;
+    private const int RowsOfSplit = 256;
+
+    private static readonly KernelDefinition<LinearAddBiasArguments> AddBiasKernel =
+        EntryPoints.LinearAddBias.Float<CpuAddBias>(vectorWidths: [1, 8]);
 
     private static readonly KernelDefinition<LinearBackwardBiasArguments> BackwardBiasKernel =
         EntryPoints.LinearBackwardBias.Float<CpuBackwardBias>();
@@ -42,10 +47,11 @@ public static unsafe class Linear
         MatrixProduct product = new(x.DType, rows, outputs, inputs, TransposeA: false, TransposeB: true);
         bool complete = MatMul.Run(stream, product, x.Argument, weight.Argument, bias?.Argument ?? default, y.Argument);
         if (complete) return;
+        int width = outputs % 8 == 0 && y.IsVectorAligned && bias!.IsVectorAligned ? 8 : 1;
         stream.Launch(
             AddBiasKernel,
-            new KernelVariant(x.DType),
-            LaunchShape.Items(y.Length, AddBiasKernel),
+            new KernelVariant(x.DType, width),
+            LaunchShape.Items(y.Length / width, AddBiasKernel),
             new LinearAddBiasArguments { Y = y.Argument, Bias = bias!.Argument, Rows = (ulong)rows, Columns = (ulong)outputs });
     }
 
@@ -78,11 +84,24 @@ public static unsafe class Linear
         MatMul.Run(stream, new MatrixProduct(x.DType, outputs, inputs, rows, TransposeA: true, false), dy.Argument, x.Argument, default,
             dWeight.Argument);
         if (dBias is null || outputs == 0) return;
+        long blocks = (outputs + ColumnsPerGroup - 1) / ColumnsPerGroup;
+        // By the problem alone, so that the order of the sums does not depend on the size of the GPU.
+        long splits = stream.Device.Kind == DeviceKind.Cuda ? Math.Clamp(rows / RowsOfSplit, 1, Math.Max(1, ManyGroups / blocks)) : 1;
+        using ScratchPool.Lease<T> partial = RealBuffer<T>.RentScratch(stream, splits > 1 ? splits * outputs : 0);
         stream.Launch(
             BackwardBiasKernel,
             new KernelVariant(x.DType),
-            new LaunchShape((outputs + ColumnsPerGroup - 1) / ColumnsPerGroup),
-            new LinearBackwardBiasArguments { Dy = dy.Argument, Dbias = dBias.Argument, Rows = (ulong)rows, Columns = (ulong)outputs });
+            new LaunchShape(blocks * splits),
+            new LinearBackwardBiasArguments
+            {
+                Dy = dy.Argument,
+                Dbias = dBias.Argument,
+                Partial = splits > 1 ? partial.Argument : default,
+                Rows = (ulong)rows,
+                Columns = (ulong)outputs,
+                Splits = (ulong)splits,
+            });
+        if (splits > 1) BiasDropoutResidual.Reduce(stream, partial.Argument, dBias, splits, vectors: false);
 
         void CheckResult(string op, DeviceStream on, DeviceTensor<T> result, string name, ReadOnlySpan<long> shape)
         {
@@ -138,7 +157,7 @@ public static unsafe class Linear
             where T : unmanaged
         {
             LinearBackwardBiasArguments a = arguments;
-            (long rows, long columns) = ((long)a.Rows, (long)a.Columns);
+            (long rows, long columns, long splits) = ((long)a.Rows, (long)a.Columns, (long)a.Splits);
             long block = rows * columns < CpuParallel.ElementsPerChunk ? columns : ColumnBlock;
             CpuParallel.ForRange(columns, block, (first, end) =>
             {
@@ -148,14 +167,27 @@ public static unsafe class Linear
                 for (long start = first; start < end; start += ColumnBlock)
                 {
                     int width = (int)Math.Min(ColumnBlock, end - start);
-                    new Span<double>(sums, width).Clear();
-                    for (long row = 0; row < rows; row++)
+                    for (long split = 0; split < splits; split++)
                     {
-                        T* source = dy + (row * columns) + start;
-                        for (int i = 0; i < width; i++) sums[i] += CpuElement.ToDouble(source[i]);
-                    }
+                        new Span<double>(sums, width).Clear();
+                        for (long row = 0; row < rows; row++)
+                        {
+                            if (splits > 1 && row / 8 % splits != split) continue;
+                            T* source = dy + (row * columns) + start;
+                            for (int i = 0; i < width; i++) sums[i] += CpuElement.ToDouble(source[i]);
+                        }
 
-                    for (int i = 0; i < width; i++) dbias[start + i] = CpuElement.FromDouble<T>(sums[i]);
+                        for (int i = 0; i < width; i++)
+                        {
+                            long target = (split * columns) + start + i;
+                            if (splits == 1)
+                                dbias[start + i] = CpuElement.FromDouble<T>(sums[i]);
+                            else if (typeof(T) == typeof(double))
+                                a.Partial.Pointer<double>()[target] = sums[i];
+                            else
+                                a.Partial.Pointer<float>()[target] = (float)sums[i];
+                        }
+                    }
                 }
             });
         }

@@ -90,7 +90,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "the bias goes by row", "linear", MatMul, "bias_offset + column", "bias_offset + row % n")
         { At = "a batch of the study, odd sizes" },
         new(
-            "rows of the bias gradient are skipped", "linear", "portable/linear.cl", "row += 8", "row += 16")
+            "rows of the bias gradient are skipped", "linear", "portable/linear.cl", "step = 8 * splits", "step = 16 * splits")
         { At = "a batch of the study, odd sizes" },
         new(
             "half of the reduction tree is missing", "linear", "portable/linear.cl", "half_depth = 4", "half_depth = 2")

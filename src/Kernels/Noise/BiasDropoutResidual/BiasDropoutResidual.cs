@@ -218,8 +218,10 @@ public static unsafe partial class BiasDropoutResidual
         if (dChannelScale is not null) Reduce(stream, partialScale.Argument, dChannelScale, splits, vectors);
     }
 
-    /// <summary>In the variant of the kernel before, so that both are one program.</summary>
-    private static void Reduce<T>(DeviceStream stream, TensorArgument partial, DeviceTensor<T> sums, long splits, bool vectors)
+    /// <summary>
+    /// Adds sums over strips of rows, in their order. In the variant of the kernel before, so that both are one program.
+    /// </summary>
+    internal static void Reduce<T>(DeviceStream stream, TensorArgument partial, DeviceTensor<T> sums, long splits, bool vectors)
         where T : unmanaged =>
         stream.Launch(
             ReduceKernel,
