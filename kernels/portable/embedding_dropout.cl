@@ -8,7 +8,8 @@
 //   embedding_dropout_sort_tile  sorts keys in local memory: whole tiles, or the last steps of a bitonic merge
 //   embedding_dropout_sort_step  one step of a bitonic merge whose partners are far apart
 //   embedding_dropout_scatter    dtable[id] += scale * (sum of the id's rows of dy, in order of n): one item adds all
-//                                rows of an id, so that no order is left to chance
+//                                rows of an id, so that no order is left to chance; or pieces of at most 64
+//   embedding_dropout_join       adds the pieces, in their order
 //
 // The unit of n is (start + n / period) * stride + id * id_stride. Rows are taken eight elements at a time; a work
 // group has `rows_per_group` rows of `octets`.
@@ -121,11 +122,56 @@ KERNEL void embedding_dropout_sort_step(GLOBAL u64* keys, u64 keys_offset, u64 l
     }
 }
 
-// The item at the first key of an id adds the id's rows; the items at its other keys have nothing to do.
+// Rows that are on their way at a time.
+#define ROWS_AHEAD (VEC == 8 ? 4 : 2)
+
+// Adds rows of dy, eight columns of each, in the order of their keys.
+DEVICE void add_rows(GLOBAL const scalar* dy, GLOBAL const u64* keys, u64 entry, u64 end, u64 width, u64 column,
+                     real* sums) {
+    for (; entry < end; entry += ROWS_AHEAD) {
+        real values[ROWS_AHEAD][8];
+        for (u32 i = 0; i < ROWS_AHEAD; i++) {
+            for (u32 lane = 0; lane < 8; lane++) values[i][lane] = 0;
+            if (entry + i >= end) continue;
+            const u64 source = (keys[entry + i] & 0xffffffffu) * width + column;
+#if VEC == 8
+            load8(dy, source, values[i]);
+#else
+            for (u32 lane = 0; lane < 8; lane++)
+                if (column + lane < width) values[i][lane] = load(dy, source + lane);
+#endif
+        }
+        for (u32 i = 0; i < ROWS_AHEAD; i++) {
+            if (entry + i >= end) continue;
+            for (u32 lane = 0; lane < 8; lane++) sums[lane] += values[i][lane];
+        }
+    }
+}
+
+// target += scale * sums, for eight columns.
+DEVICE void add_to_table(GLOBAL scalar* dtable, u64 target, u64 columns, real scale, const real* sums) {
+#if VEC == 8
+    real totals[8];
+    load8(dtable, target, totals);
+    for (u32 lane = 0; lane < 8; lane++) totals[lane] = FMA(scale, sums[lane], totals[lane]);
+    store8(dtable, target, totals);
+#else
+    for (u32 lane = 0; lane < 8; lane++)
+        if (lane < columns) store(dtable, target + lane, FMA(scale, sums[lane], load(dtable, target + lane)));
+#endif
+}
+
+// The keys that a piece may have: an id with more is added in pieces, which end at every PIECE-th key.
+#define PIECE 64
+
+// The item at the first key of an id adds the id's rows; the items at its other keys have nothing to do. With `cuts`
+// so do those at the first key of a piece, and what is no whole id goes to `partial`: two rows for every PIECE keys,
+// one for a piece that goes on from before and one for the first piece of an id.
 KERNEL void embedding_dropout_scatter(GLOBAL const u64* RESTRICT keys, u64 keys_offset,
                                       GLOBAL const scalar* RESTRICT dy, u64 dy_offset, GLOBAL scalar* RESTRICT dtable,
-                                      u64 dtable_offset, u64 count, u64 width, u32 octets, u32 rows_per_group,
-                                      real scale) {
+                                      u64 dtable_offset, GLOBAL real* RESTRICT partial, u64 partial_offset, u64 count,
+                                      u64 width, u32 octets, u32 rows_per_group, u32 cuts, real scale) {
+    const u64 in_piece = cuts ? PIECE - 1 : ~(u64)0;
     keys += keys_offset;
     dy += dy_offset;
     dtable += dtable_offset;
@@ -134,30 +180,48 @@ KERNEL void embedding_dropout_scatter(GLOBAL const u64* RESTRICT keys, u64 keys_
             const u64 head = first + item / octets;
             if (head >= count) break;
             const u64 column = 8 * (u64)(item % octets), id = keys[head] >> 32;
-            if (keys[head] == NO_KEY || (head > 0 && keys[head - 1] >> 32 == id)) continue;
+            const u32 begins = head == 0 || keys[head - 1] >> 32 != id;
+            if (keys[head] == NO_KEY || !(begins || (head & in_piece) == 0)) continue;
+            u64 end = head + 1;
+            while (end < count && (end & in_piece) != 0 && keys[end] >> 32 == id) end++;
             real sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-            for (u64 entry = head; entry < count && keys[entry] >> 32 == id; entry++) {
-                const u64 source = (keys[entry] & 0xffffffffu) * width + column;
-#if VEC == 8
-                real values[8];
-                load8(dy, source, values);
-                for (u32 lane = 0; lane < 8; lane++) sums[lane] += values[lane];
-#else
+            add_rows(dy, keys, head, end, width, column, sums);
+            if (!cuts || (begins && (end == count || keys[end] >> 32 != id))) {
+                add_to_table(dtable, id * width + column, width - column, scale, sums);
+            } else {
+                const u64 target = partial_offset + (2 * (head / PIECE) + begins) * width + column;
                 for (u32 lane = 0; lane < 8; lane++)
-                    if (column + lane < width) sums[lane] += load(dy, source + lane);
-#endif
+                    if (column + lane < width) partial[target + lane] = sums[lane];
             }
-            const u64 target = id * width + column;
-#if VEC == 8
-            real totals[8];
-            load8(dtable, target, totals);
-            for (u32 lane = 0; lane < 8; lane++) totals[lane] = FMA(scale, sums[lane], totals[lane]);
-            store8(dtable, target, totals);
-#else
-            for (u32 lane = 0; lane < 8; lane++)
-                if (column + lane < width)
-                    store(dtable, target + lane, FMA(scale, sums[lane], load(dtable, target + lane)));
-#endif
+        }
+    }
+}
+
+// The item at the last of PIECE keys adds the id that began among them and goes on.
+KERNEL void embedding_dropout_join(GLOBAL const u64* RESTRICT keys, u64 keys_offset,
+                                   GLOBAL const real* RESTRICT partial, u64 partial_offset,
+                                   GLOBAL scalar* RESTRICT dtable, u64 dtable_offset, u64 count, u64 width, u32 octets,
+                                   u32 rows_per_group, real scale) {
+    const u64 pieces = (count + PIECE - 1) / PIECE;
+    keys += keys_offset;
+    partial += partial_offset;
+    dtable += dtable_offset;
+    for (u64 first = GROUP_ID * rows_per_group; first < pieces; first += GROUP_COUNT * rows_per_group) {
+        for (u32 item = LOCAL_ID; item < rows_per_group * octets; item += GROUP_SIZE) {
+            const u64 piece = first + item / octets, start = PIECE * piece, end = start + PIECE;
+            if (end >= count) break;
+            const u64 column = 8 * (u64)(item % octets), id = keys[end - 1] >> 32;
+            const u32 begins = piece == 0 || keys[start - 1] >> 32 != id;
+            if (keys[end] == NO_KEY || keys[end] >> 32 != id || !begins) continue;
+            real sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+            u64 source = (2 * piece + 1) * width + column;
+            for (u64 next = end;; next += PIECE) {
+                for (u32 lane = 0; lane < 8; lane++)
+                    if (column + lane < width) sums[lane] += partial[source + lane];
+                if (next >= count || keys[next] >> 32 != id) break;
+                source = 2 * (next / PIECE) * width + column;
+            }
+            add_to_table(dtable, id * width + column, width - column, scale, sums);
         }
     }
 }

@@ -270,11 +270,11 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "samples of the pair before count", "drop-connect-inference", Inference, "4 * block + k >= first && 4 * block + k < end",
             "4 * block + k < end") { At = "an odd number of samples, original scaling" },
         new(
-            "the last position of a batch is left out", "embedding-dropout", Embedding, "entry < count && keys",
-            "entry + 1 < count && keys") { At = "p = 0: all rows" },
+            "the last position of a batch is left out", "embedding-dropout", Embedding, "end < count && (end",
+            "end + 1 < count && (end") { At = "p = 0: all rows" },
         new(
-            "each position adds all rows of its id", "embedding-dropout", Embedding, "keys[head - 1] >> 32 == id",
-            "keys[head - 1] == keys[head]") { At = "whole vectors" },
+            "each position adds all rows of its id", "embedding-dropout", Embedding, "keys[head - 1] >> 32 != id",
+            "keys[head - 1] != keys[head]") { At = "whole vectors" },
         new(
             "all rows have the mask of the first", "entropy", Entropy, "mask + mask_offset + source", "mask + mask_offset")
         { At = "a work group a row, prime, several stretches" },

@@ -124,6 +124,16 @@ public static unsafe partial class EmbeddingDropout
         }
     }
 
+    /// <summary>There is nothing to join: the CPU adds whole ids.</summary>
+    private readonly struct CpuJoin : ICpuKernel<EmbeddingDropoutJoinArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in EmbeddingDropoutJoinArguments arguments)
+            where T : unmanaged
+        {
+            // CpuScatter has done it.
+        }
+    }
+
     private readonly struct CpuScatter : ICpuKernel<EmbeddingDropoutScatterArguments>
     {
         public static void Run<T>(in KernelVariant variant, in EmbeddingDropoutScatterArguments arguments)

@@ -67,6 +67,9 @@ public static partial class EmbeddingDropout
 {
     private const int GroupSize = KernelDefinition.DefaultGroupSize;
 
+    /// <summary>Rows that one item adds at most where it cuts; PIECE in the text.</summary>
+    private const int Piece = 64;
+
     private static readonly KernelDefinition<EmbeddingDropoutForwardArguments> ForwardKernel =
         EntryPoints.EmbeddingDropoutForward.Float<CpuForward>(vectorWidths: [1, 8]);
 
@@ -74,6 +77,9 @@ public static partial class EmbeddingDropout
 
     private static readonly KernelDefinition<EmbeddingDropoutScatterArguments> ScatterKernel =
         EntryPoints.EmbeddingDropoutScatter.Float<CpuScatter>(vectorWidths: [1, 8]);
+
+    private static readonly KernelDefinition<EmbeddingDropoutJoinArguments> JoinKernel =
+        EntryPoints.EmbeddingDropoutJoin.Float<CpuJoin>(vectorWidths: [1, 8]);
 
     /// <summary>Training.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -146,14 +152,36 @@ public static partial class EmbeddingDropout
             });
         Sort(stream, keys.Argument, length);
         RowGroups rows = new(dTable.Shape[1]);
+        KernelVariant variant = new(dy.DType, rows.VectorWidth(dy.IsVectorAligned && dTable.IsVectorAligned));
+        bool cuts = CutsLongRuns(stream.Device) && count > Piece;
+        long pieces = (count + Piece - 1) / Piece;
+        using ScratchPool.Lease<T> partial = RealBuffer<T>.RentScratch(stream, cuts ? 2 * pieces * dTable.Shape[1] : 0);
         stream.Launch(
             ScatterKernel,
-            new KernelVariant(dy.DType, rows.VectorWidth(dy.IsVectorAligned && dTable.IsVectorAligned)),
+            variant,
             rows.Launch(count),
             new EmbeddingDropoutScatterArguments
             {
                 Keys = keys.Argument,
                 Dy = dy.Argument,
+                Dtable = dTable.Argument,
+                Partial = cuts ? partial.Argument : default,
+                Count = (ulong)count,
+                Width = (ulong)dTable.Shape[1],
+                Octets = rows.Octets,
+                RowsPerGroup = rows.RowsPerGroup,
+                Cuts = cuts ? 1u : 0,
+                Scale = units.Threshold.Scale,
+            });
+        if (!cuts) return;
+        stream.Launch(
+            JoinKernel,
+            variant,
+            rows.Launch(pieces),
+            new EmbeddingDropoutJoinArguments
+            {
+                Keys = keys.Argument,
+                Partial = partial.Argument,
                 Dtable = dTable.Argument,
                 Count = (ulong)count,
                 Width = (ulong)dTable.Shape[1],
@@ -162,6 +190,11 @@ public static partial class EmbeddingDropout
                 Scale = units.Threshold.Scale,
             });
     }
+
+    /// <summary>
+    /// On a GPU that waits long for memory a frequent id would take longer than all others together: its rows are added in pieces.
+    /// </summary>
+    private static bool CutsLongRuns(Device device) => device.Kind == DeviceKind.Cuda;
 
     private static void Gather<T>(
         string op, DeviceStream stream, DeviceTensor<int> ids, DeviceTensor<T> table, DeviceTensor<T> y, double dropProbability,
