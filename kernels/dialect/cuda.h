@@ -104,8 +104,11 @@ DEVICE void load8_f32(const float* source, float* values) {
 }
 
 DEVICE void store8_f32(float* target, const float* values) {
-    store4_f32(target, values);
-    store4_f32(target + 4, values + 4);
+    asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};\n\tst.global.v4.f32 [%0+16], {%5, %6, %7, %8};" ::"l"(
+                     __cvta_generic_to_global(target)),
+                 "f"(values[0]), "f"(values[1]), "f"(values[2]), "f"(values[3]), "f"(values[4]), "f"(values[5]),
+                 "f"(values[6]), "f"(values[7])
+                 : "memory");
 }
 
 DEVICE void load8_u16(const u16* source, u32* pairs) {

@@ -12,29 +12,16 @@ namespace Kernels.Tests.DeviceCode;
 public sealed class CudaLimitTests
 {
     /// <summary>Kernels whose stores of eight elements are not all 16 bytes wide.</summary>
-    private static readonly Exceptions SplitStores =
-    [
-        ("the compiler takes the store of eight values apart", "f32 bf16",
-            "adaptive_dropout_backward adaptive_dropout_forward adaptive_dropout_infer adaptive_dropout_per_element alpha_dropout "
-            + "attention_dropout_backward attention_dropout_forward bias_dropout_residual_backward bias_dropout_residual_forward "
-            + "channel_dropout cross_entropy drop_block_apply dropout_apply dropout_scale embedding_dropout_forward gaussian_noise "
-            + "kept_rows_gather monte_carlo_dropout relu_backward relu_forward stochastic_depth_backward stochastic_depth_forward"),
-    ];
+    private static readonly Exceptions SplitStores = [];
 
     /// <summary>Kernels whose stores touch more sectors than their bytes need.</summary>
     private static readonly Exceptions SurplusSectors =
     [
-        ("the compiler takes the store of eight values apart", "bf16",
-            "adaptive_dropout_backward adaptive_dropout_forward adaptive_dropout_infer adaptive_dropout_per_element alpha_dropout "
-            + "attention_dropout_backward attention_dropout_forward bias_dropout_residual_backward bias_dropout_residual_forward "
-            + "channel_dropout cross_entropy drop_block_apply dropout_apply dropout_scale embedding_dropout_forward gaussian_noise "
-            + "kept_rows_gather monte_carlo_dropout relu_backward relu_forward stochastic_depth_backward stochastic_depth_forward"),
         ("a lane owns 32 bytes, so that each of its stores touches half sectors", "f32",
-            "adaptive_dropout_backward adaptive_dropout_forward adaptive_dropout_infer adaptive_dropout_per_element alpha_dropout "
-            + "attention_dropout_backward attention_dropout_forward bias_dropout_residual_backward bias_dropout_residual_forward "
-            + "channel_dropout cross_entropy drop_block_apply dropout_apply dropout_scale embedding_dropout_forward entropy_backward "
-            + "gaussian_noise kept_rows_gather kept_rows_scatter_add monte_carlo_dropout norm_penalty_tiles parameter_snapshot_restore "
-            + "parameter_snapshot_save relu_backward relu_forward stochastic_depth_backward stochastic_depth_forward"),
+            "attention_dropout_backward attention_dropout_forward bias_dropout_residual_backward "
+            + "bias_dropout_residual_forward channel_dropout drop_block_apply embedding_dropout_forward kept_rows_gather "
+            + "kept_rows_scatter_add linear_add_bias norm_penalty_tiles parameter_snapshot_restore parameter_snapshot_save "
+            + "stochastic_depth_backward stochastic_depth_forward"),
         ("a lane owns 32 bytes of each state", "f32 bf16", "adam_step lion_step rms_prop_step sgd_step"),
     ];
 
@@ -44,7 +31,6 @@ public sealed class CudaLimitTests
         ("the row of eight elements is a quotient", "f32 bf16",
             "channel_dropout drop_block_apply embedding_dropout_forward kept_rows_gather stochastic_depth_backward "
             + "stochastic_depth_forward"),
-        ("the column of each element is a remainder", "f32 bf16", "linear_add_bias"),
     ];
 
     private static readonly string[] DivisionOpcodes = ["div", "rem"];

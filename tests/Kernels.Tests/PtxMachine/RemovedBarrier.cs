@@ -14,7 +14,7 @@ internal sealed record RemovedBarrier(string File, int Index, int Line)
 
     private static readonly Dictionary<string, string[]> OpsOfHeaders = new()
     {
-        [Reductions] = ["norm-penalty", "attention-dropout", "entropy", "cross-entropy", "sgd"],
+        [Reductions] = ["norm-penalty", "sgd", "attention-dropout", "entropy", "cross-entropy"],
     };
 
     /// <summary>Every barrier of the texts, as CUDA compiles them.</summary>
