@@ -1,5 +1,5 @@
-// A tensor in blocks of eight elements: most of them moved in wide accesses by whole warps, those at the ends element by
-// element. The way of a kernel over them is
+// A tensor in blocks of eight elements: most of them moved in wide accesses by whole warps, those at the ends element
+// by element. The way of a kernel over them is
 //
 //     u64 block = blocks.first + GLOBAL_ID;
 //     for (; HAS_WIDE && block < blocks.wide_end; block += GLOBAL_SIZE) { ... load_wide ... store_wide ... }

@@ -1,7 +1,7 @@
-// Sums over a work group, and sums and maxima over teams: `team` consecutive work items, a power of two up to GROUP_SIZE.
-// Fixed order, so the same bits in every run. `scratch` holds GROUP_SIZE values (for several sums that many each);
-// every work item of the group calls and gets the result of its group or team. The scratch may be used again right
-// after. team_sums_first is for sums of which a call needs the first `wanted` alone: one call after another, or a
+// Sums over a work group, and sums and maxima over teams: `team` consecutive work items, a power of two up to
+// GROUP_SIZE. Fixed order, so the same bits in every run. `scratch` holds GROUP_SIZE values (for several sums that many
+// each); every work item of the group calls and gets the result of its group or team. The scratch may be used again
+// right after. team_sums_first is for sums of which a call needs the first `wanted` alone: one call after another, or a
 // barrier under a condition, is what PoCL does not take.
 
 #if DIALECT_CUDA

@@ -24,7 +24,9 @@ public sealed partial class CudaCompilationTests
     /// </summary>
     private static readonly string[] OneArchitecture = ["sm_80"];
 
-    /// <summary>PTX for double, which is not held to registers: it says what is compiled, and a third of the time is the assembler's.</summary>
+    /// <summary>
+    /// PTX for double, which is not held to registers: it says what is compiled, and a third of the time is the assembler's.
+    /// </summary>
     private static readonly string[] NoArchitecture = ["compute_70"];
 
     /// <summary>
