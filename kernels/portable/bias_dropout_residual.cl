@@ -4,8 +4,8 @@
 //
 //   bias_dropout_residual_forward   y; a dropped element or row gives its residual as it is, and a dropped row's x is
 //                                   not read
-//   bias_dropout_residual_backward  dx, and for each strip of rows the sums over them that dbias and dscale are made of
-//   bias_dropout_residual_reduce    adds the strips' sums, in their order
+//   bias_dropout_residual_backward  dx, and for each strip of rows the sums over them, of which partial_sums.cl makes
+//                                   dbias and dscale
 //
 // Element i of the whole tensor takes lane i % 8 of Philox block i / 8, row n lane n % 8 of block 2^63 + n / 8, which
 // no element reaches. A work group takes 256 columns; its items are 32 wide with eight columns each, and 8 deep with
@@ -173,26 +173,5 @@ KERNEL void bias_dropout_residual_backward(GLOBAL const scalar* dy, u64 dy_offse
             if (256 * tile + LOCAL_ID < columns) partial_scale[partial_scale_offset + target] = sum;
             BARRIER();
         }
-    }
-}
-
-// A group takes 32 columns; its work items are 32 wide, so that a row is read in one piece, and 8 deep over the rows.
-KERNEL void bias_dropout_residual_reduce(GLOBAL const real* RESTRICT partial, u64 partial_offset,
-                                         GLOBAL scalar* RESTRICT sums, u64 sums_offset, u64 splits, u64 columns) {
-    SHARED real layers[8 * 32];
-    const u32 lane = LOCAL_ID % 32, layer = LOCAL_ID / 32;
-    for (u64 block = GROUP_ID; block < (columns + 31) / 32; block += GROUP_COUNT) {
-        const u64 column = 32 * block + lane;
-        real sum = 0;
-        if (column < columns)
-            for (u64 split = layer; split < splits; split += 8)
-                sum += partial[partial_offset + split * columns + column];
-        layers[LOCAL_ID] = sum;
-        BARRIER();
-        if (layer == 0 && column < columns) {
-            for (u32 depth = 1; depth < 8; depth++) sum += layers[32 * depth + lane];
-            store(sums, sums_offset + column, sum);
-        }
-        BARRIER();
     }
 }

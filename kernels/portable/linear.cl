@@ -31,7 +31,7 @@ KERNEL void linear_add_bias(GLOBAL scalar* y, u64 y_offset, GLOBAL const scalar*
 
 // A group takes 32 columns and every `splits`-th eight of the rows; its work items are 32 wide, so that a row is read
 // in one piece, and 8 deep over the rows. With more than one split the sums go to a row of `partial` each, for
-// bias_dropout_residual_reduce to add.
+// partial_sums.cl to add.
 KERNEL void linear_backward_bias(GLOBAL const scalar* RESTRICT dy, u64 dy_offset, GLOBAL scalar* RESTRICT dbias,
                                  u64 dbias_offset, GLOBAL real* RESTRICT partial, u64 partial_offset, u64 rows,
                                  u64 columns, u64 splits) {

@@ -101,7 +101,7 @@ public static unsafe class Linear
                 Columns = (ulong)outputs,
                 Splits = (ulong)splits,
             });
-        if (splits > 1) BiasDropoutResidual.Reduce(stream, partial.Argument, dBias, splits, vectors: false);
+        if (splits > 1) PartialSums.Reduce(stream, partial.Argument, dBias, splits);
 
         void CheckResult(string op, DeviceStream on, DeviceTensor<T> result, string name, ReadOnlySpan<long> shape)
         {

@@ -24,6 +24,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string Adaptive = "portable/adaptive_dropout.cl";
     private const string Attention = "portable/attention_dropout.cl";
     private const string BiasDropout = "portable/bias_dropout_residual.cl";
+    private const string PartialSums = "portable/partial_sums.cl";
     private const string DropBlock = "portable/drop_block.cl";
     private const string DropConnect = "portable/drop_connect.cl";
     private const string Inference = "portable/drop_connect_inference.cl";
@@ -240,10 +241,10 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "rows are decided by the elements' draws", "bias-dropout-residual", BiasDropout, "ROW_BLOCKS + row_block", "row_block")
         { At = "more than 65,535 rows" },
         new(
-            "the last strip has no part in the sums", "bias-dropout-residual", BiasDropout, "split < splits; split += 8",
+            "the last strip has no part in the sums", "bias-dropout-residual", PartialSums, "split < splits; split += 8",
             "split + 1 < splits; split += 8") { At = "one element" },
         new(
-            "no barrier before layers are added", "bias-dropout-residual", BiasDropout, "layers[LOCAL_ID] = sum;\n        BARRIER();",
+            "no barrier before layers are added", "bias-dropout-residual", PartialSums, "layers[LOCAL_ID] = sum;\n        BARRIER();",
             "layers[LOCAL_ID] = sum;") { At = "rows of whole vectors" },
         new(
             "blocks are a cell too narrow", "drop-block", DropBlock, "? covered : width - covered", "? covered : width - covered - 1")

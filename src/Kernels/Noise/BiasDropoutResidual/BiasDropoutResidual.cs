@@ -63,9 +63,6 @@ public static unsafe partial class BiasDropoutResidual
     private static readonly KernelDefinition<BiasDropoutResidualBackwardArguments> BackwardKernel =
         EntryPoints.BiasDropoutResidualBackward.Float<CpuBackward>(vectorWidths: [1, 8]);
 
-    private static readonly KernelDefinition<BiasDropoutResidualReduceArguments> ReduceKernel =
-        EntryPoints.BiasDropoutResidualReduce.Float<CpuReduce>(vectorWidths: [1, 8]);
-
     /// <summary>y = residual + r * channelScale * m * (x + bias) / q.</summary>
     /// <param name="stream">Queue to run in.</param>
     /// <param name="x">What the branch computed, shape [rows, columns].</param>
@@ -214,26 +211,9 @@ public static unsafe partial class BiasDropoutResidual
                 Scale = elements.Scale * rows.Scale,
                 Key = key.Argument,
             });
-        if (dBias is not null) Reduce(stream, partialBias.Argument, dBias, splits, vectors);
-        if (dChannelScale is not null) Reduce(stream, partialScale.Argument, dChannelScale, splits, vectors);
+        if (dBias is not null) PartialSums.Reduce(stream, partialBias.Argument, dBias, splits);
+        if (dChannelScale is not null) PartialSums.Reduce(stream, partialScale.Argument, dChannelScale, splits);
     }
-
-    /// <summary>
-    /// Adds sums over strips of rows, in their order. In the variant of the kernel before, so that both are one program.
-    /// </summary>
-    internal static void Reduce<T>(DeviceStream stream, TensorArgument partial, DeviceTensor<T> sums, long splits, bool vectors)
-        where T : unmanaged =>
-        stream.Launch(
-            ReduceKernel,
-            new KernelVariant(sums.DType, vectors ? Philox.LanesPerBlock : 1),
-            new LaunchShape((sums.Length + 31) / 32),
-            new BiasDropoutResidualReduceArguments
-            {
-                Partial = partial,
-                Sums = sums.Argument,
-                Splits = (ulong)splits,
-                Columns = (ulong)sums.Length,
-            });
 
     private static void CheckCommon<T>(
         string op, DeviceStream stream, DeviceTensor<T> x, string name, double dropProbability, in RandomKeySource key,
