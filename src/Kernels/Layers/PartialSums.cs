@@ -3,8 +3,8 @@ using Kernels.Devices;
 namespace Kernels;
 
 /// <summary>
-/// The second half of sums over rows that a first kernel made in parts, so that they fill a large GPU: sums[c] = sum over s of partial[s, c],
-/// in an order that depends on the number of parts alone.
+/// The second half of sums over rows that a first kernel made in parts, so that they fill a large GPU: sums[c] = sum over s of partial[s,
+/// c], in an order that depends on the number of parts alone.
 /// </summary>
 internal static partial class PartialSums
 {
