@@ -2,21 +2,6 @@
 
 #include "machine.h"
 
-#define OPERATION(name, result, put, A, B, C, expression)                      \
-    static void name(struct warp* w, const struct instruction* in, u32 mask) { \
-        const A* a = (const A*)(const void*)(w->file + in->a);                 \
-        const B* b = (const B*)(const void*)(w->file + in->b);                 \
-        const C* c = (const C*)(const void*)(w->file + in->c);                 \
-        result values[LANES];                                                  \
-        for (u32 i = 0; i < LANES; i++) {                                      \
-            const A x = a[i];                                                  \
-            const B y = b[i];                                                  \
-            const C z = c[i];                                                  \
-            (void)x, (void)y, (void)z;                                         \
-            values[i] = (result)(expression);                                  \
-        }                                                                      \
-        put((result*)(void*)(w->file + in->d), values, mask);                  \
-    }
 #define ALL_WIDTHS(name, expression)                                               \
     OPERATION(name##_16, u16, put16, u16, u16, u16, expression)                    \
     OPERATION(name##_32, u32, put32, u32, u32, u32, expression)                    \

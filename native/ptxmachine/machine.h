@@ -267,6 +267,23 @@ static inline bool has_lane(u32 mask, u32 lane) { return mask >> lane & 1; }
     for (u32 rest_ = (mask), lane; rest_ != 0; rest_ &= rest_ - 1) \
         if (lane = (u32)__builtin_ctz(rest_), true)
 
+// Defines an operation: an expression of x, y, z, the lanes of operands a, b, c.
+#define OPERATION(name, result, put, A, B, C, expression)                      \
+    static void name(struct warp* w, const struct instruction* in, u32 mask) { \
+        const A* a = (const A*)(const void*)(w->file + in->a);                 \
+        const B* b = (const B*)(const void*)(w->file + in->b);                 \
+        const C* c = (const C*)(const void*)(w->file + in->c);                 \
+        result values[LANES];                                                  \
+        for (u32 i = 0; i < LANES; i++) {                                      \
+            const A x = a[i];                                                  \
+            const B y = b[i];                                                  \
+            const C z = c[i];                                                  \
+            (void)x, (void)y, (void)z;                                         \
+            values[i] = (result)(expression);                                  \
+        }                                                                      \
+        put((result*)(void*)(w->file + in->d), values, mask);                  \
+    }
+
 // Writes the lanes of the mask.
 #define DEFINE_PUT(name, type)                                                                     \
     static inline void name(type* restrict target, const type* restrict values, u32 mask) {        \
