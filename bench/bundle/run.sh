@@ -85,7 +85,6 @@ kernels devices 2>&1 | tee -a "$out/run.log"
 # --- Steps --------------------------------------------------------------------------------------------------------------
 
 printf '| step | result | seconds |\n| --- | --- | --- |\n' >"$out/steps.md"
-failures=0
 
 # step NAME LIMIT COMMAND...: runs it under a time limit; its log is logs/NAME.log, what it prints to stdout NAME.json where the name ends
 # in -json.
@@ -100,7 +99,6 @@ step() {
         124 | 137) result="cut off after $limit s" ;;
         *) result="failed ($status)" ;;
     esac
-    [[ $status == 0 ]] || failures=$((failures + 1))
     printf '| %s | %s | %d |\n' "${name%-json}" "$result" $((SECONDS - start)) >>"$out/steps.md"
     say "${name%-json}: $result in $((SECONDS - start)) s"
     [[ $status == 0 ]] || tail -n 5 "$out/logs/$name.log" | tee -a "$out/run.log"
@@ -124,33 +122,51 @@ summarise() {
     } >"$out/summary.md" 2>/dev/null
 }
 
+# each_op COMMAND...: the command with --op for every op, several side by side, and all their rows as one JSON array. Each op has a process
+# of its own, because what a kernel does wrong on a GPU spoils the process in which it happens. What was written besides rows goes to stderr.
+each_op() {
+    local folder status=0
+    folder=$(mktemp -d)
+    trap : TERM # when time is up the processes end, and what they left is joined
+    "$here/bin/Kernels.Cli" verify --list | xargs -P "$side_by_side" -I OP \
+        bash -c '"${@:3}" --op "$1" --json >"$2/$1" || { echo "$1: exit code $?"; exit 1; } >&2' op OP "$folder" "$@" || status=1
+    echo '['
+    sed -n -e 's/^  }$/  },/' -e '/^  /p' "$folder"/* | sed '$ s/,$//'
+    echo ']'
+    grep -hv -e '^  ' -e '^[][]*$' "$folder"/* >&2
+    rm -rf "$folder"
+    return "$status"
+}
+
+side_by_side=$(nproc)
+export here side_by_side
+export -f each_op
+
+# Whether the kernels are right is found out side by side; times are taken alone, after it.
+cli=$here/bin/Kernels.Cli
 if [[ $cuda -gt 0 ]]; then
-    step verify-cuda-json 240 "$here/bin/Kernels.Cli" verify --device cuda:0 --json
+    step verify-cuda-json 240 bash -c 'each_op "$@"' each_op "$cli" verify --device cuda:0
     step tests-cuda 420 env KERNELS_TEST_DEVICES=cuda:0 "$here/bin/Kernels.Tests" -noLogo -noColor \
-        -namespace 'Kernels.Tests.Theories' -namespace 'Kernels.Tests.Randomness'
-    if [[ -n $sanitizer ]]; then
-        for tool in memcheck racecheck initcheck; do
-            step "sanitizer-$tool" 300 "$sanitizer" --tool "$tool" --error-exitcode 99 --target-processes all \
-                "$here/bin/Kernels.Cli" verify --device cuda:0 --small --json
-        done
-    else
-        skip sanitizer 'compute-sanitizer was not found'
-    fi
-    step bench-cuda-json 540 "$here/bin/Kernels.Cli" bench --device cuda:0 --dtype f32 bf16 --json \
+        -namespace 'Kernels.Tests.Theories' -namespace 'Kernels.Tests.Randomness' &
+    side_by_side=$(($(nproc) / 4 + 1))
+    for tool in ${sanitizer:+memcheck racecheck initcheck synccheck}; do
+        step "sanitizer-$tool-json" 420 bash -c 'each_op "$@"' each_op "$sanitizer" --tool "$tool" --error-exitcode 99 \
+            --target-processes all "$cli" verify --device cuda:0 --small &
+    done
+    [[ -n $sanitizer ]] || skip sanitizer 'compute-sanitizer was not found'
+    wait
+    side_by_side=$(nproc)
+    step bench-cuda-json 540 "$cli" bench --device cuda:0 --dtype f32 bf16 --json \
         --report "$out/bench-cuda.html" --report "$out/bench-cuda.md"
-    step occupancy-json 240 "$here/bin/Kernels.Cli" occupancy --device cuda:0 --json
+    step occupancy-json 240 "$cli" occupancy --device cuda:0 --json
 else
-    skip verify-cuda 'no CUDA device'
-    skip tests-cuda 'no CUDA device'
-    skip sanitizer 'no CUDA device'
-    skip bench-cuda 'no CUDA device'
-    skip occupancy 'no CUDA device'
+    for name in verify-cuda tests-cuda sanitizer bench-cuda occupancy; do skip "$name" 'no CUDA device'; done
 fi
 
-step verify-all-json 900 "$here/bin/Kernels.Cli" verify --device all --json
-step bench-cpu-json 540 "$here/bin/Kernels.Cli" bench --device cpu --quick --json \
-    --report "$out/bench-cpu.html" --report "$out/bench-cpu.md"
+step verify-all-json 900 bash -c 'each_op "$@"' each_op "$cli" verify --device all
+step bench-cpu-json 540 "$cli" bench --device cpu --quick --json --report "$out/bench-cpu.html" --report "$out/bench-cpu.md"
 
+failures=$(grep -c -e '| failed' -e '| cut off' "$out/steps.md")
 say ""
 say "$failures steps failed; results are in $out (summary.md first)."
 [[ $failures == 0 ]]

@@ -51,12 +51,18 @@ public static class Elements
     {
         ulong stream = name.Aggregate(14695981039346656037UL, (hash, letter) => (hash ^ letter) * 1099511628211UL);
         double[] values = new double[count];
-        for (long i = 0; i < count; i += 4)
-        {
-            uint[] words = PhiloxReference.Block(seed, stream, (ulong)i / 4);
-            for (int j = 0; j < 4 && i + j < count; j++) values[i + j] = Round(dtype, low + ((high - low) * (words[j] / 4294967296.0)));
-        }
 
+        // Benches have problems of 100 million elements, for which one thread would take longer than all that is measured.
+        const long PieceLength = 1 << 16;
+        Parallel.For(0, (count + PieceLength - 1) / PieceLength, piece =>
+        {
+            long end = Math.Min(count, (piece + 1) * PieceLength);
+            for (long i = piece * PieceLength; i < end; i += 4)
+            {
+                uint[] words = PhiloxReference.Block(seed, stream, (ulong)i / 4);
+                for (int j = 0; j < 4 && i + j < end; j++) values[i + j] = Round(dtype, low + ((high - low) * (words[j] / 4294967296.0)));
+            }
+        });
         return values;
     }
 

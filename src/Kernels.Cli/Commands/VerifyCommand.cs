@@ -15,13 +15,20 @@ internal static class VerifyCommand
         Option<string?> device = CommandOptions.Text("--device", "Device id, or all.", "ID", "all");
         Option<string?> op = CommandOptions.Text("--op", "Only this op.", "NAME");
         Option<bool> small = CommandOptions.Flag("--small", "Only problems of at most 64 KiB, for slow tools such as sanitizers.");
+        Option<bool> list = CommandOptions.Flag("--list", "Only print the names of the ops.");
         Option<bool> json = CommandOptions.Json();
         Command command = new("verify", "Check every op against the scalar reference; exit code 1 if any row fails.")
         {
-            device, op, small, json,
+            device, op, small, list, json,
         };
         command.SetWork((parsed, stop) =>
         {
+            if (parsed.GetValue(list))
+            {
+                foreach (OpCase known in OpCase.All) Console.Out.WriteLine(known.Op);
+                return ExitCode.Success;
+            }
+
             long largest = parsed.GetValue(small) ? SmallBytes : long.MaxValue;
             return Run(parsed.GetValue(device)!, OpSelection.Ops(parsed.GetValue(op)), largest, parsed.GetValue(json), stop);
         });
