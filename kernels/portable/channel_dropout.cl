@@ -5,64 +5,97 @@
 //   channel_dropout  forward and backward. The tensor is [outer, shared, units, run]: an element's unit is
 //                    outer * units + units' index, so `shared` copies of a row of
 //                    units, and `run` neighbours, have one decision. A dropped stretch of eight is not read.
+//
+// WHOLE_BLOCKS says that eight neighbours lie in one run of one copy, or in one Philox block of units with a run of 1.
 
 #include "types.h"
 #include "philox.h"
 
-KERNEL void channel_dropout(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar* y, u64 y_offset, u64 count, u64 shared,
-                            u64 units, u64 run, u64 start, u32 threshold, real scale, KEY_PARAMETERS) {
+#define COPIES_PER_JOB 4
+
+DEVICE u64 quotient(u64 a, u64 b) {
+#if INDEX_32
+    return (u32)a / (u32)b;
+#else
+    return a / b;
+#endif
+}
+
+DEVICE real selected(u32 keep, u32 lane, real scale, real value) {
+    return (keep >> lane & 1u) ? value * scale : (real)0;
+}
+
+KERNEL void channel_dropout(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar* y, u64 y_offset, u64 count, u64 jobs,
+                            u64 shared, u64 units, u64 run, u64 start, u32 threshold, real scale, KEY_PARAMETERS) {
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
     x += x_offset;
     y += y_offset;
-    for (u64 first = 8 * GLOBAL_ID; first < count; first += 8 * GLOBAL_SIZE) {
-        // Which row of `run` elements this is, and which decision it has.
-#if INDEX_32
-        const u64 row = (u32)first / (u32)run;
-        u64 unit = (u32)row % (u32)units;
-        u64 outer = (u32)row / (u32)units;
-        u64 copy = (u32)outer % (u32)shared;
-        outer = (u32)outer / (u32)shared;
-#else
-        const u64 row = first / run;
-        u64 unit = row % units;
-        u64 outer = row / units;
-        u64 copy = outer % shared;
-        outer /= shared;
-#endif
-        u64 in_run = first - row * run;
-        u64 drawn_block = (start + outer * units + unit) / 8;
-        philox_block drawn = philox(resolved, drawn_block);
-        u32 keep = philox_lane(drawn, (u32)((start + outer * units + unit) % 8)) < threshold;
-#if VEC == 8
-        if (first + 8 <= count && in_run + 8 <= run) {
+#if WHOLE_BLOCKS
+    // Blocks of eight elements are [outer, copies, inner], and all copies of one have the same decisions. A job draws
+    // them once for up to four copies that lie `stride` apart, so that neighbours take what lies side by side.
+    const u64 copies = run > 1 ? run / 8 : shared, inner = run > 1 ? 1 : units / 8;
+    const u64 stride = (copies + COPIES_PER_JOB - 1) / COPIES_PER_JOB;
+    for (u64 job = GLOBAL_ID; job < jobs; job += GLOBAL_SIZE) {
+        const u64 row = quotient(job, inner), column = job - row * inner;
+        const u64 outer = quotient(row, stride);
+        u64 copy = row - outer * stride;
+        const u64 unit = start + (run > 1 ? outer : 8 * (outer * inner + column));
+        const philox_block drawn = philox(resolved, unit / 8);
+        u32 keep = 0;
+        for (u32 lane = 0; lane < 8; lane++) keep |= (philox_lane(drawn, lane) < threshold ? 1u : 0u) << lane;
+        if (run > 1) keep = (keep >> (u32)(unit % 8) & 1u) ? 0xffu : 0;
+        u64 first = 8 * ((outer * copies + copy) * inner + column);
+        for (; copy < copies; copy += stride, first += 8 * stride * inner) {
             real values[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-            if (keep) {
-                load8(x, first, values);
-                for (u32 lane = 0; lane < 8; lane++) values[lane] *= scale;
+            if (keep != 0) load8(x, first, values);
+            for (u32 lane = 0; lane < 8; lane++) values[lane] = selected(keep, lane, scale, values[lane]);
+            store8(y, first, values);
+        }
+    }
+#else
+    for (u64 job = GLOBAL_ID; job < jobs; job += GLOBAL_SIZE) {
+        // Which row of `run` elements the first of eight lies in, and which decision that has.
+        const u64 first = 8 * job, row = quotient(first, run);
+        u64 in_run = first - row * run, unit = row, outer = 0, copy = 0;
+        if (shared > 1) {
+            const u64 row_of_units = quotient(row, units);
+            unit = row - row_of_units * units;
+            outer = quotient(row_of_units, shared);
+            copy = row_of_units - outer * shared;
+        }
+        u64 index = start + outer * units + unit, drawn_block = index / 8;
+        philox_block drawn = philox(resolved, drawn_block);
+        u32 keep = philox_lane(drawn, (u32)(index % 8)) < threshold ? 0xffu : 0;
+        // Where another row begins inside the eight, the rest is decided again.
+        for (u32 lane = 0; lane < 8 && in_run + 8 - lane > run; lane++, in_run++) {
+            if (in_run < run) continue;
+            in_run = 0;
+            if (++unit == units) {
+                unit = 0;
+                if (++copy == shared) {
+                    copy = 0;
+                    outer++;
+                }
             }
+            index = start + outer * units + unit;
+            if (index / 8 != drawn_block) {
+                drawn_block = index / 8;
+                drawn = philox(resolved, drawn_block);
+            }
+            const u32 decided = (1u << lane) - 1;
+            keep = (keep & decided) | (philox_lane(drawn, (u32)(index % 8)) < threshold ? 0xffu & ~decided : 0);
+        }
+#if VEC == 8
+        if (first + 8 <= count) {
+            real values[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+            if (keep != 0) load8(x, first, values);
+            for (u32 lane = 0; lane < 8; lane++) values[lane] = selected(keep, lane, scale, values[lane]);
             store8(y, first, values);
             continue;
         }
 #endif
-        for (u64 i = first; i < first + 8 && i < count; i++) {
-            if (in_run == run) {
-                in_run = 0;
-                if (++unit == units) {
-                    unit = 0;
-                    if (++copy == shared) {
-                        copy = 0;
-                        outer++;
-                    }
-                }
-                const u64 index = start + outer * units + unit;
-                if (index / 8 != drawn_block) {
-                    drawn_block = index / 8;
-                    drawn = philox(resolved, drawn_block);
-                }
-                keep = philox_lane(drawn, (u32)(index % 8)) < threshold;
-            }
-            store(y, i, keep ? load(x, i) * scale : (real)0);
-            in_run++;
-        }
+        for (u32 lane = 0; lane < 8 && first + lane < count; lane++)
+            store(y, first + lane, selected(keep, lane, scale, load(x, first + lane)));
     }
+#endif
 }

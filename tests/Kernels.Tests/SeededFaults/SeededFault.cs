@@ -199,6 +199,9 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "examples share the decisions of the first", "channel-dropout", "portable/channel_dropout.cl", "outer * units + unit", "unit")
         { At = "the same units, channels last" },
         new(
+            "whole blocks of all examples share the decisions of the first", "channel-dropout", "portable/channel_dropout.cl",
+            "8 * (outer * inner + column)", "8 * column") { At = "whole vectors of channels" },
+        new(
             "both angles are one word", "gaussian-noise", "portable/normal.h", "normal_pair(block.words[2], block.words[3]",
             "normal_pair(block.words[2], block.words[1]") { At = "prime" },
         new(

@@ -41,9 +41,11 @@ public readonly record struct ChannelDropoutOptions
 public static unsafe class ChannelDropout
 {
     private const uint Index32Switch = 1;
+    private const uint WholeBlocksSwitch = 2;
+    private const int CopiesPerJob = 4;
 
     private static readonly KernelDefinition<ChannelDropoutArguments> Kernel =
-        EntryPoints.ChannelDropout.Float<CpuShared>(vectorWidths: [1, 8], switches: ["INDEX_32"]);
+        EntryPoints.ChannelDropout.Float<CpuShared>(vectorWidths: [1, 8], switches: ["INDEX_32", "WHOLE_BLOCKS"]);
 
     /// <summary>Training: whole channels are dropped.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -119,15 +121,20 @@ public static unsafe class ChannelDropout
         }
 
         if (x.Length == 0) return;
+        bool vectors = x.IsVectorAligned && y.IsVectorAligned;
+        long copies = vectors ? CopiesOfBlocks(axes, globalStart) : 0;
+        long jobs = copies > 0 ? x.Length / 8 / copies * ((copies + CopiesPerJob - 1) / CopiesPerJob) : (x.Length + 7) / 8;
+        uint switches = (x.Length <= uint.MaxValue ? Index32Switch : 0) | (copies > 0 ? WholeBlocksSwitch : 0);
         stream.Launch(
             Kernel,
-            new KernelVariant(x.DType, x.IsVectorAligned && y.IsVectorAligned ? 8 : 1, x.Length <= uint.MaxValue ? Index32Switch : 0),
-            LaunchShape.Items((x.Length + 7) / 8, Kernel),
+            new KernelVariant(x.DType, vectors ? 8 : 1, switches),
+            LaunchShape.Items(jobs, Kernel),
             new ChannelDropoutArguments
             {
                 X = x.Argument,
                 Y = y.Argument,
                 Count = (ulong)x.Length,
+                Jobs = (ulong)jobs,
                 Shared = (ulong)axes.Shared,
                 Units = (ulong)axes.Units,
                 Run = (ulong)axes.Run,
@@ -137,6 +144,16 @@ public static unsafe class ChannelDropout
                 Key = key.Argument,
             });
     }
+
+    /// <summary>
+    /// How many blocks of eight elements have the same eight decisions, where all eight lie in one run or in one block of draws; else 0.
+    /// </summary>
+    private static long CopiesOfBlocks(SharedAxes axes, ulong globalStart) => axes switch
+    {
+        { Shared: 1, Run: > 1 } when axes.Run % 8 == 0 => axes.Run / 8,
+        { Run: 1 } when axes.Units % 8 == 0 && globalStart % 8 == 0 => axes.Shared,
+        _ => 0,
+    };
 
     private static int[] SpatialAxes<T>(string op, DeviceTensor<T> x, TensorLayout layout)
         where T : unmanaged
