@@ -27,6 +27,9 @@ internal sealed record BenchResult(
     int LargeLeftOut,
     int CutOff)
 {
+    /// <summary>Where a peer has no counterpart of more, the empty cells of the tables say it better than a list.</summary>
+    private const int MostNames = 8;
+
     public IEnumerable<BenchRow> Rows => Measurements.SelectMany(measurement => BenchRow.From(DeviceId, measurement, Peak));
 
     /// <summary>Notes that a reader needs beside the numbers: who is missing, what was left out, and why.</summary>
@@ -54,7 +57,8 @@ internal sealed record BenchResult(
                 .GroupBy(entry => (entry.Peer, entry.Reason));
             foreach (var group in reasons)
             {
-                string cases = string.Join(", ", group.Select(entry => entry.Case).Distinct());
+                string[] names = [.. group.Select(entry => entry.Case).Distinct()];
+                string cases = names.Length <= MostNames ? string.Join(", ", names) : $"{names.Length} ops and entries";
                 yield return $"{group.Key.Peer} has no time for {cases}: {group.Key.Reason}.";
             }
 

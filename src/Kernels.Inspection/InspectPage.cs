@@ -1,29 +1,32 @@
 using System.Globalization;
+using Kernels.Reporting;
 
 namespace Kernels.Inspection;
 
 /// <summary>The result as Markdown, to be kept in a repository.</summary>
 internal static class InspectPage
 {
-    private const int WidestLine = 140;
-
-    public static string Text(IReadOnlyList<InspectRow> rows, string command)
+    /// <param name="rows">What was found.</param>
+    /// <param name="measured">Times from a GPU to set beside it, or null.</param>
+    /// <param name="command">The command line that repeats the page.</param>
+    public static string Text(IReadOnlyList<InspectRow> rows, IReadOnlyList<MeasuredTable.Time>? measured, string command)
     {
         InspectRow[] wide = [.. rows.Where(row => !row.Variant.StartsWith("VEC=1", StringComparison.Ordinal) || IsAlone(row, rows))];
         string[] lines =
         [
             $"# What Hopper's machine code allows: {string.Join(" and ", Gpu.All.Select(gpu => gpu.FullName))}",
             "",
-            $"Made by `{command}`: a model, nothing here was measured on a GPU.",
+            $"Made by `{command}`: a model{(measured is null ? ", nothing here was measured on a GPU" : ", and times from a GPU beside it")}.",
             "",
             .. Method(),
             "",
             "## Ceilings",
             "",
-            .. Wrapped(InspectTable.CeilingCaption),
+            .. Markdown.Wrapped(InspectTable.CeilingCaption),
             "",
             .. Table(InspectTable.Ceilings(wide)),
             "",
+            .. Measured(rows, measured),
             "## Ceilings without wide accesses",
             "",
             "Launched where an address is not on 16 bytes, or a row or block is not whole.",
@@ -32,13 +35,18 @@ internal static class InspectPage
             "",
             "## Other loops",
             "",
-            .. Wrapped(InspectTable.CountCaption),
+            .. Markdown.Wrapped(InspectTable.CountCaption),
             "",
             .. Table(InspectTable.Counts(rows)),
             "",
         ];
         return string.Join('\n', lines);
     }
+
+    private static IEnumerable<string> Measured(IReadOnlyList<InspectRow> rows, IReadOnlyList<MeasuredTable.Time>? measured) =>
+        measured is null
+            ? []
+            : ["## Measured", "", .. Markdown.Wrapped(MeasuredTable.Caption), "", .. Table(MeasuredTable.Of(measured, rows)), ""];
 
     private static IEnumerable<string> Method() => ((string[])
     [
@@ -56,35 +64,10 @@ internal static class InspectPage
         "The loop over the elements is found in the control flow: the one in which a turn moves what the kernel must move for some number "
             + "of elements (`Model/KernelWork.cs`). Where branches leave several ways through it, the way with the fewest accesses "
             + "counts, and of these the longest.",
-    ]).SelectMany(item => Wrapped(item, "- ", "  "));
-
-    /// <summary>A paragraph in lines of at most 140 characters.</summary>
-    private static IEnumerable<string> Wrapped(string text, string first = "", string next = "")
-    {
-        string line = first;
-        foreach (string word in text.Split(' '))
-        {
-            if (line.Length + word.Length > WidestLine)
-            {
-                yield return line.TrimEnd();
-                line = next;
-            }
-
-            line += $"{word} ";
-        }
-
-        yield return line.TrimEnd();
-    }
+    ]).SelectMany(Markdown.Item);
 
     private static bool IsAlone(InspectRow row, IReadOnlyList<InspectRow> rows) =>
         !rows.Any(other => other.Kernel == row.Kernel && !other.Variant.StartsWith("VEC=1", StringComparison.Ordinal));
 
-    private static IEnumerable<string> Table(InspectTable table) =>
-    [
-        Line(table.Header),
-        Line(table.Header.Select((_, column) => column < table.WordColumns ? "---" : "---:")),
-        .. table.Rows.Select(Line),
-    ];
-
-    private static string Line(IEnumerable<string> cells) => $"| {string.Join(" | ", cells)} |";
+    private static IEnumerable<string> Table(InspectTable table) => Markdown.Table(table.Header, table.WordColumns, table.Rows);
 }

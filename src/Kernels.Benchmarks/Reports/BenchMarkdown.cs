@@ -1,3 +1,5 @@
+using Kernels.Reporting;
+
 namespace Kernels.Benchmarks;
 
 /// <summary>The result as Markdown, to be kept in a repository: the short table first.</summary>
@@ -9,20 +11,22 @@ internal static class BenchMarkdown
         [
             $"# {result.DeviceId}: {result.DeviceName}",
             "",
-            $"{result.Machine} · {result.Date:yyyy-MM-dd} · made by `{result.Command}` in {result.Seconds:0} s",
+            .. Markdown.Wrapped($"{result.Machine} · {result.Date:yyyy-MM-dd} · made by `{result.Command}` in {result.Seconds:0} s"),
             "",
-            BenchTable.ShortCaption,
+            .. Markdown.Wrapped(BenchTable.ShortCaption),
             "",
             .. Table(BenchTable.Short(result)),
             "",
-            result.Method,
+            .. Markdown.Wrapped(BenchReading.Of(result)),
             "",
-            .. result.Notes.Select(note => $"- {note}"),
-            .. result.TimedPeers.Select(peer => $"- {peer.Label}: {peer.Name}."),
+            .. Markdown.Wrapped(result.Method),
+            "",
+            .. result.Notes.SelectMany(Markdown.Item),
+            .. result.TimedPeers.SelectMany(peer => Markdown.Item($"{peer.Label}: {peer.Name}.")),
             "",
             "## All numbers",
             "",
-            BenchTable.FullCaption,
+            .. Markdown.Wrapped(BenchTable.FullCaption),
             "",
             .. Table(BenchTable.Full(result)),
             "",
@@ -30,20 +34,12 @@ internal static class BenchMarkdown
             [
                 "## What was timed in the others",
                 "",
-                .. result.PeerCalls.Select(call => $"- {call.Case}, {call.Peers}: `{call.Call}`"),
+                .. result.PeerCalls.SelectMany(call => Markdown.Item($"{call.Case}, {call.Peers}: `{call.Call}`")),
                 "",
             ],
         ];
         return string.Join('\n', lines);
     }
 
-    private static IEnumerable<string> Table(BenchTable table) =>
-    [
-        Line(table.Header),
-        Line(table.Header.Select((_, column) => column < table.WordColumns ? "---" : "---:")),
-        .. table.Rows.Select(Line),
-    ];
-
-    private static string Line(IEnumerable<string> cells) =>
-        $"| {string.Join(" | ", cells.Select(cell => cell.Replace("|", "\\|", StringComparison.Ordinal)))} |";
+    private static IEnumerable<string> Table(BenchTable table) => Markdown.Table(table.Header, table.WordColumns, table.Rows);
 }

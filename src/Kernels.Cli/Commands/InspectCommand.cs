@@ -16,28 +16,32 @@ internal static class InspectCommand
         Option<string?> kernel = CommandOptions.Text("--kernel", "Only this kernel.", "NAME");
         Option<string[]> dtypes = CommandOptions.Texts("--dtype", "Stored types; f32 and bf16 if not given.", "TYPE", DTypes);
         Option<string?> tools = CommandOptions.Text("--tools", "Folder of cuobjdump, if it is not on PATH or in CUDA's folder.", "FOLDER");
+        Option<string?> measured = CommandOptions.Text(
+            "--measured", "Set the times of a GPU beside the ceilings of a report: rows that bench --json wrote.", "FILE.json");
         Option<string?> report = CommandOptions.Text("--report", "Write the result to a Markdown file.", "FILE.md");
         Option<bool> json = CommandOptions.Json();
         Command command = new("inspect", "Read the machine code of the kernels for Hopper, and say what it allows; needs no GPU.")
         {
-            op, kernel, dtypes, tools, report, json,
+            op, kernel, dtypes, tools, measured, report, json,
         };
         command.SetWork((parsed, stop) =>
         {
             string? file = parsed.GetValue(report);
             string[] left = [file ?? "", parsed.GetValue(tools) ?? "", "--report", "--tools", "--json"];
+            IReadOnlyList<MeasuredTable.Time>? times = parsed.GetValue(measured) is { } path ? MeasuredTable.Read(path) : null;
             InspectionRequest request = new(
                 parsed.GetValue(op),
                 parsed.GetValue(kernel),
                 parsed.GetValue(dtypes) is { Length: > 0 } types ? types : ["f32", "bf16"],
                 parsed.GetValue(tools),
                 $"kernels {string.Join(' ', parsed.Tokens.Select(token => token.Value).Where(word => !left.Contains(word)))}");
-            return Run(request, file, parsed.GetValue(json), stop);
+            return Run(request, times, file, parsed.GetValue(json), stop);
         });
         return command;
     }
 
-    private static int Run(InspectionRequest request, string? path, bool json, CancellationToken stop)
+    private static int Run(
+        InspectionRequest request, IReadOnlyList<MeasuredTable.Time>? measured, string? path, bool json, CancellationToken stop)
     {
         using ReportFile? file = path is null ? null : ReportFile.Open(path);
         List<InspectRow> rows = Output.WithStatus(status => Inspector.Inspect(request, status)
@@ -45,7 +49,7 @@ internal static class InspectCommand
             .OrderBy(kernel => kernel.Name, StringComparer.Ordinal)
             .SelectMany(InspectRow.From)
             .ToList());
-        file?.Write(InspectPage.Text(rows, request.Command));
+        file?.Write(InspectPage.Text(rows, measured, request.Command));
         if (json) Output.WriteJson(rows);
         else Print(rows);
         return stop.IsCancellationRequested ? ExitCode.Interrupted : ExitCode.Success;

@@ -37,7 +37,7 @@ public sealed class InspectorTests
         Assert.False(mask.HasCeiling);
         Assert.NotEmpty(mask.Costs);
         Assert.All(InspectRow.From(mask), row => Assert.Equal((null, null), (row.Elements, row.H100FractionOfCopy)));
-        Assert.Contains("dropout_mask", InspectPage.Text([.. InspectRow.From(mask)], "kernels inspect"), StringComparison.Ordinal);
+        Assert.Contains("dropout_mask", InspectPage.Text([.. InspectRow.From(mask)], null, "kernels inspect"), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -55,6 +55,29 @@ public sealed class InspectorTests
         Assert.All(OpCase.All, op => Assert.Subset(files.ToHashSet(), OpFiles.Of(op.Op).ToHashSet()));
         Assert.Equal(files.Order(), OpCase.All.SelectMany(op => OpFiles.Of(op.Op)).Distinct().Order());
     }
+
+    [Fact]
+    public void MeasuredTimesStandBesideCeilings()
+    {
+        SkipWithoutTools();
+        InspectRow[] rows = [.. Inspect("relu", "relu_forward").SelectMany(InspectRow.From)];
+        MeasuredTable.Time[] times = [new("relu", "forward", "16", "bf16", 0.0123, 0.876), new("linear", "forward", "16", "bf16", 1, 1)];
+        IReadOnlyList<string> row = Assert.Single(MeasuredTable.Of(times, rows).Rows);
+        Assert.Equal(["relu forward", "16", "bf16", "relu_forward", "0.0123", "88%"], row.Take(6));
+    }
+
+    [Fact]
+    public void MeasuredEntriesAreBenched_AndTheirKernelsHaveCeilings()
+    {
+        Assert.Subset(
+            OpCase.All.SelectMany(op => op.BenchProblems.Select(problem => $"{op.Op} {problem.Entry}")).ToHashSet(),
+            MeasuredTable.Entries.ToHashSet());
+        Assert.Subset(KernelWork.Names.ToHashSet(), MeasuredTable.KernelNames.ToHashSet());
+    }
+
+    [Fact]
+    public void AFileWithoutTimesIsRefused() =>
+        Assert.Throws<ArgumentException>(() => MeasuredTable.Read(typeof(InspectorTests).Assembly.Location));
 
     private static IEnumerable<KernelInspection> Inspect(string op, string? kernel) =>
         Inspector.Inspect(new InspectionRequest(op, kernel, ["f32", "bf16"], null, ""), _ => { });
