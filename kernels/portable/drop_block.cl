@@ -3,14 +3,16 @@
 // dropped with probability gamma. The mask is a function of the key, so backward is the same map of dy with zeros in
 // the blocks.
 //
-//   drop_block_seeds   draws where blocks start: one bit for each cell of the maps, all maps in a row
-//   drop_block_spread  lets every set bit cover a box; the last of its passes turns dropped into kept
-//   drop_block_count   kept cells in each part of a unit of normalisation
-//   drop_block_scale   from their sums the scale of each unit: cells / kept cells
+//   drop_block_draw    draws where blocks start, one bit for each cell of the maps, all maps in a row, and lets every
+//                      set bit cover a box where the box reaches over few words
+//   drop_block_spread  covers larger boxes in passes
+//   drop_block_scale   from the kept cells of each tile of the mask the scale of each unit of normalisation: cells /
+//                      kept cells
 //   drop_block_apply   the map of x; FILL_NOISE writes normal numbers into the blocks
 //
-// A block never leaves its map, so in the row of all bits a cell is covered exactly when one of the bits before it, at
-// the distances of the box, is set: no kernel needs to know where a row or a map ends, except for the draw.
+// The last pass over the bits turns dropped into kept and counts. A block never leaves its map, so in the row of all
+// bits a cell is covered exactly when one of the bits before it, at the distances of the box, is set: no kernel needs
+// to know where a row or a map ends, except for the draw.
 
 #include "types.h"
 #include "philox.h"
@@ -22,7 +24,7 @@
 #define LOWER_HALVES ((u64)1 << 60)
 #define NOISE        ((u64)1 << 61)
 
-DEVICE u32 low_bits(u64 count) { return count >= 32 ? 0xffffffffu : (1u << (u32)count) - 1; }
+DEVICE u64 low_bits(u64 count) { return count >= 64 ? ~(u64)0 : ((u64)1 << (u32)count) - 1; }
 
 // Bit i says whether unit 8 * block + i is a seed: whether its 32 random bits are below the threshold. The upper half
 // is the unit's lane of the block; the lower half, a lane of another block, is drawn only where the upper half leaves
@@ -31,54 +33,150 @@ DEVICE u32 seeds_of_block(random_key key, u64 block, u64 threshold) {
     const philox_block drawn = philox(key, block);
     const u32 upper = (u32)(threshold >> 16), lower = (u32)threshold & 0xffffu;
     u32 seeds = 0, open = 0;
-    for (u32 lane = 0; lane < 8; lane++) {
-        const u32 bits = philox_lane(drawn, lane);
-        seeds |= (u32)(bits < upper) << lane;
-        open |= (u32)(bits == upper) << lane;
+    for (u32 lane = 8; lane-- > 0;) seeds = seeds << 1 | (philox_lane(drawn, lane) - upper) >> 31;
+    // The top bit of a half is set where the half may be equal: where the lowest of a word is, or one above it, it is.
+    for (u32 i = 0; i < 4; i++) {
+        const u32 differing = drawn.words[i] ^ (upper & 0xffffu) * 0x10001u;
+        open |= differing - 0x10001u & ~differing;
     }
-    if (open != 0) {
+    if ((open & 0x80008000u) != 0) {
         const philox_block rest = philox(key, LOWER_HALVES + block);
-        for (u32 lane = 0; lane < 8; lane++) seeds |= (open >> lane & (u32)(philox_lane(rest, lane) < lower)) << lane;
+        for (u32 lane = 0; lane < 8; lane++)
+            if (philox_lane(drawn, lane) == upper && philox_lane(rest, lane) < lower) seeds |= 1u << lane;
     }
     return seeds;
 }
 
-// The seeds among `count` units, at most 32.
-DEVICE u32 seeds_of_units(random_key key, u64 unit, u32 count, u64 threshold) {
-    const u64 first = unit / 8;
-    u64 seeds = 0;
-    for (u64 block = first; 8 * block < unit + count; block++)
-        seeds |= (u64)seeds_of_block(key, block, threshold) << (8 * (block - first));
-    return (u32)(seeds >> (unit % 8)) & low_bits(count);
+// Up to 64 bits of a tile from one of them on.
+DEVICE u64 bits_of_tile(LOCAL const u64* tile, u32 first, u32 count) {
+    const u32 shift = first % 64;
+    u64 bits = tile[first / 64] >> shift;
+    if (shift + count > 64) bits |= tile[first / 64 + 1] << (64 - shift);
+    return bits & low_bits(count);
+}
+
+// Words of 64 cells that a work group makes at a time, one each item.
+#define TILE GROUP_SIZE
+
+// The mask has words of 32 cells, and may end with the first half of a word.
+DEVICE void store_word(GLOBAL u32* mask, u64 cell, u64 cells, u64 bits) {
+    if (cell < cells) mask[cell / 32] = (u32)bits;
+    if (cell + 32 < cells) mask[cell / 32 + 1] = (u32)(bits >> 32);
+}
+
+// Where the kept cells are counted, if they are: units of unit_cells cells each, of which a tile meets up to
+// tile_units.
+#define COUNT_PARAMETERS GLOBAL u32 *counts, u64 counts_offset, u64 unit_cells, u64 tile_units
+
+// Set bits of a tile before one of its bits; `sums` are those up to the end of each word.
+DEVICE u32 kept_before(LOCAL const u64* tile, LOCAL const u32* sums, u32 bit) {
+    const u32 word = bit / 64;
+    return (word == 0 ? 0 : sums[word - 1]) + (bit % 64 == 0 ? 0 : COUNT_ONES(tile[word] & low_bits(bit % 64)));
+}
+
+// The kept cells of each unit in a tile. Item i has word i of the tile, in which the cells from `first` to `end` - 1
+// begin at bit `skipped`; the bits of other cells are 0. `scratch` holds two tiles.
+DEVICE void count_tile(LOCAL u64* tile, LOCAL u32* scratch, u64 bits, u64 first, u64 end, u32 skipped, u64 unit_cells,
+                       GLOBAL u32* counts) {
+    u32 sum = COUNT_ONES(bits), side = 0;
+    tile[LOCAL_ID] = bits;
+    for (u32 distance = 1; distance < TILE; distance *= 2) {
+        scratch[side + LOCAL_ID] = sum;
+        BARRIER();
+        if (LOCAL_ID >= distance) sum += scratch[side + LOCAL_ID - distance];
+        side = TILE - side;
+    }
+    scratch[side + LOCAL_ID] = sum;
+    BARRIER();
+    const u64 first_unit = first / unit_cells;
+    for (u64 i = LOCAL_ID; (first_unit + i) * unit_cells < end; i += GROUP_SIZE) {
+        const u64 start = (first_unit + i) * unit_cells, stop = start + unit_cells;
+        const u32 before = kept_before(tile, scratch + side, skipped + (start < first ? 0 : (u32)(start - first)));
+        counts[i] = kept_before(tile, scratch + side, skipped + (u32)((stop < end ? stop : end) - first)) - before;
+    }
+    BARRIER();
+}
+
+// How one pass spreads: `span` bits side by side, and those again `count` times along each axis, `pitch` bits apart.
+#define SPREAD_PARAMETERS u64 span, u64 count_x, u64 pitch_x, u64 count_y, u64 pitch_y, u64 count_z, u64 pitch_z
+
+// Every set bit of a tile sets `count` - 1 more, each `pitch` after the one before, by doubling. Item i has word i.
+// Steps take turns with the two sides of `scratch`, so that one barrier is enough.
+DEVICE u64 spread_tile(LOCAL u64* scratch, u32* side, u64 bits, u64 count, u64 pitch) {
+    for (u64 covered = 1; covered < count; covered *= 2) {
+        const u32 distance = (u32)((covered < count - covered ? covered : count - covered) * pitch);
+        const u32 words = distance / 64, shift = distance % 64;
+        LOCAL u64* tile = scratch + *side;
+        *side = TILE - *side;
+        tile[LOCAL_ID] = bits;
+        BARRIER();
+        if (LOCAL_ID >= words) bits |= tile[LOCAL_ID - words] << shift;
+        if (LOCAL_ID > words && shift != 0) bits |= tile[LOCAL_ID - words - 1] >> (64 - shift);
+    }
+    return bits;
 }
 
 // Units are counted over the positions where a block may start, [maps, seed_depth, seed_height, seed_width], from
-// first_unit. One work item writes 32 cells.
-KERNEL void drop_block_seeds(GLOBAL u32* seeds, u64 seeds_offset, u64 cells, u64 depth, u64 height, u64 width,
-                             u64 seed_depth, u64 seed_height, u64 seed_width, u64 first_unit, u64 threshold,
-                             KEY_PARAMETERS) {
+// first_unit. A group makes TILE words, the first `halo` of them for no more than what reaches from there into the
+// others, which are its tile.
+KERNEL void drop_block_draw(GLOBAL u32* target, u64 target_offset, u64 cells, u64 depth, u64 height, u64 width,
+                            u64 seed_depth, u64 seed_height, u64 seed_width, u64 first_unit, u64 threshold, u32 halo,
+                            SPREAD_PARAMETERS, u32 invert, COUNT_PARAMETERS, KEY_PARAMETERS) {
+    SHARED u64 bounds[2];
+    SHARED u64 tile[TILE + 1];
+    SHARED u64 spread[2 * TILE];
+    SHARED u32 sums[2 * TILE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    for (u64 word = GLOBAL_ID; 32 * word < cells; word += GLOBAL_SIZE) {
-        const u64 row = 32 * word / width, plane = row / height;
-        u64 x = 32 * word % width, y = row % height, z = plane % depth, map = plane / depth;
-        u32 bits = 0;
-        for (u64 filled = 0; filled < 32 && 32 * word + filled < cells;) {
+    const u64 tile_cells = 64 * (u64)(TILE - halo), before = 64 * halo;
+    for (u64 number = GROUP_ID; number * tile_cells < cells; number += GROUP_COUNT) {
+        const u64 first = number * tile_cells, ahead = first + 64 * LOCAL_ID;
+        const u64 cell = ahead < before ? 0 : ahead - before < cells ? ahead - before : cells;
+        const u32 room = ahead < before ? 0 : cells - cell < 64 ? (u32)(cells - cell) : 64;
+        const u64 row = cell / width, plane = row / height, map = plane / depth;
+        u64 x = cell - row * width, y = row - plane * height, z = plane - map * depth;
+
+        // The units before the cell, and the blocks in which all of the group are.
+        u64 unit = map * seed_depth + (z < seed_depth ? z : seed_depth);
+        unit = unit * seed_height + (z >= seed_depth ? 0 : y < seed_height ? y : seed_height);
+        unit = unit * seed_width + (z >= seed_depth || y >= seed_height ? 0 : x < seed_width ? x : seed_width);
+        unit += first_unit;
+        if (LOCAL_ID == 0) bounds[0] = unit / 8;
+        if (LOCAL_ID == TILE - 1) bounds[1] = unit + 64;
+        BARRIER();
+        const u64 block = bounds[0];
+        const u32 words = (u32)(bounds[1] - 8 * block + 63) / 64;
+        for (u32 i = LOCAL_ID; i < 8 * words; i += GROUP_SIZE)
+            ((LOCAL u8*)tile)[i] = (u8)seeds_of_block(resolved, block + i, threshold);
+        BARRIER();
+
+        // Units into cells, row by row.
+        u64 bits = 0;
+        u32 next = (u32)(unit - 8 * block);
+        for (u32 filled = 0; filled < room;) {
+            const u32 left = room - filled;
             if (x < seed_width && y < seed_height && z < seed_depth) {
-                const u64 left = seed_width - x, room = 32 - filled;
-                const u64 unit = first_unit + ((map * seed_depth + z) * seed_height + y) * seed_width + x;
-                bits |= seeds_of_units(resolved, unit, (u32)(left < room ? left : room), threshold) << (u32)filled;
+                const u32 count = seed_width - x < left ? (u32)(seed_width - x) : left;
+                bits |= bits_of_tile(tile, next, count) << filled;
+                next += count;
             }
-            filled += width - x;
+            filled += width - x < left ? (u32)(width - x) : left;
             x = 0;
             if (++y == height) {
                 y = 0;
-                if (++z == depth) {
-                    z = 0;
-                    map++;
-                }
+                if (++z == depth) z = 0;
             }
         }
-        seeds[seeds_offset + word] = bits;
+
+        u32 side = 0;
+        bits = spread_tile(spread, &side, bits, span, 1);
+        bits = spread_tile(spread, &side, bits, count_x, pitch_x);
+        bits = spread_tile(spread, &side, bits, count_y, pitch_y);
+        bits = spread_tile(spread, &side, bits, count_z, pitch_z);
+        bits = LOCAL_ID < halo ? 0 : (invert ? ~bits : bits) & low_bits(room);
+        if (LOCAL_ID >= halo) store_word(target + target_offset, cell, cells, bits);
+        if (counts != 0)
+            count_tile(spread + side, sums, bits, first, first + tile_cells < cells ? first + tile_cells : cells,
+                       64 * halo, unit_cells, counts + counts_offset + number * tile_units);
     }
 }
 
@@ -90,82 +188,84 @@ DEVICE u64 bits_before(GLOBAL const u32* bits, u64 end) {
     return shift == 0 ? whole : (u64)bits[word] << (64 - shift) | whole >> shift;
 }
 
-// How one pass spreads: `width` bits side by side, and those again `count` times along each axis, `pitch` bits apart.
-#define SPREAD_PARAMETERS u64 width, u64 count_x, u64 pitch_x, u64 count_y, u64 pitch_y, u64 count_z, u64 pitch_z
-
-// A bit of the result is set when one of the source is at the distance x * pitch_x + y * pitch_y + z * pitch_z + 0 ...
-// (width - 1) before it; width is at most 32. A wide box takes several passes. The last of them inverts. One work item
-// writes 32 cells.
-KERNEL void drop_block_spread(GLOBAL const u32* source, u64 source_offset, GLOBAL u32* target, u64 target_offset,
-                              u64 cells, SPREAD_PARAMETERS, u32 invert) {
-    for (u64 word = GLOBAL_ID; 32 * word < cells; word += GLOBAL_SIZE) {
-        const u64 end = 32 * word + 32;
-        u64 bits = 0;
-        for (u64 z = 0; z < count_z; z++) {
-            for (u64 y = 0; y < count_y; y++) {
-                for (u64 x = 0; x < count_x; x++) {
-                    const u64 distance = x * pitch_x + y * pitch_y + z * pitch_z;
-                    if (distance < end) bits |= bits_before(source + source_offset, end - distance);
-                }
+// Bits end - 32 to end - 1 of what a pass makes.
+DEVICE u32 spread_word(GLOBAL const u32* source, u64 end, SPREAD_PARAMETERS) {
+    u64 bits = 0;
+    for (u32 z = 0; z < count_z; z++) {
+        for (u32 y = 0; y < count_y; y++) {
+            for (u32 x = 0; x < count_x; x++) {
+                const u64 distance = x * pitch_x + y * pitch_y + z * pitch_z;
+                if (distance < end) bits |= bits_before(source, end - distance);
             }
         }
-        for (u64 covered = 1; covered < width; covered *= 2)
-            bits |= bits << (covered < width - covered ? covered : width - covered);
-        const u32 result = (u32)(bits >> 32);
-        target[target_offset + word] = invert ? ~result & low_bits(cells - 32 * word) : result;
     }
+    for (u64 covered = 1; covered < span; covered *= 2)
+        bits |= bits << (covered < span - covered ? covered : span - covered);
+    return (u32)(bits >> 32);
 }
 
-DEVICE u32 ones(u32 bits) {
-    bits -= bits >> 1 & 0x55555555u;
-    bits = (bits & 0x33333333u) + (bits >> 2 & 0x33333333u);
-    return ((bits + (bits >> 4) & 0x0f0f0f0fu) * 0x01010101u) >> 24;
-}
-
-// One work item counts one part of a unit; the parts of a unit have part_cells cells each, the last may have fewer.
-KERNEL void drop_block_count(GLOBAL const u32* mask, u64 mask_offset, GLOBAL u64* counts, u64 counts_offset, u64 units,
-                             u64 unit_cells, u64 parts, u64 part_cells) {
-    for (u64 item = GLOBAL_ID; item < units * parts; item += GLOBAL_SIZE) {
-        const u64 part = item % parts, left = unit_cells - part * part_cells;
-        const u64 start = item / parts * unit_cells + part * part_cells;
-        const u64 end = start + (left < part_cells ? left : part_cells);
-        u64 kept = 0;
-        for (u64 word = start / 32; 32 * word < end; word++) {
-            u32 bits = mask[mask_offset + word] & low_bits(end - 32 * word);
-            if (32 * word < start) bits &= ~low_bits(start - 32 * word);
-            kept += ones(bits);
+// A bit of the result is set when one of the source is at the distance x * pitch_x + y * pitch_y + z * pitch_z + 0 ...
+// (span - 1) before it; span is at most 32. A wide box takes several passes. The last of them inverts.
+KERNEL void drop_block_spread(GLOBAL const u32* source, u64 source_offset, GLOBAL u32* target, u64 target_offset,
+                              u64 cells, SPREAD_PARAMETERS, u32 invert, COUNT_PARAMETERS) {
+    SHARED u64 tile[TILE];
+    SHARED u32 sums[2 * TILE];
+    source += source_offset;
+    target += target_offset;
+    for (u64 number = GROUP_ID; number * 64 * TILE < cells; number += GROUP_COUNT) {
+        const u64 first = number * 64 * TILE, end = first + 64 * TILE;
+        for (u32 word = LOCAL_ID; word < 2 * TILE; word += GROUP_SIZE) {
+            const u64 cell = first + 32 * word;
+            u32 bits = 0;
+            if (cell < cells) {
+                bits = spread_word(source, cell + 32, span, count_x, pitch_x, count_y, pitch_y, count_z, pitch_z);
+                bits = (invert ? ~bits : bits) & (u32)low_bits(cells - cell);
+                target[cell / 32] = bits;
+            }
+            ((LOCAL u32*)tile)[word] = bits;
         }
-        counts[counts_offset + item] = kept;
+        if (counts != 0) {
+            BARRIER();
+            count_tile(tile, sums, tile[LOCAL_ID], first, end < cells ? end : cells, 0, unit_cells,
+                       counts + counts_offset + number * tile_units);
+        }
     }
+}
+
+// The kept cells of a unit in the tiles that it meets: in every `step`-th from number `from` on. In the first of them
+// others may come before it.
+DEVICE u64 kept_in_tiles(GLOBAL const u32* counts, u64 unit, u64 unit_cells, u64 tile_cells, u64 tile_units, u64 from,
+                         u64 step) {
+    const u64 first = unit * unit_cells / tile_cells, end = ((unit + 1) * unit_cells - 1) / tile_cells + 1;
+    const u64 others = unit - first * tile_cells / unit_cells;
+    u64 kept = 0;
+    for (u64 tile = first + from; tile < end; tile += step)
+        kept += counts[tile * tile_units + (tile == first ? others : 0)];
+    return kept;
 }
 
 DEVICE real scale_of(u64 cells, u64 kept) { return kept == 0 ? (real)0 : (real)cells / (real)kept; }
 
-#define PARTS_PER_ITEM 16
-
-// Few parts are added by one work item, many by a group. Integers, so the order does not matter.
-KERNEL void drop_block_scale(GLOBAL const u64* counts, u64 counts_offset, GLOBAL real* scales, u64 scales_offset,
-                             u64 units, u64 unit_cells, u64 parts) {
+// A unit whose cells are all in few tiles is added by one work item, a larger one by a group. Integers, so the order
+// does not matter.
+KERNEL void drop_block_scale(GLOBAL const u32* counts, u64 counts_offset, GLOBAL real* scales, u64 scales_offset,
+                             u64 units, u64 unit_cells, u64 tile_cells, u64 tile_units, u32 by_group) {
     SHARED u64 sums[GROUP_SIZE];
-    if (parts <= PARTS_PER_ITEM) {
-        for (u64 unit = GLOBAL_ID; unit < units; unit += GLOBAL_SIZE) {
-            u64 kept = 0;
-            for (u64 part = 0; part < parts; part++) kept += counts[counts_offset + unit * parts + part];
-            scales[scales_offset + unit] = scale_of(unit_cells, kept);
-        }
+    counts += counts_offset;
+    scales += scales_offset;
+    if (!by_group) {
+        for (u64 unit = GLOBAL_ID; unit < units; unit += GLOBAL_SIZE)
+            scales[unit] = scale_of(unit_cells, kept_in_tiles(counts, unit, unit_cells, tile_cells, tile_units, 0, 1));
     } else {
         for (u64 unit = GROUP_ID; unit < units; unit += GROUP_COUNT) {
-            u64 kept = 0;
-            for (u64 part = LOCAL_ID; part < parts; part += GROUP_SIZE)
-                kept += counts[counts_offset + unit * parts + part];
-            sums[LOCAL_ID] = kept;
+            sums[LOCAL_ID] = kept_in_tiles(counts, unit, unit_cells, tile_cells, tile_units, LOCAL_ID, GROUP_SIZE);
             BARRIER();
             for (u32 half_size = GROUP_SIZE / 2; half_size > 0; half_size /= 2) {
                 if (LOCAL_ID < half_size) sums[LOCAL_ID] += sums[LOCAL_ID + half_size];
                 BARRIER();
             }
             // The next turn writes what only item 0 reads here.
-            if (LOCAL_ID == 0) scales[scales_offset + unit] = scale_of(unit_cells, sums[0]);
+            if (LOCAL_ID == 0) scales[unit] = scale_of(unit_cells, sums[0]);
         }
     }
 }
@@ -184,13 +284,21 @@ DEVICE real filling(random_key key, u64 index) {
 }
 
 #if VEC == 8
-// Eight bits from a cell on, or eight times the bit of one.
+// Eight bits from a cell on: neighbours, or mask_inner apart, or eight times the same.
 DEVICE u32 bits_from(GLOBAL const u32* mask, u64 cell, u64 mask_inner) {
     const u32 shift = (u32)(cell % 32);
     u32 bits = mask[cell / 32] >> shift;
     if (mask_inner == 0) return (bits & 1u) ? 0xffu : 0u;
-    if (shift > 24) bits |= mask[cell / 32 + 1] << (32 - shift);
-    return bits & 0xffu;
+    if (mask_inner == 1) {
+        if (shift > 24) bits |= mask[cell / 32 + 1] << (32 - shift);
+        return bits & 0xffu;
+    }
+    bits &= 1u;
+    for (u32 lane = 1; lane < 8; lane++) {
+        cell += mask_inner;
+        bits |= (mask[cell / 32] >> (u32)(cell % 32) & 1u) << lane;
+    }
+    return bits;
 }
 #endif
 
@@ -207,11 +315,11 @@ KERNEL void drop_block_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar
     y += y_offset;
     mask += mask_offset;
     for (u64 first = 8 * GLOBAL_ID; first < count; first += 8 * GLOBAL_SIZE) {
-        const u64 line = first / inner;
+        const u64 line = first < inner ? 0 : first / inner;
         u64 i = first - line * inner, sample = line / outer, o = line - sample * outer;
 #if VEC == 8
-        // Neighbours of one line have one scale, and bits that are neighbours or the same, whatever the layout.
-        if (i + 8 <= inner && mask_inner <= 1 && scale_inner == 0) {
+        // Neighbours of one line have one scale, unless it is of their channel and they are of one cell.
+        if (i + 8 <= inner && scale_inner == 0) {
             real values[8];
             load8(x, first, values);
             const real factor = scales != 0 ? scales[scales_offset + sample * scale_sample + o * scale_outer] : scale;

@@ -51,7 +51,7 @@ public sealed class DropBlockCase : OpCase
         {
             Normalization = DropBlockNormalization.Sample,
         },
-        new DropBlockProblem("forward", [2, 2, 140, 140], [9], "samples of more parts than one item adds", 0.3)
+        new DropBlockProblem("forward", [2, 2, 140, 140], [9], "samples of more tiles than one item adds", 0.3)
         {
             Normalization = DropBlockNormalization.Sample,
         },

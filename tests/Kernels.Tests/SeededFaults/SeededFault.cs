@@ -250,11 +250,11 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "no barrier before layers are added", "bias-dropout-residual", PartialSums, "layers[LOCAL_ID] = sum;\n        BARRIER();",
             "layers[LOCAL_ID] = sum;") { At = "rows of whole vectors" },
         new(
-            "blocks are a cell too narrow", "drop-block", DropBlock, "? covered : width - covered", "? covered : width - covered - 1")
+            "blocks are a cell too narrow", "drop-block", DropBlock, "? covered : count - covered", "? covered : count - covered - 1")
         { At = "a stage of ResNet" },
         new(
-            "the last part of a map counts cells of the next", "drop-block", DropBlock, "left < part_cells ? left : part_cells",
-            "part_cells") { At = "a block as large as the map: all of it or nothing" },
+            "a map counts cells of the ones before it", "drop-block", DropBlock, "(tile == first ? others : 0)", "0")
+        { At = "a scale for each map" },
         new(
             "noise and seeds share their draws", "drop-block", DropBlock, "NOISE + index / 4", "index / 4")
         { At = "channels last, three axes" },

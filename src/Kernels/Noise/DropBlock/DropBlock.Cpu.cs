@@ -13,14 +13,15 @@ public static unsafe partial class DropBlock
     /// <summary>Words of 64 cells that one core takes at a time.</summary>
     private const long WordsPerChunk = CpuParallel.ElementsPerChunk / 64;
 
-    private static void CpuSeeds(in KernelVariant variant, in DropBlockSeedsArguments arguments)
+    /// <summary>The seeds: the host spreads them in passes of their own.</summary>
+    private static void CpuDraw(in KernelVariant variant, in DropBlockDrawArguments arguments)
     {
-        DropBlockSeedsArguments a = arguments;
+        DropBlockDrawArguments a = arguments;
         RandomKey key = a.Key.Resolve();
         CpuPhilox philox = new(key);
         CpuParallel.ForRange(((long)a.Cells + 63) / 64, WordsPerChunk, (first, end) =>
         {
-            ulong* seeds = (ulong*)a.Seeds.Pointer<uint>();
+            ulong* seeds = (ulong*)a.Target.Pointer<uint>();
             new Span<ulong>(seeds + first, (int)(end - first)).Clear();
             ulong* drawn = stackalloc ulong[SeedReader.Words];
             SeedReader reader = new(key, philox, a.Threshold, drawn);
@@ -71,7 +72,7 @@ public static unsafe partial class DropBlock
             fixed (ulong* bits = rented)
             {
                 new ReadOnlySpan<ulong>((ulong*)a.Source.Pointer<uint>() + from, length).CopyTo(rented);
-                Spread(bits, length, a.Spread.Width, 1);
+                Spread(bits, length, a.Spread.Span, 1);
                 Spread(bits, length, a.Spread.CountX, a.Spread.PitchX);
                 Spread(bits, length, a.Spread.CountY, a.Spread.PitchY);
                 Spread(bits, length, a.Spread.CountZ, a.Spread.PitchZ);
@@ -90,6 +91,7 @@ public static unsafe partial class DropBlock
 
             ArrayPool<ulong>.Shared.Return(rented);
         });
+        if (a.Count.Counts.IsPresent) Count(a.Count, (ulong*)a.Target.Pointer<uint>(), (long)a.Cells);
     }
 
     /// <summary>
@@ -125,19 +127,22 @@ public static unsafe partial class DropBlock
         }
     }
 
-    private static void CpuCount(in KernelVariant variant, in DropBlockCountArguments arguments)
+    /// <summary>The kept cells of each unit in each tile.</summary>
+    private static void Count(CountArguments a, ulong* mask, long cells)
     {
-        DropBlockCountArguments a = arguments;
-        CpuParallel.ForRange((long)(a.Units * a.Parts),
-            Math.Max(1, (long)(CpuParallel.ElementsPerChunk / Math.Min(a.UnitCells, a.PartCells))), (first, end) =>
+        const long TileCells = CellsPerWord * Tile;
+        long unitCells = (long)a.UnitCells;
+        CpuParallel.ForRange((cells + TileCells - 1) / TileCells, CpuParallel.ElementsPerChunk / TileCells, (first, end) =>
         {
-            ulong* mask = (ulong*)a.Mask.Pointer<uint>();
-            ulong* counts = a.Counts.Pointer<ulong>();
-            for (long item = first; item < end; item++)
+            for (long tile = first; tile < end; tile++)
             {
-                (ulong unit, ulong part) = Math.DivRem((ulong)item, a.Parts);
-                ulong start = (unit * a.UnitCells) + (part * a.PartCells);
-                counts[item] = (ulong)CountBits(mask, (long)start, (long)Math.Min(a.PartCells, a.UnitCells - (part * a.PartCells)));
+                long start = tile * TileCells, stop = Math.Min(start + TileCells, cells), firstUnit = start / unitCells;
+                uint* counts = a.Counts.Pointer<uint>() + (tile * (long)a.TileUnits);
+                for (long unit = firstUnit; unit * unitCells < stop; unit++)
+                {
+                    long from = Math.Max(start, unit * unitCells), to = Math.Min(stop, (unit + 1) * unitCells);
+                    counts[unit - firstUnit] = (uint)CountBits(mask, from, to - from);
+                }
             }
         });
     }
@@ -163,13 +168,16 @@ public static unsafe partial class DropBlock
             where T : unmanaged
         {
             DropBlockScaleArguments a = arguments;
-            CpuParallel.ForRange((long)a.Units, CpuParallel.ElementsPerChunk / (long)a.Parts + 1, (first, end) =>
+            (long unitCells, long tileCells) = ((long)a.UnitCells, (long)a.TileCells);
+            CpuParallel.ForRange((long)a.Units, (CpuParallel.ElementsPerChunk / ((unitCells / tileCells) + 1)) + 1, (first, end) =>
             {
-                ulong* counts = a.Counts.Pointer<ulong>();
+                uint* counts = a.Counts.Pointer<uint>();
                 for (long unit = first; unit < end; unit++)
                 {
-                    ulong kept = 0;
-                    for (long part = 0; part < (long)a.Parts; part++) kept += counts[(unit * (long)a.Parts) + part];
+                    // In the first of its tiles others may come before it.
+                    long tile = unit * unitCells / tileCells, last = (((unit + 1) * unitCells) - 1) / tileCells;
+                    ulong kept = counts[(tile * (long)a.TileUnits) + unit - (tile * tileCells / unitCells)];
+                    while (++tile <= last) kept += counts[tile * (long)a.TileUnits];
                     if (typeof(T) == typeof(double))
                         a.Scales.Pointer<double>()[unit] = kept == 0 ? 0 : (double)a.UnitCells / kept;
                     else

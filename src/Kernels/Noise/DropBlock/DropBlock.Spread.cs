@@ -1,7 +1,7 @@
 namespace Kernels;
 
 /// <summary>
-/// One pass of the dilation: bits at distances 0 to Width - 1, and of those again Count times along each axis, Pitch bits apart.
+/// One pass of the dilation: bits at distances 0 to Span - 1, and of those again Count times along each axis, Pitch bits apart.
 /// </summary>
 internal readonly partial record struct SpreadArguments
 {
@@ -11,8 +11,14 @@ internal readonly partial record struct SpreadArguments
     /// <summary>Neighbours that one pass combines within 64 bits.</summary>
     private const long MostNeighbours = 32;
 
+    /// <summary>A pass that leaves bits as they are.</summary>
+    public static SpreadArguments Nothing { get; } = new()
+    {
+        Span = 1, CountX = 1, PitchX = 1, CountY = 1, PitchY = 1, CountZ = 1, PitchZ = 1,
+    };
+
     /// <summary>The distance, in bits, from a bit to its farthest source.</summary>
-    public long Reach => (long)(Width - 1 + ((CountX - 1) * PitchX) + ((CountY - 1) * PitchY) + ((CountZ - 1) * PitchZ));
+    public long Reach => (long)(Span - 1 + ((CountX - 1) * PitchX) + ((CountY - 1) * PitchY) + ((CountZ - 1) * PitchZ));
 
     /// <summary>The passes that together cover a block.</summary>
     public static List<SpreadArguments> For(in DropBlockGeometry geometry)
@@ -26,7 +32,7 @@ internal readonly partial record struct SpreadArguments
             ((long countX, long stepX), (long countY, long stepY), (long countZ, long stepZ)) = (At(x, i), At(y, i), At(z, i));
             passes.Add(new SpreadArguments
             {
-                Width = (ulong)(i == 0 ? countX : 1),
+                Span = (ulong)(i == 0 ? countX : 1),
                 CountX = (ulong)(i == 0 ? 1 : countX),
                 PitchX = (ulong)stepX,
                 CountY = (ulong)countY,

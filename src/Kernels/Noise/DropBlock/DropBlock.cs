@@ -103,17 +103,21 @@ public static unsafe partial class DropBlock
     private const ulong LowerHalves = 1UL << 60;
     private const ulong NoiseBlocks = 1UL << 61;
 
-    /// <summary>Cells that one work item counts.</summary>
-    private const long PartCells = 1024;
+    /// <summary>Words of 64 cells that a work group makes at a time, one each item.</summary>
+    private const int Tile = 128;
 
-    /// <summary>Parts of a unit that one work item adds; a group adds more. The kernel has the same number.</summary>
-    private const long PartsPerItem = 16;
+    private const int CellsPerWord = 64;
 
-    private static readonly KernelDefinition<DropBlockSeedsArguments> SeedsKernel = EntryPoints.DropBlockSeeds.Fixed(CpuSeeds);
+    /// <summary>Words of them that may be there for what reaches from them into the others alone.</summary>
+    private const long MostHalo = Tile / 2;
 
-    private static readonly KernelDefinition<DropBlockSpreadArguments> SpreadKernel = EntryPoints.DropBlockSpread.Fixed(CpuSpread);
+    /// <summary>Tiles of a unit whose counts one work item adds; a group adds more.</summary>
+    private const long TilesPerItem = 4;
 
-    private static readonly KernelDefinition<DropBlockCountArguments> CountKernel = EntryPoints.DropBlockCount.Fixed(CpuCount);
+    private static readonly KernelDefinition<DropBlockDrawArguments> DrawKernel = EntryPoints.DropBlockDraw.Fixed(CpuDraw, groupSize: Tile);
+
+    private static readonly KernelDefinition<DropBlockSpreadArguments> SpreadKernel =
+        EntryPoints.DropBlockSpread.Fixed(CpuSpread, groupSize: Tile);
 
     private static readonly KernelDefinition<DropBlockScaleArguments> ScaleKernel = EntryPoints.DropBlockScale.Float<CpuScale>();
 
@@ -180,7 +184,7 @@ public static unsafe partial class DropBlock
         Check.Shape(Op, mask, nameof(mask), Dropout.MaskWords(maps.MaskCells));
         if (maps.MaskCells == 0) return;
         DropBlockGeometry geometry = DropBlockGeometry.Create(Op, maps.Spatial(shape), blockSize);
-        DrawMask(stream, mask.Argument, maps, geometry, DropBlockGamma.Plan(geometry, rate), key);
+        MaskPasses.Of(stream, geometry).Launch(stream, mask.Argument, maps, geometry, DropBlockGamma.Plan(geometry, rate), key, default);
     }
 
     /// <summary>What a rate comes to for a map and a block: the realised gamma and the expected share of dropped cells. Cached.</summary>
@@ -214,11 +218,37 @@ public static unsafe partial class DropBlock
 
         // Whole 64-bit words, and one more: the CPU reads the mask in such.
         using ScratchPool.Lease<uint> mask = stream.RentScratch<uint>((2 * ((maps.MaskCells + 63) / 64)) + 2);
-        DrawMask(stream, mask.Argument, maps, geometry, plan, key);
-
+        MaskPasses passes = MaskPasses.Of(stream, geometry);
         Units units = Units.Of(maps, options.Normalization);
+        long tiles = (maps.MaskCells + passes.TileCells - 1) / passes.TileCells;
+        long tileUnits = units.Count > 0 ? ((passes.TileCells - 1) / units.Cells) + 2 : 0;
+        using ScratchPool.Lease<uint> counts = stream.RentScratch<uint>(tiles * tileUnits);
         using ScratchPool.Lease<double> scales = stream.RentScratch<double>(units.Count);
-        if (units.Count > 0) Normalize(stream, x.DType, units, mask.Argument, scales.Argument);
+        CountArguments count = units.Count == 0 ? default : new CountArguments
+        {
+            Counts = counts.Argument,
+            UnitCells = (ulong)units.Cells,
+            TileUnits = (ulong)tileUnits,
+        };
+        passes.Launch(stream, mask.Argument, maps, geometry, plan, key, count);
+        if (units.Count > 0)
+        {
+            bool byGroup = units.Cells / passes.TileCells >= TilesPerItem;
+            stream.Launch(
+                ScaleKernel,
+                new KernelVariant(x.DType),
+                byGroup ? LaunchShape.GroupPerRow(units.Count) : LaunchShape.Items(units.Count, ScaleKernel),
+                new DropBlockScaleArguments
+                {
+                    Counts = counts.Argument,
+                    Scales = scales.Argument,
+                    Units = (ulong)units.Count,
+                    UnitCells = (ulong)units.Cells,
+                    TileCells = (ulong)passes.TileCells,
+                    TileUnits = (ulong)tileUnits,
+                    ByGroup = byGroup ? 1u : 0,
+                });
+        }
 
         bool expected = options.Normalization == DropBlockNormalization.Expected;
         Lines lines = Lines.Of(maps, units, options);
@@ -248,83 +278,73 @@ public static unsafe partial class DropBlock
             });
     }
 
-    /// <summary>The keep bits of all maps: seeds, then boxes around them.</summary>
-    private static void DrawMask(
-        DeviceStream stream, TensorArgument mask, in Maps maps, in DropBlockGeometry geometry, DropBlockPlan plan, RandomKeySource key)
+    /// <summary>The keep bits of all maps: what is drawn and spread at once, and what is spread from memory after it.</summary>
+    private readonly record struct MaskPasses(SpreadArguments First, List<SpreadArguments> Others)
     {
-        long words = 2 * ((maps.MaskCells + 63) / 64);
-        List<SpreadArguments> passes = SpreadArguments.For(geometry);
-        using ScratchPool.Lease<uint> seeds = stream.RentScratch<uint>(words);
-        using ScratchPool.Lease<uint> other = stream.RentScratch<uint>(passes.Count > 1 ? words : 1);
-        ulong firstUnit = maps.GlobalStart * (ulong)(maps.MaskChannels * geometry.Positions);
-        stream.Launch(
-            SeedsKernel,
-            new KernelVariant(DType.Float32),
-            LaunchShape.Items((maps.MaskCells + 31) / 32, SeedsKernel),
-            new DropBlockSeedsArguments
-            {
-                Seeds = seeds.Argument,
-                Cells = (ulong)maps.MaskCells,
-                Depth = (ulong)geometry.Depth,
-                Height = (ulong)geometry.Height,
-                Width = (ulong)geometry.Width,
-                SeedDepth = (ulong)geometry.SeedDepth,
-                SeedHeight = (ulong)geometry.SeedHeight,
-                SeedWidth = (ulong)geometry.SeedWidth,
-                FirstUnit = firstUnit,
-                Threshold = plan.Threshold,
-                Key = key.Argument,
-            });
-        for (int pass = 0; pass < passes.Count; pass++)
-        {
-            bool last = pass == passes.Count - 1;
-            (TensorArgument source, TensorArgument target) = pass % 2 == 0
-                ? (seeds.Argument, other.Argument) : (other.Argument, seeds.Argument);
-            stream.Launch(
-                SpreadKernel,
-                new KernelVariant(DType.Float32),
-                LaunchShape.Items((maps.MaskCells + 31) / 32, SpreadKernel),
-                new DropBlockSpreadArguments
-                {
-                    Source = source,
-                    Target = last ? mask : target,
-                    Cells = (ulong)maps.MaskCells,
-                    Spread = passes[pass],
-                    Invert = last ? 1u : 0,
-                });
-        }
-    }
+        /// <summary>Words before a tile that reach into it in the first pass.</summary>
+        private long Halo => (First.Reach + CellsPerWord - 1) / CellsPerWord;
 
-    /// <summary>The scale of every unit of normalisation.</summary>
-    private static void Normalize(DeviceStream stream, DType dtype, Units units, TensorArgument mask, TensorArgument scales)
-    {
-        long parts = (units.Cells + PartCells - 1) / PartCells;
-        using ScratchPool.Lease<ulong> counts = stream.RentScratch<ulong>(units.Count * parts);
-        stream.Launch(
-            CountKernel,
-            new KernelVariant(DType.Float32),
-            LaunchShape.Items(units.Count * parts, CountKernel),
-            new DropBlockCountArguments
+        /// <summary>Cells of a tile of the last pass, which counts.</summary>
+        public long TileCells => CellsPerWord * (Others.Count == 0 ? Tile - Halo : Tile);
+
+        /// <summary>The CPU draws alone: its cores have no memory in common that would be worth it.</summary>
+        public static MaskPasses Of(DeviceStream stream, in DropBlockGeometry geometry)
+        {
+            List<SpreadArguments> passes = SpreadArguments.For(geometry);
+            bool together = stream.Device.Kind != DeviceKind.Cpu && passes[0].Reach <= CellsPerWord * MostHalo;
+            return together ? new(passes[0], passes[1..]) : new(SpreadArguments.Nothing, passes);
+        }
+
+        public void Launch(
+            DeviceStream stream, TensorArgument mask, in Maps maps, in DropBlockGeometry geometry, DropBlockPlan plan, RandomKeySource key,
+            CountArguments count)
+        {
+            long words = 2 * ((maps.MaskCells + 63) / 64);
+            using ScratchPool.Lease<uint> seeds = stream.RentScratch<uint>(Others.Count > 0 ? words : 1);
+            using ScratchPool.Lease<uint> other = stream.RentScratch<uint>(Others.Count > 1 ? words : 1);
+            long tileCells = CellsPerWord * (Tile - Halo);
+            stream.Launch(
+                DrawKernel,
+                new KernelVariant(DType.Float32),
+                new LaunchShape((maps.MaskCells + tileCells - 1) / tileCells),
+                new DropBlockDrawArguments
+                {
+                    Target = Others.Count == 0 ? mask : seeds.Argument,
+                    Cells = (ulong)maps.MaskCells,
+                    Depth = (ulong)geometry.Depth,
+                    Height = (ulong)geometry.Height,
+                    Width = (ulong)geometry.Width,
+                    SeedDepth = (ulong)geometry.SeedDepth,
+                    SeedHeight = (ulong)geometry.SeedHeight,
+                    SeedWidth = (ulong)geometry.SeedWidth,
+                    FirstUnit = maps.GlobalStart * (ulong)(maps.MaskChannels * geometry.Positions),
+                    Threshold = plan.Threshold,
+                    Halo = (uint)Halo,
+                    Spread = First,
+                    Invert = Others.Count == 0 ? 1u : 0,
+                    Count = Others.Count == 0 ? count : default,
+                    Key = key.Argument,
+                });
+            for (int pass = 0; pass < Others.Count; pass++)
             {
-                Mask = mask,
-                Counts = counts.Argument,
-                Units = (ulong)units.Count,
-                UnitCells = (ulong)units.Cells,
-                Parts = (ulong)parts,
-                PartCells = (ulong)PartCells,
-            });
-        stream.Launch(
-            ScaleKernel,
-            new KernelVariant(dtype),
-            parts <= PartsPerItem ? LaunchShape.Items(units.Count, ScaleKernel) : LaunchShape.GroupPerRow(units.Count),
-            new DropBlockScaleArguments
-            {
-                Counts = counts.Argument,
-                Scales = scales,
-                Units = (ulong)units.Count,
-                UnitCells = (ulong)units.Cells,
-                Parts = (ulong)parts,
-            });
+                bool last = pass == Others.Count - 1;
+                (TensorArgument source, TensorArgument target) = pass % 2 == 0
+                    ? (seeds.Argument, other.Argument) : (other.Argument, seeds.Argument);
+                stream.Launch(
+                    SpreadKernel,
+                    new KernelVariant(DType.Float32),
+                    LaunchShape.Items(words / 2, SpreadKernel),
+                    new DropBlockSpreadArguments
+                    {
+                        Source = source,
+                        Target = last ? mask : target,
+                        Cells = (ulong)maps.MaskCells,
+                        Spread = Others[pass],
+                        Invert = last ? 1u : 0,
+                        Count = last ? count : default,
+                    });
+            }
+        }
     }
 
     /// <summary>A tensor seen as maps; MaskChannels is 1 where the channels share a mask.</summary>
