@@ -2,51 +2,94 @@
 // branch is calculated for them alone. Row i is kept iff 16-bit lane i % 8 of block i / 8 is below the threshold, as in
 // stochastic_depth.cl.
 //
-//   kept_rows_list         the kept rows in ascending order, -1 after the last, and how many they are; one group
+//   kept_rows_count        how many rows of each piece are kept, so that groups can list the pieces side by side
+//   kept_rows_list         the kept rows in ascending order, -1 after the last, and how many they are
 //   kept_rows_gather       result[i] = scale * source[rows[i]]; zeros for -1
-//   kept_rows_scatter_add  y = x + scale * f where row i of f belongs to row rows[i] of y; one group for each row
+//   kept_rows_scatter_add  y = x + scale * f where row i of f belongs to row rows[i] of y; one group for a part of a row
 
 #include "types.h"
 #include "philox.h"
+#include "keep.h"
 #include "errors.h"
 
-#define ROWS_PER_ITEM 8
+#define TILE_ROWS (8 * GROUP_SIZE)
 
-KERNEL void kept_rows_list(GLOBAL i32* rows, u64 rows_offset, GLOBAL i32* kept, u64 kept_offset, u64 count, u64 start,
-                           u32 threshold, KEY_PARAMETERS) {
-    SHARED u32 sums[GROUP_SIZE];
+#define KEPT_LIST_PARAMETERS u64 count, u64 pieces, u64 piece_rows, u64 start, u32 threshold, KEY_PARAMETERS
+
+// Bit i is set where row first + i exists and is kept.
+DEVICE u32 keep_rows(random_key key, u64 first, u64 end, u64 start, u32 threshold) {
+    if (first >= end) return 0;
+    const u32 keep = keep8(key, start + first, threshold);
+    return end - first < 8 ? keep & ((1u << (u32)(end - first)) - 1) : keep;
+}
+
+// The kept rows among those of a range that a work item takes of every tile.
+DEVICE u32 count_rows(random_key key, u64 first, u64 end, u64 start, u32 threshold) {
+    u32 sum = 0;
+    for (u64 tile = first; tile < end; tile += TILE_ROWS)
+        for (u32 keep = keep_rows(key, tile + 8 * LOCAL_ID, end, start, threshold); keep != 0; keep &= keep - 1) sum++;
+    return sum;
+}
+
+// The sum over the items up to this one. The last of `sums` is that over all, until the next barrier.
+DEVICE u64 running_sum(u64 value, LOCAL u64* sums) {
+    BARRIER();
+    sums[LOCAL_ID] = value;
+    BARRIER();
+    for (u32 distance = 1; distance < GROUP_SIZE; distance *= 2) {
+        const u64 before = LOCAL_ID >= distance ? sums[LOCAL_ID - distance] : 0;
+        BARRIER();
+        sums[LOCAL_ID] += before;
+        BARRIER();
+    }
+    return sums[LOCAL_ID];
+}
+
+KERNEL void kept_rows_count(GLOBAL u32* counts, u64 counts_offset, KEPT_LIST_PARAMETERS) {
+    SHARED u64 sums[GROUP_SIZE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    const u32 draws = threshold != 0 && threshold < 65536u;
-    if (GROUP_ID == 0) {
-        u64 total = 0;
-        for (u64 tile = 0; tile < count; tile += GROUP_SIZE * ROWS_PER_ITEM) {
-            const u64 first = tile + LOCAL_ID * ROWS_PER_ITEM;
-            u32 keep = 0, own = 0;
-            for (u32 i = 0; i < ROWS_PER_ITEM; i++) {
-                const u64 row = start + first + i;
-                const u32 bits = draws ? philox_lane(philox(resolved, row / 8), (u32)(row % 8)) : 0;
-                if (first + i < count && bits < threshold) {
-                    keep |= 1u << i;
-                    own++;
-                }
-            }
-            // Inclusive sums over the items.
-            sums[LOCAL_ID] = own;
+    for (u64 piece = GROUP_ID; piece < pieces; piece += GROUP_COUNT) {
+        const u64 first = piece * piece_rows, end = count - first < piece_rows ? count : first + piece_rows;
+        running_sum(count_rows(resolved, first, end, start, threshold), sums);
+        if (LOCAL_ID == 0) counts[counts_offset + piece] = (u32)sums[GROUP_SIZE - 1];
+    }
+}
+
+// The kept row that k kept ones precede goes to place k, and for a dropped row that d dropped ones precede a -1 to
+// place `all kept + d`, so that each piece fills as many places as it has rows. One piece has no counts.
+KERNEL void kept_rows_list(GLOBAL i32* rows, u64 rows_offset, GLOBAL i32* kept, u64 kept_offset,
+                           GLOBAL const u32* counts, u64 counts_offset, KEPT_LIST_PARAMETERS) {
+    SHARED u64 sums[GROUP_SIZE];
+    SHARED i32 listed[TILE_ROWS];
+    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    rows += rows_offset;
+    for (u64 piece = GROUP_ID; piece < pieces; piece += GROUP_COUNT) {
+        const u64 first = piece * piece_rows, end = count - first < piece_rows ? count : first + piece_rows;
+        // All kept rows in the high half, those of the pieces before this one in the low half.
+        u64 sum = 0;
+        if (counts == 0)
+            sum = (u64)count_rows(resolved, 0, count, start, threshold) << 32;
+        else
+            for (u64 i = LOCAL_ID; i < pieces; i += GROUP_SIZE)
+                sum += (u64)counts[counts_offset + i] << 32 | (i < piece ? counts[counts_offset + i] : 0);
+        running_sum(sum, sums);
+        const u64 total = sums[GROUP_SIZE - 1] >> 32;
+        u64 before = sums[GROUP_SIZE - 1] & 0xffffffffu;
+        if (piece == 0 && LOCAL_ID == 0) kept[kept_offset] = (i32)total;
+        for (u64 tile = first; tile < end; tile += TILE_ROWS) {
+            const u64 row = tile + 8 * LOCAL_ID, tile_end = end - tile < TILE_ROWS ? end : tile + TILE_ROWS;
+            const u32 keep = keep_rows(resolved, row, end, start, threshold);
+            u32 own = 0;
+            for (u32 lane = 0; lane < 8; lane++) own += keep >> lane & 1u;
+            u32 next = (u32)running_sum(own, sums) - own;
+            for (u32 lane = 0; lane < 8; lane++)
+                if (keep >> lane & 1u) listed[next++] = (i32)(row + lane);
             BARRIER();
-            for (u32 distance = 1; distance < GROUP_SIZE; distance *= 2) {
-                const u32 before = LOCAL_ID >= distance ? sums[LOCAL_ID - distance] : 0;
-                BARRIER();
-                sums[LOCAL_ID] += before;
-                BARRIER();
-            }
-            u64 next = total + sums[LOCAL_ID] - own;
-            for (u32 i = 0; i < ROWS_PER_ITEM; i++)
-                if (keep >> i & 1u) rows[rows_offset + next++] = (i32)(first + i);
-            total += sums[GROUP_SIZE - 1];
-            BARRIER();
+            const u64 tile_kept = sums[GROUP_SIZE - 1], dropped = tile - before;
+            for (u64 i = LOCAL_ID; i < tile_kept; i += GROUP_SIZE) rows[before + i] = listed[i];
+            for (u64 i = LOCAL_ID; i < tile_end - tile - tile_kept; i += GROUP_SIZE) rows[total + dropped + i] = -1;
+            before += tile_kept;
         }
-        for (u64 i = total + LOCAL_ID; i < count; i += GROUP_SIZE) rows[rows_offset + i] = -1;
-        if (LOCAL_ID == 0) kept[kept_offset] = (i32)total;
     }
 }
 
@@ -80,7 +123,8 @@ KERNEL void kept_rows_gather(GLOBAL const scalar* source, u64 source_offset, GLO
 // not come after the one before it, is reported.
 KERNEL void kept_rows_scatter_add(GLOBAL const scalar* x, u64 x_offset, GLOBAL const scalar* f, u64 f_offset,
                                   GLOBAL const i32* rows, u64 rows_offset, GLOBAL scalar* y, u64 y_offset,
-                                  GLOBAL u32* error, u64 error_offset, u64 target_rows, u64 kept, u64 run, real scale) {
+                                  GLOBAL u32* error, u64 error_offset, u64 target_rows, u64 kept, u64 run, u64 parts,
+                                  u64 part_length, real scale) {
     const u32 has_x = x != 0;
     x += x_offset;
     f += f_offset;
@@ -91,7 +135,9 @@ KERNEL void kept_rows_scatter_add(GLOBAL const scalar* x, u64 x_offset, GLOBAL c
         const u32 follows = i == 0 || (u32)rows[i - 1] < row;
         if (row != 0xffffffffu && !(follows && row < target_rows)) report_error(error, error_offset, i);
     }
-    for (u64 row = GROUP_ID; row < target_rows; row += GROUP_COUNT) {
+    for (u64 job = GROUP_ID; job < target_rows * parts; job += GROUP_COUNT) {
+        const u64 row = job / parts, part = job - row * parts;
+        const u64 first = part * part_length, end = run - first < part_length ? run : first + part_length;
         u64 low = 0, high = kept;
         while (low < high) {
             const u64 middle = (low + high) / 2;
@@ -104,7 +150,7 @@ KERNEL void kept_rows_scatter_add(GLOBAL const scalar* x, u64 x_offset, GLOBAL c
         if (!keep && has_x && x == y) continue;
         // Without x a kept row is scale * f, signs of zeros included: -0 is what adds nothing.
         const real absent = keep ? -(real)0 : (real)0;
-        for (u64 i = VEC * LOCAL_ID; i < run; i += VEC * GROUP_SIZE) {
+        for (u64 i = first + VEC * LOCAL_ID; i < end; i += VEC * GROUP_SIZE) {
             const u64 to = row * run + i, from = low * run + i;
 #if VEC == 8
             real values[8], branch[8];

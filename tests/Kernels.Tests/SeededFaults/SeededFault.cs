@@ -289,12 +289,14 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "eight elements share a normal", "gaussian-noise", "portable/gaussian_noise.cl", "normals[lane]", "normals[0]")
         { At = "prime" },
         new(
-            "the count starts again with each tile of rows", "kept-rows", KeptRows, "total += sums[GROUP_SIZE - 1];",
-            "total = sums[GROUP_SIZE - 1];") { At = "many tiles of a group, a tail" },
+            "rows are numbered again in each tile", "kept-rows", KeptRows, "(i32)(row + lane)", "(i32)(row - tile + lane)")
+        { At = "many tiles of a group, a tail" },
+        new("a piece leaves room for itself", "kept-rows", KeptRows, "i < piece ?", "i <= piece ?")
+        { At = "many tiles of a group, a tail" },
         new("gathered rows are not scaled", "kept-rows", KeptRows, "scale * load(source, from)", "load(source, from)") { At = "odd rows" },
         new(
-            "no barrier between reading and adding sums", "kept-rows", KeptRows, "BARRIER();\n                sums[LOCAL_ID] += before;",
-            "sums[LOCAL_ID] += before;") { At = "one row" },
+            "no barrier before a tile's rows are copied", "kept-rows", KeptRows, "BARRIER();\n            const u64 tile_kept",
+            "const u64 tile_kept") { At = "prime" },
         new(
             "a short row has the decision of the row before", "stochastic-depth", StochasticDepth,
             "row++;\n                keep = keeps(resolved, start + row, threshold);", "row++;") { At = "rows shorter than an octet" },

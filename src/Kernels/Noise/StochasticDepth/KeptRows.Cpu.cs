@@ -8,32 +8,53 @@ namespace Kernels;
 
 public static unsafe partial class KeptRows
 {
+    private static void CpuCount(in KernelVariant variant, in KeptRowsCountArguments arguments)
+    {
+        KeptListArguments list = arguments.KeptList;
+        CpuPhilox philox = new(list.Key.Resolve());
+        uint* counts = arguments.Counts.Pointer<uint>();
+        for (ulong piece = 0; piece < list.Pieces; piece++)
+        {
+            long row = (long)(piece * list.PieceRows), end = Math.Min(row + (long)list.PieceRows, (long)list.Count);
+            counts[piece] = 0;
+            for (int taken; row < end; row += taken)
+                counts[piece] += (uint)BitOperations.PopCount(KeptFrom(philox, list, row, end, out taken));
+        }
+    }
+
     private static void CpuList(in KernelVariant variant, in KeptRowsListArguments arguments)
     {
-        KeptRowsListArguments a = arguments;
-        CpuPhilox philox = new(a.Key.Resolve());
-        Vector512<ushort> threshold = Vector512.Create((ushort)Math.Min(a.Threshold, ushort.MaxValue));
-        int* rows = a.Rows.Pointer<int>();
+        KeptListArguments list = arguments.KeptList;
+        CpuPhilox philox = new(list.Key.Resolve());
+        int* rows = arguments.Rows.Pointer<int>();
         int kept = 0;
-        for (long row = 0; row < (long)a.Count;)
+        int taken;
+        for (long row = 0; row < (long)list.Count; row += taken)
         {
-            ulong index = a.Start + (ulong)row;
-            int skip = (int)(index % Philox.LanesPerBlock), taken = (int)Math.Min(CpuPhilox.Lanes - skip, (long)a.Count - row);
-            ulong keep = ulong.MaxValue;
-            if (a.Threshold <= ushort.MaxValue)
-            {
-                philox.Draw(index / Philox.LanesPerBlock, out Vector512<ushort> first, out Vector512<ushort> second);
-                ulong low = (uint)Vector512.LessThan(first, threshold).ExtractMostSignificantBits();
-                keep = (low | (Vector512.LessThan(second, threshold).ExtractMostSignificantBits() << 32)) >> skip;
-            }
-
-            for (keep &= ulong.MaxValue >> (CpuPhilox.Lanes - taken); keep != 0; keep &= keep - 1)
+            for (ulong keep = KeptFrom(philox, list, row, (long)list.Count, out taken); keep != 0; keep &= keep - 1)
                 rows[kept++] = (int)row + BitOperations.TrailingZeroCount(keep);
-            row += taken;
         }
 
-        new Span<int>(rows + kept, (int)a.Count - kept).Fill(-1);
-        *a.Kept.Pointer<int>() = kept;
+        new Span<int>(rows + kept, (int)list.Count - kept).Fill(-1);
+        *arguments.Kept.Pointer<int>() = kept;
+    }
+
+    /// <summary>Which of the rows from one on are kept, as bits: as many rows as one draw decides about, at most to the end.</summary>
+    private static ulong KeptFrom(in CpuPhilox philox, in KeptListArguments list, long row, long end, out int taken)
+    {
+        ulong index = list.Start + (ulong)row;
+        int skip = (int)(index % Philox.LanesPerBlock);
+        taken = (int)Math.Min(CpuPhilox.Lanes - skip, end - row);
+        ulong keep = ulong.MaxValue;
+        if (list.Threshold <= ushort.MaxValue)
+        {
+            Vector512<ushort> threshold = Vector512.Create((ushort)list.Threshold);
+            philox.Draw(index / Philox.LanesPerBlock, out Vector512<ushort> first, out Vector512<ushort> second);
+            ulong low = (uint)Vector512.LessThan(first, threshold).ExtractMostSignificantBits();
+            keep = (low | (Vector512.LessThan(second, threshold).ExtractMostSignificantBits() << 32)) >> skip;
+        }
+
+        return keep & (ulong.MaxValue >> (CpuPhilox.Lanes - taken));
     }
 
     private readonly struct CpuGather : ICpuKernel<KeptRowsGatherArguments>

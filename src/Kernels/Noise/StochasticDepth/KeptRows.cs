@@ -31,6 +31,16 @@ namespace Kernels;
 /// </remarks>
 public static partial class KeptRows
 {
+    /// <summary>A group lists a tile at a time: eight rows for each item.</summary>
+    private const long TileRows = 8 * KernelDefinition.DefaultGroupSize;
+
+    /// <summary>As many pieces of a list as keep a large GPU busy; each group adds the counts of all.</summary>
+    private const long MostPieces = 1024;
+
+    /// <summary>Elements of a row that a group scatters: enough to hide the bisection.</summary>
+    private const long PartLength = 8192;
+
+    private static readonly KernelDefinition<KeptRowsCountArguments> CountKernel = EntryPoints.KeptRowsCount.Fixed(CpuCount);
 
     private static readonly KernelDefinition<KeptRowsListArguments> ListKernel = EntryPoints.KeptRowsList.Fixed(CpuList);
 
@@ -61,18 +71,37 @@ public static partial class KeptRows
         Check.Key(Op, stream, key, nameof(key));
         Check.IndexRange(Op, rows.Length, globalStart);
         if (rows.Length > int.MaxValue) throw new ArgumentException($"{Op}: {rows} has more rows than an int can number.", nameof(rows));
+        // The CPU makes a list in one go; groups need to know what those before them list.
+        long count = rows.Length, shares = stream.Device.Kind == DeviceKind.Cpu ? 1 : MostPieces;
+        long pieceRows = Math.Max(2, (count + (shares * TileRows) - 1) / (shares * TileRows)) * TileRows;
+        KeptListArguments list = new()
+        {
+            Count = (ulong)count,
+            Pieces = (ulong)Math.Max(1, (count + pieceRows - 1) / pieceRows),
+            PieceRows = (ulong)pieceRows,
+            Start = globalStart,
+            Threshold = KeepThreshold.FromDropProbability(dropProbability).Value,
+            Key = key.Argument,
+        };
+        bool cut = list.Pieces > 1;
+        using ScratchPool.Lease<uint> counts = stream.RentScratch<uint>(cut ? (long)list.Pieces : 0);
+        if (cut)
+        {
+            stream.Launch(
+                CountKernel, new KernelVariant(DType.Float32), new LaunchShape((long)list.Pieces),
+                new KeptRowsCountArguments { Counts = counts.Argument, KeptList = list });
+        }
+
         stream.Launch(
             ListKernel,
             new KernelVariant(DType.Float32),
-            new LaunchShape(1),
+            new LaunchShape((long)list.Pieces),
             new KeptRowsListArguments
             {
                 Rows = rows.Argument,
                 Kept = kept.Argument,
-                Count = (ulong)rows.Length,
-                Start = globalStart,
-                Threshold = KeepThreshold.FromDropProbability(dropProbability).Value,
-                Key = key.Argument,
+                Counts = cut ? counts.Argument : default,
+                KeptList = list,
             });
     }
 
@@ -150,13 +179,14 @@ public static partial class KeptRows
         Check.Disjoint(Op, rows, nameof(rows), y, nameof(y));
         Check.Finite(Op, scale, nameof(scale));
         if (y.Length == 0) return;
+        long parts = (run + PartLength - 1) / PartLength;
         bool vectors = run % 8 == 0 && x?.IsVectorAligned != false && f.IsVectorAligned && y.IsVectorAligned;
         using DataErrorSlot error =
             stream.DataErrorSlot(Op, $"of {nameof(rows)} is neither -1 nor one of {yRows} rows, or does not come after the one before it");
         stream.Launch(
             ScatterKernel,
             new KernelVariant(y.DType, vectors ? 8 : 1),
-            LaunchShape.GroupPerRow(yRows),
+            LaunchShape.GroupPerRow(yRows * parts),
             new KeptRowsScatterAddArguments
             {
                 X = x?.Argument ?? default,
@@ -167,6 +197,8 @@ public static partial class KeptRows
                 TargetRows = (ulong)yRows,
                 Kept = (ulong)f.Shape[0],
                 Run = (ulong)run,
+                Parts = (ulong)parts,
+                PartLength = (ulong)PartLength,
                 Scale = scale,
             });
     }
