@@ -123,18 +123,39 @@ DEVICE void store8_u16(u16* target, const u32* pairs) {
                  : "memory");
 }
 
+DEVICE void load4_u16(const u16* source, u32* pairs) {
+    const uint2 a = *(const uint2*)source;
+    pairs[0] = a.x, pairs[1] = a.y;
+}
+
+DEVICE void store4_u16(u16* target, const u32* pairs) {
+    asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(target)), "r"(pairs[0]),
+                 "r"(pairs[1])
+                 : "memory");
+}
+
 #if DTYPE_F64
-DEVICE void load8_f64(const double* source, double* values) {
-    for (int i = 0; i < 4; i++) {
+DEVICE void load4_f64(const double* source, double* values) {
+    for (int i = 0; i < 2; i++) {
         const double2 pair = ((const double2*)source)[i];
         values[2 * i] = pair.x, values[2 * i + 1] = pair.y;
     }
 }
 
-DEVICE void store8_f64(double* target, const double* values) {
-    for (int i = 0; i < 4; i++)
+DEVICE void store4_f64(double* target, const double* values) {
+    for (int i = 0; i < 2; i++)
         asm volatile("st.global.v2.f64 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(target + 2 * i)),
                      "d"(values[2 * i]), "d"(values[2 * i + 1])
                      : "memory");
+}
+
+DEVICE void load8_f64(const double* source, double* values) {
+    load4_f64(source, values);
+    load4_f64(source + 4, values + 4);
+}
+
+DEVICE void store8_f64(double* target, const double* values) {
+    store4_f64(target, values);
+    store4_f64(target + 4, values + 4);
 }
 #endif

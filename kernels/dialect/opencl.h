@@ -69,7 +69,11 @@ DEVICE void load8_f32(GLOBAL const float* source, float* values) { vstore8(vload
 DEVICE void store8_f32(GLOBAL float* target, const float* values) { vstore8(vload8(0, values), 0, target); }
 DEVICE void load8_u16(GLOBAL const u16* source, u32* pairs) { vstore4(as_uint4(vload8(0, source)), 0, pairs); }
 DEVICE void store8_u16(GLOBAL u16* target, const u32* pairs) { vstore8(as_ushort8(vload4(0, pairs)), 0, target); }
+DEVICE void load4_u16(GLOBAL const u16* source, u32* pairs) { vstore2(as_uint2(vload4(0, source)), 0, pairs); }
+DEVICE void store4_u16(GLOBAL u16* target, const u32* pairs) { vstore4(as_ushort4(vload2(0, pairs)), 0, target); }
 #if DTYPE_F64
+DEVICE void load4_f64(GLOBAL const double* source, double* values) { vstore4(vload4(0, source), 0, values); }
+DEVICE void store4_f64(GLOBAL double* target, const double* values) { vstore4(vload4(0, values), 0, target); }
 DEVICE void load8_f64(GLOBAL const double* source, double* values) { vstore8(vload8(0, source), 0, values); }
 DEVICE void store8_f64(GLOBAL double* target, const double* values) { vstore8(vload8(0, values), 0, target); }
 #endif

@@ -21,23 +21,36 @@ enum { FIRST_MOMENT, SECOND_MOMENT, LARGEST_SECOND_MOMENT, RULE_STATES };
 // NaN where either is.
 DEVICE real larger(real a, real b) { return a > b || a != a ? a : b; }
 
-DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradient, real* state) {
+DEVICE void optimizer_rule(const optimizer_group* group, u32 width, real* weights, const real* gradients,
+                           real (*state)[4]) {
     const rule_options rule = group->rule;
-    state[FIRST_MOMENT] = rule.beta1 * state[FIRST_MOMENT] + rule.share1 * gradient;
-    state[SECOND_MOMENT] = rule.beta2 * state[SECOND_MOMENT] + rule.share2 * gradient * gradient;
-    real square = state[SECOND_MOMENT];
-    if (rule.uses_largest != 0) {
-        square = larger(state[LARGEST_SECOND_MOMENT], square);
-        state[LARGEST_SECOND_MOMENT] = square;
+    real squares[4];
+    for (u32 k = 0; k < width; k++) {
+        state[FIRST_MOMENT][k] = rule.beta1 * state[FIRST_MOMENT][k] + rule.share1 * gradients[k];
+        squares[k] = rule.beta2 * state[SECOND_MOMENT][k] + rule.share2 * gradients[k] * gradients[k];
+        state[SECOND_MOMENT][k] = squares[k];
     }
-    const real scale = SQRT(square) / SQRT(group->second_correction) + rule.epsilon;
-    return group->decay_factor * weight - group->rate / group->first_correction * (state[FIRST_MOMENT] / scale);
+    if (rule.uses_largest != 0) {
+        for (u32 k = 0; k < width; k++) {
+            squares[k] = larger(state[LARGEST_SECOND_MOMENT][k], squares[k]);
+            state[LARGEST_SECOND_MOMENT][k] = squares[k];
+        }
+    }
+    for (u32 k = 0; k < width; k++) {
+        const real scale = SQRT(squares[k]) * group->second_root + rule.epsilon;
+        weights[k] = group->decay_factor * weights[k] - group->first_rate * (state[FIRST_MOMENT][k] / scale);
+    }
 }
 
 KERNEL void adam_step(OPTIMIZER_STEP_PARAMETERS) {
     SHARED real scratch[SQUARE_SUMS * GROUP_SIZE];
-    optimizer_pass(parameter + parameter_offset, gradient + gradient_offset, state + state_offset,
-                   tensors + tensors_offset, tiles + tiles_offset, options + options_offset, progress + progress_offset,
-                   zeros + zeros_offset, first_tile, tile_count, role_stride, first_role, second_role, third_role,
-                   master, average, counts_zeros, scratch);
+    const optimizer_memory memory = {parameter + parameter_offset,
+                                     gradient + gradient_offset,
+                                     state + state_offset,
+                                     role_stride,
+                                     {first_role, second_role, third_role},
+                                     master,
+                                     average};
+    optimizer_pass(memory, tensors + tensors_offset, tiles + tiles_offset, options + options_offset,
+                   progress + progress_offset, zeros + zeros_offset, first_tile, tile_count, counts_zeros, scratch);
 }

@@ -15,17 +15,25 @@ enum { FIRST_MOMENT, RULE_STATES };
 
 #include "optimizer.h"
 
-DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradient, real* state) {
+DEVICE void optimizer_rule(const optimizer_group* group, u32 width, real* weights, const real* gradients,
+                           real (*state)[4]) {
     const rule_options rule = group->rule;
-    const real direction = sign_of(rule.beta1 * state[FIRST_MOMENT] + rule.share1 * gradient);
-    state[FIRST_MOMENT] = rule.beta2 * state[FIRST_MOMENT] + rule.share2 * gradient;
-    return group->decay_factor * weight - group->rate * direction;
+    for (u32 k = 0; k < width; k++) {
+        const real direction = sign_of(rule.beta1 * state[FIRST_MOMENT][k] + rule.share1 * gradients[k]);
+        state[FIRST_MOMENT][k] = rule.beta2 * state[FIRST_MOMENT][k] + rule.share2 * gradients[k];
+        weights[k] = group->decay_factor * weights[k] - group->rate * direction;
+    }
 }
 
 KERNEL void lion_step(OPTIMIZER_STEP_PARAMETERS) {
     SHARED real scratch[SQUARE_SUMS * GROUP_SIZE];
-    optimizer_pass(parameter + parameter_offset, gradient + gradient_offset, state + state_offset,
-                   tensors + tensors_offset, tiles + tiles_offset, options + options_offset, progress + progress_offset,
-                   zeros + zeros_offset, first_tile, tile_count, role_stride, first_role, second_role, third_role,
-                   master, average, counts_zeros, scratch);
+    const optimizer_memory memory = {parameter + parameter_offset,
+                                     gradient + gradient_offset,
+                                     state + state_offset,
+                                     role_stride,
+                                     {first_role, second_role, third_role},
+                                     master,
+                                     average};
+    optimizer_pass(memory, tensors + tensors_offset, tiles + tiles_offset, options + options_offset,
+                   progress + progress_offset, zeros + zeros_offset, first_tile, tile_count, counts_zeros, scratch);
 }

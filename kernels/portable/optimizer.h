@@ -20,13 +20,16 @@ typedef struct {
     real shrinkage;    // proximal L2: 1 / (1 + rate * l2)
     real maximum_norm;
     real average_decay, average_share;
-    real first_correction, second_correction;
-    u32 is_first; // nothing was stored yet: state counts as 0 and is not read
+    real first_rate;  // rate / (1 - decay^step) of the rule's first moment
+    real second_root; // 1 / sqrt(1 - decay^step) of its second moment
+    u32 is_first;     // nothing was stored yet: state counts as 0 and is not read
     rule_options rule;
 } optimizer_group;
 
-// Updates the rule's state and returns the new weight, before proximal steps. `gradient` holds decay and penalties.
-DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradient, real* state);
+// Updates the state of `width` weights by the rule and moves the weights, before proximal steps. `gradients` hold decay
+// and penalties. Like all functions here it asks what its options are outside its loops over the weights.
+DEVICE void optimizer_rule(const optimizer_group* group, u32 width, real* weights, const real* gradients,
+                           real (*state)[4]);
 
 DEVICE optimizer_group group_at(GLOBAL const real* RESTRICT options, GLOBAL const real* RESTRICT progress, u32 index) {
     GLOBAL const group_options* own = (GLOBAL const group_options*)options + index;
@@ -37,13 +40,13 @@ DEVICE optimizer_group group_at(GLOBAL const real* RESTRICT options, GLOBAL cons
     group.gradient_factor = step->gradient_factor;
     group.is_first = step->is_first != 0;
     group.rate = now->learning_rate;
-    group.first_correction = now->first_correction;
-    group.second_correction = now->second_correction;
+    group.decay_factor = now->decay_factor;
+    group.threshold = now->threshold;
+    group.shrinkage = now->shrinkage;
+    group.first_rate = now->first_rate;
+    group.second_root = now->second_root;
     group.coupled_decay = own->coupled_decay;
-    group.decay_factor = 1 - group.rate * own->decoupled_decay;
     group.subgradient_l1 = own->subgradient_l1;
-    group.threshold = group.rate * own->proximal_l1;
-    group.shrinkage = 1 / (1 + group.rate * own->proximal_decay);
     group.maximum_norm = own->maximum_norm;
     group.average_decay = own->average_decay;
     group.average_share = own->average_share;
@@ -56,18 +59,27 @@ DEVICE real sign_of(real x) { return x > 0 ? (real)1 : x < 0 ? (real)-1 : x; }
 
 // The minimum of threshold * |x| + (x - w)^2 / 2 over x: exact zeros for small weights. NaN stays.
 DEVICE real soft_threshold(real weight, real threshold) {
-    if (threshold == 0) return weight;
     if (weight > threshold) return weight - threshold;
     if (weight < -threshold) return weight + threshold;
     return weight == weight ? (real)0 : weight;
 }
 
-// The gradient with decay and penalty. An absent term does not look at the weight, which may be infinite.
-DEVICE real slope_of(const optimizer_group* group, real weight, real gradient) {
-    const real decayed = group->coupled_decay == 0 ? (real)0 : weight;
-    const real direction = group->subgradient_l1 == 0 ? (real)0 : sign_of(weight);
-    return group->gradient_factor * (group->gradient_scale * gradient) + group->coupled_decay * decayed +
-           group->subgradient_l1 * direction;
+// Makes slopes of gradients, with decay and penalty. An absent term does not look at the weight, which may be infinite.
+DEVICE void add_penalties(const optimizer_group* group, u32 width, const real* weights, real* gradients) {
+    for (u32 k = 0; k < width; k++) gradients[k] = group->gradient_factor * (group->gradient_scale * gradients[k]);
+    if (group->coupled_decay != 0) {
+        for (u32 k = 0; k < width; k++) gradients[k] += group->coupled_decay * weights[k];
+    }
+    if (group->subgradient_l1 != 0) {
+        for (u32 k = 0; k < width; k++) gradients[k] += group->subgradient_l1 * sign_of(weights[k]);
+    }
+}
+
+DEVICE void shrink(const optimizer_group* group, u32 width, real* weights) {
+    if (group->threshold != 0) {
+        for (u32 k = 0; k < width; k++) weights[k] = soft_threshold(weights[k], group->threshold);
+    }
+    for (u32 k = 0; k < width; k++) weights[k] *= group->shrinkage;
 }
 
 // The moving average with the new weight in it. It moves by a share of the difference, so that it stays where the
@@ -81,75 +93,113 @@ DEVICE real averaged(const optimizer_group* group, real average, real weight) {
     return share < (real)0.5f ? average + share * difference : weight - decay * difference;
 }
 
-DEVICE void load_state(GLOBAL const real* source, u64 index, u32 count, u32 whole, real* values) {
-    if (whole) {
-        load8_real(source + index, values);
-    } else {
-        for (u32 k = 0; k < 8; k++) values[k] = k < count ? source[index + k] : (real)0;
-    }
-}
+// What the step of every rule takes.
+#define OPTIMIZER_STEP_PARAMETERS                                                                                    \
+    GLOBAL scalar *parameter, u64 parameter_offset, GLOBAL const scalar *gradient, u64 gradient_offset,              \
+        GLOBAL real *state, u64 state_offset, TENSOR_LIST_PARAMETERS, GLOBAL const real *RESTRICT options,           \
+        u64 options_offset, GLOBAL const real *RESTRICT progress, u64 progress_offset, GLOBAL u32 *zeros,            \
+        u64 zeros_offset, u64 role_stride, u32 first_role, u32 second_role, u32 third_role, u32 master, u32 average, \
+        u32 counts_zeros
 
-DEVICE void store_state(GLOBAL real* target, u64 index, u32 count, u32 whole, const real* values) {
-    if (whole) {
-        store8_real(target + index, values);
-    } else {
-        for (u32 k = 0; k < 8; k++) {
-            if (k < count) target[index + k] = values[k];
-        }
-    }
-}
+// The memory of a tile. State lies in flat buffers of the list, `role_stride` apart; a role that is not kept is NO_ROLE.
+typedef struct {
+    GLOBAL scalar* parameter;
+    GLOBAL const scalar* gradient;
+    GLOBAL real* state;
+    u64 role_stride;
+    u32 roles[3];
+    u32 master, average;
+} optimizer_memory;
 
-DEVICE void load_role(GLOBAL const real* state, u64 stride, u32 role, u64 index, u32 count, u32 whole, real* values) {
+// `width` numbers of a role; 0 where it is not kept.
+DEVICE void load_role(const optimizer_memory* memory, u32 role, u64 index, u32 width, real* values) {
+    GLOBAL const real* source = memory->state + role * memory->role_stride + index;
     if (role == NO_ROLE) {
-        for (u32 k = 0; k < 8; k++) values[k] = 0;
+        for (u32 k = 0; k < width; k++) values[k] = 0;
+    } else if (width == 4) {
+        load4_real(source, values);
     } else {
-        load_state(state + role * stride, index, count, whole, values);
+        values[0] = *source;
     }
 }
 
-DEVICE void store_role(GLOBAL real* state, u64 stride, u32 role, u64 index, u32 count, u32 whole, const real* values) {
-    if (role != NO_ROLE) store_state(state + role * stride, index, count, whole, values);
+DEVICE void store_role(const optimizer_memory* memory, u32 role, u64 index, u32 width, const real* values) {
+    GLOBAL real* target = memory->state + role * memory->role_stride + index;
+    if (role == NO_ROLE) return;
+    if (width == 4) {
+        store4_real(target, values);
+    } else {
+        *target = values[0];
+    }
 }
 
-// Lets eight weights into the average.
-DEVICE void store_average(const optimizer_group* group, GLOBAL real* state, u64 stride, u32 role, u64 index, u32 count,
-                          u32 whole, const real* weights) {
-    real averages[8];
-    load_role(state, stride, group->is_first ? NO_ROLE : role, index, count, whole, averages);
-    for (u32 k = 0; k < 8; k++) averages[k] = group->is_first ? weights[k] : averaged(group, averages[k], weights[k]);
-    store_role(state, stride, role, index, count, whole, averages);
+// Lets weights into the average.
+DEVICE void store_average(const optimizer_group* group, const optimizer_memory* memory, u64 index, u32 width,
+                          const real* weights) {
+    real averages[4];
+    load_role(memory, group->is_first ? NO_ROLE : memory->average, index, width, averages);
+    for (u32 k = 0; k < width; k++)
+        averages[k] = group->is_first ? weights[k] : averaged(group, averages[k], weights[k]);
+    store_role(memory, memory->average, index, width, averages);
 }
 
-// How many of the first `count` weights are 0 as they are stored.
-DEVICE u32 stored_zeros(const real* weights, u32 count) {
+// How many of the weights are 0 as they are stored.
+DEVICE u32 stored_zeros(const real* weights, u32 width) {
     u32 zeros = 0;
-    for (u32 k = 0; k < 8; k++) zeros += k < count && to_real(to_scalar(weights[k])) == 0 ? 1u : 0u;
+    for (u32 k = 0; k < width; k++) zeros += to_real(to_scalar(weights[k])) == 0 ? 1u : 0u;
     return zeros;
 }
 
-// Scales the rows that are too long, which this work item wrote itself, and only then lets them into the average.
-// Returns the zeros that are left: an infinite weight makes zeros of all others.
-DEVICE u32 optimizer_project(const optimizer_group* group, scaled_norm norm, GLOBAL scalar* parameter,
-                             GLOBAL real* state, u64 role_stride, u32 master, u32 average, const tensor_tile* tile) {
-    const u32 too_long = norm.length > group->maximum_norm * norm.scale;
-    const real factor = group->maximum_norm / norm.length;
-    u32 zeros = 0;
-    for (u64 i = LOCAL_ID * 8; i < tile->count; i += GROUP_SIZE * 8) {
-        const u32 count = tile->count - i < 8 ? (u32)(tile->count - i) : 8;
-        const u32 whole = count == 8 && tile->aligned;
-        real weights[8];
-        load_part(parameter, tile->first + i, count, tile->aligned, weights);
-        if (master != NO_ROLE) load_role(state, role_stride, master, tile->flat + i, count, whole, weights);
-        if (too_long) {
-            for (u32 k = 0; k < 8; k++) weights[k] = weights[k] * norm.scale * factor;
-            store_role(state, role_stride, master, tile->flat + i, count, whole, weights);
-            store_part(parameter, tile->first + i, count, tile->aligned, weights);
+// Updates `width` elements of a tile from `index` on. Where rows are projected their squares are added up, and they go
+// into the average later. Returns the zeros among them.
+DEVICE u32 optimizer_update(const optimizer_group* group, const optimizer_memory* memory, u64 index, u32 width,
+                            long_sum* squares) {
+    real weights[4], gradients[4], states[RULE_STATES][4];
+    // All of them first, so that they are under way together.
+    load_few(memory->parameter, index, width, weights);
+    load_few(memory->gradient, index, width, gradients);
+    for (u32 s = 0; s < RULE_STATES; s++)
+        load_role(memory, group->is_first ? NO_ROLE : memory->roles[s], index, width, states[s]);
+    if (memory->master != NO_ROLE && !group->is_first) {
+        real masters[4];
+        load_role(memory, memory->master, index, width, masters);
+        // A parameter that its copy does not round to was written by someone else, and holds.
+        for (u32 k = 0; k < width; k++) {
+            if (to_real(to_scalar(masters[k])) == weights[k]) weights[k] = masters[k];
         }
-        zeros += stored_zeros(weights, count);
-        if (average != NO_ROLE)
-            store_average(group, state, role_stride, average, tile->flat + i, count, whole, weights);
     }
-    return zeros;
+    add_penalties(group, width, weights, gradients);
+    optimizer_rule(group, width, weights, gradients, states);
+    shrink(group, width, weights);
+    for (u32 s = 0; s < RULE_STATES; s++) store_role(memory, memory->roles[s], index, width, states[s]);
+    store_role(memory, memory->master, index, width, weights);
+    store_few(memory->parameter, index, width, weights);
+    const u32 projects = REDUCES && group->maximum_norm > 0;
+    if (projects) {
+        real kept[4];
+        for (u32 k = 0; k < width; k++)
+            kept[k] = memory->master == NO_ROLE ? to_real(to_scalar(weights[k])) : weights[k];
+        add_squares(squares, kept, width);
+    } else if (memory->average != NO_ROLE) {
+        store_average(group, memory, index, width, weights);
+    }
+    return REDUCES ? stored_zeros(weights, width) : 0;
+}
+
+// Scales elements of a row by `scale` and then `factor` where it is too long, and only then lets them into the average.
+// Returns the zeros that are left: an infinite weight makes zeros of all others.
+DEVICE u32 optimizer_project(const optimizer_group* group, const optimizer_memory* memory, u64 index, u32 width,
+                             u32 too_long, real scale, real factor) {
+    real weights[4];
+    load_few(memory->parameter, index, width, weights);
+    if (memory->master != NO_ROLE) load_role(memory, memory->master, index, width, weights);
+    if (too_long) {
+        for (u32 k = 0; k < width; k++) weights[k] = weights[k] * scale * factor;
+        store_role(memory, memory->master, index, width, weights);
+        store_few(memory->parameter, index, width, weights);
+    }
+    if (memory->average != NO_ROLE) store_average(group, memory, index, width, weights);
+    return stored_zeros(weights, width);
 }
 
 // The sum of the items' counts, which are at most 2^32 / GROUP_SIZE: in two halves, as floats are exact up to 2^24
@@ -159,78 +209,42 @@ DEVICE u32 group_count(u32 count, LOCAL real* scratch) {
     return low + ((u32)group_sum((real)(count >> 12), scratch) << 12);
 }
 
-// What the step of every rule takes.
-#define OPTIMIZER_STEP_PARAMETERS                                                                                    \
-    GLOBAL scalar *parameter, u64 parameter_offset, GLOBAL const scalar *gradient, u64 gradient_offset,              \
-        GLOBAL real *state, u64 state_offset, TENSOR_LIST_PARAMETERS, GLOBAL const real *RESTRICT options,           \
-        u64 options_offset, GLOBAL const real *RESTRICT progress, u64 progress_offset, GLOBAL u32 *zeros,            \
-        u64 zeros_offset, u64 role_stride, u32 first_role, u32 second_role, u32 third_role, u32 master, u32 average, \
-        u32 counts_zeros
-
-// The whole pass. `parameter` and `gradient` are the base pointers of the list; `state` holds flat buffers of the list,
-// `role_stride` apart; a role that is not kept is NO_ROLE. A work item owns the same elements in every loop over a
-// tile. REDUCES is 1 where rows are projected or zeros counted.
-DEVICE void optimizer_pass(GLOBAL scalar* parameter, GLOBAL const scalar* gradient, GLOBAL real* state,
-                           GLOBAL const u64* RESTRICT tensors, GLOBAL const u32* RESTRICT tiles,
-                           GLOBAL const real* RESTRICT options, GLOBAL const real* RESTRICT progress, GLOBAL u32* zeros,
-                           u64 first_tile, u64 tile_count, u64 role_stride, u32 first_role, u32 second_role,
-                           u32 third_role, u32 master, u32 average, u32 counts_zeros, LOCAL real* scratch) {
-    const u32 roles[3] = {first_role, second_role, third_role};
+// The whole pass. `memory` is that of the list. A work item owns the same elements in every loop over a tile. REDUCES
+// is 1 where rows are projected or zeros counted.
+DEVICE void optimizer_pass(optimizer_memory memory, GLOBAL const u64* RESTRICT tensors,
+                           GLOBAL const u32* RESTRICT tiles, GLOBAL const real* RESTRICT options,
+                           GLOBAL const real* RESTRICT progress, GLOBAL u32* zeros, u64 first_tile, u64 tile_count,
+                           u32 counts_zeros, LOCAL real* scratch) {
     const u32 skips = ((GLOBAL const step_progress*)progress)->skips != 0;
     const u64 last = first_tile + (skips ? 0 : tile_count);
     for (u64 index = first_tile + GROUP_ID; index < last; index += GROUP_COUNT) {
         const tensor_tile tile = tile_at(tensors, tiles, index);
         const optimizer_group group = group_at(options, progress, tile.group);
-        const u32 projects = REDUCES && group.maximum_norm > 0;
-        const u32 average_now = projects ? NO_ROLE : average;
+        optimizer_memory own = memory;
+        own.parameter += tile.first;
+        own.gradient += tile.second;
+        own.state += tile.flat;
         long_sum squares[SQUARE_SUMS] = {{0, 0}, {0, 0}, {0, 0}};
         u32 zero_count = 0;
-        for (u64 i = LOCAL_ID * 8; i < tile.count; i += GROUP_SIZE * 8) {
-            const u32 count = tile.count - i < 8 ? (u32)(tile.count - i) : 8;
-            const u32 whole = count == 8 && tile.aligned;
-            const u64 flat = tile.flat + i;
-            real weights[8], gradients[8], states[RULE_STATES][8];
-            load_part(parameter, tile.first + i, count, tile.aligned, weights);
-            if (master != NO_ROLE && !group.is_first) {
-                real masters[8];
-                load_role(state, role_stride, master, flat, count, whole, masters);
-                // A parameter that its copy does not round to was written by someone else, and holds.
-                for (u32 k = 0; k < 8; k++) {
-                    if (to_real(to_scalar(masters[k])) == weights[k]) weights[k] = masters[k];
-                }
-            }
-            load_part(gradient, tile.second + i, count, tile.aligned, gradients);
-            for (u32 k = 0; k < 8; k++) gradients[k] = slope_of(&group, weights[k], gradients[k]);
-            for (u32 s = 0; s < RULE_STATES; s++)
-                load_role(state, role_stride, group.is_first ? NO_ROLE : roles[s], flat, count, whole, states[s]);
-            for (u32 k = 0; k < 8; k++) {
-                real own[RULE_STATES];
-                for (u32 s = 0; s < RULE_STATES; s++) own[s] = states[s][k];
-                const real moved = optimizer_rule(&group, weights[k], gradients[k], own);
-                for (u32 s = 0; s < RULE_STATES; s++) states[s][k] = own[s];
-                weights[k] = soft_threshold(moved, group.threshold) * group.shrinkage;
-            }
-            for (u32 s = 0; s < RULE_STATES; s++)
-                store_role(state, role_stride, roles[s], flat, count, whole, states[s]);
-            store_role(state, role_stride, master, flat, count, whole, weights);
-            store_part(parameter, tile.first + i, count, tile.aligned, weights);
-            if (projects) {
-                real kept[8];
-                for (u32 k = 0; k < 8; k++) kept[k] = master == NO_ROLE ? to_real(to_scalar(weights[k])) : weights[k];
-                add_squares(squares, kept, count);
-            }
-            if (REDUCES && counts_zeros) zero_count += stored_zeros(weights, count);
-            if (average_now != NO_ROLE)
-                store_average(&group, state, role_stride, average_now, flat, count, whole, weights);
-        }
+        for (u64 i = 4 * LOCAL_ID; i < tile.fours; i += 4 * GROUP_SIZE)
+            zero_count += optimizer_update(&group, &own, i, 4, squares);
+        for (u64 i = tile.fours + LOCAL_ID; i < tile.count; i += GROUP_SIZE)
+            zero_count += optimizer_update(&group, &own, i, 1, squares);
 
 #if REDUCES
         // Outside any condition: not every compiler takes a barrier inside one, though all items agree on it.
         real sums[SQUARE_SUMS];
         group_squares(squares, sums, scratch);
-        if (projects)
-            zero_count =
-                optimizer_project(&group, norm_of(sums), parameter, state, role_stride, master, average, &tile);
+        if (group.maximum_norm > 0) {
+            const scaled_norm norm = norm_of(sums);
+            const u32 too_long = norm.length > group.maximum_norm * norm.scale;
+            const real factor = group.maximum_norm / norm.length;
+            zero_count = 0;
+            for (u64 i = 4 * LOCAL_ID; i < tile.fours; i += 4 * GROUP_SIZE)
+                zero_count += optimizer_project(&group, &own, i, 4, too_long, norm.scale, factor);
+            for (u64 i = tile.fours + LOCAL_ID; i < tile.count; i += GROUP_SIZE)
+                zero_count += optimizer_project(&group, &own, i, 1, too_long, norm.scale, factor);
+        }
         zero_count = group_count(zero_count, scratch);
         if (LOCAL_ID == 0 && counts_zeros && zero_count > 0) ATOMIC_ADD(zeros + tile.tensor, zero_count);
 #endif

@@ -29,9 +29,12 @@ typedef struct {
     real gradient_norm;
 } step_progress;
 
-// What holds for a group at a step. A correction is 1 - decay^step of a moment.
+// What holds for a group at a step, as the rules multiply by it. decay is that of the rule's first or second moment.
 typedef struct {
     real learning_rate;
-    real first_correction;
-    real second_correction;
+    real decay_factor; // decoupled decay: 1 - rate * decay
+    real threshold;    // proximal L1: rate * l1
+    real shrinkage;    // proximal L2: 1 / (1 + rate * l2)
+    real first_rate;   // rate / (1 - decay^step)
+    real second_root;  // 1 / sqrt(1 - decay^step)
 } group_progress;

@@ -20,7 +20,7 @@ KERNEL void gradient_squares(GLOBAL const scalar* gradient, u64 gradient_offset,
             const u32 count = tile.count - i < 8 ? (u32)(tile.count - i) : 8;
             real values[8];
             load_part(gradient, gradient_offset + tile.second + i, count, tile.aligned, values);
-            add_squares(squares, values, count);
+            add_squares(squares, values, 8);
         }
         real own[SQUARE_SUMS];
         group_squares(squares, own, scratch);
@@ -35,7 +35,7 @@ KERNEL void gradient_squares(GLOBAL const scalar* gradient, u64 gradient_offset,
 DEVICE real rise(real x) {
     if (!(x < (real)0.5f)) return 1 - EXP(-x);
     real sum = 1;
-    for (u32 k = 16; k > 1; k--) sum = 1 - x / (real)k * sum;
+    for (u32 k = 16; k > 1; k--) sum = 1 - x * (1 / (real)k) * sum;
     return x * sum;
 }
 
@@ -52,6 +52,17 @@ KERNEL void optimizer_prepare(GLOBAL real* progress, u64 progress_offset, GLOBAL
     GLOBAL const group_options* own = (GLOBAL const group_options*)(options + options_offset);
     const u64 steps = counts[counts_offset];
     const u64 skipped = counts[counts_offset + 1];
+    // For a step that is skipped too, where nobody reads them.
+    for (u64 group = LOCAL_ID; group < groups; group += GROUP_SIZE) {
+        const real rate = has_rates ? (real)rates[rates_offset + group] : own[group].learning_rate;
+        now[group].learning_rate = rate;
+        now[group].decay_factor = 1 - rate * own[group].decoupled_decay;
+        now[group].threshold = rate * own[group].proximal_l1;
+        now[group].shrinkage = 1 / (1 + rate * own[group].proximal_decay);
+        now[group].first_rate = rate / rise((real)(steps + 1) * own[group].first_log);
+        now[group].second_root = 1 / SQRT(rise((real)(steps + 1) * own[group].second_log));
+    }
+
     long_sum squares[SQUARE_SUMS] = {{0, 0}, {0, 0}, {0, 0}};
     for (u64 tile = LOCAL_ID; tile < measured_tiles; tile += GROUP_SIZE) {
         for (u32 s = 0; s < SQUARE_SUMS; s++) add_long(&squares[s], sums[sums_offset + SQUARE_SUMS * tile + s]);
@@ -81,9 +92,4 @@ KERNEL void optimizer_prepare(GLOBAL real* progress, u64 progress_offset, GLOBAL
         counts[counts_offset + 1] = skip ? skipped + 1 : skipped;
     }
     for (u64 i = LOCAL_ID; i < (skip ? 0 : counted_tensors); i += GROUP_SIZE) zeros[zeros_offset + i] = 0;
-    for (u64 group = LOCAL_ID; group < (skip ? 0 : groups); group += GROUP_SIZE) {
-        now[group].learning_rate = has_rates ? (real)rates[rates_offset + group] : own[group].learning_rate;
-        now[group].first_correction = rise((real)(steps + 1) * own[group].first_log);
-        now[group].second_correction = rise((real)(steps + 1) * own[group].second_log);
-    }
 }

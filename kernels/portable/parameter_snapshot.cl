@@ -11,43 +11,45 @@
     GLOBAL scalar *parameter, u64 parameter_offset, GLOBAL scalar *RESTRICT copy, u64 copy_offset, \
         TENSOR_LIST_PARAMETERS
 
-// Half types are copied as they are stored: the way through float would make signalling NaN quiet.
-DEVICE void copy_part(GLOBAL scalar* target, u64 to, GLOBAL const scalar* source, u64 from, u32 count, u32 aligned) {
-    if (count == 8 && aligned) {
+// What an item moves at a time, as it is stored: the way of half types through float would make signalling NaN quiet.
+// Pieces of neighbours lie side by side, and several of an item are under way at once.
+#define PIECES 4
 #if DTYPE_F32 || DTYPE_F64
-        real values[8];
-        load8(source, from, values);
-        store8(target, to, values);
+#define PIECE 4
+typedef real piece_part;
+DEVICE void load_piece(GLOBAL const scalar* source, piece_part* piece) { load4(source, 0, piece); }
+DEVICE void store_piece(GLOBAL scalar* target, const piece_part* piece) { store4(target, 0, piece); }
 #else
-        u32 pairs[4];
-        load8_u16(source + from, pairs);
-        store8_u16(target + to, pairs);
+#define PIECE 8
+typedef u32 piece_part;
+DEVICE void load_piece(GLOBAL const scalar* source, piece_part* piece) { load8_u16(source, piece); }
+DEVICE void store_piece(GLOBAL scalar* target, const piece_part* piece) { store8_u16(target, piece); }
 #endif
-    } else {
-        for (u32 k = 0; k < 8; k++) {
-            if (k < count) target[to + k] = source[from + k];
+
+DEVICE void copy_tile(GLOBAL scalar* target, GLOBAL const scalar* source, const tensor_tile* tile) {
+    const u64 end = tile->aligned ? tile->count / PIECE * PIECE : 0;
+    for (u64 i = PIECE * LOCAL_ID; i < end; i += PIECES * PIECE * GROUP_SIZE) {
+        piece_part held[PIECES][4];
+        for (u32 k = 0; k < PIECES; k++) {
+            if (i + k * PIECE * GROUP_SIZE < end) load_piece(source + i + k * PIECE * GROUP_SIZE, held[k]);
+        }
+        for (u32 k = 0; k < PIECES; k++) {
+            if (i + k * PIECE * GROUP_SIZE < end) store_piece(target + i + k * PIECE * GROUP_SIZE, held[k]);
         }
     }
+    for (u64 i = end + LOCAL_ID; i < tile->count; i += GROUP_SIZE) target[i] = source[i];
 }
 
 KERNEL void parameter_snapshot_save(PARAMETER_SNAPSHOT_PARAMETERS) {
     for (u64 index = first_tile + GROUP_ID; index < first_tile + tile_count; index += GROUP_COUNT) {
         const tensor_tile tile = tile_at(tensors + tensors_offset, tiles + tiles_offset, index);
-        for (u64 i = LOCAL_ID * 8; i < tile.count; i += GROUP_SIZE * 8) {
-            const u32 count = tile.count - i < 8 ? (u32)(tile.count - i) : 8;
-            copy_part(copy, copy_offset + tile.flat + i, parameter, parameter_offset + tile.first + i, count,
-                      tile.aligned);
-        }
+        copy_tile(copy + copy_offset + tile.flat, parameter + parameter_offset + tile.first, &tile);
     }
 }
 
 KERNEL void parameter_snapshot_restore(PARAMETER_SNAPSHOT_PARAMETERS) {
     for (u64 index = first_tile + GROUP_ID; index < first_tile + tile_count; index += GROUP_COUNT) {
         const tensor_tile tile = tile_at(tensors + tensors_offset, tiles + tiles_offset, index);
-        for (u64 i = LOCAL_ID * 8; i < tile.count; i += GROUP_SIZE * 8) {
-            const u32 count = tile.count - i < 8 ? (u32)(tile.count - i) : 8;
-            copy_part(parameter, parameter_offset + tile.first + i, copy, copy_offset + tile.flat + i, count,
-                      tile.aligned);
-        }
+        copy_tile(parameter + parameter_offset + tile.first, copy + copy_offset + tile.flat, &tile);
     }
 }

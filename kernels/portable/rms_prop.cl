@@ -18,29 +18,43 @@ enum { SECOND_MOMENT, VELOCITY, MEAN_GRADIENT, RULE_STATES };
 
 #include "optimizer.h"
 
-DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradient, real* state) {
+DEVICE void optimizer_rule(const optimizer_group* group, u32 width, real* weights, const real* gradients,
+                           real (*state)[4]) {
     const rule_options rule = group->rule;
-    state[SECOND_MOMENT] = rule.decay * state[SECOND_MOMENT] + rule.share * gradient * gradient;
-    real square = state[SECOND_MOMENT];
+    real squares[4], steps[4];
+    for (u32 k = 0; k < width; k++) {
+        squares[k] = rule.decay * state[SECOND_MOMENT][k] + rule.share * gradients[k] * gradients[k];
+        state[SECOND_MOMENT][k] = squares[k];
+    }
     if (rule.is_centered != 0) {
-        const real mean = rule.decay * state[MEAN_GRADIENT] + rule.share * gradient;
-        const real variance = square - mean * mean;
-        state[MEAN_GRADIENT] = mean;
-        // An infinite second moment stays so, whatever the square of the mean. Rounding can take the variance below 0.
-        if (is_finite(square)) square = variance < 0 ? (real)0 : variance;
+        for (u32 k = 0; k < width; k++) {
+            const real mean = rule.decay * state[MEAN_GRADIENT][k] + rule.share * gradients[k];
+            const real variance = squares[k] - mean * mean;
+            state[MEAN_GRADIENT][k] = mean;
+            // An infinite second moment stays so, whatever the square of the mean. Rounding can take the variance
+            // below 0.
+            if (is_finite(squares[k])) squares[k] = variance < 0 ? (real)0 : variance;
+        }
     }
-    real step = gradient / (SQRT(square) + rule.epsilon);
+    for (u32 k = 0; k < width; k++) steps[k] = gradients[k] / (SQRT(squares[k]) + rule.epsilon);
     if (rule.momentum > 0) {
-        state[VELOCITY] = rule.momentum * state[VELOCITY] + step;
-        step = state[VELOCITY];
+        for (u32 k = 0; k < width; k++) {
+            steps[k] = rule.momentum * state[VELOCITY][k] + steps[k];
+            state[VELOCITY][k] = steps[k];
+        }
     }
-    return group->decay_factor * weight - group->rate * step;
+    for (u32 k = 0; k < width; k++) weights[k] = group->decay_factor * weights[k] - group->rate * steps[k];
 }
 
 KERNEL void rms_prop_step(OPTIMIZER_STEP_PARAMETERS) {
     SHARED real scratch[SQUARE_SUMS * GROUP_SIZE];
-    optimizer_pass(parameter + parameter_offset, gradient + gradient_offset, state + state_offset,
-                   tensors + tensors_offset, tiles + tiles_offset, options + options_offset, progress + progress_offset,
-                   zeros + zeros_offset, first_tile, tile_count, role_stride, first_role, second_role, third_role,
-                   master, average, counts_zeros, scratch);
+    const optimizer_memory memory = {parameter + parameter_offset,
+                                     gradient + gradient_offset,
+                                     state + state_offset,
+                                     role_stride,
+                                     {first_role, second_role, third_role},
+                                     master,
+                                     average};
+    optimizer_pass(memory, tensors + tensors_offset, tiles + tiles_offset, options + options_offset,
+                   progress + progress_offset, zeros + zeros_offset, first_tile, tile_count, counts_zeros, scratch);
 }

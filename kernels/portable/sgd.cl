@@ -17,21 +17,33 @@ enum { VELOCITY, RULE_STATES };
 
 #include "optimizer.h"
 
-DEVICE real optimizer_rule(const optimizer_group* group, real weight, real gradient, real* state) {
+DEVICE void optimizer_rule(const optimizer_group* group, u32 width, real* weights, const real* gradients,
+                           real (*state)[4]) {
     const rule_options rule = group->rule;
-    real step = gradient;
+    real steps[4];
+    for (u32 k = 0; k < width; k++) steps[k] = gradients[k];
     if (rule.momentum > 0) {
-        const real moved = rule.momentum * state[VELOCITY] + rule.gradient_share * gradient;
-        state[VELOCITY] = group->is_first ? gradient : moved;
-        step = rule.is_nesterov != 0 ? gradient + rule.momentum * state[VELOCITY] : state[VELOCITY];
+        for (u32 k = 0; k < width; k++) {
+            const real moved = rule.momentum * state[VELOCITY][k] + rule.gradient_share * gradients[k];
+            state[VELOCITY][k] = group->is_first ? gradients[k] : moved;
+            steps[k] = state[VELOCITY][k];
+        }
+        if (rule.is_nesterov != 0) {
+            for (u32 k = 0; k < width; k++) steps[k] = gradients[k] + rule.momentum * state[VELOCITY][k];
+        }
     }
-    return group->decay_factor * weight - group->rate * step;
+    for (u32 k = 0; k < width; k++) weights[k] = group->decay_factor * weights[k] - group->rate * steps[k];
 }
 
 KERNEL void sgd_step(OPTIMIZER_STEP_PARAMETERS) {
     SHARED real scratch[SQUARE_SUMS * GROUP_SIZE];
-    optimizer_pass(parameter + parameter_offset, gradient + gradient_offset, state + state_offset,
-                   tensors + tensors_offset, tiles + tiles_offset, options + options_offset, progress + progress_offset,
-                   zeros + zeros_offset, first_tile, tile_count, role_stride, first_role, second_role, third_role,
-                   master, average, counts_zeros, scratch);
+    const optimizer_memory memory = {parameter + parameter_offset,
+                                     gradient + gradient_offset,
+                                     state + state_offset,
+                                     role_stride,
+                                     {first_role, second_role, third_role},
+                                     master,
+                                     average};
+    optimizer_pass(memory, tensors + tensors_offset, tiles + tiles_offset, options + options_offset,
+                   progress + progress_offset, zeros + zeros_offset, first_tile, tile_count, counts_zeros, scratch);
 }

@@ -30,11 +30,11 @@ DEVICE void add_long(long_sum* total, real value) {
     total->sum = sum;
 }
 
-// Adds the squares of the first `count` of eight values.
+// Adds the squares of `count` values, a constant.
 DEVICE void add_squares(long_sum* totals, const real* values, u32 count) {
     real down = 0, plain = 0, up = 0;
-    for (u32 k = 0; k < 8; k++) {
-        const real value = k < count ? values[k] : (real)0;
+    for (u32 k = 0; k < count; k++) {
+        const real value = values[k];
         const u32 is_small = value > -SQUARES_HIGH && value < SQUARES_HIGH;
         const real low = (is_small ? (real)0 : value) * SQUARES_DOWN, high = value * SQUARES_UP;
         down += low * low;

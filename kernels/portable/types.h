@@ -84,19 +84,47 @@ DEVICE void store8(GLOBAL scalar* target, u64 index, const real* values) {
 #endif
 }
 
-// Eight values that are kept in the arithmetic type, such as the state of an optimizer.
-DEVICE void load8_real(GLOBAL const real* source, real* values) {
+// Four of them, with the address on 16 bytes, or 8 for the half types.
+DEVICE void load4(GLOBAL const scalar* source, u64 index, real* values) {
 #if DTYPE_F64
-    load8_f64(source, values);
+    load4_f64(source + index, values);
+#elif DTYPE_F32
+    load4_f32(source + index, values);
 #else
-    load8_f32(source, values);
+    u32 pairs[2];
+    load4_u16(source + index, pairs);
+    for (int i = 0; i < 2; i++) {
+        values[2 * i] = to_real((u16)pairs[i]);
+        values[2 * i + 1] = to_real((u16)(pairs[i] >> 16));
+    }
 #endif
 }
 
-DEVICE void store8_real(GLOBAL real* target, const real* values) {
+DEVICE void store4(GLOBAL scalar* target, u64 index, const real* values) {
 #if DTYPE_F64
-    store8_f64(target, values);
+    store4_f64(target + index, values);
+#elif DTYPE_F32
+    store4_f32(target + index, values);
 #else
-    store8_f32(target, values);
+    u32 pairs[2];
+    for (int i = 0; i < 2; i++) pairs[i] = to_pair(values[2 * i], values[2 * i + 1]);
+    store4_u16(target + index, pairs);
+#endif
+}
+
+// Four values that are kept in the arithmetic type, such as the state of an optimizer.
+DEVICE void load4_real(GLOBAL const real* source, real* values) {
+#if DTYPE_F64
+    load4_f64(source, values);
+#else
+    load4_f32(source, values);
+#endif
+}
+
+DEVICE void store4_real(GLOBAL real* target, const real* values) {
+#if DTYPE_F64
+    store4_f64(target, values);
+#else
+    store4_f32(target, values);
 #endif
 }

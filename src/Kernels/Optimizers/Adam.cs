@@ -86,24 +86,20 @@ internal readonly struct AdamRule<TReal> : IOptimizerRule<AdamRule<TReal>, TReal
     private readonly Vector512<TReal> _beta2;
     private readonly Vector512<TReal> _share2;
     private readonly Vector512<TReal> _epsilon;
-    private readonly Vector512<TReal> _correctedRate;
-    private readonly Vector512<TReal> _inverseRoot;
     private readonly bool _usesLargest;
 
-    private AdamRule(in CpuOptimizerGroup<TReal> group, in AdamRuleOptions<TReal> options)
+    private AdamRule(in AdamRuleOptions<TReal> options)
     {
         _beta1 = Vector512.Create(options.Beta1);
         _share1 = Vector512.Create(options.Share1);
         _beta2 = Vector512.Create(options.Beta2);
         _share2 = Vector512.Create(options.Share2);
         _epsilon = Vector512.Create(options.Epsilon);
-        _correctedRate = group.Rate / group.FirstCorrection;
-        _inverseRoot = Vector512<TReal>.One / Vector512.Sqrt(group.SecondCorrection);
         _usesLargest = options.UsesLargest != TReal.Zero;
     }
 
     public static AdamRule<TReal> Create(in CpuOptimizerGroup<TReal> group, ref RuleWords<TReal> options) =>
-        new(group, options.As<AdamRuleOptions<TReal>>());
+        new(options.As<AdamRuleOptions<TReal>>());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<TReal> Move(
@@ -121,7 +117,7 @@ internal readonly struct AdamRule<TReal> : IOptimizerRule<AdamRule<TReal>, TReal
             square = largest;
         }
 
-        Vector512<TReal> scale = (Vector512.Sqrt(square) * _inverseRoot) + _epsilon;
-        return (group.DecayFactor * weight) - (_correctedRate * (firstMoment / scale));
+        Vector512<TReal> scale = (Vector512.Sqrt(square) * group.SecondRoot) + _epsilon;
+        return (group.DecayFactor * weight) - (group.FirstRate * (firstMoment / scale));
     }
 }

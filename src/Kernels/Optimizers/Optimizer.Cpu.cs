@@ -41,21 +41,20 @@ internal readonly unsafe struct CpuOptimizerGroup<TReal>
 
     public CpuOptimizerGroup(in GroupOptions<TReal> options, in StepProgress<TReal> step, in GroupProgress<TReal> now)
     {
-        Vector512<TReal> one = Vector512<TReal>.One;
         IsFirst = step.IsFirst != TReal.Zero;
         _gradientScale = Vector512.Create(step.GradientScale);
         _gradientFactor = Vector512.Create(step.GradientFactor);
         Rate = Vector512.Create(now.LearningRate);
-        FirstCorrection = Vector512.Create(now.FirstCorrection);
-        SecondCorrection = Vector512.Create(now.SecondCorrection);
+        FirstRate = Vector512.Create(now.FirstRate);
+        SecondRoot = Vector512.Create(now.SecondRoot);
         _coupledDecay = Vector512.Create(options.CoupledDecay);
         _isDecayed = options.CoupledDecay != TReal.Zero;
-        DecayFactor = one - (Rate * Vector512.Create(options.DecoupledDecay));
-        _shrinkage = one / (one + (Rate * Vector512.Create(options.ProximalDecay)));
+        DecayFactor = Vector512.Create(now.DecayFactor);
+        _shrinkage = Vector512.Create(now.Shrinkage);
         _subgradientL1 = Vector512.Create(options.SubgradientL1);
         _hasSubgradient = options.SubgradientL1 != TReal.Zero;
-        _threshold = Rate * Vector512.Create(options.ProximalL1);
-        _hasThreshold = _threshold.ToScalar() != TReal.Zero;
+        _threshold = Vector512.Create(now.Threshold);
+        _hasThreshold = now.Threshold != TReal.Zero;
         MaximumNorm = CpuElement.ToDouble(options.MaximumNorm);
         _averageDecay = Vector512.Create(options.AverageDecay);
         _averageShare = Vector512.Create(options.AverageShare);
@@ -71,11 +70,11 @@ internal readonly unsafe struct CpuOptimizerGroup<TReal>
 
     public Vector512<TReal> DecayFactor { get; }
 
-    /// <summary>1 - decay^step of the rule's first moment.</summary>
-    public Vector512<TReal> FirstCorrection { get; }
+    /// <summary>The rate over 1 - decay^step of the rule's first moment.</summary>
+    public Vector512<TReal> FirstRate { get; }
 
-    /// <summary>The same of its second moment.</summary>
-    public Vector512<TReal> SecondCorrection { get; }
+    /// <summary>1 over the square root of 1 - decay^step of its second moment.</summary>
+    public Vector512<TReal> SecondRoot { get; }
 
     /// <summary>The gradient with decay and penalty. An absent term does not look at the weight, which may be infinite.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -341,11 +340,15 @@ internal readonly unsafe struct CpuPrepare : ICpuKernel<OptimizerPrepareArgument
         for (ulong group = 0; group < a.Groups; group++)
         {
             ref GroupOptions<TReal> own = ref options[group];
+            double rate = a.HasRates != 0 ? a.Rates.Pointer<float>()[group] : CpuElement.ToDouble(own.LearningRate);
             groups[group] = new GroupProgress<TReal>
             {
-                LearningRate = a.HasRates != 0 ? TReal.CreateChecked(a.Rates.Pointer<float>()[group]) : own.LearningRate,
-                FirstCorrection = TReal.CreateChecked(Rise((steps + 1) * CpuElement.ToDouble(own.FirstLog))),
-                SecondCorrection = TReal.CreateChecked(Rise((steps + 1) * CpuElement.ToDouble(own.SecondLog))),
+                LearningRate = TReal.CreateChecked(rate),
+                DecayFactor = TReal.CreateChecked(1 - (rate * CpuElement.ToDouble(own.DecoupledDecay))),
+                Threshold = TReal.CreateChecked(rate * CpuElement.ToDouble(own.ProximalL1)),
+                Shrinkage = TReal.CreateChecked(1 / (1 + (rate * CpuElement.ToDouble(own.ProximalDecay)))),
+                FirstRate = TReal.CreateChecked(rate / Rise((steps + 1) * CpuElement.ToDouble(own.FirstLog))),
+                SecondRoot = TReal.CreateChecked(1 / Math.Sqrt(Rise((steps + 1) * CpuElement.ToDouble(own.SecondLog)))),
             };
         }
     }

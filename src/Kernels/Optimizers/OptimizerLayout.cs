@@ -58,8 +58,11 @@ internal struct GroupProgress<TReal>
     where TReal : unmanaged
 {
     public TReal LearningRate;
-    public TReal FirstCorrection;
-    public TReal SecondCorrection;
+    public TReal DecayFactor;
+    public TReal Threshold;
+    public TReal Shrinkage;
+    public TReal FirstRate;
+    public TReal SecondRoot;
 }
 
 /// <summary><c>rule_options</c> of SGD.</summary>

@@ -134,27 +134,28 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new("what is taken times 0 is looked at", "cross-entropy", CrossEntropy, "if (kept == 0) targets.weight", "if (0) targets.weight")
         { At = "probabilities that smoothing leaves nothing of" },
         new(
-            "the velocity is not read", "sgd", Sgd, "rule.momentum * state[VELOCITY] + rule.gradient_share",
+            "the velocity is not read", "sgd", Sgd, "rule.momentum * state[VELOCITY][k] + rule.gradient_share",
             "rule.gradient_share") { At = "one element" },
-        new("Nesterov is plain momentum", "sgd", Sgd, "rule.is_nesterov != 0 ?", "0 ?") { At = "Nesterov" },
-        new("the decay is forgotten", "sgd", Optimizer, "+ group->coupled_decay * decayed", "") { At = "coupled decay" },
+        new("Nesterov is plain momentum", "sgd", Sgd, "if (rule.is_nesterov != 0)", "if (0)") { At = "Nesterov" },
+        new("the decay is forgotten", "sgd", Optimizer, "gradients[k] += group->coupled_decay * weights[k];", "gradients[k] += 0;") { At = "coupled decay" },
         new(
-            "the decay is coupled to nothing", "adamw", "portable/adam.cl", "group->decay_factor * weight -", "weight -")
+            "the decay is coupled to nothing", "adamw", "portable/adam.cl", "group->decay_factor * weights[k] -", "weights[k] -")
         { At = "decoupled decay" },
         new(
-            "the second moment is not corrected", "adam", "portable/adam.cl", "SQRT(square) / SQRT(group->second_correction)",
-            "SQRT(square)")
+            "the second moment is not corrected", "adam", "portable/adam.cl", "SQRT(squares[k]) * group->second_root",
+            "SQRT(squares[k])")
         { At = "one element" },
         new(
             "the first correction is the second", "adam", "portable/optimizer_step.cl", "own[group].first_log", "own[group].second_log")
         { At = "one element" },
         new(
-            "the largest second moment is the last", "adam", "portable/adam.cl", "larger(state[LARGEST_SECOND_MOMENT], square)", "square")
+            "the largest second moment is the last", "adam", "portable/adam.cl", "larger(state[LARGEST_SECOND_MOMENT][k], squares[k])",
+            "squares[k]")
         { At = "largest second moment (AMSGrad)" },
-        new("the mean is not taken off", "rmsprop", "portable/rms_prop.cl", "square - mean * mean", "square") { At = "centered" },
+        new("the mean is not taken off", "rmsprop", "portable/rms_prop.cl", "squares[k] - mean * mean", "squares[k]") { At = "centered" },
         new(
-            "the direction has the gradient's length", "lion", "portable/lion.cl", "sign_of(rule.beta1 * state[FIRST_MOMENT]",
-            "(rule.beta1 * state[FIRST_MOMENT]") { At = "one element" },
+            "the direction has the gradient's length", "lion", "portable/lion.cl", "sign_of(rule.beta1 * state[FIRST_MOMENT][k]",
+            "(rule.beta1 * state[FIRST_MOMENT][k]") { At = "one element" },
         new(
             "small weights are not set to zero", "sgd", Optimizer, "return weight == weight ? (real)0 : weight;", "return weight;")
         { At = "proximal L1, zeros counted" },
@@ -172,10 +173,11 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "a long row overflows", "sgd", "portable/squares.h", "if (sums[1] == -NEGATIVE_INFINITY)", "if (0)")
         { At = "rows and gradients whose squares overflow" },
         new(
-            "a gradient is scaled twice", "sgd", Optimizer, "(group->gradient_scale * gradient)", "(group->gradient_factor * gradient)")
+            "a gradient is scaled twice", "sgd", Optimizer, "(group->gradient_scale * gradients[k])",
+            "(group->gradient_factor * gradients[k])")
         { At = "loss scale" },
         new(
-            "an absent decay looks at the weight", "sgd", Optimizer, "group->coupled_decay == 0 ? (real)0 : weight", "weight")
+            "an absent decay looks at the weight", "sgd", Optimizer, "if (group->coupled_decay != 0)", "if (1)")
         { At = "L1 by subgradient, of infinite weights too" },
         new(
             "a parameter that someone wrote is overwritten", "sgd", Optimizer, "if (to_real(to_scalar(masters[k])) == weights[k])", "",
@@ -184,8 +186,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "an absent L2 looks at the weight", "norm-penalty", "portable/norm_penalty.cl", "own.slope == 0 ? (real)0 : weights[k]",
             "weights[k]") { At = "infinite weights under L1 alone" },
         new(
-            "the tail of a tile is forgotten", "parameter-snapshot", "portable/parameter_snapshot.cl", "if (k < count) target",
-            "if (k + 1 < count) target") { At = "one element" },
+            "the tail of a tile is forgotten", "parameter-snapshot", "portable/parameter_snapshot.cl", "i < tile->count;", "i + 1 < tile->count;") { At = "one element" },
         new(
             "tiles of other tensors", "norm-penalty", "portable/tensor_list.h", "(index - entry[4]) * length", "index * length")
         { At = "whole vectors and several tiles, each its own strengths" },
