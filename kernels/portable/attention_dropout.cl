@@ -6,9 +6,11 @@
 //   attention_dropout_backward  ds = scale * p * (dp - sum of dp * p), p = softmax(z) and dp = m * dy / q, from the
 //   scores alone
 //
-// A team of work items takes a row, an item eight keys at a time; a group has as many teams as fit. A row of at most
-// 8 * GROUP_SIZE keys is read once and stays in registers; a longer one is read a second time. Results may overwrite
-// what they are calculated from: each item writes only what it alone reads, after the last look at the sums.
+// A team of work items takes a row, or a piece of one where rows are few and long (softmax.h), a chunk of it at a time.
+// Results are written backwards: the last chunk is still there, and others are read again. They may overwrite what they
+// are calculated from: each item writes only what it alone reads, after the last look at the sums.
+
+#define OWNS_BLOCKS 1
 
 #include "types.h"
 #include "philox.h"
@@ -16,9 +18,6 @@
 #include "reduce.h"
 #include "softmax.h"
 #include "errors.h"
-
-// Rows start on 16 bytes and on a Philox block. Double, there for verification alone, is not worth the registers.
-#define WIDE (VEC == 8 && !DTYPE_F64)
 
 // A row's place: how many keys take part, from the first on, and where its additive mask starts.
 typedef struct {
@@ -51,131 +50,172 @@ DEVICE row_place place_row(u64 row, u64 heads, u64 queries, u64 keys, u32 causal
     return place;
 }
 
-// z of the next eight keys, -inf where masked or past `count`.
-DEVICE void load_logits(GLOBAL const scalar* scores, u64 first, GLOBAL const scalar* mask, u64 mask_first, u32 count,
-                        real scale, real* z) {
-    for (u32 lane = 0; lane < 8; lane++) z[lane] = NEGATIVE_INFINITY;
-#if WIDE
-    if (count >= 8) {
-        load8(scores, first, z);
-        for (u32 lane = 0; lane < 8; lane++) z[lane] *= scale;
-        if (mask != 0) {
+// The end of what is read of a row for its visible keys, no less than `chunk`; wide accesses move eight.
+DEVICE u32 read_end(u32 visible, u32 chunk) {
+    const u32 end = VEC == 8 ? (visible + 7) / 8 * 8 : visible;
+    return end > chunk ? end : chunk;
+}
+
+// z of this item's keys of a chunk, -inf where masked and from `visible` on.
+DEVICE void load_logits(GLOBAL const scalar* scores, GLOBAL const scalar* mask, u32 visible, u32 chunk, u32 item,
+                        u32 team, real scale, real* z) {
+    const u32 end = read_end(visible, chunk);
+    load_chunk(scores, end, chunk, item, team, z);
+    UNROLL
+    for (u32 i = 0; i < CHUNK_ITEMS; i++) z[i] *= scale;
+    if (mask != 0) {
+        UNROLL
+        for (u32 s = 0; s < STRETCHES; s++) {
             real added[8];
-            load8(mask, mask_first, added);
-            for (u32 lane = 0; lane < 8; lane++)
-                z[lane] = added[lane] == NEGATIVE_INFINITY ? NEGATIVE_INFINITY : z[lane] + added[lane];
+            load_stretch(mask, end, chunk + 8 * s * team, item, team, added);
+            for (u32 i = 0; i < 8; i++)
+                z[8 * s + i] = added[i] == NEGATIVE_INFINITY ? NEGATIVE_INFINITY : z[8 * s + i] + added[i];
         }
-        return;
     }
+    if (visible >= chunk + CHUNK_ITEMS * team) return;
+    UNROLL
+    for (u32 i = 0; i < CHUNK_ITEMS; i++)
+        if (stretch_column(chunk + i / 8 * 8 * team, item, team, i % 8) >= visible) z[i] = NEGATIVE_INFINITY;
+}
+
+// Sets to 0 what is dropped of a chunk whose first score has the given index. All items of a warp call, also without a
+// row.
+DEVICE void drop(random_key key, u64 index, u32 exists, u32 item, u32 team, u32 threshold, real* values) {
+    UNROLL
+    for (u32 s = 0; s < STRETCHES; s++) {
+#if VEC == 8
+        philox_block drawn = {{0, 0, 0, 0}};
+        if (threshold != 0 && threshold < 65536u) drawn = philox_wide(key, index / 8 + s * team + item);
+        for (u32 i = 0; i < 8; i++) values[8 * s + i] = philox_lane(drawn, i) < threshold ? values[8 * s + i] : (real)0;
+#else
+        const u32 kept = exists ? keep8(key, index + 8 * (s * team + item), threshold) : 0u;
+        for (u32 i = 0; i < 8; i++) values[8 * s + i] = (kept >> i & 1u) != 0 ? values[8 * s + i] : (real)0;
 #endif
-    for (u32 lane = 0; lane < 8; lane++) {
-        if (lane >= count) continue;
-        const real added = mask != 0 ? load(mask, mask_first + lane) : (real)0;
-        if (added != NEGATIVE_INFINITY) z[lane] = load(scores, first + lane) * scale + added;
     }
 }
 
-// What stands for the exponential of a key that takes no part.
-#define ABSENT ((real)-1)
-
-// exp(z - reference).
-DEVICE real exponential(real z, real reference) { return z == NEGATIVE_INFINITY ? ABSENT : softmax_exp(z - reference); }
+// dp of a chunk, 0 where dropped or masked.
+DEVICE void load_gradients(GLOBAL const scalar* dy, u32 visible, u32 chunk, u32 item, u32 team, real keep_scale,
+                           random_key key, u64 index, u32 exists, u32 threshold, const real* z, real* dp) {
+    load_chunk(dy, read_end(visible, chunk), chunk, item, team, dp);
+    UNROLL
+    for (u32 i = 0; i < CHUNK_ITEMS; i++) dp[i] = z[i] != NEGATIVE_INFINITY ? dp[i] * keep_scale : (real)0;
+    drop(key, index, exists, item, team, threshold, dp);
+}
 
 // A largest logit of -inf counts as 0, which leaves exponentials of 0.
 DEVICE real reference_of(real largest) { return largest == NEGATIVE_INFINITY ? (real)0 : largest; }
 
 // NaN is passed over, it reaches the result through the sums.
-DEVICE real largest_of_8(const real* z, real largest) {
-    for (u32 lane = 0; lane < 8; lane++) largest = MAX(largest, z[lane]);
+DEVICE real largest_logit(const real* z, real largest) {
+    UNROLL
+    for (u32 i = 0; i < CHUNK_ITEMS; i++) largest = MAX(largest, z[i]);
     return largest;
 }
 
-// dp of the next eight keys, 0 where dropped or masked.
-DEVICE void load_gradients(GLOBAL const scalar* dy, u64 first, u32 count, real keep_scale, u32 kept, const real* z,
-                           real* dp) {
-#if WIDE
-    if (count >= 8) {
-        load8(dy, first, dp);
-        for (u32 lane = 0; lane < 8; lane++)
-            dp[lane] = (kept >> lane & 1u) && z[lane] != NEGATIVE_INFINITY ? dp[lane] * keep_scale : (real)0;
-        return;
+// Turns logits into exp(z - reference) and returns a bit for each that is masked.
+DEVICE u32 exponentials(real* z, real reference) {
+    u32 masked = 0;
+    UNROLL
+    for (u32 i = 0; i < CHUNK_ITEMS; i++) {
+        masked |= (z[i] == NEGATIVE_INFINITY ? 1u : 0u) << i;
+        z[i] = softmax_exp(z[i] - reference);
     }
-#endif
-    for (u32 lane = 0; lane < 8; lane++)
-        dp[lane] = (kept >> lane & 1u) && z[lane] != NEGATIVE_INFINITY ? load(dy, first + lane) * keep_scale : (real)0;
+    return masked;
 }
 
-DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u32 count, const real* values) {
-#if WIDE
-    if (count >= 8) {
-        store8(target, first, values);
-        return;
-    }
-#endif
-    for (u32 lane = 0; lane < 8; lane++)
-        if (lane < count) store(target, first + lane, values[lane]);
+// A masked key has the exponential 0, and so the result +0 unless its row has a sum that is no number.
+DEVICE void mend_masked(u32 masked, u32 is_number, real* values) {
+    if (is_number) return;
+    UNROLL
+    for (u32 i = 0; i < CHUNK_ITEMS; i++)
+        if (masked >> i & 1u) values[i] = 0;
 }
+
+#define NO_CHUNK 0xffffffffu
 
 // What both directions know of the rows.
 #define ATTENTION_PARAMETERS                                                                                     \
     GLOBAL const i32 *key_lengths, u64 key_lengths_offset, GLOBAL const scalar *mask, u64 mask_offset,           \
         GLOBAL u32 *error, u64 error_offset, u64 rows, u64 heads, u64 queries, u64 keys, u64 mask_batch_stride,  \
         u64 mask_head_stride, u64 mask_query_stride, u32 causal, u32 team, real scale, u64 start, u32 threshold, \
-        real keep_scale, KEY_PARAMETERS
+        real keep_scale, KEY_PARAMETERS, PIECE_PARAMETERS
 
 // `start` is the index of the first score in the whole tensor of which this may be a shard.
 KERNEL void attention_dropout_forward(GLOBAL const scalar* scores, u64 scores_offset, GLOBAL scalar* y, u64 y_offset,
                                       ATTENTION_PARAMETERS) {
     SHARED real scratch[GROUP_SIZE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    const u32 row_keys = (u32)keys, blocks = (row_keys + 7) / 8;
+    const u32 row_keys = (u32)keys, chunk_size = CHUNK_ITEMS * team;
     const u32 item = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team;
+    const u32 merges = piece_count > 1 && !sums_only;
+    const u64 count = rows * piece_count;
     scores += scores_offset;
     y += y_offset;
     if (mask != 0) mask += mask_offset;
+    if (pieces != 0) pieces += pieces_offset;
     // Every item stays to the end, also without a row: reductions are for the whole group.
-    for (u64 first_row = GROUP_ID * rows_per_group; first_row < rows; first_row += GROUP_COUNT * rows_per_group) {
-        const u64 row = first_row + LOCAL_ID / team, first = row * keys;
+    for (u64 next = GROUP_ID * rows_per_group; next < count; next += GROUP_COUNT * rows_per_group) {
+        const row_piece part = take_piece(next + LOCAL_ID / team, rows, row_keys, piece_count, piece_size);
         row_place place = {0, 0};
-        if (row < rows)
-            place = place_row(row, heads, queries, keys, causal, key_lengths, key_lengths_offset, error, error_offset,
-                              mask_batch_stride, mask_head_stride, mask_query_stride);
-        const u32 visible = place.visible, own_blocks = row < rows ? blocks : 0;
+        if (part.exists)
+            place = place_row(part.row, heads, queries, keys, causal, key_lengths, key_lengths_offset, error,
+                              error_offset, mask_batch_stride, mask_head_stride, mask_query_stride);
+        const u64 first = part.row * keys;
+        const u32 visible = place.visible < part.stop ? place.visible : part.stop;
+        GLOBAL const scalar* score_row = scores + first;
+        GLOBAL const scalar* mask_row = mask != 0 ? mask + place.mask_first : 0;
 
-        // The item's own maximum and the sum of e = exp(z - maximum), brought up to date with every eight keys.
-        real e[8];
+        // The item's own maximum and the sum of e = exp(z - maximum), brought up to date with every chunk. The first
+        // one may have nothing to see.
+        real e[CHUNK_ITEMS];
         real largest = NEGATIVE_INFINITY, sum = 0;
-        for (u32 block = item; 8 * block < visible; block += team) {
-            load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, visible - 8 * block, scale, e);
+        u32 held = NO_CHUNK;
+        if (merges && item < piece_count) {
+            GLOBAL const real* sums = pieces + 2 * (part.row * piece_count + item);
+            largest = sums[0], sum = sums[1];
+        }
+        for (u32 chunk = part.start; !merges && (chunk == part.start || chunk < visible); chunk += chunk_size) {
+            load_logits(score_row, mask_row, visible, chunk, item, team, scale, e);
             const real before = largest;
-            largest = largest_of_8(e, before);
-            const real reference = reference_of(largest);
-            sum *= softmax_exp(before - reference);
-            for (u32 lane = 0; lane < 8; lane++) {
-                const real own = softmax_exp(e[lane] - reference);
-                sum += own;
-                e[lane] = e[lane] == NEGATIVE_INFINITY ? ABSENT : own;
+            largest = largest_logit(e, before);
+            sum *= softmax_exp(before - reference_of(largest));
+            exponentials(e, reference_of(largest));
+            UNROLL
+            for (u32 s = 0; s < STRETCHES; s++) {
+                real stretch_sum = 0;
+                for (u32 i = 0; i < 8; i++) stretch_sum += e[8 * s + i];
+                sum += stretch_sum;
             }
+            held = chunk;
         }
 
-        const real weight = softmax_exp(largest - reference_of(team_max(largest, team, scratch)));
+        const real row_largest = team_max(largest, team, scratch), reference = reference_of(row_largest);
+        const real weight = softmax_exp(largest - reference);
         real total = sum * weight;
         team_sums(&total, 1, team, scratch);
-        const real factor = total == 0 ? (real)0 : weight * keep_scale / total;
-
-        for (u32 block = item; block < own_blocks; block += team) {
-            u32 kept = 0;
-            if (8 * block < visible) {
-                if (blocks > team) {
-                    load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, visible - 8 * block,
-                                scale, e);
-                    for (u32 lane = 0; lane < 8; lane++) e[lane] = exponential(e[lane], reference_of(largest));
+        if (sums_only) {
+            GLOBAL real* sums = pieces + 2 * (part.row * piece_count + part.piece);
+            if (item == 0) sums[0] = row_largest, sums[1] = total;
+        } else {
+            const real factor = total == 0 ? (real)0 : keep_scale / total;
+            const u32 is_number = is_finite(factor);
+            for (u32 chunk = last_chunk(part, chunk_size);; chunk -= chunk_size) {
+                real share = factor * weight;
+                u32 masked = 0;
+                if (chunk != held || !is_number) {
+                    load_logits(score_row, mask_row, visible, chunk, item, team, scale, e);
+                    masked = exponentials(e, reference);
+                    share = factor;
                 }
-                kept = keep8(resolved, start + first + 8 * block, threshold);
+                UNROLL
+                for (u32 i = 0; i < CHUNK_ITEMS; i++) e[i] *= share;
+                mend_masked(masked, is_number, e);
+                drop(resolved, start + first + chunk, part.exists, item, team, threshold, e);
+                if (part.exists) store_chunk(y + first, part.stop, chunk, item, team, e);
+                if (chunk == part.start) break;
+                held = NO_CHUNK;
             }
-            for (u32 lane = 0; lane < 8; lane++)
-                e[lane] = (kept >> lane & 1u) && e[lane] != ABSENT ? e[lane] * factor : (real)0;
-            store_up_to_8(y, first + 8 * block, row_keys - 8 * block, e);
         }
     }
 }
@@ -185,60 +225,88 @@ KERNEL void attention_dropout_backward(GLOBAL const scalar* scores, u64 scores_o
                                        ATTENTION_PARAMETERS) {
     SHARED real scratch[2 * GROUP_SIZE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    const u32 row_keys = (u32)keys, blocks = (row_keys + 7) / 8;
+    const u32 row_keys = (u32)keys, chunk_size = CHUNK_ITEMS * team;
     const u32 item = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team;
+    const u32 merges = piece_count > 1 && !sums_only;
+    const u64 count = rows * piece_count;
     scores += scores_offset;
     dy += dy_offset;
     dscores += dscores_offset;
     if (mask != 0) mask += mask_offset;
+    if (pieces != 0) pieces += pieces_offset;
     // Every item stays to the end, also without a row: reductions are for the whole group.
-    for (u64 first_row = GROUP_ID * rows_per_group; first_row < rows; first_row += GROUP_COUNT * rows_per_group) {
-        const u64 row = first_row + LOCAL_ID / team, first = row * keys;
+    for (u64 next = GROUP_ID * rows_per_group; next < count; next += GROUP_COUNT * rows_per_group) {
+        const row_piece part = take_piece(next + LOCAL_ID / team, rows, row_keys, piece_count, piece_size);
         row_place place = {0, 0};
-        if (row < rows)
-            place = place_row(row, heads, queries, keys, causal, key_lengths, key_lengths_offset, error, error_offset,
-                              mask_batch_stride, mask_head_stride, mask_query_stride);
-        const u32 visible = place.visible, own_blocks = row < rows ? blocks : 0;
+        if (part.exists)
+            place = place_row(part.row, heads, queries, keys, causal, key_lengths, key_lengths_offset, error,
+                              error_offset, mask_batch_stride, mask_head_stride, mask_query_stride);
+        const u64 first = part.row * keys;
+        const u32 visible = place.visible < part.stop ? place.visible : part.stop;
+        GLOBAL const scalar* score_row = scores + first;
+        GLOBAL const scalar* mask_row = mask != 0 ? mask + place.mask_first : 0;
 
         // Sums of e and of e * dp, relative to the item's own maximum as in forward.
-        real e[8], dp[8];
+        real e[CHUNK_ITEMS], dp[CHUNK_ITEMS];
         real largest = NEGATIVE_INFINITY, sum = 0, product = 0;
-        for (u32 block = item; 8 * block < visible; block += team) {
-            const u32 left = visible - 8 * block;
-            load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, left, scale, e);
-            const u32 kept = keep8(resolved, start + first + 8 * block, threshold);
-            load_gradients(dy, first + 8 * block, left, keep_scale, kept, e, dp);
+        u32 held = NO_CHUNK;
+        if (merges && item < piece_count) {
+            GLOBAL const real* sums = pieces + 3 * (part.row * piece_count + item);
+            largest = sums[0], sum = sums[1], product = sums[2];
+        }
+        for (u32 chunk = part.start; !merges && (chunk == part.start || chunk < visible); chunk += chunk_size) {
+            load_logits(score_row, mask_row, visible, chunk, item, team, scale, e);
+            load_gradients(dy + first, visible, chunk, item, team, keep_scale, resolved, start + first + chunk,
+                           part.exists, threshold, e, dp);
             const real before = largest;
-            largest = largest_of_8(e, before);
-            const real reference = reference_of(largest), shrink = softmax_exp(before - reference);
+            largest = largest_logit(e, before);
+            const real shrink = softmax_exp(before - reference_of(largest));
             sum *= shrink;
             product *= shrink;
-            for (u32 lane = 0; lane < 8; lane++) {
-                const real own = softmax_exp(e[lane] - reference);
-                sum += own;
-                product += own * dp[lane];
-                e[lane] = e[lane] == NEGATIVE_INFINITY ? ABSENT : own;
+            exponentials(e, reference_of(largest));
+            UNROLL
+            for (u32 s = 0; s < STRETCHES; s++) {
+                real stretch_sum = 0, stretch_product = 0;
+                for (u32 i = 0; i < 8; i++) {
+                    stretch_sum += e[8 * s + i];
+                    stretch_product = FMA(e[8 * s + i], dp[8 * s + i], stretch_product);
+                }
+                sum += stretch_sum;
+                product += stretch_product;
             }
+            held = chunk;
         }
 
-        const real weight = softmax_exp(largest - reference_of(team_max(largest, team, scratch)));
+        const real row_largest = team_max(largest, team, scratch), reference = reference_of(row_largest);
+        const real weight = softmax_exp(largest - reference);
         real totals[2] = {sum * weight, product * weight};
         team_sums(totals, 2, team, scratch);
-        const real factor = totals[0] == 0 ? (real)0 : scale * weight / totals[0];
-        const real mean = totals[0] == 0 ? (real)0 : totals[1] / totals[0];
-
-        for (u32 block = item; block < own_blocks; block += team) {
-            if (8 * block < visible && blocks > team) {
-                const u32 left = visible - 8 * block;
-                const u32 kept = keep8(resolved, start + first + 8 * block, threshold);
-                load_logits(scores, first + 8 * block, mask, place.mask_first + 8 * block, left, scale, e);
-                load_gradients(dy, first + 8 * block, left, keep_scale, kept, e, dp);
-                for (u32 lane = 0; lane < 8; lane++) e[lane] = exponential(e[lane], reference_of(largest));
+        if (sums_only) {
+            GLOBAL real* sums = pieces + 3 * (part.row * piece_count + part.piece);
+            if (item == 0) sums[0] = row_largest, sums[1] = totals[0], sums[2] = totals[1];
+        } else {
+            const real factor = totals[0] == 0 ? (real)0 : scale / totals[0];
+            const real mean = totals[0] == 0 ? (real)0 : totals[1] / totals[0];
+            const u32 is_number = is_finite(factor) && is_finite(mean);
+            for (u32 chunk = last_chunk(part, chunk_size);; chunk -= chunk_size) {
+                real share = factor * weight;
+                u32 masked = 0;
+                const u32 reads = chunk != held || !is_number;
+                if (reads) load_logits(score_row, mask_row, visible, chunk, item, team, scale, e);
+                if (chunk != held)
+                    load_gradients(dy + first, visible, chunk, item, team, keep_scale, resolved, start + first + chunk,
+                                   part.exists, threshold, e, dp);
+                if (reads) {
+                    masked = exponentials(e, reference);
+                    share = factor;
+                }
+                UNROLL
+                for (u32 i = 0; i < CHUNK_ITEMS; i++) e[i] = FMA(share * e[i], dp[i] - mean, (real)0);
+                mend_masked(masked, is_number, e);
+                if (part.exists) store_chunk(dscores + first, part.stop, chunk, item, team, e);
+                if (chunk == part.start) break;
+                held = NO_CHUNK;
             }
-            const u32 is_visible = 8 * block < visible;
-            for (u32 lane = 0; lane < 8; lane++)
-                e[lane] = is_visible && e[lane] != ABSENT ? FMA(factor * e[lane], dp[lane] - mean, (real)0) : (real)0;
-            store_up_to_8(dscores, first + 8 * block, row_keys - 8 * block, e);
         }
     }
 }

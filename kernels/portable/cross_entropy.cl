@@ -12,6 +12,8 @@
 // chunk is still there, and what is read again comes from the nearest cache. Terms that not every call has are added by
 // loops of their own, so that the others do not pay for them; a label concerns one item, which adds it alone.
 
+#define OWNS_BLOCKS 0
+
 #include "types.h"
 #include "reduce.h"
 #include "errors.h"

@@ -8,6 +8,8 @@
 // A team of work items takes a row, as in cross_entropy.cl; backward goes through it in reverse, from the nearest cache
 // on.
 
+#define OWNS_BLOCKS 0
+
 #include "types.h"
 #include "reduce.h"
 #include "softmax.h"

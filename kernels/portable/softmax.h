@@ -3,7 +3,8 @@
 
 // The items of a team take a row in stretches of 8 * team classes, of which there are fewer than 2^31, and a few
 // stretches at a time: a chunk, which stays in registers until the next is read. Wide accesses need eight neighbours,
-// or twice four of a pair of items (types.h); without them neighbours go to neighbours.
+// or twice four of a pair of items (types.h). Without them neighbours go to neighbours, but where OWNS_BLOCKS says that
+// an item has eight in a row, of one draw.
 #if DIALECT_CUDA
 #define STRETCHES (VEC == 8 ? 4 : 2)
 #else
@@ -12,10 +13,37 @@
 
 #define CHUNK_ITEMS (8 * STRETCHES)
 
+// Where rows are few and long each is cut into pieces, which teams take like rows. Then a kernel is launched twice: the
+// first time it leaves the sums of each piece in `pieces`, the second time it adds those of the row in place of logits.
+#define PIECE_PARAMETERS GLOBAL real *pieces, u64 pieces_offset, u32 piece_count, u32 piece_size, u32 sums_only
+
+typedef struct {
+    u64 row;
+    u32 piece;
+    u32 start, stop; // its columns
+    u32 exists;      // what does not stays for the reductions
+} row_piece;
+
+// Pieces are whole chunks, so that every chunk begins where one of the whole row does.
+DEVICE row_piece take_piece(u64 index, u64 rows, u32 columns, u32 piece_count, u32 piece_size) {
+    row_piece taken = {index, 0, 0, columns, 1};
+    if (piece_count > 1) {
+        taken.row = (u32)index / piece_count;
+        taken.piece = (u32)index % piece_count;
+        taken.start = taken.piece * piece_size;
+        if (columns - taken.start > piece_size) taken.stop = taken.start + piece_size;
+    }
+    if (taken.row >= rows) taken.row = taken.exists = 0;
+    return taken;
+}
+
+// Where the last chunk of a piece begins. The size is a power of two.
+DEVICE u32 last_chunk(row_piece part, u32 chunk_size) { return (part.stop - 1) & (0u - chunk_size); }
+
 DEVICE u32 stretch_column(u32 stretch, u32 lane, u32 team, u32 i) {
 #if VEC == 8 && PAIRED
     return stretch + 8 * lane - 4 * (lane % 2) + i + (i & 4u);
-#elif VEC == 8
+#elif VEC == 8 || OWNS_BLOCKS
     return stretch + 8 * lane + i;
 #else
     return stretch + lane + team * i;
@@ -26,7 +54,7 @@ DEVICE u32 stretch_column(u32 stretch, u32 lane, u32 team, u32 i) {
 DEVICE u32 lane_of(u32 column, u32 team) {
 #if VEC == 8 && PAIRED
     return column / 16 * 2 + column / 4 % 2;
-#elif VEC == 8
+#elif VEC == 8 || OWNS_BLOCKS
     return column / 8;
 #else
     return column % team;

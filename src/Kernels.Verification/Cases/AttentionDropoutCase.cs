@@ -148,6 +148,10 @@ public sealed class AttentionDropoutCase : OpCase
         {
             MaskShape = [2, 3, 4, 4100], Causal = true, HasLengths = true,
         },
+        new AttentionProblem(entry, 2, 1, 2, 16400, "all masks, few rows, in pieces")
+        {
+            MaskShape = [2, 1, 2, 16400], Causal = true, HasLengths = true,
+        },
         new AttentionProblem(entry, 2, 2, 3, 70, "p = 0: softmax alone") { DropProbability = 0 },
         new AttentionProblem(entry, 2, 2, 3, 70, "p = 1: zeros") { DropProbability = 1 },
         new AttentionProblem(entry, 1, 2, 4, 24, "a shard on a block boundary") { GlobalStart = 1UL << 33 },

@@ -69,6 +69,9 @@ public abstract class Device : IDisposable
     /// <summary>Each launch is followed by a synchronisation, so that an error names its kernel (environment KERNELS_SYNC=1).</summary>
     internal bool SynchronizeAfterLaunch { get; }
 
+    /// <summary>Multiprocessors of a GPU; 0 for the CPU, where a row never waits for others.</summary>
+    internal virtual int ComputeUnits => 0;
+
     /// <summary>Every device this machine could have, the missing kinds included with the reason why they are missing.</summary>
     public static IReadOnlyList<DeviceDescription> List() =>
         [CpuDevice.Describe(), .. OpenClDevice.Describe(), .. CudaDevice.Describe()];

@@ -227,19 +227,19 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "keys + query + 1 > queries ? keys + query + 1 - queries : 0", "query + 1")
         { At = "causal, more keys than queries: aligned at the bottom right" },
         new(
-            "the sum is not moved to a new maximum", "attention-dropout", Attention, "sum *= softmax_exp(before - reference);",
-            "")
+            "the sum is not moved to a new maximum", "attention-dropout", Attention,
+            "sum *= softmax_exp(before - reference_of(largest));", "")
         { At = "one block more than the registers hold" },
         new(
-            "masked keys at the end of a row are not written", "attention-dropout", Attention, "dscores, first + 8 * block, row_keys -",
-            "dscores, first + 8 * block, visible -") { At = "causal, square" },
+            "masked keys at the end of a row are not written", "attention-dropout", Attention, "store_chunk(dscores + first, part.stop,",
+            "store_chunk(dscores + first, visible,") { At = "causal, square" },
         new("sums relative to an item's maximum", "attention-dropout", Attention, "{sum * weight, product * weight}", "{sum, product}")
         { At = "the longest row in registers" },
         new("a mean is not moved to a new maximum", "attention-dropout", Attention, "product *= shrink;", "")
         { At = "one block more than the registers hold" },
         new(
             "a masked key has the gradient's sign", "attention-dropout", Attention,
-            "is_visible && e[lane] != ABSENT", "is_visible")
+            "FMA(share * e[i], dp[i] - mean, (real)0)", "share * e[i] * (dp[i] - mean)")
         { At = "causal, square" },
         new(
             "rows are decided by the elements' draws", "bias-dropout-residual", BiasDropout, "ROW_BLOCKS + row_block", "row_block")

@@ -14,14 +14,12 @@ internal sealed unsafe class CudaDevice : Device
 
     private const nint PerThreadStream = 2;
 
-    private readonly int _multiprocessors;
-
     private CudaDevice(DeviceDescription description, CudaContext context, int device)
         : base(description)
     {
         Context = context;
         ComputeCapability = Capability(device);
-        _multiprocessors = Attribute(CudaDeviceAttribute.MultiprocessorCount, device);
+        ComputeUnits = Attribute(CudaDeviceAttribute.MultiprocessorCount, device);
         ThreadsPerMultiprocessor = Attribute(CudaDeviceAttribute.MaxThreadsPerMultiprocessor, device);
         Programs = new CudaPrograms(this);
     }
@@ -40,6 +38,8 @@ internal sealed unsafe class CudaDevice : Device
     /// <summary>Ten times the major version plus the minor one: 90 for Hopper.</summary>
     internal int ComputeCapability { get; }
 
+    internal override int ComputeUnits { get; }
+
     /// <summary>The most threads that are resident on a multiprocessor.</summary>
     internal int ThreadsPerMultiprocessor { get; }
 
@@ -50,7 +50,7 @@ internal sealed unsafe class CudaDevice : Device
     internal int MaximumGroups(int residentGroups)
     {
         int resident = Math.Clamp(residentGroups, 1, GroupsPerMultiprocessor);
-        return _multiprocessors * (GroupsPerMultiprocessor / resident * resident);
+        return ComputeUnits * (GroupsPerMultiprocessor / resident * resident);
     }
 
     public static IReadOnlyList<DeviceDescription> Describe()

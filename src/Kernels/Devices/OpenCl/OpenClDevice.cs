@@ -11,14 +11,12 @@ internal sealed unsafe class OpenClDevice : Device
     /// <summary>Groups per compute unit: enough to hide latency and even out the end of a launch.</summary>
     private const int GroupsPerComputeUnit = 64;
 
-    private readonly int _computeUnits;
-
     private OpenClDevice(DeviceDescription description, OpenClContext context)
         : base(description)
     {
         Context = context;
         nint device = context.Device;
-        _computeUnits = (int)OpenClQuery.DeviceValue<uint>(device, DeviceInfo.MaxComputeUnits);
+        ComputeUnits = (int)OpenClQuery.DeviceValue<uint>(device, DeviceInfo.MaxComputeUnits);
         SupportsFloat64 = OpenClQuery.DeviceText(device, DeviceInfo.Extensions).Split(' ').Contains("cl_khr_fp64");
         Programs = new OpenClPrograms(this);
     }
@@ -31,8 +29,10 @@ internal sealed unsafe class OpenClDevice : Device
 
     internal OpenClPrograms Programs { get; }
 
+    internal override int ComputeUnits { get; }
+
     /// <summary>Grid-stride kernels are launched with no more groups than these.</summary>
-    internal int MaximumGroups => _computeUnits * GroupsPerComputeUnit;
+    internal int MaximumGroups => ComputeUnits * GroupsPerComputeUnit;
 
     public static IReadOnlyList<DeviceDescription> Describe() => Enumerate(out string? reason) is { Count: > 0 } devices
         ? [.. devices.Select((device, index) => Describe(device.Platform, device.Device, index))]

@@ -54,10 +54,10 @@ public static unsafe partial class AttentionDropout
     private const string ForwardName = "AttentionDropout.Forward";
     private const string BackwardName = "AttentionDropout.Backward";
 
-    /// <summary>
-    /// A row of up to eight times as many keys stays in registers. Fewer items would read the usual 1,024 keys twice.
-    /// </summary>
     private const int GroupSize = 128;
+
+    /// <summary>The largest logit, the sum of exponentials, and that of their products with gradients.</summary>
+    private const int ForwardSums = 2, BackwardSums = 3;
 
     private static readonly KernelDefinition<AttentionDropoutForwardArguments> ForwardKernel =
         EntryPoints.AttentionDropoutForward.Float<CpuForward>(vectorWidths: [1, 8], groupSize: GroupSize);
@@ -89,14 +89,17 @@ public static unsafe partial class AttentionDropout
 
         KeepThreshold threshold = KeepThreshold.FromDropProbability(dropProbability);
         using DataErrorSlot error = ErrorSlot(ForwardName, stream, scores, keyLengths);
-        AttentionArguments rows = Rows(scores, scale, threshold, key, options, keyLengths, mask, error.Argument);
-        if (rows.Rows == 0) return;
-        bool vectors = TakesVectors(scores, options, mask) && y.IsVectorAligned;
-        stream.Launch(
-            ForwardKernel,
-            new KernelVariant(scores.DType, vectors ? Philox.LanesPerBlock : 1),
-            Shape(rows),
-            new AttentionDropoutForwardArguments { Scores = scores.Argument, Y = y.Argument, Attention = rows });
+        if (scores.Length == 0) return;
+        KernelVariant variant = Variant(scores, TakesVectors(scores, options, mask) && y.IsVectorAligned);
+        AttentionArguments rows =
+            Rows(stream.Device, variant, scores, scale, threshold, key, options, keyLengths, mask, error.Argument, out SoftmaxPieces pieces);
+        using ScratchPool.Lease<byte>? sums = pieces.Rent(stream, scores.DType, (long)rows.Rows, ForwardSums);
+        AttentionDropoutForwardArguments arguments = new() { Scores = scores.Argument, Y = y.Argument, Attention = rows };
+        foreach (bool sumsOnly in pieces.Passes)
+        {
+            PieceArguments piece = pieces.Arguments(sums, sumsOnly);
+            stream.Launch(ForwardKernel, variant, Shape(rows, pieces), arguments with { Attention = rows with { Piece = piece } });
+        }
     }
 
     /// <summary>dScores = scale * P * (dP - sum over the row's keys of dP * P), with dP = m * dy / q and P calculated again.</summary>
@@ -131,19 +134,23 @@ public static unsafe partial class AttentionDropout
 
         if (scores.Length == 0) return;
         using DataErrorSlot error = ErrorSlot(BackwardName, stream, scores, keyLengths);
-        AttentionArguments rows = Rows(scores, scale, threshold, key, options, keyLengths, mask, error.Argument);
-        bool vectors = TakesVectors(scores, options, mask) && dy.IsVectorAligned && dScores.IsVectorAligned;
-        stream.Launch(
-            BackwardKernel,
-            new KernelVariant(scores.DType, vectors ? Philox.LanesPerBlock : 1),
-            Shape(rows),
-            new AttentionDropoutBackwardArguments
-            {
-                Scores = scores.Argument,
-                Dy = dy.Argument,
-                Dscores = dScores.Argument,
-                Attention = rows,
-            });
+        KernelVariant variant =
+            Variant(scores, TakesVectors(scores, options, mask) && dy.IsVectorAligned && dScores.IsVectorAligned);
+        AttentionArguments rows =
+            Rows(stream.Device, variant, scores, scale, threshold, key, options, keyLengths, mask, error.Argument, out SoftmaxPieces pieces);
+        using ScratchPool.Lease<byte>? sums = pieces.Rent(stream, scores.DType, (long)rows.Rows, BackwardSums);
+        AttentionDropoutBackwardArguments arguments = new()
+        {
+            Scores = scores.Argument,
+            Dy = dy.Argument,
+            Dscores = dScores.Argument,
+            Attention = rows,
+        };
+        foreach (bool sumsOnly in pieces.Passes)
+        {
+            PieceArguments piece = pieces.Arguments(sums, sumsOnly);
+            stream.Launch(BackwardKernel, variant, Shape(rows, pieces), arguments with { Attention = rows with { Piece = piece } });
+        }
     }
 
     private static void CheckRows<T>(
@@ -197,26 +204,35 @@ public static unsafe partial class AttentionDropout
         where T : unmanaged =>
         keyLengths is null ? default : stream.DataErrorSlot(op, $"of {nameof(keyLengths)} lies outside [0, {scores.Shape[3]}]");
 
-    /// <summary>The items that share a row: as many as have keys, a power of two.</summary>
-    private static uint Team(long keys)
+    private static KernelVariant Variant<T>(DeviceTensor<T> scores, bool vectors)
+        where T : unmanaged =>
+        new(scores.DType, vectors ? Philox.LanesPerBlock : 1);
+
+    /// <summary>
+    /// The items that share a row: a power of two, as many as hold it in registers where that is no more than a group. On CUDA none is
+    /// alone: the items of a pair take fours in turn.
+    /// </summary>
+    private static uint Team(Device device, long keys, int perItem)
     {
-        uint team = 1;
-        while (team < GroupSize && team * Philox.LanesPerBlock < keys) team *= 2;
+        uint team = device.Kind == DeviceKind.Cuda ? 2u : 1;
+        while (team < GroupSize && team * perItem < keys) team *= 2;
         return team;
     }
 
-    private static LaunchShape Shape(in AttentionArguments rows)
+    private static LaunchShape Shape(in AttentionArguments rows, SoftmaxPieces pieces)
     {
         long rowsPerGroup = GroupSize / rows.Team;
-        return new LaunchShape(((long)rows.Rows + rowsPerGroup - 1) / rowsPerGroup);
+        return new LaunchShape((((long)rows.Rows * pieces.Count) + rowsPerGroup - 1) / rowsPerGroup);
     }
 
     private static AttentionArguments Rows<T>(
-        DeviceTensor<T> scores, double scale, KeepThreshold threshold, in RandomKeySource key, AttentionDropoutOptions options,
-        DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask, TensorArgument error)
+        Device device, KernelVariant variant, DeviceTensor<T> scores, double scale, KeepThreshold threshold, in RandomKeySource key, AttentionDropoutOptions options,
+        DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask, TensorArgument error, out SoftmaxPieces pieces)
         where T : unmanaged
     {
         (long heads, long queries, long keys) = (scores.Shape[1], scores.Shape[2], scores.Shape[3]);
+        (long rows, int perItem) = (scores.Shape[0] * heads * queries, SoftmaxPieces.ColumnsPerItem(device, variant));
+        pieces = SoftmaxPieces.Of(device, rows, keys, GroupSize, (long)perItem * GroupSize);
 
         // A dimension that is broadcast has the stride 0; a mask of two dimensions is one that is broadcast over batch and heads.
         ReadOnlySpan<long> shape = mask is null ? [] : mask.Shape.Length == 4 ? mask.Shape : [1, 1, queries, keys];
@@ -233,7 +249,7 @@ public static unsafe partial class AttentionDropout
             KeyLengths = keyLengths?.Argument ?? default,
             Mask = mask?.Argument ?? default,
             Error = error,
-            Rows = (ulong)(scores.Shape[0] * heads * queries),
+            Rows = (ulong)rows,
             Heads = (ulong)heads,
             Queries = (ulong)queries,
             Keys = (ulong)keys,
@@ -241,12 +257,13 @@ public static unsafe partial class AttentionDropout
             MaskHeadStride = (ulong)headStride,
             MaskQueryStride = (ulong)queryStride,
             Causal = options.Causal ? 1u : 0u,
-            Team = Team(keys),
+            Team = Team(device, keys, perItem),
             Scale = scale,
             Start = options.GlobalStart,
             Threshold = threshold.Value,
             KeepScale = threshold.Scale,
             Key = key.Argument,
+            Piece = default, // of the pass
         };
     }
 }
