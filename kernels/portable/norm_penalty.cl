@@ -16,49 +16,80 @@ typedef struct {
     real slope;     // of w in the gradient
 } penalty_coefficients;
 
+// The value of `width` elements. With HAS_GRADIENT the scaled gradient joins what is in `gradient`. What is absent is
+// asked outside the loops over the elements.
+DEVICE real penalize(const penalty_coefficients* own, GLOBAL const scalar* parameter, GLOBAL scalar* gradient,
+                     u64 index, u32 width, real gradient_scale) {
+    real weights[PIECE], value = 0;
+    load_few(parameter, index, width, weights);
+#if HAS_GRADIENT
+    real gradients[PIECE];
+    load_few(gradient, index, width, gradients);
+#endif
+    if (own->magnitude != 0) {
+        for (u32 k = 0; k < width; k++) value += own->magnitude * (weights[k] < 0 ? -weights[k] : weights[k]);
+    }
+    if (own->root != 0) {
+        for (u32 k = 0; k < width; k++) {
+            const real root = own->root * weights[k];
+            value += root * root;
+        }
+    }
+#if HAS_GRADIENT
+    real slopes[PIECE];
+    for (u32 k = 0; k < width; k++) slopes[k] = 0;
+    if (own->magnitude != 0) {
+        for (u32 k = 0; k < width; k++) {
+            const real sign = weights[k] > 0 ? (real)1 : weights[k] < 0 ? (real)-1 : weights[k];
+            slopes[k] = own->magnitude * sign;
+        }
+    }
+    if (own->slope != 0) {
+        for (u32 k = 0; k < width; k++) slopes[k] += own->slope * weights[k];
+    }
+    for (u32 k = 0; k < width; k++) gradients[k] += gradient_scale * slopes[k];
+    store_few(gradient, index, width, gradients);
+#endif
+    return value;
+}
+
 KERNEL void norm_penalty_tiles(GLOBAL const scalar* parameter, u64 parameter_offset, GLOBAL scalar* gradient,
                                u64 gradient_offset, TENSOR_LIST_PARAMETERS, GLOBAL const real* RESTRICT coefficients,
                                u64 coefficients_offset, GLOBAL real* RESTRICT sums, u64 sums_offset,
                                real gradient_scale) {
     SHARED real scratch[GROUP_SIZE];
     for (u64 index = first_tile + GROUP_ID; index < first_tile + tile_count; index += GROUP_COUNT) {
-        const tensor_tile tile = tile_at(tensors + tensors_offset, tiles + tiles_offset, index);
+        tensor_tile tile = tile_at(tensors + tensors_offset, tiles + tiles_offset, index);
         const penalty_coefficients own =
             ((GLOBAL const penalty_coefficients*)(coefficients + coefficients_offset))[tile.tensor];
         // A tensor that is excluded is not read: NaN in it does not matter.
-        const u64 end = own.magnitude == 0 && own.root == 0 ? 0 : tile.count;
+        if (own.magnitude == 0 && own.root == 0) tile.count = 0;
+        const u64 end = pieces_end(&tile, PIECE);
+        GLOBAL const scalar* weights = parameter + parameter_offset + tile.first;
+        GLOBAL scalar* slopes = gradient + gradient_offset + tile.second;
         real value = 0;
-        for (u64 i = LOCAL_ID * 8; i < end; i += GROUP_SIZE * 8) {
-            const u32 count = end - i < 8 ? (u32)(end - i) : 8;
-            real weights[8];
-            load_part(parameter, parameter_offset + tile.first + i, count, tile.aligned, weights);
-            for (u32 k = 0; k < 8; k++) {
-                const real magnitude = own.magnitude == 0 ? (real)0 : weights[k] < 0 ? -weights[k] : weights[k];
-                const real root = own.root == 0 ? (real)0 : own.root * weights[k];
-                value += own.magnitude * magnitude + root * root;
-            }
-#if HAS_GRADIENT
-            real gradients[8];
-            load_part(gradient, gradient_offset + tile.second + i, count, tile.aligned, gradients);
-            for (u32 k = 0; k < 8; k++) {
-                const real sign = weights[k] > 0 ? (real)1 : weights[k] < 0 ? (real)-1 : weights[k];
-                const real direction = own.magnitude == 0 ? (real)0 : sign;
-                const real weight = own.slope == 0 ? (real)0 : weights[k];
-                gradients[k] += gradient_scale * (own.magnitude * direction + own.slope * weight);
-            }
-            store_part(gradient, gradient_offset + tile.second + i, count, tile.aligned, gradients);
-#endif
-        }
+        for (u64 i = PIECE * LOCAL_ID; i < end; i += PIECE * GROUP_SIZE)
+            value += penalize(&own, weights, slopes, i, PIECE, gradient_scale);
+        for (u64 i = end + LOCAL_ID; i < tile.count; i += GROUP_SIZE)
+            value += penalize(&own, weights, slopes, i, 1, gradient_scale);
         const real total = group_sum(value, scratch);
         if (LOCAL_ID == 0) sums[sums_offset + index] = total;
     }
 }
 
+// Sums of tiles that are under way at once.
+#define TILES_AT_ONCE 8
+
 KERNEL void norm_penalty_value(GLOBAL const real* RESTRICT sums, u64 sums_offset, GLOBAL real* RESTRICT value,
                                u64 value_offset, u64 tile_count) {
     SHARED real scratch[GROUP_SIZE];
     long_sum total = {0, 0};
-    for (u64 tile = LOCAL_ID; tile < tile_count; tile += GROUP_SIZE) add_long(&total, sums[sums_offset + tile]);
+    for (u64 tile = LOCAL_ID; tile < tile_count; tile += TILES_AT_ONCE * GROUP_SIZE) {
+        real own[TILES_AT_ONCE];
+        for (u32 k = 0; k < TILES_AT_ONCE; k++)
+            own[k] = tile + k * GROUP_SIZE < tile_count ? sums[sums_offset + tile + k * GROUP_SIZE] : (real)0;
+        for (u32 k = 0; k < TILES_AT_ONCE; k++) add_long(&total, own[k]);
+    }
     const real sum = group_sum(total.sum, scratch);
     if (LOCAL_ID == 0) value[value_offset] = sum;
 }

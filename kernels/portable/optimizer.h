@@ -224,11 +224,12 @@ DEVICE void optimizer_pass(optimizer_memory memory, GLOBAL const u64* RESTRICT t
         own.parameter += tile.first;
         own.gradient += tile.second;
         own.state += tile.flat;
+        const u64 end = pieces_end(&tile, 4);
         long_sum squares[SQUARE_SUMS] = {{0, 0}, {0, 0}, {0, 0}};
         u32 zero_count = 0;
-        for (u64 i = 4 * LOCAL_ID; i < tile.fours; i += 4 * GROUP_SIZE)
+        for (u64 i = 4 * LOCAL_ID; i < end; i += 4 * GROUP_SIZE)
             zero_count += optimizer_update(&group, &own, i, 4, squares);
-        for (u64 i = tile.fours + LOCAL_ID; i < tile.count; i += GROUP_SIZE)
+        for (u64 i = end + LOCAL_ID; i < tile.count; i += GROUP_SIZE)
             zero_count += optimizer_update(&group, &own, i, 1, squares);
 
 #if REDUCES
@@ -240,9 +241,9 @@ DEVICE void optimizer_pass(optimizer_memory memory, GLOBAL const u64* RESTRICT t
             const u32 too_long = norm.length > group.maximum_norm * norm.scale;
             const real factor = group.maximum_norm / norm.length;
             zero_count = 0;
-            for (u64 i = 4 * LOCAL_ID; i < tile.fours; i += 4 * GROUP_SIZE)
+            for (u64 i = 4 * LOCAL_ID; i < end; i += 4 * GROUP_SIZE)
                 zero_count += optimizer_project(&group, &own, i, 4, too_long, norm.scale, factor);
-            for (u64 i = tile.fours + LOCAL_ID; i < tile.count; i += GROUP_SIZE)
+            for (u64 i = end + LOCAL_ID; i < tile.count; i += GROUP_SIZE)
                 zero_count += optimizer_project(&group, &own, i, 1, too_long, norm.scale, factor);
         }
         zero_count = group_count(zero_count, scratch);

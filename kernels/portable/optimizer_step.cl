@@ -16,11 +16,15 @@ KERNEL void gradient_squares(GLOBAL const scalar* gradient, u64 gradient_offset,
     for (u64 index = first_tile + GROUP_ID; index < first_tile + tile_count; index += GROUP_COUNT) {
         const tensor_tile tile = tile_at(tensors + tensors_offset, tiles + tiles_offset, index);
         long_sum squares[SQUARE_SUMS] = {{0, 0}, {0, 0}, {0, 0}};
-        for (u64 i = LOCAL_ID * 8; i < tile.count; i += GROUP_SIZE * 8) {
-            const u32 count = tile.count - i < 8 ? (u32)(tile.count - i) : 8;
-            real values[8];
-            load_part(gradient, gradient_offset + tile.second + i, count, tile.aligned, values);
-            add_squares(squares, values, 8);
+        const u64 end = pieces_end(&tile, PIECE);
+        real values[PIECE];
+        for (u64 i = PIECE * LOCAL_ID; i < end; i += PIECE * GROUP_SIZE) {
+            load_few(gradient, gradient_offset + tile.second + i, PIECE, values);
+            add_squares(squares, values, PIECE);
+        }
+        for (u64 i = end + LOCAL_ID; i < tile.count; i += GROUP_SIZE) {
+            load_few(gradient, gradient_offset + tile.second + i, 1, values);
+            add_squares(squares, values, 1);
         }
         real own[SQUARE_SUMS];
         group_squares(squares, own, scratch);

@@ -11,23 +11,22 @@
     GLOBAL scalar *parameter, u64 parameter_offset, GLOBAL scalar *RESTRICT copy, u64 copy_offset, \
         TENSOR_LIST_PARAMETERS
 
-// What an item moves at a time, as it is stored: the way of half types through float would make signalling NaN quiet.
-// Pieces of neighbours lie side by side, and several of an item are under way at once.
+// Pieces of an item that are under way at once.
 #define PIECES 4
+
+// A piece as it is stored: the way of half types through float would make signalling NaN quiet.
 #if DTYPE_F32 || DTYPE_F64
-#define PIECE 4
 typedef real piece_part;
 DEVICE void load_piece(GLOBAL const scalar* source, piece_part* piece) { load4(source, 0, piece); }
 DEVICE void store_piece(GLOBAL scalar* target, const piece_part* piece) { store4(target, 0, piece); }
 #else
-#define PIECE 8
 typedef u32 piece_part;
 DEVICE void load_piece(GLOBAL const scalar* source, piece_part* piece) { load8_u16(source, piece); }
 DEVICE void store_piece(GLOBAL scalar* target, const piece_part* piece) { store8_u16(target, piece); }
 #endif
 
 DEVICE void copy_tile(GLOBAL scalar* target, GLOBAL const scalar* source, const tensor_tile* tile) {
-    const u64 end = tile->aligned ? tile->count / PIECE * PIECE : 0;
+    const u64 end = pieces_end(tile, PIECE);
     for (u64 i = PIECE * LOCAL_ID; i < end; i += PIECES * PIECE * GROUP_SIZE) {
         piece_part held[PIECES][4];
         for (u32 k = 0; k < PIECES; k++) {

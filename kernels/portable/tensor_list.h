@@ -3,11 +3,13 @@
 // bytes whatever the sizes of the tensors. Offsets are counted in elements from the base pointers of the launch, modulo
 // 2^64.
 //
-// The items of a group take fours of a tile side by side, so that every access of a warp fills whole sectors of memory,
-// whatever the type. What no four holds, which is all of a tile that is not aligned, they take element by element:
+// The items of a group take pieces of a tile side by side, so that every access of a warp fills whole sectors of memory.
+// What no piece holds, which is all of a tile that is not aligned, they take element by element. A piece is PIECE
+// elements, or four where others of the arithmetic type lie beside them:
 //
-//     for (u64 i = 4 * LOCAL_ID; i < tile.fours; i += 4 * GROUP_SIZE) { ... load_few(..., 4, ...) ... }
-//     for (u64 i = tile.fours + LOCAL_ID; i < tile.count; i += GROUP_SIZE) { ... load_few(..., 1, ...) ... }
+//     const u64 end = pieces_end(&tile, PIECE);
+//     for (u64 i = PIECE * LOCAL_ID; i < end; i += PIECE * GROUP_SIZE) { ... load_few(..., PIECE, ...) ... }
+//     for (u64 i = end + LOCAL_ID; i < tile.count; i += GROUP_SIZE) { ... load_few(..., 1, ...) ... }
 
 // A kernel takes a list as its two tables and the tiles of this launch.
 #define TENSOR_LIST_PARAMETERS                                                                                  \
@@ -22,7 +24,6 @@ typedef struct {
     u64 second;  // the same from the second base pointer
     u64 flat;    // the same in a flat buffer with room for the whole list
     u64 count;   // elements
-    u64 fours;   // those of them that are read and written four at a time
     u32 tensor;  // the tensor's place in the caller's list
     u32 group;   // whose options hold for it
     u32 aligned; // whether eight elements can be read and written at a time
@@ -38,16 +39,23 @@ DEVICE tensor_tile tile_at(GLOBAL const u64* RESTRICT tensors, GLOBAL const u32*
     tile.second = entry[1] + start;
     tile.flat = entry[2] + start;
     tile.count = rest < length ? rest : length;
-    tile.fours = (u32)entry[7] ? tile.count / 4 * 4 : 0;
     tile.tensor = (u32)entry[6];
     tile.group = (u32)(entry[6] >> 32);
     tile.aligned = (u32)entry[7];
     return tile;
 }
 
-// `width` elements, 4 or 1, a constant.
+// Elements that an item reads and writes at a time: 16 bytes, 32 of double.
+#define PIECE (DTYPE_F32 || DTYPE_F64 ? 4 : 8)
+
+// Where the pieces of a tile end, of `width` elements each.
+DEVICE u64 pieces_end(const tensor_tile* tile, u32 width) { return tile->aligned ? tile->count / width * width : 0; }
+
+// `width` elements: 8, 4 or 1, a constant.
 DEVICE void load_few(GLOBAL const scalar* source, u64 index, u32 width, real* values) {
-    if (width == 4) {
+    if (width == 8) {
+        load8(source, index, values);
+    } else if (width == 4) {
         load4(source, index, values);
     } else {
         values[0] = load(source, index);
@@ -55,28 +63,11 @@ DEVICE void load_few(GLOBAL const scalar* source, u64 index, u32 width, real* va
 }
 
 DEVICE void store_few(GLOBAL scalar* target, u64 index, u32 width, const real* values) {
-    if (width == 4) {
+    if (width == 8) {
+        store8(target, index, values);
+    } else if (width == 4) {
         store4(target, index, values);
     } else {
         store(target, index, values[0]);
-    }
-}
-
-// Elements index to index + 7, of which `count` exist; the others are 0.
-DEVICE void load_part(GLOBAL const scalar* source, u64 index, u32 count, u32 aligned, real* values) {
-    if (count == 8 && aligned) {
-        load8(source, index, values);
-    } else {
-        for (u32 k = 0; k < 8; k++) values[k] = k < count ? load(source, index + k) : (real)0;
-    }
-}
-
-DEVICE void store_part(GLOBAL scalar* target, u64 index, u32 count, u32 aligned, const real* values) {
-    if (count == 8 && aligned) {
-        store8(target, index, values);
-    } else {
-        for (u32 k = 0; k < 8; k++) {
-            if (k < count) store(target, index + k, values[k]);
-        }
     }
 }

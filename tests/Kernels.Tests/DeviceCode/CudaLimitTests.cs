@@ -19,8 +19,7 @@ public sealed class CudaLimitTests
     [
         ("a lane owns 32 bytes, so that each of its stores touches half sectors", "f32",
             "bias_dropout_residual_backward bias_dropout_residual_forward channel_dropout drop_block_apply embedding_dropout_forward "
-            + "kept_rows_gather kept_rows_scatter_add linear_add_bias norm_penalty_tiles stochastic_depth_backward "
-            + "stochastic_depth_forward"),
+            + "kept_rows_gather kept_rows_scatter_add linear_add_bias stochastic_depth_backward stochastic_depth_forward"),
     ];
 
     /// <summary>Kernels that divide by what is known at run time only, for each element or eight of them.</summary>

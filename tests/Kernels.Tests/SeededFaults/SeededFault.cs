@@ -183,15 +183,15 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "a parameter that someone wrote is overwritten", "sgd", Optimizer, "if (to_real(to_scalar(masters[k])) == weights[k])", "",
             DType.Float16) { At = "master copy of half types" },
         new(
-            "an absent L2 looks at the weight", "norm-penalty", "portable/norm_penalty.cl", "own.slope == 0 ? (real)0 : weights[k]",
-            "weights[k]") { At = "infinite weights under L1 alone" },
+            "an absent L2 looks at the weight", "norm-penalty", "portable/norm_penalty.cl", "if (own->slope != 0)", "if (1)") { At = "infinite weights under L1 alone" },
         new(
             "the tail of a tile is forgotten", "parameter-snapshot", "portable/parameter_snapshot.cl", "i < tile->count;", "i + 1 < tile->count;") { At = "one element" },
         new(
             "tiles of other tensors", "norm-penalty", "portable/tensor_list.h", "(index - entry[4]) * length", "index * length")
         { At = "whole vectors and several tiles, each its own strengths" },
         new(
-            "the gradient of the whole square", "norm-penalty", "portable/norm_penalty.cl", "own.slope * weight)", "own.root * weight)")
+            "the gradient of the whole square", "norm-penalty", "portable/norm_penalty.cl", "own->slope * weights[k]",
+            "own->root * weights[k]")
         { At = "one element" },
         new(
             "the gradient passes where it should stop", "relu", "portable/relu.cl", "outputs[lane] <= 0 ? (real)0 : values[lane]",
