@@ -38,18 +38,23 @@ KERNEL void channel_dropout(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar*
     for (u64 job = GLOBAL_ID; job < jobs; job += GLOBAL_SIZE) {
         const u64 row = quotient(job, inner), column = job - row * inner;
         const u64 outer = quotient(row, stride);
-        u64 copy = row - outer * stride;
+        const u64 copy = row - outer * stride;
         const u64 unit = start + (run > 1 ? outer : 8 * (outer * inner + column));
         const philox_block drawn = philox(resolved, unit / 8);
         u32 keep = 0;
         for (u32 lane = 0; lane < 8; lane++) keep |= (philox_lane(drawn, lane) < threshold ? 1u : 0u) << lane;
         if (run > 1) keep = (keep >> (u32)(unit % 8) & 1u) ? 0xffu : 0;
-        u64 first = 8 * ((outer * copies + copy) * inner + column);
-        for (; copy < copies; copy += stride, first += 8 * stride * inner) {
-            real values[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-            if (keep != 0) load8(x, first, values);
-            for (u32 lane = 0; lane < 8; lane++) values[lane] = selected(keep, lane, scale, values[lane]);
-            store8(y, first, values);
+        const u64 first = 8 * ((outer * copies + copy) * inner + column), next = 8 * stride * inner;
+        // All loads are under way before the first store: y may be x, so a compiler does not bring them forward.
+        real values[COPIES_PER_JOB][8];
+        for (u32 i = 0; i < COPIES_PER_JOB; i++) {
+            for (u32 lane = 0; lane < 8; lane++) values[i][lane] = 0;
+            if (keep != 0 && copy + i * stride < copies) load8(x, first + i * next, values[i]);
+        }
+        for (u32 i = 0; i < COPIES_PER_JOB; i++) {
+            if (copy + i * stride >= copies) continue;
+            for (u32 lane = 0; lane < 8; lane++) values[i][lane] = selected(keep, lane, scale, values[i][lane]);
+            store8(y, first + i * next, values[i]);
         }
     }
 #else
