@@ -4,7 +4,6 @@
 #include "machine.h"
 #include "streams.h"
 
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +33,8 @@ void lock_all(void) { pthread_mutex_lock(&lock); }
 void unlock_all(void) { pthread_mutex_unlock(&lock); }
 
 void wait_for_others(void) { pthread_cond_wait(&changed, &lock); }
+
+void wait_for_signal(pthread_cond_t* signal) { pthread_cond_wait(signal, &lock); }
 
 void wake_others(void) { pthread_cond_broadcast(&changed); }
 
@@ -296,7 +297,7 @@ static void free_memory(struct object* object) {
 static void destroy(struct object* object) {
     live[object->kind]--;
     if (object->kind == FAKECUDA_MEMORY || object->kind == FAKECUDA_HOST_MEMORY) free_memory(object);
-    queue_free(object->queue);
+    if (object->queue != NULL) queue_end(object->queue);
     works_free(&object->works);
     free(object->text);
     free(object->image);
@@ -364,10 +365,11 @@ bool pop_context(uint64_t* context) {
 
 void fakecuda_reset(void) {
     pthread_mutex_lock(&lock);
+    streams_reset();
     machine_reset();
     for (size_t i = 0; i < object_count; i++) destroy(objects[i]);
     object_count = 0;
-    streams_reset();
+    streams_end(0);
     for (size_t slot = 0; slot < QUARANTINE_LENGTH; slot++) evict(slot);
     for (struct function* function = functions; function != NULL; function = function->next) function->calls = 0;
     calls = violations = waits = 0;

@@ -4,6 +4,7 @@
 #ifndef FAKECUDA_CORE_H
 #define FAKECUDA_CORE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -62,6 +63,7 @@ void unlock_all(void);
 // Inside a call: the lock is free until another thread wakes this one.
 void wait_for_others(void);
 void wake_others(void);
+void wait_for_signal(pthread_cond_t* signal);
 
 // Counts a call that may wait for the device.
 void may_wait(void);
@@ -97,8 +99,9 @@ struct object {
     uint64_t references;     // context: retains
     int64_t pushes;          // context: on the stacks of all threads
     int64_t time;            // event: nanoseconds, 0 before it was recorded
-    uint64_t stream;         // BLAS, event
-    uint64_t ticket;         // event: of its last recording
+    uint64_t stream;         // BLAS
+    uint64_t recorded_in;    // event: the number of the queue, 0 before it was recorded
+    uint64_t recording;      // event: the order of its last recording
     struct queue* queue;     // stream
     struct works works;      // graph
     char* text;              // module, program: the source; program's image after compilation in `image`

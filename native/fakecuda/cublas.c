@@ -176,6 +176,12 @@ struct product {
     struct matrix left, right, product;
 };
 
+static bool product_uses(const struct work* work, const struct object* object) {
+    const struct product* p = (const struct product*)work;
+    return overlaps(object, p->left.address, 1) || overlaps(object, p->right.address, 1) ||
+           overlaps(object, p->product.address, 1);
+}
+
 static void run_product(struct work* work, struct queue* queue) {
     (void)queue;
     const struct product* p = (const struct product*)work;
@@ -213,7 +219,7 @@ FAKECUDA_EXPORT cublasStatus_t cublasGemmEx(uint64_t handle, int transpose_a, in
     if (compute_type != (type_c == CUDA_R_64F ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F) || type_a != type_b ||
         type_a != type_c)
         return leave(CUBLAS_STATUS_NOT_SUPPORTED);
-    struct product work = WORK(struct product, run_product);
+    struct product work = WORK(struct product, run_product, product_uses);
     work.m = m, work.n = n, work.k = k;
     work.transpose_a = transpose_a != 0, work.transpose_b = transpose_b != 0;
     work.left = (struct matrix){a, type_a, transpose_a ? k : m, transpose_a ? m : k, lda};

@@ -12,7 +12,8 @@
 #define DRIVER(name)  ENTER(API_DRIVER, name)
 #define OR_FAIL(name) ENTER_OR_FAIL(API_DRIVER, name)
 
-// Calls that release something do so even when they report an error; a lost context releases nothing.
+// Calls that release something, or wait, do so even when they report an error, which is that of earlier work; a lost
+// context does nothing.
 #define OR_LOST(name) \
     DRIVER(name);     \
     if (injected != 0 && is_lost()) return leave(injected)
@@ -210,11 +211,13 @@ FAKECUDA_EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
         return leave(CUDA_ERROR_INVALID_CONTEXT);
     }
     if (--context->references > 0) return leave(injected);
+    finish_context(context->handle);
     machine_wait();
     const int64_t left = objects_of_context(context->handle);
     if (left > 0) violation("the context of device %d is destroyed under %lld live objects", device, (long long)left);
     if (context->pushes > 0) violation("the context of device %d is destroyed while it is current", device);
     objects_delete_of_context(context->handle);
+    streams_end(context->handle);
     object_delete(context);
     return leave(injected);
 }
@@ -271,22 +274,24 @@ struct object* find_in_context(uint64_t handle, int kind, const char* caller, in
 static CUresult free_memory(uint64_t handle, int kind, const char* caller) {
     may_wait();
     if (!is_allowed_now(caller)) return CUDA_ERROR_UNSUPPORTED;
-    machine_wait();
     CUresult status;
     struct object* object = find_in_context(handle, kind, caller, &status);
+    if (object == NULL) return status;
+    release(object, caller);
+    finish_context(object->context);
+    machine_wait();
+    // Meanwhile another thread may have freed it, too.
+    object = find_in_context(handle, kind, caller, &status);
     if (object != NULL) object_delete(object);
     return status;
 }
 
 FAKECUDA_EXPORT CUresult cuCtxSynchronize(void) {
-    OR_FAIL(cuCtxSynchronize);
+    OR_LOST(cuCtxSynchronize);
     may_wait();
-    if (context_for("cuCtxSynchronize") == 0) return leave(CUDA_ERROR_INVALID_CONTEXT);
-    // Of the default streams of other threads nothing is known here; their work is done when it is queued unless it is
-    // put off.
-    for (struct object* stream = object_first(FAKECUDA_STREAM); stream != NULL; stream = object_next(stream))
-        if (stream->queue != NULL) run_waiting(stream->queue, 0);
-    return leave(CUDA_SUCCESS);
+    const uint64_t context = context_for("cuCtxSynchronize");
+    const CUresult status = context == 0 ? CUDA_ERROR_INVALID_CONTEXT : finish_context(context);
+    return leave(injected != 0 ? injected : status);
 }
 
 // --- Memory

@@ -45,7 +45,8 @@ struct fakecuda_launch {
     struct fakecuda_argument arguments[FAKECUDA_MAXIMUM_ARGUMENTS];
 };
 
-// Called in place of the kernel, on the launching thread, before cuLaunchKernel returns. Device memory is host memory.
+// Called in place of the kernel: on the launching thread, before cuLaunchKernel returns, unless streams have threads of
+// their own. Device memory is host memory.
 typedef void (*fakecuda_launch_callback)(const struct fakecuda_launch* launch);
 
 // Forgets objects, counts, log, plan and lost state, and frees the memory. Configuration and callback stay.
@@ -63,10 +64,15 @@ FAKECUDA_EXPORT void fakecuda_set_latency(uint32_t microseconds);
 // reset ends that.
 FAKECUDA_EXPORT void fakecuda_put_off(int on);
 
+// From here on each stream does its work meanwhile, on a thread of its own: calls return before it is done, streams run
+// side by side, and errors show at a later call. So it is from the start where FAKECUDA_ASYNC is 1.
+FAKECUDA_EXPORT void fakecuda_set_async(int on);
+
 // The call-th call from now (1 is the next one), of this function only unless null, fails with a CUresult; 0 takes the
 // plan back. The other libraries answer in their own terms: out of memory, or an internal error. Sticky: from then on
-// the driver answers everything but cuGetError* so, and cuBLAS fails. A call that releases something fails as the
-// driver does it, by reporting the error of earlier work: the object is gone all the same, unless the context is lost.
+// the driver answers everything but cuGetError* so, and cuBLAS fails. A call that releases something or waits fails as
+// the driver does it, by reporting the error of earlier work: the object is gone all the same, and the work is done,
+// unless the context is lost.
 FAKECUDA_EXPORT void fakecuda_fail(uint64_t call, const char* function, int status, int sticky);
 
 // The function that the plan made fail, or null while it has not come to that.
@@ -100,8 +106,8 @@ FAKECUDA_EXPORT int64_t fakecuda_live_bytes(void);
 FAKECUDA_EXPORT int fakecuda_context_depth(void);
 
 // Misuse: double or foreign frees, stale handles, addresses outside device memory, calls without a current context, a
-// context destroyed under its objects, memory freed under the work of a stream, calls that a capture does not allow.
-// The texts of the first 32 are kept; the pointers hold until the next reset.
+// context destroyed under its objects, memory freed or a module unloaded under the work of a stream, calls that a
+// capture does not allow. The texts of the first 32 are kept; the pointers hold until the next reset.
 FAKECUDA_EXPORT uint64_t fakecuda_violations(void);
 FAKECUDA_EXPORT const char* fakecuda_violation(uint64_t index);
 

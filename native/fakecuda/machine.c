@@ -105,14 +105,22 @@ void machine_run(const struct ptx_module* module, const struct ptx_kernel* kerne
     if (group_limit > 0 && run.grid[0] > group_limit) run.grid[0] = group_limit;
     struct ptx_memory* memory = snapshot(context, run.tag == 1, &run.memory_count);
     run.memory = memory;
+    machine_enter();
+    const int status = ptx_run(&run);
+    machine_leave();
+    free(memory);
+    if (status != 0) lose(status);
+}
+
+void machine_enter(void) {
     running++;
     unlock_all();
-    const int status = ptx_run(&run);
+}
+
+void machine_leave(void) {
     lock_all();
     running--;
     wake_others();
-    free(memory);
-    if (status != 0) lose(status);
 }
 
 void machine_wait(void) {

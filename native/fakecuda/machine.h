@@ -19,6 +19,10 @@ void machine_run(const struct ptx_module* module, const struct ptx_kernel* kerne
 
 void machine_reset(void);
 
+// Between these the lock is free and a launch runs.
+void machine_enter(void);
+void machine_leave(void);
+
 // Until no launch runs: what it may use is about to go.
 void machine_wait(void);
 

@@ -96,8 +96,12 @@ FAKECUDA_EXPORT CUresult cuModuleUnload(uint64_t handle) {
     if (injected != 0 && is_lost()) return leave(injected);
     may_wait();
     if (!is_allowed_now("cuModuleUnload")) return leave(CUDA_ERROR_UNSUPPORTED);
-    machine_wait();
     struct object* module = object_find(handle, FAKECUDA_MODULE, "cuModuleUnload");
+    if (module == NULL) return leave(CUDA_ERROR_INVALID_HANDLE);
+    release(module, "cuModuleUnload");
+    finish_context(module->context);
+    machine_wait();
+    module = object_find(handle, FAKECUDA_MODULE, "cuModuleUnload");
     if (module == NULL) return leave(CUDA_ERROR_INVALID_HANDLE);
     if (module->context != current_context()) violation("cuModuleUnload: its context is not current on this thread");
     // Handles grow, so the functions follow their module.
@@ -197,6 +201,18 @@ struct launch {
     struct fakecuda_launch launch;
 };
 
+// An argument that is the address of memory is a pointer to it: PTX does not say which arguments are.
+static bool launch_uses(const struct work* work, const struct object* object) {
+    const struct launch* launch = (const struct launch*)work;
+    const struct object* function = object_peek(launch->function, FAKECUDA_FUNCTION);
+    if (function != NULL && function->parent == object->handle) return true;
+    for (uint32_t i = 0; i < launch->launch.argument_count; i++) {
+        const struct fakecuda_argument* argument = &launch->launch.arguments[i];
+        if (argument->size == sizeof argument->value && overlaps(object, argument->value, 1)) return true;
+    }
+    return false;
+}
+
 // The callback runs outside the lock.
 static void run_launch(struct work* work, struct queue* queue) {
     struct launch* launch = (struct launch*)work;
@@ -219,9 +235,9 @@ static void run_launch(struct work* work, struct queue* queue) {
     const fakecuda_launch_callback callback = launch_callback;
     if (callback == NULL) return;
     launch->launch.stream = queue->stream;
-    unlock_all();
+    machine_enter();
     callback(&launch->launch);
-    lock_all();
+    machine_leave();
 }
 
 FAKECUDA_EXPORT CUresult cuLaunchKernel(uint64_t handle, unsigned grid_x, unsigned grid_y, unsigned grid_z,
@@ -238,7 +254,7 @@ FAKECUDA_EXPORT CUresult cuLaunchKernel(uint64_t handle, unsigned grid_x, unsign
         return leave(CUDA_ERROR_INVALID_CONTEXT);
     }
     const struct object* module = object_find(function->parent, FAKECUDA_MODULE, "cuLaunchKernel");
-    struct launch work = WORK(struct launch, run_launch);
+    struct launch work = WORK(struct launch, run_launch, launch_uses);
     work.function = handle;
     work.launch = (struct fakecuda_launch){.function = function->function->name,
                                            .source = module->text,
@@ -253,5 +269,5 @@ FAKECUDA_EXPORT CUresult cuLaunchKernel(uint64_t handle, unsigned grid_x, unsign
     status = read_arguments(&work.launch, function->function, values);
     if (status == CUDA_SUCCESS) status = submit(queue, &work.head);
     // A launch that failed at once is told of at once, so that it is known which it was.
-    return leave(status == CUDA_SUCCESS ? lost_status_now() : status);
+    return leave(status);
 }

@@ -1,6 +1,7 @@
 // Streams, events, copies and fills. Work is done before a call returns unless a test puts it off; then it is done when
-// somebody waits for it.
+// somebody waits for it. Or streams have threads of their own, which do it meanwhile, each in its order.
 
+#include "machine.h"
 #include "streams.h"
 
 #include <stdio.h>
@@ -16,24 +17,43 @@ typedef int CUresult;
     DRIVER(name);     \
     if (injected != 0 && is_lost()) return leave(injected)
 
-enum { LEGACY_STREAM = 1, PER_THREAD_STREAM = 2 };
+enum { LEGACY_STREAM = 1, PER_THREAD_STREAM = 2, STREAM_NON_BLOCKING = 1 };
 
-static bool puts_off;
-static uint64_t tickets;
-static struct queue legacy_queue;
-static _Thread_local struct queue thread_queue;
-static _Thread_local uint64_t thread_epoch;
-static uint64_t epoch = 1;
-static struct queue* captured_queues;
+// When work is done: before the call returns, when somebody waits for it, or meanwhile, on a thread of the stream.
+static enum { AT_ONCE, PUT_OFF, MEANWHILE } mode, usual_mode;
+
+static struct queue* queues;
+static uint64_t queue_numbers, orders, thread_numbers;
+static _Thread_local uint64_t thread_number;
+
+static void wake_worker(struct queue* queue);
+
+static void set_mode(int chosen) {
+    mode = chosen;
+    for (struct queue* queue = queues; queue != NULL && mode == MEANWHILE; queue = queue->next)
+        if (queue->waiting.first != NULL) wake_worker(queue);
+    wake_others();
+}
 
 void fakecuda_put_off(int on) {
     lock_all();
-    puts_off = on != 0;
+    set_mode(on != 0 ? PUT_OFF : usual_mode);
     unlock_all();
 }
 
-// --- Work
-// --------------------------------------------------------------------------------------------------------------
+void fakecuda_set_async(int on) {
+    lock_all();
+    usual_mode = on != 0 ? MEANWHILE : AT_ONCE;
+    set_mode(usual_mode);
+    unlock_all();
+}
+
+__attribute__((constructor)) static void choose_mode(void) {
+    const char* chosen = getenv("FAKECUDA_ASYNC");
+    fakecuda_set_async(chosen != NULL && strcmp(chosen, "1") == 0);
+}
+
+// --- Pieces of work --------------------------------------------------------------------------------------------------
 
 static void append(struct works* works, struct work* work) {
     work->next = NULL;
@@ -50,9 +70,12 @@ static struct work* copy_of(const struct work* work) {
     return copy;
 }
 
-static void work_free(struct work* work) {
-    free(work->owned);
-    free(work);
+static void remove_first(struct works* works) {
+    struct work* first = works->first;
+    works->first = first->next;
+    if (works->first == NULL) works->last = NULL;
+    free(first->owned);
+    free(first);
 }
 
 struct works works_copy(const struct works* works) {
@@ -62,89 +85,215 @@ struct works works_copy(const struct works* works) {
 }
 
 void works_free(struct works* works) {
-    while (works->first != NULL) {
-        struct work* next = works->first->next;
-        work_free(works->first);
-        works->first = next;
+    while (works->first != NULL) remove_first(works);
+}
+
+// --- The order of work -----------------------------------------------------------------------------------------------
+
+static struct queue* queue_numbered(uint64_t number) {
+    struct queue* queue = queues;
+    while (queue != NULL && queue->number != number) queue = queue->next;
+    return queue;
+}
+
+// What is done is no longer in the queue.
+static bool has_work_up_to(const struct queue* queue, uint64_t order) {
+    return queue != NULL && queue->waiting.first != NULL && queue->waiting.first->order <= order;
+}
+
+// The queue that must first do its work up to an order, or null. The legacy default stream waits for the earlier work
+// of all streams that block, and they for its.
+static struct queue* blocker_of(const struct queue* queue, uint64_t* order) {
+    const struct work* work = queue->waiting.first;
+    *order = work->awaited;
+    struct queue* awaited = work->awaited_queue != 0 ? queue_numbered(work->awaited_queue) : NULL;
+    if (has_work_up_to(awaited, *order)) return awaited;
+    *order = work->order - 1;
+    if (!queue->is_blocking) return NULL;
+    const bool is_legacy = queue->stream == LEGACY_STREAM;
+    for (struct queue* other = queues; other != NULL; other = other->next) {
+        const bool takes_turns =
+            other->is_blocking && other->context == queue->context && is_legacy != (other->stream == LEGACY_STREAM);
+        if (takes_turns && has_work_up_to(other, *order)) return other;
     }
-    works->last = NULL;
+    return NULL;
 }
 
-static bool waits_for(const struct queue* queue, uint64_t ticket) {
-    for (const struct work* work = queue->waiting.first; work != NULL; work = work->next)
-        if (work->ticket == ticket) return true;
-    return false;
-}
-
-// One thread at a time; the lock is free while a kernel runs.
-void run_waiting(struct queue* queue, uint64_t ticket) {
-    while (queue->running) wait_for_others();
+// The lock is free while a kernel runs. A lost context does nothing any more.
+static void do_first(struct queue* queue) {
     queue->running = true;
-    while (queue->waiting.first != NULL && (ticket == 0 || waits_for(queue, ticket))) {
-        struct work* work = queue->waiting.first;
-        queue->waiting.first = work->next;
-        if (work->next == NULL) queue->waiting.last = NULL;
-        work->run(work, queue);
-        work_free(work);
-    }
+    if (!is_lost()) queue->waiting.first->run(queue->waiting.first, queue);
+    remove_first(&queue->waiting);
     queue->running = false;
     wake_others();
 }
 
-int submit(struct queue* queue, struct work* work) {
-    append(queue->capturing ? &queue->captured : &queue->waiting, copy_of(work));
-    if (!queue->capturing && !puts_off) run_waiting(queue, 0);
-    return CUDA_SUCCESS;
+static void finish_up_to(uint64_t number, uint64_t order) {
+    struct queue* queue;
+    while (has_work_up_to(queue = queue_numbered(number), order)) {
+        uint64_t before;
+        const struct queue* blocker;
+        if (mode == MEANWHILE || queue->running)
+            wait_for_others();
+        else if ((blocker = blocker_of(queue, &before)) != NULL)
+            finish_up_to(blocker->number, before);
+        else
+            do_first(queue);
+    }
 }
 
-// --- Queues
-// ------------------------------------------------------------------------------------------------------------
+int finish(struct queue* queue) {
+    if (queue->waiting.last != NULL) finish_up_to(queue->number, queue->waiting.last->order);
+    return lost_status_now();
+}
+
+int finish_context(uint64_t context) {
+    const uint64_t so_far = orders;
+    struct queue* queue = queues;
+    while (queue != NULL) {
+        if (queue->context == context && has_work_up_to(queue, so_far)) {
+            finish_up_to(queue->number, so_far);
+            queue = queues; // others may have come and gone
+        } else {
+            queue = queue->next;
+        }
+    }
+    return lost_status_now();
+}
+
+void release(const struct object* object, const char* caller) {
+    for (const struct queue* queue = queues; queue != NULL; queue = queue->next) {
+        const struct work* work = queue->waiting.first;
+        while (work != NULL && (work->uses == NULL || !work->uses(work, object))) work = work->next;
+        if (work == NULL) continue;
+        violation("%s: 0x%llx is used by work that is queued in stream 0x%llx", caller,
+                  (unsigned long long)object->handle, (unsigned long long)queue->stream);
+        return;
+    }
+}
+
+bool overlaps(const struct object* memory, uint64_t address, size_t bytes) {
+    return memory->bytes > 0 && address < memory->handle + memory->bytes && memory->handle < address + bytes;
+}
+
+// --- The threads of streams ------------------------------------------------------------------------------------------
+
+static void queue_delete(struct queue* queue) {
+    struct queue** place = &queues;
+    while (*place != queue) place = &(*place)->next;
+    *place = queue->next;
+    works_free(&queue->waiting);
+    free(queue);
+    wake_others();
+}
+
+static void* work_meanwhile(void* argument) {
+    struct queue* queue = argument;
+    lock_all();
+    while (queue->waiting.first != NULL || !queue->is_over) {
+        uint64_t order;
+        if (queue->waiting.first == NULL || mode != MEANWHILE)
+            wait_for_signal(&queue->has_more);
+        else if (queue->running || blocker_of(queue, &order) != NULL)
+            wait_for_others();
+        else
+            do_first(queue);
+    }
+    queue_delete(queue);
+    unlock_all();
+    return NULL;
+}
+
+static void wake_worker(struct queue* queue) {
+    pthread_t thread;
+    pthread_cond_signal(&queue->has_more);
+    if (queue->has_worker) return;
+    if (pthread_create(&thread, NULL, work_meanwhile, queue) != 0 || pthread_detach(thread) != 0) abort();
+    queue->has_worker = true;
+}
+
+int submit(struct queue* queue, struct work* work) {
+    struct work* copy = copy_of(work);
+    if (queue->capturing) {
+        append(&queue->captured, copy);
+        return CUDA_SUCCESS;
+    }
+    copy->order = ++orders;
+    append(&queue->waiting, copy);
+    if (mode == AT_ONCE) finish_up_to(queue->number, copy->order);
+    if (mode == MEANWHILE) wake_worker(queue);
+    return lost_status_now();
+}
+
+// --- Queues ----------------------------------------------------------------------------------------------------------
+
+struct queue* queue_new(uint64_t stream, uint64_t context, bool is_blocking) {
+    struct queue* queue = calloc(1, sizeof *queue);
+    *queue = (struct queue){.next = queues,
+                            .number = ++queue_numbers,
+                            .stream = stream,
+                            .context = context,
+                            .thread = stream == PER_THREAD_STREAM ? thread_number : 0,
+                            .is_blocking = is_blocking,
+                            .has_more = PTHREAD_COND_INITIALIZER};
+    return queues = queue;
+}
 
 struct queue* queue_find(uint64_t stream, const char* caller, int* status) {
     if (stream > PER_THREAD_STREAM) {
-        struct object* object = find_in_context(stream, FAKECUDA_STREAM, caller, status);
-        if (object == NULL) return NULL;
-        if (object->queue == NULL) object->queue = calloc(1, sizeof *object->queue);
-        object->queue->stream = stream;
-        object->queue->context = object->context;
-        return object->queue;
+        const struct object* object = find_in_context(stream, FAKECUDA_STREAM, caller, status);
+        return object == NULL ? NULL : object->queue;
     }
     const uint64_t context = context_for(caller);
     *status = context == 0 ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
     if (context == 0) return NULL;
-    if (thread_epoch != epoch) memset(&thread_queue, 0, sizeof thread_queue);
-    thread_epoch = epoch;
-    struct queue* queue = stream == PER_THREAD_STREAM ? &thread_queue : &legacy_queue;
-    queue->stream = stream == PER_THREAD_STREAM ? PER_THREAD_STREAM : LEGACY_STREAM;
-    queue->context = context;
-    return queue;
+    if (stream == 0) stream = LEGACY_STREAM;
+    if (thread_number == 0) thread_number = ++thread_numbers;
+    for (struct queue* queue = queues; queue != NULL; queue = queue->next) {
+        const bool is_own = stream == LEGACY_STREAM || queue->thread == thread_number;
+        if (queue->stream == stream && queue->context == context && is_own && !queue->is_over) return queue;
+    }
+    return queue_new(stream, context, true);
 }
 
-static void stop_capturing(struct queue* queue) {
-    struct queue** place = &captured_queues;
-    while (*place != NULL && *place != queue) place = &(*place)->next_captured;
-    if (*place != NULL) *place = queue->next_captured;
-    queue->capturing = queue->is_invalid = false;
-}
+static void stop_capturing(struct queue* queue) { queue->capturing = queue->is_invalid = false; }
 
-void queue_free(struct queue* queue) {
-    if (queue == NULL) return;
+void queue_end(struct queue* queue) {
     stop_capturing(queue);
-    works_free(&queue->waiting);
     works_free(&queue->captured);
-    free(queue);
+    queue->is_over = true;
+    if (queue->has_worker)
+        wake_worker(queue);
+    else
+        queue_delete(queue);
 }
 
 void streams_reset(void) {
-    works_free(&legacy_queue.waiting);
-    captured_queues = NULL;
-    puts_off = false;
-    epoch++;
+    set_mode(PUT_OFF); // nothing more is begun
+    struct queue* queue = queues;
+    while (queue != NULL) {
+        if (queue->running) {
+            wait_for_others();
+            queue = queues; // the list may have changed
+        } else {
+            works_free(&queue->waiting);
+            queue = queue->next;
+        }
+    }
+    set_mode(usual_mode);
+}
+
+void streams_end(uint64_t context) {
+    for (struct queue *queue = queues, *next; queue != NULL; queue = next) {
+        next = queue->next;
+        if ((context == 0 || queue->context == context) && !queue->is_over) queue_end(queue);
+    }
 }
 
 bool is_allowed_now(const char* caller) {
     bool allowed = true;
-    for (struct queue* queue = captured_queues; queue != NULL; queue = queue->next_captured) {
+    for (struct queue* queue = queues; queue != NULL; queue = queue->next) {
+        if (!queue->capturing) continue;
         const bool is_own = pthread_equal(queue->owner, pthread_self()) != 0;
         if (queue->mode == CAPTURE_RELAXED || (queue->mode == CAPTURE_THREAD_LOCAL && !is_own)) continue;
         violation("%s while a stream is captured", caller);
@@ -161,8 +310,7 @@ bool is_not_captured(struct queue* queue, const char* caller) {
     return false;
 }
 
-// --- Copies and fills
-// --------------------------------------------------------------------------------------------------
+// --- Copies and fills ------------------------------------------------------------------------------------------------
 
 static bool is_device_memory(uint64_t address, size_t bytes, uint64_t context) {
     const struct object* memory = memory_find(address, bytes);
@@ -188,6 +336,12 @@ struct copy {
     bool checks_target, checks_source; // memory of the driver, which may have been freed meanwhile
 };
 
+static bool copy_uses(const struct work* work, const struct object* object) {
+    const struct copy* copy = (const struct copy*)work;
+    return (copy->checks_target && overlaps(object, copy->target, copy->bytes)) ||
+           (copy->checks_source && overlaps(object, copy->source, copy->bytes));
+}
+
 static void run_copy(struct work* work, struct queue* queue) {
     const struct copy* copy = (const struct copy*)work;
     if ((copy->checks_target && !is_device_memory(copy->target, copy->bytes, queue->context)) ||
@@ -205,7 +359,7 @@ FAKECUDA_EXPORT CUresult cuMemcpyHtoDAsync_v2(uint64_t target, const void* sourc
     struct queue* queue = queue_find(stream, "cuMemcpyHtoDAsync", &status);
     if (status == CUDA_SUCCESS) status = check_range(target, bytes, "cuMemcpyHtoDAsync");
     if (status != CUDA_SUCCESS) return leave(status);
-    struct copy copy = WORK(struct copy, run_copy);
+    struct copy copy = WORK(struct copy, run_copy, copy_uses);
     copy.target = target, copy.source = (uint64_t)(uintptr_t)source, copy.bytes = bytes, copy.checks_target = true;
     copy.checks_source = is_page_locked(source, bytes);
     if (!copy.checks_source) {
@@ -224,15 +378,14 @@ FAKECUDA_EXPORT CUresult cuMemcpyDtoHAsync_v2(void* target, uint64_t source, siz
     struct queue* queue = queue_find(stream, "cuMemcpyDtoHAsync", &status);
     if (status == CUDA_SUCCESS) status = check_range(source, bytes, "cuMemcpyDtoHAsync");
     if (status != CUDA_SUCCESS) return leave(status);
-    struct copy copy = WORK(struct copy, run_copy);
+    struct copy copy = WORK(struct copy, run_copy, copy_uses);
     copy.target = (uint64_t)(uintptr_t)target, copy.source = source, copy.bytes = bytes, copy.checks_source = true;
     copy.checks_target = is_page_locked(target, bytes);
     if (copy.checks_target) return leave(submit(queue, &copy.head));
     may_wait();
     if (!is_not_captured(queue, "cuMemcpyDtoHAsync to pageable memory")) return leave(CUDA_ERROR_UNSUPPORTED);
     submit(queue, &copy.head);
-    run_waiting(queue, 0);
-    return leave(CUDA_SUCCESS);
+    return leave(finish(queue));
 }
 
 FAKECUDA_EXPORT CUresult cuMemcpyDtoDAsync_v2(uint64_t target, uint64_t source, size_t bytes, uint64_t stream) {
@@ -246,7 +399,7 @@ FAKECUDA_EXPORT CUresult cuMemcpyDtoDAsync_v2(uint64_t target, uint64_t source, 
         status = CUDA_ERROR_INVALID_VALUE;
     }
     if (status != CUDA_SUCCESS) return leave(status);
-    struct copy copy = WORK(struct copy, run_copy);
+    struct copy copy = WORK(struct copy, run_copy, copy_uses);
     copy.target = target, copy.source = source, copy.bytes = bytes, copy.checks_target = copy.checks_source = true;
     return leave(submit(queue, &copy.head));
 }
@@ -257,6 +410,11 @@ struct fill {
     uint32_t value;
     size_t size, count;
 };
+
+static bool fill_uses(const struct work* work, const struct object* object) {
+    const struct fill* fill = (const struct fill*)work;
+    return overlaps(object, fill->target, fill->size * fill->count);
+}
 
 static void run_fill(struct work* work, struct queue* queue) {
     const struct fill* fill = (const struct fill*)work;
@@ -279,7 +437,7 @@ static CUresult fill(uint64_t target, uint32_t value, size_t size, size_t count,
         status = CUDA_ERROR_INVALID_VALUE;
     }
     if (status != CUDA_SUCCESS) return status;
-    struct fill work = WORK(struct fill, run_fill);
+    struct fill work = WORK(struct fill, run_fill, fill_uses);
     work.target = target, work.value = value, work.size = size, work.count = count;
     return submit(queue, &work.head);
 }
@@ -299,15 +457,15 @@ FAKECUDA_EXPORT CUresult cuMemsetD32Async(uint64_t target, uint32_t value, size_
     return leave(fill(target, value, sizeof value, count, stream, "cuMemsetD32Async"));
 }
 
-// --- Streams
-// -----------------------------------------------------------------------------------------------------------
+// --- Streams ---------------------------------------------------------------------------------------------------------
 
 FAKECUDA_EXPORT CUresult cuStreamCreate(uint64_t* stream, unsigned flags) {
     OR_FAIL(cuStreamCreate);
-    (void)flags;
     const uint64_t context = context_for("cuStreamCreate");
     if (context == 0) return leave(CUDA_ERROR_INVALID_CONTEXT);
-    *stream = object_new(FAKECUDA_STREAM, context)->handle;
+    struct object* object = object_new(FAKECUDA_STREAM, context);
+    object->queue = queue_new(object->handle, context, (flags & STREAM_NON_BLOCKING) == 0);
+    *stream = object->handle;
     return leave(CUDA_SUCCESS);
 }
 
@@ -316,20 +474,20 @@ FAKECUDA_EXPORT CUresult cuStreamDestroy_v2(uint64_t stream) {
     CUresult status;
     struct object* object = find_in_context(stream, FAKECUDA_STREAM, "cuStreamDestroy", &status);
     if (object == NULL) return leave(injected != 0 ? injected : status);
-    if (object->queue != NULL) run_waiting(object->queue, 0);
+    if (mode != MEANWHILE) finish(object->queue);
     object_delete(object);
     return leave(injected);
 }
 
 FAKECUDA_EXPORT CUresult cuStreamSynchronize(uint64_t stream) {
-    OR_FAIL(cuStreamSynchronize);
+    OR_LOST(cuStreamSynchronize);
     may_wait();
     CUresult status;
     struct queue* queue = queue_find(stream, "cuStreamSynchronize", &status);
     if (queue == NULL) return leave(status);
     if (!is_not_captured(queue, "cuStreamSynchronize")) return leave(CUDA_ERROR_UNSUPPORTED);
-    run_waiting(queue, 0);
-    return leave(CUDA_SUCCESS);
+    status = finish(queue);
+    return leave(injected != 0 ? injected : status);
 }
 
 FAKECUDA_EXPORT CUresult cuStreamQuery(uint64_t stream) {
@@ -354,7 +512,7 @@ FAKECUDA_EXPORT CUresult cuStreamBeginCapture_v2(uint64_t stream, int mode) {
     CUresult status;
     struct queue* queue = queue_find(stream, "cuStreamBeginCapture", &status);
     if (queue == NULL) return leave(status);
-    if (queue == &legacy_queue) {
+    if (queue->stream == LEGACY_STREAM) {
         violation("cuStreamBeginCapture: the legacy default stream cannot be captured");
         return leave(CUDA_ERROR_UNSUPPORTED);
     }
@@ -365,8 +523,6 @@ FAKECUDA_EXPORT CUresult cuStreamBeginCapture_v2(uint64_t stream, int mode) {
     queue->capturing = true;
     queue->mode = mode;
     queue->owner = pthread_self();
-    queue->next_captured = captured_queues;
-    captured_queues = queue;
     return leave(CUDA_SUCCESS);
 }
 
@@ -397,8 +553,7 @@ FAKECUDA_EXPORT CUresult cuStreamEndCapture(uint64_t stream, uint64_t* graph) {
     return leave(status);
 }
 
-// --- Graphs
-// ------------------------------------------------------------------------------------------------------------
+// --- Graphs ----------------------------------------------------------------------------------------------------------
 
 FAKECUDA_EXPORT CUresult cuGraphInstantiateWithFlags(uint64_t* executable, uint64_t graph, unsigned long long flags) {
     OR_FAIL(cuGraphInstantiateWithFlags);
@@ -425,7 +580,7 @@ FAKECUDA_EXPORT CUresult cuGraphLaunch(uint64_t executable, uint64_t stream) {
     struct works works = works_copy(&object->works);
     for (struct work* work = works.first; work != NULL; work = work->next) submit(queue, work);
     works_free(&works);
-    return leave(CUDA_SUCCESS);
+    return leave(lost_status_now());
 }
 
 static CUresult destroy_graph(uint64_t graph, int kind, const char* caller) {
@@ -447,8 +602,7 @@ FAKECUDA_EXPORT CUresult cuGraphExecDestroy(uint64_t executable) {
     return leave(injected != 0 ? injected : status);
 }
 
-// --- Events
-// ------------------------------------------------------------------------------------------------------------
+// --- Events ----------------------------------------------------------------------------------------------------------
 
 struct recording {
     struct work head;
@@ -464,15 +618,8 @@ static void run_recording(struct work* work, struct queue* queue) {
     event->time = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-// The stream that has yet to come to this recording, or null.
-static struct queue* queue_of(const struct object* event) {
-    if (event->ticket == 0) return NULL;
-    struct queue* queue = NULL;
-    if (event->stream == LEGACY_STREAM) queue = &legacy_queue;
-    if (event->stream == PER_THREAD_STREAM) queue = &thread_queue;
-    const struct object* stream = queue == NULL ? object_peek(event->stream, FAKECUDA_STREAM) : NULL;
-    if (stream != NULL) queue = stream->queue;
-    return queue != NULL && waits_for(queue, event->ticket) ? queue : NULL;
+static bool is_pending(const struct object* event) {
+    return event->recording != 0 && has_work_up_to(queue_numbered(event->recorded_in), event->recording);
 }
 
 FAKECUDA_EXPORT CUresult cuEventCreate(uint64_t* event, unsigned flags) {
@@ -500,10 +647,11 @@ FAKECUDA_EXPORT CUresult cuEventRecord(uint64_t event, uint64_t stream) {
     struct object* object = find_in_context(event, FAKECUDA_EVENT, "cuEventRecord", &status);
     if (object == NULL) return leave(status);
     if (!is_not_captured(queue, "cuEventRecord")) return leave(CUDA_ERROR_UNSUPPORTED);
-    struct recording work = WORK(struct recording, run_recording);
+    struct recording work = WORK(struct recording, run_recording, NULL);
     work.event = event;
-    object->stream = queue->stream;
-    object->ticket = work.head.ticket = ++tickets;
+    // In a queue nothing comes between this and the work itself.
+    object->recorded_in = queue->number;
+    object->recording = orders + 1;
     return leave(submit(queue, &work.head));
 }
 
@@ -511,19 +659,18 @@ FAKECUDA_EXPORT CUresult cuEventQuery(uint64_t event) {
     OR_FAIL(cuEventQuery);
     CUresult status;
     const struct object* object = find_in_context(event, FAKECUDA_EVENT, "cuEventQuery", &status);
-    if (object != NULL && queue_of(object) != NULL) status = CUDA_ERROR_NOT_READY;
+    if (object != NULL && is_pending(object)) status = CUDA_ERROR_NOT_READY;
     return leave(status);
 }
 
 FAKECUDA_EXPORT CUresult cuEventSynchronize(uint64_t event) {
-    OR_FAIL(cuEventSynchronize);
+    OR_LOST(cuEventSynchronize);
     may_wait();
     CUresult status;
     const struct object* object = find_in_context(event, FAKECUDA_EVENT, "cuEventSynchronize", &status);
     if (object == NULL) return leave(status);
-    struct queue* queue = queue_of(object);
-    if (queue != NULL) run_waiting(queue, object->ticket);
-    return leave(CUDA_SUCCESS);
+    if (object->recording != 0) finish_up_to(object->recorded_in, object->recording);
+    return leave(injected != 0 ? injected : lost_status_now());
 }
 
 FAKECUDA_EXPORT CUresult cuEventElapsedTime(float* milliseconds, uint64_t start, uint64_t end) {
@@ -533,22 +680,14 @@ FAKECUDA_EXPORT CUresult cuEventElapsedTime(float* milliseconds, uint64_t start,
     if (first == NULL) return leave(status);
     const struct object* second = find_in_context(end, FAKECUDA_EVENT, "cuEventElapsedTime", &status);
     if (second == NULL) return leave(status);
+    if (is_pending(first) || is_pending(second)) return leave(CUDA_ERROR_NOT_READY);
     if (first->time == 0 || second->time == 0) return leave(CUDA_ERROR_INVALID_HANDLE);
     *milliseconds = (float)((double)(second->time - first->time) / 1e6);
     return leave(CUDA_SUCCESS);
 }
 
-struct waiting {
-    struct work head;
-    uint64_t stream, ticket;
-};
-
-static void run_wait(struct work* work, struct queue* queue) {
-    const struct waiting* waiting = (const struct waiting*)work;
-    const struct object recorded = {.stream = waiting->stream, .ticket = waiting->ticket};
-    struct queue* other = queue_of(&recorded);
-    if (other != NULL && other != queue) run_waiting(other, waiting->ticket);
-}
+// The wait itself is what stands before it in the queue.
+static void run_wait(struct work* work, struct queue* queue) { (void)work, (void)queue; }
 
 FAKECUDA_EXPORT CUresult cuStreamWaitEvent(uint64_t stream, uint64_t event, unsigned flags) {
     OR_FAIL(cuStreamWaitEvent);
@@ -559,7 +698,7 @@ FAKECUDA_EXPORT CUresult cuStreamWaitEvent(uint64_t stream, uint64_t event, unsi
     const struct object* object = find_in_context(event, FAKECUDA_EVENT, "cuStreamWaitEvent", &status);
     if (object == NULL) return leave(status);
     if (!is_not_captured(queue, "cuStreamWaitEvent")) return leave(CUDA_ERROR_UNSUPPORTED);
-    struct waiting work = WORK(struct waiting, run_wait);
-    work.stream = object->stream, work.ticket = object->ticket;
-    return leave(submit(queue, &work.head));
+    struct work work = {.run = run_wait, .bytes = sizeof work};
+    work.awaited_queue = object->recorded_in, work.awaited = object->recording;
+    return leave(submit(queue, &work));
 }

@@ -3,8 +3,6 @@
 #ifndef FAKECUDA_STREAMS_H
 #define FAKECUDA_STREAMS_H
 
-#include <pthread.h>
-
 #include "core.h"
 
 enum { CAPTURE_GLOBAL, CAPTURE_THREAD_LOCAL, CAPTURE_RELAXED };
@@ -13,41 +11,62 @@ enum { CAPTURE_GLOBAL, CAPTURE_THREAD_LOCAL, CAPTURE_RELAXED };
 struct work {
     struct work* next;
     void (*run)(struct work* work, struct queue* queue);
-    size_t bytes;    // with what follows
-    void* owned;     // freed with the work
-    uint64_t ticket; // of the recording of an event; else 0
+    bool (*uses)(const struct work* work, const struct object* object); // memory or a module; null: nothing
+    size_t bytes;                                                       // with what follows
+    void* owned;                                                        // freed with the work
+    uint64_t order;                                                     // among all work that was ever queued
+    uint64_t awaited_queue, awaited;                                    // what must be done before: up to this order
 };
 
+// One of a stream. It outlives a stream that is destroyed while it has work.
 struct queue {
-    uint64_t stream;
-    uint64_t context;
-    struct works waiting;
-    bool running;
+    struct queue* next;
+    uint64_t number; // never comes back
+    uint64_t stream, context;
+    uint64_t thread;          // of a default stream of a thread
+    bool is_blocking;         // takes turns with the legacy default stream
+    struct works waiting;     // the first one may be running
+    bool running;             // on some thread
+    bool has_worker, is_over; // over: the stream is gone
+    pthread_cond_t has_more;  // for the worker, when it has nothing to do
     bool capturing, is_invalid;
     int mode;
     pthread_t owner;
     struct works captured;
-    struct queue* next_captured;
 };
 
-#define WORK(type, function)                                \
-    {                                                       \
-        .head = {.run = (function), .bytes = sizeof(type) } \
+#define WORK(type, function, users)                                          \
+    {                                                                        \
+        .head = {.run = (function), .uses = (users), .bytes = sizeof(type) } \
     }
 
 // Null, a violation and a status, when there is no such stream in the current context. 0 and 1 are the legacy default
 // stream, 2 that of the thread.
 struct queue* queue_find(uint64_t stream, const char* caller, int* status);
+struct queue* queue_new(uint64_t stream, uint64_t context, bool is_blocking);
 
-// Does the work before it returns, unless the stream is captured or work is put off.
+// Does the work before it returns, unless the stream is captured, work is put off, or streams have threads. Then the
+// status may be that of earlier work.
 int submit(struct queue* queue, struct work* work);
 
-// Does what waits, up to the recording with this ticket, or all of it.
-void run_waiting(struct queue* queue, uint64_t ticket);
+// Until all is done that was queued so far. The status is that of a context that was lost meanwhile.
+int finish(struct queue* queue);
+int finish_context(uint64_t context);
 
+// Something is about to go: a violation when work that is queued uses it.
+void release(const struct object* object, const char* caller);
+
+bool overlaps(const struct object* memory, uint64_t address, size_t bytes);
 struct works works_copy(const struct works* works);
 void works_free(struct works* works);
-void queue_free(struct queue* queue);
+
+// Its stream is gone; what it has to do is still done.
+void queue_end(struct queue* queue);
+
+// The default streams of a context that goes, and all streams when it is 0.
+void streams_end(uint64_t context);
+
+// Forgets what streams have to do, and waits for what they do.
 void streams_reset(void);
 
 // False, a violation and the end of the capture, when this thread may not make such a call now.

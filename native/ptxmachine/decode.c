@@ -331,6 +331,60 @@ static void parse_guard(struct parser* p, struct instruction* in) {
     if (width != 'p') parse_fail(p, "a guard is no predicate");
 }
 
+void emit(struct parser* p, const struct instruction* in) {
+    struct entry* e = p->entry;
+    e->code = parse_grow(e->code, e->code_count, sizeof *in);
+    e->code[e->code_count++] = *in;
+}
+
+const struct token function_end = {"(end)", 5, 'i'};
+
+void emit_branch(struct parser* p, const struct instruction* in, const struct token* label) {
+    struct instruction branch = *in;
+    branch.control = BRANCH;
+    branch.run = nothing;
+    branch.class = PTX_BRANCH;
+    const struct label jump = {*label, p->entry->code_count, p->scope};
+    p->jumps = parse_grow(p->jumps, p->jump_count, sizeof jump);
+    p->jumps[p->jump_count++] = jump;
+    emit(p, &branch);
+}
+
+void place_label(struct parser* p, const struct token* name) {
+    const struct label label = {*name, p->entry->code_count, p->scope};
+    p->labels = parse_grow(p->labels, p->label_count, sizeof label);
+    p->labels[p->label_count++] = label;
+}
+
+// brx.idx %r, targets: a comparison and a branch for each.
+static void decode_branch_by_index(struct parser* p, struct written* i, struct instruction* in) {
+    if (i->operand_count != 2 || !has_word(i, "idx") || in->guard != 0) unknown(p, i);
+    const struct token* name = &i->operands[1].name;
+    u32 k = 0;
+    while (k < p->target_count && (p->targets[k].scope != p->scope || p->targets[k].name.length != name->length ||
+                                   memcmp(p->targets[k].name.start, name->start, name->length) != 0))
+        k++;
+    if (k == p->target_count) parse_fail(p, "there are no branch targets %.*s", (int)name->length, name->start);
+    struct instruction test = *in, branch = *in;
+    test.run = compare_operation(U32);
+    test.class = PTX_INTEGER;
+    test.compare = EQ;
+    test.type = PRED, test.source_type = U32;
+    test.d = branch.guard = scratch_register(p, 'p');
+    test.a = source_slot(p, &i->operands[0], 'w');
+    u32 index = 0;
+    for (u32 at = p->targets[k].first; at < p->targets[k].end; at++) {
+        if (p->tokens[at].kind != 'i') continue;
+        test.b = constant_slot(p, 'w', index++);
+        emit(p, &test);
+        emit_branch(p, &branch, &p->tokens[at]);
+    }
+    in->control = TRAP;
+    in->run = nothing;
+    in->class = PTX_BRANCH;
+    emit(p, in);
+}
+
 void decode(struct parser* p) {
     struct instruction in = {.location = p->location};
     struct written i = {.word_count = 0};
@@ -339,10 +393,26 @@ void decode(struct parser* p) {
     if (opcode->kind != 'i')
         parse_fail(p, "an instruction is expected before '%.*s'", (int)opcode->length, opcode->start);
     split(p, &i, opcode);
+    if (strcmp(i.words[0], "call") == 0) {
+        inline_function(p, &in);
+        return;
+    }
     while (!accept(p, ';')) {
         if (i.operand_count == MAX_OPERANDS) unknown(p, &i);
         i.operands[i.operand_count++] = parse_operand(p);
         if (p->tokens[p->at].kind != ';') expect(p, ',');
+    }
+    if (strcmp(i.words[0], "bra") == 0 && i.operand_count == 1) {
+        emit_branch(p, &in, &i.operands[0].name);
+        return;
+    }
+    if (strcmp(i.words[0], "ret") == 0 && p->call_depth > 0) {
+        emit_branch(p, &in, &function_end);
+        return;
+    }
+    if (strcmp(i.words[0], "brx") == 0) {
+        decode_branch_by_index(p, &i, &in);
+        return;
     }
     if (!decode_memory(p, &i, &in) && !decode_control(p, &i, &in)) decode_by_table(p, &i, &in);
     const bool is_conversion = strcmp(i.words[0], "cvt") == 0;
@@ -350,9 +420,7 @@ void decode(struct parser* p) {
         in.inner = in.run;
         in.run = modified;
     }
-    struct entry* e = p->entry;
-    e->code = parse_grow(e->code, e->code_count, sizeof in);
-    e->code[e->code_count++] = in;
+    emit(p, &in);
 }
 
 // --- The end of a kernel ------------------------------------------------------------------------------------------
@@ -394,6 +462,7 @@ static void resolve_jumps(struct parser* p) {
         bool found = false;
         for (u32 k = 0; k < p->label_count && !found; k++) {
             const struct token* name = &p->labels[k].name;
+            if (p->labels[k].scope != jump->scope) continue;
             if (name->length != jump->name.length || memcmp(name->start, jump->name.start, name->length) != 0) continue;
             p->entry->code[jump->pc].target = p->labels[k].pc;
             found = true;
@@ -406,8 +475,7 @@ void finish_kernel(struct parser* p) {
     struct entry* e = p->entry;
     // Whoever runs off the end has ended.
     const struct instruction end = {.run = nothing, .control = EXIT, .class = PTX_BRANCH};
-    e->code = parse_grow(e->code, e->code_count, sizeof end);
-    e->code[e->code_count++] = end;
+    emit(p, &end);
     resolve_jumps(p);
     settle_slots(p);
     fill_constants(p);

@@ -47,6 +47,11 @@ static u32 address_slot(struct parser* p, const struct operand* operand, u8* wid
     return special_slot(p, DYNAMIC_START);
 }
 
+// What a function is given and gives back lies in local memory; the parameters of a kernel are no variables.
+static enum space space_of_parameter(const struct operand* address, enum space space) {
+    return space == PARAMETER && address->variable != NULL ? LOCAL : space;
+}
+
 // The registers that are loaded or stored; they may be wider than the type.
 static void data_slots(struct parser* p, struct instruction* in, const struct operand* operand, bool is_target) {
     u32 slots[MAX_LIST] = {0};
@@ -75,7 +80,7 @@ static void data_slots(struct parser* p, struct instruction* in, const struct op
 static void decode_load(struct parser* p, struct written* i, struct instruction* in) {
     need(p, i, 2, 2);
     in->type = last_type(i);
-    in->space = space_of(i);
+    in->space = space_of_parameter(&i->operands[1], space_of(i));
     in->is_read_only = has_word(i, "nc") || is(i, "ldu");
     if (in->type == NO_TYPE) unknown(p, i);
     data_slots(p, in, &i->operands[0], true);
@@ -99,7 +104,7 @@ static void decode_load(struct parser* p, struct written* i, struct instruction*
 static void decode_store(struct parser* p, struct written* i, struct instruction* in) {
     need(p, i, 2, 2);
     in->type = last_type(i);
-    in->space = space_of(i);
+    in->space = space_of_parameter(&i->operands[0], space_of(i));
     if (in->type == NO_TYPE || in->space == CONSTANT || in->space == PARAMETER) unknown(p, i);
     data_slots(p, in, &i->operands[1], false);
     in->offset = i->operands[0].offset;
@@ -181,7 +186,7 @@ bool decode_memory(struct parser* p, struct written* i, struct instruction* in) 
     else if (is(i, "cp"))
         decode_copy(p, i, in);
     else if (is(i, "prefetch") || is(i, "prefetchu") || is(i, "membar") || is(i, "fence") || is(i, "nanosleep")) {
-        in->run = nothing;
+        in->run = is(i, "nanosleep") ? take_rest : nothing;
         in->class = PTX_ATOMIC;
     } else if (is(i, "isspacep")) {
         need(p, i, 2, 2);
@@ -313,16 +318,6 @@ static void decode_conversion(struct parser* p, struct written* i, struct instru
 }
 
 // --- Control and exchange between lanes ---------------------------------------------------------------------------
-
-static void decode_branch(struct parser* p, struct written* i, struct instruction* in) {
-    need(p, i, 1, 1);
-    in->control = BRANCH;
-    in->run = nothing;
-    in->class = PTX_BRANCH;
-    const struct label jump = {i->operands[0].name, p->entry->code_count};
-    p->jumps = parse_grow(p->jumps, p->jump_count, sizeof jump);
-    p->jumps[p->jump_count++] = jump;
-}
 
 // bar.sync 0; bar.red.or.pred p, 0, q
 static void decode_barrier(struct parser* p, struct written* i, struct instruction* in) {
@@ -458,8 +453,6 @@ bool decode_control(struct parser* p, struct written* i, struct instruction* in)
         decode_comparison(p, i, in);
     else if (is(i, "cvt"))
         decode_conversion(p, i, in);
-    else if (is(i, "bra"))
-        decode_branch(p, i, in);
     else if (is(i, "bar") || is(i, "barrier"))
         decode_barrier(p, i, in);
     else if (is(i, "shfl") || is(i, "vote") || is(i, "match") || is(i, "redux"))

@@ -161,6 +161,7 @@ struct variable {
     u64 bytes;
     u64 address; // of global and constant memory; an offset of shared and local memory
     bool is_dynamic;
+    u32 depth; // of braces where it is declared
 };
 
 // A kernel with its code.
@@ -332,7 +333,7 @@ operation modified, select_predicate;
 operation load, store, load_parameter, atomic;
 operation move16, move32, move64, move_predicate, pack, unpack, nothing;
 operation move_window, is_space;
-operation shuffle, vote, match, warp_barrier, reduce_lanes, active_mask, read_clock;
+operation shuffle, vote, match, warp_barrier, reduce_lanes, active_mask, read_clock, take_rest;
 operation multiply_matrix, load_matrix, copy_async, commit_copies, wait_copies;
 
 // --- Half floats --------------------------------------------------------------------------------------------------

@@ -147,7 +147,7 @@ u32 register_slot(struct parser* p, const struct token* name, char* width) {
 }
 
 const struct variable* variable_named(struct parser* p, const struct token* name) {
-    for (u32 i = 0; i < p->variable_count; i++)
+    for (u32 i = p->variable_count; i-- > 0;)
         if (token_is(name, p->variables[i].name)) return &p->variables[i];
     for (u32 i = 0; i < p->module->variable_count; i++)
         if (token_is(name, p->module->variables[i].name)) return &p->module->variables[i];
@@ -217,6 +217,12 @@ static void place_in_module(struct parser* p, struct variable variable, enum typ
     m->blocks[m->block_count++] = (struct ptx_memory){.start = variable.address, .bytes = variable.bytes};
 }
 
+static void add_variable(struct parser* p, struct variable variable) {
+    variable.depth = p->depth;
+    p->variables = parse_grow(p->variables, p->variable_count, sizeof variable);
+    p->variables[p->variable_count++] = variable;
+}
+
 static void declare(struct parser* p, enum space space) {
     do {
         enum type type;
@@ -234,8 +240,7 @@ static void declare(struct parser* p, enum space space) {
         u32* bytes = space == SHARED ? &p->entry->head.shared_bytes : &p->entry->head.local_bytes;
         variable.address = aligned(*bytes, variable.alignment);
         *bytes = (u32)(variable.address + variable.bytes);
-        p->variables = parse_grow(p->variables, p->variable_count, sizeof variable);
-        p->variables[p->variable_count++] = variable;
+        add_variable(p, variable);
     } while (accept(p, ','));
     expect(p, ';');
 }
@@ -355,13 +360,23 @@ static void parse_limits(struct parser* p, struct ptx_kernel* kernel) {
 static void leave_scope(struct parser* p) {
     while (p->register_count > 0 && p->registers[p->register_count - 1].depth == p->depth)
         free(p->registers[--p->register_count].slots);
+    while (p->variable_count > 0 && p->variables[p->variable_count - 1].depth == p->depth) p->variable_count--;
     p->depth--;
 }
 
+// label: .branchtargets label, label;
+static void note_targets(struct parser* p) {
+    struct branch_targets targets = {.name = p->tokens[p->at], .scope = p->scope, .first = p->at + 3};
+    skip_to(p, ';');
+    targets.end = p->at - 1;
+    p->targets = parse_grow(p->targets, p->target_count, sizeof targets);
+    p->targets[p->target_count++] = targets;
+}
+
 static void parse_body(struct parser* p) {
+    const u32 outside = p->depth++;
     expect(p, '{');
-    p->depth = 1;
-    while (p->depth > 0) {
+    while (p->depth > outside) {
         const struct token* token = &p->tokens[p->at];
         if (token->kind == 0) parse_fail(p, "the kernel does not end");
         if (accept(p, '{')) {
@@ -374,7 +389,7 @@ static void parse_body(struct parser* p) {
                 declare_registers(p);
             else if (token_is(token, ".shared"))
                 declare(p, SHARED);
-            else if (token_is(token, ".local"))
+            else if (token_is(token, ".local") || token_is(token, ".param"))
                 declare(p, LOCAL);
             else if (token_is(token, ".loc"))
                 locate(p);
@@ -383,9 +398,11 @@ static void parse_body(struct parser* p) {
             else
                 parse_fail(p, "'%.*s' is unknown", (int)token->length, token->start);
         } else if (token->kind == 'i' && p->tokens[p->at + 1].kind == ':') {
-            const struct label label = {*token, p->entry->code_count};
-            p->labels = parse_grow(p->labels, p->label_count, sizeof label);
-            p->labels[p->label_count++] = label;
+            if (token_is(&p->tokens[p->at + 2], ".branchtargets")) {
+                note_targets(p);
+                continue;
+            }
+            place_label(p, token);
             p->at += 2;
         } else {
             decode(p);
@@ -404,6 +421,7 @@ static void parse_kernel(struct parser* p) {
     p->entry = entry;
     p->location = 0;
     p->constant_bytes = p->register_bytes = p->variable_count = p->label_count = p->jump_count = p->constant_count = 0;
+    p->target_count = p->scope = p->depth = 0;
     if (p->tokens[p->at].kind == '(') parse_parameters(p, &entry->head);
     parse_limits(p, &entry->head);
     place_shared_of_module(p);
@@ -412,21 +430,111 @@ static void parse_kernel(struct parser* p) {
     p->entry = NULL;
 }
 
+// --- Functions ----------------------------------------------------------------------------------------------------
+
+// (name, name): the variables of a call, or of the function's head, which are then those of the call.
+static void bind_arguments(struct parser* p, const struct variable* given, u32 count) {
+    u32 k = 0;
+    expect(p, '(');
+    while (!accept(p, ')')) {
+        if (!token_is(next_token(p), ".param") || k == count) parse_fail(p, "a call does not have its function's form");
+        enum type type;
+        struct variable variable = declarator(p, PARAMETER, &type);
+        if (variable.bytes != given[k].bytes) parse_fail(p, "an argument does not have its parameter's size");
+        variable.address = given[k++].address;
+        add_variable(p, variable);
+        accept(p, ',');
+    }
+    if (k != count) parse_fail(p, "a call does not have its function's form");
+}
+
+static u32 parse_arguments(struct parser* p, struct variable* given) {
+    u32 count = 0;
+    expect(p, '(');
+    while (!accept(p, ')')) {
+        const struct variable* variable = variable_named(p, word(p));
+        if (variable == NULL || count == MAX_LIST) parse_fail(p, "an argument of a call is no parameter");
+        given[count++] = *variable;
+        accept(p, ',');
+    }
+    return count;
+}
+
+static u32 find_function(struct parser* p, const struct token* name) {
+    for (u32 i = 0; i < p->function_count; i++) {
+        const struct token* known = &p->functions[i].name;
+        if (known->length == name->length && memcmp(known->start, name->start, name->length) == 0)
+            return p->functions[i].at;
+    }
+    parse_fail(p, "the module has no function %.*s", (int)name->length, name->start);
+}
+
+void inline_function(struct parser* p, const struct instruction* guard) {
+    struct variable results[MAX_LIST], arguments[MAX_LIST];
+    u32 result_count = 0, argument_count = 0;
+    if (p->tokens[p->at].kind == '(') {
+        result_count = parse_arguments(p, results);
+        expect(p, ',');
+    }
+    const struct token* name = word(p);
+    if (accept(p, ',')) argument_count = parse_arguments(p, arguments);
+    expect(p, ';');
+    if (p->call_depth == MAX_CALL_DEPTH)
+        parse_fail(p, "%.*s calls itself, or calls are too deep", (int)name->length, name->start);
+    const u32 back = p->at, location = p->location, scope = p->scope;
+    p->at = find_function(p, name);
+    p->scope = ++p->scope_count;
+    p->call_depth++;
+    p->depth++;
+    if (guard->guard != 0) {
+        struct instruction past = *guard;
+        past.is_negated = !past.is_negated;
+        emit_branch(p, &past, &function_end);
+    }
+    if (p->tokens[p->at].kind == '(') bind_arguments(p, results, result_count);
+    next_token(p);
+    if (p->tokens[p->at].kind == '(') bind_arguments(p, arguments, argument_count);
+    while (p->tokens[p->at].kind == 'i') p->at++;
+    parse_body(p);
+    place_label(p, &function_end);
+    leave_scope(p);
+    p->call_depth--;
+    p->at = back, p->location = location, p->scope = scope;
+}
+
+// .func (results) name(parameters): with a body it is a definition.
+static void note_function(struct parser* p) {
+    struct function function = {.at = p->at};
+    if (p->tokens[p->at].kind == '(') skip_to(p, ')');
+    function.name = *word(p);
+    if (p->tokens[p->at].kind == '(') skip_to(p, ')');
+    while (p->tokens[p->at].kind == 'i') p->at++;
+    if (accept(p, ';')) return;
+    skip_braces(p);
+    p->functions = parse_grow(p->functions, p->function_count, sizeof function);
+    p->functions[p->function_count++] = function;
+}
+
 // --- The module ---------------------------------------------------------------------------------------------------
 
-// Files are named after the code that speaks of them, but an error in the code shall name its file.
-static void name_all_files(struct parser* p) {
-    for (p->at = 0; p->tokens[p->at].kind != 0; p->at++)
-        if (token_is(&p->tokens[p->at], ".file")) {
-            p->at++;
-            name_file(p);
-            p->at--;
-        }
+// Files are named after the code that speaks of them, but an error in the code shall name its file; functions may be
+// defined after what calls them.
+static void look_ahead(struct parser* p) {
+    for (p->at = 0; p->tokens[p->at].kind != 0;) {
+        const struct token* token = next_token(p);
+        if (token_is(token, ".file")) name_file(p);
+        if (token_is(token, ".func")) note_function(p);
+    }
     p->at = 0;
 }
 
+static void skip_function(struct parser* p) {
+    while (p->tokens[p->at].kind != '{' && p->tokens[p->at].kind != ';' && p->tokens[p->at].kind != 0) p->at++;
+    if (!accept(p, ';')) skip_braces(p);
+}
+
 static void parse_module(struct parser* p) {
-    name_all_files(p);
+    look_ahead(p);
     while (p->tokens[p->at].kind != 0) {
         const struct token* token = next_token(p);
         if (token_is(token, ".version") || token_is(token, ".address_size"))
@@ -446,6 +554,8 @@ static void parse_module(struct parser* p) {
             declare(p, CONSTANT);
         else if (token_is(token, ".shared"))
             declare(p, SHARED);
+        else if (token_is(token, ".func"))
+            skip_function(p);
         else if (token_is(token, ".entry"))
             parse_kernel(p);
         else
@@ -465,6 +575,7 @@ struct ptx_module* ptx_load(const char* text, char* log, size_t log_bytes) {
     struct ptx_module* module = p->module;
     for (u32 i = 0; i < p->register_count; i++) free(p->registers[i].slots);
     free(p->registers), free(p->labels), free(p->jumps), free(p->variables), free(p->constants), free(p->tokens);
+    free(p->functions), free(p->targets);
     free(p);
     if (!failed) return module;
     ptx_unload(module);

@@ -23,7 +23,23 @@ struct registers { // of one declaration: %r<9>, or one name
 struct label {
     struct token name;
     u32 pc;
+    u32 scope; // labels of a function are its own, each time it is called
 };
+
+// The targets of a branch by index.
+struct branch_targets {
+    struct token name;
+    u32 scope;
+    u32 first, end; // tokens
+};
+
+// A function is put in the place of each call.
+struct function {
+    struct token name;
+    u32 at; // the token after .func
+};
+
+#define MAX_CALL_DEPTH 16
 
 struct constant {
     char width;
@@ -51,6 +67,11 @@ struct parser {
     struct constant* constants;
     u32 constant_count;
     u32 constant_bytes, register_bytes;
+    struct function* functions;
+    u32 function_count;
+    struct branch_targets* targets; // of the kernel
+    u32 target_count;
+    u32 scope, scope_count, call_depth;
 };
 
 // Slots of constants carry this mark until the kernel is done and their number is known.
@@ -100,8 +121,15 @@ u64 parse_number(struct parser* p, char* literal);
 u32 register_slot(struct parser* p, const struct token* name, char* width);
 const struct variable* variable_named(struct parser* p, const struct token* name);
 
+// parse.c: puts the function in the place of a call, whose name and arguments come next.
+void inline_function(struct parser* p, const struct instruction* guard);
+
 // decode.c
 void decode(struct parser* p);
+void emit(struct parser* p, const struct instruction* in);
+void emit_branch(struct parser* p, const struct instruction* in, const struct token* label);
+void place_label(struct parser* p, const struct token* label);
+extern const struct token function_end; // the label behind a function
 u32 source_slot(struct parser* p, const struct operand* operand, char width);
 u32 target_slot(struct parser* p, const struct operand* operand, char width);
 u32 constant_slot(struct parser* p, char width, u64 bits);

@@ -4,6 +4,8 @@
 
 #include "machine.h"
 
+#include <unistd.h>
+
 static struct fragment* fragment_at(struct warp* w, u32 pc, enum fragment_state state) {
     for (u32 i = 0; i < w->fragment_count; i++)
         if (w->fragments[i].pc == pc && w->fragments[i].state == state) return &w->fragments[i];
@@ -396,4 +398,12 @@ void read_clock(struct warp* w, const struct instruction* in, u32 mask) {
         else
             REG64(w, in->d)[i] = now;
     }
+}
+
+// Lets others come on with what these lanes wait for. A group may rest for some seconds.
+void take_rest(struct warp* w, const struct instruction* in, u32 mask) {
+    (void)in, (void)mask;
+    u64* budget = &w->group->budget;
+    *budget = *budget > 4096 ? *budget - 4096 : 1;
+    usleep(1000);
 }

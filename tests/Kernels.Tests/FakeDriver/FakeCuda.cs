@@ -37,6 +37,7 @@ internal static unsafe class FakeCuda
     private static readonly delegate* unmanaged<byte*, ulong> CallsFunction = (delegate* unmanaged<byte*, ulong>)Export("calls");
     private static readonly delegate* unmanaged<ulong, int*, byte*> LogFunction = (delegate* unmanaged<ulong, int*, byte*>)Export("log");
     private static readonly delegate* unmanaged<int, void> PutOffFunction = (delegate* unmanaged<int, void>)Export("put_off");
+    private static readonly delegate* unmanaged<int, void> SetAsyncFunction = (delegate* unmanaged<int, void>)Export("set_async");
     private static readonly delegate* unmanaged<ulong> WaitsFunction = (delegate* unmanaged<ulong>)Export("waits");
     private static readonly delegate* unmanaged<int, long> LiveFunction = (delegate* unmanaged<int, long>)Export("live");
     private static readonly delegate* unmanaged<byte*, PtxCounts*> CountsFunction =
@@ -69,6 +70,9 @@ internal static unsafe class FakeCuda
 
     /// <summary>The work of streams is put off until somebody waits for it.</summary>
     public static void PutOff() => PutOffFunction(1);
+
+    /// <summary>Each stream does its work meanwhile, on a thread of its own, from here on; a reset does not end that.</summary>
+    public static void SetAsync() => SetAsyncFunction(1);
 
     /// <summary>Calls since the last reset that wait for the device, or may.</summary>
     public static long Waits => (long)WaitsFunction();

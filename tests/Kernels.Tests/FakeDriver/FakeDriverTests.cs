@@ -15,6 +15,7 @@ public sealed class FakeDriverTests
     private const string WithBlas = "KERNELS_NO_CUBLAS=0";
     private const string Synchronous = "KERNELS_SYNC=1";
     private const string Cached = "KERNELS_CACHE=";
+    private const string Async = "FAKECUDA_ASYNC=1";
 
     /// <summary>Class, method and what is set for the process beyond the defaults.</summary>
     public static TheoryData<string, string, string> CudaScenarios => new()
@@ -53,6 +54,18 @@ public sealed class FakeDriverTests
         { nameof(CudaLifetimes), nameof(CudaLifetimes.ManyThreadsUnderCollection), "" },
         { nameof(CudaLifetimes), nameof(CudaLifetimes.DisposingUnderUse), WithBlas },
         { nameof(CudaLifetimes), nameof(CudaLifetimes.AllThreadsAreToldTheFirstCause), "" },
+        { nameof(CudaCallSites), nameof(CudaCallSites.OfStreamsAndMemory), Async },
+        { nameof(CudaCallSites), nameof(CudaCallSites.OfGraphs), Async },
+        { nameof(CudaGraphs), nameof(CudaGraphs.TrainingStepsAndTransfersReplay), Async },
+        { nameof(CudaQueuesAndMemory), nameof(CudaQueuesAndMemory.DefaultStreamsCanBeWrapped), Async },
+        { nameof(CudaLifetimes), nameof(CudaLifetimes.DisposingUnderUse), Async },
+        { nameof(CudaAsync), nameof(CudaAsync.StreamsRunSideBySide), "" },
+        { nameof(CudaAsync), nameof(CudaAsync.AMissingWaitIsSeen), "" },
+        { nameof(CudaAsync), nameof(CudaAsync.PageLockedMemoryIsReadLater), "" },
+        { nameof(CudaAsync), nameof(CudaAsync.ErrorsComeLater), "" },
+        { nameof(CudaAsync), nameof(CudaAsync.WhatGoesUnderQueuedWorkIsReported), "" },
+        { nameof(CudaAsync), nameof(CudaAsync.TheLegacyStreamTakesTurns), "" },
+        { nameof(CudaAsync), nameof(CudaAsync.WhatIsDestroyedIsStillDone), "" },
     };
 
     /// <summary>As <see cref="CudaScenarios"/>, on a real OpenCL.</summary>

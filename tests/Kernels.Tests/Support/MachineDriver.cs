@@ -33,6 +33,8 @@ internal static unsafe class MachineDriver
         else if (!NativeLibraries.TryLoad(NativeLibraries.Nvrtc, out string? reason)) Reason = reason;
         else Environment.SetEnvironmentVariable(Variable, StandIns.Cuda);
         IsInstalled = Environment.GetEnvironmentVariable(Variable) == StandIns.Cuda;
+        // As on a GPU, so that a missing wait can show.
+        if (IsInstalled) FakeCuda.SetAsync();
     }
 
     /// <summary>True when it is the machine that runs the device's kernels.</summary>

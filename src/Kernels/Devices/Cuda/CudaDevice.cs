@@ -104,7 +104,7 @@ internal sealed unsafe class CudaDevice : Device
         return new CudaHostMemory(this, Context, pointer, bytes);
     }
 
-    /// <summary>A stream that is never waited for with the others.</summary>
+    /// <summary>A stream that is not waited for with the others.</summary>
     internal CudaStream CreateUnlistedStream()
     {
         using CudaContext.Scope scope = Context.MakeCurrent();

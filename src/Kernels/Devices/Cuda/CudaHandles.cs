@@ -23,15 +23,20 @@ internal sealed class CudaEventHandle(CudaContext context, nint value) : DriverH
     public override void Release() => cuEventDestroy_v2(handle);
 }
 
-/// <summary>A loaded module and one function of it.</summary>
-internal sealed class CudaKernel(CudaContext context, nint module, nint function, int residentGroups) : DriverHandle(context, module)
+/// <summary>A loaded module and one function of it. Launches of it that are queued are waited for before it goes.</summary>
+internal sealed class CudaKernel(CudaContext context, CudaQueues queues, nint module, nint function, int residentGroups)
+    : DriverHandle(context, module)
 {
     public nint Function { get; } = function;
 
     /// <summary>How many groups a multiprocessor holds at a time.</summary>
     public int ResidentGroups { get; } = residentGroups;
 
-    public override void Release() => cuModuleUnload(handle);
+    public override void Release()
+    {
+        queues.Wait();
+        cuModuleUnload(handle);
+    }
 }
 
 internal sealed class CudaMemory(CudaDevice device, CudaContext context, nuint pointer, long bytes, bool owns)

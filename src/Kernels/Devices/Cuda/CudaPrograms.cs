@@ -114,7 +114,7 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
                 status = cuOccupancyMaxActiveBlocksPerMultiprocessor(out residentGroups, function, kernel.GroupSize, 0);
             }
 
-            if (status == CudaStatus.Success) return new CudaKernel(device.Context, module, function, residentGroups);
+            if (status == CudaStatus.Success) return new CudaKernel(device.Context, device.Queues, module, function, residentGroups);
             cuModuleUnload(module);
             throw device.Context.Failure(status, call, kernel.EntryPoint);
         }

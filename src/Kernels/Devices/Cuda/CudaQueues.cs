@@ -15,7 +15,7 @@ internal sealed class CudaQueues
     private readonly Lock _borrowedLock = new();
     private readonly List<CudaBorrowedStream> _borrowed = [];
 
-    /// <summary>A stream may have work behind which no event could be put.</summary>
+    /// <summary>A stream may have work that is waited for in no other way than for all of the context's.</summary>
     private bool _missesMarks;
 
     /// <summary>A stream of the library's own.</summary>
@@ -76,6 +76,12 @@ internal sealed class CudaQueues
                 _missesMarks = true;
             }
         }
+    }
+
+    /// <summary>A stream that is not listed may have work: waiting for it has failed.</summary>
+    public void NoteUnknownWork()
+    {
+        lock (_borrowedLock) _missesMarks = true;
     }
 
     /// <summary>Waits for all work queued so far.</summary>

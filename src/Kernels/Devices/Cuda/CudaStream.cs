@@ -86,8 +86,16 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaQueueState queue,
         fixed (byte* from = source)
         {
             Fetch(from, destination, destinationOffset, source.Length);
-            // The driver has copied pageable memory when it returns, but promises so only for some sizes; wait, as the span may go.
-            SynchronizeCore(op: null);
+            try
+            {
+                // The driver has copied pageable memory when it returns, but promises so only for some sizes; wait, as the span may go.
+                SynchronizeCore(op: null);
+            }
+            catch
+            {
+                device.Queues.NoteUnknownWork();
+                throw;
+            }
         }
     }
 
