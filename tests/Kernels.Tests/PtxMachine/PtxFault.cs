@@ -16,6 +16,10 @@ internal sealed record PtxFault(string Name, string Body, string? Report, CudaSt
     /// <summary>Nothing writes the memory before the launch.</summary>
     public bool IsFresh { get; init; }
 
+    /// <summary>Functions that the kernel calls.</summary>
+    public string Functions { get; init; } = "";
+
+    private const string CopyWord = "cp.async.ca.shared.global [%r3], [%rd1], 4;";
     private const string WriteShared = "st.shared.u32 [%r3], %r0;";
     private const string Neighbour = "xor.b32 %r4, %r2, 4; mov.u32 %r5, tile; add.u32 %r5, %r5, %r4;";
     private const string FarNeighbour = "xor.b32 %r4, %r2, 128; mov.u32 %r5, tile; add.u32 %r5, %r5, %r4;";
@@ -82,6 +86,23 @@ internal sealed record PtxFault(string Name, string Body, string? Report, CudaSt
             CudaStatus.LaunchTimeout),
         new("a shuffle that reads beyond its lanes",
             "setp.lt.u32 %p0, %r0, 16; @!%p0 bra $A; shfl.sync.idx.b32 %r4, %r0, 20, 31, 65535; $A:", "takes no part in the shuffle"),
+        new("a copy that runs beside the code, read before it is waited for",
+            $"{CopyWord} cp.async.commit_group; ld.shared.u32 %r4, [%r3];", "that nothing wrote"),
+        new("the younger of two copies, read when the older is there",
+            $"{CopyWord} cp.async.commit_group; cp.async.ca.shared.global [%r3+128], [%rd1], 4; cp.async.commit_group; "
+            + "cp.async.wait_group 1; ld.shared.u32 %r4, [%r3+128];",
+            "that nothing wrote"),
+        new("a neighbour's copy without a barrier",
+            $"{CopyWord} cp.async.wait_all; {Neighbour} ld.shared.u32 %r6, [%r5];", "with no barrier between"),
+        new("the same behind a barrier",
+            $"{CopyWord} cp.async.wait_all; bar.sync 0; {Neighbour} ld.shared.u32 %r6, [%r5];", null, CudaStatus.Success),
+        new("a row of a matrix that other lanes wrote, without a barrier",
+            $"{WriteShared} mov.u32 %r5, tile; ldmatrix.sync.aligned.m8n8.x1.shared.b16 {{%r4}}, [%r5];", "with no barrier between"),
+        new("a branch by an index that has no target",
+            "targets: .branchtargets $A; brx.idx %r0, targets; $A:", "trap"),
+        new("a function that calls itself",
+            "call again;", "again calls itself, or calls are too deep", CudaStatus.InvalidPtx)
+        { Functions = ".func again { call again; ret; } " },
         new("a loop without an end", "$A: bra $A;", "does not come to an end", CudaStatus.LaunchTimeout),
         new("an instruction that is not known", "tex.1d.v4.f32.s32 {%f0, %f1, %f2, %f3}, [%rd0, {%r0}];",
             "probe, probe.cl:7: ", CudaStatus.InvalidPtx),

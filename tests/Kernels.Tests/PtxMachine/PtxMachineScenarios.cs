@@ -29,8 +29,14 @@ public sealed class PtxMachineScenarios : Scenario
             if (row.Failure() is { } failure) wrong.Add($"{row}: {failure}");
         }
 
+        foreach (PtxProgram program in PtxProgram.All)
+        {
+            Step(program.ToString());
+            if (program.Failure() is { } failure) wrong.Add($"{program}: {failure}");
+        }
+
         Assert.True(wrong.Count == 0, string.Join('\n', wrong));
-        Report($"{PtxInstruction.All.Count} instructions");
+        Report($"{PtxInstruction.All.Count} instructions, {PtxProgram.All.Count} programs");
     }
 
     [Fact(Explicit = true)]
@@ -41,7 +47,7 @@ public sealed class PtxMachineScenarios : Scenario
         {
             Step(fault.Name);
             (CudaStatus status, _, string[] violations) =
-                PtxText.Run(fault.Body, fault.IsFresh ? null : new uint[64], fault.Threads, fault.Groups);
+                PtxText.Run(fault.Body, fault.IsFresh ? null : new uint[64], fault.Threads, fault.Groups, functions: fault.Functions);
             bool isReported = fault.Report is null
                 ? violations.Length == 0
                 : violations.Any(text => Contains(text, "probe") && Contains(text, fault.Report));

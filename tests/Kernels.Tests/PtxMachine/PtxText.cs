@@ -17,6 +17,11 @@ internal static unsafe class PtxText
         .target sm_90
         .address_size 64
         .file 1 "probe.cl"
+
+        """;
+
+    private const string Head =
+        """
         .visible .entry probe(.param .u64 words) {
             .reg .pred %p<9>;
             .reg .b16 %h<9>;
@@ -44,12 +49,15 @@ internal static unsafe class PtxText
     /// <param name="groups">Groups.</param>
     /// <param name="length">Words, where nothing is written.</param>
     /// <param name="beforeReset">Looks at the stand-in before it forgets.</param>
+    /// <param name="functions">Functions of the module.</param>
     public static (CudaStatus Status, uint[] Words, string[] Violations) Run(
-        string body, uint[]? words = null, uint threads = 32, uint groups = 1, int length = 64, Action? beforeReset = null)
+        string body, uint[]? words = null, uint threads = 32, uint groups = 1, int length = 64, Action? beforeReset = null,
+        string functions = "")
     {
         FakeCuda.Reset();
         uint[] result = words is null ? new uint[length] : [.. words];
-        CudaStatus status = Launch(Encoding.ASCII.GetBytes($"{Frame}{body}\nret;\n}}\n\0"), words, result, threads, groups);
+        byte[] image = Encoding.ASCII.GetBytes($"{Frame}{functions}\n{Head}{body}\nret;\n}}\n\0");
+        CudaStatus status = Launch(image, words, result, threads, groups);
         string[] violations = [.. FakeCuda.Violations];
         beforeReset?.Invoke();
         FakeCuda.Reset();
