@@ -24,6 +24,7 @@ public sealed class DropConnectCase : OpCase
         new DropConnectProblem("forward", 4, 31, 5, "p = 1 writes zeros", 1),
         new DropConnectProblem("forward", 4, 31, 5, "a shard of the batch", 0.5) { GlobalStart = (1UL << 40) + 3 },
         new DropConnectProblem("forward", 9, 1021, 37, "long prime rows, several cores", 0.5),
+        new DropConnectProblem("forward", 9, 512, 11, "work items that share a sum, whole blocks", 0.5),
         new DropConnectProblem("backward", 0, 4, 3, "an empty batch: gradients of the parameters are 0", 0.5),
         new DropConnectProblem("backward", 1, 1, 1, "one element", 0.5),
         new DropConnectProblem("backward", 5, 64, 6, "whole blocks and draws", 0.5),
@@ -38,6 +39,7 @@ public sealed class DropConnectCase : OpCase
         new DropConnectProblem("backward", 4, 31, 5, "p = 0 is the linear layer", 0),
         new DropConnectProblem("backward", 4, 31, 5, "p = 1 writes zeros", 1),
         new DropConnectProblem("backward", 4, 31, 5, "a shard of the batch", 0.5) { GlobalStart = (1UL << 40) + 3 },
+        new DropConnectProblem("backward", 33, 72, 67, "work items that share sums, whole blocks", 0.5),
         new DropConnectProblem("backward", 9, 1021, 37, "long prime rows, several cores", 0.5),
     ];
 

@@ -27,6 +27,8 @@ public sealed class DropConnectInferenceCase : OpCase
         },
         new DropConnectInferenceProblem(2, 33, 3, "sigmoid", 0.5, DropConnectActivation.Sigmoid, 64),
         new DropConnectInferenceProblem(34, 5, 35, "more examples and outputs than a tile", 0.2, DropConnectActivation.Tanh, 2),
+        new DropConnectInferenceProblem(9, 512, 11, "work items that share a pair", 0.5, DropConnectActivation.Relu, 37),
+        new DropConnectInferenceProblem(9, 299, 11, "work items that share a pair, odd rows", 0.5, DropConnectActivation.Relu, 37),
         new DropConnectInferenceProblem(4, 9, 5, "no bias", 0.5, DropConnectActivation.Identity, 16) { HasBias = false },
         new DropConnectInferenceProblem(4, 9, 5, "no moments wanted", 0.5, DropConnectActivation.Relu, 16) { HasMoments = false },
         new DropConnectInferenceProblem(4, 9, 5, "p = 0: the activation of the mean", 0, DropConnectActivation.Tanh, 16),

@@ -49,7 +49,7 @@ public sealed partial class CudaCompilationTests
 
     /// <summary>Kernels whose results are sums, stored one by one; a width of eight is how they read, or how many a draw serves.</summary>
     private static readonly string[] NarrowKernels =
-        ["drop_connect_forward", "drop_connect_gradient", "entropy_forward"];
+        ["drop_connect_forward", "drop_connect_inference", "entropy_forward"];
 
     public static TheoryData<string> WidePrograms =>
     [

@@ -263,13 +263,13 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "biases of all shards share their decisions", "drop-connect", DropConnect, "BIAS_MASK + first_pair + example * outputs",
             "BIAS_MASK + example * outputs") { At = "a shard of the batch" },
         new(
-            "every tile of terms has the mask of the first", "drop-connect", DropConnect, "row * row_stride + first_term * term_stride)",
-            "row * row_stride)") { At = "more examples than two tiles" },
+            "every term has the mask of the first", "drop-connect", DropConnect, "(first_pair + pair) * inputs",
+            "(first_pair + row * row_stride) * inputs") { At = "more examples than two tiles" },
         new(
             "no barrier between the levels of the bias gradient", "drop-connect", DropConnect,
             "partial[i + half_depth * 32];\n            BARRIER();", "partial[i + half_depth * 32];") { At = "whole blocks and draws" },
         new(
-            "the bias has no variance", "drop-connect-inference", Inference, "squares[j] = b * b;", "squares[j] = 0;")
+            "the bias has no variance", "drop-connect-inference", Inference, "{b, b * b,", "{b, 0,")
         { At = "no inputs: biases alone" },
         new(
             "samples of the pair before count", "drop-connect-inference", Inference, "4 * block + k >= first && 4 * block + k < end",

@@ -22,7 +22,7 @@ public enum DropConnectActivation
 public static partial class DropConnect
 {
     private static readonly KernelDefinition<DropConnectInferenceArguments> InferenceKernel =
-        EntryPoints.DropConnectInference.Float<CpuInference>();
+        EntryPoints.DropConnectInference.Float<CpuInference>(vectorWidths: [1, 8]);
 
     /// <summary>
     /// Inference: y = the mean over <paramref name="samples"/> of a(u), u drawn from the normal distribution with the mean and variance of
@@ -82,8 +82,8 @@ public static partial class DropConnect
         bool inverted = options.Scaling == DropoutScaling.Inverted;
         stream.Launch(
             InferenceKernel,
-            new KernelVariant(x.DType),
-            new LaunchShape(Tiles(layer.Examples, Tile) * Tiles(layer.Outputs, Tile)),
+            layer.Variant(x, weight),
+            new LaunchShape(layer.ForwardTiles),
             new DropConnectInferenceArguments
             {
                 X = x.Argument,
@@ -95,6 +95,7 @@ public static partial class DropConnect
                 Examples = (ulong)layer.Examples,
                 Inputs = (ulong)layer.Inputs,
                 Outputs = (ulong)layer.Outputs,
+                Slices = layer.ForwardSlices,
                 FirstPair = layer.FirstPair(options),
                 Samples = (ulong)samples,
                 Activation = (uint)activation,

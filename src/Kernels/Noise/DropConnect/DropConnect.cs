@@ -50,9 +50,12 @@ public static partial class DropConnect
     /// <summary>First mask index of the biases. The lower half of the index range belongs to the weights.</summary>
     private const ulong BiasMask = 1UL << 63;
 
-    // The tiles of the kernels.
-    private const int Tile = 32;
+    private const int GroupSize = KernelDefinition.DefaultGroupSize;
+
+    // What a group takes, as in the text.
+    private const int OutputTile = 8;
     private const int InputTile = 64;
+    private const int BiasTile = 32;
 
     private static readonly KernelDefinition<DropConnectForwardArguments> ForwardKernel =
         EntryPoints.DropConnectForward.Float<CpuForward>(vectorWidths: [1, 8]);
@@ -97,8 +100,8 @@ public static partial class DropConnect
         if (y.Length == 0) return;
         stream.Launch(
             ForwardKernel,
-            layer.Variant(x.DType),
-            new LaunchShape(Tiles(layer.Examples, Tile) * Tiles(layer.Outputs, Tile)),
+            layer.Variant(x, weight),
+            new LaunchShape(layer.ForwardTiles),
             new DropConnectForwardArguments
             {
                 X = x.Argument,
@@ -108,6 +111,7 @@ public static partial class DropConnect
                 Examples = (ulong)layer.Examples,
                 Inputs = (ulong)layer.Inputs,
                 Outputs = (ulong)layer.Outputs,
+                Slices = layer.ForwardSlices,
                 FirstPair = layer.FirstPair(options),
                 Threshold = threshold.Value,
                 Scale = Scale(threshold, options),
@@ -160,7 +164,7 @@ public static partial class DropConnect
         stream.Launch(
             BiasGradientKernel,
             new KernelVariant(dy.DType),
-            new LaunchShape(Tiles(outputs, Tile)),
+            new LaunchShape(Tiles(outputs, BiasTile)),
             new DropConnectBiasGradientArguments
             {
                 Dy = dy.Argument,
@@ -176,10 +180,11 @@ public static partial class DropConnect
         void Gradient(DeviceTensor<T> result, DeviceTensor<T> source, long rows, long terms, long rowStride, long termStride)
         {
             if (result.Length == 0) return;
+            int slices = Slices(terms, 16);
             stream.Launch(
                 GradientKernel,
-                layer.Variant(dy.DType),
-                new LaunchShape(Tiles(rows, Tile) * Tiles(layer.Inputs, InputTile)),
+                layer.Variant(source, result),
+                new LaunchShape(Tiles(rows, GroupSize * 8 / InputTile / slices) * Tiles(layer.Inputs, InputTile)),
                 new DropConnectGradientArguments
                 {
                     Dy = dy.Argument,
@@ -188,6 +193,7 @@ public static partial class DropConnect
                     Rows = (ulong)rows,
                     Terms = (ulong)terms,
                     Inputs = (ulong)layer.Inputs,
+                    Slices = (uint)slices,
                     RowStride = (ulong)rowStride,
                     TermStride = (ulong)termStride,
                     FirstPair = layer.FirstPair(options),
@@ -199,6 +205,17 @@ public static partial class DropConnect
     }
 
     private static long Tiles(long count, int tile) => (count + tile - 1) / tile;
+
+    /// <summary>
+    /// Work items that share a sum of so many terms, with eight for each at least. Nothing else decides, so that an example has the same
+    /// bits in any batch.
+    /// </summary>
+    private static int Slices(long terms, int most)
+    {
+        int slices = 1;
+        while (slices < most && terms >= 16 * slices) slices *= 2;
+        return slices;
+    }
 
     private static double Scale(KeepThreshold threshold, DropConnectOptions options) =>
         options.Scaling == DropoutScaling.Inverted ? threshold.Scale : 1;
@@ -268,6 +285,17 @@ public static partial class DropConnect
 
         public ulong FirstPair(DropConnectOptions options) => options.GlobalStart * (ulong)Outputs;
 
-        public KernelVariant Variant(DType dtype) => new(dtype, Inputs % Philox.LanesPerBlock == 0 ? Philox.LanesPerBlock : 1);
+        /// <summary>Work items that share a result of the forward pass and of inference, whose terms are eights of inputs.</summary>
+        public uint ForwardSlices => (uint)Slices(Inputs / Philox.LanesPerBlock, 8);
+
+        public long ForwardTiles => Tiles(Examples, GroupSize / OutputTile / (int)ForwardSlices) * Tiles(Outputs, OutputTile);
+
+        /// <summary>Wide where rows of inputs are whole eights on aligned addresses.</summary>
+        public KernelVariant Variant<T>(DeviceTensor<T> first, DeviceTensor<T> second)
+            where T : unmanaged
+        {
+            bool wide = Inputs % Philox.LanesPerBlock == 0 && first.IsVectorAligned && second.IsVectorAligned;
+            return new(first.DType, wide ? Philox.LanesPerBlock : 1);
+        }
     }
 }
