@@ -26,7 +26,7 @@ DEVICE u32 keep_rows(random_key key, u64 row_block, u32 row_threshold) {
     return bits;
 }
 
-DEVICE void load_up_to_8(GLOBAL const scalar* source, u64 first, u64 count, real* values) {
+DEVICE void load_up_to_8(GLOBAL const scalar* source, u64 first, u32 count, real* values) {
 #if VEC == 8
     load8(source, first, values);
 #else
@@ -34,7 +34,7 @@ DEVICE void load_up_to_8(GLOBAL const scalar* source, u64 first, u64 count, real
 #endif
 }
 
-DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u64 count, const real* values) {
+DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u32 count, const real* values) {
 #if VEC == 8
     store8(target, first, values);
 #else
@@ -44,7 +44,7 @@ DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u64 count, const rea
 }
 
 // Eight columns of a parameter that may be absent.
-DEVICE void load_parameter(GLOBAL const scalar* parameter, u64 first, u64 count, real absent, real* values) {
+DEVICE void load_parameter(GLOBAL const scalar* parameter, u64 first, u32 count, real absent, real* values) {
     if (parameter != 0) {
         load_up_to_8(parameter, first, count, values);
     } else {
@@ -72,7 +72,7 @@ KERNEL void bias_dropout_residual_forward(GLOBAL const scalar* x, u64 x_offset, 
         const u64 strip = job / tiles, column = 256 * (job - strip * tiles) + 8 * (LOCAL_ID % 32);
         const u64 row_block = 8 * (first_strip + strip) + LOCAL_ID / 32;
         if (column >= columns || 8 * row_block >= end_row) continue;
-        const u64 width = columns - column;
+        const u32 width = columns - column < 8 ? (u32)(columns - column) : 8;
         real added[8], factor[8];
         load_parameter(bias, column, width, 0, added);
         load_parameter(channel_scale, column, width, 1, factor);
@@ -85,17 +85,27 @@ KERNEL void bias_dropout_residual_forward(GLOBAL const scalar* x, u64 x_offset, 
             real values[8];
             load_up_to_8(residual, first, width, values);
             if (kept_rows >> i & 1u) {
-                const u32 kept = keep8(resolved, row * columns + column, threshold);
                 real branch[8];
                 load_up_to_8(x, first, width, branch);
+                const philox_block drawn = draw8(resolved, row * columns + column);
                 for (u32 lane = 0; lane < 8; lane++) {
                     const real scaled = (branch[lane] + added[lane]) * factor[lane];
-                    values[lane] = (kept >> lane & 1u) ? values[lane] + scaled : values[lane];
+                    values[lane] = philox_lane(drawn, lane) < threshold ? values[lane] + scaled : values[lane];
                 }
             }
             store_up_to_8(y, first, width, values);
         }
     }
+}
+
+// Each of the 256 items adds the eight rows of items for one column.
+DEVICE void store_tile_sums(const real* own, GLOBAL real* partial, u64 split, u64 tile, u64 columns, LOCAL real* sums) {
+    for (u32 lane = 0; lane < 8; lane++) sums[8 * LOCAL_ID + lane] = own[lane];
+    BARRIER();
+    real sum = 0;
+    for (u32 depth = 0; depth < 8; depth++) sum += sums[256 * depth + LOCAL_ID];
+    if (256 * tile + LOCAL_ID < columns) partial[split * columns + 256 * tile + LOCAL_ID] = sum;
+    BARRIER();
 }
 
 // A job is a tile of columns and every `splits`-th strip of rows; its sums go to row `split` of the partial results,
@@ -112,17 +122,22 @@ KERNEL void bias_dropout_residual_backward(GLOBAL const scalar* dy, u64 dy_offse
     const u64 tiles = (columns + 255) / 256, end_row = start_row + rows;
     const u64 first_strip = start_row / 64, end_strip = (end_row + 63) / 64;
     dy += dy_offset;
-    x += x_offset;
     dx += dx_offset;
+#if SCALE_GRADIENT
+    x += x_offset;
     if (bias != 0) bias += bias_offset;
+#endif
     if (channel_scale != 0) channel_scale += channel_scale_offset;
     for (u64 job = GROUP_ID; job < tiles * splits; job += GROUP_COUNT) {
         const u64 split = job / tiles, tile = job - split * tiles;
-        const u64 column = 256 * tile + 8 * (LOCAL_ID % 32), width = column < columns ? columns - column : 0;
-        real added[8], factor[8], bias_sums[8], scale_sums[8];
-        load_parameter(width > 0 ? bias : 0, column, width, 0, added);
+        const u64 column = 256 * tile + 8 * (LOCAL_ID % 32);
+        const u32 width = column >= columns ? 0 : columns - column < 8 ? (u32)(columns - column) : 8;
+        real factor[8], bias_sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
         load_parameter(width > 0 ? channel_scale : 0, column, width, 1, factor);
-        for (u32 lane = 0; lane < 8; lane++) bias_sums[lane] = scale_sums[lane] = 0;
+#if SCALE_GRADIENT
+        real added[8], scale_sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+        load_parameter(width > 0 ? bias : 0, column, width, 0, added);
+#endif
         for (u64 strip = first_strip + split; strip < end_strip; strip += splits) {
             const u64 row_block = 8 * strip + LOCAL_ID / 32;
             if (width == 0 || 8 * row_block >= end_row) continue;
@@ -131,47 +146,35 @@ KERNEL void bias_dropout_residual_backward(GLOBAL const scalar* dy, u64 dy_offse
                 const u64 row = 8 * row_block + i;
                 if (row < start_row || row >= end_row) continue;
                 const u64 first = (row - start_row) * columns + column;
-                real gradient[8];
+                real gradient[8] = {0, 0, 0, 0, 0, 0, 0, 0};
                 if (kept_rows >> i & 1u) {
-                    const u32 kept = keep8(resolved, row * columns + column, threshold);
                     load_up_to_8(dy, first, width, gradient);
-                    for (u32 lane = 0; lane < 8; lane++)
-                        gradient[lane] = (kept >> lane & 1u) ? gradient[lane] * scale : (real)0;
-                    if (partial_scale != 0) {
-                        real branch[8];
-                        load_up_to_8(x, first, width, branch);
-                        for (u32 lane = 0; lane < 8; lane++)
-                            scale_sums[lane] +=
-                                (kept >> lane & 1u) ? (branch[lane] + added[lane]) * gradient[lane] : (real)0;
-                    }
+#if SCALE_GRADIENT
+                    real branch[8];
+                    if (VEC == 8) load_up_to_8(x, first, width, branch);
+#endif
+                    const philox_block drawn = draw8(resolved, row * columns + column);
+#if SCALE_GRADIENT
+                    if (VEC != 8) load_up_to_8(x, first, width, branch); // later, as registers are short
+#endif
                     for (u32 lane = 0; lane < 8; lane++) {
-                        gradient[lane] = (kept >> lane & 1u) ? gradient[lane] * factor[lane] : (real)0;
+                        const u32 kept = philox_lane(drawn, lane) < threshold;
+                        const real scaled = gradient[lane] * scale;
+#if SCALE_GRADIENT
+                        scale_sums[lane] += kept ? (branch[lane] + added[lane]) * scaled : (real)0;
+#endif
+                        gradient[lane] = kept ? scaled * factor[lane] : (real)0;
                         bias_sums[lane] += gradient[lane];
                     }
-                } else {
-                    for (u32 lane = 0; lane < 8; lane++) gradient[lane] = 0;
                 }
                 store_up_to_8(dx, first, width, gradient);
             }
         }
 
-        // Each of the 256 items adds the eight rows of items for one column.
-        const u64 target = split * columns + 256 * tile + LOCAL_ID;
-        if (partial_bias != 0) {
-            for (u32 lane = 0; lane < 8; lane++) sums[8 * LOCAL_ID + lane] = bias_sums[lane];
-            BARRIER();
-            real sum = 0;
-            for (u32 depth = 0; depth < 8; depth++) sum += sums[256 * depth + LOCAL_ID];
-            if (256 * tile + LOCAL_ID < columns) partial_bias[partial_bias_offset + target] = sum;
-            BARRIER();
-        }
-        if (partial_scale != 0) {
-            for (u32 lane = 0; lane < 8; lane++) sums[8 * LOCAL_ID + lane] = scale_sums[lane];
-            BARRIER();
-            real sum = 0;
-            for (u32 depth = 0; depth < 8; depth++) sum += sums[256 * depth + LOCAL_ID];
-            if (256 * tile + LOCAL_ID < columns) partial_scale[partial_scale_offset + target] = sum;
-            BARRIER();
-        }
+        if (partial_bias != 0)
+            store_tile_sums(bias_sums, partial_bias + partial_bias_offset, split, tile, columns, sums);
+#if SCALE_GRADIENT
+        store_tile_sums(scale_sums, partial_scale + partial_scale_offset, split, tile, columns, sums);
+#endif
     }
 }

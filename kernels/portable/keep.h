@@ -18,3 +18,20 @@ DEVICE u32 keep8(random_key key, u64 index, u32 threshold) {
 #endif
     return bits;
 }
+
+// The draws of elements index to index + 7, as lanes of one block.
+DEVICE philox_block draw8(random_key key, u64 index) {
+    philox_block drawn = philox(key, index / 8);
+#if VEC != 8
+    const u32 skipped = (u32)(index % 8);
+    if (skipped != 0) {
+        const philox_block next = philox(key, index / 8 + 1);
+        u32 words[8] = {drawn.words[0], drawn.words[1], drawn.words[2], drawn.words[3],
+                        next.words[0],  next.words[1],  next.words[2],  next.words[3]};
+        for (u32 i = 0; i < 6; i++) words[i] = (skipped & 4u) ? words[i + 2] : words[i];
+        for (u32 i = 0; i < 5; i++) words[i] = (skipped & 2u) ? words[i + 1] : words[i];
+        for (u32 i = 0; i < 4; i++) drawn.words[i] = (skipped & 1u) ? words[i] >> 16 | words[i + 1] << 16 : words[i];
+    }
+#endif
+    return drawn;
+}

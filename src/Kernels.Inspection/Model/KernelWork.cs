@@ -45,6 +45,7 @@ internal static class KernelWork
         ["adaptive_dropout_per_element"] = Elementwise(2, 1),
         ["bias_dropout_residual_forward"] = Elementwise(2, 1),
         ["bias_dropout_residual_backward"] = Elementwise(1, 1),
+        ["bias_dropout_residual_backward SCALE_GRADIENT"] = Elementwise(2, 1),
         ["stochastic_depth_forward"] = Elementwise(2, 1),
         ["stochastic_depth_backward"] = Elementwise(1, 1),
         ["stochastic_depth_backward RELU"] = Elementwise(2, 2),

@@ -51,6 +51,7 @@ public readonly record struct BiasDropoutResidualOptions
 /// </remarks>
 public static unsafe partial class BiasDropoutResidual
 {
+    private const uint ScaleGradientSwitch = 1;
     private const int TileColumns = 256;
     private const int StripRows = 64;
 
@@ -61,7 +62,7 @@ public static unsafe partial class BiasDropoutResidual
         EntryPoints.BiasDropoutResidualForward.Float<CpuForward>(vectorWidths: [1, 8]);
 
     private static readonly KernelDefinition<BiasDropoutResidualBackwardArguments> BackwardKernel =
-        EntryPoints.BiasDropoutResidualBackward.Float<CpuBackward>(vectorWidths: [1, 8]);
+        EntryPoints.BiasDropoutResidualBackward.Float<CpuBackward>(vectorWidths: [1, 8], switches: ["SCALE_GRADIENT"]);
 
     /// <summary>y = residual + r * channelScale * m * (x + bias) / q.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -191,7 +192,7 @@ public static unsafe partial class BiasDropoutResidual
             && (dChannelScale is null || x!.IsVectorAligned);
         stream.Launch(
             BackwardKernel,
-            new KernelVariant(dy.DType, vectors ? Philox.LanesPerBlock : 1),
+            new KernelVariant(dy.DType, vectors ? Philox.LanesPerBlock : 1, dChannelScale is null ? 0 : ScaleGradientSwitch),
             new LaunchShape(tiles * splits),
             new BiasDropoutResidualBackwardArguments
             {
