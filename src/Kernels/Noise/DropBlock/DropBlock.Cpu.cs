@@ -13,15 +13,34 @@ public static unsafe partial class DropBlock
     /// <summary>Words of 64 cells that one core takes at a time.</summary>
     private const long WordsPerChunk = CpuParallel.ElementsPerChunk / 64;
 
-    /// <summary>The seeds: the host spreads them in passes of their own.</summary>
+    /// <summary>Seeds alone go to the target at once; what is to be spread as well is not in place.</summary>
     private static void CpuDraw(in KernelVariant variant, in DropBlockDrawArguments arguments)
     {
         DropBlockDrawArguments a = arguments;
+        uint* target = a.Target.Pointer<uint>();
+        if (a.Spread == SpreadArguments.Nothing && a.Invert == 0)
+        {
+            DrawSeeds(a, (ulong*)target);
+            return;
+        }
+
+        ulong[] rented = ArrayPool<ulong>.Shared.Rent((int)((a.Cells + 63) / 64));
+        fixed (ulong* seeds = rented)
+        {
+            DrawSeeds(a, seeds);
+            Spread(seeds, target, (long)a.Cells, a.Spread, a.Invert != 0);
+        }
+
+        ArrayPool<ulong>.Shared.Return(rented);
+        if (a.Count.Counts.IsPresent) Count(a.Count, (ulong*)target, (long)a.Cells, CellsPerWord * (Tile - a.Halo));
+    }
+
+    private static void DrawSeeds(DropBlockDrawArguments a, ulong* seeds)
+    {
         RandomKey key = a.Key.Resolve();
         CpuPhilox philox = new(key);
         CpuParallel.ForRange(((long)a.Cells + 63) / 64, WordsPerChunk, (first, end) =>
         {
-            ulong* seeds = (ulong*)a.Target.Pointer<uint>();
             new Span<ulong>(seeds + first, (int)(end - first)).Clear();
             ulong* drawn = stackalloc ulong[SeedReader.Words];
             SeedReader reader = new(key, philox, a.Threshold, drawn);
@@ -61,24 +80,30 @@ public static unsafe partial class DropBlock
     private static void CpuSpread(in KernelVariant variant, in DropBlockSpreadArguments arguments)
     {
         DropBlockSpreadArguments a = arguments;
+        uint* target = a.Target.Pointer<uint>();
+        Spread((ulong*)a.Source.Pointer<uint>(), target, (long)a.Cells, a.Spread, a.Invert != 0);
+        if (a.Count.Counts.IsPresent) Count(a.Count, (ulong*)target, (long)a.Cells, CellsPerWord * Tile);
+    }
 
+    private static void Spread(ulong* source, uint* target, long allCells, SpreadArguments spread, bool invert)
+    {
         // Each piece starts early enough to have all bits that reach into it; pieces are long against that.
-        long ahead = (a.Spread.Reach + 63) / 64;
-        CpuParallel.ForRange(((long)a.Cells + 63) / 64, Math.Max(WordsPerChunk, 4 * ahead), (first, end) =>
+        long ahead = (spread.Reach + 63) / 64;
+        CpuParallel.ForRange((allCells + 63) / 64, Math.Max(WordsPerChunk, 4 * ahead), (first, end) =>
         {
             long from = Math.Max(0, first - ahead);
             int length = (int)(end - from);
             ulong[] rented = ArrayPool<ulong>.Shared.Rent(length);
             fixed (ulong* bits = rented)
             {
-                new ReadOnlySpan<ulong>((ulong*)a.Source.Pointer<uint>() + from, length).CopyTo(rented);
-                Spread(bits, length, a.Spread.Span, 1);
-                Spread(bits, length, a.Spread.CountX, a.Spread.PitchX);
-                Spread(bits, length, a.Spread.CountY, a.Spread.PitchY);
-                Spread(bits, length, a.Spread.CountZ, a.Spread.PitchZ);
+                new ReadOnlySpan<ulong>(source + from, length).CopyTo(rented);
+                Spread(bits, length, spread.Span, 1);
+                Spread(bits, length, spread.CountX, spread.PitchX);
+                Spread(bits, length, spread.CountY, spread.PitchY);
+                Spread(bits, length, spread.CountZ, spread.PitchZ);
                 ulong* result = bits + (first - from);
-                long cells = Math.Min((long)a.Cells, end * 64) - (first * 64);
-                if (a.Invert != 0)
+                long cells = Math.Min(allCells, end * 64) - (first * 64);
+                if (invert)
                 {
                     for (long word = 0; word < end - first; word++) result[word] = ~result[word];
                     if (cells % 64 != 0) result[cells / 64] &= (1UL << (int)(cells % 64)) - 1;
@@ -86,12 +111,11 @@ public static unsafe partial class DropBlock
 
                 // The target may be a mask of the caller's that ends with half of such a word.
                 new ReadOnlySpan<uint>(result, (int)((cells + 31) / 32))
-                    .CopyTo(new Span<uint>(a.Target.Pointer<uint>() + (2 * first), (int)((cells + 31) / 32)));
+                    .CopyTo(new Span<uint>(target + (2 * first), (int)((cells + 31) / 32)));
             }
 
             ArrayPool<ulong>.Shared.Return(rented);
         });
-        if (a.Count.Counts.IsPresent) Count(a.Count, (ulong*)a.Target.Pointer<uint>(), (long)a.Cells);
     }
 
     /// <summary>
@@ -128,15 +152,14 @@ public static unsafe partial class DropBlock
     }
 
     /// <summary>The kept cells of each unit in each tile.</summary>
-    private static void Count(CountArguments a, ulong* mask, long cells)
+    private static void Count(CountArguments a, ulong* mask, long cells, long tileCells)
     {
-        const long TileCells = CellsPerWord * Tile;
         long unitCells = (long)a.UnitCells;
-        CpuParallel.ForRange((cells + TileCells - 1) / TileCells, CpuParallel.ElementsPerChunk / TileCells, (first, end) =>
+        CpuParallel.ForRange((cells + tileCells - 1) / tileCells, CpuParallel.ElementsPerChunk / tileCells, (first, end) =>
         {
             for (long tile = first; tile < end; tile++)
             {
-                long start = tile * TileCells, stop = Math.Min(start + TileCells, cells), firstUnit = start / unitCells;
+                long start = tile * tileCells, stop = Math.Min(start + tileCells, cells), firstUnit = start / unitCells;
                 uint* counts = a.Counts.Pointer<uint>() + (tile * (long)a.TileUnits);
                 for (long unit = firstUnit; unit * unitCells < stop; unit++)
                 {
