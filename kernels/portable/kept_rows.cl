@@ -10,6 +10,7 @@
 #include "types.h"
 #include "philox.h"
 #include "keep.h"
+#include "reduce.h"
 #include "errors.h"
 
 #define TILE_ROWS (8 * GROUP_SIZE)
@@ -31,27 +32,14 @@ DEVICE u32 count_rows(random_key key, u64 first, u64 end, u64 start, u32 thresho
     return sum;
 }
 
-// The sum over the items up to this one. The last of `sums` is that over all, until the next barrier.
-DEVICE u64 running_sum(u64 value, LOCAL u64* sums) {
-    BARRIER();
-    sums[LOCAL_ID] = value;
-    BARRIER();
-    for (u32 distance = 1; distance < GROUP_SIZE; distance *= 2) {
-        const u64 before = LOCAL_ID >= distance ? sums[LOCAL_ID - distance] : 0;
-        BARRIER();
-        sums[LOCAL_ID] += before;
-        BARRIER();
-    }
-    return sums[LOCAL_ID];
-}
-
 KERNEL void kept_rows_count(GLOBAL u32* counts, u64 counts_offset, KEPT_LIST_PARAMETERS) {
     SHARED u64 sums[GROUP_SIZE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
     for (u64 piece = GROUP_ID; piece < pieces; piece += GROUP_COUNT) {
         const u64 first = piece * piece_rows, end = count - first < piece_rows ? count : first + piece_rows;
-        running_sum(count_rows(resolved, first, end, start, threshold), sums);
-        if (LOCAL_ID == 0) counts[counts_offset + piece] = (u32)sums[GROUP_SIZE - 1];
+        u64 total;
+        running_sum(count_rows(resolved, first, end, start, threshold), sums, &total);
+        if (LOCAL_ID == 0) counts[counts_offset + piece] = (u32)total;
     }
 }
 
@@ -72,20 +60,21 @@ KERNEL void kept_rows_list(GLOBAL i32* rows, u64 rows_offset, GLOBAL i32* kept, 
         else
             for (u64 i = LOCAL_ID; i < pieces; i += GROUP_SIZE)
                 sum += (u64)counts[counts_offset + i] << 32 | (i < piece ? counts[counts_offset + i] : 0);
-        running_sum(sum, sums);
-        const u64 total = sums[GROUP_SIZE - 1] >> 32;
-        u64 before = sums[GROUP_SIZE - 1] & 0xffffffffu;
+        running_sum(sum, sums, &sum);
+        const u64 total = sum >> 32;
+        u64 before = sum & 0xffffffffu;
         if (piece == 0 && LOCAL_ID == 0) kept[kept_offset] = (i32)total;
         for (u64 tile = first; tile < end; tile += TILE_ROWS) {
             const u64 row = tile + 8 * LOCAL_ID, tile_end = end - tile < TILE_ROWS ? end : tile + TILE_ROWS;
             const u32 keep = keep_rows(resolved, row, end, start, threshold);
+            u64 tile_kept;
             u32 own = 0;
             for (u32 lane = 0; lane < 8; lane++) own += keep >> lane & 1u;
-            u32 next = (u32)running_sum(own, sums) - own;
+            u32 next = (u32)running_sum(own, sums, &tile_kept) - own;
             for (u32 lane = 0; lane < 8; lane++)
                 if (keep >> lane & 1u) listed[next++] = (i32)(row + lane);
             BARRIER();
-            const u64 tile_kept = sums[GROUP_SIZE - 1], dropped = tile - before;
+            const u64 dropped = tile - before;
             for (u64 i = LOCAL_ID; i < tile_kept; i += GROUP_SIZE) rows[before + i] = listed[i];
             for (u64 i = LOCAL_ID; i < tile_end - tile - tile_kept; i += GROUP_SIZE) rows[total + dropped + i] = -1;
             before += tile_kept;

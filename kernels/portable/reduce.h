@@ -1,12 +1,30 @@
 // Sums over a work group, and sums and maxima over teams: `team` consecutive work items, a power of two up to
 // GROUP_SIZE. Fixed order, so the same bits in every run. `scratch` holds GROUP_SIZE values (for several sums that many
 // each); every work item of the group calls and gets the result of its group or team. The scratch may be used again
-// right after. team_sums_first is for sums of which a call needs the first `wanted` alone: one call after another, or a
-// barrier under a condition, is what PoCL does not take.
+// right after. running_sum is the sum over the items up to the caller, and its total that over all. team_sums_first is
+// for sums of which a call needs the first `wanted` alone: one call after another, or a barrier under a condition, is
+// what PoCL does not take.
 
 #if DIALECT_CUDA
 DEVICE real warp_sum(real value) {
     for (int distance = 16; distance > 0; distance /= 2) value += __shfl_xor_sync(0xffffffffu, value, distance);
+    return value;
+}
+
+DEVICE u64 running_sum(u64 value, LOCAL u64* scratch, u64* total) {
+    const u32 lane = LOCAL_ID % 32, own = LOCAL_ID / 32;
+    for (u32 distance = 1; distance < 32; distance *= 2) {
+        const u64 before = __shfl_up_sync(0xffffffffu, value, distance);
+        value += lane >= distance ? before : 0;
+    }
+    if (lane == 31) scratch[own] = value;
+    BARRIER();
+    *total = 0;
+    for (u32 warp = 0; warp < GROUP_SIZE / 32; warp++) {
+        value += warp < own ? scratch[warp] : 0;
+        *total += scratch[warp];
+    }
+    BARRIER();
     return value;
 }
 
@@ -55,6 +73,21 @@ DEVICE real team_max(real value, u32 team, LOCAL real* scratch) {
     return value;
 }
 #else
+DEVICE u64 running_sum(u64 value, LOCAL u64* scratch, u64* total) {
+    scratch[LOCAL_ID] = value;
+    BARRIER();
+    for (u32 distance = 1; distance < GROUP_SIZE; distance *= 2) {
+        const u64 before = LOCAL_ID >= distance ? scratch[LOCAL_ID - distance] : 0;
+        BARRIER();
+        scratch[LOCAL_ID] += before;
+        BARRIER();
+    }
+    value = scratch[LOCAL_ID];
+    *total = scratch[GROUP_SIZE - 1];
+    BARRIER();
+    return value;
+}
+
 DEVICE real group_sum(real value, LOCAL real* scratch) {
     scratch[LOCAL_ID] = value;
     BARRIER();

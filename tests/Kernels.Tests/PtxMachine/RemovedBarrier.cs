@@ -16,7 +16,7 @@ internal sealed record RemovedBarrier(string File, int Index, int Line)
     private static readonly Dictionary<string, string[]> OpsOfFiles = new()
     {
         ["portable/partial_sums.cl"] = ["bias-dropout-residual"],
-        [Reductions] = ["norm-penalty", "sgd", "attention-dropout", "entropy", "cross-entropy"],
+        [Reductions] = ["norm-penalty", "sgd", "attention-dropout", "entropy", "cross-entropy", "kept-rows"],
     };
 
     /// <summary>Every barrier of the texts, as CUDA compiles them.</summary>

@@ -296,8 +296,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "many tiles of a group, a tail" },
         new("gathered rows are not scaled", "kept-rows", KeptRows, "scale * load(source, from)", "load(source, from)") { At = "odd rows" },
         new(
-            "no barrier before a tile's rows are copied", "kept-rows", KeptRows, "BARRIER();\n            const u64 tile_kept",
-            "const u64 tile_kept") { At = "prime" },
+            "no barrier before a tile's rows are copied", "kept-rows", KeptRows, "BARRIER();\n            const u64 dropped",
+            "const u64 dropped") { At = "prime" },
         new(
             "a short row has the decision of the row before", "stochastic-depth", StochasticDepth,
             "row++;\n                keep = keeps(resolved, start + row, threshold);", "row++;") { At = "rows shorter than an octet" },
