@@ -42,7 +42,7 @@ public static unsafe class ChannelDropout
 {
     private const uint Index32Switch = 1;
     private const uint WholeBlocksSwitch = 2;
-    private const int CopiesPerJob = 4;
+    private const int CopiesPerJob = 2;
 
     private static readonly KernelDefinition<ChannelDropoutArguments> Kernel =
         EntryPoints.ChannelDropout.Float<CpuShared>(vectorWidths: [1, 8], switches: ["INDEX_32", "WHOLE_BLOCKS"]);
