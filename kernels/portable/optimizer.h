@@ -31,25 +31,35 @@ typedef struct {
 DEVICE void optimizer_rule(const optimizer_group* group, u32 width, real* weights, const real* gradients,
                            real (*state)[4]);
 
-DEVICE optimizer_group group_at(GLOBAL const real* RESTRICT options, GLOBAL const real* RESTRICT progress, u32 index) {
+// 1 - e^-x, without cancellation where x is small: there by the series x (1 - x/2 (1 - x/3 (...))). 1 - beta^step is
+// that of -step * log beta.
+DEVICE real rise(real x) {
+    if (!(x < (real)0.5f)) return 1 - EXP(-x);
+    real sum = 1;
+    for (u32 k = 16; k > 1; k--) sum = 1 - x * (1 / (real)k) * sum;
+    return x * sum;
+}
+
+// `steps` were taken before this one. `rates` are those of the groups, or null for the rates of the options.
+DEVICE optimizer_group group_at(GLOBAL const real* RESTRICT options, GLOBAL const real* RESTRICT progress,
+                                GLOBAL const float* RESTRICT rates, u64 steps, u32 index) {
     GLOBAL const group_options* own = (GLOBAL const group_options*)options + index;
     GLOBAL const step_progress* step = (GLOBAL const step_progress*)progress;
-    GLOBAL const group_progress* now = (GLOBAL const group_progress*)(step + 1) + index;
     optimizer_group group;
     group.gradient_scale = step->gradient_scale;
     group.gradient_factor = step->gradient_factor;
-    group.is_first = step->is_first != 0;
-    group.rate = now->learning_rate;
-    group.decay_factor = now->decay_factor;
-    group.threshold = now->threshold;
-    group.shrinkage = now->shrinkage;
-    group.first_rate = now->first_rate;
-    group.second_root = now->second_root;
+    group.is_first = steps == 0;
+    group.rate = rates == 0 ? own->learning_rate : (real)rates[index];
     group.coupled_decay = own->coupled_decay;
     group.subgradient_l1 = own->subgradient_l1;
+    group.decay_factor = 1 - group.rate * own->decoupled_decay;
+    group.threshold = group.rate * own->proximal_l1;
+    group.shrinkage = own->proximal_decay == 0 ? (real)1 : 1 / (1 + group.rate * own->proximal_decay);
     group.maximum_norm = own->maximum_norm;
     group.average_decay = own->average_decay;
     group.average_share = own->average_share;
+    group.first_rate = group.rate / rise((real)(steps + 1) * own->first_log);
+    group.second_root = 1 / SQRT(rise((real)(steps + 1) * own->second_log));
     group.rule = *(GLOBAL const rule_options*)own->rule;
     return group;
 }
@@ -94,12 +104,13 @@ DEVICE real averaged(const optimizer_group* group, real average, real weight) {
 }
 
 // What the step of every rule takes.
-#define OPTIMIZER_STEP_PARAMETERS                                                                                    \
-    GLOBAL scalar *parameter, u64 parameter_offset, GLOBAL const scalar *gradient, u64 gradient_offset,              \
-        GLOBAL real *state, u64 state_offset, TENSOR_LIST_PARAMETERS, GLOBAL const real *RESTRICT options,           \
-        u64 options_offset, GLOBAL const real *RESTRICT progress, u64 progress_offset, GLOBAL u32 *zeros,            \
-        u64 zeros_offset, u64 role_stride, u32 first_role, u32 second_role, u32 third_role, u32 master, u32 average, \
-        u32 counts_zeros
+#define OPTIMIZER_STEP_PARAMETERS                                                                          \
+    GLOBAL scalar *parameter, u64 parameter_offset, GLOBAL const scalar *gradient, u64 gradient_offset,    \
+        GLOBAL real *state, u64 state_offset, TENSOR_LIST_PARAMETERS, GLOBAL const real *RESTRICT options, \
+        u64 options_offset, GLOBAL const real *RESTRICT progress, u64 progress_offset,                     \
+        GLOBAL const float *RESTRICT rates, u64 rates_offset, GLOBAL u64 *counts, u64 counts_offset,       \
+        GLOBAL u32 *finished, u64 finished_offset, GLOBAL u32 *zeros, u64 zeros_offset, u64 role_stride,   \
+        u32 first_role, u32 second_role, u32 third_role, u32 master, u32 average, u32 counts_zeros, u32 ends_step
 
 // The memory of a tile. State lies in flat buffers of the list, `role_stride` apart; a role that is not kept is NO_ROLE.
 typedef struct {
@@ -209,17 +220,36 @@ DEVICE u32 group_count(u32 count, LOCAL real* scratch) {
     return low + ((u32)group_sum((real)(count >> 12), scratch) << 12);
 }
 
-// The whole pass. `memory` is that of the list. A work item owns the same elements in every loop over a tile. REDUCES
-// is 1 where rows are projected or zeros counted.
+// All groups of a launch read a count, and the one that finishes last moves it on: by atomic operations alone, on its
+// halves, as OpenCL C 1.2 has none of 64 bits.
+DEVICE u64 read_count(GLOBAL u64* count, LOCAL u32* halves) {
+    if (LOCAL_ID < 2) halves[LOCAL_ID] = ATOMIC_ADD((GLOBAL u32*)count + LOCAL_ID, 0);
+    BARRIER();
+    return halves[0] | (u64)halves[1] << 32;
+}
+
+// One item of each group calls. `finished` is 0 again when all did.
+DEVICE void count_step(GLOBAL u64* count, GLOBAL u32* finished) {
+    GLOBAL u32* halves = (GLOBAL u32*)count;
+    if (ATOMIC_ADD(finished, 1) != GROUP_COUNT - 1) return;
+    ATOMIC_ADD(finished, 0 - (u32)GROUP_COUNT);
+    if (ATOMIC_ADD(halves, 1) == 0xffffffffu) ATOMIC_ADD(halves + 1, 1);
+}
+
+// The whole pass. `memory` is that of the list, `counts` are steps taken and steps skipped. A work item owns the same
+// elements in every loop over a tile. REDUCES is 1 where rows are projected or zeros counted. The launch that ends the
+// step counts it.
 DEVICE void optimizer_pass(optimizer_memory memory, GLOBAL const u64* RESTRICT tensors,
                            GLOBAL const u32* RESTRICT tiles, GLOBAL const real* RESTRICT options,
-                           GLOBAL const real* RESTRICT progress, GLOBAL u32* zeros, u64 first_tile, u64 tile_count,
-                           u32 counts_zeros, LOCAL real* scratch) {
+                           GLOBAL const real* RESTRICT progress, GLOBAL const float* RESTRICT rates, GLOBAL u64* counts,
+                           GLOBAL u32* finished, GLOBAL u32* zeros, u64 first_tile, u64 tile_count, u32 counts_zeros,
+                           u32 ends_step, LOCAL u32* halves, LOCAL real* scratch) {
+    const u64 steps = read_count(counts, halves);
     const u32 skips = ((GLOBAL const step_progress*)progress)->skips != 0;
     const u64 last = first_tile + (skips ? 0 : tile_count);
     for (u64 index = first_tile + GROUP_ID; index < last; index += GROUP_COUNT) {
         const tensor_tile tile = tile_at(tensors, tiles, index);
-        const optimizer_group group = group_at(options, progress, tile.group);
+        const optimizer_group group = group_at(options, progress, rates, steps, tile.group);
         optimizer_memory own = memory;
         own.parameter += tile.first;
         own.gradient += tile.second;
@@ -250,4 +280,5 @@ DEVICE void optimizer_pass(optimizer_memory memory, GLOBAL const u64* RESTRICT t
         if (LOCAL_ID == 0 && counts_zeros && zero_count > 0) ATOMIC_ADD(zeros + tile.tensor, zero_count);
 #endif
     }
+    if (LOCAL_ID == 0 && ends_step) count_step(counts + (skips ? 1 : 0), finished);
 }

@@ -1,5 +1,6 @@
-// The tables that the host writes and the step before the pass prepares for it. Structs of reals, so that no compiler
-// leaves gaps; C# has the same ones, and a test compares the two field by field.
+// The tables that the host writes; where settings need it, a launch before the pass prepares the second one for the
+// step. Structs of reals, so that no compiler leaves gaps; C# has the same ones, and a test compares the two field by
+// field.
 
 #define RULE_WORDS 6
 
@@ -25,16 +26,5 @@ typedef struct {
     real gradient_scale;
     real gradient_factor;
     real skips;
-    real is_first; // nothing was stored yet
     real gradient_norm;
 } step_progress;
-
-// What holds for a group at a step, as the rules multiply by it. decay is that of the rule's first or second moment.
-typedef struct {
-    real learning_rate;
-    real decay_factor; // decoupled decay: 1 - rate * decay
-    real threshold;    // proximal L1: rate * l1
-    real shrinkage;    // proximal L2: 1 / (1 + rate * l2)
-    real first_rate;   // rate / (1 - decay^step)
-    real second_root;  // 1 / sqrt(1 - decay^step)
-} group_progress;

@@ -47,6 +47,7 @@ DEVICE void optimizer_rule(const optimizer_group* group, u32 width, real* weight
 }
 
 KERNEL void rms_prop_step(OPTIMIZER_STEP_PARAMETERS) {
+    SHARED u32 halves[2];
     SHARED real scratch[SQUARE_SUMS * GROUP_SIZE];
     const optimizer_memory memory = {parameter + parameter_offset,
                                      gradient + gradient_offset,
@@ -56,5 +57,7 @@ KERNEL void rms_prop_step(OPTIMIZER_STEP_PARAMETERS) {
                                      master,
                                      average};
     optimizer_pass(memory, tensors + tensors_offset, tiles + tiles_offset, options + options_offset,
-                   progress + progress_offset, zeros + zeros_offset, first_tile, tile_count, counts_zeros, scratch);
+                   progress + progress_offset, rates == 0 ? rates : rates + rates_offset, counts + counts_offset,
+                   finished + finished_offset, zeros + zeros_offset, first_tile, tile_count, counts_zeros, ends_step,
+                   halves, scratch);
 }

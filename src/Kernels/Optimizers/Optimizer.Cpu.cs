@@ -39,22 +39,22 @@ internal readonly unsafe struct CpuOptimizerGroup<TReal>
     private readonly bool _hasThreshold;
     private readonly bool _averagesSlowly;
 
-    public CpuOptimizerGroup(in GroupOptions<TReal> options, in StepProgress<TReal> step, in GroupProgress<TReal> now)
+    public CpuOptimizerGroup(in GroupOptions<TReal> options, in StepProgress<TReal> step, double rate, ulong steps)
     {
-        IsFirst = step.IsFirst != TReal.Zero;
+        IsFirst = steps == 0;
         _gradientScale = Vector512.Create(step.GradientScale);
         _gradientFactor = Vector512.Create(step.GradientFactor);
-        Rate = Vector512.Create(now.LearningRate);
-        FirstRate = Vector512.Create(now.FirstRate);
-        SecondRoot = Vector512.Create(now.SecondRoot);
+        Rate = Create(rate);
+        FirstRate = Create(rate / Rise((steps + 1) * CpuElement.ToDouble(options.FirstLog)));
+        SecondRoot = Create(1 / Math.Sqrt(Rise((steps + 1) * CpuElement.ToDouble(options.SecondLog))));
         _coupledDecay = Vector512.Create(options.CoupledDecay);
         _isDecayed = options.CoupledDecay != TReal.Zero;
-        DecayFactor = Vector512.Create(now.DecayFactor);
-        _shrinkage = Vector512.Create(now.Shrinkage);
+        DecayFactor = Create(1 - (rate * CpuElement.ToDouble(options.DecoupledDecay)));
+        _shrinkage = Create(1 / (1 + (rate * CpuElement.ToDouble(options.ProximalDecay))));
         _subgradientL1 = Vector512.Create(options.SubgradientL1);
         _hasSubgradient = options.SubgradientL1 != TReal.Zero;
-        _threshold = Vector512.Create(now.Threshold);
-        _hasThreshold = now.Threshold != TReal.Zero;
+        _threshold = Create(rate * CpuElement.ToDouble(options.ProximalL1));
+        _hasThreshold = _threshold.ToScalar() != TReal.Zero;
         MaximumNorm = CpuElement.ToDouble(options.MaximumNorm);
         _averageDecay = Vector512.Create(options.AverageDecay);
         _averageShare = Vector512.Create(options.AverageShare);
@@ -105,6 +105,17 @@ internal readonly unsafe struct CpuOptimizerGroup<TReal>
         moved = Vector512.ConditionalSelect(CpuReal.IsFinite(difference), moved, (_averageDecay * average) + (_averageShare * weight));
         return Vector512.ConditionalSelect(CpuReal.IsFinite(average), moved, weight);
     }
+
+    private static Vector512<TReal> Create(double value) => Vector512.Create(TReal.CreateChecked(value));
+
+    /// <summary>1 - e^-x, without cancellation where x is small: <c>rise</c> in the text.</summary>
+    private static double Rise(double x)
+    {
+        if (!(x < 0.5)) return 1 - Math.Exp(-x);
+        double sum = 1;
+        for (int k = 16; k > 1; k--) sum = 1 - (x / k * sum);
+        return x * sum;
+    }
 }
 
 /// <summary>The whole pass over the parameters: <c>optimizer_pass</c> in <c>optimizer.h</c>.</summary>
@@ -129,8 +140,12 @@ internal readonly unsafe struct CpuOptimizerPass<TSingle, TDouble> : ICpuKernel<
         where TRule : struct, IOptimizerRule<TRule, TReal>
     {
         StepProgress<TReal>* step = (StepProgress<TReal>*)a.Progress.Pointer<TReal>();
-        if (step->Skips != TReal.Zero) return;
-        GroupProgress<TReal>* groups = (GroupProgress<TReal>*)(step + 1);
+        ulong* counts = a.Counts.Pointer<ulong>();
+        ulong steps = counts[0];
+        bool skips = step->Skips != TReal.Zero;
+        if (a.EndsStep != 0) counts[skips ? 1 : 0]++;
+        if (skips) return;
+        float* rates = a.Rates.Pointer<float>();
         GroupOptions<TReal>* options = (GroupOptions<TReal>*)a.Options.Pointer<TReal>();
         CpuParallel.ForRange((long)a.TensorList.TileCount, CpuParallel.ElementsPerChunk / TensorTable<T>.TileLength, (first, end) =>
         {
@@ -143,7 +158,8 @@ internal readonly unsafe struct CpuOptimizerPass<TSingle, TDouble> : ICpuKernel<
                 if (tile.Group != current)
                 {
                     current = tile.Group;
-                    group = new CpuOptimizerGroup<TReal>(options[current], *step, groups[current]);
+                    double rate = rates == null ? CpuElement.ToDouble(options[current].LearningRate) : rates[current];
+                    group = new CpuOptimizerGroup<TReal>(options[current], *step, rate, steps);
                     rule = TRule.Create(group, ref options[current].Rule);
                 }
 
@@ -302,11 +318,7 @@ internal readonly unsafe struct CpuPrepare : ICpuKernel<OptimizerPrepareArgument
         where TReal : unmanaged, IFloatingPointIeee754<TReal>
     {
         StepProgress<TReal>* step = (StepProgress<TReal>*)a.Progress.Pointer<TReal>();
-        GroupProgress<TReal>* groups = (GroupProgress<TReal>*)(step + 1);
-        GroupOptions<TReal>* options = (GroupOptions<TReal>*)a.Options.Pointer<TReal>();
         TReal* sums = a.Sums.Pointer<TReal>();
-        ulong* counts = a.Counts.Pointer<ulong>();
-        ulong steps = counts[0];
         double down = 0, plain = 0, up = 0;
         for (ulong tile = 0; tile < a.MeasuredTiles; tile++, sums += CpuSquares<TReal>.SumCount)
         {
@@ -331,34 +343,8 @@ internal readonly unsafe struct CpuPrepare : ICpuKernel<OptimizerPrepareArgument
             GradientScale = TReal.CreateChecked(scale),
             GradientFactor = TReal.CreateChecked(factor),
             Skips = skips ? TReal.One : TReal.Zero,
-            IsFirst = steps == 0 ? TReal.One : TReal.Zero,
             GradientNorm = TReal.CreateChecked(length / norm.Scale),
         };
-        counts[skips ? 1 : 0]++;
-        if (skips) return;
-        if (a.CountedTensors > 0) new Span<uint>(a.Zeros.Pointer<uint>(), (int)a.CountedTensors).Clear();
-        for (ulong group = 0; group < a.Groups; group++)
-        {
-            ref GroupOptions<TReal> own = ref options[group];
-            double rate = a.HasRates != 0 ? a.Rates.Pointer<float>()[group] : CpuElement.ToDouble(own.LearningRate);
-            groups[group] = new GroupProgress<TReal>
-            {
-                LearningRate = TReal.CreateChecked(rate),
-                DecayFactor = TReal.CreateChecked(1 - (rate * CpuElement.ToDouble(own.DecoupledDecay))),
-                Threshold = TReal.CreateChecked(rate * CpuElement.ToDouble(own.ProximalL1)),
-                Shrinkage = TReal.CreateChecked(1 / (1 + (rate * CpuElement.ToDouble(own.ProximalDecay)))),
-                FirstRate = TReal.CreateChecked(rate / Rise((steps + 1) * CpuElement.ToDouble(own.FirstLog))),
-                SecondRoot = TReal.CreateChecked(1 / Math.Sqrt(Rise((steps + 1) * CpuElement.ToDouble(own.SecondLog)))),
-            };
-        }
-    }
-
-    /// <summary>1 - e^-x, without cancellation where x is small: <c>rise</c> in the text.</summary>
-    private static double Rise(double x)
-    {
-        if (!(x < 0.5)) return 1 - Math.Exp(-x);
-        double sum = 1;
-        for (int k = 16; k > 1; k--) sum = 1 - (x / k * sum);
-        return x * sum;
+        if (!skips && a.CountedTensors > 0) new Span<uint>(a.Zeros.Pointer<uint>(), (int)a.CountedTensors).Clear();
     }
 }

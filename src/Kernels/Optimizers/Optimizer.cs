@@ -21,9 +21,9 @@ namespace Kernels;
 /// type without a master copy is rounded twice.
 /// </para>
 /// <para>
-/// All that changes from step to step (step count, bias corrections, clipping factor, the decision to skip) is made on the device, in a
-/// launch of one work group before the pass. So a captured graph of <see cref="Step"/> goes on in every replay, with the options of the
-/// capture. Nothing waits. On OpenCL a launch reaches one pair of buffers: parameters made by one <see cref="Device.AllocateBuffer"/> and
+/// All that changes from step to step (step count, bias corrections, clipping factor, the decision to skip) is made on the device: in the
+/// pass itself, and what follows from all gradients in launches before it. So a captured graph of <see cref="Step"/> goes on in every
+/// replay, with the options of the capture. Nothing waits. On OpenCL a launch reaches one pair of buffers: parameters made by one <see cref="Device.AllocateBuffer"/> and
 /// cut into views are one launch, separately allocated ones one each.
 /// </para>
 /// <para>
@@ -52,6 +52,7 @@ public abstract class Optimizer<T, TOptions> : IDisposable
     private readonly RealBuffer<T> _groupOptions;
     private readonly RealBuffer<T> _progress;
     private readonly DeviceTensor<ulong> _counts;
+    private readonly DeviceTensor<uint> _finished;
     private readonly DeviceTensor<uint>? _zeros;
     private readonly Lock _lock = new();
     private long _version = 1;
@@ -108,12 +109,15 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         {
             _state = new RealBuffer<T>(device, _roles.Length * _table.FlatLength);
             _groupOptions = new RealBuffer<T>(device, WordsOf<GroupOptions<double>>(_options.Length));
-            _progress = new RealBuffer<T>(device, WordsOf<StepProgress<double>>(1) + WordsOf<GroupProgress<double>>(_options.Length));
+            _progress = new RealBuffer<T>(device, WordsOf<StepProgress<double>>(1));
             _counts = device.Upload<ulong>([0, 0], 2);
+            _finished = device.Upload<uint>([0], 1);
             _zeros = _settings.CountsZeros ? device.Upload<uint>(new uint[_parameters.Count], _parameters.Count) : null;
             using DeviceStream stream = device.CreateStream();
             _state.Fill(stream, 0, _state.Length, 0);
-            _progress.Fill(stream, 0, _progress.Length, 0);
+            // What holds where nothing prepares a step.
+            StepProgress<double> progress = new() { GradientScale = 1, GradientFactor = 1 / _settings.LossScale };
+            _progress.Upload(stream, MemoryMarshal.Cast<StepProgress<double>, double>(new ReadOnlySpan<StepProgress<double>>(in progress)));
             if (_settings.AverageDecay is not null) RestartAverages(stream);
             stream.Synchronize();
         }
@@ -194,30 +198,32 @@ public abstract class Optimizer<T, TOptions> : IDisposable
             }
         }
 
-        stream.Launch(
-            OptimizerKernels.Prepare, variant, LaunchShape.GroupPerRow(1),
-            new OptimizerPrepareArguments
-            {
-                Progress = _progress.Argument,
-                Counts = _counts.Argument,
-                Options = _groupOptions.Argument,
-                Sums = sums.Argument,
-                Rates = _settings.DeviceLearningRates?.Argument ?? default,
-                LossScales = _settings.DeviceLossScale?.Argument ?? default,
-                Zeros = _zeros?.Argument ?? default,
-                Groups = (ulong)_options.Length,
-                MeasuredTiles = (ulong)measuredTiles,
-                CountedTensors = (ulong)(_zeros?.Length ?? 0),
-                HasRates = _settings.DeviceLearningRates is null ? 0u : 1,
-                HasLossScale = _settings.DeviceLossScale is null ? 0u : 1,
-                SkipsFaults = _settings.SkipsNonFiniteGradients ? 1u : 0,
-                LossScale = _settings.LossScale,
-                MaximumNorm = _settings.MaximumGradientNorm,
-            });
+        if (measuredTiles > 0 || _zeros is not null || _settings.DeviceLossScale is not null)
+        {
+            stream.Launch(
+                OptimizerKernels.Prepare, variant, LaunchShape.GroupPerRow(1),
+                new OptimizerPrepareArguments
+                {
+                    Progress = _progress.Argument,
+                    Sums = sums.Argument,
+                    LossScales = _settings.DeviceLossScale?.Argument ?? default,
+                    Zeros = _zeros?.Argument ?? default,
+                    MeasuredTiles = (ulong)measuredTiles,
+                    CountedTensors = (ulong)(_zeros?.Length ?? 0),
+                    HasLossScale = _settings.DeviceLossScale is null ? 0u : 1,
+                    SkipsFaults = _settings.SkipsNonFiniteGradients ? 1u : 0,
+                    LossScale = _settings.LossScale,
+                    MaximumNorm = _settings.MaximumGradientNorm,
+                });
+        }
+
         bool reduces = _zeros is not null || Array.Exists(_options, options => options.MaximumNorm > 0);
         KernelVariant passVariant = variant with { Switches = reduces ? OptimizerKernels.ReducesSwitch : 0 };
-        foreach (TensorTable<T>.Run run in _table.Runs)
+        ReadOnlySpan<TensorTable<T>.Run> runs = _table.Runs;
+        // A step of nothing is counted too.
+        for (int i = 0; i < Math.Max(1, runs.Length); i++)
         {
+            TensorTable<T>.Run run = runs.IsEmpty ? default : runs[i];
             stream.Launch(
                 _kernel, passVariant, LaunchShape.GroupPerRow(run.TileCount),
                 new OptimizerStepArguments
@@ -228,6 +234,9 @@ public abstract class Optimizer<T, TOptions> : IDisposable
                     TensorList = _table.ListOf(run),
                     Options = _groupOptions.Argument,
                     Progress = _progress.Argument,
+                    Rates = _settings.DeviceLearningRates?.Argument ?? default,
+                    Counts = _counts.Argument,
+                    Finished = _finished.Argument,
                     Zeros = _zeros?.Argument ?? default,
                     RoleStride = (ulong)_table.FlatLength,
                     FirstRole = RuleRoles[0],
@@ -236,6 +245,7 @@ public abstract class Optimizer<T, TOptions> : IDisposable
                     Master = Role(OptimizerState.MasterCopy),
                     Average = Role(OptimizerState.AverageWeight),
                     CountsZeros = _zeros is null ? 0u : 1,
+                    EndsStep = i >= runs.Length - 1 ? 1u : 0,
                 });
         }
     }
@@ -309,6 +319,7 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         _groupOptions?.Dispose();
         _progress?.Dispose();
         _counts?.Dispose();
+        _finished?.Dispose();
         _zeros?.Dispose();
         GC.SuppressFinalize(this);
     }

@@ -49,20 +49,7 @@ internal struct StepProgress<TReal>
     public TReal GradientScale;
     public TReal GradientFactor;
     public TReal Skips;
-    public TReal IsFirst;
     public TReal GradientNorm;
-}
-
-/// <summary>What holds for a group at a step: <c>group_progress</c>.</summary>
-internal struct GroupProgress<TReal>
-    where TReal : unmanaged
-{
-    public TReal LearningRate;
-    public TReal DecayFactor;
-    public TReal Threshold;
-    public TReal Shrinkage;
-    public TReal FirstRate;
-    public TReal SecondRoot;
 }
 
 /// <summary><c>rule_options</c> of SGD.</summary>

@@ -14,7 +14,6 @@ public sealed partial class TableLayoutTests
     [
         ("portable/optimizer_layout.h", "group_options", typeof(GroupOptions<float>)),
         ("portable/optimizer_layout.h", "step_progress", typeof(StepProgress<float>)),
-        ("portable/optimizer_layout.h", "group_progress", typeof(GroupProgress<float>)),
         ("portable/sgd.cl", "rule_options", typeof(SgdRuleOptions<float>)),
         ("portable/adam.cl", "rule_options", typeof(AdamRuleOptions<float>)),
         ("portable/rms_prop.cl", "rule_options", typeof(RmsPropRuleOptions<float>)),

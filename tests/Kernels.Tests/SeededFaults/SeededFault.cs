@@ -146,7 +146,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "SQRT(squares[k])")
         { At = "one element" },
         new(
-            "the first correction is the second", "adam", "portable/optimizer_step.cl", "own[group].first_log", "own[group].second_log")
+            "the first correction is the second", "adam", Optimizer, "own->first_log", "own->second_log")
         { At = "one element" },
         new(
             "the largest second moment is the last", "adam", "portable/adam.cl", "larger(state[LARGEST_SECOND_MOMENT][k], squares[k])",
