@@ -112,7 +112,8 @@ DEVICE real averaged(const optimizer_group* group, real average, real weight) {
         GLOBAL u32 *finished, u64 finished_offset, GLOBAL u32 *zeros, u64 zeros_offset, u64 role_stride,   \
         u32 first_role, u32 second_role, u32 third_role, u32 master, u32 average, u32 counts_zeros, u32 ends_step
 
-// The memory of a tile. State lies in flat buffers of the list, `role_stride` apart; a role that is not kept is NO_ROLE.
+// The memory of a tile. State lies in flat buffers of the list, `role_stride` apart; a role that is not kept is
+// NO_ROLE.
 typedef struct {
     GLOBAL scalar* parameter;
     GLOBAL const scalar* gradient;

@@ -1,5 +1,5 @@
-// What comes before the pass over the parameters where settings ask for it: the norm of all gradients, and the decisions
-// that hold for one step, made on the device so that a captured graph makes them anew in every replay.
+// What comes before the pass over the parameters where settings ask for it: the norm of all gradients, and the
+// decisions that hold for one step, made on the device so that a captured graph makes them anew in every replay.
 //
 //   gradient_squares   for each tile three sums of the squares of its gradients, in different ranges
 //   optimizer_prepare  one work group: norm, loss scale, clipping, skip, and counts of zeros begin at 0

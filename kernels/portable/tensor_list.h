@@ -3,9 +3,9 @@
 // bytes whatever the sizes of the tensors. Offsets are counted in elements from the base pointers of the launch, modulo
 // 2^64.
 //
-// The items of a group take pieces of a tile side by side, so that every access of a warp fills whole sectors of memory.
-// What no piece holds, which is all of a tile that is not aligned, they take element by element. A piece is PIECE
-// elements, or four where others of the arithmetic type lie beside them:
+// The items of a group take pieces of a tile side by side, so that every access of a warp fills whole sectors of
+// memory. What no piece holds, which is all of a tile that is not aligned, they take element by element. A piece is
+// PIECE elements, or four where others of the arithmetic type lie beside them:
 //
 //     const u64 end = pieces_end(&tile, PIECE);
 //     for (u64 i = PIECE * LOCAL_ID; i < end; i += PIECE * GROUP_SIZE) { ... load_few(..., PIECE, ...) ... }

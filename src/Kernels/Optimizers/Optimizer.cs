@@ -23,8 +23,8 @@ namespace Kernels;
 /// <para>
 /// All that changes from step to step (step count, bias corrections, clipping factor, the decision to skip) is made on the device: in the
 /// pass itself, and what follows from all gradients in launches before it. So a captured graph of <see cref="Step"/> goes on in every
-/// replay, with the options of the capture. Nothing waits. On OpenCL a launch reaches one pair of buffers: parameters made by one <see cref="Device.AllocateBuffer"/> and
-/// cut into views are one launch, separately allocated ones one each.
+/// replay, with the options of the capture. Nothing waits. On OpenCL a launch reaches one pair of buffers: parameters made by one <see
+/// cref="Device.AllocateBuffer"/> and cut into views are one launch, separately allocated ones one each.
 /// </para>
 /// <para>
 /// Master copies and averages never hide a parameter that someone else wrote. A half-precision parameter that its master copy does not

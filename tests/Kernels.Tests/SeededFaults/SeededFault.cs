@@ -137,7 +137,9 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "the velocity is not read", "sgd", Sgd, "rule.momentum * state[VELOCITY][k] + rule.gradient_share",
             "rule.gradient_share") { At = "one element" },
         new("Nesterov is plain momentum", "sgd", Sgd, "if (rule.is_nesterov != 0)", "if (0)") { At = "Nesterov" },
-        new("the decay is forgotten", "sgd", Optimizer, "gradients[k] += group->coupled_decay * weights[k];", "gradients[k] += 0;") { At = "coupled decay" },
+        new(
+            "the decay is forgotten", "sgd", Optimizer, "gradients[k] += group->coupled_decay * weights[k];", "gradients[k] += 0;")
+        { At = "coupled decay" },
         new(
             "the decay is coupled to nothing", "adamw", "portable/adam.cl", "group->decay_factor * weights[k] -", "weights[k] -")
         { At = "decoupled decay" },
@@ -183,9 +185,11 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "a parameter that someone wrote is overwritten", "sgd", Optimizer, "if (to_real(to_scalar(masters[k])) == weights[k])", "",
             DType.Float16) { At = "master copy of half types" },
         new(
-            "an absent L2 looks at the weight", "norm-penalty", "portable/norm_penalty.cl", "if (own->slope != 0)", "if (1)") { At = "infinite weights under L1 alone" },
+            "an absent L2 looks at the weight", "norm-penalty", "portable/norm_penalty.cl", "if (own->slope != 0)", "if (1)")
+        { At = "infinite weights under L1 alone" },
         new(
-            "the tail of a tile is forgotten", "parameter-snapshot", "portable/parameter_snapshot.cl", "i < tile->count;", "i + 1 < tile->count;") { At = "one element" },
+            "the tail of a tile is forgotten", "parameter-snapshot", "portable/parameter_snapshot.cl", "i < tile->count;",
+            "i + 1 < tile->count;") { At = "one element" },
         new(
             "tiles of other tensors", "norm-penalty", "portable/tensor_list.h", "(index - entry[4]) * length", "index * length")
         { At = "whole vectors and several tiles, each its own strengths" },
