@@ -106,13 +106,6 @@ DEVICE void load_gradients(GLOBAL const scalar* dy, u32 visible, u32 chunk, u32 
 // A largest logit of -inf counts as 0, which leaves exponentials of 0.
 DEVICE real reference_of(real largest) { return largest == NEGATIVE_INFINITY ? (real)0 : largest; }
 
-// NaN is passed over, it reaches the result through the sums.
-DEVICE real largest_logit(const real* z, real largest) {
-    UNROLL
-    for (u32 i = 0; i < CHUNK_ITEMS; i++) largest = MAX(largest, z[i]);
-    return largest;
-}
-
 // Turns logits into exp(z - reference) and returns a bit for each that is masked.
 DEVICE u32 exponentials(real* z, real reference) {
     u32 masked = 0;
@@ -178,7 +171,7 @@ KERNEL void attention_dropout_forward(GLOBAL const scalar* scores, u64 scores_of
         for (u32 chunk = part.start; !merges && (chunk == part.start || chunk < visible); chunk += chunk_size) {
             load_logits(score_row, mask_row, visible, chunk, item, team, scale, e);
             const real before = largest;
-            largest = largest_logit(e, before);
+            largest = largest_of_chunk(e, before);
             sum *= softmax_exp(before - reference_of(largest));
             exponentials(e, reference_of(largest));
             UNROLL
@@ -259,7 +252,7 @@ KERNEL void attention_dropout_backward(GLOBAL const scalar* scores, u64 scores_o
             load_gradients(dy + first, visible, chunk, item, team, keep_scale, resolved, start + first + chunk,
                            part.exists, threshold, e, dp);
             const real before = largest;
-            largest = largest_logit(e, before);
+            largest = largest_of_chunk(e, before);
             const real shrink = softmax_exp(before - reference_of(largest));
             sum *= shrink;
             product *= shrink;

@@ -8,11 +8,15 @@
 //   cross_entropy_normalizer  what a mean divides by: partial sums of the rows' weights, from the labels alone
 //   cross_entropy_sum         sums in a fixed order, times a factor or over the normalizer
 //
-// A team of work items takes a row, a chunk of it at a time. The gradient goes through the row backwards: the last
-// chunk is still there, and what is read again comes from the nearest cache. Terms that not every call has are added by
-// loops of their own, so that the others do not pay for them; a label concerns one item, which adds it alone.
+// A team of work items takes a row, or a piece of one where rows are few and long (softmax.h), a chunk of it at a time.
+// The gradient goes through it backwards: the last chunk is still there, and what is read again comes from the nearest
+// cache. A label concerns one item, which adds it alone. HAS_TERMS: classes have probabilities, or weights while they are
+// smoothed over.
 
 #define OWNS_BLOCKS 0
+#if !HAS_TERMS // the other kernels of this file have no switch
+#define HAS_TERMS 0
+#endif
 
 #include "types.h"
 #include "reduce.h"
@@ -80,9 +84,11 @@ typedef struct {
 
 #define NO_COLUMN 0xffffffffu
 
-DEVICE label_place place_label(i32 label, real share, GLOBAL const real* class_weights, u32 lane, u32 team) {
+DEVICE label_place place_label(i32 label, real share, GLOBAL const real* class_weights, row_piece part, u32 lane,
+                               u32 team) {
     label_place place = {NO_COLUMN, share, 0};
-    if (label < 0 || share == 0 || lane_of((u32)label % (8 * team), team) != lane) return place;
+    if (label < (i32)part.start || label >= (i32)part.stop || share == 0) return place;
+    if (lane_of((u32)label & (8 * team - 1), team) != lane) return place;
     place.weight = class_weight(class_weights, (u64)label);
     if (share * place.weight != 0) place.column = (u32)label;
     return place;
@@ -95,6 +101,83 @@ DEVICE void add_label(weighted_differences* targets, label_place label, GLOBAL c
     const real c = label.share * label.weight;
     targets->weight += c;
     add_difference(targets, c, load(z_row, label.column), largest);
+}
+
+// What a row's target says of the classes of a stretch: their weights and probabilities, 0 past the end.
+typedef struct {
+    real weight[8], q[8];
+} class_terms;
+
+DEVICE class_terms load_terms(GLOBAL const real* class_weights, GLOBAL const scalar* q_row, u32 stop, u32 stretch,
+                              u32 lane, u32 team) {
+    class_terms terms;
+    for (u32 i = 0; i < 8; i++) terms.q[i] = 0;
+    if (q_row != 0) load_stretch(q_row, stop, stretch, lane, team, terms.q);
+    for (u32 i = 0; i < 8; i++) {
+        const u32 k = stretch_column(stretch, lane, team, i);
+        terms.weight[i] = k < stop ? class_weight(class_weights, k) : (real)0;
+        terms.q[i] = k < stop ? finite_or_nan(terms.q[i]) : (real)0;
+    }
+    return terms;
+}
+
+// What the smoothing and the target add.
+typedef struct {
+    real count; // classes that are smoothed over
+    weighted_differences spreads, targets;
+} target_sums;
+
+// Adds a chunk's classes to the smoothing where all count the same, unless logits are far apart; 0 then.
+DEVICE u32 add_spread(target_sums* sums, const real* z, real largest) {
+    real count = 0, sum = 0, farthest = 0;
+    UNROLL
+    for (u32 s = 0; s < STRETCHES; s++) {
+        real stretch_sum = 0;
+        for (u32 i = 0; i < 8; i++) {
+            const u32 seen = z[8 * s + i] != NEGATIVE_INFINITY;
+            const real difference = seen ? largest - z[8 * s + i] : (real)0;
+            if (seen) count += 1;
+            stretch_sum += difference;
+            farthest = MAX(farthest, difference);
+        }
+        sum += stretch_sum;
+    }
+    if (farthest > -FARTHEST_DIFFERENCE) return 0;
+    sums->count += count;
+    sums->spreads.weight += count;
+    sums->spreads.sum -= sum;
+    return 1;
+}
+
+// The same of a stretch, whose classes have weights or probabilities.
+DEVICE void add_terms(target_sums* sums, const class_terms* terms, const real* z, real largest, u32 smooths) {
+    for (u32 i = 0; i < 8; i++) {
+        const u32 seen = z[i] != NEGATIVE_INFINITY;
+        const real x = seen ? z[i] - largest : NEGATIVE_INFINITY;
+        if (smooths && seen) {
+            sums->count += 1;
+            sums->spreads.weight += terms->weight[i];
+            sums->spreads.sum = FMA(terms->weight[i], x, sums->spreads.sum);
+        }
+        const real c = terms->q[i] != 0 ? terms->q[i] * terms->weight[i] : (real)0;
+        sums->targets.weight += c;
+        sums->targets.sum = c != 0 ? FMA(c, x, sums->targets.sum) : sums->targets.sum;
+    }
+}
+
+// The same for logits that are far apart.
+DEVICE void add_far_terms(target_sums* sums, const class_terms* terms, const real* z, real largest, u32 smooths) {
+    for (u32 i = 0; i < 8; i++) {
+        if (smooths && z[i] != NEGATIVE_INFINITY) {
+            sums->count += 1;
+            sums->spreads.weight += terms->weight[i];
+            add_difference(&sums->spreads, terms->weight[i], z[i], largest);
+        }
+        const real c = terms->q[i] != 0 ? terms->q[i] * terms->weight[i] : (real)0;
+        if (c == 0) continue;
+        sums->targets.weight += c;
+        add_difference(&sums->targets, c, z[i], largest);
+    }
 }
 
 // What makes a gradient of a logit: scale * (p * total - c), where total has its part of the penalty.
@@ -120,6 +203,13 @@ DEVICE real label_slope(const row_slopes* row, label_place label, GLOBAL const s
 
 #define SUMS 9
 
+DEVICE void take_sums(const real* all, softmax_sums* sums, target_sums* terms) {
+    sums->sum = all[0], sums->moment = all[1];
+    terms->targets.weight = all[2], terms->targets.sum = all[3], terms->targets.beyond = all[4];
+    terms->spreads.weight = all[5], terms->spreads.sum = all[6], terms->spreads.beyond = all[7];
+    terms->count = all[8];
+}
+
 KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET_PARAMETERS,
                           GLOBAL const scalar* RESTRICT probabilities, u64 probabilities_offset,
                           GLOBAL const real* RESTRICT normalizer, u64 normalizer_offset,
@@ -127,11 +217,13 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET
                           u64 losses_offset, GLOBAL scalar* gradient, u64 gradient_offset, GLOBAL u32* error,
                           u64 error_offset, u64 rows, u64 classes, u32 team, u64 loss_gradient_stride, real smoothing,
                           u32 others_only, real lse_penalty, real penalty, u32 has_threshold, real threshold,
-                          real empty_mean, real gradient_scale) {
+                          real empty_mean, real gradient_scale, PIECE_PARAMETERS) {
     SHARED real scratch[SUMS * GROUP_SIZE];
-    const u32 lane = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team, row_classes = (u32)classes;
+    const u32 lane = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team;
     const u32 stretch_size = 8 * team, chunk_size = CHUNK_ITEMS * team;
-    const u32 last_chunk = (row_classes - 1) / chunk_size * chunk_size;
+    const u32 merges = piece_count > 1 && !sums_only;
+    const u64 count = rows * piece_count;
+    if (pieces != 0) pieces += pieces_offset;
     if (class_weights != 0) class_weights += class_weights_offset;
     if (normalizer != 0) {
         const real total = normalizer[normalizer_offset];
@@ -139,88 +231,98 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET
     }
 
     // Every item stays to the end, also without a row: reductions are for the whole group.
-    for (u64 first_row = GROUP_ID * rows_per_group; first_row < rows; first_row += GROUP_COUNT * rows_per_group) {
-        const u64 row = first_row + LOCAL_ID / team;
+    for (u64 next = GROUP_ID * rows_per_group; next < count; next += GROUP_COUNT * rows_per_group) {
+        const row_piece part = take_piece(next + LOCAL_ID / team, rows, (u32)classes, piece_count, piece_size);
+        const u64 row = part.row;
         row_target target = {-1, -1, 0, 0, 1, 0};
-        if (row < rows)
+        if (part.exists)
             target = read_target(labels, labels_offset, other_labels, other_labels_offset, label_shares,
                                  label_shares_offset, row, classes, probabilities != 0, ignores, ignore_index);
         if (target.invalid && lane == 0) report_error(error, error_offset, row);
-        const u32 read_classes = target.ignored || target.invalid ? 0 : row_classes;
+        const u32 reads = !target.ignored && !target.invalid;
         const real share = probabilities != 0 ? (real)1 : target.share + target.other_share;
-        GLOBAL const scalar* z_row = logits + logits_offset + (row < rows ? row * classes : 0);
-        GLOBAL const scalar* q_row = probabilities != 0 ? probabilities + probabilities_offset + row * classes : 0;
+        GLOBAL const scalar* z_row = logits + logits_offset + row * classes;
+        GLOBAL const scalar* q_row =
+            HAS_TERMS && probabilities != 0 ? probabilities + probabilities_offset + row * classes : 0;
 
         // In the order of their classes, and one where they are the same. A row that is not read has none.
-        if (read_classes == 0) target.label = target.other_label = -1;
+        if (!reads) target.label = target.other_label = -1;
         if (target.label == target.other_label) {
             target.share = share;
             target.other_label = -1;
         }
         const u32 swaps = target.other_label >= 0 && target.other_label < target.label;
-        const label_place first = place_label(swaps ? target.other_label : target.label,
-                                              swaps ? target.other_share : target.share, class_weights, lane, team);
-        const label_place second = place_label(swaps ? target.label : target.other_label,
-                                               swaps ? target.share : target.other_share, class_weights, lane, team);
+        const label_place first =
+            place_label(swaps ? target.other_label : target.label, swaps ? target.other_share : target.share,
+                        class_weights, part, lane, team);
+        const label_place second =
+            place_label(swaps ? target.label : target.other_label, swaps ? target.share : target.other_share,
+                        class_weights, part, lane, team);
 
-        // What the smoothing and the target add.
-        real count = 0;
-        weighted_differences spreads = {0, 0, 0}, targets = {0, 0, 0};
+        target_sums terms = {0, {0, 0, 0}, {0, 0, 0}};
         softmax_sums sums = {NEGATIVE_INFINITY, 0, 0};
+        if (merges && lane < piece_count) {
+            GLOBAL const real* of_piece = pieces + (SUMS + 1) * (row * piece_count + lane);
+            real all[SUMS];
+            for (u32 i = 0; i < SUMS; i++) all[i] = of_piece[i];
+            take_sums(all, &sums, &terms);
+            sums.largest = of_piece[SUMS];
+        }
         real z[CHUNK_ITEMS];
-        for (u32 chunk = 0; chunk < read_classes; chunk += chunk_size) {
-            load_chunk(z_row, row_classes, chunk, lane, team, z);
-            const real before = sums.largest, largest = largest_of_chunk(z, row_classes, chunk, team, before);
+        for (u32 chunk = part.start; reads && !merges && chunk < part.stop; chunk += chunk_size) {
+            load_chunk(z_row, part.stop, chunk, lane, team, z);
+            const real before = sums.largest, largest = largest_of_chunk(z, before);
             if (largest > before) {
                 softmax_raise(&sums, largest);
-                raise_differences(&spreads, before, largest);
-                raise_differences(&targets, before, largest);
+                raise_differences(&terms.spreads, before, largest);
+                raise_differences(&terms.targets, before, largest);
             }
-            softmax_add(&sums, z, row_classes, chunk, team);
-            add_label(&targets, first, z_row, chunk, chunk_size, largest);
-            add_label(&targets, second, z_row, chunk, chunk_size, largest);
-            if (smoothing == 0 && q_row == 0) continue;
-            for (u32 stretch = chunk; stretch < chunk + chunk_size && stretch < row_classes; stretch += stretch_size) {
+            softmax_add(&sums, z);
+            add_label(&terms.targets, first, z_row, chunk, chunk_size, largest);
+            add_label(&terms.targets, second, z_row, chunk, chunk_size, largest);
+            if (smoothing == 0 && !HAS_TERMS) continue;
+            const u32 near = HAS_TERMS ? is_near(z, largest) : add_spread(&terms, z, largest);
+            for (u32 stretch = chunk; !near && stretch < chunk + chunk_size && stretch < part.stop;
+                 stretch += stretch_size) {
                 real logit[8];
-                load_stretch(z_row, row_classes, stretch, lane, team, logit);
-                for (u32 i = 0; i < 8; i++) {
-                    const u32 k = stretch_column(stretch, lane, team, i);
-                    if (k >= row_classes) continue;
-                    const real weight = class_weight(class_weights, k);
-                    if (smoothing != 0 && logit[i] != NEGATIVE_INFINITY) {
-                        count += 1;
-                        spreads.weight += weight;
-                        add_difference(&spreads, weight, logit[i], largest);
-                    }
-                    const real q = q_row != 0 ? finite_or_nan(load(q_row, k)) : (real)0;
-                    const real c = q != 0 ? q * weight : (real)0;
-                    if (c == 0) continue;
-                    targets.weight += c;
-                    add_difference(&targets, c, logit[i], largest);
-                }
+                load_stretch(z_row, part.stop, stretch, lane, team, logit);
+                const class_terms own = load_terms(class_weights, q_row, part.stop, stretch, lane, team);
+                add_far_terms(&terms, &own, logit, largest, smoothing != 0);
+            }
+            UNROLL
+            for (u32 s = 0; HAS_TERMS && near && s < STRETCHES; s++) {
+                const class_terms own =
+                    load_terms(class_weights, q_row, part.stop, chunk + s * stretch_size, lane, team);
+                add_terms(&terms, &own, z + 8 * s, largest, smoothing != 0);
             }
         }
 
         const real before = sums.largest, largest = team_max(before, team, scratch);
         if (largest > before) {
             softmax_raise(&sums, largest);
-            raise_differences(&spreads, before, largest);
-            raise_differences(&targets, before, largest);
+            raise_differences(&terms.spreads, before, largest);
+            raise_differences(&terms.targets, before, largest);
         }
-        real all[SUMS] = {sums.sum,       sums.moment, targets.weight, targets.sum, targets.beyond,
-                          spreads.weight, spreads.sum, spreads.beyond, count};
+        real all[SUMS] = {sums.sum,          sums.moment,          terms.targets.weight,
+                          terms.targets.sum, terms.targets.beyond, terms.spreads.weight,
+                          terms.spreads.sum, terms.spreads.beyond, terms.count};
         team_sums_first(all, SUMS, smoothing != 0 ? SUMS : 5, team, scratch);
-        sums.sum = all[0], sums.moment = all[1], count = all[8];
-        targets.weight = all[2], targets.sum = all[3], targets.beyond = all[4];
-        spreads.weight = all[5], spreads.sum = all[6], spreads.beyond = all[7];
+        if (sums_only && lane == 0) {
+            GLOBAL real* of_piece = pieces + (SUMS + 1) * (row * piece_count + part.piece);
+            for (u32 i = 0; i < SUMS; i++) of_piece[i] = all[i];
+            of_piece[SUMS] = sums.largest;
+        }
+        take_sums(all, &sums, &terms);
+        const real count_seen = terms.count;
+        weighted_differences spreads = terms.spreads, targets = terms.targets;
 
         const real row_weight = probabilities != 0 ? (real)1 : targets.weight;
 
         // What is spread over the other classes alone is also taken from what the target keeps: as if over all of them,
         // but more.
-        const real receivers = others_only ? count - 1 : count;
+        const real receivers = others_only ? count_seen - 1 : count_seen;
         const real per_class = receivers > 0 ? smoothing / receivers : (real)0;
-        const real kept = 1 - (others_only ? per_class * count : smoothing), spread = share * per_class;
+        const real kept = 1 - (others_only ? per_class * count_seen : smoothing), spread = share * per_class;
 
         const real inverse = 1 / sums.sum, log_sum = LOG(sums.sum), log_sum_exp = sums.largest + log_sum;
         if (kept == 0) targets.weight = targets.sum = targets.beyond = 0; // what is multiplied by 0 is not looked at
@@ -242,8 +344,9 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET
 
         // A whole row of masked classes is no distribution. Rows without a gradient were not read.
         if (!(sums.sum > 0)) loss = target.ignored ? (real)0 : QUIET_NAN;
-        if (row < rows && lane == 0) losses[losses_offset + row] = loss;
-        if (gradient != 0 && row < rows) {
+        const u32 writes = part.exists && !sums_only;
+        if (writes && part.piece == 0 && lane == 0) losses[losses_offset + row] = loss;
+        if (gradient != 0 && writes) {
             row_slopes slopes = {sums.largest, inverse, push, surprise, 0, gradient_scale};
             if (loss_gradient != 0)
                 slopes.scale *= finite_or_nan(loss_gradient[loss_gradient_offset + row * loss_gradient_stride]);
@@ -253,38 +356,29 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET
             // Slopes of labels, before gradients take the place of logits.
             const real first_slope = label_slope(&slopes, first, z_row, kept, spread);
             const real second_slope = label_slope(&slopes, second, z_row, kept, spread);
-            // Each logit gives way to its slope.
-            if (q_row == 0 && (class_weights == 0 || spread == 0)) {
-                for (u32 chunk = last_chunk;; chunk -= chunk_size) {
-                    if (read_classes == 0)
-                        mask_chunk(z);
-                    else if (chunk != last_chunk)
-                        load_chunk(z_row, row_classes, chunk, lane, team, z);
-                    UNROLL
-                    for (u32 s = 0; s < STRETCHES; s++) {
-                        if (chunk + s * stretch_size >= row_classes) break;
-                        for (u32 i = 0; i < 8; i++) z[8 * s + i] = slope_at(&slopes, z[8 * s + i], spread);
+            const u32 last = last_chunk(part, chunk_size);
+            for (u32 chunk = last;; chunk -= chunk_size) {
+                if (!reads)
+                    mask_chunk(z);
+                else if (chunk != last || merges)
+                    load_chunk(z_row, part.stop, chunk, lane, team, z);
+                // Each logit gives way to its slope.
+                UNROLL
+                for (u32 s = 0; s < STRETCHES; s++) {
+                    real c[8];
+                    for (u32 i = 0; i < 8; i++) c[i] = spread;
+                    if (HAS_TERMS) {
+                        const class_terms own =
+                            load_terms(class_weights, q_row, part.stop, chunk + s * stretch_size, lane, team);
+                        for (u32 i = 0; i < 8; i++) {
+                            c[i] = kept != 0 && own.q[i] != 0 ? kept * own.q[i] * own.weight[i] : (real)0;
+                            if (spread != 0) c[i] += spread * own.weight[i];
+                        }
                     }
-                    store_chunk(gradient_row, row_classes, chunk, lane, team, z);
-                    if (chunk == 0) break;
+                    for (u32 i = 0; i < 8; i++) z[8 * s + i] = slope_at(&slopes, z[8 * s + i], c[i]);
                 }
-            } else {
-                for (u32 stretch = (row_classes - 1) / stretch_size * stretch_size;; stretch -= stretch_size) {
-                    real slope[8];
-                    for (u32 i = 0; i < 8; i++) slope[i] = NEGATIVE_INFINITY;
-                    if (read_classes != 0) load_stretch(z_row, row_classes, stretch, lane, team, slope);
-                    for (u32 i = 0; i < 8; i++) {
-                        const u32 k = stretch_column(stretch, lane, team, i);
-                        if (k >= row_classes) continue;
-                        const real weight = class_weight(class_weights, k);
-                        const real q = q_row != 0 ? finite_or_nan(load(q_row, k)) : (real)0;
-                        real c = kept != 0 && q != 0 ? kept * q * weight : (real)0;
-                        if (spread != 0) c += spread * weight;
-                        slope[i] = slope_at(&slopes, slope[i], c);
-                    }
-                    store_stretch(gradient_row, row_classes, stretch, lane, team, slope);
-                    if (stretch == 0) break;
-                }
+                store_chunk(gradient_row, part.stop, chunk, lane, team, z);
+                if (chunk == part.start) break;
             }
             if (first.column != NO_COLUMN) store(gradient_row, first.column, first_slope);
             if (second.column != NO_COLUMN) store(gradient_row, second.column, second_slope);

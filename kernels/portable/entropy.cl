@@ -26,14 +26,19 @@ DEVICE void load_masked(GLOBAL const scalar* row, GLOBAL const u8* mask, u32 cla
     }
 }
 
-// The sums of the whole row, whose last chunk is left in z. `read_classes` is 0 or `classes`.
-DEVICE softmax_sums row_sums(GLOBAL const scalar* row, GLOBAL const u8* mask, u32 classes, u32 read_classes, u32 lane,
-                             u32 team, real* z, LOCAL real* scratch) {
+// The sums of a piece that is to be read, whose last chunk is left in z; with `pieces` those of its row.
+DEVICE softmax_sums row_sums(GLOBAL const scalar* row, GLOBAL const u8* mask, row_piece part, u32 reads, u32 lane,
+                             u32 team, GLOBAL const real* pieces, u32 piece_count, real* z, LOCAL real* scratch) {
     softmax_sums sums = {NEGATIVE_INFINITY, 0, 0};
-    for (u32 chunk = 0; chunk < read_classes; chunk += CHUNK_ITEMS * team) {
-        load_masked(row, mask, classes, chunk, lane, team, z);
-        softmax_raise(&sums, largest_of_chunk(z, classes, chunk, team, sums.largest));
-        softmax_add(&sums, z, classes, chunk, team);
+    if (pieces != 0 && lane < piece_count) {
+        GLOBAL const real* of_piece = pieces + 3 * (part.row * piece_count + lane);
+        sums.largest = of_piece[0], sums.sum = of_piece[1], sums.moment = of_piece[2];
+    }
+    const u32 stop = reads && pieces == 0 ? part.stop : 0;
+    for (u32 chunk = part.start; chunk < stop; chunk += CHUNK_ITEMS * team) {
+        load_masked(row, mask, part.stop, chunk, lane, team, z);
+        softmax_raise(&sums, largest_of_chunk(z, sums.largest));
+        softmax_add(&sums, z);
     }
     softmax_raise(&sums, team_max(sums.largest, team, scratch));
     real all[2] = {sums.sum, sums.moment};
@@ -42,59 +47,70 @@ DEVICE softmax_sums row_sums(GLOBAL const scalar* row, GLOBAL const u8* mask, u3
     return sums;
 }
 
+DEVICE void store_sums(softmax_sums sums, row_piece part, u32 piece_count, GLOBAL real* pieces) {
+    GLOBAL real* of_piece = pieces + 3 * (part.row * piece_count + part.piece);
+    of_piece[0] = sums.largest, of_piece[1] = sums.sum, of_piece[2] = sums.moment;
+}
+
 KERNEL void entropy_forward(GLOBAL const scalar* RESTRICT logits, u64 logits_offset, GLOBAL const u8* RESTRICT mask,
                             u64 mask_offset, GLOBAL real* RESTRICT entropies, u64 entropies_offset, u64 rows,
-                            u64 classes, u32 team) {
+                            u64 classes, u32 team, PIECE_PARAMETERS) {
     SHARED real scratch[2 * GROUP_SIZE];
     const u32 lane = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team;
-    for (u64 first_row = GROUP_ID * rows_per_group; first_row < rows; first_row += GROUP_COUNT * rows_per_group) {
+    const u64 count = rows * piece_count;
+    if (pieces != 0) pieces += pieces_offset;
+    for (u64 next = GROUP_ID * rows_per_group; next < count; next += GROUP_COUNT * rows_per_group) {
         // Every item stays to the end, also without a row: reductions are for the whole group.
-        const u64 row = first_row + LOCAL_ID / team, source = row < rows ? row * classes : 0;
+        const row_piece part = take_piece(next + LOCAL_ID / team, rows, (u32)classes, piece_count, piece_size);
+        const u64 source = part.row * classes;
         real z[CHUNK_ITEMS];
-        const softmax_sums sums = row_sums(logits + logits_offset + source, mask != 0 ? mask + mask_offset + source : 0,
-                                           (u32)classes, row < rows ? (u32)classes : 0, lane, team, z, scratch);
-        if (row < rows && lane == 0)
-            entropies[entropies_offset + row] = sums.sum == 0 ? (real)0 : LOG(sums.sum) - sums.moment / sums.sum;
+        const softmax_sums sums =
+            row_sums(logits + logits_offset + source, mask != 0 ? mask + mask_offset + source : 0, part, part.exists,
+                     lane, team, sums_only ? 0 : pieces, piece_count, z, scratch);
+        if (sums_only && lane == 0) store_sums(sums, part, piece_count, pieces);
+        if (!sums_only && part.exists && part.piece == 0 && lane == 0)
+            entropies[entropies_offset + part.row] = sums.sum == 0 ? (real)0 : LOG(sums.sum) - sums.moment / sums.sum;
     }
 }
 
 KERNEL void entropy_backward(GLOBAL const scalar* logits, u64 logits_offset, GLOBAL const u8* RESTRICT mask,
                              u64 mask_offset, GLOBAL const real* RESTRICT entropy_gradient, u64 entropy_gradient_offset,
                              GLOBAL scalar* gradient, u64 gradient_offset, u64 rows, u64 classes, u32 team,
-                             u64 entropy_gradient_stride, real gradient_scale) {
+                             u64 entropy_gradient_stride, real gradient_scale, PIECE_PARAMETERS) {
     SHARED real scratch[2 * GROUP_SIZE];
-    const u32 lane = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team;
-    const u32 row_classes = (u32)classes, chunk_size = CHUNK_ITEMS * team,
-              last = (row_classes - 1) / chunk_size * chunk_size;
-    for (u64 first_row = GROUP_ID * rows_per_group; first_row < rows; first_row += GROUP_COUNT * rows_per_group) {
-        const u64 row = first_row + LOCAL_ID / team, source = row < rows ? row * classes : 0;
+    const u32 lane = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team, chunk_size = CHUNK_ITEMS * team;
+    const u64 count = rows * piece_count;
+    if (pieces != 0) pieces += pieces_offset;
+    for (u64 next = GROUP_ID * rows_per_group; next < count; next += GROUP_COUNT * rows_per_group) {
+        const row_piece part = take_piece(next + LOCAL_ID / team, rows, (u32)classes, piece_count, piece_size);
+        const u64 source = part.row * classes;
         GLOBAL const scalar* z_row = logits + logits_offset + source;
         GLOBAL const u8* mask_row = mask != 0 ? mask + mask_offset + source : 0;
-        real slope = row < rows ? entropy_gradient[entropy_gradient_offset + row * entropy_gradient_stride] : 0;
+        real slope = part.exists ? entropy_gradient[entropy_gradient_offset + part.row * entropy_gradient_stride] : 0;
         slope = slope - slope == 0 ? slope : QUIET_NAN;
-        const u32 read_classes = slope != 0 ? row_classes : 0;
+        const u32 reads = slope != 0;
         slope *= gradient_scale;
         real z[CHUNK_ITEMS];
-        const softmax_sums sums = row_sums(z_row, mask_row, row_classes, read_classes, lane, team, z, scratch);
+        const softmax_sums sums =
+            row_sums(z_row, mask_row, part, reads, lane, team, sums_only ? 0 : pieces, piece_count, z, scratch);
+        if (sums_only && lane == 0) store_sums(sums, part, piece_count, pieces);
         const real inverse = 1 / sums.sum, surprise = -sums.moment * inverse; // added to z - largest it is log p + H
-        if (row < rows) {
+        if (!sums_only && part.exists) {
+            const u32 last = last_chunk(part, chunk_size);
             for (u32 chunk = last;; chunk -= chunk_size) {
-                if (read_classes == 0)
+                if (!reads)
                     mask_chunk(z);
-                else if (chunk != last)
-                    load_masked(z_row, mask_row, row_classes, chunk, lane, team, z);
+                else if (chunk != last || pieces != 0)
+                    load_masked(z_row, mask_row, part.stop, chunk, lane, team, z);
                 // Each logit gives way to its slope.
                 UNROLL
-                for (u32 s = 0; s < STRETCHES; s++) {
-                    if (chunk + 8 * s * team >= row_classes) break;
-                    for (u32 i = 0; i < 8; i++) {
-                        const u32 seen = z[8 * s + i] != NEGATIVE_INFINITY;
-                        const real x = softmax_exponent(z[8 * s + i], sums.largest);
-                        z[8 * s + i] = seen ? slope * -(softmax_exp(x) * inverse * (x + surprise)) : (real)0;
-                    }
+                for (u32 i = 0; i < CHUNK_ITEMS; i++) {
+                    const u32 seen = z[i] != NEGATIVE_INFINITY;
+                    const real x = softmax_exponent(z[i], sums.largest);
+                    z[i] = seen ? slope * -(softmax_exp(x) * inverse * (x + surprise)) : (real)0;
                 }
-                store_chunk(gradient + gradient_offset + source, row_classes, chunk, lane, team, z);
-                if (chunk == 0) break;
+                store_chunk(gradient + gradient_offset + source, part.stop, chunk, lane, team, z);
+                if (chunk == part.start) break;
             }
         }
     }

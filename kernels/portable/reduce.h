@@ -38,21 +38,25 @@ DEVICE real group_sum(real value, LOCAL real* scratch) {
     return value;
 }
 
-// Teams of up to a warp need no barrier.
+// Sums of `team` neighbours, no more than a warp, which need no barrier. The shuffles of all values go together.
+DEVICE void neighbour_sums(real* values, u32 count, u32 wanted, u32 team) {
+    for (u32 distance = team / 2; distance > 0; distance /= 2)
+        for (u32 i = 0; i < count; i++)
+            if (i < wanted) values[i] += __shfl_xor_sync(0xffffffffu, values[i], distance);
+}
+
+// Where the result of a warp of the team lies: item by item they take it in turn.
+DEVICE u32 warp_result(u32 team) { return (LOCAL_ID & (0u - team)) / 32 + (LOCAL_ID & (team / 32 - 1)); }
+
 DEVICE void team_sums_first(real* values, u32 count, u32 wanted, u32 team, LOCAL real* scratch) {
-    for (u32 i = 0; i < count; i++)
-        for (u32 distance = i < wanted ? (team < 32 ? team : 32) / 2 : 0; distance > 0; distance /= 2)
-            values[i] += __shfl_xor_sync(0xffffffffu, values[i], distance);
+    neighbour_sums(values, count, wanted, team < 32 ? team : 32);
     if (team <= 32) return;
-    const u32 first = LOCAL_ID / team * (team / 32);
     for (u32 i = 0; i < count; i++)
         if (LOCAL_ID % 32 == 0 && i < wanted) scratch[i * GROUP_SIZE + LOCAL_ID / 32] = values[i];
     BARRIER();
-    for (u32 i = 0; i < count; i++) {
-        if (i >= wanted) continue;
-        values[i] = 0;
-        for (u32 warp = first; warp < first + team / 32; warp++) values[i] += scratch[i * GROUP_SIZE + warp];
-    }
+    for (u32 i = 0; i < count; i++)
+        if (i < wanted) values[i] = scratch[i * GROUP_SIZE + warp_result(team)];
+    neighbour_sums(values, count, wanted, team / 32);
     BARRIER();
 }
 
@@ -60,15 +64,18 @@ DEVICE void team_sums(real* values, u32 count, u32 team, LOCAL real* scratch) {
     team_sums_first(values, count, count, team, scratch);
 }
 
-DEVICE real team_max(real value, u32 team, LOCAL real* scratch) {
-    for (u32 distance = (team < 32 ? team : 32) / 2; distance > 0; distance /= 2)
+DEVICE real neighbour_max(real value, u32 team) {
+    for (u32 distance = team / 2; distance > 0; distance /= 2)
         value = MAX(value, __shfl_xor_sync(0xffffffffu, value, distance));
+    return value;
+}
+
+DEVICE real team_max(real value, u32 team, LOCAL real* scratch) {
+    value = neighbour_max(value, team < 32 ? team : 32);
     if (team <= 32) return value;
     if (LOCAL_ID % 32 == 0) scratch[LOCAL_ID / 32] = value;
     BARRIER();
-    const u32 first = LOCAL_ID / team * (team / 32);
-    value = scratch[first];
-    for (u32 warp = first + 1; warp < first + team / 32; warp++) value = MAX(value, scratch[warp]);
+    value = neighbour_max(scratch[warp_result(team)], team / 32);
     BARRIER();
     return value;
 }

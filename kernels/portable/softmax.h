@@ -180,27 +180,26 @@ DEVICE void softmax_raise(softmax_sums* sums, real largest) {
     sums->largest = largest;
 }
 
-// The largest of a chunk's logits and `largest`.
-DEVICE real largest_of_chunk(const real* z, u32 classes, u32 chunk, u32 team, real largest) {
+// The largest of a chunk's logits and `largest`. NaN is passed over, it reaches the result through the sums.
+DEVICE real largest_of_chunk(const real* z, real largest) {
     UNROLL
-    for (u32 s = 0; s < STRETCHES; s++) {
-        if (chunk + 8 * s * team >= classes) break;
-        for (u32 i = 0; i < 8; i++) largest = MAX(largest, z[8 * s + i]);
-    }
+    for (u32 i = 0; i < CHUNK_ITEMS; i++) largest = MAX(largest, z[i]);
     return largest;
 }
 
 // Adds a chunk's logits, which are no larger than the largest. A masked one adds 0.
-DEVICE void softmax_add(softmax_sums* sums, const real* z, u32 classes, u32 chunk, u32 team) {
+DEVICE void softmax_add(softmax_sums* sums, const real* z) {
     const real largest = sums->largest == NEGATIVE_INFINITY ? (real)0 : sums->largest;
     UNROLL
     for (u32 s = 0; s < STRETCHES; s++) {
-        if (chunk + 8 * s * team >= classes) break;
+        real sum = 0, moment = 0;
         for (u32 i = 0; i < 8; i++) {
             const real x = softmax_exponent(z[8 * s + i], largest), e = softmax_exp(x);
-            sums->sum += e;
-            sums->moment = FMA(e, x, sums->moment);
+            sum += e;
+            moment = FMA(e, x, moment);
         }
+        sums->sum += sum;
+        sums->moment += moment;
     }
 }
 
@@ -225,6 +224,15 @@ DEVICE void add_difference(weighted_differences* differences, real weight, real 
         x = FARTHEST_DIFFERENCE;
     }
     differences->sum = FMA(weight, x, differences->sum);
+}
+
+// Whether differences of a chunk's logits, masked ones apart, are summed as they are.
+DEVICE u32 is_near(const real* z, real largest) {
+    real farthest = 0;
+    UNROLL
+    for (u32 i = 0; i < CHUNK_ITEMS; i++)
+        farthest = MAX(farthest, z[i] != NEGATIVE_INFINITY ? largest - z[i] : (real)0);
+    return farthest <= -FARTHEST_DIFFERENCE;
 }
 
 // Moves what was summed to a new largest logit, which is larger than the one before.

@@ -344,6 +344,15 @@ public sealed class CrossEntropyCase : OpCase
         {
             Targets = TargetKind.Soft, HasWeights = true, Smoothing = 0.1,
         },
+        new CrossEntropyProblem(entry, 2, 33000, "probabilities of few long rows, in pieces")
+        {
+            Targets = TargetKind.Soft, HasWeights = true, Smoothing = 0.1,
+        },
+        new CrossEntropyProblem(entry, 2, 16411, "two labels of few long rows, in pieces")
+        {
+            Targets = TargetKind.Mixed, HasWeights = true, Smoothing = 0.1, ConfidencePenalty = 0.3,
+        },
+        new CrossEntropyProblem(entry, 2, 16411, "a range beyond the largest number, in pieces") { HasExtremes = true, Smoothing = 0.1 },
         new CrossEntropyProblem(entry, 9, 21, "z-loss") { ZLoss = 0.01 },
         new CrossEntropyProblem(entry, 9, 21, "confidence penalty") { ConfidencePenalty = 0.3 },
         new CrossEntropyProblem(entry, 19, 21, "confidence penalty with a threshold amid the rows' entropies")

@@ -142,6 +142,7 @@ public sealed class EntropyCase : OpCase
         new EntropyProblem(entry, 2, 2048, "a work group a row, all of it in registers"),
         new EntropyProblem(entry, 2, 4099, "a work group a row, prime, several stretches") { HasMask = true },
         new EntropyProblem(entry, 1, 262144, "the longest row promised"),
+        new EntropyProblem(entry, 2, 16411, "few long rows, in pieces, with a mask") { HasMask = true },
         new EntropyProblem(entry, 70000, 3, "more than 65,535 rows"),
         new EntropyProblem(entry, 20, 10, "large logits do not overflow") { Magnitude = 4000 },
         new EntropyProblem(entry, 20, 2, "a range of logits beyond the largest number") { HasExtremes = true },

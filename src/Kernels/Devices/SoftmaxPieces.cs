@@ -18,18 +18,33 @@ internal readonly record struct SoftmaxPieces(long Count, long Size)
     public ReadOnlySpan<bool> Passes => Count == 1 ? [false] : [true, false];
 
     /// <summary>Columns that a work item holds in registers (<c>softmax.h</c>).</summary>
-    public static int ColumnsPerItem(Device device, KernelVariant variant) =>
+    private static int ColumnsPerItem(Device device, KernelVariant variant) =>
         device.Kind != DeviceKind.Cuda ? 8 : variant.VectorWidth == 8 ? 32 : 16;
 
-    /// <summary>Pieces for rows that a whole group takes a chunk at a time: as many as the group has items, to add their sums.</summary>
-    public static SoftmaxPieces Of(Device device, long rows, long columns, int groupSize, long chunkSize)
+    /// <summary>
+    /// The work items that share a row: a power of two, as few as hold it in registers where that is no more than a group. Wide accesses of
+    /// CUDA are those of pairs.
+    /// </summary>
+    public static uint Team(Device device, KernelVariant variant, long columns, int groupSize)
     {
+        uint team = device.Kind == DeviceKind.Cuda && variant.VectorWidth == 8 ? 2u : 1;
+        while (team < groupSize && team * ColumnsPerItem(device, variant) < columns) team *= 2;
+        return team;
+    }
+
+    /// <summary>Pieces for rows that a whole group takes a chunk at a time: as many as the group has items, to add their sums.</summary>
+    public static SoftmaxPieces Of(Device device, KernelVariant variant, long rows, long columns, int groupSize)
+    {
+        long chunkSize = (long)ColumnsPerItem(device, variant) * groupSize;
         bool keepsBusy = rows * groupSize >= (long)device.ComputeUnits * ItemsPerUnit;
         long chunks = (columns + chunkSize - 1) / chunkSize;
         if (keepsBusy || chunks < LeastChunks) return new(1, columns);
         long size = (chunks + groupSize - 1) / groupSize * chunkSize;
         return new((columns + size - 1) / size, size);
     }
+
+    /// <summary>Groups for all pieces of rows that teams of items take.</summary>
+    public LaunchShape Shape(long rows, int groupSize, uint team) => new(((rows * Count) + (groupSize / team) - 1) / (groupSize / team));
 
     /// <summary>What a kernel is told; <paramref name="sums"/> is what <see cref="Rent"/> gave.</summary>
     public PieceArguments Arguments(ScratchPool.Lease<byte>? sums, bool sumsOnly) => new()

@@ -48,7 +48,9 @@ public static partial class CrossEntropy
     private const long ShortRow = 1024;
     private const int ItemsOfShortRow = 32;
     private const int ElementsPerItem = 8;
-    private const int ElementsPerCudaItem = 32;
+
+    /// <summary>What a piece of a row leaves: its largest logit and nine sums.</summary>
+    private const int PieceSums = 10;
 
     /// <summary>
     /// Values that one group adds, sixteen an item; further launches add the groups' sums in the same way: no sum of floats is long.
@@ -56,7 +58,7 @@ public static partial class CrossEntropy
     private const long SumChunk = 4096;
 
     private static readonly KernelDefinition<CrossEntropyArguments> RowKernel =
-        EntryPoints.CrossEntropy.Float<CpuRows>(vectorWidths: [1, 8]);
+        EntryPoints.CrossEntropy.Float<CpuRows>(vectorWidths: [1, 8], switches: ["HAS_TERMS"]);
 
     private static readonly KernelDefinition<CrossEntropyNormalizerArguments> NormalizerKernel =
         EntryPoints.CrossEntropyNormalizer.Float<CpuNormalizer>();
@@ -222,54 +224,59 @@ public static partial class CrossEntropy
         using Rented<TReal> rowLosses = new(stream, isReduced, rows);
         if (rows > 0)
         {
-            uint team = Team(stream.Device, classes);
             using DataErrorSlot error = stream.DataErrorSlot(op, $"of the rows has a label outside the {classes} classes");
-            bool wide = classes % ElementsPerItem == 0 && logits.IsVectorAligned && gradient?.IsVectorAligned != false;
-            stream.Launch(
-                RowKernel,
-                new KernelVariant(logits.DType, wide ? ElementsPerItem : 1),
-                new LaunchShape((rows + (RowKernel.GroupSize / team) - 1) / (RowKernel.GroupSize / team)),
-                new CrossEntropyArguments
-                {
-                    Logits = logits.Argument,
-                    Target = target,
-                    Probabilities = targets.ProbabilitiesArgument,
-                    Normalizer = divisor,
-                    LossGradient = lossGradient?.Argument ?? default,
-                    Losses = isReduced ? rowLosses.Argument : losses.Argument,
-                    Gradient = gradient?.Argument ?? default,
-                    Error = error.Argument,
-                    Rows = (ulong)rows,
-                    Classes = (ulong)classes,
-                    Team = team,
-                    LossGradientStride = lossGradient?.Length > 1 ? 1u : 0,
-                    Smoothing = options.Smoothing,
-                    OthersOnly = options.SmoothingConvention == LabelSmoothing.OtherClasses ? 1u : 0,
-                    LsePenalty = options.ZLoss,
-                    Penalty = options.ConfidencePenalty,
-                    HasThreshold = options.EntropyThreshold is null ? 0u : 1,
-                    Threshold = options.EntropyThreshold ?? 0,
-                    EmptyMean = emptyMean,
-                    GradientScale = gradientScale * factor,
-                });
+            bool wide = classes % ElementsPerItem == 0 && logits.IsVectorAligned && gradient?.IsVectorAligned != false
+                && (targets.Probabilities as DeviceTensor<T>)?.IsVectorAligned != false;
+            bool hasTerms = isSoft || (classWeights is not null && options.Smoothing != 0);
+            KernelVariant variant = new(logits.DType, wide ? ElementsPerItem : 1, hasTerms ? 1u : 0);
+            uint team = Team(stream.Device, variant, classes);
+            SoftmaxPieces pieces = SoftmaxPieces.Of(stream.Device, variant, rows, classes, RowKernel.GroupSize);
+            using ScratchPool.Lease<byte>? sums = pieces.Rent(stream, logits.DType, rows, PieceSums);
+            CrossEntropyArguments arguments = new()
+            {
+                Logits = logits.Argument,
+                Target = target,
+                Probabilities = targets.ProbabilitiesArgument,
+                Normalizer = divisor,
+                LossGradient = lossGradient?.Argument ?? default,
+                Losses = isReduced ? rowLosses.Argument : losses.Argument,
+                Gradient = gradient?.Argument ?? default,
+                Error = error.Argument,
+                Rows = (ulong)rows,
+                Classes = (ulong)classes,
+                Team = team,
+                LossGradientStride = lossGradient?.Length > 1 ? 1u : 0,
+                Smoothing = options.Smoothing,
+                OthersOnly = options.SmoothingConvention == LabelSmoothing.OtherClasses ? 1u : 0,
+                LsePenalty = options.ZLoss,
+                Penalty = options.ConfidencePenalty,
+                HasThreshold = options.EntropyThreshold is null ? 0u : 1,
+                Threshold = options.EntropyThreshold ?? 0,
+                EmptyMean = emptyMean,
+                GradientScale = gradientScale * factor,
+                Piece = default, // of the pass
+            };
+            foreach (bool sumsOnly in pieces.Passes)
+            {
+                LaunchShape shape = pieces.Shape(rows, RowKernel.GroupSize, team);
+                stream.Launch(RowKernel, variant, shape, arguments with { Piece = pieces.Arguments(sums, sumsOnly) });
+            }
         }
 
         if (isReduced) Sum<TReal>(stream, logits.DType, rowLosses.Argument, rows, divisor, factor, emptyMean, losses.Argument);
     }
 
     /// <summary>
-    /// The number of work items that share a row: a power of two. CUDA's items hold four times as much of a row in registers
-    /// (<c>softmax.h</c>), take fours of a pair in turn, and need no barrier in a warp, so longer rows have fewer of them, and none is
-    /// alone.
+    /// The number of work items that share a row: a power of two, on CUDA as few as hold the row in registers, where that is no more than a
+    /// group. They need no barrier in a warp, and take fours of a pair in turn, so that none is alone.
     /// </summary>
-    internal static uint Team(Device device, long classes)
+    internal static uint Team(Device device, KernelVariant variant, long classes)
     {
-        bool isCuda = device.Kind == DeviceKind.Cuda;
-        uint team = isCuda ? 2u : 1;
+        if (device.Kind == DeviceKind.Cuda)
+            return SoftmaxPieces.Team(device, variant, classes, KernelDefinition.DefaultGroupSize);
+        uint team = 1;
         while (team < ItemsOfShortRow && team * ElementsPerItem < classes) team *= 2;
-        if (classes <= ShortRow) return team;
-        while (team < KernelDefinition.DefaultGroupSize && (!isCuda || team * ElementsPerCudaItem < classes)) team *= 2;
-        return team;
+        return classes <= ShortRow ? team : KernelDefinition.DefaultGroupSize;
     }
 
     private static void SumWeights<TReal>(

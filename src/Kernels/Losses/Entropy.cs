@@ -32,6 +32,9 @@ namespace Kernels;
 /// </remarks>
 public static partial class Entropy
 {
+    /// <summary>What a piece of a row leaves: its largest logit, sum and moment.</summary>
+    private const int PieceSums = 3;
+
     private static readonly KernelDefinition<EntropyForwardArguments> ForwardKernel =
         EntryPoints.EntropyForward.Float<CpuForward>(vectorWidths: [1, 8]);
 
@@ -56,19 +59,25 @@ public static partial class Entropy
         if (mask is not null) Check.Disjoint(Op, mask, nameof(mask), entropies, nameof(entropies));
         (long rows, long classes) = (logits.Shape[0], logits.Shape[1]);
         if (rows == 0) return;
-        stream.Launch(
-            ForwardKernel,
-            Variant(logits, logits),
-            Shape(stream.Device, rows, classes),
-            new EntropyForwardArguments
-            {
-                Logits = logits.Argument,
-                Mask = mask?.Argument ?? default,
-                Entropies = entropies.Argument,
-                Rows = (ulong)rows,
-                Classes = (ulong)classes,
-                Team = CrossEntropy.Team(stream.Device, classes),
-            });
+        KernelVariant variant = Variant(logits, logits);
+        uint team = CrossEntropy.Team(stream.Device, variant, classes);
+        SoftmaxPieces pieces = SoftmaxPieces.Of(stream.Device, variant, rows, classes, ForwardKernel.GroupSize);
+        using ScratchPool.Lease<byte>? sums = pieces.Rent(stream, logits.DType, rows, PieceSums);
+        EntropyForwardArguments arguments = new()
+        {
+            Logits = logits.Argument,
+            Mask = mask?.Argument ?? default,
+            Entropies = entropies.Argument,
+            Rows = (ulong)rows,
+            Classes = (ulong)classes,
+            Team = team,
+            Piece = default, // of the pass
+        };
+        foreach (bool sumsOnly in pieces.Passes)
+        {
+            LaunchShape shape = pieces.Shape(rows, ForwardKernel.GroupSize, team);
+            stream.Launch(ForwardKernel, variant, shape, arguments with { Piece = pieces.Arguments(sums, sumsOnly) });
+        }
     }
 
     /// <summary>Gradient: dz[n, k] = gradientScale * dH[n] * -p[n, k] * (log p[n, k] + H[n]).</summary>
@@ -93,22 +102,28 @@ public static partial class Entropy
         Check.Disjoint(Op, entropyGradient, nameof(entropyGradient), dLogits, nameof(dLogits));
         if (mask is not null) Check.Disjoint(Op, mask, nameof(mask), dLogits, nameof(dLogits));
         if (rows == 0) return;
-        stream.Launch(
-            BackwardKernel,
-            Variant(logits, dLogits),
-            Shape(stream.Device, rows, classes),
-            new EntropyBackwardArguments
-            {
-                Logits = logits.Argument,
-                Mask = mask?.Argument ?? default,
-                EntropyGradient = entropyGradient.Argument,
-                Gradient = dLogits.Argument,
-                Rows = (ulong)rows,
-                Classes = (ulong)classes,
-                Team = CrossEntropy.Team(stream.Device, classes),
-                EntropyGradientStride = entropyGradient.Length > 1 ? 1u : 0,
-                GradientScale = gradientScale,
-            });
+        KernelVariant variant = Variant(logits, dLogits);
+        uint team = CrossEntropy.Team(stream.Device, variant, classes);
+        SoftmaxPieces pieces = SoftmaxPieces.Of(stream.Device, variant, rows, classes, BackwardKernel.GroupSize);
+        using ScratchPool.Lease<byte>? sums = pieces.Rent(stream, logits.DType, rows, PieceSums);
+        EntropyBackwardArguments arguments = new()
+        {
+            Logits = logits.Argument,
+            Mask = mask?.Argument ?? default,
+            EntropyGradient = entropyGradient.Argument,
+            Gradient = dLogits.Argument,
+            Rows = (ulong)rows,
+            Classes = (ulong)classes,
+            Team = team,
+            EntropyGradientStride = entropyGradient.Length > 1 ? 1u : 0,
+            GradientScale = gradientScale,
+            Piece = default, // of the pass
+        };
+        foreach (bool sumsOnly in pieces.Passes)
+        {
+            LaunchShape shape = pieces.Shape(rows, BackwardKernel.GroupSize, team);
+            stream.Launch(BackwardKernel, variant, shape, arguments with { Piece = pieces.Arguments(sums, sumsOnly) });
+        }
     }
 
     private static void CheckRows<T, TReal>(
@@ -130,10 +145,4 @@ public static partial class Entropy
     private static KernelVariant Variant<T>(DeviceTensor<T> logits, DeviceTensor<T> gradient)
         where T : unmanaged =>
         new(logits.DType, logits.Shape[1] % 8 == 0 && logits.IsVectorAligned && gradient.IsVectorAligned ? 8 : 1);
-
-    private static LaunchShape Shape(Device device, long rows, long classes)
-    {
-        long rowsPerGroup = KernelDefinition.DefaultGroupSize / CrossEntropy.Team(device, classes);
-        return new LaunchShape((rows + rowsPerGroup - 1) / rowsPerGroup);
-    }
 }

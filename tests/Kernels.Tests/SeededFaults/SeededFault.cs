@@ -115,7 +115,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "factor * sums->moment") { At = "a batch of a policy" },
         new(
             "masked classes get their part of the smoothing", "cross-entropy", CrossEntropy,
-            "smoothing != 0 && logit[i] != NEGATIVE_INFINITY", "smoothing != 0") { At = "masked classes, some of them labels" },
+            "if (seen) count += 1;", "count += 1;") { At = "masked classes, some of them labels" },
         new(
             "an ignored row counts", "cross-entropy", CrossEntropy, "weight = target.ignored ? (real)0 : (real)1;", "weight = 1;")
         { At = "probabilities, of which some rows are ignored, with weights" },

@@ -91,14 +91,15 @@ public static unsafe partial class AttentionDropout
         using DataErrorSlot error = ErrorSlot(ForwardName, stream, scores, keyLengths);
         if (scores.Length == 0) return;
         KernelVariant variant = Variant(scores, TakesVectors(scores, options, mask) && y.IsVectorAligned);
-        AttentionArguments rows =
-            Rows(stream.Device, variant, scores, scale, threshold, key, options, keyLengths, mask, error.Argument, out SoftmaxPieces pieces);
+        AttentionArguments rows = Rows(
+            stream.Device, variant, scores, scale, threshold, key, options, keyLengths, mask, error.Argument, out SoftmaxPieces pieces);
         using ScratchPool.Lease<byte>? sums = pieces.Rent(stream, scores.DType, (long)rows.Rows, ForwardSums);
         AttentionDropoutForwardArguments arguments = new() { Scores = scores.Argument, Y = y.Argument, Attention = rows };
         foreach (bool sumsOnly in pieces.Passes)
         {
-            PieceArguments piece = pieces.Arguments(sums, sumsOnly);
-            stream.Launch(ForwardKernel, variant, Shape(rows, pieces), arguments with { Attention = rows with { Piece = piece } });
+            LaunchShape shape = pieces.Shape((long)rows.Rows, GroupSize, rows.Team);
+            AttentionArguments attention = rows with { Piece = pieces.Arguments(sums, sumsOnly) };
+            stream.Launch(ForwardKernel, variant, shape, arguments with { Attention = attention });
         }
     }
 
@@ -136,8 +137,8 @@ public static unsafe partial class AttentionDropout
         using DataErrorSlot error = ErrorSlot(BackwardName, stream, scores, keyLengths);
         KernelVariant variant =
             Variant(scores, TakesVectors(scores, options, mask) && dy.IsVectorAligned && dScores.IsVectorAligned);
-        AttentionArguments rows =
-            Rows(stream.Device, variant, scores, scale, threshold, key, options, keyLengths, mask, error.Argument, out SoftmaxPieces pieces);
+        AttentionArguments rows = Rows(
+            stream.Device, variant, scores, scale, threshold, key, options, keyLengths, mask, error.Argument, out SoftmaxPieces pieces);
         using ScratchPool.Lease<byte>? sums = pieces.Rent(stream, scores.DType, (long)rows.Rows, BackwardSums);
         AttentionDropoutBackwardArguments arguments = new()
         {
@@ -148,8 +149,9 @@ public static unsafe partial class AttentionDropout
         };
         foreach (bool sumsOnly in pieces.Passes)
         {
-            PieceArguments piece = pieces.Arguments(sums, sumsOnly);
-            stream.Launch(BackwardKernel, variant, Shape(rows, pieces), arguments with { Attention = rows with { Piece = piece } });
+            LaunchShape shape = pieces.Shape((long)rows.Rows, GroupSize, rows.Team);
+            AttentionArguments attention = rows with { Piece = pieces.Arguments(sums, sumsOnly) };
+            stream.Launch(BackwardKernel, variant, shape, arguments with { Attention = attention });
         }
     }
 
@@ -208,31 +210,14 @@ public static unsafe partial class AttentionDropout
         where T : unmanaged =>
         new(scores.DType, vectors ? Philox.LanesPerBlock : 1);
 
-    /// <summary>
-    /// The items that share a row: a power of two, as many as hold it in registers where that is no more than a group. On CUDA none is
-    /// alone: the items of a pair take fours in turn.
-    /// </summary>
-    private static uint Team(Device device, long keys, int perItem)
-    {
-        uint team = device.Kind == DeviceKind.Cuda ? 2u : 1;
-        while (team < GroupSize && team * perItem < keys) team *= 2;
-        return team;
-    }
-
-    private static LaunchShape Shape(in AttentionArguments rows, SoftmaxPieces pieces)
-    {
-        long rowsPerGroup = GroupSize / rows.Team;
-        return new LaunchShape((((long)rows.Rows * pieces.Count) + rowsPerGroup - 1) / rowsPerGroup);
-    }
-
     private static AttentionArguments Rows<T>(
         Device device, KernelVariant variant, DeviceTensor<T> scores, double scale, KeepThreshold threshold, in RandomKeySource key, AttentionDropoutOptions options,
         DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask, TensorArgument error, out SoftmaxPieces pieces)
         where T : unmanaged
     {
         (long heads, long queries, long keys) = (scores.Shape[1], scores.Shape[2], scores.Shape[3]);
-        (long rows, int perItem) = (scores.Shape[0] * heads * queries, SoftmaxPieces.ColumnsPerItem(device, variant));
-        pieces = SoftmaxPieces.Of(device, rows, keys, GroupSize, (long)perItem * GroupSize);
+        long rows = scores.Shape[0] * heads * queries;
+        pieces = SoftmaxPieces.Of(device, variant, rows, keys, GroupSize);
 
         // A dimension that is broadcast has the stride 0; a mask of two dimensions is one that is broadcast over batch and heads.
         ReadOnlySpan<long> shape = mask is null ? [] : mask.Shape.Length == 4 ? mask.Shape : [1, 1, queries, keys];
@@ -257,7 +242,7 @@ public static unsafe partial class AttentionDropout
             MaskHeadStride = (ulong)headStride,
             MaskQueryStride = (ulong)queryStride,
             Causal = options.Causal ? 1u : 0u,
-            Team = Team(device, keys, perItem),
+            Team = SoftmaxPieces.Team(device, variant, keys, GroupSize),
             Scale = scale,
             Start = options.GlobalStart,
             Threshold = threshold.Value,
