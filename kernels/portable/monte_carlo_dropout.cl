@@ -42,14 +42,13 @@ KERNEL void monte_carlo_dropout(GLOBAL const scalar* RESTRICT x, u64 x_offset, G
     }
 }
 
-// One more pass of eight elements.
-DEVICE void add_pass(u64 pass, const real* values, real* averages, real* squares) {
+// One more pass of eight elements. An infinite mean stays one where `keeps_infinity`: its difference to a later pass
+// would make it NaN. x - x is 0 for a finite x alone.
+DEVICE void add_pass(u64 pass, u32 keeps_infinity, const real* values, real* averages, real* squares) {
     for (u32 lane = 0; lane < 8; lane++) {
         const real value = values[lane], average = averages[lane], difference = value - average;
         const real step = QUOTIENT(difference, (real)(pass + 1));
-        // An infinite mean stays one: its difference to a later pass would make it NaN. x - x is 0 for a finite x
-        // alone.
-        averages[lane] += average - average == 0 ? step : value;
+        averages[lane] += keeps_infinity && average - average != 0 ? value : step;
         squares[lane] += difference * (value - averages[lane]);
     }
 }
@@ -58,31 +57,52 @@ DEVICE void finish_passes(u64 passes, real* squares) {
     for (u32 lane = 0; lane < 8; lane++) squares[lane] = QUOTIENT(squares[lane], (real)(passes - 1));
 }
 
+// Passes that are under way at once: more take so many registers that fewer items are resident.
+#define PASSES_AT_ONCE 2
+
+// All passes of eight elements.
+DEVICE void add_passes(GLOBAL const scalar* y, block_range blocks, u64 block, u64 count, u64 passes, u32 keeps_infinity,
+                       real* averages, real* squares) {
+    for (u32 lane = 0; lane < 8; lane++) averages[lane] = squares[lane] = 0;
+    u64 pass = 0;
+    for (; pass + PASSES_AT_ONCE <= passes; pass += PASSES_AT_ONCE) {
+        real values[PASSES_AT_ONCE][8];
+        for (u32 k = 0; k < PASSES_AT_ONCE; k++, y += count) load_wide(y, blocks, block, values[k]);
+        for (u32 k = 0; k < PASSES_AT_ONCE; k++) add_pass(pass + k, keeps_infinity, values[k], averages, squares);
+    }
+    for (; pass < passes; pass++, y += count) {
+        real values[8];
+        load_wide(y, blocks, block, values);
+        add_pass(pass, keeps_infinity, values, averages, squares);
+    }
+}
+
 // VEC = 8 needs `count` to be a multiple of eight.
 KERNEL void monte_carlo_statistics(GLOBAL const scalar* RESTRICT y, u64 y_offset, GLOBAL scalar* RESTRICT mean,
                                    u64 mean_offset, GLOBAL scalar* RESTRICT variance, u64 variance_offset, u64 count,
                                    u64 passes) {
     const block_range blocks = blocks_of(0, count);
-    real values[8];
+    real averages[8], squares[8];
     y += y_offset;
     mean += mean_offset;
     variance += variance_offset;
     u64 block = GLOBAL_ID;
     for (; HAS_WIDE && block < blocks.wide_end; block += GLOBAL_SIZE) {
-        real averages[8] = {0, 0, 0, 0, 0, 0, 0, 0}, squares[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-        for (u64 pass = 0; pass < passes; pass++) {
-            load_wide(y + pass * count, blocks, block, values);
-            add_pass(pass, values, averages, squares);
-        }
+        add_passes(y, blocks, block, count, passes, 0, averages, squares);
+        u32 is_number = 1;
+        for (u32 lane = 0; lane < 8; lane++) is_number &= averages[lane] == averages[lane];
+        // Passes that are infinite are rare, and looking for them at every step takes long.
+        if (!is_number) add_passes(y, blocks, block, count, passes, 1, averages, squares);
         finish_passes(passes, squares);
         store_wide(mean, blocks, block, averages);
         store_wide(variance, blocks, block, squares);
     }
     for (; block < blocks.end; block += GLOBAL_SIZE) {
-        real averages[8] = {0, 0, 0, 0, 0, 0, 0, 0}, squares[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+        real values[8];
+        for (u32 lane = 0; lane < 8; lane++) averages[lane] = squares[lane] = 0;
         for (u64 pass = 0; pass < passes; pass++) {
             load_block(y + pass * count, blocks, block, values);
-            add_pass(pass, values, averages, squares);
+            add_pass(pass, 1, values, averages, squares);
         }
         finish_passes(passes, squares);
         store_block(mean, blocks, block, averages);
