@@ -42,6 +42,15 @@ typedef long long i64;
 #define QUIET_NAN         ((real)__int_as_float(0x7fc00000))
 #define NEGATIVE_INFINITY ((real)__int_as_float(0xff800000))
 
+// How the compiler itself makes a root of a number of usual size, rounded as sqrt does, but without its branch and call
+// for others, which keep neighbours from being calculated side by side.
+DEVICE float usual_sqrt(float x) {
+    float inverse;
+    asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(fmax(x, 1e-30f)));
+    const float root = x * inverse;
+    return fma(fma(-root, root, x), 0.5f * inverse, root);
+}
+
 DEVICE float f16_to_f32(u16 bits) {
     float value;
     asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));

@@ -45,6 +45,8 @@ typedef long i64;
 #define QUIET_NAN         ((real)NAN)
 #define NEGATIVE_INFINITY ((real)(-INFINITY))
 
+DEVICE float usual_sqrt(float x) { return sqrt(x); }
+
 DEVICE float f16_to_f32(u16 bits) { return vload_half(0, (const half*)&bits); }
 
 DEVICE u16 f32_to_f16(float value) {

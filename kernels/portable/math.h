@@ -38,10 +38,11 @@ DEVICE float exact_exp(float x) {
     return y * AS_F32((u32)((i32)n + 127) << 23);
 }
 
-// Cosine and sine of 2 pi turn / 2^32. The quadrant is taken from the integer, so the reduction is exact.
+// Cosine and sine of 2 pi turn / 2^32. The integer's lower 30 bits, with a sign, are the angle from the middle of a
+// quadrant, so the reduction is exact; the quadrant decides by its bits who is who and the signs.
 DEVICE void exact_cos_sin(u32 turn, float* cosine, float* sine) {
-    const u32 quadrant = (turn + 0x20000000u) >> 30;
-    const float angle = (float)(i32)(turn - (quadrant << 30)) * 1.46291807926715968e-9f;
+    const u32 shifted = turn + 0x20000000u; // the quadrant is its upper two bits
+    const float angle = (float)(i32)(turn << 2) * 3.6572951981678992e-10f;
     const float square = angle * angle;
     float s = FMA(-1.9515295891e-4f, square, 8.3321608736e-3f);
     s = FMA(s, square, -1.6666654611e-1f);
@@ -49,7 +50,8 @@ DEVICE void exact_cos_sin(u32 turn, float* cosine, float* sine) {
     float c = FMA(2.443315711809948e-5f, square, -1.388731625493765e-3f);
     c = FMA(c, square, 4.166664568298827e-2f);
     c = FMA(c * square, square, FMA(-0.5f, square, 1.0f));
-    const float swapped_c = (quadrant & 1u) ? s : c, swapped_s = (quadrant & 1u) ? c : s;
-    *cosine = ((quadrant + 1u) & 2u) ? -swapped_c : swapped_c;
-    *sine = (quadrant & 2u) ? -swapped_s : swapped_s;
+    const u32 is_odd = shifted & 0x40000000u;
+    const float swapped_c = is_odd ? s : c, swapped_s = is_odd ? c : s;
+    *cosine = AS_F32(AS_U32(swapped_c) ^ (shifted + 0x40000000u & 0x80000000u));
+    *sine = AS_F32(AS_U32(swapped_s) ^ (shifted & 0x80000000u));
 }

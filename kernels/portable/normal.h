@@ -4,7 +4,7 @@
 
 DEVICE void normal_pair(u32 radius_word, u32 angle_word, float* normals) {
     const float u = FMA((float)radius_word, 2.3283064365386963e-10f, 1.16415321826934814e-10f);
-    const float radius = SQRT(-2.0f * exact_log(u));
+    const float radius = usual_sqrt(-2.0f * exact_log(u));
     float cosine, sine;
     exact_cos_sin(angle_word, &cosine, &sine);
     normals[0] = radius * cosine;
