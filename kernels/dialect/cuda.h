@@ -75,6 +75,13 @@ DEVICE u16 f32_to_bf16(float value) {
 #endif
 }
 
+// What the compiler makes of 1 / x, without the branch for the ends of the range.
+DEVICE float reciprocal_f32(float x) {
+    float guess;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(guess) : "f"(x));
+    return FMA(guess, FMA(-x, guess, 1.0f), guess);
+}
+
 DEVICE u32 pair_f16(float low, float high) {
 #if __CUDA_ARCH__ >= 800
     u32 bits;

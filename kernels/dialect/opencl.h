@@ -61,6 +61,7 @@ DEVICE u16 f32_to_bf16(float value) {
     return (u16)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
+DEVICE float reciprocal_f32(float x) { return 1.0f / x; }
 DEVICE u32 pair_f16(float low, float high) { return f32_to_f16(low) | (u32)f32_to_f16(high) << 16; }
 DEVICE u32 pair_bf16(float low, float high) { return f32_to_bf16(low) | (u32)f32_to_bf16(high) << 16; }
 

@@ -16,13 +16,13 @@
 // u / 65536 < sigmoid(z) with u = lane + 1/2, as u + u * e^-z < 65536: in float whatever is stored, by functions that
 // give the same bits everywhere.
 DEVICE u32 keeps(u32 lane, real z) {
-    const float u = (float)lane + 0.5f;
+    const float u = AS_F32(0x4b000000u | lane) - 8388607.5f; // 2^23 + lane less 2^23 - 1/2, both exact
     return FMA(u, exact_exp(-(float)z), u) < 65536.0f;
 }
 
 // pi, and pi * (1 - pi), from t = e^-|z| <= 1, so that nothing overflows and nothing cancels.
 DEVICE real keep_probability(real z, real* slope) {
-    const real t = EXP(z < 0 ? z : -z), larger = 1 / (1 + t), smaller = t * larger;
+    const real t = EXP(z < 0 ? z : -z), larger = reciprocal(1 + t), smaller = t * larger;
     *slope = larger * smaller;
     return z < 0 ? smaller : larger;
 }
@@ -134,17 +134,16 @@ KERNEL void adaptive_dropout_backward(GLOBAL const scalar* x, u64 x_offset, GLOB
 }
 
 // T = round(p * 65536), in [1, 65535] for 0 < p < 1; a p that is negative or NaN keeps nothing, one above 1 all.
+// Selections, not branches: neighbours go different ways.
 DEVICE u32 threshold_of(real probability) {
-    if (!(probability > 0)) return 0;
-    if (probability >= 1) return 65536;
-    const u32 rounded = (u32)(probability * 65536 + (real)0.5);
-    return rounded < 1 ? 1 : rounded > 65535 ? 65535 : rounded;
+    const real inner = MAX(-MAX(-(probability * 65536 + (real)0.5), (real)-65535), (real)1);
+    return (u32)(!(probability > 0) ? (real)0 : probability >= 1 ? (real)65536 : inner);
 }
 
 DEVICE real keep_per_element(u32 lane, real probability, real x, u32 inverted) {
     const u32 threshold = threshold_of(probability);
-    if (lane >= threshold) return 0;
-    return inverted != 0 ? x * ((real)65536 / (real)threshold) : x;
+    const real kept = inverted != 0 ? x * (65536 * reciprocal((real)threshold)) : x;
+    return lane < threshold ? kept : (real)0;
 }
 
 DEVICE void keep_by_probability(philox_block drawn, const real* probabilities, u32 inverted, real* values) {

@@ -21,9 +21,9 @@ DEVICE float exact_log(float x) {
     return FMA(e, 0.693359375f, m + tail);
 }
 
-// e^x for -87 <= x <= 88; arguments outside are moved to the bounds.
+// e^x for -87 <= x <= 88; arguments outside are moved to the bounds, and NaN to the upper one.
 DEVICE float exact_exp(float x) {
-    x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
+    x = MAX(-MAX(-x, -88.0f), -87.0f);
     const float shifted =
         FMA(x, 1.44269504088896341f, 12582912.0f); // 1.5 * 2^23: the sum's last bits are the nearest integer
     const float n = shifted - 12582912.0f;
@@ -35,7 +35,7 @@ DEVICE float exact_exp(float x) {
     p = FMA(p, r, 1.6666665459e-1f);
     p = FMA(p, r, 5.0000001201e-1f);
     const float y = FMA(p, r * r, r) + 1.0f;
-    return y * AS_F32((u32)((i32)n + 127) << 23);
+    return AS_F32(AS_U32(y) + (AS_U32(shifted) << 23)); // y * 2^n, which is a normal number
 }
 
 // Cosine and sine of 2 pi turn / 2^32. The integer's lower 30 bits, with a sign, are the angle from the middle of a

@@ -53,6 +53,15 @@ DEVICE real load(GLOBAL const scalar* source, u64 index) { return to_real(source
 
 DEVICE void store(GLOBAL scalar* target, u64 index, real value) { target[index] = to_scalar(value); }
 
+// 1 / x, rounded as a quotient, of a number that is far from the ends of the range.
+DEVICE real reciprocal(real x) {
+#if DTYPE_F64
+    return 1 / x;
+#else
+    return reciprocal_f32(x);
+#endif
+}
+
 // Neither NaN nor an infinity.
 DEVICE u32 is_finite(real x) { return x - x == 0; }
 

@@ -224,7 +224,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "vectors forget beta", "adaptive-dropout", Adaptive, "FMA(alpha, activations[lane], beta)", "alpha * activations[lane]")
         { At = "prime" },
         new(
-            "a scale of 65535/T", "adaptive-dropout", Adaptive, "(real)65536 / (real)threshold", "(real)65535 / (real)threshold")
+            "a scale of 65535/T", "adaptive-dropout", Adaptive, "65536 * reciprocal(", "65535 * reciprocal(")
         { At = "prime" },
         new(
             "the causal limit is aligned at the top left", "attention-dropout", Attention,
