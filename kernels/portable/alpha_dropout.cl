@@ -9,8 +9,11 @@
 #include "philox.h"
 
 DEVICE void alpha_map(philox_block drawn, u32 threshold, real scale, real shift, real dropped, real* values) {
-    for (u32 lane = 0; lane < 8; lane++)
-        values[lane] = philox_lane(drawn, lane) < threshold ? FMA(values[lane], scale, shift) : dropped;
+    for (u32 lane = 0; lane < 8; lane++) {
+        // Calculated for all: a compiler makes a branch of a product that is needed for some.
+        const real kept = FMA(values[lane], scale, shift);
+        values[lane] = philox_lane(drawn, lane) < threshold ? kept : dropped;
+    }
 }
 
 KERNEL void alpha_dropout(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar* y, u64 y_offset, u64 count, u64 start,
