@@ -26,11 +26,20 @@ DEVICE u32 keep_rows(random_key key, u64 row_block, u32 row_threshold) {
     return bits;
 }
 
-DEVICE void load_up_to_8(GLOBAL const scalar* source, u64 first, u32 count, real* values) {
+// Eight neighbours of a row, of which `count` exist; the others are 0.
+DEVICE stored8 load_up_to_8(GLOBAL const scalar* source, u64 first, u32 count) {
 #if VEC == 8
-    load8(source, first, values);
+    return load8_stored(source, first);
 #else
-    for (u32 lane = 0; lane < 8; lane++) values[lane] = lane < count ? load(source, first + lane) : (real)0;
+    stored8 stored;
+#if DTYPE_F16 || DTYPE_BF16
+    for (u32 i = 0; i < 4; i++)
+        stored.pairs[i] = (2 * i < count ? source[first + 2 * i] : 0u) |
+                          (2 * i + 1 < count ? (u32)source[first + 2 * i + 1] << 16 : 0u);
+#else
+    for (u32 lane = 0; lane < 8; lane++) stored.values[lane] = lane < count ? source[first + lane] : (scalar)0;
+#endif
+    return stored;
 #endif
 }
 
@@ -46,7 +55,7 @@ DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u32 count, const rea
 // Eight columns of a parameter that may be absent.
 DEVICE void load_parameter(GLOBAL const scalar* parameter, u64 first, u32 count, real absent, real* values) {
     if (parameter != 0) {
-        load_up_to_8(parameter, first, count, values);
+        widen8(load_up_to_8(parameter, first, count), values);
     } else {
         for (u32 lane = 0; lane < 8; lane++) values[lane] = absent;
     }
@@ -78,22 +87,32 @@ KERNEL void bias_dropout_residual_forward(GLOBAL const scalar* x, u64 x_offset, 
         load_parameter(channel_scale, column, width, 1, factor);
         for (u32 lane = 0; lane < 8; lane++) factor[lane] *= scale;
         const u32 kept_rows = keep_rows(resolved, row_block, row_threshold);
-        for (u32 i = 0; i < 8; i++) {
-            const u64 row = 8 * row_block + i;
-            if (row < start_row || row >= end_row) continue;
-            const u64 first = (row - start_row) * columns + column;
-            real values[8];
-            load_up_to_8(residual, first, width, values);
-            if (kept_rows >> i & 1u) {
-                real branch[8];
-                load_up_to_8(x, first, width, branch);
-                const philox_block drawn = draw8(resolved, row * columns + column);
-                for (u32 lane = 0; lane < 8; lane++) {
-                    const real scaled = (branch[lane] + added[lane]) * factor[lane];
-                    values[lane] = philox_lane(drawn, lane) < threshold ? values[lane] + scaled : values[lane];
+        const u64 begin = 8 * row_block < start_row ? start_row : 8 * row_block;
+        const u64 end = 8 * row_block + 8 < end_row ? 8 * row_block + 8 : end_row;
+        u64 first = (begin - start_row) * columns + column;
+        stored8 past = {{0}}, branch = {{0}};
+        u32 kept = 0;
+        // A row is loaded in the turn before its own, so that it comes while its decisions are drawn.
+        for (u64 row = begin;; row++, first += columns) {
+            if (row > begin) {
+                real values[8], computed[8];
+                if (kept) {
+                    const philox_block drawn = draw8(resolved, (row - 1) * columns + column);
+                    widen8(past, values);
+                    widen8(branch, computed);
+                    for (u32 lane = 0; lane < 8; lane++) {
+                        const real scaled = (computed[lane] + added[lane]) * factor[lane];
+                        values[lane] = philox_lane(drawn, lane) < threshold ? values[lane] + scaled : values[lane];
+                    }
+                } else {
+                    widen8(past, values);
                 }
+                store_up_to_8(y, first - columns, width, values);
             }
-            store_up_to_8(y, first, width, values);
+            if (row >= end) break;
+            kept = kept_rows >> (u32)(row % 8) & 1u;
+            past = load_up_to_8(residual, first, width);
+            if (kept) branch = load_up_to_8(x, first, width);
         }
     }
 }
@@ -142,32 +161,45 @@ KERNEL void bias_dropout_residual_backward(GLOBAL const scalar* dy, u64 dy_offse
             const u64 row_block = 8 * strip + LOCAL_ID / 32;
             if (width == 0 || 8 * row_block >= end_row) continue;
             const u32 kept_rows = keep_rows(resolved, row_block, row_threshold);
-            for (u32 i = 0; i < 8; i++) {
-                const u64 row = 8 * row_block + i;
-                if (row < start_row || row >= end_row) continue;
-                const u64 first = (row - start_row) * columns + column;
-                real gradient[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-                if (kept_rows >> i & 1u) {
-                    load_up_to_8(dy, first, width, gradient);
+            const u64 begin = 8 * row_block < start_row ? start_row : 8 * row_block;
+            const u64 end = 8 * row_block + 8 < end_row ? 8 * row_block + 8 : end_row;
+            u64 first = (begin - start_row) * columns + column;
+            stored8 coming = {{0}};
 #if SCALE_GRADIENT
-                    real branch[8];
-                    if (VEC == 8) load_up_to_8(x, first, width, branch);
+            stored8 branch = {{0}};
 #endif
-                    const philox_block drawn = draw8(resolved, row * columns + column);
+            u32 kept = 0;
+            // A row is loaded in the turn before its own, so that it comes while its decisions are drawn.
+            for (u64 row = begin;; row++, first += columns) {
+                if (row > begin) {
+                    real gradient[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+                    if (kept) {
+                        const philox_block drawn = draw8(resolved, (row - 1) * columns + column);
+                        widen8(coming, gradient);
 #if SCALE_GRADIENT
-                    if (VEC != 8) load_up_to_8(x, first, width, branch); // later, as registers are short
+                        real computed[8];
+                        widen8(branch, computed);
 #endif
-                    for (u32 lane = 0; lane < 8; lane++) {
-                        const u32 kept = philox_lane(drawn, lane) < threshold;
-                        const real scaled = gradient[lane] * scale;
+                        for (u32 lane = 0; lane < 8; lane++) {
+                            const u32 passes = philox_lane(drawn, lane) < threshold;
+                            const real scaled = gradient[lane] * scale;
 #if SCALE_GRADIENT
-                        scale_sums[lane] += kept ? (branch[lane] + added[lane]) * scaled : (real)0;
+                            scale_sums[lane] += passes ? (computed[lane] + added[lane]) * scaled : (real)0;
 #endif
-                        gradient[lane] = kept ? scaled * factor[lane] : (real)0;
-                        bias_sums[lane] += gradient[lane];
+                            gradient[lane] = passes ? scaled * factor[lane] : (real)0;
+                            bias_sums[lane] += gradient[lane];
+                        }
                     }
+                    store_up_to_8(dx, first - columns, width, gradient);
                 }
-                store_up_to_8(dx, first, width, gradient);
+                if (row >= end) break;
+                kept = kept_rows >> (u32)(row % 8) & 1u;
+                if (kept) {
+                    coming = load_up_to_8(dy, first, width);
+#if SCALE_GRADIENT
+                    branch = load_up_to_8(x, first, width);
+#endif
+                }
             }
         }
 

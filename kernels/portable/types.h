@@ -65,21 +65,40 @@ DEVICE real reciprocal(real x) {
 // Neither NaN nor an infinity.
 DEVICE u32 is_finite(real x) { return x - x == 0; }
 
-// Elements index to index + 7 in wide accesses; only where the host chose VEC = 8.
-DEVICE void load8(GLOBAL const scalar* source, u64 index, real* values) {
-#if DTYPE_F64
-    load8_f64(source + index, values);
-#elif DTYPE_F32
-    load8_f32(source + index, values);
-#else
+// Eight values as they are stored. What is loaded and not yet made into numbers is not waited for.
+typedef struct {
+#if DTYPE_F16 || DTYPE_BF16
     u32 pairs[4];
-    load8_u16(source + index, pairs);
+#else
+    scalar values[8];
+#endif
+} stored8;
+
+DEVICE void widen8(stored8 stored, real* values) {
+#if DTYPE_F16 || DTYPE_BF16
     for (int i = 0; i < 4; i++) {
-        values[2 * i] = to_real((u16)pairs[i]);
-        values[2 * i + 1] = to_real((u16)(pairs[i] >> 16));
+        values[2 * i] = to_real((u16)stored.pairs[i]);
+        values[2 * i + 1] = to_real((u16)(stored.pairs[i] >> 16));
     }
+#else
+    for (int i = 0; i < 8; i++) values[i] = stored.values[i];
 #endif
 }
+
+// Elements index to index + 7 in wide accesses; only where the host chose VEC = 8.
+DEVICE stored8 load8_stored(GLOBAL const scalar* source, u64 index) {
+    stored8 stored;
+#if DTYPE_F64
+    load8_f64(source + index, stored.values);
+#elif DTYPE_F32
+    load8_f32(source + index, stored.values);
+#else
+    load8_u16(source + index, stored.pairs);
+#endif
+    return stored;
+}
+
+DEVICE void load8(GLOBAL const scalar* source, u64 index, real* values) { widen8(load8_stored(source, index), values); }
 
 DEVICE void store8(GLOBAL scalar* target, u64 index, const real* values) {
 #if DTYPE_F64
