@@ -54,7 +54,7 @@ DEVICE optimizer_group group_at(GLOBAL const real* RESTRICT options, GLOBAL cons
     group.subgradient_l1 = own->subgradient_l1;
     group.decay_factor = 1 - group.rate * own->decoupled_decay;
     group.threshold = group.rate * own->proximal_l1;
-    group.shrinkage = own->proximal_decay == 0 ? (real)1 : 1 / (1 + group.rate * own->proximal_decay);
+    group.shrinkage = 1 / (1 + group.rate * own->proximal_decay);
     group.maximum_norm = own->maximum_norm;
     group.average_decay = own->average_decay;
     group.average_share = own->average_share;
