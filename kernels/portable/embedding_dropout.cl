@@ -2,14 +2,13 @@
 // in the whole batch (Merity, Keskar and Socher, ICLR 2018) or in one sequence (Gal and Ghahramani, NeurIPS 2016), or a
 // position. Dropped rows are not read, and the table is never copied.
 //
-//   embedding_dropout_forward    gathers, scales and drops
-//   embedding_dropout_keys       backward, first step: id << 32 | n for each row that has a gradient, NO_KEY for the
-//                                others
-//   embedding_dropout_sort_tile  sorts keys in local memory: whole tiles, or the last steps of a bitonic merge
-//   embedding_dropout_sort_step  one step of a bitonic merge whose partners are far apart
-//   embedding_dropout_scatter    dtable[id] += scale * (sum of the id's rows of dy, in order of n): one item adds all
-//                                rows of an id, so that no order is left to chance; or pieces of at most 64
-//   embedding_dropout_join       adds the pieces, in their order
+//   embedding_dropout_forward  gathers, scales and drops
+//   embedding_dropout_sort     backward, first step: makes a key of each row, id << 32 | n, or NO_KEY where it has no
+//                              gradient, and sorts tiles of them in local memory
+//   embedding_dropout_merge    makes one of every WAYS sorted runs
+//   embedding_dropout_scatter  dtable[id] += scale * (sum of the id's rows of dy, in order of n): one item adds all
+//                              rows of an id, so that no order is left to chance; or pieces of them
+//   embedding_dropout_join     adds the pieces, in their order
 //
 // The unit of n is (start + n / period) * stride + id * id_stride. Rows are taken eight elements at a time; a work
 // group has `rows_per_group` rows of `octets`.
@@ -19,8 +18,7 @@
 #include "keep.h"
 #include "errors.h"
 
-#define NO_KEY    (~(u64)0)
-#define SORT_TILE 1024
+#define NO_KEY (~(u64)0)
 
 DEVICE u32 embedding_keeps(random_key key, u64 id, u64 n, u64 start, u64 period, u64 stride, u64 id_stride,
                            u32 threshold) {
@@ -62,78 +60,98 @@ KERNEL void embedding_dropout_forward(GLOBAL const i32* RESTRICT ids, u64 ids_of
     }
 }
 
-// Rows whose id is outside the table or the padding index have no gradient; neither have dropped ones.
-KERNEL void embedding_dropout_keys(GLOBAL const i32* RESTRICT ids, u64 ids_offset, GLOBAL u64* RESTRICT keys,
-                                   u64 keys_offset, GLOBAL u32* error, u64 error_offset, u64 count, u64 length,
-                                   u64 vocabulary, u64 padding, u64 start, u64 period, u64 stride, u64 id_stride,
-                                   u32 threshold, KEY_PARAMETERS) {
-    const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    for (u64 n = GLOBAL_ID; n < length; n += GLOBAL_SIZE) {
-        u64 sorted_by = NO_KEY;
-        if (n < count) {
-            const i32 id = ids[ids_offset + n];
-            if (id < 0 || (u64)id >= vocabulary)
-                report_error(error, error_offset, n);
-            else if ((u64)id != padding &&
-                     embedding_keeps(resolved, (u64)id, n, start, period, stride, id_stride, threshold))
-                sorted_by = (u64)id << 32 | n;
-        }
-        keys[keys_offset + n] = sorted_by;
-    }
-}
+#define SORT_TILE (2 * GROUP_SIZE)
 
-// The steps of a bitonic network from blocks of `first_size` to blocks of `last_size` whose partners lie within a tile.
-// `length` is a multiple of the tile.
-KERNEL void embedding_dropout_sort_tile(GLOBAL u64* keys, u64 keys_offset, u64 length, u64 first_size, u64 last_size) {
+// Rows whose id is outside the table or the padding index have no gradient; neither have dropped ones. A tile is sorted
+// by a bitonic network, in which an item has one pair; places beyond the last row hold NO_KEY.
+KERNEL void embedding_dropout_sort(GLOBAL const i32* RESTRICT ids, u64 ids_offset, GLOBAL u64* RESTRICT keys,
+                                   u64 keys_offset, GLOBAL u32* error, u64 error_offset, u64 count, u64 vocabulary,
+                                   u64 padding, u64 start, u64 period, u64 stride, u64 id_stride, u32 threshold,
+                                   KEY_PARAMETERS) {
     SHARED u64 tile[SORT_TILE];
-    keys += keys_offset;
-    for (u64 base = GROUP_ID * SORT_TILE; base < length; base += GROUP_COUNT * SORT_TILE) {
-        for (u32 i = LOCAL_ID; i < SORT_TILE; i += GROUP_SIZE) tile[i] = keys[base + i];
+    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    for (u64 base = GROUP_ID * SORT_TILE; base < count; base += GROUP_COUNT * SORT_TILE) {
+        for (u32 i = LOCAL_ID; i < SORT_TILE; i += GROUP_SIZE) {
+            const u64 n = base + i;
+            u64 sorted_by = NO_KEY;
+            if (n < count) {
+                const i32 id = ids[ids_offset + n];
+                if (id < 0 || (u64)id >= vocabulary)
+                    report_error(error, error_offset, n);
+                else if ((u64)id != padding &&
+                         embedding_keeps(resolved, (u64)id, n, start, period, stride, id_stride, threshold))
+                    sorted_by = (u64)id << 32 | n;
+            }
+            tile[i] = sorted_by;
+        }
         BARRIER();
-        for (u64 size = first_size; size <= last_size; size *= 2) {
-            for (u32 stride = size < SORT_TILE ? (u32)size / 2 : SORT_TILE / 2; stride > 0; stride /= 2) {
-                for (u32 pair = LOCAL_ID; pair < SORT_TILE / 2; pair += GROUP_SIZE) {
-                    const u32 low = 2 * pair - (pair & (stride - 1)), high = low + stride;
-                    const u32 ascending = ((base + low) & size) == 0;
-                    const u64 a = tile[low], b = tile[high];
-                    if ((a > b) == ascending) {
-                        tile[low] = b;
-                        tile[high] = a;
-                    }
+        for (u32 size = 2; size <= SORT_TILE; size *= 2) {
+            for (u32 distance = size / 2; distance > 0; distance /= 2) {
+                const u32 low = 2 * LOCAL_ID - (LOCAL_ID & (distance - 1)), high = low + distance;
+                const u32 ascending = (low & size) == 0;
+                const u64 a = tile[low], b = tile[high];
+                if ((a > b) == ascending) {
+                    tile[low] = b;
+                    tile[high] = a;
                 }
                 BARRIER();
             }
         }
         // The next turn writes what the same item reads here.
-        for (u32 i = LOCAL_ID; i < SORT_TILE; i += GROUP_SIZE) keys[base + i] = tile[i];
+        for (u32 i = LOCAL_ID; i < SORT_TILE; i += GROUP_SIZE)
+            if (base + i < count) keys[keys_offset + base + i] = tile[i];
     }
 }
 
-KERNEL void embedding_dropout_sort_step(GLOBAL u64* keys, u64 keys_offset, u64 length, u64 size, u64 stride) {
-    keys += keys_offset;
-    for (u64 pair = GLOBAL_ID; pair < length / 2; pair += GLOBAL_SIZE) {
-        const u64 low = 2 * pair - (pair & (stride - 1)), high = low + stride;
-        const u32 ascending = (low & size) == 0;
-        const u64 a = keys[low], b = keys[high];
-        if ((a > b) == ascending) {
-            keys[low] = b;
-            keys[high] = a;
+// Runs that are merged at a time, and keys that a group has for that.
+#define WAYS        16
+#define MERGED_KEYS (GROUP_SIZE / WAYS)
+
+// The place of a key is the number of those before it: an item counts them in one run. Equal keys, of which there are
+// only NO_KEYs, keep their order.
+KERNEL void embedding_dropout_merge(GLOBAL const u64* RESTRICT source, u64 source_offset, GLOBAL u64* RESTRICT target,
+                                    u64 target_offset, u64 count, u64 run) {
+    SHARED u64 before[GROUP_SIZE];
+    source += source_offset;
+    target += target_offset;
+    for (u64 first = GROUP_ID * MERGED_KEYS; first < count; first += GROUP_COUNT * MERGED_KEYS) {
+        const u64 i = first + LOCAL_ID % MERGED_KEYS, base = i / (WAYS * run) * (WAYS * run);
+        const u64 start = base + LOCAL_ID / MERGED_KEYS * run, end = start + run < count ? start + run : count;
+        const u64 sorted_by = i < count ? source[i] : NO_KEY;
+        u64 low = start;
+        for (u64 high = i < count && start < end ? end : start; low < high;) {
+            const u64 middle = (low + high) / 2, other = source[middle];
+            if (other < sorted_by || (other == sorted_by && middle < i))
+                low = middle + 1;
+            else
+                high = middle;
         }
+        before[LOCAL_ID] = low - start;
+        BARRIER();
+        if (LOCAL_ID < MERGED_KEYS && i < count) {
+            u64 place = base;
+            for (u32 way = 0; way < WAYS; way++) place += before[way * MERGED_KEYS + LOCAL_ID];
+            target[place] = sorted_by;
+        }
+        BARRIER();
     }
 }
 
 // Rows that are on their way at a time.
 #define ROWS_AHEAD (VEC == 8 ? 4 : 2)
 
-// Adds rows of dy, eight columns of each, in the order of their keys.
-DEVICE void add_rows(GLOBAL const scalar* dy, GLOBAL const u64* keys, u64 entry, u64 end, u64 width, u64 column,
-                     real* sums) {
-    for (; entry < end; entry += ROWS_AHEAD) {
+// Adds rows of dy, eight columns of each, in the order of their keys from `entry` on, until they are of another id or
+// at their end; returns where that is.
+DEVICE u64 add_rows(GLOBAL const scalar* dy, GLOBAL const u64* keys, u64 id, u64 entry, u64 end, u64 width, u64 column,
+                    real* sums) {
+    for (;; entry += ROWS_AHEAD) {
+        u64 rows[ROWS_AHEAD];
         real values[ROWS_AHEAD][8];
+        for (u32 i = 0; i < ROWS_AHEAD; i++) rows[i] = entry + i < end ? keys[entry + i] : NO_KEY;
         for (u32 i = 0; i < ROWS_AHEAD; i++) {
             for (u32 lane = 0; lane < 8; lane++) values[i][lane] = 0;
-            if (entry + i >= end) continue;
-            const u64 source = (keys[entry + i] & 0xffffffffu) * width + column;
+            if (rows[i] >> 32 != id) continue;
+            const u64 source = (rows[i] & 0xffffffffu) * width + column;
 #if VEC == 8
             load8(dy, source, values[i]);
 #else
@@ -142,7 +160,7 @@ DEVICE void add_rows(GLOBAL const scalar* dy, GLOBAL const u64* keys, u64 entry,
 #endif
         }
         for (u32 i = 0; i < ROWS_AHEAD; i++) {
-            if (entry + i >= end) continue;
+            if (rows[i] >> 32 != id) return entry + i;
             for (u32 lane = 0; lane < 8; lane++) sums[lane] += values[i][lane];
         }
     }
@@ -162,7 +180,7 @@ DEVICE void add_to_table(GLOBAL scalar* dtable, u64 target, u64 columns, real sc
 }
 
 // The keys that a piece may have: an id with more is added in pieces, which end at every PIECE-th key.
-#define PIECE 64
+#define PIECE 32
 
 // The item at the first key of an id adds the id's rows; the items at its other keys have nothing to do. With `cuts`
 // so do those at the first key of a piece, and what is no whole id goes to `partial`: two rows for every PIECE keys,
@@ -171,7 +189,6 @@ KERNEL void embedding_dropout_scatter(GLOBAL const u64* RESTRICT keys, u64 keys_
                                       GLOBAL const scalar* RESTRICT dy, u64 dy_offset, GLOBAL scalar* RESTRICT dtable,
                                       u64 dtable_offset, GLOBAL real* RESTRICT partial, u64 partial_offset, u64 count,
                                       u64 width, u32 octets, u32 rows_per_group, u32 cuts, real scale) {
-    const u64 in_piece = cuts ? PIECE - 1 : ~(u64)0;
     keys += keys_offset;
     dy += dy_offset;
     dtable += dtable_offset;
@@ -181,20 +198,35 @@ KERNEL void embedding_dropout_scatter(GLOBAL const u64* RESTRICT keys, u64 keys_
             if (head >= count) break;
             const u64 column = 8 * (u64)(item % octets), id = keys[head] >> 32;
             const u32 begins = head == 0 || keys[head - 1] >> 32 != id;
-            if (keys[head] == NO_KEY || !(begins || (head & in_piece) == 0)) continue;
-            u64 end = head + 1;
-            while (end < count && (end & in_piece) != 0 && keys[end] >> 32 == id) end++;
+            if (keys[head] == NO_KEY || !(begins || (cuts && head % PIECE == 0))) continue;
+            const u64 next = head - head % PIECE + PIECE;
             real sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-            add_rows(dy, keys, head, end, width, column, sums);
+            const u64 end = add_rows(dy, keys, id, head, cuts && next < count ? next : count, width, column, sums);
             if (!cuts || (begins && (end == count || keys[end] >> 32 != id))) {
                 add_to_table(dtable, id * width + column, width - column, scale, sums);
             } else {
-                const u64 target = partial_offset + (2 * (head / PIECE) + begins) * width + column;
+                GLOBAL real* target = partial + partial_offset + (2 * (head / PIECE) + begins) * width + column;
+#if VEC == 8
+                store4_real(target, sums);
+                store4_real(target + 4, sums + 4);
+#else
                 for (u32 lane = 0; lane < 8; lane++)
-                    if (column + lane < width) partial[target + lane] = sums[lane];
+                    if (column + lane < width) target[lane] = sums[lane];
+#endif
             }
         }
     }
+}
+
+// Eight columns of a sum of a piece.
+DEVICE void load_partial(GLOBAL const real* partial, u64 width, u64 row, u64 column, real* values) {
+#if VEC == 8
+    load4_real(partial + row * width + column, values);
+    load4_real(partial + row * width + column + 4, values + 4);
+#else
+    for (u32 lane = 0; lane < 8; lane++)
+        values[lane] = column + lane < width ? partial[row * width + column + lane] : (real)0;
+#endif
 }
 
 // The item at the last of PIECE keys adds the id that began among them and goes on.
@@ -213,13 +245,17 @@ KERNEL void embedding_dropout_join(GLOBAL const u64* RESTRICT keys, u64 keys_off
             const u64 column = 8 * (u64)(item % octets), id = keys[end - 1] >> 32;
             const u32 begins = piece == 0 || keys[start - 1] >> 32 != id;
             if (keys[end] == NO_KEY || keys[end] >> 32 != id || !begins) continue;
-            real sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-            u64 source = (2 * piece + 1) * width + column;
-            for (u64 next = end;; next += PIECE) {
-                for (u32 lane = 0; lane < 8; lane++)
-                    if (column + lane < width) sums[lane] += partial[source + lane];
-                if (next >= count || keys[next] >> 32 != id) break;
-                source = 2 * (next / PIECE) * width + column;
+            real sums[8], values[ROWS_AHEAD][8];
+            load_partial(partial, width, 2 * piece + 1, column, sums);
+            u32 going = ROWS_AHEAD;
+            for (u64 next = end; going == ROWS_AHEAD; next += ROWS_AHEAD * PIECE) {
+                going = 0;
+                for (u32 i = 0; i < ROWS_AHEAD; i++)
+                    going += next + i * PIECE < count && keys[next + i * PIECE] >> 32 == id;
+                for (u32 i = 0; i < ROWS_AHEAD; i++)
+                    if (i < going) load_partial(partial, width, 2 * (next / PIECE + i), column, values[i]);
+                for (u32 i = 0; i < ROWS_AHEAD; i++)
+                    for (u32 lane = 0; lane < 8 && i < going; lane++) sums[lane] += values[i][lane];
             }
             add_to_table(dtable, id * width + column, width - column, scale, sums);
         }

@@ -49,6 +49,8 @@ public sealed class EmbeddingDropoutCase : OpCase
             Scope = EmbeddingDropoutScope.Position,
         },
         new EmbeddingProblem("backward", [2049], 5000, 1, "one key past tiles of the sort, ids of more bits than a digit of it", 0.1),
+        new EmbeddingProblem("backward", [8200], 5000, 1, "more tiles of the sort than are merged at a time", 0.1),
+        new EmbeddingProblem("backward", [1500], 3, 24, "pieces of an id, whole vectors", 0.1),
         new EmbeddingProblem("accumulate", [7, 5], 11, 24, "added to what is there", 0.3) { Scope = EmbeddingDropoutScope.Position },
         new EmbeddingProblem("accumulate", [7, 5], 11, 67, "added to what is there, odd rows", 0.3)
         {

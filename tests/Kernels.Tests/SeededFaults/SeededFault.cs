@@ -279,8 +279,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "samples of the pair before count", "drop-connect-inference", Inference, "4 * block + k >= first && 4 * block + k < end",
             "4 * block + k < end") { At = "an odd number of samples, original scaling" },
         new(
-            "the last position of a batch is left out", "embedding-dropout", Embedding, "end < count && (end",
-            "end + 1 < count && (end") { At = "p = 0: all rows" },
+            "the last position of a batch is left out", "embedding-dropout", Embedding, "entry + i < end ?",
+            "entry + i + 1 < end ?") { At = "p = 0: all rows" },
         new(
             "each position adds all rows of its id", "embedding-dropout", Embedding, "keys[head - 1] >> 32 != id",
             "keys[head - 1] != keys[head]") { At = "whole vectors" },

@@ -18,18 +18,16 @@ public static unsafe partial class EmbeddingDropout
         return Philox.Lane(key, unit) < threshold;
     }
 
-    private static void CpuKeys(in KernelVariant variant, in EmbeddingDropoutKeysArguments arguments)
+    private static void CpuKeys(EmbeddingDropoutSortArguments a)
     {
-        EmbeddingDropoutKeysArguments a = arguments;
         RandomKey key = a.Key.Resolve();
-        CpuParallel.ForRange((long)a.Length, 1 << 11, (first, end) =>
+        CpuParallel.ForRange((long)a.Count, 1 << 11, (first, end) =>
         {
             int* ids = a.Ids.Pointer<int>();
             ulong* keys = a.Keys.Pointer<ulong>();
             for (long n = first; n < end; n++)
             {
                 keys[n] = NoKey;
-                if (n >= (long)a.Count) continue;
                 long id = ids[n];
                 if (id < 0 || id >= (long)a.Vocabulary)
                     CpuDataError.Report(a.Error, n);

@@ -1,71 +1,54 @@
-using System.Numerics;
 using Kernels.Devices;
+using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
 public static unsafe partial class EmbeddingDropout
 {
     /// <summary>Keys that a work group sorts in local memory.</summary>
-    private const int SortTile = 1024;
+    private const int SortTile = 2 * GroupSize;
+
+    /// <summary>Runs that are merged at a time; WAYS in the text.</summary>
+    private const int Ways = 16;
+
+    /// <summary>Keys that a work group merges, an item for each run.</summary>
+    private const int MergedKeys = GroupSize / Ways;
 
     /// <summary>
     /// Bits of an id that one pass of the CPU's sort looks at: three passes, and counters that stay in the first-level cache.
     /// </summary>
     private const int DigitBits = 11;
 
-    private static readonly KernelDefinition<EmbeddingDropoutSortTileArguments> SortTileKernel =
-        EntryPoints.EmbeddingDropoutSortTile.Fixed(CpuSortTile);
+    private static readonly KernelDefinition<EmbeddingDropoutSortArguments> SortKernel = EntryPoints.EmbeddingDropoutSort.Fixed(CpuSort);
 
-    private static readonly KernelDefinition<EmbeddingDropoutSortStepArguments> SortStepKernel =
-        EntryPoints.EmbeddingDropoutSortStep.Fixed(CpuSortStep);
+    private static readonly KernelDefinition<EmbeddingDropoutMergeArguments> MergeKernel = EntryPoints.EmbeddingDropoutMerge.Fixed(CpuMerge);
 
-    /// <summary>
-    /// How many keys to sort for <paramref name="count"/> ids: a bitonic network has a power of two of inputs; the CPU's sort has no
-    /// network.
-    /// </summary>
-    private static long SortLength(DeviceStream stream, long count) =>
-        stream.Device.Kind == DeviceKind.Cpu ? count : Math.Max(SortTile, (long)BitOperations.RoundUpToPowerOf2((ulong)count));
-
-    /// <summary>Sorts keys that come in ascending order of their lower halves.</summary>
-    private static void Sort(DeviceStream stream, TensorArgument keys, long length)
+    /// <summary>Makes one run of sorted tiles, from one memory to the other and back; returns the one where it is.</summary>
+    private static TensorArgument Merge(DeviceStream stream, TensorArgument source, TensorArgument target, long count)
     {
-        KernelVariant variant = new(DType.Float32);
-        long tile = stream.Device.Kind == DeviceKind.Cpu ? length : SortTile;
-        LaunchShape tiles = new((length + tile - 1) / tile);
-        SortTiles(2, tile);
-        for (long size = 2 * tile; size <= length; size *= 2)
+        // The CPU sorts all as one tile.
+        for (long run = stream.Device.Kind == DeviceKind.Cpu ? count : SortTile; run < count; run *= Ways)
         {
-            for (long stride = size / 2; stride >= tile; stride /= 2)
-            {
-                stream.Launch(
-                    SortStepKernel, variant, LaunchShape.Items(length / 2, SortStepKernel),
-                    new EmbeddingDropoutSortStepArguments
-                    {
-                        Keys = keys,
-                        Length = (ulong)length,
-                        Size = (ulong)size,
-                        Stride = (ulong)stride,
-                    });
-            }
-
-            SortTiles(size, size);
+            stream.Launch(
+                MergeKernel, new KernelVariant(DType.Float32), new LaunchShape((count + MergedKeys - 1) / MergedKeys),
+                new EmbeddingDropoutMergeArguments
+                {
+                    Source = source,
+                    Target = target,
+                    Count = (ulong)count,
+                    Run = (ulong)run,
+                });
+            (source, target) = (target, source);
         }
 
-        void SortTiles(long firstSize, long lastSize) => stream.Launch(
-            SortTileKernel, variant, tiles,
-            new EmbeddingDropoutSortTileArguments
-            {
-                Keys = keys,
-                Length = (ulong)length,
-                FirstSize = (ulong)firstSize,
-                LastSize = (ulong)lastSize,
-            });
+        return source;
     }
 
-    /// <summary>The CPU's tile is the whole, which it sorts by the upper halves, digit by digit; equal ones keep their order.</summary>
-    private static void CpuSortTile(in KernelVariant variant, in EmbeddingDropoutSortTileArguments arguments)
+    /// <summary>Keys, sorted by their upper halves, digit by digit; equal ones keep their order.</summary>
+    private static void CpuSort(in KernelVariant variant, in EmbeddingDropoutSortArguments arguments)
     {
-        int length = (int)arguments.Length;
+        CpuKeys(arguments);
+        int length = (int)arguments.Count;
         ulong[] other = System.Buffers.ArrayPool<ulong>.Shared.Rent(length);
         int[] positions = new int[1 << DigitBits];
         fixed (ulong* spare = other)
@@ -93,14 +76,11 @@ public static unsafe partial class EmbeddingDropout
         static int Digit(ulong key, int shift) => (int)(key >> shift) & ((1 << DigitBits) - 1);
     }
 
-    private static void CpuSortStep(in KernelVariant variant, in EmbeddingDropoutSortStepArguments arguments)
+    private static void CpuMerge(in KernelVariant variant, in EmbeddingDropoutMergeArguments arguments)
     {
-        ulong* keys = arguments.Keys.Pointer<ulong>();
-        for (ulong pair = 0; pair < arguments.Length / 2; pair++)
-        {
-            ulong low = (2 * pair) - (pair & (arguments.Stride - 1)), high = low + arguments.Stride;
-            bool ascending = (low & arguments.Size) == 0;
-            if (keys[low] > keys[high] == ascending) (keys[low], keys[high]) = (keys[high], keys[low]);
-        }
+        Span<ulong> keys = new(arguments.Target.Pointer<ulong>(), (int)arguments.Count);
+        new ReadOnlySpan<ulong>(arguments.Source.Pointer<ulong>(), keys.Length).CopyTo(keys);
+        for (long start = 0, merged = Ways * (long)arguments.Run; start < keys.Length; start += merged)
+            keys.Slice((int)start, (int)Math.Min(merged, keys.Length - start)).Sort();
     }
 }
