@@ -123,7 +123,7 @@ summarise() {
 }
 
 # each_op COMMAND...: the command with --op for every op, several side by side, and all their rows as one JSON array. Each op has a process
-# of its own, because what a kernel does wrong on a GPU spoils the process in which it happens. What was written besides rows goes to stderr.
+# of its own, because what a kernel does wrong on a GPU spoils the process in which it happens. What is written besides goes to stderr.
 each_op() {
     local folder status=0
     folder=$(mktemp -d)

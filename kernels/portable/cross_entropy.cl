@@ -10,8 +10,8 @@
 //
 // A team of work items takes a row, or a piece of one where rows are few and long (softmax.h), a chunk of it at a time.
 // The gradient goes through it backwards: the last chunk is still there, and what is read again comes from the nearest
-// cache. A label concerns one item, which adds it alone. HAS_TERMS: classes have probabilities, or weights while they are
-// smoothed over.
+// cache. A label concerns one item, which adds it alone. HAS_TERMS: classes have probabilities, or weights while they
+// are smoothed over.
 
 #define OWNS_BLOCKS 0
 #if !HAS_TERMS // the other kernels of this file have no switch

@@ -5,7 +5,7 @@
 //   kept_rows_count        how many rows of each piece are kept, so that groups can list the pieces side by side
 //   kept_rows_list         the kept rows in ascending order, -1 after the last, and how many they are
 //   kept_rows_gather       result[i] = scale * source[rows[i]]; zeros for -1
-//   kept_rows_scatter_add  y = x + scale * f where row i of f belongs to row rows[i] of y; one group for a part of a row
+//   kept_rows_scatter_add  y = x + scale * f where row i of f belongs to row rows[i] of y; a group takes part of a row
 
 #include "types.h"
 #include "philox.h"

@@ -59,7 +59,8 @@ internal static class SummaryCommand
         let passed = device.Count(row => row.GetProperty("passed").GetBoolean())
         let cases = device.Sum(row => row.GetProperty("cases").GetInt64())
         select string.Create(
-            CultureInfo.InvariantCulture, $"- {device.Key}: {passed} of {device.Count()} rows of an op and a type passed, {cases:N0} cases\n"));
+            CultureInfo.InvariantCulture,
+            $"- {device.Key}: {passed} of {device.Count()} rows of an op and a type passed, {cases:N0} cases\n"));
 
     private static string Table(JsonElement[] rows)
     {

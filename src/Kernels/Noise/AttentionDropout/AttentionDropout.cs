@@ -211,8 +211,9 @@ public static unsafe partial class AttentionDropout
         new(scores.DType, vectors ? Philox.LanesPerBlock : 1);
 
     private static AttentionArguments Rows<T>(
-        Device device, KernelVariant variant, DeviceTensor<T> scores, double scale, KeepThreshold threshold, in RandomKeySource key, AttentionDropoutOptions options,
-        DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask, TensorArgument error, out SoftmaxPieces pieces)
+        Device device, KernelVariant variant, DeviceTensor<T> scores, double scale, KeepThreshold threshold, in RandomKeySource key,
+        AttentionDropoutOptions options, DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask, TensorArgument error,
+        out SoftmaxPieces pieces)
         where T : unmanaged
     {
         (long heads, long queries, long keys) = (scores.Shape[1], scores.Shape[2], scores.Shape[3]);

@@ -1,5 +1,4 @@
 using Kernels.Devices;
-using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
@@ -21,7 +20,8 @@ public static unsafe partial class EmbeddingDropout
 
     private static readonly KernelDefinition<EmbeddingDropoutSortArguments> SortKernel = EntryPoints.EmbeddingDropoutSort.Fixed(CpuSort);
 
-    private static readonly KernelDefinition<EmbeddingDropoutMergeArguments> MergeKernel = EntryPoints.EmbeddingDropoutMerge.Fixed(CpuMerge);
+    private static readonly KernelDefinition<EmbeddingDropoutMergeArguments> MergeKernel =
+        EntryPoints.EmbeddingDropoutMerge.Fixed(CpuMerge);
 
     /// <summary>Makes one run of sorted tiles, from one memory to the other and back; returns the one where it is.</summary>
     private static TensorArgument Merge(DeviceStream stream, TensorArgument source, TensorArgument target, long count)
