@@ -16,7 +16,7 @@ internal static class InspectPage
         [
             $"# What Hopper's machine code allows: {string.Join(" and ", Gpu.All.Select(gpu => gpu.FullName))}",
             "",
-            $"Made by `{command}`: a model, {(measured is null ? "nothing here was measured on a GPU" : "and times from a GPU beside it")}.",
+            $"Made by `{command}`: a model, {(measured is null ? "nothing here was measured on a GPU" : "with times from a GPU")}.",
             "",
             .. Method(),
             "",

@@ -14,7 +14,13 @@ internal readonly partial record struct SpreadArguments
     /// <summary>A pass that leaves bits as they are.</summary>
     public static SpreadArguments Nothing { get; } = new()
     {
-        Span = 1, CountX = 1, PitchX = 1, CountY = 1, PitchY = 1, CountZ = 1, PitchZ = 1,
+        Span = 1,
+        CountX = 1,
+        PitchX = 1,
+        CountY = 1,
+        PitchY = 1,
+        CountZ = 1,
+        PitchZ = 1,
     };
 
     /// <summary>The distance, in bits, from a bit to its farthest source.</summary>
