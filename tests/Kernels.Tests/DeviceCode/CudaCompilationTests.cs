@@ -30,9 +30,9 @@ public sealed partial class CudaCompilationTests
     private static readonly string[] NoArchitecture = ["compute_70"];
 
     /// <summary>
-    /// Kernels whose working set is a tile, a chunk of a row beside sums, or four weights with their state and the sums of a row, so that the
-    /// compiler weighs registers against occupancy: a few bytes spilled there cost nothing. All others, reductions included, hold a handful
-    /// of values and have no excuse.
+    /// Kernels whose working set is a tile, a chunk of a row beside sums, or four weights with their state and the sums of a row, so that
+    /// the compiler weighs registers against occupancy: a few bytes spilled there cost nothing. All others, reductions included, hold a
+    /// handful of values and have no excuse.
     /// </summary>
     private static readonly string[] TiledFiles =
     [
