@@ -60,7 +60,9 @@ internal sealed record KernelProgram(KernelDefinition First, KernelVariant Varia
         get
         {
             IEnumerable<string> switches = First.Switches.Select((name, index) => $"{name}={(Variant.Has(index) ? 1 : 0)}");
-            return string.Join(' ', [First.File, Variant.DType.ShortName(), $"VEC={Variant.VectorWidth}", .. switches]);
+            // Kernels of one file may have groups of different sizes.
+            string[] group = First.GroupSize == KernelDefinition.DefaultGroupSize ? [] : [$"GROUP={First.GroupSize}"];
+            return string.Join(' ', [First.File, Variant.DType.ShortName(), $"VEC={Variant.VectorWidth}", .. group, .. switches]);
         }
     }
 
