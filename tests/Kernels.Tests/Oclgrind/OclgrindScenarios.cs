@@ -18,7 +18,7 @@ public sealed class OclgrindScenarios : Scenario
     /// What can be simulated in a minute on one core, in bytes of a problem's tensors. A half type takes the way of eight elements at a
     /// time with the fewest bytes; what is different in float is how they are loaded and stored.
     /// </summary>
-    private static readonly (DType DType, long LargestBytes)[] Selection = [(DType.Float32, 500), (DType.BFloat16, 2000)];
+    private static readonly (DType DType, long LargestBytes)[] Selection = [(DType.Float32, 500), (DType.BFloat16, 1300)];
 
     /// <summary>
     /// Optimizers share all but their rule, for which one element is enough; rows of a largest norm are run in one of them.
