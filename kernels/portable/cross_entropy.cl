@@ -280,7 +280,9 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET
             softmax_add(&sums, z);
             add_label(&terms.targets, first, z_row, chunk, chunk_size, largest);
             add_label(&terms.targets, second, z_row, chunk, chunk_size, largest);
-            if (smoothing == 0 && !HAS_TERMS) continue;
+#if !HAS_TERMS
+            if (smoothing == 0) continue;
+#endif
             const u32 near = HAS_TERMS ? is_near(z, largest) : add_spread(&terms, z, largest);
             for (u32 stretch = chunk; !near && stretch < chunk + chunk_size && stretch < part.stop;
                  stretch += stretch_size) {
