@@ -288,6 +288,9 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "all rows have the mask of the first", "entropy", Entropy, "mask + mask_offset + source", "mask + mask_offset")
         { At = "a work group a row, prime, several stretches" },
         new(
+            "a row has the sums of its first piece alone", "entropy", Entropy, "(part.row * piece_count + lane)", "(part.row * piece_count)")
+        { At = "few long rows, in pieces, with a mask" },
+        new(
             "the entropy is added with a wrong sign", "entropy", Entropy, "(x + surprise)", "(x - surprise)")
         { At = "a batch of a policy" },
         new(
