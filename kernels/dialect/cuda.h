@@ -11,7 +11,7 @@ typedef unsigned long long u64;
 typedef int i32;
 typedef long long i64;
 
-#define KERNEL   extern "C" __global__ __launch_bounds__(GROUP_SIZE)
+#define KERNEL   extern "C" __global__ __launch_bounds__(GROUP_SIZE, RESIDENT_GROUPS)
 #define DEVICE   static __device__ __forceinline__
 #define CONSTANT static __constant__ const
 #define GLOBAL
@@ -19,6 +19,8 @@ typedef long long i64;
 #define SHARED   __shared__
 #define RESTRICT __restrict__
 #define UNROLL   _Pragma("unroll")
+
+#define RESIDENT_GROUPS 0
 
 #define LOCAL_ID                   (threadIdx.x)
 #define GROUP_ID                   ((u64)blockIdx.x)
@@ -42,13 +44,21 @@ typedef long long i64;
 #define QUIET_NAN         ((real)__int_as_float(0x7fc00000))
 #define NEGATIVE_INFINITY ((real)__int_as_float(0xff800000))
 
-// How the compiler itself makes a root of a number of usual size, rounded as sqrt does, but without its branch and call
-// for others, which keep neighbours from being calculated side by side.
+// How the compiler itself makes roots and quotients of numbers of usual size, rounded as sqrt and / do, but without its
+// branches and calls for others, which keep neighbours from being calculated side by side.
 DEVICE float usual_sqrt(float x) {
     float inverse;
     asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(fmax(x, 1e-30f)));
     const float root = x * inverse;
     return fma(fma(-root, root, x), 0.5f * inverse, root);
+}
+
+DEVICE float usual_quotient(float a, float b) {
+    float inverse;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(b));
+    inverse = fma(inverse, fma(-b, inverse, 1.0f), inverse);
+    const float quotient = a * inverse;
+    return fma(inverse, fma(-b, quotient, a), quotient);
 }
 
 DEVICE float f16_to_f32(u16 bits) {

@@ -23,6 +23,8 @@ typedef long i64;
 #define RESTRICT restrict
 #define UNROLL
 
+#define RESIDENT_GROUPS 0
+
 #define LOCAL_ID                   ((u32)get_local_id(0))
 #define GROUP_ID                   ((u64)get_group_id(0))
 #define GROUP_COUNT                ((u64)get_num_groups(0))
@@ -46,6 +48,7 @@ typedef long i64;
 #define NEGATIVE_INFINITY ((real)(-INFINITY))
 
 DEVICE float usual_sqrt(float x) { return sqrt(x); }
+DEVICE float usual_quotient(float a, float b) { return a / b; }
 
 DEVICE float f16_to_f32(u16 bits) { return vload_half(0, (const half*)&bits); }
 

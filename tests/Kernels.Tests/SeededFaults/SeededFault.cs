@@ -144,8 +144,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "the decay is coupled to nothing", "adamw", "portable/adam.cl", "group->decay_factor * weights[k] -", "weights[k] -")
         { At = "decoupled decay" },
         new(
-            "the second moment is not corrected", "adam", "portable/adam.cl", "SQRT(squares[k]) * group->second_root",
-            "SQRT(squares[k])")
+            "the second moment is not corrected", "adam", "portable/adam.cl", "scales[k] * group->second_root",
+            "scales[k]")
         { At = "one element" },
         new(
             "the first correction is the second", "adam", Optimizer, "own->first_log", "own->second_log")
