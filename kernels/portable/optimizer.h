@@ -10,8 +10,9 @@
 
 #define NO_ROLE 0xffffffffu
 
-// Six groups hide what the memory takes to answer; with five the pass is slower. Sums of squares take more registers.
-#if !DTYPE_F64
+// Six groups hide what the memory takes to answer; with five the pass is slower. Sums of squares take more registers, and
+// weights one by one wait for other things.
+#if VEC > 1 && !DTYPE_F64
 #undef RESIDENT_GROUPS
 #define RESIDENT_GROUPS (REDUCES ? 4 : 6)
 #endif
