@@ -16,7 +16,7 @@ internal static unsafe partial class CpuGemm
         private const int ConvertedElements = 16;
 
         /// <summary>Copies a matrix into packed rows, converts it to the type of the sums, and fills its rows up with zeros.</summary>
-        private static void Pack(long rows, long columns, long paddedColumns, Strided<T> source, TSum* destination, long destinationStride)
+        public static void Pack(long rows, long columns, long paddedColumns, Strided<T> source, TSum* destination, long destinationStride)
         {
             if (source.ColumnStride == 1)
                 PackRows(rows, columns, source, destination, destinationStride);

@@ -27,6 +27,9 @@ internal static unsafe partial class CpuGemm
     /// <summary>The most columns in a block, a multiple of every panel width.</summary>
     private const int MaxBlockColumns = 512;
 
+    /// <summary>The distance between rows of a block of sums: not a power of two, whose rows would share cache sets.</summary>
+    private const int SumStride = MaxBlockColumns + 16;
+
     /// <summary>The widest panel of B, in bytes: two of the widest vectors.</summary>
     private const int MaxPanelBytes = 128;
 
@@ -136,7 +139,7 @@ internal static unsafe partial class CpuGemm
         private const int BlockBytes = MaxBlockRows * PackedRowStride * sizeof(double);
         private const int PanelBytes = MaxDepth * MaxPanelBytes;
         private const int BiasBytes = MaxBlockColumns * sizeof(double);
-        private const int SumBytes = MaxBlockRows * MaxBlockColumns * sizeof(float);
+        private const int SumBytes = MaxBlockRows * SumStride * sizeof(double);
         private const int TileBytes = MaxTileRows * MaxPanelBytes;
         private const int Alignment = 4096;
 
@@ -159,7 +162,7 @@ internal static unsafe partial class CpuGemm
         /// <summary>The bias of the block's columns.</summary>
         public void* Bias => _memory + BlockBytes + PanelBytes;
 
-        /// <summary>The block of float sums behind a result of a narrower type.</summary>
+        /// <summary>The block of sums behind a result that is not where they can be added up.</summary>
         public void* Sums => _memory + BlockBytes + PanelBytes + BiasBytes;
 
         /// <summary>A whole tile, for tiles that the edge of the result cuts.</summary>
@@ -227,7 +230,7 @@ internal static unsafe partial class CpuGemm
             var c = problem.C.From(firstRow, firstColumn);
             var sums = StoresSums
                 ? new Strided<TSum>((TSum*)c.Origin, c.RowStride, 1)
-                : new Strided<TSum>((TSum*)scratch.Sums, MaxBlockColumns, 1);
+                : new Strided<TSum>((TSum*)scratch.Sums, SumStride, 1);
 
             TSum* bias = null;
             if (problem.Bias != null)

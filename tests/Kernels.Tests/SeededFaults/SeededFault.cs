@@ -28,6 +28,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string DropBlock = "portable/drop_block.cl";
     private const string DropConnect = "portable/drop_connect.cl";
     private const string Inference = "portable/drop_connect_inference.cl";
+    private const string Conv2d = "portable/conv2d.cl";
+    private const string Im2Col = "portable/im2col.h";
     private const string Blocks = "portable/blocks.h";
     private const string Embedding = "portable/embedding_dropout.cl";
     private const string Entropy = "portable/entropy.cl";
@@ -144,8 +146,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "the decay is coupled to nothing", "adamw", "portable/adam.cl", "group->decay_factor * weights[k] -", "weights[k] -")
         { At = "decoupled decay" },
         new(
-            "the second moment is not corrected", "adam", "portable/adam.cl", "scales[k] * group->second_root",
-            "scales[k]")
+            "the second moment is not corrected", "adam", "portable/adam.cl", "SQRT(squares[k]) * group->second_root",
+            "SQRT(squares[k])")
         { At = "one element" },
         new(
             "the first correction is the second", "adam", Optimizer, "own->first_log", "own->second_log")
@@ -288,9 +290,6 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "all rows have the mask of the first", "entropy", Entropy, "mask + mask_offset + source", "mask + mask_offset")
         { At = "a work group a row, prime, several stretches" },
         new(
-            "a row has the sums of its first piece alone", "entropy", Entropy, "(part.row * piece_count + lane)", "(part.row * piece_count)")
-        { At = "few long rows, in pieces, with a mask" },
-        new(
             "the entropy is added with a wrong sign", "entropy", Entropy, "(x + surprise)", "(x - surprise)")
         { At = "a batch of a policy" },
         new(
@@ -311,6 +310,20 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new(
             "the shard's first row is ignored", "stochastic-depth", StochasticDepth, "keeps(resolved, start + row, threshold)",
             "keeps(resolved, row, threshold)") { At = "a shard off a block boundary" },
+        new(
+            "the padding reads the neighbouring row", "conv2d", Im2Col, "(u32)(column.x + depth.x) < way.width",
+            "(u32)(column.x + depth.x) <= way.width") { At = "odd maps, padded" },
+        new(
+            "a carry between digits is lost", "conv2d", Im2Col, "(u64)a.middle + b.middle + low_carry", "(u64)a.middle + b.middle")
+        { At = "odd maps, padded" },
+        new(
+            "taps of another phase take part", "conv2d", Im2Col, "axis.filter_step = apart;", "axis.filter_step = 1;")
+        { At = "all settings at once, two groups" },
+        new("the bias starts anew in each group", "conv2d", Conv2d, "bias_offset + channel", "bias_offset + row")
+        { At = "all settings at once, two groups" },
+        new(
+            "a split starts late", "conv2d", Conv2d, "first_pixel = split * pixels_per_split", "first_pixel = split * (pixels_per_split + 1)")
+        { At = "several splits, the last one short" },
     ];
 
     public override string ToString() => $"{Op}: {Name}";

@@ -10,9 +10,11 @@ internal static unsafe partial class OneDnn
     internal const uint DefaultStream = 1;
     internal const int ForwardTraining = 64;
     internal const int EltwiseRelu = 31;
+    internal const int ConvolutionAuto = 3;
 
     /// <summary>Roles of tensors in <see cref="ExecuteArgument"/>.</summary>
-    internal const int Source = 1, Destination = 17, Weights = 33, Bias = 41, SourceGradient = 129, DestinationGradient = 145;
+    internal const int Source = 1, Destination = 17, Weights = 33, Bias = 41, SourceGradient = 129, DestinationGradient = 145,
+        WeightsGradient = 161, BiasGradient = 169;
 
     /// <summary>
     /// More than any descriptor of version 2 takes (the largest has some 6 KB); they are filled by the library and opaque to us.
@@ -45,6 +47,23 @@ internal static unsafe partial class OneDnn
     [LibraryImport(PeerLibraries.OneDnn)]
     internal static partial int dnnl_eltwise_backward_desc_init(
         void* op, int algorithm, void* gradient, void* data, float alpha, float beta);
+
+    /// <summary>The bias may be null. Dilations count from 0.</summary>
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_dilated_convolution_forward_desc_init(
+        void* op, int propagation, int algorithm, void* source, void* weights, void* bias, void* destination, long* strides,
+        long* dilations, long* paddingBefore, long* paddingAfter);
+
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_dilated_convolution_backward_data_desc_init(
+        void* op, int algorithm, void* sourceGradient, void* weights, void* destinationGradient, long* strides, long* dilations,
+        long* paddingBefore, long* paddingAfter);
+
+    /// <summary>The bias' gradient may be null.</summary>
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_dilated_convolution_backward_weights_desc_init(
+        void* op, int algorithm, void* source, void* weightsGradient, void* biasGradient, void* destinationGradient, long* strides,
+        long* dilations, long* paddingBefore, long* paddingAfter);
 
     [LibraryImport(PeerLibraries.OneDnn)]
     internal static partial int dnnl_primitive_desc_create(out nint descriptor, void* op, nint attributes, nint engine, nint forwardHint);

@@ -60,6 +60,7 @@ internal sealed unsafe class OneDnnPeer : Peer
             ("y", p.Rows, p.Outputs, false)),
         ("relu", ReluProblem p) => program => program.Relu(
             p.Shape.Aggregate(1L, (product, dimension) => product * dimension), backward: p.Entry == "backward"),
+        ("conv2d", Conv2dProblem { Entry: not "forward relu" } p) => program => program.Convolution(p),
         _ => null,
     };
 }
@@ -118,6 +119,50 @@ internal sealed unsafe class OneDnnProgram(nint engine, nint stream, DType dtype
         return "dnnl_eltwise_backward, relu";
     }
 
+    /// <summary>A convolution, or one of its gradients.</summary>
+    public string Convolution(Conv2dProblem p)
+    {
+        byte* source = stackalloc byte[DescriptorBytes], weights = stackalloc byte[DescriptorBytes];
+        byte* bias = stackalloc byte[DescriptorBytes], destination = stackalloc byte[DescriptorBytes];
+        byte* forward = stackalloc byte[DescriptorBytes], op = stackalloc byte[DescriptorBytes];
+        long* strides = stackalloc long[] { p.Stride.Y, p.Stride.X }, dilations = stackalloc long[] { p.Dilation.Y - 1, p.Dilation.X - 1 };
+        long* before = stackalloc long[] { p.Padding.Top, p.Padding.Left }, after = stackalloc long[] { p.Padding.Bottom, p.Padding.Right };
+        long[] filter = [p.Groups, p.Outputs / p.Groups, p.Channels / p.Groups, p.FilterHeight, p.FilterWidth];
+        bool ofData = p.Entry == "backward data", ofFilter = p.Entry == "backward filter";
+        bool hasBias = p.HasBias && !ofData;
+        AddMaps(ofData ? SourceGradient : Source, ofData ? "dx" : "x", source, [p.Batch, p.Channels, p.Height, p.Width], p.ChannelsLast);
+        AddMaps(ofFilter ? WeightsGradient : Weights, ofFilter ? "dfilter" : "filter", weights, filter, p.ChannelsLast);
+        AddMaps(ofData || ofFilter ? DestinationGradient : Destination, ofData || ofFilter ? "dy" : "y", destination,
+            [p.Batch, p.Outputs, p.OutputHeight, p.OutputWidth], p.ChannelsLast);
+        if (hasBias) AddMaps(ofFilter ? BiasGradient : Bias, ofFilter ? "dbias" : "bias", bias, [p.Outputs], channelsLast: false);
+        ThrowIfFailed(dnnl_dilated_convolution_forward_desc_init(
+            forward, ForwardTraining, ConvolutionAuto, source, weights, hasBias ? bias : null, destination, strides, dilations, before,
+            after));
+        if (!ofData && !ofFilter)
+        {
+            Create(forward);
+            return "dnnl_convolution_forward";
+        }
+
+        int status = ofData
+            ? dnnl_dilated_convolution_backward_data_desc_init(
+                op, ConvolutionAuto, source, weights, destination, strides, dilations, before, after)
+            : dnnl_dilated_convolution_backward_weights_desc_init(
+                op, ConvolutionAuto, source, weights, hasBias ? bias : null, destination, strides, dilations, before, after);
+        ThrowIfFailed(status, "dnnl_dilated_convolution_backward_desc_init");
+        ThrowIfFailed(dnnl_primitive_desc_create(out nint hint, forward, 0, engine, 0));
+        try
+        {
+            Create(op, hint);
+        }
+        finally
+        {
+            dnnl_primitive_desc_destroy(hint);
+        }
+
+        return ofData ? "dnnl_convolution_backward_data" : "dnnl_convolution_backward_weights";
+    }
+
     /// <summary>Runs the primitive and waits for it.</summary>
     public void Execute()
     {
@@ -136,15 +181,38 @@ internal sealed unsafe class OneDnnProgram(nint engine, nint stream, DType dtype
     {
         // oneDNN 2.6 divides by some of the dimensions, and that ends the process.
         if (rows * columns == 0) throw new PeerException("an empty tensor");
+        Add(role, name, descriptor, [rows, columns], [transposed ? 1 : columns, transposed ? rows : 1]);
+    }
+
+    /// <summary>A tensor whose last three axes are channels, height and width, whatever their order in memory.</summary>
+    private void AddMaps(int role, string name, byte* descriptor, long[] shape, bool channelsLast)
+    {
+        if (shape.Contains(0)) throw new PeerException("an empty tensor");
+        int rank = shape.Length;
+        long[] strides = new long[rank];
+        IEnumerable<int> fromInside = channelsLast ? [rank - 3, rank - 1, rank - 2, .. Outer(rank - 3)] : Outer(rank);
+        long stride = 1;
+        foreach (int axis in fromInside)
+        {
+            strides[axis] = stride;
+            stride *= shape[axis];
+        }
+
+        Add(role, name, descriptor, shape, strides);
+
+        static IEnumerable<int> Outer(int count) => Enumerable.Range(0, count).Reverse();
+    }
+
+    private void Add(int role, string name, byte* descriptor, long[] shape, long[] strides)
+    {
         OneDnnType type = dtype switch
         {
             DType.Float16 => OneDnnType.Float16,
             DType.BFloat16 => OneDnnType.BFloat16,
             _ => OneDnnType.Float32,
         };
-        long* shape = stackalloc long[] { rows, columns };
-        long* strides = stackalloc long[] { transposed ? 1 : columns, transposed ? rows : 1 };
-        ThrowIfFailed(dnnl_memory_desc_init_by_strides(descriptor, 2, shape, type, strides));
+        fixed (long* dimensions = shape, distances = strides)
+            ThrowIfFailed(dnnl_memory_desc_init_by_strides(descriptor, shape.Length, dimensions, type, distances));
         ThrowIfFailed(dnnl_memory_create(out nint memory, descriptor, engine, tensors.Address(name, dtype)));
         _arguments.Add(new ExecuteArgument { Role = role, Memory = memory });
     }

@@ -1,0 +1,482 @@
+using System.Runtime.CompilerServices;
+using Kernels.Cpu;
+using Kernels.Devices;
+using Kernels.Devices.Cpu;
+
+namespace Kernels;
+
+/// <summary>
+/// The managed bodies: matrix products of the filter, or of a gradient, and of patches that are packed a panel at a time.
+/// </summary>
+public static unsafe partial class Conv2d
+{
+    /// <summary>Multiply-adds of a group from which on it is spread over all cores itself.</summary>
+    private const double LargeGroup = 1 << 24;
+
+    /// <summary>Calls the body for each independent product: side by side where they are small.</summary>
+    private static void ForEach(long products, double workOfOne, Action<long> body)
+    {
+        if (workOfOne < LargeGroup)
+        {
+            CpuParallel.For(products, body);
+            return;
+        }
+
+        for (long i = 0; i < products; i++) body(i);
+    }
+
+    private static MapStrides StridesOfX(in Conv2dShapeArguments s, bool last) =>
+        MapStrides.Of((long)s.Groups * s.XChannels, s.XHeight, s.XWidth, last);
+
+    private static MapStrides StridesOfY(in Conv2dShapeArguments s, bool last) =>
+        MapStrides.Of((long)s.Groups * s.YChannels, s.YHeight, s.YWidth, last);
+
+    private readonly struct CpuGather : ICpuKernel<Conv2dGatherArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in Conv2dGatherArguments arguments)
+            where T : unmanaged
+        {
+            if (typeof(T) == typeof(double))
+                Run<T, double>(arguments, variant.Has(0));
+            else
+                Run<T, float>(arguments, variant.Has(0));
+        }
+
+        private static void Run<T, TSum>(Conv2dGatherArguments a, bool last)
+            where T : unmanaged
+            where TSum : unmanaged
+        {
+            Conv2dShapeArguments s = a.Conv2dShape;
+            bool backward = a.Backward != 0;
+            long phasesX = backward ? Math.Min(s.StrideX, s.XWidth) : 1, phases = backward ? phasesX * Math.Min(s.StrideY, s.XHeight) : 1;
+            double work = (double)s.YPixels * s.YChannels * s.PerOutput / phases;
+            ForEach((long)s.Groups * phases, work, index =>
+            {
+                long group = index / phases;
+                uint phaseY = (uint)(index % phases / phasesX), phaseX = (uint)(index % phasesX);
+                Im2Col<T, TSum> patches = Patches<T, TSum>(a, last, group, phaseY, phaseX);
+                FilterRows<T, TSum> filter = Filter<T, TSum>(a, last, group, patches);
+                MapStrides strides = backward ? StridesOfX(s, last) : StridesOfY(s, last);
+                long channels = backward ? s.XChannels : s.YChannels;
+                GatherTarget<T> target = new()
+                {
+                    Result = a.Result.Pointer<T>() + (group * channels * strides.Channel),
+                    Bias = a.HasBias != 0 ? a.Bias.Pointer<T>() + (group * channels) : null,
+                    Rectifies = a.HasRelu != 0,
+                    Strides = strides,
+                    Vertical = patches.Vertical,
+                    Horizontal = patches.Horizontal,
+                    Width = backward ? s.XWidth : s.YWidth,
+                };
+                long pixels = (long)s.Batch * patches.Vertical.Results * patches.Horizontal.Results;
+                if (last)
+                    CpuGemm.Multiply<TSum, GatherLast<T, TSum>>(new(patches, filter, target, pixels, channels));
+                else
+                    CpuGemm.Multiply<TSum, GatherFirst<T, TSum>>(new(patches, filter, target, pixels, channels));
+            });
+        }
+
+        private static Im2Col<T, TSum> Patches<T, TSum>(in Conv2dGatherArguments a, bool last, long group, uint phaseY, uint phaseX)
+            where T : unmanaged
+            where TSum : unmanaged
+        {
+            Conv2dShapeArguments s = a.Conv2dShape;
+            bool backward = a.Backward != 0;
+            MapStrides strides = backward ? StridesOfY(s, last) : StridesOfX(s, last);
+            uint channels = backward ? s.YChannels : s.XChannels;
+            return new Im2Col<T, TSum>
+            {
+                Image = a.Image.Pointer<T>() + (group * channels * strides.Channel),
+                Strides = strides,
+                Height = (int)(backward ? s.YHeight : s.XHeight),
+                Width = (int)(backward ? s.YWidth : s.XWidth),
+                Channels = (int)channels,
+                Vertical = backward
+                    ? GatherAxis.Backward(s.XHeight, s.FilterHeight, s.StrideY, s.DilationY, s.PaddingTop, phaseY)
+                    : GatherAxis.Forward(s.YHeight, s.FilterHeight, s.StrideY, s.DilationY, s.PaddingTop),
+                Horizontal = backward
+                    ? GatherAxis.Backward(s.XWidth, s.FilterWidth, s.StrideX, s.DilationX, s.PaddingLeft, phaseX)
+                    : GatherAxis.Forward(s.YWidth, s.FilterWidth, s.StrideX, s.DilationX, s.PaddingLeft),
+            };
+        }
+
+        private static FilterRows<T, TSum> Filter<T, TSum>(in Conv2dGatherArguments a, bool last, long group, in Im2Col<T, TSum> patches)
+            where T : unmanaged
+            where TSum : unmanaged
+        {
+            Conv2dShapeArguments s = a.Conv2dShape;
+            long perInput = last ? 1 : s.FilterArea, column = last ? s.XChannels : 1;
+            (long result, long channel) = a.Backward != 0 ? (perInput, s.PerOutput) : (s.PerOutput, perInput);
+            return new FilterRows<T, TSum>
+            {
+                Filter = a.Filter.Pointer<T>() + (group * s.YChannels * s.PerOutput),
+                ResultStride = result,
+                Strides = new MapStrides(0, channel, column * s.FilterWidth, column),
+                Channels = patches.Channels,
+                Vertical = patches.Vertical,
+                Horizontal = patches.Horizontal,
+                IsChannelsLast = last,
+                IsInOrder = a.Backward == 0,
+            };
+        }
+    }
+
+    private readonly struct CpuBackwardFilter : ICpuKernel<Conv2dBackwardFilterArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in Conv2dBackwardFilterArguments arguments)
+            where T : unmanaged
+        {
+            if (typeof(T) == typeof(double))
+                Run<T, double>(arguments, variant.Has(0));
+            else
+                Run<T, float>(arguments, variant.Has(0));
+        }
+
+        private static void Run<T, TSum>(Conv2dBackwardFilterArguments a, bool last)
+            where T : unmanaged
+            where TSum : unmanaged
+        {
+            Conv2dShapeArguments s = a.Conv2dShape;
+            ForEach((long)s.Groups, (double)s.YPixels * s.YChannels * s.PerOutput, group =>
+            {
+                MapStrides x = StridesOfX(s, last), y = StridesOfY(s, last);
+                Im2Col<T, TSum> patches = new()
+                {
+                    Image = a.X.Pointer<T>() + (group * s.XChannels * x.Channel),
+                    Strides = x,
+                    Height = (int)s.XHeight,
+                    Width = (int)s.XWidth,
+                    Channels = (int)s.XChannels,
+                    Vertical = GatherAxis.Forward(s.YHeight, s.FilterHeight, s.StrideY, s.DilationY, s.PaddingTop),
+                    Horizontal = GatherAxis.Forward(s.YWidth, s.FilterWidth, s.StrideX, s.DilationX, s.PaddingLeft),
+                };
+                T* dy = a.Dy.Pointer<T>() + (group * s.YChannels * y.Channel);
+                T* dFilter = a.Dfilter.Pointer<T>() + (group * s.YChannels * s.PerOutput);
+                if (last)
+                    CpuGemm.Multiply<TSum, FilterLast<T, TSum>>(new(patches, dy, y.Column, dFilter, s));
+                else
+                    CpuGemm.Multiply<TSum, FilterFirst<T, TSum>>(new(patches, dy, y, dFilter, s));
+            });
+            if (a.HasBias != 0) BackwardBias<T>(a, last);
+        }
+
+        private static void BackwardBias<T>(Conv2dBackwardFilterArguments a, bool last)
+            where T : unmanaged
+        {
+            Conv2dShapeArguments s = a.Conv2dShape;
+            MapStrides strides = StridesOfY(s, last);
+            long plane = (long)s.YHeight * s.YWidth, outputs = s.Outputs;
+            CpuParallel.ForRange(outputs, Math.Max(16, CpuParallel.ElementsPerChunk / Math.Max(1, s.YPixels)), (first, end) =>
+            {
+                T* dy = a.Dy.Pointer<T>();
+                T* dBias = a.Dbias.Pointer<T>();
+                double* sums = stackalloc double[ChannelBlock];
+                for (long start = first; start < end; start += ChannelBlock)
+                {
+                    int width = (int)Math.Min(ChannelBlock, end - start);
+                    new Span<double>(sums, width).Clear();
+                    for (long n = 0; n < (long)s.Batch; n++)
+                    {
+                        T* image = dy + (n * strides.Batch) + (start * strides.Channel);
+                        if (last)
+                            AddRows(image, plane, outputs, sums, width);
+                        else
+                            for (int i = 0; i < width; i++) sums[i] += Sum(image + (i * plane), plane);
+                    }
+
+                    for (int i = 0; i < width; i++) dBias[start + i] = CpuElement.FromDouble<T>(sums[i]);
+                }
+            });
+        }
+
+        /// <summary>Channels whose sums are made in one pass.</summary>
+        private const int ChannelBlock = 64;
+
+        private static void AddRows<T>(T* source, long rows, long stride, double* sums, int width)
+            where T : unmanaged
+        {
+            for (long row = 0; row < rows; row++, source += stride)
+            {
+                for (int i = 0; i < width; i++) sums[i] += CpuElement.ToDouble(source[i]);
+            }
+        }
+
+        /// <summary>In eight interleaved sums.</summary>
+        private static double Sum<T>(T* source, long count)
+            where T : unmanaged
+        {
+            double* sums = stackalloc double[8];
+            new Span<double>(sums, 8).Clear();
+            long i = 0;
+            for (; i + 8 <= count; i += 8)
+            {
+                for (int lane = 0; lane < 8; lane++) sums[lane] += CpuElement.ToDouble(source[i + lane]);
+            }
+
+            for (; i < count; i++) sums[i % 8] += CpuElement.ToDouble(source[i]);
+            return (sums[0] + sums[4] + (sums[2] + sums[6])) + (sums[1] + sums[5] + (sums[3] + sums[7]));
+        }
+    }
+
+    /// <summary>The filter as a matrix: a row for each channel of the result, along it the taps that a phase meets.</summary>
+    private readonly struct FilterRows<T, TSum>
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        private const int MostTaps = 512;
+
+        public required T* Filter { get; init; }
+
+        /// <summary>From one channel of the result to the next.</summary>
+        public required long ResultStride { get; init; }
+
+        /// <summary>From one channel of the image to the next, and along the filter's own axes.</summary>
+        public required MapStrides Strides { get; init; }
+
+        public required int Channels { get; init; }
+
+        public required GatherAxis Vertical { get; init; }
+
+        public required GatherAxis Horizontal { get; init; }
+
+        public required bool IsChannelsLast { get; init; }
+
+        /// <summary>True when a row lies in memory as it is.</summary>
+        public required bool IsInOrder { get; init; }
+
+        public void PackRows(long firstRow, long rows, long firstTap, long taps, TSum* destination, long stride)
+        {
+            if (IsInOrder)
+            {
+                T* source = Filter + (firstRow * ResultStride) + firstTap;
+                CpuGemm.Pack(rows, taps, source, ResultStride, 1, destination, stride);
+                return;
+            }
+
+            long* offsets = stackalloc long[MostTaps];
+            Offsets(firstTap, (int)taps, offsets);
+            for (long row = 0; row < rows; row++)
+            {
+                T* source = Filter + ((firstRow + row) * ResultStride);
+                for (long tap = 0; tap < taps; tap++) destination[(row * stride) + tap] = CpuConvert.Widen<T, TSum>(source[offsets[tap]]);
+            }
+        }
+
+        public void PackColumns(long firstColumn, long columns, long firstTap, long taps, TSum* destination, long stride)
+        {
+            T* source = Filter + (firstColumn * ResultStride);
+            if (IsInOrder)
+            {
+                CpuGemm.Pack(taps, columns, source + firstTap, 1, ResultStride, destination, stride);
+                return;
+            }
+
+            long* offsets = stackalloc long[MostTaps];
+            Offsets(firstTap, (int)taps, offsets);
+            for (long tap = 0; tap < taps; tap++, destination += stride)
+            {
+                if (ResultStride == 1)
+                    CpuConvert.Widen(source + offsets[tap], destination, (int)columns);
+                else
+                    for (long i = 0; i < columns; i++)
+                        destination[i] = CpuConvert.Widen<T, TSum>(source[offsets[tap] + (i * ResultStride)]);
+            }
+        }
+
+        private void Offsets(long firstTap, int taps, long* offsets)
+        {
+            int low = IsChannelsLast ? Channels : Horizontal.Taps, middle = IsChannelsLast ? Horizontal.Taps : Vertical.Taps;
+            PixelWalk walk = new(firstTap, middle, low);
+            for (int tap = 0; tap < taps; tap++, walk.Next())
+            {
+                (long channel, long down, long right) = IsChannelsLast ? (walk.X, walk.Batch, walk.Y) : (walk.Batch, (long)walk.Y, walk.X);
+                offsets[tap] = (channel * Strides.Channel) + ((Vertical.FilterFirst + (down * Vertical.FilterStep)) * Strides.Row)
+                    + ((Horizontal.FilterFirst + (right * Horizontal.FilterStep)) * Strides.Column);
+            }
+        }
+    }
+
+    /// <summary>Where the results of a gather go.</summary>
+    private readonly struct GatherTarget<T>
+        where T : unmanaged
+    {
+        public required T* Result { get; init; }
+
+        public required T* Bias { get; init; }
+
+        public required bool Rectifies { get; init; }
+
+        public required MapStrides Strides { get; init; }
+
+        public required GatherAxis Vertical { get; init; }
+
+        public required GatherAxis Horizontal { get; init; }
+
+        public required long Width { get; init; }
+
+        public T* At(in PixelWalk walk) => Result + (walk.Batch * Strides.Batch)
+            + ((Vertical.ResultFirst + ((long)walk.Y * Vertical.ResultStep)) * Strides.Row)
+            + ((Horizontal.ResultFirst + ((long)walk.X * Horizontal.ResultStep)) * Strides.Column);
+    }
+
+    /// <summary>[batch, channels, ...]: the filter times patches.</summary>
+    private readonly struct GatherFirst<T, TSum>(
+        in Im2Col<T, TSum> patches, in FilterRows<T, TSum> filter, in GatherTarget<T> target, long pixels, long channels)
+        : ICpuProduct<TSum>
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        private readonly Im2Col<T, TSum> _patches = patches;
+        private readonly FilterRows<T, TSum> _filter = filter;
+        private readonly GatherTarget<T> _target = target;
+
+        public long Rows { get; } = channels;
+
+        public long Columns { get; } = pixels;
+
+        public long Depth => _patches.Taps;
+
+        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride) =>
+            _filter.PackRows(firstRow, rows, firstDepth, depth, destination, stride);
+
+        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride) =>
+            _patches.PackTaps(firstDepth, depth, firstColumn, columns, destination, stride);
+
+        public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)
+        {
+            PixelWalk walk = new(firstColumn, _target.Vertical.Results, _target.Horizontal.Results);
+            for (long column = 0; column < columns; walk.NextRow())
+            {
+                int count = (int)Math.Min(columns - column, _target.Horizontal.Results - walk.X);
+                T* to = _target.At(walk) + (firstRow * _target.Strides.Channel);
+                for (long row = 0; row < rows; row++, to += _target.Strides.Channel)
+                {
+                    TSum* from = sums + (row * stride) + column;
+                    T* bias = _target.Bias == null ? null : _target.Bias + firstRow + row;
+                    if (_target.Horizontal.ResultStep == 1)
+                    {
+                        CpuConvert.Round(from, to, count, bias, isShared: true, _target.Rectifies);
+                        continue;
+                    }
+
+                    for (int i = 0; i < count; i++)
+                        CpuConvert.Round(from + i, to + ((long)i * _target.Horizontal.ResultStep), 1, bias, true, _target.Rectifies);
+                }
+
+                column += count;
+            }
+        }
+    }
+
+    /// <summary>[batch, ..., channels]: patches times the filter.</summary>
+    private readonly struct GatherLast<T, TSum>(
+        in Im2Col<T, TSum> patches, in FilterRows<T, TSum> filter, in GatherTarget<T> target, long pixels, long channels)
+        : ICpuProduct<TSum>
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        private readonly Im2Col<T, TSum> _patches = patches;
+        private readonly FilterRows<T, TSum> _filter = filter;
+        private readonly GatherTarget<T> _target = target;
+
+        public long Rows { get; } = pixels;
+
+        public long Columns { get; } = channels;
+
+        public long Depth => _patches.Taps;
+
+        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride) =>
+            _patches.PackPixels(firstRow, rows, firstDepth, depth, destination, stride);
+
+        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride) =>
+            _filter.PackColumns(firstColumn, columns, firstDepth, depth, destination, stride);
+
+        public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)
+        {
+            PixelWalk walk = new(firstRow, _target.Vertical.Results, _target.Horizontal.Results);
+            T* bias = _target.Bias == null ? null : _target.Bias + firstColumn;
+            for (long row = 0; row < rows; row++, walk.Next())
+            {
+                CpuConvert.Round(
+                    sums + (row * stride), _target.At(walk) + firstColumn, (int)columns, bias, isShared: false, _target.Rectifies);
+            }
+        }
+    }
+
+    /// <summary>
+    /// [batch, channels, ...]: patches, a row for each tap, times the output's gradient; the transposed gradient comes out.
+    /// </summary>
+    private readonly struct FilterFirst<T, TSum>(
+        in Im2Col<T, TSum> patches, T* dy, MapStrides strides, T* dFilter, in Conv2dShapeArguments shape) : ICpuProduct<TSum>
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        private readonly Im2Col<T, TSum> _patches = patches;
+        private readonly T* _dy = dy;
+        private readonly MapStrides _strides = strides;
+        private readonly T* _dFilter = dFilter;
+
+        public long Rows => _patches.Taps;
+
+        public long Columns { get; } = shape.YChannels;
+
+        public long Depth { get; } = shape.YPixels;
+
+        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride) =>
+            _patches.PackTaps(firstRow, rows, firstDepth, depth, destination, stride);
+
+        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride)
+        {
+            long plane = _strides.Channel;
+            for (long done = 0; done < depth;)
+            {
+                long batch = (firstDepth + done) / plane, pixel = (firstDepth + done) % plane;
+                long count = Math.Min(depth - done, plane - pixel);
+                T* source = _dy + (batch * _strides.Batch) + (firstColumn * plane) + pixel;
+                CpuGemm.Pack(count, columns, source, 1, plane, destination + (done * stride), stride);
+                done += count;
+            }
+        }
+
+        public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)
+        {
+            for (long column = 0; column < columns; column++)
+            {
+                T* to = _dFilter + ((firstColumn + column) * Rows) + firstRow;
+                for (long row = 0; row < rows; row++) to[row] = CpuConvert.Round<T, TSum>(sums[(row * stride) + column]);
+            }
+        }
+    }
+
+    /// <summary>[batch, ..., channels]: the output's gradient, transposed, times patches, a row for each pixel.</summary>
+    private readonly struct FilterLast<T, TSum>(
+        in Im2Col<T, TSum> patches, T* dy, long outputs, T* dFilter, in Conv2dShapeArguments shape) : ICpuProduct<TSum>
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        private readonly Im2Col<T, TSum> _patches = patches;
+        private readonly T* _dy = dy;
+        private readonly T* _dFilter = dFilter;
+
+        public long Rows { get; } = shape.YChannels;
+
+        public long Columns => _patches.Taps;
+
+        public long Depth { get; } = shape.YPixels;
+
+        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride) =>
+            CpuGemm.Pack(rows, depth, _dy + (firstDepth * outputs) + firstRow, 1, outputs, destination, stride);
+
+        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride) =>
+            _patches.PackPixels(firstDepth, depth, firstColumn, columns, destination, stride);
+
+        public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)
+        {
+            for (long row = 0; row < rows; row++)
+            {
+                T* to = _dFilter + ((firstRow + row) * Columns) + firstColumn;
+                CpuConvert.Round(sums + (row * stride), to, (int)columns, null, isShared: true, rectifies: false);
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+using Kernels.Devices;
+
+namespace Kernels;
+
+/// <summary>
+/// Convolution of maps with a filter that all positions share: y[n, k, p, q] = b[k] + sum over c, r, s of w[k, c, r, s] x[n, c, p stride -
+/// padding + r dilation, q stride - padding + s dilation], where x is 0 outside. As in all networks the filter is not turned around.
+/// </summary>
+/// <remarks>
+/// <para>
+/// Layouts: x [batch, channels, height, width] with filter [outputs, channels / groups, height, width], or with channels last x [batch,
+/// height, width, channels] with filter [outputs, height, width, channels / groups]. Output k lies in group k / (outputs / groups), which
+/// sees the channels of that number alone.
+/// </para>
+/// <para>
+/// Sums are in the arithmetic type (float, double for double), in an order that the problem alone decides, and rounded once; results repeat
+/// bit for bit. Padding is zeros that take part: 0 times infinity is NaN. No matrix of patches is made. Types: float, Half, BFloat16,
+/// double. A batch of 0 is valid: the gradients of filter and bias are then 0.
+/// </para>
+/// <para>
+/// Every method throws <see cref="ArgumentException"/> for groups that do not divide the channels, shapes that do not fit, a filter larger
+/// than the padded input, tensors that overlap or live on another device, and <see cref="ArgumentOutOfRangeException"/> for settings out of
+/// range, before anything is launched. Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document
+/// recognition", Proceedings of the IEEE 86, 1998.
+/// </para>
+/// </remarks>
+public static partial class Conv2d
+{
+    private const int TileRows = 64;
+    private const int TileColumns = 128;
+
+    /// <summary>Groups that fill a large GPU, and pixels that are worth a split of the filter's gradient.</summary>
+    private const long ManyGroups = 1024;
+    private const long PixelsOfSplit = 256;
+    private const long TileDepth = 16;
+
+    private const uint ChannelsLastSwitch = 1;
+
+    private static readonly string[] Switches = ["CHANNELS_LAST"];
+
+    private static readonly KernelDefinition<Conv2dGatherArguments> GatherKernel =
+        EntryPoints.Conv2dGather.Float<CpuGather>(switches: Switches);
+
+    private static readonly KernelDefinition<Conv2dBackwardFilterArguments> BackwardFilterKernel =
+        EntryPoints.Conv2dBackwardFilter.Float<CpuBackwardFilter>(switches: Switches);
+
+    /// <summary>The shape of y.</summary>
+    /// <param name="x">Shape of the input, four dimensions in the layout of the options.</param>
+    /// <param name="filter">Shape of the filter.</param>
+    /// <param name="options">Stride, dilation, padding, groups and layout.</param>
+    public static long[] OutputShape(ReadOnlySpan<long> x, ReadOnlySpan<long> filter, Conv2dOptions? options = null)
+    {
+        const string Op = "Conv2d.OutputShape";
+        if (x.Length != 4) throw new ArgumentException($"{Op}: x {TensorShape.Format(x)} has not 4 dimensions.", nameof(x));
+        if (filter.Length != 4)
+            throw new ArgumentException($"{Op}: filter {TensorShape.Format(filter)} has not 4 dimensions.", nameof(filter));
+        return Conv2dShapeArguments.Of(Op, x, nameof(x), filter, nameof(filter), options ?? new()).YShape((options ?? new()).Layout);
+    }
+
+    /// <summary>y = x convolved with the filter, plus the bias.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="x">Input, [batch, channels, height, width] or [batch, height, width, channels].</param>
+    /// <param name="filter">
+    /// [outputs, channels / groups, height, width], or with channels last [outputs, height, width, channels / groups].
+    /// </param>
+    /// <param name="bias">[outputs], or null for none.</param>
+    /// <param name="y">Output, of the shape that <see cref="OutputShape"/> gives; overlaps no input.</param>
+    /// <param name="options">Stride, dilation, padding, groups and layout.</param>
+    public static void Forward<T>(
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> filter, DeviceTensor<T>? bias, DeviceTensor<T> y,
+        Conv2dOptions? options = null)
+        where T : unmanaged => Convolve("Conv2d.Forward", stream, x, filter, bias, y, options ?? new(), rectifies: false);
+
+    /// <summary>
+    /// y = max(x convolved with the filter, plus the bias, 0), in one pass; NaN stays NaN. For the gradient, <see cref="Relu"/>
+    /// makes of y and its gradient that of the convolution.
+    /// </summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="x">As in <see cref="Forward"/>.</param>
+    /// <param name="filter">As in <see cref="Forward"/>.</param>
+    /// <param name="bias">As in <see cref="Forward"/>.</param>
+    /// <param name="y">As in <see cref="Forward"/>.</param>
+    /// <param name="options">As in <see cref="Forward"/>.</param>
+    public static void ForwardRelu<T>(
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> filter, DeviceTensor<T>? bias, DeviceTensor<T> y,
+        Conv2dOptions? options = null)
+        where T : unmanaged => Convolve("Conv2d.ForwardRelu", stream, x, filter, bias, y, options ?? new(), rectifies: true);
+
+    /// <summary>
+    /// Gradient of the input: dx[n, c, h, w] is the sum, over all places of the filter that see x[n, c, h, w], of w times dy; dy is 0
+    /// outside.
+    /// </summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="filter">As in forward.</param>
+    /// <param name="dy">Gradient of the output, of the shape that <see cref="OutputShape"/> gives for <paramref name="dx"/>.</param>
+    /// <param name="dx">Gradient of the input, which is overwritten; overlaps no input.</param>
+    /// <param name="options">As in forward.</param>
+    public static void BackwardData<T>(
+        DeviceStream stream, DeviceTensor<T> filter, DeviceTensor<T> dy, DeviceTensor<T> dx, Conv2dOptions? options = null)
+        where T : unmanaged
+    {
+        const string Op = "Conv2d.BackwardData";
+        Maps(Op, stream, filter, nameof(filter));
+        Maps(Op, stream, dy, nameof(dy));
+        Maps(Op, stream, dx, nameof(dx));
+        Conv2dOptions settings = options ?? new();
+        Conv2dShapeArguments shape = Conv2dShapeArguments.Of(Op, dx.Shape, nameof(dx), filter.Shape, nameof(filter), settings);
+        Check.Shape(Op, dy, nameof(dy), shape.YShape(settings.Layout));
+        Check.Disjoint(Op, filter, nameof(filter), dx, nameof(dx));
+        Check.Disjoint(Op, dy, nameof(dy), dx, nameof(dx));
+        Gather(stream, shape, settings.Layout, dy, filter, bias: null, dx, backward: true, rectifies: false);
+    }
+
+    /// <summary>Gradients of filter and bias: sums over all pixels of all examples.</summary>
+    /// <param name="stream">Queue to run in.</param>
+    /// <param name="x">Input of the forward call.</param>
+    /// <param name="dy">Gradient of the output.</param>
+    /// <param name="dFilter">Gradient of the filter, of its shape, which is overwritten; overlaps no input.</param>
+    /// <param name="dBias">Gradient of the bias, [outputs], or null when it is not needed; overlaps no input.</param>
+    /// <param name="options">As in forward.</param>
+    public static void BackwardFilter<T>(
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> dy, DeviceTensor<T> dFilter, DeviceTensor<T>? dBias,
+        Conv2dOptions? options = null)
+        where T : unmanaged
+    {
+        const string Op = "Conv2d.BackwardFilter";
+        Maps(Op, stream, x, nameof(x));
+        Maps(Op, stream, dy, nameof(dy));
+        Maps(Op, stream, dFilter, nameof(dFilter));
+        Conv2dOptions settings = options ?? new();
+        Conv2dShapeArguments shape = Conv2dShapeArguments.Of(Op, x.Shape, nameof(x), dFilter.Shape, nameof(dFilter), settings);
+        Check.Shape(Op, dy, nameof(dy), shape.YShape(settings.Layout));
+        Check.Disjoint(Op, x, nameof(x), dFilter, nameof(dFilter));
+        Check.Disjoint(Op, dy, nameof(dy), dFilter, nameof(dFilter));
+        if (dBias is not null)
+        {
+            Check.FloatTensor(Op, stream, dBias, nameof(dBias));
+            Check.Shape(Op, dBias, nameof(dBias), shape.Outputs);
+            Check.Disjoint(Op, x, nameof(x), dBias, nameof(dBias));
+            Check.Disjoint(Op, dy, nameof(dy), dBias, nameof(dBias));
+            Check.Disjoint(Op, dFilter, nameof(dFilter), dBias, nameof(dBias));
+        }
+
+        if (shape.Outputs == 0) return;
+        long tiles = Tiles(shape.YChannels, TileRows) * Math.Max(1, Tiles(shape.PerOutput, TileColumns)) * (long)shape.Groups;
+
+        // By the problem alone, so that the order of the sums does not depend on the size of the GPU.
+        long splits = stream.Device.Kind == DeviceKind.Cpu
+            ? 1 : Math.Clamp(shape.YPixels / PixelsOfSplit, 1, Math.Max(1, ManyGroups / tiles));
+        long pixels = Tiles(Tiles(shape.YPixels, splits), TileDepth) * TileDepth;
+        long parts = splits > 1 ? splits * shape.Outputs * (shape.PerOutput + 1) : 0;
+        using ScratchPool.Lease<T> partial = RealBuffer<T>.RentScratch(stream, parts);
+        TensorArgument filterPart = splits > 1 ? partial.Argument : default;
+        TensorArgument biasPart = splits > 1
+            ? filterPart with { Offset = filterPart.Offset + (ulong)(splits * shape.Outputs * shape.PerOutput) } : default;
+        stream.Launch(
+            BackwardFilterKernel,
+            Variant(x.DType, settings.Layout),
+            new LaunchShape(tiles * splits),
+            new Conv2dBackwardFilterArguments
+            {
+                X = x.Argument,
+                Dy = dy.Argument,
+                Dfilter = dFilter.Argument,
+                Dbias = dBias?.Argument ?? default,
+                Partial = filterPart,
+                BiasPartial = biasPart,
+                Conv2dShape = shape,
+                HasBias = dBias is null ? 0u : 1u,
+                Splits = (ulong)splits,
+                PixelsPerSplit = (ulong)pixels,
+            });
+        if (splits == 1) return;
+        if (dFilter.Length > 0) PartialSums.Reduce(stream, filterPart, dFilter, splits);
+        if (dBias is not null) PartialSums.Reduce(stream, biasPart, dBias, splits);
+    }
+
+    private static void Convolve<T>(
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> filter, DeviceTensor<T>? bias, DeviceTensor<T> y,
+        in Conv2dOptions options, bool rectifies)
+        where T : unmanaged
+    {
+        Maps(op, stream, x, nameof(x));
+        Maps(op, stream, filter, nameof(filter));
+        Maps(op, stream, y, nameof(y));
+        Conv2dShapeArguments shape = Conv2dShapeArguments.Of(op, x.Shape, nameof(x), filter.Shape, nameof(filter), options);
+        Check.Shape(op, y, nameof(y), shape.YShape(options.Layout));
+        Check.Disjoint(op, x, nameof(x), y, nameof(y));
+        Check.Disjoint(op, filter, nameof(filter), y, nameof(y));
+        if (bias is not null)
+        {
+            Check.FloatTensor(op, stream, bias, nameof(bias));
+            Check.Shape(op, bias, nameof(bias), shape.Outputs);
+            Check.Disjoint(op, bias, nameof(bias), y, nameof(y));
+        }
+
+        Gather(stream, shape, options.Layout, x, filter, bias, y, backward: false, rectifies);
+    }
+
+    private static void Gather<T>(
+        DeviceStream stream, in Conv2dShapeArguments shape, TensorLayout layout, DeviceTensor<T> image, DeviceTensor<T> filter,
+        DeviceTensor<T>? bias, DeviceTensor<T> result, bool backward, bool rectifies)
+        where T : unmanaged
+    {
+        if (result.Length == 0) return;
+        long pixels = (long)shape.Batch * (backward
+            ? Tiles(shape.XHeight, shape.StrideY) * Tiles(shape.XWidth, shape.StrideX) : (long)shape.YHeight * shape.YWidth);
+        long phases = backward ? (long)Math.Min(shape.StrideY, shape.XHeight) * Math.Min(shape.StrideX, shape.XWidth) : 1;
+        long rows = Tiles(backward ? shape.XChannels : shape.YChannels, TileRows);
+        stream.Launch(
+            GatherKernel,
+            Variant(result.DType, layout),
+            new LaunchShape(rows * (long)shape.Groups * phases * Tiles(pixels, TileColumns)),
+            new Conv2dGatherArguments
+            {
+                Image = image.Argument,
+                Filter = filter.Argument,
+                Bias = bias?.Argument ?? default,
+                Result = result.Argument,
+                Conv2dShape = shape,
+                Backward = backward ? 1u : 0u,
+                HasBias = bias is null ? 0u : 1u,
+                HasRelu = rectifies ? 1u : 0u,
+            });
+    }
+
+    private static KernelVariant Variant(DType dtype, TensorLayout layout) =>
+        new(dtype, Switches: layout == TensorLayout.ChannelsLast ? ChannelsLastSwitch : 0);
+
+    private static void Maps<T>(string op, DeviceStream stream, DeviceTensor<T> tensor, string name)
+        where T : unmanaged
+    {
+        Check.FloatTensor(op, stream, tensor, name);
+        Check.Rank(op, tensor, name, 4);
+    }
+
+    private static long Tiles(long length, long tile) => (length + tile - 1) / tile;
+}

@@ -1,0 +1,119 @@
+using Kernels.Devices;
+
+namespace Kernels;
+
+/// <summary>The shape of a convolution, checked; the record that its kernels share.</summary>
+internal readonly partial record struct Conv2dShapeArguments
+{
+    /// <summary>Sizes and settings along an axis lie below this, so that coordinates are 32-bit integers.</summary>
+    private const long AxisLimit = 1 << 29;
+
+    public long FilterArea => (long)FilterHeight * FilterWidth;
+
+    /// <summary>Elements of the filter for one output channel.</summary>
+    public long PerOutput => FilterArea * XChannels;
+
+    public long Outputs => (long)Groups * YChannels;
+
+    public long YPixels => (long)Batch * YHeight * YWidth;
+
+    /// <summary>The shape of y.</summary>
+    public long[] YShape(TensorLayout layout) => layout == TensorLayout.ChannelsLast ? [(long)Batch, YHeight, YWidth, Outputs] : [(long)Batch, Outputs, YHeight, YWidth];
+
+    /// <summary>Checks settings and shapes of x and filter, and derives that of y.</summary>
+    /// <param name="op">For messages.</param>
+    /// <param name="x">Shape of the input.</param>
+    /// <param name="xName">For messages.</param>
+    /// <param name="filter">Shape of the filter.</param>
+    /// <param name="filterName">For messages.</param>
+    /// <param name="options">The settings.</param>
+    public static Conv2dShapeArguments Of(
+        string op, ReadOnlySpan<long> x, string xName, ReadOnlySpan<long> filter, string filterName, in Conv2dOptions options)
+    {
+        Check.Defined(op, options.Layout, nameof(options.Layout));
+        InRange(options.Stride.Y, 1, "options.Stride.Y");
+        InRange(options.Stride.X, 1, "options.Stride.X");
+        InRange(options.Dilation.Y, 1, "options.Dilation.Y");
+        InRange(options.Dilation.X, 1, "options.Dilation.X");
+        InRange(options.Padding.Top, 0, "options.Padding.Top");
+        InRange(options.Padding.Bottom, 0, "options.Padding.Bottom");
+        InRange(options.Padding.Left, 0, "options.Padding.Left");
+        InRange(options.Padding.Right, 0, "options.Padding.Right");
+        if (options.Groups < 1)
+            throw new ArgumentOutOfRangeException("options.Groups", options.Groups, $"{op}: options.Groups is at least 1.");
+        bool last = options.Layout == TensorLayout.ChannelsLast;
+        (long channels, long height, long width) = last ? (x[3], x[1], x[2]) : (x[1], x[2], x[3]);
+        (long inputs, long filterHeight, long filterWidth) = last ? (filter[3], filter[1], filter[2]) : (filter[1], filter[2], filter[3]);
+        long outputs = filter[0];
+        if (channels % options.Groups != 0 || outputs % options.Groups != 0)
+        {
+            throw new ArgumentException(
+                $"{op}: {options.Groups} groups do not divide both the {channels} channels of {xName} {TensorShape.Format(x)} and "
+                + $"the {outputs} outputs of {filterName} {TensorShape.Format(filter)}.",
+                xName);
+        }
+
+        if (inputs != channels / options.Groups)
+        {
+            throw new ArgumentException(
+                $"{op}: {filterName} {TensorShape.Format(filter)} has {inputs} inputs; {xName} {TensorShape.Format(x)} has "
+                + $"{channels / options.Groups} channels in each of {options.Groups} groups ({options.Layout}).",
+                filterName);
+        }
+
+        long yHeight = Places(height, filterHeight, options.Stride.Y, options.Dilation.Y, options.Padding.Top, options.Padding.Bottom, x,
+            filter);
+        long yWidth = Places(width, filterWidth, options.Stride.X, options.Dilation.X, options.Padding.Left, options.Padding.Right, x,
+            filter);
+        double taps = (double)filterHeight * filterWidth * Math.Max(inputs, outputs / options.Groups);
+        if (taps >= int.MaxValue)
+            throw new ArgumentException($"{op}: sums over {filterName} {TensorShape.Format(filter)} have 2^31 terms or more.", filterName);
+        return new Conv2dShapeArguments
+        {
+            Batch = (ulong)x[0],
+            Groups = (ulong)options.Groups,
+            XChannels = (uint)inputs,
+            XHeight = (uint)height,
+            XWidth = (uint)width,
+            YChannels = (uint)(outputs / options.Groups),
+            YHeight = (uint)yHeight,
+            YWidth = (uint)yWidth,
+            FilterHeight = (uint)filterHeight,
+            FilterWidth = (uint)filterWidth,
+            StrideY = (uint)options.Stride.Y,
+            StrideX = (uint)options.Stride.X,
+            DilationY = (uint)options.Dilation.Y,
+            DilationX = (uint)options.Dilation.X,
+            PaddingTop = (uint)options.Padding.Top,
+            PaddingLeft = (uint)options.Padding.Left,
+        };
+
+        void InRange(long value, long least, string name)
+        {
+            if (value < least || value >= AxisLimit)
+                throw new ArgumentOutOfRangeException(name, value, $"{op}: {name} is at least {least} and below 2^29.");
+        }
+
+        long Places(
+            long size, long taps, long stride, long dilation, long before, long after, ReadOnlySpan<long> xShape,
+            ReadOnlySpan<long> filterShape)
+        {
+            if (size >= AxisLimit || size + before + after >= AxisLimit)
+            {
+                throw new ArgumentException(
+                    $"{op}: {xName} {TensorShape.Format(xShape)} with its padding has a side of 2^29 or more.", xName);
+            }
+
+            if (taps < 1) throw new ArgumentException($"{op}: {filterName} {TensorShape.Format(filterShape)} has no taps.", filterName);
+            if (taps >= AxisLimit || ((taps - 1) * dilation) + 1 > size + before + after)
+            {
+                throw new ArgumentException(
+                    $"{op}: {filterName} {TensorShape.Format(filterShape)} with dilation {dilation} is larger than {xName} "
+                    + $"{TensorShape.Format(xShape)} with padding {before} and {after}.",
+                    filterName);
+            }
+
+            return ((size + before + after - ((taps - 1) * dilation) - 1) / stride) + 1;
+        }
+    }
+}

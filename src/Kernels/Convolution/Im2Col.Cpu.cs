@@ -1,0 +1,194 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Kernels.Cpu;
+
+namespace Kernels;
+
+/// <summary>
+/// One axis of a gather: result i of those that are taken together meets tap t of those that it can meet at i * Step + First + t * TapStep
+/// of the image. They are number ResultFirst + i * ResultStep of the results, and number FilterFirst + t * FilterStep of the filter.
+/// </summary>
+internal readonly record struct GatherAxis(
+    int First, int Step, int TapStep, int Taps, int FilterFirst, int FilterStep, int Results, int ResultFirst, int ResultStep)
+{
+    public static GatherAxis Forward(uint results, uint taps, uint stride, uint dilation, uint padding) =>
+        new(-(int)padding, (int)stride, (int)dilation, (int)taps, 0, 1, (int)results, 0, 1);
+
+    /// <summary>
+    /// x at phase, phase + stride, ... went to y by the same taps: those for which x + padding - tap * dilation is a multiple of the
+    /// stride.
+    /// </summary>
+    public static GatherAxis Backward(uint xSize, uint taps, uint stride, uint dilation, uint padding, uint phase)
+    {
+        long tap = 0;
+        while (tap < taps && (phase + padding + (tap * (stride - (dilation % stride)))) % stride != 0) tap++;
+        long apart = 1;
+        while (apart * dilation % stride != 0) apart++;
+        int first = tap < taps ? (int)((phase + padding - (tap * dilation)) / stride) : 0;
+        int count = tap < taps ? (int)((taps - tap + apart - 1) / apart) : 0;
+        int step = count > 1 ? -(int)(apart * dilation / stride) : 0;
+        return new(first, 1, step, count, (int)tap, (int)apart, (int)((xSize - phase + stride - 1) / stride), (int)phase, (int)stride);
+    }
+}
+
+/// <summary>
+/// The matrix of patches that a convolution multiplies by, one element for each pixel of the result and each tap of the filter. It is made
+/// a piece at a time, in the order in which the product packs it.
+/// </summary>
+internal readonly unsafe struct Im2Col<T, TSum>
+    where T : unmanaged
+    where TSum : unmanaged
+{
+    /// <summary>The most pixels in a call of <see cref="PackTaps"/>.</summary>
+    private const int MostPixels = 512;
+
+    public required T* Image { get; init; }
+
+    public required MapStrides Strides { get; init; }
+
+    public required int Height { get; init; }
+
+    public required int Width { get; init; }
+
+    public required int Channels { get; init; }
+
+    public required GatherAxis Vertical { get; init; }
+
+    public required GatherAxis Horizontal { get; init; }
+
+    public long Taps => (long)Channels * Vertical.Taps * Horizontal.Taps;
+
+    /// <summary>A row for each tap (channel, then down, then right), along it pixels; for images whose rows are contiguous.</summary>
+    [SkipLocalsInit]
+    public void PackTaps(long firstTap, long taps, long firstPixel, long pixels, TSum* destination, long stride)
+    {
+        Run* runs = stackalloc Run[MostPixels];
+        int count = Runs(firstPixel, (int)pixels, runs);
+        long area = (long)Vertical.Taps * Horizontal.Taps;
+        long channel = firstTap / area;
+        int down = (int)(firstTap % area / Horizontal.Taps), right = (int)(firstTap % Horizontal.Taps);
+        for (long row = 0; row < taps; row++, destination += stride)
+        {
+            T* plane = Image + (channel * Strides.Channel);
+            int dy = down * Vertical.TapStep, dx = right * Horizontal.TapStep;
+            for (int i = 0; i < count; i++) CopyRun(runs[i], plane, dy, dx, destination + runs[i].Start);
+            if (++right < Horizontal.Taps) continue;
+            right = 0;
+            if (++down < Vertical.Taps) continue;
+            down = 0;
+            channel++;
+        }
+    }
+
+    /// <summary>A row for each pixel, along it taps (down, then right, then channel); for images whose channels are contiguous.</summary>
+    public void PackPixels(long firstPixel, long pixels, long firstTap, long taps, TSum* destination, long stride)
+    {
+        long firstPlace = firstTap / Channels;
+        int firstChannel = (int)(firstTap % Channels), firstDown = (int)(firstPlace / Horizontal.Taps);
+        int firstRight = (int)(firstPlace % Horizontal.Taps);
+        PixelWalk walk = new(firstPixel, Vertical.Results, Horizontal.Results);
+        for (long pixel = 0; pixel < pixels; pixel++, walk.Next(), destination += stride)
+        {
+            int y = (walk.Y * Vertical.Step) + Vertical.First + (firstDown * Vertical.TapStep), right = firstRight;
+            int x = (walk.X * Horizontal.Step) + Horizontal.First;
+            T* image = Image + (walk.Batch * Strides.Batch);
+            int channel = firstChannel;
+            for (long done = 0; done < taps;)
+            {
+                int count = (int)Math.Min(Channels - channel, taps - done), column = x + (right * Horizontal.TapStep);
+                if ((uint)y < (uint)Height && (uint)column < (uint)Width)
+                    CpuConvert.Widen(image + (y * Strides.Row) + (column * Strides.Column) + channel, destination + done, count);
+                else
+                    new Span<TSum>(destination + done, count).Clear();
+                done += count;
+                channel = 0;
+                if (++right < Horizontal.Taps) continue;
+                right = 0;
+                y += Vertical.TapStep;
+            }
+        }
+    }
+
+    /// <summary>Pixels of one row of the result: for all taps their elements lie in one row of the image.</summary>
+    private struct Run
+    {
+        public int Start, Count, Y, X;
+        public long Offset;
+    }
+
+    private int Runs(long firstPixel, int pixels, Run* runs)
+    {
+        PixelWalk walk = new(firstPixel, Vertical.Results, Horizontal.Results);
+        int count = 0;
+        for (int start = 0; start < pixels;)
+        {
+            int length = Math.Min(pixels - start, Horizontal.Results - walk.X);
+            runs[count++] = new Run
+            {
+                Start = start,
+                Count = length,
+                Y = (walk.Y * Vertical.Step) + Vertical.First,
+                X = (walk.X * Horizontal.Step) + Horizontal.First,
+                Offset = walk.Batch * Strides.Batch,
+            };
+            start += length;
+            walk.NextRow();
+        }
+
+        return count;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void CopyRun(in Run run, T* plane, int dy, int dx, TSum* destination)
+    {
+        int y = run.Y + dy, x = run.X + dx;
+        if ((uint)y >= (uint)Height)
+        {
+            new Span<TSum>(destination, run.Count).Clear();
+            return;
+        }
+
+        T* row = plane + run.Offset + (y * Strides.Row);
+        if (Horizontal.Step != 1)
+        {
+            for (int i = 0; i < run.Count; i++, x += Horizontal.Step)
+                destination[i] = (uint)x < (uint)Width ? CpuConvert.Widen<T, TSum>(row[x]) : default;
+            return;
+        }
+
+        int before = Math.Clamp(-x, 0, run.Count), end = Math.Clamp(Width - x, before, run.Count);
+        if (before > 0) new Span<TSum>(destination, before).Clear();
+        CpuConvert.Widen(row + x + before, destination + before, end - before);
+        if (end < run.Count) new Span<TSum>(destination + end, run.Count - end).Clear();
+    }
+}
+
+/// <summary>Distances between the neighbours of an element along each axis of a tensor of maps.</summary>
+internal readonly record struct MapStrides(long Batch, long Channel, long Row, long Column)
+{
+    public static MapStrides Of(long channels, long height, long width, bool channelsLast) => channelsLast
+        ? new(channels * height * width, 1, channels * width, channels)
+        : new(channels * height * width, height * width, width, 1);
+}
+
+/// <summary>Goes over pixels in their order without a division each.</summary>
+internal struct PixelWalk(long first, int height, int width)
+{
+    public long Batch = first / width / height;
+    public int Y = (int)(first / width % height);
+    public int X = (int)(first % width);
+
+    public void Next()
+    {
+        if (++X == width) NextRow();
+    }
+
+    /// <summary>The first pixel of the next row.</summary>
+    public void NextRow()
+    {
+        X = 0;
+        if (++Y < height) return;
+        Y = 0;
+        Batch++;
+    }
+}

@@ -1,0 +1,74 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Kernels.Cpu;
+
+/// <summary>Rows of stored elements to the arithmetic type and back.</summary>
+internal static unsafe class CpuConvert
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TSum Widen<T, TSum>(T value)
+        where T : unmanaged
+        where TSum : unmanaged => typeof(TSum) == typeof(double)
+            ? Unsafe.BitCast<double, TSum>(CpuElement.ToDouble(value)) : Unsafe.BitCast<float, TSum>(CpuElement.ToSingle(value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Round<T, TSum>(TSum value)
+        where T : unmanaged
+        where TSum : unmanaged => typeof(TSum) == typeof(double)
+            ? CpuElement.FromDouble<T>(Unsafe.BitCast<TSum, double>(value)) : CpuElement.FromSingle<T>(Unsafe.BitCast<TSum, float>(value));
+
+    /// <summary>Widens a row.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Widen<T, TSum>(T* source, TSum* destination, int count)
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        if (typeof(TSum) == typeof(double))
+        {
+            for (int k = 0; k < count; k++) destination[k] = Widen<T, TSum>(source[k]);
+            return;
+        }
+
+        int i = 0;
+        for (; i + CpuElement.Width <= count; i += CpuElement.Width)
+            CpuElement.Store((float*)(destination + i), CpuElement.Load(source + i));
+        if (i < count) CpuElement.Store((float*)(destination + i), CpuElement.Load(source + i, count - i), count - i);
+    }
+
+    /// <summary>Adds a bias, one for all or one for each; rectifies; rounds a row.</summary>
+    /// <param name="source">Sums.</param>
+    /// <param name="destination">Results.</param>
+    /// <param name="count">Elements.</param>
+    /// <param name="bias">The bias, or null.</param>
+    /// <param name="isShared">True when all elements have the bias of the first.</param>
+    /// <param name="rectifies">True to replace what is at most 0 by 0.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Round<T, TSum>(TSum* source, T* destination, int count, T* bias, bool isShared, bool rectifies)
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        TSum shared = bias == null ? default : Widen<T, TSum>(*bias);
+        int i = 0;
+        for (; typeof(TSum) == typeof(float) && i < count; i += CpuElement.Width)
+        {
+            int width = Math.Min(CpuElement.Width, count - i);
+            Vector512<float> value = CpuElement.Load((float*)(source + i), width);
+            if (bias != null)
+            {
+                value += isShared
+                    ? Vector512.Create(Unsafe.BitCast<TSum, float>(shared)) : CpuElement.Load(bias + i, width);
+            }
+
+            if (rectifies) value = Vector512.AndNot(value, Vector512.LessThanOrEqual(value, Vector512<float>.Zero));
+            CpuElement.Store(destination + i, value, width);
+        }
+
+        for (; i < count; i++)
+        {
+            double value = CpuElement.ToDouble(source[i]);
+            if (bias != null) value += CpuElement.ToDouble(isShared ? *bias : bias[i]);
+            destination[i] = CpuElement.FromDouble<T>(rectifies && value <= 0 ? 0 : value);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Kernels.Devices.Cpu;
+
+namespace Kernels.Cpu;
+
+/// <summary>
+/// A matrix product whose operands are no matrices in memory: they are made as they are packed, and its results are taken a block at a
+/// time.
+/// </summary>
+/// <typeparam name="TSum">The arithmetic type.</typeparam>
+internal unsafe interface ICpuProduct<TSum>
+    where TSum : unmanaged
+{
+    long Rows { get; }
+
+    long Columns { get; }
+
+    long Depth { get; }
+
+    /// <summary>Writes rows of the left operand, each <paramref name="depth"/> elements from <paramref name="firstDepth"/> on.</summary>
+    void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride);
+
+    /// <summary>Writes columns of the right operand, row by row of its <paramref name="depth"/> rows.</summary>
+    void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride);
+
+    /// <summary>Takes a block of results, row by row.</summary>
+    void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride);
+}
+
+internal static unsafe partial class CpuGemm
+{
+    /// <summary>Computes a product on all cores. Sums are made as those of matrices: slices in order, each a chain.</summary>
+    internal static void Multiply<TSum, TProduct>(in TProduct product)
+        where TSum : unmanaged
+        where TProduct : unmanaged, ICpuProduct<TSum>
+    {
+        if (product.Rows <= 0 || product.Columns <= 0) return;
+        if (Vector512.IsHardwareAccelerated)
+            Made<TSum, Vector512<TSum>, Lanes512<TSum>, TProduct>.Run(product);
+        else if (Vector256.IsHardwareAccelerated)
+            Made<TSum, Vector256<TSum>, Lanes256<TSum>, TProduct>.Run(product);
+        else
+            Made<TSum, Vector128<TSum>, Lanes128<TSum>, TProduct>.Run(product);
+    }
+
+    /// <summary>Packs a matrix in memory as <see cref="ICpuProduct{TSum}"/> wants it.</summary>
+    internal static void Pack<T, TSum>(
+        long rows, long columns, T* source, long rowStride, long columnStride, TSum* destination, long destinationStride)
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        Strided<T> strided = new(source, rowStride, columnStride);
+        if (Vector512.IsHardwareAccelerated)
+            Blocked<T, TSum, Vector512<TSum>, Lanes512<TSum>>.Pack(rows, columns, columns, strided, destination, destinationStride);
+        else if (Vector256.IsHardwareAccelerated)
+            Blocked<T, TSum, Vector256<TSum>, Lanes256<TSum>>.Pack(rows, columns, columns, strided, destination, destinationStride);
+        else
+            Blocked<T, TSum, Vector128<TSum>, Lanes128<TSum>>.Pack(rows, columns, columns, strided, destination, destinationStride);
+    }
+
+    /// <summary>The product for one type of sums and one vector width. Blocks lie beside the result, so no edge cuts a tile.</summary>
+    private sealed class Made<TSum, TVector, TLanes, TProduct>
+        where TSum : unmanaged
+        where TVector : unmanaged
+        where TLanes : ILanes<TVector, TSum>
+        where TProduct : unmanaged, ICpuProduct<TSum>
+    {
+        private readonly TProduct _product;
+        private readonly long _rowBlocks;
+        private readonly long _columnBlocks;
+
+        private Made(in TProduct product, long rowBlocks, long columnBlocks) =>
+            (_product, _rowBlocks, _columnBlocks) = (product, rowBlocks, columnBlocks);
+
+        private static int PanelWidth => 2 * TLanes.Width;
+
+        public static void Run(in TProduct product)
+        {
+            long rowBlocks = DivideUp(product.Rows, MaxBlockRows), columnBlocks = DivideUp(product.Columns, MaxBlockColumns);
+            double work = (double)product.Rows * product.Columns * Math.Max(product.Depth, 1);
+            long workers = work < InlineWork ? 1 : Environment.ProcessorCount;
+
+            // Few blocks are made as many as share out evenly.
+            if (rowBlocks * columnBlocks < 4 * workers)
+            {
+                if (product.Rows / TLanes.TileRows > product.Columns / PanelWidth)
+                    rowBlocks = More(rowBlocks, columnBlocks, DivideUp(product.Rows, TLanes.TileRows));
+                else
+                    columnBlocks = More(columnBlocks, rowBlocks, DivideUp(product.Columns, PanelWidth));
+            }
+
+            CpuParallel.For(
+                rowBlocks * columnBlocks,
+                new Action<long>(new Made<TSum, TVector, TLanes, TProduct>(product, rowBlocks, columnBlocks).MultiplyBlock));
+
+            long More(long blocks, long others, long most)
+            {
+                while (blocks * others % workers != 0 && blocks < most) blocks++;
+                return blocks;
+            }
+        }
+
+        private void MultiplyBlock(long task)
+        {
+            TProduct product = _product;
+            (long firstRow, long rows) = Part(product.Rows, TLanes.TileRows, _rowBlocks, task / _columnBlocks);
+            (long firstColumn, long columns) = Part(product.Columns, PanelWidth, _columnBlocks, task % _columnBlocks);
+            Scratch scratch = Scratch.Current;
+            TSum* sums = (TSum*)scratch.Sums;
+            long slices = Math.Max(1, DivideUp(product.Depth, MaxDepth));
+            for (long slice = 0; slice < slices; slice++)
+            {
+                (long firstDepth, long depth) = Part(product.Depth, 1, slices, slice);
+                TSum* block = (TSum*)scratch.Block;
+                if (depth > 0) product.PackLeft(firstRow, rows, firstDepth, depth, block, PackedRowStride);
+                long paddedRows = DivideUp(rows, TLanes.TileRows) * TLanes.TileRows;
+                for (long row = rows; row < paddedRows; row++) new Span<TSum>(block + (row * PackedRowStride), (int)depth).Clear();
+                for (long column = 0; column < columns; column += PanelWidth)
+                {
+                    TSum* panel = (TSum*)scratch.Panel;
+                    long width = Math.Min(PanelWidth, columns - column);
+                    if (depth > 0) product.PackRight(firstColumn + column, width, firstDepth, depth, panel, PanelWidth);
+                    int vectors = width > TLanes.Width ? 2 : 1;
+                    if (width < vectors * TLanes.Width) ClearColumns(panel, depth, width, vectors * TLanes.Width);
+                    for (long row = 0; row < rows; row += TLanes.TileRows)
+                    {
+                        int height = MicroKernel<TSum, TVector, TLanes>.PaddedHeight((int)Math.Min(TLanes.TileRows, rows - row));
+                        MicroKernel<TSum, TVector, TLanes>.Multiply(
+                            height, vectors, depth, block + (row * PackedRowStride), panel, PanelWidth, null,
+                            sums + (row * SumStride) + column, SumStride, accumulate: slice > 0);
+                    }
+                }
+            }
+
+            product.Store(firstRow, rows, firstColumn, columns, sums, SumStride);
+        }
+
+        private static void ClearColumns(TSum* panel, long depth, long first, long end)
+        {
+            for (long row = 0; row < depth; row++, panel += PanelWidth) new Span<TSum>(panel + first, (int)(end - first)).Clear();
+        }
+
+        private static (long First, long Count) Part(long length, long unit, long parts, long part)
+        {
+            long units = DivideUp(length, unit);
+            long first = units * part / parts * unit;
+            return (first, Math.Min(length, units * (part + 1) / parts * unit) - first);
+        }
+    }
+}
