@@ -44,13 +44,21 @@ typedef long long i64;
 #define QUIET_NAN         ((real)__int_as_float(0x7fc00000))
 #define NEGATIVE_INFINITY ((real)__int_as_float(0xff800000))
 
-// How the compiler itself makes a root of a number of usual size, rounded as sqrt does, but without its branch and call
-// for others, which keep neighbours from being calculated side by side.
+// How the compiler itself makes roots and quotients of numbers of usual size, rounded as sqrt and / do, but without its
+// branches and calls for others, which keep neighbours from being calculated side by side.
 DEVICE float usual_sqrt(float x) {
     float inverse;
     asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(fmax(x, 1e-30f)));
     const float root = x * inverse;
     return fma(fma(-root, root, x), 0.5f * inverse, root);
+}
+
+DEVICE float usual_quotient(float a, float b) {
+    float inverse;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(b));
+    inverse = fma(inverse, fma(-b, inverse, 1.0f), inverse);
+    const float quotient = a * inverse;
+    return fma(inverse, fma(-b, quotient, a), quotient);
 }
 
 DEVICE float f16_to_f32(u16 bits) {

@@ -48,6 +48,7 @@ typedef long i64;
 #define NEGATIVE_INFINITY ((real)(-INFINITY))
 
 DEVICE float usual_sqrt(float x) { return sqrt(x); }
+DEVICE float usual_quotient(float a, float b) { return a / b; }
 
 DEVICE float f16_to_f32(u16 bits) { return vload_half(0, (const half*)&bits); }
 

@@ -36,10 +36,14 @@ DEVICE void optimizer_rule(const optimizer_group* group, u32 width, real* weight
             state[LARGEST_SECOND_MOMENT][k] = squares[k];
         }
     }
+    real steps[4], *scales = squares;
+    square_roots(width, scales);
     for (u32 k = 0; k < width; k++) {
-        const real scale = SQRT(squares[k]) * group->second_root + rule.epsilon;
-        weights[k] = group->decay_factor * weights[k] - group->first_rate * (state[FIRST_MOMENT][k] / scale);
+        scales[k] = scales[k] * group->second_root + rule.epsilon;
+        steps[k] = state[FIRST_MOMENT][k];
     }
+    divide(width, steps, scales);
+    for (u32 k = 0; k < width; k++) weights[k] = group->decay_factor * weights[k] - group->first_rate * steps[k];
 }
 
 KERNEL void adam_step(OPTIMIZER_STEP_PARAMETERS) {

@@ -128,19 +128,19 @@ DEVICE void mend_masked(u32 masked, u32 is_number, real* values) {
 #define NO_CHUNK 0xffffffffu
 
 // What both directions know of the rows.
-#define ATTENTION_PARAMETERS                                                                                     \
-    GLOBAL const i32 *key_lengths, u64 key_lengths_offset, GLOBAL const scalar *mask, u64 mask_offset,           \
-        GLOBAL u32 *error, u64 error_offset, u64 rows, u64 heads, u64 queries, u64 keys, u64 mask_batch_stride,  \
-        u64 mask_head_stride, u64 mask_query_stride, u32 causal, u32 team, real scale, u64 start, u32 threshold, \
-        real keep_scale, KEY_PARAMETERS, PIECE_PARAMETERS
+#define ATTENTION_PARAMETERS                                                                                    \
+    GLOBAL const i32 *key_lengths, u64 key_lengths_offset, GLOBAL const scalar *mask, u64 mask_offset,          \
+        GLOBAL u32 *error, u64 error_offset, u64 rows, u64 heads, u64 queries, u64 keys, u64 mask_batch_stride, \
+        u64 mask_head_stride, u64 mask_query_stride, u32 causal, real scale, u64 start, u32 threshold,          \
+        real keep_scale, KEY_PARAMETERS, SPLIT_PARAMETERS
 
 // `start` is the index of the first score in the whole tensor of which this may be a shard.
 KERNEL void attention_dropout_forward(GLOBAL const scalar* scores, u64 scores_offset, GLOBAL scalar* y, u64 y_offset,
                                       ATTENTION_PARAMETERS) {
     SHARED real scratch[GROUP_SIZE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const u32 team = 1u << team_log2, item = LOCAL_ID & (team - 1), rows_per_group = GROUP_SIZE >> team_log2;
     const u32 row_keys = (u32)keys, chunk_size = CHUNK_ITEMS * team;
-    const u32 item = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team;
     const u32 merges = piece_count > 1 && !sums_only;
     const u64 count = rows * piece_count;
     scores += scores_offset;
@@ -149,7 +149,7 @@ KERNEL void attention_dropout_forward(GLOBAL const scalar* scores, u64 scores_of
     if (pieces != 0) pieces += pieces_offset;
     // Every item stays to the end, also without a row: reductions are for the whole group.
     for (u64 next = GROUP_ID * rows_per_group; next < count; next += GROUP_COUNT * rows_per_group) {
-        const row_piece part = take_piece(next + LOCAL_ID / team, rows, row_keys, piece_count, piece_size);
+        const row_piece part = take_piece(next + (LOCAL_ID >> team_log2), rows, row_keys, piece_count, piece_size);
         row_place place = {0, 0};
         if (part.exists)
             place = place_row(part.row, heads, queries, keys, causal, key_lengths, key_lengths_offset, error,
@@ -218,8 +218,8 @@ KERNEL void attention_dropout_backward(GLOBAL const scalar* scores, u64 scores_o
                                        ATTENTION_PARAMETERS) {
     SHARED real scratch[2 * GROUP_SIZE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const u32 team = 1u << team_log2, item = LOCAL_ID & (team - 1), rows_per_group = GROUP_SIZE >> team_log2;
     const u32 row_keys = (u32)keys, chunk_size = CHUNK_ITEMS * team;
-    const u32 item = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team;
     const u32 merges = piece_count > 1 && !sums_only;
     const u64 count = rows * piece_count;
     scores += scores_offset;
@@ -229,7 +229,7 @@ KERNEL void attention_dropout_backward(GLOBAL const scalar* scores, u64 scores_o
     if (pieces != 0) pieces += pieces_offset;
     // Every item stays to the end, also without a row: reductions are for the whole group.
     for (u64 next = GROUP_ID * rows_per_group; next < count; next += GROUP_COUNT * rows_per_group) {
-        const row_piece part = take_piece(next + LOCAL_ID / team, rows, row_keys, piece_count, piece_size);
+        const row_piece part = take_piece(next + (LOCAL_ID >> team_log2), rows, row_keys, piece_count, piece_size);
         row_place place = {0, 0};
         if (part.exists)
             place = place_row(part.row, heads, queries, keys, causal, key_lengths, key_lengths_offset, error,

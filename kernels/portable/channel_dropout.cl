@@ -11,7 +11,12 @@
 #include "types.h"
 #include "philox.h"
 
+// A job moves at least 32 bytes each way.
+#if DTYPE_F16 || DTYPE_BF16
 #define COPIES_PER_JOB 2
+#else
+#define COPIES_PER_JOB 1
+#endif
 
 DEVICE u64 quotient(u64 a, u64 b) {
 #if INDEX_32
@@ -32,7 +37,7 @@ KERNEL void channel_dropout(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar*
     y += y_offset;
 #if WHOLE_BLOCKS
     // Blocks of eight elements are [outer, copies, inner], and all copies of one have the same decisions. A job draws
-    // them once for up to two copies that lie `stride` apart, so that neighbours take what lies side by side.
+    // them once for its copies, which lie `stride` apart, so that neighbours take what lies side by side.
     const u64 copies = run > 1 ? run / 8 : shared, inner = run > 1 ? 1 : units / 8;
     const u64 stride = (copies + COPIES_PER_JOB - 1) / COPIES_PER_JOB;
     for (u64 job = GLOBAL_ID; job < jobs; job += GLOBAL_SIZE) {

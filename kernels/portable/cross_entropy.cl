@@ -187,6 +187,12 @@ typedef struct {
     real total, scale;
 } row_slopes;
 
+// The gradient with c[k] where nothing is pushed; +0 for a masked class.
+DEVICE real plain_slope(const row_slopes* row, real z, real c) {
+    const real p = softmax_exp(z - row->largest) * row->inverse;
+    return z != NEGATIVE_INFINITY ? row->scale * FMA(p, row->total, -c) : (real)0;
+}
+
 // The gradient with c[k]; +0 for a masked class.
 DEVICE real slope_at(const row_slopes* row, real z, real c) {
     const real x = softmax_exponent(z, row->largest), p = softmax_exp(x) * row->inverse;
@@ -215,11 +221,11 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET
                           GLOBAL const real* RESTRICT normalizer, u64 normalizer_offset,
                           GLOBAL const real* RESTRICT loss_gradient, u64 loss_gradient_offset, GLOBAL real* losses,
                           u64 losses_offset, GLOBAL scalar* gradient, u64 gradient_offset, GLOBAL u32* error,
-                          u64 error_offset, u64 rows, u64 classes, u32 team, u64 loss_gradient_stride, real smoothing,
+                          u64 error_offset, u64 rows, u64 classes, u64 loss_gradient_stride, real smoothing,
                           u32 others_only, real lse_penalty, real penalty, u32 has_threshold, real threshold,
-                          real empty_mean, real gradient_scale, PIECE_PARAMETERS) {
+                          real empty_mean, real gradient_scale, SPLIT_PARAMETERS) {
     SHARED real scratch[SUMS * GROUP_SIZE];
-    const u32 lane = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team;
+    const u32 team = 1u << team_log2, lane = LOCAL_ID & (team - 1), rows_per_group = GROUP_SIZE >> team_log2;
     const u32 stretch_size = 8 * team, chunk_size = CHUNK_ITEMS * team;
     const u32 merges = piece_count > 1 && !sums_only;
     const u64 count = rows * piece_count;
@@ -232,7 +238,7 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET
 
     // Every item stays to the end, also without a row: reductions are for the whole group.
     for (u64 next = GROUP_ID * rows_per_group; next < count; next += GROUP_COUNT * rows_per_group) {
-        const row_piece part = take_piece(next + LOCAL_ID / team, rows, (u32)classes, piece_count, piece_size);
+        const row_piece part = take_piece(next + (LOCAL_ID >> team_log2), rows, (u32)classes, piece_count, piece_size);
         const u64 row = part.row;
         row_target target = {-1, -1, 0, 0, 1, 0};
         if (part.exists)
@@ -255,9 +261,10 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET
         const label_place first =
             place_label(swaps ? target.other_label : target.label, swaps ? target.other_share : target.share,
                         class_weights, part, lane, team);
-        const label_place second =
-            place_label(swaps ? target.label : target.other_label, swaps ? target.share : target.other_share,
-                        class_weights, part, lane, team);
+        label_place second = {NO_COLUMN, 0, 0};
+        if (other_labels != 0)
+            second = place_label(swaps ? target.label : target.other_label, swaps ? target.share : target.other_share,
+                                 class_weights, part, lane, team);
 
         target_sums terms = {0, {0, 0, 0}, {0, 0, 0}};
         softmax_sums sums = {NEGATIVE_INFINITY, 0, 0};
@@ -277,7 +284,10 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET
                 raise_differences(&terms.spreads, before, largest);
                 raise_differences(&terms.targets, before, largest);
             }
-            softmax_add(&sums, z);
+            if (penalty != 0)
+                softmax_add(&sums, z);
+            else
+                softmax_add_sum(&sums, z);
             add_label(&terms.targets, first, z_row, chunk, chunk_size, largest);
             add_label(&terms.targets, second, z_row, chunk, chunk_size, largest);
 #if !HAS_TERMS
@@ -377,7 +387,9 @@ KERNEL void cross_entropy(GLOBAL const scalar* logits, u64 logits_offset, TARGET
                             if (spread != 0) c[i] += spread * own.weight[i];
                         }
                     }
-                    for (u32 i = 0; i < 8; i++) z[8 * s + i] = slope_at(&slopes, z[8 * s + i], c[i]);
+                    for (u32 i = 0; i < 8; i++)
+                        z[8 * s + i] = penalty != 0 ? slope_at(&slopes, z[8 * s + i], c[i])
+                                                    : plain_slope(&slopes, z[8 * s + i], c[i]);
                 }
                 store_chunk(gradient_row, part.stop, chunk, lane, team, z);
                 if (chunk == part.start) break;

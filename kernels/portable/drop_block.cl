@@ -18,6 +18,7 @@
 #include "philox.h"
 #include "math.h"
 #include "normal.h"
+#include "reduce.h"
 
 // The draws of one call come from three ranges of blocks: the upper halves of the seeds' bits from 0, the lower halves
 // and the noise from here.
@@ -69,30 +70,25 @@ DEVICE void store_word(GLOBAL u32* mask, u64 cell, u64 cells, u64 bits) {
 #define COUNT_PARAMETERS GLOBAL u32 *counts, u64 counts_offset, u64 unit_cells, u64 tile_units
 
 // Set bits of a tile before one of its bits; `sums` are those up to the end of each word.
-DEVICE u32 kept_before(LOCAL const u64* tile, LOCAL const u32* sums, u32 bit) {
+DEVICE u32 kept_before(LOCAL const u64* tile, LOCAL const u64* sums, u32 bit) {
     const u32 word = bit / 64;
-    return (word == 0 ? 0 : sums[word - 1]) + (bit % 64 == 0 ? 0 : COUNT_ONES(tile[word] & low_bits(bit % 64)));
+    return (word == 0 ? 0 : (u32)sums[word - 1]) + (bit % 64 == 0 ? 0 : COUNT_ONES(tile[word] & low_bits(bit % 64)));
 }
 
 // The kept cells of each unit in a tile. Item i has word i of the tile, in which the cells from `first` to `end` - 1
-// begin at bit `skipped`; the bits of other cells are 0. `scratch` holds two tiles.
-DEVICE void count_tile(LOCAL u64* tile, LOCAL u32* scratch, u64 bits, u64 first, u64 end, u32 skipped, u64 unit_cells,
+// begin at bit `skipped`; the bits of other cells are 0.
+DEVICE void count_tile(LOCAL u64* tile, LOCAL u64* sums, u64 bits, u64 first, u64 end, u32 skipped, u64 unit_cells,
                        GLOBAL u32* counts) {
-    u32 sum = COUNT_ONES(bits), side = 0;
+    u64 total;
+    const u64 sum = running_sum(COUNT_ONES(bits), sums, &total);
     tile[LOCAL_ID] = bits;
-    for (u32 distance = 1; distance < TILE; distance *= 2) {
-        scratch[side + LOCAL_ID] = sum;
-        BARRIER();
-        if (LOCAL_ID >= distance) sum += scratch[side + LOCAL_ID - distance];
-        side = TILE - side;
-    }
-    scratch[side + LOCAL_ID] = sum;
+    sums[LOCAL_ID] = sum;
     BARRIER();
     const u64 first_unit = first / unit_cells;
     for (u64 i = LOCAL_ID; (first_unit + i) * unit_cells < end; i += GROUP_SIZE) {
         const u64 start = (first_unit + i) * unit_cells, stop = start + unit_cells;
-        const u32 before = kept_before(tile, scratch + side, skipped + (start < first ? 0 : (u32)(start - first)));
-        counts[i] = kept_before(tile, scratch + side, skipped + (u32)((stop < end ? stop : end) - first)) - before;
+        const u32 before = kept_before(tile, sums, skipped + (start < first ? 0 : (u32)(start - first)));
+        counts[i] = kept_before(tile, sums, skipped + (u32)((stop < end ? stop : end) - first)) - before;
     }
     BARRIER();
 }
@@ -125,7 +121,7 @@ KERNEL void drop_block_draw(GLOBAL u32* target, u64 target_offset, u64 cells, u6
     SHARED u64 bounds[2];
     SHARED u64 tile[TILE + 1];
     SHARED u64 spread[2 * TILE];
-    SHARED u32 sums[2 * TILE];
+    SHARED u64 sums[TILE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
     const u64 tile_cells = 64 * (u64)(TILE - halo), before = 64 * halo;
     for (u64 number = GROUP_ID; number * tile_cells < cells; number += GROUP_COUNT) {
@@ -209,7 +205,7 @@ DEVICE u32 spread_word(GLOBAL const u32* source, u64 end, SPREAD_PARAMETERS) {
 KERNEL void drop_block_spread(GLOBAL const u32* source, u64 source_offset, GLOBAL u32* target, u64 target_offset,
                               u64 cells, SPREAD_PARAMETERS, u32 invert, COUNT_PARAMETERS) {
     SHARED u64 tile[TILE];
-    SHARED u32 sums[2 * TILE];
+    SHARED u64 sums[TILE];
     source += source_offset;
     target += target_offset;
     for (u64 number = GROUP_ID; number * 64 * TILE < cells; number += GROUP_COUNT) {

@@ -54,14 +54,14 @@ DEVICE void store_sums(softmax_sums sums, row_piece part, u32 piece_count, GLOBA
 
 KERNEL void entropy_forward(GLOBAL const scalar* RESTRICT logits, u64 logits_offset, GLOBAL const u8* RESTRICT mask,
                             u64 mask_offset, GLOBAL real* RESTRICT entropies, u64 entropies_offset, u64 rows,
-                            u64 classes, u32 team, PIECE_PARAMETERS) {
+                            u64 classes, SPLIT_PARAMETERS) {
     SHARED real scratch[2 * GROUP_SIZE];
-    const u32 lane = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team;
+    const u32 team = 1u << team_log2, lane = LOCAL_ID & (team - 1), rows_per_group = GROUP_SIZE >> team_log2;
     const u64 count = rows * piece_count;
     if (pieces != 0) pieces += pieces_offset;
     for (u64 next = GROUP_ID * rows_per_group; next < count; next += GROUP_COUNT * rows_per_group) {
         // Every item stays to the end, also without a row: reductions are for the whole group.
-        const row_piece part = take_piece(next + LOCAL_ID / team, rows, (u32)classes, piece_count, piece_size);
+        const row_piece part = take_piece(next + (LOCAL_ID >> team_log2), rows, (u32)classes, piece_count, piece_size);
         const u64 source = part.row * classes;
         real z[CHUNK_ITEMS];
         const softmax_sums sums =
@@ -75,14 +75,15 @@ KERNEL void entropy_forward(GLOBAL const scalar* RESTRICT logits, u64 logits_off
 
 KERNEL void entropy_backward(GLOBAL const scalar* logits, u64 logits_offset, GLOBAL const u8* RESTRICT mask,
                              u64 mask_offset, GLOBAL const real* RESTRICT entropy_gradient, u64 entropy_gradient_offset,
-                             GLOBAL scalar* gradient, u64 gradient_offset, u64 rows, u64 classes, u32 team,
-                             u64 entropy_gradient_stride, real gradient_scale, PIECE_PARAMETERS) {
+                             GLOBAL scalar* gradient, u64 gradient_offset, u64 rows, u64 classes,
+                             u64 entropy_gradient_stride, real gradient_scale, SPLIT_PARAMETERS) {
     SHARED real scratch[2 * GROUP_SIZE];
-    const u32 lane = LOCAL_ID % team, rows_per_group = GROUP_SIZE / team, chunk_size = CHUNK_ITEMS * team;
+    const u32 team = 1u << team_log2, lane = LOCAL_ID & (team - 1), rows_per_group = GROUP_SIZE >> team_log2,
+              chunk_size = CHUNK_ITEMS * team;
     const u64 count = rows * piece_count;
     if (pieces != 0) pieces += pieces_offset;
     for (u64 next = GROUP_ID * rows_per_group; next < count; next += GROUP_COUNT * rows_per_group) {
-        const row_piece part = take_piece(next + LOCAL_ID / team, rows, (u32)classes, piece_count, piece_size);
+        const row_piece part = take_piece(next + (LOCAL_ID >> team_log2), rows, (u32)classes, piece_count, piece_size);
         const u64 source = part.row * classes;
         GLOBAL const scalar* z_row = logits + logits_offset + source;
         GLOBAL const u8* mask_row = mask != 0 ? mask + mask_offset + source : 0;

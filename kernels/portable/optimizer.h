@@ -6,8 +6,16 @@
 #include "optimizer_layout.h"
 #include "tensor_list.h"
 #include "squares.h"
+#include "quotients.h"
 
 #define NO_ROLE 0xffffffffu
+
+// Six groups hide what the memory takes to answer; with five the pass is slower. Sums of squares take more registers, and
+// weights one by one still more: two groups is what keeps the compiler from spilling.
+#if !DTYPE_F64
+#undef RESIDENT_GROUPS
+#define RESIDENT_GROUPS (VEC == 1 ? 2 : REDUCES ? 4 : 6)
+#endif
 
 // The options that hold for a tile, ready to use.
 typedef struct {
@@ -222,9 +230,11 @@ DEVICE u32 group_count(u32 count, LOCAL real* scratch) {
 }
 
 // All groups of a launch read a count, and the one that finishes last moves it on: by atomic operations alone, on its
-// halves, as OpenCL C 1.2 has none of 64 bits.
-DEVICE u64 read_count(GLOBAL u64* count, LOCAL u32* halves) {
-    if (LOCAL_ID < 2) halves[LOCAL_ID] = ATOMIC_ADD((GLOBAL u32*)count + LOCAL_ID, 0);
+// halves, as OpenCL C 1.2 has none of 64 bits. Two items ask for it.
+DEVICE u32 request_count(GLOBAL u64* count) { return LOCAL_ID < 2 ? ATOMIC_ADD((GLOBAL u32*)count + LOCAL_ID, 0) : 0; }
+
+DEVICE u64 receive_count(u32 requested, LOCAL u32* halves) {
+    if (LOCAL_ID < 2) halves[LOCAL_ID] = requested;
     BARRIER();
     return halves[0] | (u64)halves[1] << 32;
 }
@@ -245,11 +255,16 @@ DEVICE void optimizer_pass(optimizer_memory memory, GLOBAL const u64* RESTRICT t
                            GLOBAL const real* RESTRICT progress, GLOBAL const float* RESTRICT rates, GLOBAL u64* counts,
                            GLOBAL u32* finished, GLOBAL u32* zeros, u64 first_tile, u64 tile_count, u32 counts_zeros,
                            u32 ends_step, LOCAL u32* halves, LOCAL real* scratch) {
-    const u64 steps = read_count(counts, halves);
+    // The table answers while the count is on its way.
+    const u32 requested = request_count(counts);
     const u32 skips = ((GLOBAL const step_progress*)progress)->skips != 0;
-    const u64 last = first_tile + (skips ? 0 : tile_count);
-    for (u64 index = first_tile + GROUP_ID; index < last; index += GROUP_COUNT) {
-        const tensor_tile tile = tile_at(tensors, tiles, index);
+    const u64 last = first_tile + tile_count;
+    u64 index = first_tile + GROUP_ID;
+    tensor_tile tile;
+    if (index < last) tile = tile_at(tensors, tiles, index);
+    const u64 steps = receive_count(requested, halves);
+    while (index < last) {
+        if (skips) tile.count = 0;
         const optimizer_group group = group_at(options, progress, rates, steps, tile.group);
         optimizer_memory own = memory;
         own.parameter += tile.first;
@@ -280,6 +295,8 @@ DEVICE void optimizer_pass(optimizer_memory memory, GLOBAL const u64* RESTRICT t
         zero_count = group_count(zero_count, scratch);
         if (LOCAL_ID == 0 && counts_zeros && zero_count > 0) ATOMIC_ADD(zeros + tile.tensor, zero_count);
 #endif
+        index += GROUP_COUNT;
+        if (index < last) tile = tile_at(tensors, tiles, index);
     }
     if (LOCAL_ID == 0 && ends_step) count_step(counts + (skips ? 1 : 0), finished);
 }

@@ -36,7 +36,12 @@ DEVICE void optimizer_rule(const optimizer_group* group, u32 width, real* weight
             if (is_finite(squares[k])) squares[k] = variance < 0 ? (real)0 : variance;
         }
     }
-    for (u32 k = 0; k < width; k++) steps[k] = gradients[k] / (SQRT(squares[k]) + rule.epsilon);
+    square_roots(width, squares);
+    for (u32 k = 0; k < width; k++) {
+        squares[k] += rule.epsilon;
+        steps[k] = gradients[k];
+    }
+    divide(width, steps, squares);
     if (rule.momentum > 0) {
         for (u32 k = 0; k < width; k++) {
             steps[k] = rule.momentum * state[VELOCITY][k] + steps[k];

@@ -13,9 +13,11 @@
 
 #define CHUNK_ITEMS (8 * STRETCHES)
 
-// Where rows are few and long each is cut into pieces, which teams take like rows. Then a kernel is launched twice: the
-// first time it leaves the sums of each piece in `pieces`, the second time it adds those of the row in place of logits.
-#define PIECE_PARAMETERS GLOBAL real *pieces, u64 pieces_offset, u32 piece_count, u32 piece_size, u32 sums_only
+// A team has a power of two of items. Where rows are few and long each is cut into pieces, which teams take like rows.
+// Then a kernel is launched twice: the first time it leaves the sums of each piece in `pieces`, the second time it adds
+// those of the row in place of logits.
+#define SPLIT_PARAMETERS \
+    GLOBAL real *pieces, u64 pieces_offset, u32 team_log2, u32 piece_count, u32 piece_size, u32 sums_only
 
 typedef struct {
     u64 row;
@@ -200,6 +202,17 @@ DEVICE void softmax_add(softmax_sums* sums, const real* z) {
         }
         sums->sum += sum;
         sums->moment += moment;
+    }
+}
+
+// The same where nobody asks for the moment.
+DEVICE void softmax_add_sum(softmax_sums* sums, const real* z) {
+    const real largest = sums->largest == NEGATIVE_INFINITY ? (real)0 : sums->largest;
+    UNROLL
+    for (u32 s = 0; s < STRETCHES; s++) {
+        real sum = 0;
+        for (u32 i = 0; i < 8; i++) sum += softmax_exp(z[8 * s + i] - largest);
+        sums->sum += sum;
     }
 }
 

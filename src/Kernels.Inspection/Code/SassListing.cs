@@ -9,6 +9,8 @@ namespace Kernels.Inspection;
 /// </summary>
 internal static partial class SassListing
 {
+    private const int InstructionBytes = 16;
+
     /// <summary>The kernels of a listing, by name. Padding at the end is left out.</summary>
     /// <exception cref="FormatException">A branch goes to no instruction, or there is no kernel.</exception>
     public static IReadOnlyDictionary<string, KernelCode> Parse(string listing)
@@ -56,7 +58,13 @@ internal static partial class SassListing
     private static List<Instruction> Instructions(List<(int Address, Match Match)> lines)
     {
         Dictionary<int, int> indices = [];
-        for (int i = 0; i < lines.Count; i++) indices[lines[i].Address] = i;
+        for (int i = 0; i < lines.Count; i++)
+        {
+            // cuobjdump leaves out an instruction that it has no name for; what goes there goes on with the next.
+            int after = i == 0 ? lines[i].Address : lines[i - 1].Address + InstructionBytes;
+            for (int address = after; address <= lines[i].Address; address += InstructionBytes) indices[address] = i;
+        }
+
         return [.. lines.Select(line => ToInstruction(line.Match, indices)).Reverse().SkipWhile(IsPadding).Reverse()];
     }
 

@@ -15,7 +15,9 @@ internal readonly record struct Traffic(int Scalars, int Reals = 0)
 /// <param name="Writes">What it must write.</param>
 /// <param name="Again">What it reads that a cache has, as it was just read.</param>
 /// <param name="Exponentials">How many an element needs, which tells the loop from others that move as much.</param>
-internal sealed record Pass(string Name, Traffic Reads, Traffic Writes, Traffic Again = default, int Exponentials = 0);
+/// <param name="Elements">Elements of a turn, as a rule.</param>
+internal sealed record Pass(
+    string Name, Traffic Reads, Traffic Writes, Traffic Again = default, int Exponentials = 0, int Elements = PassCost.UsualElements);
 
 /// <summary>
 /// What a kernel must move, from which a ceiling follows. A kernel that is not here has none: its loops are counted and no more.
@@ -25,7 +27,12 @@ internal static class KernelWork
     /// <summary>The name of the pass of a kernel that has but one.</summary>
     public const string OnlyPass = "elements";
 
-    private static readonly Pass Gradient = new("gradient", default, new(1), Again: new(1), Exponentials: 1);
+    /// <summary>Columns of a chunk (<c>softmax.h</c>).</summary>
+    private const int Chunk = 32;
+
+    private static readonly Pass Gradient = new("gradient", default, new(1), Again: new(1), Exponentials: 1, Chunk);
+
+    private static readonly Pass Results = new("results", default, new(1), Elements: Chunk);
 
     private static readonly Dictionary<string, Pass[]> Passes = new()
     {
@@ -68,8 +75,8 @@ internal static class KernelWork
         ["cross_entropy"] = [Sums(1), Gradient],
         ["entropy_forward"] = [Sums(1)],
         ["entropy_backward"] = [Sums(1), Gradient],
-        ["attention_dropout_forward"] = [Sums(1), new("results", default, new(1))],
-        ["attention_dropout_backward"] = [Sums(2), new("results", default, new(1))],
+        ["attention_dropout_forward"] = [Sums(1), Results],
+        ["attention_dropout_backward"] = [Sums(2), Results],
     };
 
     /// <summary>Kernels with passes, some with a switch behind the name under which they are others.</summary>
@@ -84,7 +91,7 @@ internal static class KernelWork
 
     private static Pass[] Elementwise(int reads, int writes) => [new(OnlyPass, new(reads), new(writes))];
 
-    private static Pass Sums(int reads) => new("sums", new(reads), default, Exponentials: 1);
+    private static Pass Sums(int reads) => new("sums", new(reads), default, Exponentials: 1, Elements: Chunk);
 
     private static Pass[] Optimizer(int states) => [new(OnlyPass, new(2, states), new(1, states))];
 }

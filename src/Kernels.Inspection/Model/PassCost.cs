@@ -25,7 +25,8 @@ internal sealed record PassCost(string Name, IReadOnlyList<Instruction> Turn, Tu
         int loaded = passes.Max(pass => pass.Reads.Bytes(dtype) + pass.Again.Bytes(dtype));
         int stored = passes.Max(pass => pass.Writes.Bytes(dtype));
         // More than the usual number fit into registers only where an element is small.
-        int elements = loaded + stored <= UsualElements ? PossibleElements.Max() : UsualElements;
+        int elements = Math.Max(
+            passes.Max(pass => pass.Elements), loaded + stored <= UsualElements ? PossibleElements.Max() : UsualElements);
         return new PathSearch((elements * loaded) + MostExtra, elements * stored, passes.Any(pass => pass.Exponentials > 0));
     }
 
@@ -36,7 +37,7 @@ internal sealed record PassCost(string Name, IReadOnlyList<Instruction> Turn, Tu
     public static PassCost? Match(FlowGraph graph, IReadOnlyCollection<TurnPath> paths, Pass pass, DType dtype)
     {
         int stored = pass.Writes.Bytes(dtype), loaded = pass.Reads.Bytes(dtype) + pass.Again.Bytes(dtype);
-        (TurnPath path, int elements) = PossibleElements
+        (TurnPath path, int elements) = PossibleElements.Prepend(pass.Elements)
             .SelectMany((elements, rank) => paths.Where(path => path.StoredBytes == elements * stored
                     && (stored == 0 ? path.LoadedBytes == elements * loaded : path.LoadedBytes >= elements * loaded)
                     && path.SpecialFunctions >= Math.Min(elements * pass.Exponentials, TurnPaths.MostSpecialFunctions))

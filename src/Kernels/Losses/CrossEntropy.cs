@@ -44,13 +44,13 @@ namespace Kernels;
 /// </remarks>
 public static partial class CrossEntropy
 {
-    /// <summary>Rows up to this long are shared among at most a warp, so that several fit into a work group.</summary>
-    private const long ShortRow = 1024;
-    private const int ItemsOfShortRow = 32;
     private const int ElementsPerItem = 8;
 
     /// <summary>What a piece of a row leaves: its largest logit and nine sums.</summary>
     private const int PieceSums = 10;
+
+    /// <summary>Groups that a multiprocessor of a CUDA device has registers for.</summary>
+    private const int ResidentGroups = 2;
 
     /// <summary>
     /// Values that one group adds, sixteen an item; further launches add the groups' sums in the same way: no sum of floats is long.
@@ -229,9 +229,8 @@ public static partial class CrossEntropy
                 && (targets.Probabilities as DeviceTensor<T>)?.IsVectorAligned != false;
             bool hasTerms = isSoft || (classWeights is not null && options.Smoothing != 0);
             KernelVariant variant = new(logits.DType, wide ? ElementsPerItem : 1, hasTerms ? 1u : 0);
-            uint team = Team(stream.Device, variant, classes);
-            SoftmaxPieces pieces = SoftmaxPieces.Of(stream.Device, variant, rows, classes, RowKernel.GroupSize);
-            using ScratchPool.Lease<byte>? sums = pieces.Rent(stream, logits.DType, rows, PieceSums);
+            SoftmaxSplit split = SoftmaxSplit.Of(stream.Device, RowKernel, variant, rows, classes, ResidentGroups);
+            using ScratchPool.Lease<byte>? sums = split.Rent(stream, logits.DType, PieceSums);
             CrossEntropyArguments arguments = new()
             {
                 Logits = logits.Argument,
@@ -244,7 +243,6 @@ public static partial class CrossEntropy
                 Error = error.Argument,
                 Rows = (ulong)rows,
                 Classes = (ulong)classes,
-                Team = team,
                 LossGradientStride = lossGradient?.Length > 1 ? 1u : 0,
                 Smoothing = options.Smoothing,
                 OthersOnly = options.SmoothingConvention == LabelSmoothing.OtherClasses ? 1u : 0,
@@ -254,29 +252,13 @@ public static partial class CrossEntropy
                 Threshold = options.EntropyThreshold ?? 0,
                 EmptyMean = emptyMean,
                 GradientScale = gradientScale * factor,
-                Piece = default, // of the pass
+                Split = default, // of the pass
             };
-            foreach (bool sumsOnly in pieces.Passes)
-            {
-                LaunchShape shape = pieces.Shape(rows, RowKernel.GroupSize, team);
-                stream.Launch(RowKernel, variant, shape, arguments with { Piece = pieces.Arguments(sums, sumsOnly) });
-            }
+            foreach (bool sumsOnly in split.Passes)
+                stream.Launch(RowKernel, variant, split.Shape, arguments with { Split = split.Arguments(sums, sumsOnly) });
         }
 
         if (isReduced) Sum<TReal>(stream, logits.DType, rowLosses.Argument, rows, divisor, factor, emptyMean, losses.Argument);
-    }
-
-    /// <summary>
-    /// The number of work items that share a row: a power of two, on CUDA as few as hold the row in registers, where that is no more than a
-    /// group. They need no barrier in a warp, and take fours of a pair in turn, so that none is alone.
-    /// </summary>
-    internal static uint Team(Device device, KernelVariant variant, long classes)
-    {
-        if (device.Kind == DeviceKind.Cuda)
-            return SoftmaxPieces.Team(device, variant, classes, KernelDefinition.DefaultGroupSize);
-        uint team = 1;
-        while (team < ItemsOfShortRow && team * ElementsPerItem < classes) team *= 2;
-        return classes <= ShortRow ? team : KernelDefinition.DefaultGroupSize;
     }
 
     private static void SumWeights<TReal>(

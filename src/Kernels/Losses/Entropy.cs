@@ -35,6 +35,9 @@ public static partial class Entropy
     /// <summary>What a piece of a row leaves: its largest logit, sum and moment.</summary>
     private const int PieceSums = 3;
 
+    /// <summary>Groups of each kernel that a multiprocessor of a CUDA device has registers for.</summary>
+    private const int ResidentForward = 4, ResidentBackward = 2;
+
     private static readonly KernelDefinition<EntropyForwardArguments> ForwardKernel =
         EntryPoints.EntropyForward.Float<CpuForward>(vectorWidths: [1, 8]);
 
@@ -60,9 +63,8 @@ public static partial class Entropy
         (long rows, long classes) = (logits.Shape[0], logits.Shape[1]);
         if (rows == 0) return;
         KernelVariant variant = Variant(logits, logits);
-        uint team = CrossEntropy.Team(stream.Device, variant, classes);
-        SoftmaxPieces pieces = SoftmaxPieces.Of(stream.Device, variant, rows, classes, ForwardKernel.GroupSize);
-        using ScratchPool.Lease<byte>? sums = pieces.Rent(stream, logits.DType, rows, PieceSums);
+        SoftmaxSplit split = SoftmaxSplit.Of(stream.Device, ForwardKernel, variant, rows, classes, ResidentForward);
+        using ScratchPool.Lease<byte>? sums = split.Rent(stream, logits.DType, PieceSums);
         EntropyForwardArguments arguments = new()
         {
             Logits = logits.Argument,
@@ -70,14 +72,10 @@ public static partial class Entropy
             Entropies = entropies.Argument,
             Rows = (ulong)rows,
             Classes = (ulong)classes,
-            Team = team,
-            Piece = default, // of the pass
+            Split = default, // of the pass
         };
-        foreach (bool sumsOnly in pieces.Passes)
-        {
-            LaunchShape shape = pieces.Shape(rows, ForwardKernel.GroupSize, team);
-            stream.Launch(ForwardKernel, variant, shape, arguments with { Piece = pieces.Arguments(sums, sumsOnly) });
-        }
+        foreach (bool sumsOnly in split.Passes)
+            stream.Launch(ForwardKernel, variant, split.Shape, arguments with { Split = split.Arguments(sums, sumsOnly) });
     }
 
     /// <summary>Gradient: dz[n, k] = gradientScale * dH[n] * -p[n, k] * (log p[n, k] + H[n]).</summary>
@@ -103,9 +101,8 @@ public static partial class Entropy
         if (mask is not null) Check.Disjoint(Op, mask, nameof(mask), dLogits, nameof(dLogits));
         if (rows == 0) return;
         KernelVariant variant = Variant(logits, dLogits);
-        uint team = CrossEntropy.Team(stream.Device, variant, classes);
-        SoftmaxPieces pieces = SoftmaxPieces.Of(stream.Device, variant, rows, classes, BackwardKernel.GroupSize);
-        using ScratchPool.Lease<byte>? sums = pieces.Rent(stream, logits.DType, rows, PieceSums);
+        SoftmaxSplit split = SoftmaxSplit.Of(stream.Device, BackwardKernel, variant, rows, classes, ResidentBackward);
+        using ScratchPool.Lease<byte>? sums = split.Rent(stream, logits.DType, PieceSums);
         EntropyBackwardArguments arguments = new()
         {
             Logits = logits.Argument,
@@ -114,16 +111,12 @@ public static partial class Entropy
             Gradient = dLogits.Argument,
             Rows = (ulong)rows,
             Classes = (ulong)classes,
-            Team = team,
             EntropyGradientStride = entropyGradient.Length > 1 ? 1u : 0,
             GradientScale = gradientScale,
-            Piece = default, // of the pass
+            Split = default, // of the pass
         };
-        foreach (bool sumsOnly in pieces.Passes)
-        {
-            LaunchShape shape = pieces.Shape(rows, BackwardKernel.GroupSize, team);
-            stream.Launch(BackwardKernel, variant, shape, arguments with { Piece = pieces.Arguments(sums, sumsOnly) });
-        }
+        foreach (bool sumsOnly in split.Passes)
+            stream.Launch(BackwardKernel, variant, split.Shape, arguments with { Split = split.Arguments(sums, sumsOnly) });
     }
 
     private static void CheckRows<T, TReal>(

@@ -135,6 +135,15 @@ public sealed class ListingTests
         Assert.Throws<FormatException>(() => PtxListing.Parse(text));
     }
 
+    /// <summary>The tool prints nothing but the bits of an instruction that it has no name for.</summary>
+    [Fact]
+    public void ABranchToWhatIsLeftOutGoesOnWithTheNext()
+    {
+        int Length(string listing) => Assert.Single(SassListing.Parse(listing)).Value.Instructions.Count;
+        string without = Sass.Replace("/*0030*/                   ISETP.GT.U32.AND P0, PT, R8, R2, PT ;", "", StringComparison.Ordinal);
+        Assert.Equal(Length(Sass) - 1, Length(without));
+    }
+
     [Fact]
     public void ABranchToNowhereIsSaid() =>
         Assert.Throws<FormatException>(() => SassListing.Parse(Sass.Replace("BRA 0x30", "BRA 0x38", StringComparison.Ordinal)));

@@ -146,8 +146,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "the decay is coupled to nothing", "adamw", "portable/adam.cl", "group->decay_factor * weights[k] -", "weights[k] -")
         { At = "decoupled decay" },
         new(
-            "the second moment is not corrected", "adam", "portable/adam.cl", "SQRT(squares[k]) * group->second_root",
-            "SQRT(squares[k])")
+            "the second moment is not corrected", "adam", "portable/adam.cl", "scales[k] * group->second_root",
+            "scales[k]")
         { At = "one element" },
         new(
             "the first correction is the second", "adam", Optimizer, "own->first_log", "own->second_log")
@@ -289,6 +289,9 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new(
             "all rows have the mask of the first", "entropy", Entropy, "mask + mask_offset + source", "mask + mask_offset")
         { At = "a work group a row, prime, several stretches" },
+        new(
+            "a row has the sums of its first piece alone", "entropy", Entropy, "(part.row * piece_count + lane)", "(part.row * piece_count)")
+        { At = "few long rows, in pieces, with a mask" },
         new(
             "the entropy is added with a wrong sign", "entropy", Entropy, "(x + surprise)", "(x - surprise)")
         { At = "a batch of a policy" },

@@ -56,6 +56,9 @@ public static unsafe partial class AttentionDropout
 
     private const int GroupSize = 128;
 
+    /// <summary>Groups of each kernel that a multiprocessor of a CUDA device has registers for.</summary>
+    private const int ResidentForward = 5, ResidentBackward = 3;
+
     /// <summary>The largest logit, the sum of exponentials, and that of their products with gradients.</summary>
     private const int ForwardSums = 2, BackwardSums = 3;
 
@@ -91,15 +94,14 @@ public static unsafe partial class AttentionDropout
         using DataErrorSlot error = ErrorSlot(ForwardName, stream, scores, keyLengths);
         if (scores.Length == 0) return;
         KernelVariant variant = Variant(scores, TakesVectors(scores, options, mask) && y.IsVectorAligned);
-        AttentionArguments rows = Rows(
-            stream.Device, variant, scores, scale, threshold, key, options, keyLengths, mask, error.Argument, out SoftmaxPieces pieces);
-        using ScratchPool.Lease<byte>? sums = pieces.Rent(stream, scores.DType, (long)rows.Rows, ForwardSums);
+        AttentionArguments rows = Rows(scores, scale, threshold, key, options, keyLengths, mask, error.Argument);
+        SoftmaxSplit split = SoftmaxSplit.Of(stream.Device, ForwardKernel, variant, (long)rows.Rows, scores.Shape[3], ResidentForward);
+        using ScratchPool.Lease<byte>? sums = split.Rent(stream, scores.DType, ForwardSums);
         AttentionDropoutForwardArguments arguments = new() { Scores = scores.Argument, Y = y.Argument, Attention = rows };
-        foreach (bool sumsOnly in pieces.Passes)
+        foreach (bool sumsOnly in split.Passes)
         {
-            LaunchShape shape = pieces.Shape((long)rows.Rows, GroupSize, rows.Team);
-            AttentionArguments attention = rows with { Piece = pieces.Arguments(sums, sumsOnly) };
-            stream.Launch(ForwardKernel, variant, shape, arguments with { Attention = attention });
+            AttentionArguments attention = rows with { Split = split.Arguments(sums, sumsOnly) };
+            stream.Launch(ForwardKernel, variant, split.Shape, arguments with { Attention = attention });
         }
     }
 
@@ -137,9 +139,9 @@ public static unsafe partial class AttentionDropout
         using DataErrorSlot error = ErrorSlot(BackwardName, stream, scores, keyLengths);
         KernelVariant variant =
             Variant(scores, TakesVectors(scores, options, mask) && dy.IsVectorAligned && dScores.IsVectorAligned);
-        AttentionArguments rows = Rows(
-            stream.Device, variant, scores, scale, threshold, key, options, keyLengths, mask, error.Argument, out SoftmaxPieces pieces);
-        using ScratchPool.Lease<byte>? sums = pieces.Rent(stream, scores.DType, (long)rows.Rows, BackwardSums);
+        AttentionArguments rows = Rows(scores, scale, threshold, key, options, keyLengths, mask, error.Argument);
+        SoftmaxSplit split = SoftmaxSplit.Of(stream.Device, BackwardKernel, variant, (long)rows.Rows, scores.Shape[3], ResidentBackward);
+        using ScratchPool.Lease<byte>? sums = split.Rent(stream, scores.DType, BackwardSums);
         AttentionDropoutBackwardArguments arguments = new()
         {
             Scores = scores.Argument,
@@ -147,11 +149,10 @@ public static unsafe partial class AttentionDropout
             Dscores = dScores.Argument,
             Attention = rows,
         };
-        foreach (bool sumsOnly in pieces.Passes)
+        foreach (bool sumsOnly in split.Passes)
         {
-            LaunchShape shape = pieces.Shape((long)rows.Rows, GroupSize, rows.Team);
-            AttentionArguments attention = rows with { Piece = pieces.Arguments(sums, sumsOnly) };
-            stream.Launch(BackwardKernel, variant, shape, arguments with { Attention = attention });
+            AttentionArguments attention = rows with { Split = split.Arguments(sums, sumsOnly) };
+            stream.Launch(BackwardKernel, variant, split.Shape, arguments with { Attention = attention });
         }
     }
 
@@ -211,14 +212,12 @@ public static unsafe partial class AttentionDropout
         new(scores.DType, vectors ? Philox.LanesPerBlock : 1);
 
     private static AttentionArguments Rows<T>(
-        Device device, KernelVariant variant, DeviceTensor<T> scores, double scale, KeepThreshold threshold, in RandomKeySource key,
-        AttentionDropoutOptions options, DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask, TensorArgument error,
-        out SoftmaxPieces pieces)
+        DeviceTensor<T> scores, double scale, KeepThreshold threshold, in RandomKeySource key,
+        AttentionDropoutOptions options, DeviceTensor<int>? keyLengths, DeviceTensor<T>? mask, TensorArgument error)
         where T : unmanaged
     {
         (long heads, long queries, long keys) = (scores.Shape[1], scores.Shape[2], scores.Shape[3]);
         long rows = scores.Shape[0] * heads * queries;
-        pieces = SoftmaxPieces.Of(device, variant, rows, keys, GroupSize);
 
         // A dimension that is broadcast has the stride 0; a mask of two dimensions is one that is broadcast over batch and heads.
         ReadOnlySpan<long> shape = mask is null ? [] : mask.Shape.Length == 4 ? mask.Shape : [1, 1, queries, keys];
@@ -243,13 +242,12 @@ public static unsafe partial class AttentionDropout
             MaskHeadStride = (ulong)headStride,
             MaskQueryStride = (ulong)queryStride,
             Causal = options.Causal ? 1u : 0u,
-            Team = SoftmaxPieces.Team(device, variant, keys, GroupSize),
             Scale = scale,
             Start = options.GlobalStart,
             Threshold = threshold.Value,
             KeepScale = threshold.Scale,
             Key = key.Argument,
-            Piece = default, // of the pass
+            Split = default, // of the pass
         };
     }
 }

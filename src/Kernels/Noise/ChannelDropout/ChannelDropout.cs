@@ -42,7 +42,6 @@ public static unsafe class ChannelDropout
 {
     private const uint Index32Switch = 1;
     private const uint WholeBlocksSwitch = 2;
-    private const int CopiesPerJob = 2;
 
     private static readonly KernelDefinition<ChannelDropoutArguments> Kernel =
         EntryPoints.ChannelDropout.Float<CpuShared>(vectorWidths: [1, 8], switches: ["INDEX_32", "WHOLE_BLOCKS"]);
@@ -123,7 +122,8 @@ public static unsafe class ChannelDropout
         if (x.Length == 0) return;
         bool vectors = x.IsVectorAligned && y.IsVectorAligned;
         long copies = vectors ? CopiesOfBlocks(axes, globalStart) : 0;
-        long jobs = copies > 0 ? x.Length / 8 / copies * ((copies + CopiesPerJob - 1) / CopiesPerJob) : (x.Length + 7) / 8;
+        int copiesPerJob = x.DType.SizeInBytes() == 2 ? 2 : 1;
+        long jobs = copies > 0 ? x.Length / 8 / copies * ((copies + copiesPerJob - 1) / copiesPerJob) : (x.Length + 7) / 8;
         uint switches = (x.Length <= uint.MaxValue ? Index32Switch : 0) | (copies > 0 ? WholeBlocksSwitch : 0);
         stream.Launch(
             Kernel,

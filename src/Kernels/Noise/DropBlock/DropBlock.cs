@@ -103,7 +103,7 @@ public static unsafe partial class DropBlock
     private const ulong LowerHalves = 1UL << 60;
     private const ulong NoiseBlocks = 1UL << 61;
 
-    /// <summary>Words of 64 cells that a work group makes at a time, one each item.</summary>
+    /// <summary>Words of 64 cells that a work group makes at a time, one each item: the group size of all these kernels.</summary>
     private const int Tile = 128;
 
     private const int CellsPerWord = 64;
@@ -119,10 +119,11 @@ public static unsafe partial class DropBlock
     private static readonly KernelDefinition<DropBlockSpreadArguments> SpreadKernel =
         EntryPoints.DropBlockSpread.Fixed(CpuSpread, groupSize: Tile);
 
-    private static readonly KernelDefinition<DropBlockScaleArguments> ScaleKernel = EntryPoints.DropBlockScale.Float<CpuScale>();
+    private static readonly KernelDefinition<DropBlockScaleArguments> ScaleKernel =
+        EntryPoints.DropBlockScale.Float<CpuScale>(groupSize: Tile);
 
     private static readonly KernelDefinition<DropBlockApplyArguments> ApplyKernel =
-        EntryPoints.DropBlockApply.Float<CpuApply>(vectorWidths: [1, 8], switches: ["FILL_NOISE"]);
+        EntryPoints.DropBlockApply.Float<CpuApply>(vectorWidths: [1, 8], switches: ["FILL_NOISE"], groupSize: Tile);
 
     /// <summary>Training: y = m * x * cells / kept cells.</summary>
     /// <param name="stream">Queue to run in.</param>
