@@ -320,6 +320,42 @@ def embedding_ids(case):
     return torch.randint(case["vocabulary"], tuple(case["ids"]), device=case.device)
 
 
+@op("max-pool2d", "forward", "torch.nn.functional.max_pool2d with its indices")
+@op("max-pool2d", "infer", "torch.nn.functional.max_pool2d")
+def max_pool2d_forward(case):
+    x, settings = maps_of(case), max_pool2d_settings(case)
+    return lambda: torch.ops.aten.max_pool2d_with_indices(x, *settings) if case["entry"] == "forward" else torch.max_pool2d(x, *settings)
+
+
+@op("max-pool2d", "backward", "aten::max_pool2d_with_indices_backward")
+def max_pool2d_backward(case):
+    x, settings = maps_of(case), max_pool2d_settings(case)
+    y, indices = torch.ops.aten.max_pool2d_with_indices(x, *settings)
+    dy = torch.ones_like(y)
+    return lambda: torch.ops.aten.max_pool2d_with_indices_backward(dy, x, *settings, indices)
+
+
+def max_pool2d_settings(case):
+    window = both(case["window"])
+    return window, both(case["stride"]) if case["stride"] else window, padding_of(case), both(case["dilation"] or 1), case["ceilMode"]
+
+
+def both(size):
+    return [size["height"], size["width"]] if isinstance(size, dict) else [size, size]
+
+
+def padding_of(case):
+    padding = case["padding"]
+    require(padding["top"] == padding["bottom"] and padding["left"] == padding["right"], "torch pads both sides alike")
+    return [padding["top"], padding["left"]]
+
+
+def maps_of(case):
+    """Channels last in memory are channels first by name."""
+    x = case.uniform(case["shape"])
+    return x.movedim(-1, 1) if case["layout"] == "ChannelsLast" else x
+
+
 @op("relu", "forward", "torch.nn.functional.relu")
 def relu_forward(case):
     x = case.uniform(case["shape"])

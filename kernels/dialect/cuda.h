@@ -32,6 +32,7 @@ typedef long long i64;
 #define ATOMIC_MIN(pointer, value) atomicMin(pointer, value)
 
 #define MUL_HI(a, b)      __umulhi(a, b)
+#define MUL_HI_64(a, b)   __umul64hi(a, b)
 #define COUNT_ONES(bits)  ((u32)__popcll(bits))
 #define AS_U32(x)         __float_as_uint(x)
 #define AS_F32(x)         __uint_as_float(x)

@@ -35,6 +35,7 @@ typedef long i64;
 #define ATOMIC_MIN(pointer, value) atomic_min(pointer, value)
 
 #define MUL_HI(a, b)      mul_hi((u32)(a), (u32)(b))
+#define MUL_HI_64(a, b)   mul_hi((u64)(a), (u64)(b))
 #define COUNT_ONES(bits)  ((u32)popcount(bits))
 #define AS_U32(x)         as_uint(x)
 #define AS_F32(x)         as_float(x)

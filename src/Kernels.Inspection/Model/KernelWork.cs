@@ -66,6 +66,12 @@ internal static class KernelWork
         ["norm_penalty_tiles"] = Elementwise(1, 0),
         ["norm_penalty_tiles HAS_GRADIENT"] = Elementwise(2, 1),
 
+        // For an element of y: the four of x that are its own, and an index, which is less than an element.
+        ["max_pool2d_forward_2x2"] = Elementwise(4, 1),
+        ["max_pool2d_forward_3x3"] = [new(OnlyPass, new(4), new(1), Again: new(2))],
+        ["max_pool2d_backward_2x2"] = Elementwise(1, 4),
+        ["max_pool2d_backward_3x3"] = [new(OnlyPass, new(1), new(4), Again: new(1))],
+
         // Parameter and gradient are read, the parameter is written, and the state, in the arithmetic type, is read and written.
         ["sgd_step"] = Optimizer(states: 1),
         ["adam_step"] = Optimizer(states: 2),

@@ -34,6 +34,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string Embedding = "portable/embedding_dropout.cl";
     private const string Entropy = "portable/entropy.cl";
     private const string KeptRows = "portable/kept_rows.cl";
+    private const string MaxPool = "portable/max_pool2d.cl";
     private const string StochasticDepth = "portable/stochastic_depth.cl";
 
     public static IReadOnlyList<SeededFault> All { get; } =
@@ -307,6 +308,18 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new(
             "no barrier before a tile's rows are copied", "kept-rows", KeptRows, "BARRIER();\n            const u64 dropped",
             "const u64 dropped") { At = "prime" },
+        new("the last of equal elements counts", "max-pool2d", MaxPool, "value > *best ||", "value >= *best ||")
+        { At = "integers: most windows have a tie" },
+        new("a NaN is passed over", "max-pool2d", MaxPool, " || value != value", "") { At = "overlapping, one apart" },
+        new(
+            "windows are a tap too short", "max-pool2d", "portable/pool2d.h", "(window_height - 1) * dilation_y",
+            "(window_height - 2) * dilation_y")
+        { At = "overlapping, one apart" },
+        new(
+            "padding is where the map is", "max-pool2d", "portable/pool2d.h", "(i32)(output * stride) - (i32)pad",
+            "(i32)(output * stride)") { At = "overlapping, one apart" },
+        new("a cell is one to the left", "max-pool2d", "portable/divisor.h", "2 * n, inverse", "2 * n + 2, inverse")
+        { At = "overlapping, one apart" },
         new(
             "a short row has the decision of the row before", "stochastic-depth", StochasticDepth,
             "row++;\n                keep = keeps(resolved, start + row, threshold);", "row++;") { At = "rows shorter than an octet" },

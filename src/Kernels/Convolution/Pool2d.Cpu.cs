@@ -1,0 +1,280 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using Kernels.Cpu;
+using Kernels.Devices.Cpu;
+
+namespace Kernels;
+
+/// <summary>A call of pooling as the CPU sees it: all kernels of a direction are one here.</summary>
+internal readonly record struct CpuPool(PoolWindowArguments Window, long Planes, long Inner)
+{
+    /// <summary>A line of windows or of elements is worked at in vectors where windows are at most so far apart.</summary>
+    public const int MostVectorStride = 2;
+
+    /// <summary>Whether loads of a part of a vector are as fast as whole ones.</summary>
+    public static bool Masks => Avx512BW.VL.IsSupported;
+
+    public long Height => Window.Height;
+
+    public long Width => Window.Width;
+
+    public long OutHeight => Window.OutHeight;
+
+    public long OutWidth => Window.OutWidth;
+
+    public static CpuPool Of(in PoolWindowArguments window, in PoolChunksArguments chunks, int vectorWidth, ulong jobs)
+    {
+        long cells = (long)chunks.PoolLines.Columns * chunks.PoolLines.Rows;
+        return new CpuPool(window, (long)jobs / chunks.Chunks / cells, vectorWidth * (long)chunks.Chunks);
+    }
+
+    /// <summary>Windows of so many rows and columns, two apart, over rows that are twice as long as those of the output.</summary>
+    public static CpuPool TwoApart(uint taps, uint height, uint width, uint outHeight, ulong jobs, in PoolLinesArguments lines) => new(
+        new PoolWindowArguments
+        {
+            Height = height,
+            Width = width,
+            OutHeight = outHeight,
+            OutWidth = width / 2,
+            WindowHeight = taps,
+            WindowWidth = taps,
+            StrideY = 2,
+            StrideX = 2,
+            PadTop = taps - 2,
+            PadLeft = taps - 2,
+            DilationY = 1,
+            DilationX = 1,
+        },
+        (long)jobs / lines.Columns / lines.Rows,
+        Inner: 1);
+
+    /// <summary>Calls for the lines of all planes, of which a core takes enough at a time to have elements for it.</summary>
+    public static void ForLines(long lines, long elementsOfLine, Action<long, long> body) =>
+        CpuParallel.ForRange(lines, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, elementsOfLine)), body);
+
+    /// <summary>How sixteen neighbouring windows get one of their taps; a type parameter, so that each loop is compiled for one way.</summary>
+    public unsafe interface ILoad
+    {
+        /// <summary>
+        /// Elements for <paramref name="count"/> windows, the first of which lies on column <paramref name="place"/> of the map.
+        /// </summary>
+        static abstract Vector512<float> Load<T>(T* source, long place, long width, int count, float other)
+            where T : unmanaged;
+    }
+
+    /// <summary>Windows one apart, all in the map.</summary>
+    public readonly unsafe struct Neighbours : ILoad
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Load<T>(T* source, long place, long width, int count, float other)
+            where T : unmanaged => CpuElement.Load(source, count);
+    }
+
+    /// <summary>Windows one apart, some beside the map, where another number stands.</summary>
+    public readonly unsafe struct NeighboursWithin : ILoad
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Load<T>(T* source, long place, long width, int count, float other)
+            where T : unmanaged => LoadWithin(source, place, width, other);
+    }
+
+    /// <summary>Windows two apart, all in the map.</summary>
+    public readonly unsafe struct EverySecond : ILoad
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Load<T>(T* source, long place, long width, int count, float other)
+            where T : unmanaged
+        {
+            const int Width = CpuElement.Width;
+            long left = width - place;
+            Vector512<float> low = CpuElement.Load(source, (int)Math.Min(Width, left));
+            Vector512<float> high = left > Width
+                ? CpuElement.Load(source + Width, (int)Math.Min(Width, left - Width)) : Vector512<float>.Zero;
+            return Even(low, high);
+        }
+    }
+
+    /// <summary>Windows two apart, some beside the map.</summary>
+    public readonly unsafe struct EverySecondWithin : ILoad
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Load<T>(T* source, long place, long width, int count, float other)
+            where T : unmanaged => Even(
+                LoadWithin(source, place, width, other),
+                LoadWithin(source + CpuElement.Width, place + CpuElement.Width, width, other));
+    }
+
+    /// <summary>Sixteen elements from column <paramref name="place"/> on; what is beside the map is <paramref name="other"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static unsafe Vector512<float> LoadWithin<T>(T* source, long place, long width, float other)
+        where T : unmanaged
+    {
+        Vector512<int> places = Vector512<int>.Indices + Vector512.Create((int)place);
+        Vector512<int> within = Vector512.LessThan(places.AsUInt32(), Vector512.Create((uint)width)).AsInt32();
+        if (typeof(T) == typeof(float)) return Avx512F.MaskLoad((float*)source, within.AsSingle(), Vector512.Create(other));
+        Vector256<ushort> words = Vector256.Narrow(within.GetLower().AsUInt32(), within.GetUpper().AsUInt32());
+        Vector256<ushort> stored = Avx512BW.VL.MaskLoad((ushort*)source, words, Vector256<ushort>.Zero);
+        return Vector512.ConditionalSelect(within.AsSingle(), CpuElement.Load((T*)&stored), Vector512.Create(other));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Even(Vector512<float> low, Vector512<float> high) => Avx512F.IsSupported
+        ? Avx512F.PermuteVar16x32x2(low, Vector512<int>.Indices * 2, high)
+        : Vector512.Narrow(low.AsUInt64(), high.AsUInt64()).AsSingle();
+
+    /// <summary>Stores the elements of two vectors in turns, of each the first <paramref name="count"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe void StoreInTurns<T, TStore>(T* target, Vector512<float> even, Vector512<float> odd, int count)
+        where T : unmanaged
+        where TStore : struct, IVectorStore
+    {
+        const int Width = CpuElement.Width;
+        (Vector512<float> low, Vector512<float> high) = Interleave(even, odd);
+        if (count == Width)
+        {
+            CpuElement.Store32<T, TStore>(target, low, high);
+            return;
+        }
+
+        CpuElement.Store(target, low, Math.Min(Width, 2 * count));
+        if (2 * count > Width) CpuElement.Store(target + Width, high, (2 * count) - Width);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static (Vector512<float> Low, Vector512<float> High) Interleave(Vector512<float> even, Vector512<float> odd)
+    {
+        if (Avx512F.IsSupported)
+        {
+            // Element i is i / 2 of the even ones, or 16 further on of the odd ones.
+            Vector512<int> lanes = Vector512<int>.Indices;
+            Vector512<int> low = (lanes >> 1) + ((lanes & Vector512<int>.One) << 4);
+            return (Avx512F.PermuteVar16x32x2(even, low, odd), Avx512F.PermuteVar16x32x2(even, low + Vector512.Create(8), odd));
+        }
+
+        (Vector512<uint> evenBits, Vector512<uint> oddBits) = (even.AsUInt32(), odd.AsUInt32());
+        return (
+            (Vector512.WidenLower(evenBits) | (Vector512.WidenLower(oddBits) << 32)).AsSingle(),
+            (Vector512.WidenUpper(evenBits) | (Vector512.WidenUpper(oddBits) << 32)).AsSingle());
+    }
+}
+
+/// <summary>A row of windows: the rows of the map that they meet.</summary>
+internal readonly unsafe ref struct CpuPoolLine<T>
+    where T : unmanaged
+{
+    private readonly PoolWindowArguments _window;
+
+    public CpuPoolLine(in CpuPool pool, T* x, long line)
+    {
+        _window = pool.Window;
+        (long plane, Row) = Math.DivRem(line, pool.OutHeight);
+        long start = (Row * _window.StrideY) - _window.PadTop;
+        FirstTap = start >= 0 ? 0 : (-start + _window.DilationY - 1) / _window.DilationY;
+        long place = start + (FirstTap * _window.DilationY);
+        EndTap = Math.Min(_window.WindowHeight, FirstTap + ((pool.Height - place + _window.DilationY - 1) / _window.DilationY));
+        Rows = x + (((plane * pool.Height) + place) * pool.Width * pool.Inner);
+        RowStep = _window.DilationY * pool.Width * pool.Inner;
+        Output = line * pool.OutWidth * pool.Inner;
+        long stride = _window.StrideX, reach = ((long)_window.WindowWidth - 1) * _window.DilationX;
+        long last = pool.Width + _window.PadLeft - reach - 1;
+        FirstInside = Math.Min(pool.OutWidth, (_window.PadLeft + stride - 1) / stride);
+        EndInside = last < 0 ? FirstInside : Math.Max(FirstInside, Math.Min(pool.OutWidth, (last / stride) + 1));
+    }
+
+    /// <summary>Number of the row of windows in its plane.</summary>
+    public long Row { get; }
+
+    /// <summary>The taps of a column of the window that lie in the map: from this one.</summary>
+    public long FirstTap { get; }
+
+    /// <summary>To the one before this.</summary>
+    public long EndTap { get; }
+
+    /// <summary>The row of the map that the first of these taps is on.</summary>
+    public T* Rows { get; }
+
+    /// <summary>Elements from there to the row of the next tap.</summary>
+    public long RowStep { get; }
+
+    /// <summary>The first element of the row of the output.</summary>
+    public long Output { get; }
+
+    /// <summary>All columns of a window lie in the map: from this window.</summary>
+    public long FirstInside { get; }
+
+    /// <summary>To the one before this.</summary>
+    public long EndInside { get; }
+
+    /// <summary>The first tap of a row of a window that lies in the map, and where.</summary>
+    public (long Tap, long Place) FirstColumn(long column)
+    {
+        long start = (column * _window.StrideX) - _window.PadLeft;
+        long tap = start >= 0 ? 0 : (-start + _window.DilationX - 1) / _window.DilationX;
+        return (tap, start + (tap * _window.DilationX));
+    }
+}
+
+/// <summary>A row of the map: the windows that its elements are in.</summary>
+internal readonly ref struct CpuPoolGradientLine
+{
+    private readonly PoolWindowArguments _window;
+    private readonly long _plane;
+    private readonly long _inner;
+    private readonly uint _place;
+
+    public CpuPoolGradientLine(in CpuPool pool, long line)
+    {
+        (_window, _inner) = (pool.Window, pool.Inner);
+        (long plane, long h) = Math.DivRem(line, pool.Height);
+        Target = line * pool.Width * _inner;
+        _plane = plane * pool.OutHeight * pool.OutWidth * _inner;
+        _place = (uint)h + _window.PadTop;
+        (FirstRow, LastRow) = Range(_place, (_window.WindowHeight - 1) * _window.DilationY, _window.StrideY, _window.OutHeight);
+        long stride = _window.StrideX, pad = _window.PadLeft;
+        FirstInside = Math.Max((_window.WindowWidth - 1) / stride, (pad + stride - 1) / stride);
+        EndInside = Math.Max(FirstInside, Math.Min(pool.OutWidth, (pool.Width + pad) / stride));
+    }
+
+    /// <summary>The first element of the row.</summary>
+    public long Target { get; }
+
+    /// <summary>Rows of windows that reach over the row: from this one.</summary>
+    public uint FirstRow { get; }
+
+    /// <summary>To this one.</summary>
+    public uint LastRow { get; }
+
+    /// <summary>
+    /// With taps side by side and windows one or two apart: elements stride * m to stride * (m + 1) - 1, the padding included, lie in the
+    /// map and all windows that they are in exist, from this m on.
+    /// </summary>
+    public long FirstInside { get; }
+
+    /// <summary>To the one before this.</summary>
+    public long EndInside { get; }
+
+    /// <summary>The row's tap in a row of windows, or -1.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public long RowTap(uint row) => TapOf(_place - (row * _window.StrideY), _window.DilationY);
+
+    /// <summary>An element's tap in a column of windows, or -1; its place counts the padding.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public long ColumnTap(uint place, uint column) => TapOf(place - (column * _window.StrideX), _window.DilationX);
+
+    /// <summary>Columns of windows that reach over a place, which counts the padding.</summary>
+    public (uint First, uint Last) ColumnsOf(uint place) =>
+        Range(place, (_window.WindowWidth - 1) * _window.DilationX, _window.StrideX, _window.OutWidth);
+
+    /// <summary>The first element of inner of a window.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public long Output(uint row, long column) => _plane + (((row * (long)_window.OutWidth) + column) * _inner);
+
+    /// <summary>The windows along an axis that reach over a place, which counts the padding.</summary>
+    public static (uint First, uint Last) Range(uint place, uint reach, uint stride, uint outputs) =>
+        (place <= reach ? 0 : (place - reach + stride - 1) / stride, Math.Min(place / stride, outputs - 1));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static long TapOf(uint distance, uint dilation) =>
+        dilation == 1 ? distance : distance % dilation == 0 ? distance / dilation : -1;
+}
