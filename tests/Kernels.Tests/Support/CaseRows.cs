@@ -12,6 +12,11 @@ public static class CaseRows
     public static TheoryData<string, string, DType> All => Where(_ => true);
 
     /// <summary>
+    /// The same, the last device first: of two theories side by side, one then does not wait for the compiler that the other one is using.
+    /// </summary>
+    public static TheoryData<string, string, DType> AllFromTheLastDevice => Where(_ => true, TestDevices.All.Reverse());
+
+    /// <summary>
     /// Rows for what tests the checks, not the ops: what is compared, and how, is decided on the host by the type, so every type runs on
     /// the CPU, and one on each other device shows that its buffers and guard zones are seen.
     /// </summary>
@@ -64,9 +69,9 @@ public static class CaseRows
 
     public static bool ReadsFloats(TensorSpec spec) => spec.Role != TensorRole.Output && spec.DType.IsFloat();
 
-    private static TheoryData<string, string, DType> Where(Func<OpCase, bool> matches) =>
+    private static TheoryData<string, string, DType> Where(Func<OpCase, bool> matches, IEnumerable<DeviceDescription>? devices = null) =>
     [
-        .. from device in TestDevices.All
+        .. from device in devices ?? TestDevices.All
            from op in Ops
            where matches(op)
            from dtype in op.DTypes

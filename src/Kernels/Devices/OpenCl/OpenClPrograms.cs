@@ -19,8 +19,11 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
             .Select(info => OpenClQuery.DeviceText(device.Context.Device, info)));
     private volatile bool _disposed;
 
-    /// <summary>A text that was changed to be tried once is not worth optimising, which takes most of a compiler's time.</summary>
-    private static string Options => KernelSource.Rewrite is null ? "-cl-std=CL1.2" : "-cl-std=CL1.2 -cl-opt-disable";
+    /// <summary>
+    /// For tests: whether programs of a type are optimised, which takes most of a compiler's time. A text that was changed to be tried once
+    /// never is.
+    /// </summary>
+    internal static Predicate<DType> Optimizes { get; set; } = _ => true;
 
     /// <summary>
     /// Not by default with PoCL: it keeps what it compiled in a cache of its own, and to give out a program's binary it compiles all its
@@ -59,12 +62,16 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
         }
     }
 
+    private static string Options(in KernelVariant variant) =>
+        KernelSource.Rewrite is null && Optimizes(variant.DType) ? "-cl-std=CL1.2" : "-cl-std=CL1.2 -cl-opt-disable";
+
     private OpenClKernel Build(KernelDefinition kernel, KernelVariant variant)
     {
         string text = KernelSource.Assemble("opencl", kernel, variant);
-        string? key = KeepsBinaries ? ProgramCache.Key("opencl", text, Options, _compiler) : null;
-        nint cached = key is not null && ProgramCache.TryRead(key) is { } binary ? FromBinary(binary, key) : 0;
-        nint program = cached == 0 ? FromSource(kernel, text) : cached;
+        string options = Options(variant);
+        string? key = KeepsBinaries ? ProgramCache.Key("opencl", text, options, _compiler) : null;
+        nint cached = key is not null && ProgramCache.TryRead(key) is { } binary ? FromBinary(binary, options, key) : 0;
+        nint program = cached == 0 ? FromSource(kernel, text, options) : cached;
         try
         {
             if (cached == 0 && key is not null) ProgramCache.TryWrite(key, BinaryOf(program));
@@ -82,7 +89,7 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
         }
     }
 
-    private nint FromSource(KernelDefinition kernel, string text)
+    private nint FromSource(KernelDefinition kernel, string text, string options)
     {
         device.Counters.Compiled();
         byte[] source = Encoding.UTF8.GetBytes(text);
@@ -94,7 +101,7 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
             ThrowIfFailed(created, kernel.EntryPoint, "clCreateProgramWithSource");
         }
 
-        int status = BuildProgram(program);
+        int status = BuildProgram(program, options);
         if (status == (int)ErrorCodes.Success) return program;
         string log = BuildLog(program);
         Cl.ReleaseProgram(program);
@@ -103,7 +110,7 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
     }
 
     /// <summary>0 when the driver refuses the entry, as it may after an update; it is then compiled afresh.</summary>
-    private nint FromBinary(byte[] binary, string key)
+    private nint FromBinary(byte[] binary, string options, string key)
     {
         fixed (byte* first = binary)
         {
@@ -111,7 +118,8 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
             nint deviceId = device.Context.Device;
             int binaryStatus, status;
             nint program = Cl.CreateProgramWithBinary(device.Context.Value, 1, &deviceId, &length, &first, &binaryStatus, &status);
-            if ((status | binaryStatus) == (int)ErrorCodes.Success && BuildProgram(program) == (int)ErrorCodes.Success) return program;
+            if ((status | binaryStatus) == (int)ErrorCodes.Success && BuildProgram(program, options) == (int)ErrorCodes.Success)
+                return program;
             if (program != 0) Cl.ReleaseProgram(program);
         }
 
@@ -119,10 +127,10 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
         return 0;
     }
 
-    private int BuildProgram(nint program)
+    private int BuildProgram(nint program, string options)
     {
         nint deviceId = device.Context.Device;
-        fixed (byte* options = Encoding.ASCII.GetBytes(Options + '\0')) return OpenClLibrary.BuildProgram(program, 1, &deviceId, options);
+        fixed (byte* text = Encoding.ASCII.GetBytes(options + '\0')) return OpenClLibrary.BuildProgram(program, 1, &deviceId, text);
     }
 
     private string BuildLog(nint program)
