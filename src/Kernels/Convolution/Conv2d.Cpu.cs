@@ -158,6 +158,20 @@ public static unsafe partial class Conv2d
                     CpuGemm.Multiply<TSum, FilterFirst<T, TSum>>(new(patches, dy, y, dFilter, s));
             });
             if (a.HasBias != 0) BackwardBias<T>(a, last);
+            if (a.Splits <= 1) return;
+            ToFirstPart<T, TSum>(a.Dfilter, a.Partial, (long)(s.Outputs * s.PerOutput), (long)a.Splits);
+            if (a.HasBias != 0) ToFirstPart<T, TSum>(a.Dbias, a.BiasPartial, s.Outputs, (long)a.Splits);
+        }
+
+        /// <summary>A host that wants sums of splits gets the whole sum as the first and zeros as the others.</summary>
+        private static void ToFirstPart<T, TSum>(TensorArgument result, TensorArgument parts, long length, long splits)
+            where T : unmanaged
+            where TSum : unmanaged
+        {
+            T* source = result.Pointer<T>();
+            TSum* target = parts.Pointer<TSum>();
+            for (long i = 0; i < length; i++) target[i] = CpuElement.FromDouble<TSum>(CpuElement.ToDouble(source[i]));
+            for (long i = length; i < length * splits; i++) target[i] = default;
         }
 
         private static void BackwardBias<T>(Conv2dBackwardFilterArguments a, bool last)
