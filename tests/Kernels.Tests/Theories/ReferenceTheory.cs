@@ -41,7 +41,7 @@ public sealed class ReferenceTheory(TestDevices devices)
     }
 
     [Theory]
-    [MemberData(nameof(CaseRows.AllFromTheLastDevice), MemberType = typeof(CaseRows))]
+    [MemberData(nameof(CaseRows.OfTellingTypes), MemberType = typeof(CaseRows))]
     public void EveryElementOffset_Matches(string deviceId, string op, DType dtype)
     {
         using CaseRun run = new(devices, deviceId, op, dtype);
