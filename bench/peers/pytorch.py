@@ -368,6 +368,46 @@ def relu_backward(case):
     return lambda: torch.ops.aten.threshold_backward(dy, x, 0)
 
 
+@op("batch-norm", "forward", "torch.nn.functional.batch_norm with training=True")
+def batch_norm_forward(case):
+    x, parameters = batch_norm(case)
+    return lambda: torch.nn.functional.batch_norm(x, *parameters, training=True)
+
+
+@op("batch-norm", "infer", "torch.nn.functional.batch_norm with training=False")
+def batch_norm_infer(case):
+    x, parameters = batch_norm(case)
+    return lambda: torch.nn.functional.batch_norm(x, *parameters, training=False)
+
+
+@op("batch-norm", "backward", "autograd through torch.nn.functional.batch_norm")
+def batch_norm_backward(case):
+    x, (mean, variance, *affine) = batch_norm(case)
+    given = [parameter for parameter in affine if parameter is not None]
+
+    def forward(x, *_):
+        return torch.nn.functional.batch_norm(x, mean, variance, *affine, training=True)
+
+    return gradient([x, *given], forward)
+
+
+def batch_norm(case):
+    """The input, channels last in memory where they are, and running mean, running variance, gamma and beta."""
+    channels = case["channels"]
+    x = case.uniform(case["shape"])
+    x = x.movedim(-1, 1) if case["layout"] == "ChannelsLast" else x
+
+    def channel(value):
+        return torch.full((channels,), value, dtype=torch.float64 if case.dtype == torch.float64 else torch.float32, device=case.device)
+
+    return x, (
+        channel(0.0) if case["hasRunning"] else None,
+        channel(1.0) if case["hasRunning"] else None,
+        channel(1.5) if case["hasGamma"] else None,
+        channel(0.5) if case["hasBeta"] else None,
+    )
+
+
 @op("linear", "forward", "torch.nn.functional.linear")
 def linear_forward(case):
     x, weight = case.uniform(case["rows"], case["inputs"]), case.uniform(case["outputs"], case["inputs"])

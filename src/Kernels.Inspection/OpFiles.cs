@@ -15,6 +15,7 @@ internal static class OpFiles
         ["conv2d"] = ["conv2d", "partial_sums"],
         ["linear"] = ["linear", "matmul", "partial_sums"],
         ["bias-dropout-residual"] = ["bias_dropout_residual", "partial_sums"],
+        ["batch-norm"] = ["batch_norm", "batch_norm_backward"],
         ["sgd"] = ["sgd", "optimizer_step"],
         ["adam"] = ["adam", "optimizer_step"],
         ["adamw"] = ["adam", "optimizer_step"],

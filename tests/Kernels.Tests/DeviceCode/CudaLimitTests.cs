@@ -18,8 +18,9 @@ public sealed class CudaLimitTests
     private static readonly Exceptions SurplusSectors =
     [
         ("a lane owns 32 bytes, so that each of its stores touches half sectors", "f32",
-            "bias_dropout_residual_backward bias_dropout_residual_forward channel_dropout drop_block_apply embedding_dropout_forward "
-            + "kept_rows_gather kept_rows_scatter_add linear_add_bias stochastic_depth_backward stochastic_depth_forward"),
+            "batch_norm_apply batch_norm_apply_gradient bias_dropout_residual_backward bias_dropout_residual_forward channel_dropout "
+            + "drop_block_apply embedding_dropout_forward kept_rows_gather kept_rows_scatter_add linear_add_bias stochastic_depth_backward "
+            + "stochastic_depth_forward"),
     ];
 
     /// <summary>Kernels that divide by what is known at run time only, for each element or eight of them.</summary>

@@ -13,7 +13,8 @@ public sealed partial class DialectTests
     private const string Folder = "kernels/";
     private const int MostMacros = 40;
 
-    private static readonly string[] SharedFiles = ["portable/optimizer_step.cl", "portable/partial_sums.cl"];
+    private static readonly string[] SharedFiles =
+        ["portable/batch_norm_backward.cl", "portable/optimizer_step.cl", "portable/partial_sums.cl"];
 
     private static readonly string[] Dialects = ["dialect/cuda.h", "dialect/opencl.h"];
 

@@ -11,17 +11,23 @@ internal sealed record RemovedBarrier(string File, int Index, int Line)
 {
     private const string Barrier = "BARRIER();";
     private const string Reductions = "portable/reduce.h";
+    private const string Moments = "portable/moments.h";
 
     /// <summary>Of a text that is not an op's own.</summary>
     private static readonly Dictionary<string, string[]> OpsOfFiles = new()
     {
         ["portable/partial_sums.cl"] = ["bias-dropout-residual"],
+        ["portable/batch_norm_backward.cl"] = ["batch-norm"],
+        [Moments] = ["batch-norm"],
         [Reductions] = ["norm-penalty", "sgd", "attention-dropout", "entropy", "cross-entropy", "kept-rows"],
     };
 
     /// <summary>Every barrier of the texts, as CUDA compiles them.</summary>
     public static IReadOnlyList<RemovedBarrier> All { get; } =
-        [.. KernelCatalog.All.Select(kernel => kernel.File).Append(Reductions).Distinct().Order(StringComparer.Ordinal).SelectMany(Of)];
+    [
+        .. KernelCatalog.All.Select(kernel => kernel.File).Append(Reductions).Append(Moments).Distinct().Order(StringComparer.Ordinal)
+            .SelectMany(Of),
+    ];
 
     /// <summary>The ops whose kernels have it.</summary>
     public IEnumerable<OpCase> Ops => OpsOfFiles.TryGetValue(File, out string[]? ops)

@@ -24,6 +24,9 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string Adaptive = "portable/adaptive_dropout.cl";
     private const string Attention = "portable/attention_dropout.cl";
     private const string BiasDropout = "portable/bias_dropout_residual.cl";
+    private const string BatchNorm = "portable/batch_norm.cl";
+    private const string BatchNormBackward = "portable/batch_norm_backward.cl";
+    private const string Moments = "portable/moments.h";
     private const string PartialSums = "portable/partial_sums.cl";
     private const string DropBlock = "portable/drop_block.cl";
     private const string DropConnect = "portable/drop_connect.cl";
@@ -257,6 +260,21 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new(
             "no barrier before layers are added", "bias-dropout-residual", PartialSums, "layers[LOCAL_ID] = sum;\n        BARRIER();",
             "layers[LOCAL_ID] = sum;") { At = "rows of whole vectors" },
+        new(
+            "the running variance is biased", "batch-norm", BatchNorm, "variance * (own.count / (own.count - 1))", "variance")
+        { At = "odd maps of odd channels" },
+        new(
+            "one set's channels are normalized by another's", "batch-norm", "portable/batch_norm.h",
+            "own.mean[unit], own.rest", "own.mean[0], own.rest") { At = "channels last, odd" },
+        new(
+            "means that are apart add nothing to the squares", "batch-norm", Moments, "+ apart * apart * weight", "+ 0 * weight")
+        { At = "odd maps of odd channels" },
+        new(
+            "the mean's rounding shows", "batch-norm", Moments, "return (a - (sum - back)) + (b - back);", "return 0;")
+        { At = "a mean far larger than the deviation" },
+        new(
+            "dx keeps its part along x", "batch-norm", BatchNormBackward, "own.tilt = inverse * (own.product / count);", "own.tilt = 0;")
+        { At = "odd maps of odd channels" },
         new(
             "blocks are a cell too narrow", "drop-block", DropBlock, "? covered : count - covered", "? covered : count - covered - 1")
         { At = "a stage of ResNet" },

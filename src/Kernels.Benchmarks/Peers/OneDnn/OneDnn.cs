@@ -9,12 +9,20 @@ internal static unsafe partial class OneDnn
     internal const int CpuEngine = 1;
     internal const uint DefaultStream = 1;
     internal const int ForwardTraining = 64;
+    internal const int ForwardInference = 96;
+    internal const int Backward = 128;
     internal const int EltwiseRelu = 31;
     internal const int ConvolutionAuto = 3;
+
+    /// <summary>Flags of batch normalization: mean and variance are given, there is a factor, there is a shift.</summary>
+    internal const uint UseGlobalStatistics = 1, UseScale = 8, UseShift = 16;
 
     /// <summary>Roles of tensors in <see cref="ExecuteArgument"/>.</summary>
     internal const int Source = 1, Destination = 17, Weights = 33, Bias = 41, SourceGradient = 129, DestinationGradient = 145,
         WeightsGradient = 161, BiasGradient = 169;
+
+    /// <summary>Roles of the channels' tensors in batch normalization.</summary>
+    internal const int Mean = 49, Variance = 50, Scale = 51, Shift = 52, ScaleGradient = 255, ShiftGradient = 256;
 
     /// <summary>
     /// More than any descriptor of version 2 takes (the largest has some 6 KB); they are filled by the library and opaque to us.
@@ -64,6 +72,14 @@ internal static unsafe partial class OneDnn
     internal static partial int dnnl_dilated_convolution_backward_weights_desc_init(
         void* op, int algorithm, void* source, void* weightsGradient, void* biasGradient, void* destinationGradient, long* strides,
         long* dilations, long* paddingBefore, long* paddingAfter);
+
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_batch_normalization_forward_desc_init(
+        void* op, int propagation, void* data, float epsilon, uint flags);
+
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_batch_normalization_backward_desc_init(
+        void* op, int propagation, void* gradient, void* data, float epsilon, uint flags);
 
     [LibraryImport(PeerLibraries.OneDnn)]
     internal static partial int dnnl_primitive_desc_create(out nint descriptor, void* op, nint attributes, nint engine, nint forwardHint);

@@ -58,6 +58,7 @@ internal sealed unsafe class OneDnnPeer : Peer
         ("linear", LinearProblem { Entry: "forward" } p) => program => program.MatMul(
             ("x", p.Rows, p.Inputs, false), ("weight", p.Inputs, p.Outputs, true), p.HasBias ? "bias" : null,
             ("y", p.Rows, p.Outputs, false)),
+        ("batch-norm", BatchNormProblem { HasGamma: true, HasBeta: true } p) => program => program.BatchNorm(p),
         ("relu", ReluProblem p) => program => program.Relu(
             p.Shape.Aggregate(1L, (product, dimension) => product * dimension), backward: p.Entry == "backward"),
         ("conv2d", Conv2dProblem { Entry: not "forward relu" } p) => program => program.Convolution(p),
@@ -163,6 +164,66 @@ internal sealed unsafe class OneDnnProgram(nint engine, nint stream, DType dtype
         return ofData ? "dnnl_convolution_backward_data" : "dnnl_convolution_backward_weights";
     }
 
+    /// <summary>Batch normalization. It keeps the variance in the rows of the statistics that are no mean.</summary>
+    public string BatchNorm(BatchNormProblem problem)
+    {
+        byte* shape = stackalloc byte[DescriptorBytes], channels = stackalloc byte[DescriptorBytes];
+        byte* forward = stackalloc byte[DescriptorBytes], op = stackalloc byte[DescriptorBytes];
+        bool isLast = problem.Layout == TensorLayout.ChannelsLast;
+        long[] dimensions = isLast ? [problem.Shape[0], problem.Channels, .. problem.Shape[1..^1]] : problem.Shape;
+        long[] strides = new long[dimensions.Length];
+        long stride = isLast ? problem.Channels : 1;
+        for (int axis = dimensions.Length - 1; axis >= 0; axis--)
+        {
+            if (axis == 1 && isLast) continue;
+            strides[axis] = stride;
+            stride *= dimensions[axis];
+        }
+
+        if (isLast) strides[1] = 1;
+        bool isBackward = problem.Entry == "backward", isInference = problem.Entry == "infer";
+        float epsilon = (float)problem.Options.Epsilon;
+        uint flags = UseScale | UseShift | (isInference ? UseGlobalStatistics : 0);
+        Add(Source, tensors.Address("x", dtype), shape, dimensions, strides);
+        AddChannels(Scale, "gamma", 0);
+        ThrowIfFailed(dnnl_batch_normalization_forward_desc_init(
+            forward, isInference ? ForwardInference : ForwardTraining, shape, epsilon, flags));
+        if (!isBackward)
+        {
+            AddChannels(Shift, "beta", 0);
+            AddChannels(Mean, isInference ? "running_mean" : "statistics", 0);
+            AddChannels(Variance, isInference ? "running_variance" : "statistics", isInference ? 0 : 1);
+            Add(Destination, tensors.Address("y", dtype), shape, dimensions, strides);
+            Create(forward);
+            return "dnnl_batch_normalization_forward";
+        }
+
+        // It asks for the shift too, and does not look at it.
+        AddChannels(Shift, "gamma", 0);
+        AddChannels(Mean, "statistics", 0);
+        AddChannels(Variance, "statistics", 2);
+        AddChannels(ScaleGradient, "dgamma", 0);
+        AddChannels(ShiftGradient, "dbeta", 0);
+        Add(DestinationGradient, tensors.Address("dy", dtype), shape, dimensions, strides);
+        Add(SourceGradient, tensors.Address("dx", dtype), shape, dimensions, strides);
+        ThrowIfFailed(dnnl_batch_normalization_backward_desc_init(op, Backward, shape, shape, epsilon, flags));
+        ThrowIfFailed(dnnl_primitive_desc_create(out nint hint, forward, 0, engine, 0));
+        try
+        {
+            Create(op, hint);
+        }
+        finally
+        {
+            dnnl_primitive_desc_destroy(hint);
+        }
+
+        return "dnnl_batch_normalization_backward";
+
+        void AddChannels(int role, string name, long row) => Add(
+            role, (float*)tensors.Address(name, DType.Float32) + (row * problem.Channels), channels, [problem.Channels], [1],
+            OneDnnType.Float32);
+    }
+
     /// <summary>Runs the primitive and waits for it.</summary>
     public void Execute()
     {
@@ -214,6 +275,21 @@ internal sealed unsafe class OneDnnProgram(nint engine, nint stream, DType dtype
         fixed (long* dimensions = shape, distances = strides)
             ThrowIfFailed(dnnl_memory_desc_init_by_strides(descriptor, shape.Length, dimensions, type, distances));
         ThrowIfFailed(dnnl_memory_create(out nint memory, descriptor, engine, tensors.Address(name, dtype)));
+        _arguments.Add(new ExecuteArgument { Role = role, Memory = memory });
+    }
+
+    private void Add(int role, void* address, byte* descriptor, long[] shape, long[] strides, OneDnnType? type = null)
+    {
+        if (shape.Contains(0)) throw new PeerException("an empty tensor");
+        OneDnnType stored = type ?? dtype switch
+        {
+            DType.Float16 => OneDnnType.Float16,
+            DType.BFloat16 => OneDnnType.BFloat16,
+            _ => OneDnnType.Float32,
+        };
+        fixed (long* dimensions = shape, steps = strides)
+            ThrowIfFailed(dnnl_memory_desc_init_by_strides(descriptor, shape.Length, dimensions, stored, steps));
+        ThrowIfFailed(dnnl_memory_create(out nint memory, descriptor, engine, address));
         _arguments.Add(new ExecuteArgument { Role = role, Memory = memory });
     }
 

@@ -1,0 +1,305 @@
+// Gradients of batch normalization and of what follows it in the same pass: with g the gradient of the normalized
+// values, dbeta = sum of g, dgamma = sum of g xhat, dx = gamma / deviation * (g - mean of g - xhat * mean of g xhat).
+//
+//   batch_norm_sums_planes     sums of g and of g (x - mean) in parts, where the elements of a channel lie side by side
+//   batch_norm_sums_columns    the same where the channels of a place do
+//   batch_norm_gradients       adds the parts: dgamma and dbeta, and what dx takes off
+//   batch_norm_apply_gradient  dx, and the gradient of a residual
+//   batch_norm_backward        all of it in one launch, a work group a channel
+
+#include "types.h"
+#include "philox.h"
+#include "keep.h"
+#include "batch_norm.h"
+
+// Sums over the items of a team of `wide` neighbours' depths; the first `wide` items have the results.
+DEVICE void summed_depths(real* sums, u32 wide, LOCAL real* scratch) {
+    scratch[LOCAL_ID] = sums[0];
+    scratch[GROUP_SIZE + LOCAL_ID] = sums[1];
+    BARRIER();
+    for (u32 half_size = GROUP_SIZE / 2; half_size >= wide; half_size /= 2) {
+        if (LOCAL_ID < half_size) {
+            scratch[LOCAL_ID] += scratch[LOCAL_ID + half_size];
+            scratch[GROUP_SIZE + LOCAL_ID] += scratch[GROUP_SIZE + LOCAL_ID + half_size];
+        }
+        BARRIER();
+    }
+    sums[0] = scratch[LOCAL_ID % wide];
+    sums[1] = scratch[GROUP_SIZE + LOCAL_ID % wide];
+    BARRIER();
+}
+
+// The gradient g of eight normalized values, and the distances d of x from the mean.
+DEVICE void plane_gradients(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLOBAL const scalar* y, plane_block block,
+                            affine map, u64 start, u32 rectifies, random_key key, u32 threshold, real drop_scale,
+                            real* gradients, real* distances) {
+    real slope[8], level[8], outputs[8];
+    widen8(load_plane(dy, block), gradients);
+    widen8(load_plane(x, block), distances);
+    if (y != 0) widen8(load_plane(y, block), outputs);
+    for (u32 lane = 0; lane < 8; lane++) {
+        distances[lane] -= map.center;
+        slope[lane] = map.slope;
+        level[lane] = map.level;
+    }
+    lead(gradients, distances, slope, level, outputs, y != 0, start + block.index, rectifies, key, threshold,
+         drop_scale);
+}
+
+// Sums of g and of g d over places of a channel, for each item of the group.
+DEVICE void plane_sums(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLOBAL const scalar* y, plane_walk walk,
+                       u64 places, affine map, u64 start, u32 rectifies, random_key key, u32 threshold, real drop_scale,
+                       real* sums, LOCAL real* scratch) {
+    sums[0] = sums[1] = 0;
+    for (u64 place = LOCAL_ID; place < places; place += GROUP_SIZE) {
+        const plane_block block = next_block(&walk);
+        real gradients[8], distances[8], sum = 0, product = 0;
+        plane_gradients(dy, x, y, block, map, start, rectifies, key, threshold, drop_scale, gradients, distances);
+        fill_beside(block, gradients, 0);
+        fill_beside(block, distances, 0);
+        for (u32 lane = 0; lane < 8; lane++) {
+            sum += gradients[lane];
+            product = FMA(gradients[lane], distances[lane], product);
+        }
+        sums[0] += sum;
+        sums[1] += product;
+    }
+    summed_depths(sums, 1, scratch);
+}
+
+// The parts of a unit are two rows over all units.
+KERNEL void batch_norm_sums_planes(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL const scalar* x, u64 x_offset,
+                                   GLOBAL const scalar* y, u64 y_offset, GLOBAL real* partial, u64 partial_offset,
+                                   NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS, u64 splits, u64 share, u64 width,
+                                   NORM_EPILOGUE_PARAMETERS) {
+    SHARED real scratch[2 * GROUP_SIZE];
+    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
+                                         gamma_offset, beta, beta_offset);
+    const u64 units = sets * channels;
+    dy += dy_offset;
+    x += x_offset;
+    if (y != 0) y += y_offset;
+    partial += partial_offset;
+    for (u64 job = GROUP_ID; job < units * splits; job += GROUP_COUNT) {
+        const u64 part = job / channels, channel = job - part * channels;
+        const u64 set = part / splits, split = part - set * splits, first = split * share;
+        const u64 places = outer * width - first < share ? outer * width - first : share;
+        const plane_walk walk = walk_from(first + LOCAL_ID, set * outer, channel, channels, inner, width);
+        const affine map = channel_affine(of, set * channels + channel, channel, 0, 0);
+        real sums[2];
+        plane_sums(dy, x, y, walk, places, map, start, rectifies, resolved, threshold, drop_scale, sums, scratch);
+        if (LOCAL_ID == 0) {
+            partial[split * 2 * units + set * channels + channel] = sums[0];
+            partial[(split * 2 + 1) * units + set * channels + channel] = sums[1];
+        }
+    }
+}
+
+// The gradients g of eight columns and the distances of x, as plane_gradients has them.
+DEVICE void column_gradients(stored8 dy, stored8 x, stored8 y, u32 has_y, const real* center, const real* slope,
+                             const real* level, u64 index, u32 rectifies, random_key key, u32 threshold,
+                             real drop_scale, real* gradients, real* distances) {
+    real outputs[8];
+    widen8(dy, gradients);
+    widen8(x, distances);
+    widen8(y, outputs);
+    for (u32 lane = 0; lane < 8; lane++) distances[lane] -= center[lane];
+    lead(gradients, distances, slope, level, outputs, has_y, index, rectifies, key, threshold, drop_scale);
+}
+
+KERNEL void batch_norm_sums_columns(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL const scalar* x, u64 x_offset,
+                                    GLOBAL const scalar* y, u64 y_offset, GLOBAL real* partial, u64 partial_offset,
+                                    NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS, u64 splits, u64 share, u64 tiles,
+                                    u32 wide, NORM_EPILOGUE_PARAMETERS) {
+    SHARED real centers[TILE_COLUMNS], slopes[TILE_COLUMNS], levels[TILE_COLUMNS];
+    SHARED real scratch[2 * GROUP_SIZE];
+    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
+                                         gamma_offset, beta, beta_offset);
+    const u64 units = sets * channels, columns = channels * inner, deep = GROUP_SIZE / wide;
+    dy += dy_offset;
+    x += x_offset;
+    if (y != 0) y += y_offset;
+    partial += partial_offset;
+    for (u64 job = GROUP_ID; job < sets * splits * tiles; job += GROUP_COUNT) {
+        const column_job own = column_job_at(job, outer, columns, splits, share, tiles, wide);
+        real center[8], slope[8], level[8], sums[8], products[8];
+        tile_affines(own, of, channels, inner, wide, 0, 0, centers, slopes, levels);
+        BARRIER();
+        load_lanes(centers, wide, center);
+        load_lanes(slopes, wide, slope);
+        load_lanes(levels, wide, level);
+        for (u32 lane = 0; lane < 8; lane++) sums[lane] = products[lane] = 0;
+        const u64 stop = own.count > 0 ? own.end * columns : 0;
+        for (u64 index = (own.begin + LOCAL_ID / wide) * columns + own.column; index < stop; index += deep * columns) {
+            const stored8 gradient = load_columns(dy, index, own.count), input = load_columns(x, index, own.count);
+            stored8 output = gradient;
+            if (y != 0) output = load_columns(y, index, own.count);
+            real gradients[8], distances[8];
+            column_gradients(gradient, input, output, y != 0, center, slope, level, start + index, rectifies, resolved,
+                             threshold, drop_scale, gradients, distances);
+            for (u32 lane = 0; lane < 8; lane++) {
+                sums[lane] += gradients[lane];
+                products[lane] = FMA(gradients[lane], distances[lane], products[lane]);
+            }
+        }
+        for (u32 lane = 0; lane < 8; lane++) {
+            real both[2] = {sums[lane], products[lane]};
+            summed_depths(both, wide, scratch);
+            if (LOCAL_ID < wide && lane < own.count) {
+                const u64 unit = own.set * channels + own.column + lane;
+                partial[own.split * 2 * units + unit] = both[0];
+                partial[(own.split * 2 + 1) * units + unit] = both[1];
+            }
+        }
+    }
+}
+
+// dx = slope * (g - shift - tilt * (x - center)).
+typedef struct {
+    real shift, tilt, product;
+} correction;
+
+// From the sums of g and of g (x - center) over `count` elements; product is the sum of g times the normalized x. Sums
+// that are not finite make dx of all of a channel NaN.
+DEVICE correction correction_of(const real* sums, real center, real rest, real inverse, real count) {
+    const u32 sound = is_finite(center) && is_finite(rest) && is_finite(inverse);
+    correction own;
+    const real product = is_finite(sums[0]) ? sums[1] - rest * sums[0] : sums[1];
+    own.product = sound ? inverse * product : QUIET_NAN;
+    own.tilt = inverse * (own.product / count);
+    own.shift = is_finite(own.product) && is_finite(sums[0]) ? sums[0] / count - rest * own.tilt : QUIET_NAN;
+    return own;
+}
+
+// Corrections are two rows over all units: shift and tilt. Gradients that are not wanted are absent. Work items as in
+// batch_norm_statistics.
+KERNEL void batch_norm_gradients(GLOBAL const real* partial, u64 partial_offset, GLOBAL const real* statistics,
+                                 u64 statistics_offset, GLOBAL real* corrections, u64 corrections_offset,
+                                 GLOBAL real* dgamma, u64 dgamma_offset, GLOBAL real* dbeta, u64 dbeta_offset, u64 sets,
+                                 u64 channels, u64 splits, u32 wide, real count) {
+    SHARED real scratch[2 * GROUP_SIZE];
+    const u64 units = sets * channels;
+    partial += partial_offset;
+    statistics += statistics_offset;
+    corrections += corrections_offset;
+    for (u64 first = GROUP_ID * wide; first < channels; first += GROUP_COUNT * wide) {
+        const u64 channel = first + LOCAL_ID % wide;
+        real of_gamma = 0, of_beta = 0;
+        for (u64 set = 0; set < sets; set++) {
+            const u64 unit = set * channels + channel;
+            real sums[2] = {0, 0};
+            if (channel < channels) {
+                for (u64 split = LOCAL_ID / wide; split < splits; split += GROUP_SIZE / wide) {
+                    sums[0] += partial[split * 2 * units + unit];
+                    sums[1] += partial[(split * 2 + 1) * units + unit];
+                }
+            }
+            summed_depths(sums, wide, scratch);
+            if (LOCAL_ID < wide && channel < channels) {
+                const correction own = correction_of(sums, statistics[unit], statistics[units + unit],
+                                                     statistics[2 * units + unit], count);
+                corrections[unit] = own.shift;
+                corrections[units + unit] = own.tilt;
+                of_gamma += own.product;
+                of_beta += sums[0];
+            }
+        }
+        if (LOCAL_ID < wide && channel < channels) {
+            if (dgamma != 0) dgamma[dgamma_offset + channel] = of_gamma;
+            if (dbeta != 0) dbeta[dbeta_offset + channel] = of_beta;
+        }
+    }
+}
+
+// dresidual, the gradient before the normalization, may be absent.
+KERNEL void batch_norm_apply_gradient(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL const scalar* x, u64 x_offset,
+                                      GLOBAL const scalar* y, u64 y_offset, GLOBAL scalar* dx, u64 dx_offset,
+                                      GLOBAL scalar* dresidual, u64 dresidual_offset, GLOBAL const real* corrections,
+                                      u64 corrections_offset, NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS,
+                                      u64 splits, u64 share, u64 tiles, u32 wide, NORM_EPILOGUE_PARAMETERS) {
+    SHARED real centers[TILE_COLUMNS], slopes[TILE_COLUMNS], levels[TILE_COLUMNS];
+    SHARED real shifts[TILE_COLUMNS], tilts[TILE_COLUMNS];
+    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
+                                         gamma_offset, beta, beta_offset);
+    const u64 columns = channels * inner, units = sets * channels, jobs = sets * splits * tiles;
+    const u64 deep = GROUP_SIZE / wide;
+    dy += dy_offset;
+    x += x_offset;
+    if (y != 0) y += y_offset;
+    dx += dx_offset;
+    if (dresidual != 0) dresidual += dresidual_offset;
+    corrections += corrections_offset;
+    for (u64 job = GROUP_ID; job < jobs; job += GROUP_COUNT) {
+        const column_job own = column_job_at(jobs - 1 - job, outer, columns, splits, share, tiles, wide);
+        real center[8], slope[8], level[8], shift[8], tilt[8];
+        tile_affines(own, of, channels, inner, wide, 0, 0, centers, slopes, levels);
+        for (u32 i = LOCAL_ID; i < 8 * wide; i += GROUP_SIZE) {
+            const u64 channel = (8 * own.tile * wide + i) / inner;
+            shifts[i] = channel < channels ? corrections[own.set * channels + channel] : (real)0;
+            tilts[i] = channel < channels ? corrections[units + own.set * channels + channel] : (real)0;
+        }
+        BARRIER();
+        load_lanes(centers, wide, center);
+        load_lanes(slopes, wide, slope);
+        load_lanes(levels, wide, level);
+        load_lanes(shifts, wide, shift);
+        load_lanes(tilts, wide, tilt);
+        BARRIER();
+        const u64 stop = own.count > 0 ? own.end * columns : 0;
+        for (u64 index = (own.begin + LOCAL_ID / wide) * columns + own.column; index < stop; index += deep * columns) {
+            const stored8 gradient = load_columns(dy, index, own.count), input = load_columns(x, index, own.count);
+            stored8 output = gradient;
+            if (y != 0) output = load_columns(y, index, own.count);
+            real gradients[8], distances[8];
+            column_gradients(gradient, input, output, y != 0, center, slope, level, start + index, rectifies, resolved,
+                             threshold, drop_scale, gradients, distances);
+            if (dresidual != 0) store_columns(dresidual, index, own.count, gradients);
+            for (u32 lane = 0; lane < 8; lane++)
+                gradients[lane] = slope[lane] * FMA(-tilt[lane], distances[lane], gradients[lane] - shift[lane]);
+            store_columns(dx, index, own.count, gradients);
+        }
+    }
+}
+
+// For channels of few elements, and one set.
+KERNEL void batch_norm_backward(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL const scalar* x, u64 x_offset,
+                                GLOBAL const scalar* y, u64 y_offset, GLOBAL scalar* dx, u64 dx_offset,
+                                GLOBAL scalar* dresidual, u64 dresidual_offset, GLOBAL real* dgamma, u64 dgamma_offset,
+                                GLOBAL real* dbeta, u64 dbeta_offset, NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS,
+                                u64 width, real count, NORM_EPILOGUE_PARAMETERS) {
+    SHARED real scratch[2 * GROUP_SIZE];
+    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
+                                         gamma_offset, beta, beta_offset);
+    const u64 places = outer * width;
+    dy += dy_offset;
+    x += x_offset;
+    if (y != 0) y += y_offset;
+    dx += dx_offset;
+    if (dresidual != 0) dresidual += dresidual_offset;
+    for (u64 channel = GROUP_ID; channel < channels; channel += GROUP_COUNT) {
+        const plane_walk begin = walk_from(LOCAL_ID, 0, channel, channels, inner, width);
+        const affine map = channel_affine(of, channel, channel, 0, 0);
+        real sums[2];
+        plane_sums(dy, x, y, begin, places, map, start, rectifies, resolved, threshold, drop_scale, sums, scratch);
+        const correction own = correction_of(sums, of.mean[channel], of.rest[channel], of.spread[channel], count);
+        if (LOCAL_ID == 0) {
+            if (dgamma != 0) dgamma[dgamma_offset + channel] = own.product;
+            if (dbeta != 0) dbeta[dbeta_offset + channel] = sums[0];
+        }
+        plane_walk walk = begin;
+        for (u64 place = LOCAL_ID; place < places; place += GROUP_SIZE) {
+            const plane_block block = next_block(&walk);
+            real gradients[8], distances[8];
+            plane_gradients(dy, x, y, block, map, start, rectifies, resolved, threshold, drop_scale, gradients,
+                            distances);
+            if (dresidual != 0) store_plane(dresidual, block, gradients);
+            for (u32 lane = 0; lane < 8; lane++)
+                gradients[lane] = map.slope * FMA(-own.tilt, distances[lane], gradients[lane] - own.shift);
+            store_plane(dx, block, gradients);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+namespace Kernels.Reference;
+
+/// <summary>
+/// Batch normalization as specified, over [sets, outer, channels, inner]: y = gamma * xhat + beta, xhat = (x - mean) / sqrt(variance +
+/// epsilon), with mean and biased variance over outer and inner. S. Ioffe and C. Szegedy, ICML 2015.
+/// </summary>
+/// <param name="Sets">Sets of samples that are normalized together.</param>
+/// <param name="Outer">Samples of a set, or places of its samples where channels come last.</param>
+/// <param name="Channels">Channels.</param>
+/// <param name="Inner">Places of a sample, or 1 where channels come last.</param>
+public sealed record BatchNormReference(int Sets, int Outer, int Channels, int Inner)
+{
+    /// <summary>Added to the variance.</summary>
+    public double Epsilon { get; init; } = 1e-5;
+
+    /// <summary>What the arithmetic type makes of a number; the mean is kept as that and the rest.</summary>
+    public Func<double, double> Round { get; init; } = value => value;
+
+    private int Count => Outer * Inner;
+
+    private int Units => Sets * Channels;
+
+    /// <summary>
+    /// Rows of statistics: mean, what its rounding left, inverse deviation; one of each for every channel of every set, and 0 where a set
+    /// has no elements. A value that is not finite makes them NaN.
+    /// </summary>
+    public void Statistics(ReadOnlySpan<double> x, Span<double> statistics)
+    {
+        statistics.Clear();
+        if (Count == 0) return;
+        for (int set = 0; set < Sets; set++)
+        {
+            for (int channel = 0; channel < Channels; channel++)
+            {
+                int unit = (set * Channels) + channel;
+                (double first, double distance, double variance) = Moments(x, set, channel);
+                double mean = Round(first + distance);
+                statistics[unit] = mean;
+                statistics[Units + unit] = distance - (mean - first);
+                statistics[(2 * Units) + unit] = 1 / Math.Sqrt(variance + Epsilon);
+            }
+        }
+    }
+
+    /// <summary>Running values: (1 - share) * running + share * value, set by set in order.</summary>
+    public void Run(ReadOnlySpan<double> x, Span<double> runningMean, Span<double> runningVariance, double share, bool isUnbiased)
+    {
+        if (Count == 0) return;
+        for (int set = 0; set < Sets; set++)
+        {
+            for (int channel = 0; channel < Channels; channel++)
+            {
+                (double first, double distance, double variance) = Moments(x, set, channel);
+                if (isUnbiased) variance *= Count / (Count - 1.0);
+                runningMean[channel] = ((1 - share) * runningMean[channel]) + (share * (first + distance));
+                runningVariance[channel] = ((1 - share) * runningVariance[channel]) + (share * variance);
+            }
+        }
+    }
+
+    /// <summary>gamma * xhat + beta by the batch's own statistics; gamma and beta may be empty: 1 and 0.</summary>
+    public void Forward(ReadOnlySpan<double> x, ReadOnlySpan<double> gamma, ReadOnlySpan<double> beta, Span<double> y)
+    {
+        double[] statistics = new double[3 * Units];
+        Statistics(x, statistics);
+        Apply(x, gamma, beta, statistics, y);
+    }
+
+    /// <summary>The same by running values, of which those that are not finite make all of a channel NaN.</summary>
+    public void Infer(
+        ReadOnlySpan<double> x, ReadOnlySpan<double> gamma, ReadOnlySpan<double> beta, ReadOnlySpan<double> runningMean,
+        ReadOnlySpan<double> runningVariance, Span<double> y)
+    {
+        double[] statistics = new double[3 * Units];
+        for (int channel = 0; channel < Channels; channel++)
+        {
+            double variance = runningVariance[channel];
+            statistics[channel] = runningMean[channel];
+            statistics[(2 * Units) + channel] = double.IsFinite(variance) ? 1 / Math.Sqrt(variance + Epsilon) : double.NaN;
+        }
+
+        Apply(x, gamma, beta, statistics, y);
+    }
+
+    /// <summary>gamma * xhat + beta by given statistics.</summary>
+    public void Apply(
+        ReadOnlySpan<double> x, ReadOnlySpan<double> gamma, ReadOnlySpan<double> beta, ReadOnlySpan<double> statistics, Span<double> y)
+    {
+        for (int n = 0; n < Sets * Outer; n++)
+        {
+            for (int channel = 0; channel < Channels; channel++)
+            {
+                double factor = gamma.IsEmpty ? 1 : gamma[channel], shift = beta.IsEmpty ? 0 : beta[channel];
+                if (!double.IsFinite(factor)) factor = double.NaN;
+                for (int i = 0; i < Inner; i++)
+                {
+                    int at = (((n * Channels) + channel) * Inner) + i;
+                    y[at] = (factor * Normalized(x[at], statistics, n / Outer, channel)) + shift;
+                }
+            }
+        }
+    }
+
+    /// <summary>
+    /// dx = gamma / deviation * (g - mean of g - xhat * mean of g xhat), dgamma = sum of g xhat, dbeta = sum of g, for the gradient g of
+    /// gamma * xhat + beta. Sums that are not finite make dx of all of a channel NaN.
+    /// </summary>
+    public void Backward(
+        ReadOnlySpan<double> x, ReadOnlySpan<double> gamma, ReadOnlySpan<double> statistics, ReadOnlySpan<double> g, Span<double> dx,
+        Span<double> dGamma, Span<double> dBeta)
+    {
+        dGamma.Clear();
+        dBeta.Clear();
+        for (int set = 0; set < Sets; set++)
+        {
+            for (int channel = 0; channel < Channels; channel++)
+            {
+                LongSum sums = default, products = default;
+                foreach (int at in Elements(set, channel))
+                {
+                    sums.Add(g[at]);
+                    products.Add(g[at] * Normalized(x[at], statistics, set, channel));
+                }
+
+                (double sum, double product) = (sums.Total, products.Total);
+                double slope = (gamma.IsEmpty ? 1 : gamma[channel]) * statistics[(2 * Units) + (set * Channels) + channel];
+                if (!double.IsFinite(sum) || !double.IsFinite(product) || !double.IsFinite(slope)) slope = double.NaN;
+                foreach (int at in Elements(set, channel))
+                    dx[at] = slope * (g[at] - (sum / Count) - (Normalized(x[at], statistics, set, channel) * (product / Count)));
+                if (!dGamma.IsEmpty) dGamma[channel] += product;
+                if (!dBeta.IsEmpty) dBeta[channel] += sum;
+            }
+        }
+    }
+
+    /// <summary>xhat; NaN where a statistic is not finite.</summary>
+    private double Normalized(double x, ReadOnlySpan<double> statistics, int set, int channel)
+    {
+        int unit = (set * Channels) + channel;
+        (double mean, double rest, double inverse) = (statistics[unit], statistics[Units + unit], statistics[(2 * Units) + unit]);
+        bool sound = double.IsFinite(mean) && double.IsFinite(rest) && double.IsFinite(inverse);
+        return sound ? (x - mean - rest) * inverse : double.NaN;
+    }
+
+    /// <summary>The mean as a first element and the distance from it, and the variance.</summary>
+    private (double First, double Distance, double Variance) Moments(ReadOnlySpan<double> x, int set, int channel)
+    {
+        double first = x[(set * Outer * Channels * Inner) + (channel * Inner)];
+        LongSum sum = default, squares = default;
+        foreach (int at in Elements(set, channel)) sum.Add(x[at] - first);
+        double distance = sum.Total / Count;
+        foreach (int at in Elements(set, channel)) squares.Add((x[at] - first - distance) * (x[at] - first - distance));
+        return double.IsFinite(squares.Total) ? (first, distance, squares.Total / Count) : (double.NaN, double.NaN, double.NaN);
+    }
+
+    /// <summary>Where the elements of a channel of a set are.</summary>
+    private IEnumerable<int> Elements(int set, int channel)
+    {
+        for (int n = set * Outer; n < (set + 1) * Outer; n++)
+        {
+            for (int i = 0; i < Inner; i++) yield return (((n * Channels) + channel) * Inner) + i;
+        }
+    }
+
+    /// <summary>A sum that keeps what its additions round away (Kahan, 1965): results in double are held against it too.</summary>
+    private struct LongSum
+    {
+        private double _lost;
+
+        public double Total { get; private set; }
+
+        public void Add(double term)
+        {
+            double corrected = term - _lost, sum = Total + corrected;
+            _lost = double.IsFinite(sum) ? (sum - Total) - corrected : 0;
+            Total = sum;
+        }
+    }
+}

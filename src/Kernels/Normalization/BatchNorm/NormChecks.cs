@@ -1,0 +1,153 @@
+using Kernels.Devices;
+
+namespace Kernels;
+
+/// <summary>The preconditions of batch normalization in all its forms, and what follows from arguments that keep to them.</summary>
+internal static class NormChecks
+{
+    /// <summary>Input and output: float tensors of one shape, the same memory or disjoint.</summary>
+    public static void Pair<T>(
+        string op, DeviceStream stream, DeviceTensor<T> source, string sourceName, DeviceTensor<T> destination, string destinationName)
+        where T : unmanaged => Check.Elementwise(op, stream, source, sourceName, destination, destinationName);
+
+    public static NormGeometry Geometry<T>(string op, DeviceTensor<T> x, string name, in BatchNormOptions options)
+        where T : unmanaged
+    {
+        options.Validate(op);
+        return NormGeometry.Of(op, x.Shape, name, options.Layout);
+    }
+
+    /// <summary>More than one value a channel, or none at all.</summary>
+    public static void Training<T>(string op, DeviceTensor<T> x, string name, in NormGeometry geometry)
+        where T : unmanaged
+    {
+        if (geometry is { Count: 1, Channels: > 0 })
+        {
+            throw new ArgumentException(
+                $"{op}: {name} has the shape {TensorShape.Format(x.Shape)}, one value a channel, which has no deviation.", name);
+        }
+    }
+
+    /// <summary>Gamma and beta.</summary>
+    public static void Inputs<T, TReal>(
+        string op, DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> y, string yName, DeviceTensor<TReal>? gamma,
+        DeviceTensor<TReal>? beta)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        if (gamma is not null) Channel(op, stream, gamma, nameof(gamma), y, yName, geometry.Channels);
+        if (beta is not null) Channel(op, stream, beta, nameof(beta), y, yName, geometry.Channels);
+    }
+
+    /// <summary>A tensor of channels that is read while a tensor of all elements is written, or the other way round.</summary>
+    public static void Channel<T, TReal>(
+        string op, DeviceStream stream, DeviceTensor<TReal> tensor, string name, DeviceTensor<T> other, string otherName,
+        params ReadOnlySpan<long> shape)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        Check.FloatTensor(op, stream, tensor, name);
+        Check.Shape(op, tensor, name, shape);
+        Check.Disjoint(op, other, otherName, tensor, name);
+    }
+
+    /// <summary>What training writes besides y.</summary>
+    public static void Results<T, TReal>(
+        string op, DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, DeviceTensor<T> y, DeviceTensor<TReal>? gamma,
+        DeviceTensor<TReal>? beta, DeviceTensor<TReal> statistics, DeviceTensor<TReal>? runningMean, DeviceTensor<TReal>? runningVariance)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        Channel(op, stream, statistics, nameof(statistics), y, nameof(y), BatchNorm.StatisticRows, geometry.Channels);
+        if (runningMean is null != runningVariance is null)
+        {
+            string missing = runningMean is null ? nameof(runningMean) : nameof(runningVariance);
+            throw new ArgumentNullException(
+                missing, $"{op}: {missing} is null, {(runningMean is null ? nameof(runningVariance) : nameof(runningMean))} is not.");
+        }
+
+        if (runningMean is not null) Channel(op, stream, runningMean, nameof(runningMean), y, nameof(y), geometry.Channels);
+        if (runningVariance is not null) Channel(op, stream, runningVariance, nameof(runningVariance), y, nameof(y), geometry.Channels);
+        (DeviceTensor<TReal>? Tensor, string Name)[] results =
+            [(statistics, nameof(statistics)), (runningMean, nameof(runningMean)), (runningVariance, nameof(runningVariance))];
+        AllDisjoint(op, x, nameof(x), [(gamma, nameof(gamma)), (beta, nameof(beta))], results);
+    }
+
+    /// <summary>The tensors of backward, but for those of a ReLU and a residual.</summary>
+    public static NormGeometry Backward<T, TReal>(
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<TReal>? gamma, DeviceTensor<TReal> statistics, DeviceTensor<T> dy,
+        DeviceTensor<T> dx, DeviceTensor<TReal>? dGamma, DeviceTensor<TReal>? dBeta, in BatchNormOptions options)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        Pair(op, stream, dy, nameof(dy), dx, nameof(dx));
+        Check.FloatTensor(op, stream, x, nameof(x));
+        Check.Shape(op, x, nameof(x), dy.Shape);
+        Check.Disjoint(op, x, nameof(x), dx, nameof(dx));
+        NormGeometry geometry = Geometry(op, x, nameof(x), options);
+        Training(op, x, nameof(x), geometry);
+        if (gamma is not null) Channel(op, stream, gamma, nameof(gamma), dx, nameof(dx), geometry.Channels);
+        Channel(op, stream, statistics, nameof(statistics), dx, nameof(dx), BatchNorm.StatisticRows, geometry.Channels);
+        if (dGamma is not null) Channel(op, stream, dGamma, nameof(dGamma), dx, nameof(dx), geometry.Channels);
+        if (dBeta is not null) Channel(op, stream, dBeta, nameof(dBeta), dx, nameof(dx), geometry.Channels);
+        (DeviceTensor<TReal>?, string)[] results = [(dGamma, nameof(dGamma)), (dBeta, nameof(dBeta))];
+        (DeviceTensor<TReal>?, string)[] inputs = [(gamma, nameof(gamma)), (statistics, nameof(statistics))];
+        AllDisjoint(op, x, nameof(x), inputs, results);
+        AllDisjoint(op, dy, nameof(dy), [], results);
+        return geometry;
+    }
+
+    /// <summary>True where there is nothing to normalize; statistics are then 0.</summary>
+    public static bool IsEmpty<TReal>(DeviceStream stream, in NormGeometry geometry, params ReadOnlySpan<DeviceTensor<TReal>?> results)
+        where TReal : unmanaged
+    {
+        if (geometry.Units * geometry.Count > 0) return false;
+        foreach (DeviceTensor<TReal>? result in results)
+        {
+            if (result is not null) stream.Fill(result, default);
+        }
+
+        return true;
+    }
+
+    public static NormRunning Running<TReal>(
+        DeviceTensor<TReal>? runningMean, DeviceTensor<TReal>? runningVariance, in BatchNormOptions options)
+        where TReal : unmanaged =>
+        new(runningMean?.Argument ?? default, runningVariance?.Argument ?? default, options.NewShare,
+            options.RunningVariance == VarianceEstimate.Unbiased);
+
+    public static NormChannelArguments RunningChannels<TReal>(
+        DeviceTensor<TReal> runningMean, DeviceTensor<TReal> runningVariance, DeviceTensor<TReal>? gamma, DeviceTensor<TReal>? beta)
+        where TReal : unmanaged =>
+        new()
+        {
+            Mean = runningMean.Argument,
+            Rest = default,
+            Spread = runningVariance.Argument,
+            Gamma = gamma?.Argument ?? default,
+            Beta = beta?.Argument ?? default,
+        };
+
+    /// <summary>No result shares memory with an input or with another result.</summary>
+    private static void AllDisjoint<T, TReal>(
+        string op, DeviceTensor<T> input, string inputName, ReadOnlySpan<(DeviceTensor<TReal>? Tensor, string Name)> inputs,
+        ReadOnlySpan<(DeviceTensor<TReal>? Tensor, string Name)> results)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        for (int i = 0; i < results.Length; i++)
+        {
+            if (results[i].Tensor is not { } result) continue;
+            Check.Disjoint(op, input, inputName, result, results[i].Name);
+            foreach ((DeviceTensor<TReal>? tensor, string name) in inputs)
+            {
+                if (tensor is not null) Check.Disjoint(op, tensor, name, result, results[i].Name);
+            }
+
+            foreach ((DeviceTensor<TReal>? tensor, string name) in results[..i])
+            {
+                if (tensor is not null) Check.Disjoint(op, tensor, name, result, results[i].Name);
+            }
+        }
+    }
+}

@@ -1,0 +1,555 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using Kernels.Cpu;
+using Kernels.Devices;
+using Kernels.Devices.Cpu;
+
+namespace Kernels;
+
+internal static unsafe partial class NormPasses
+{
+    /// <summary>The threshold below which every lane is.</summary>
+    private const uint AllKept = 65536;
+
+    /// <summary>A loop that is compiled for each form.</summary>
+    private interface ICpuNormBody
+    {
+        void Run<TForm>()
+            where TForm : struct, ICpuNormForm;
+    }
+
+    private static void Dispatch<TBody>(TBody body, bool hasSecond, in NormEpilogueArguments epilogue)
+        where TBody : struct, ICpuNormBody
+    {
+        switch (hasSecond, epilogue.Rectifies != 0, epilogue.Threshold < AllKept)
+        {
+            case (false, false, false): body.Run<CpuNormForm<Off, Off, Off>>(); break;
+            case (false, false, true): body.Run<CpuNormForm<Off, Off, On>>(); break;
+            case (false, true, false): body.Run<CpuNormForm<Off, On, Off>>(); break;
+            case (false, true, true): body.Run<CpuNormForm<Off, On, On>>(); break;
+            case (true, false, false): body.Run<CpuNormForm<On, Off, Off>>(); break;
+            case (true, false, true): body.Run<CpuNormForm<On, Off, On>>(); break;
+            case (true, true, false): body.Run<CpuNormForm<On, On, Off>>(); break;
+            default: body.Run<CpuNormForm<On, On, On>>(); break;
+        }
+    }
+
+    /// <summary>True where stores past the caches are whole lines, or nearly all of them.</summary>
+    private static bool Streams<T>(T* result, long count, long run)
+        where T : unmanaged =>
+        count * sizeof(T) >= CpuStreaming.ThresholdBytes && run * sizeof(T) >= 64
+        && ((run * sizeof(T) % 64 == 0 && ((nuint)result & 63) == 0) || run >= CpuKeepLanes.Segment);
+
+    private static long Length(in NormShapeArguments shape) => (long)(shape.Sets * shape.Outer * shape.Channels * shape.Inner);
+
+    /// <summary>The map of a unit, from what is stored; the deviation may be a variance.</summary>
+    private static CpuNormMap MapOf<TReal>(in NormChannelArguments channels, long unit, long channel, bool isVariance, double epsilon)
+        where TReal : unmanaged
+    {
+        double spread = CpuElement.ToDouble(channels.Spread.Pointer<TReal>()[unit]);
+        double inverse = !isVariance ? spread : double.IsFinite(spread) ? 1 / Math.Sqrt(spread + epsilon) : double.NaN;
+        return CpuNormMap.Of(
+            CpuElement.ToDouble(channels.Mean.Pointer<TReal>()[unit]), RestOf<TReal>(channels, unit), inverse,
+            Number<TReal>(channels.Gamma, channel, 1), Number<TReal>(channels.Beta, channel, 0));
+    }
+
+    private static double RestOf<TReal>(in NormChannelArguments channels, long unit)
+        where TReal : unmanaged => Number<TReal>(channels.Rest, unit, 0);
+
+    private static double Number<TReal>(TensorArgument tensor, long index, double absent)
+        where TReal : unmanaged
+    {
+        TReal* values = tensor.Pointer<TReal>();
+        return values == null ? absent : CpuElement.ToDouble(values[index]);
+    }
+
+    /// <summary>y of a run in double.</summary>
+    private static void ForwardInDouble(
+        double* x, double* residual, double* y, long count, ulong index, in CpuNormMap map, in NormEpilogueArguments epilogue,
+        RandomKey key)
+    {
+        for (long i = 0; i < count; i++)
+        {
+            double z = Math.FusedMultiplyAdd(x[i] - map.Center, map.Slope, map.Level);
+            if (residual != null) z += residual[i];
+            if (epilogue.Rectifies != 0 && z <= 0) z = 0;
+            if (epilogue.Threshold < AllKept)
+                z = Philox.Lane(key, index + (ulong)i) < epilogue.Threshold ? z * epilogue.DropScale : 0;
+            y[i] = z;
+        }
+    }
+
+    private static void StoreStatistics<TReal>(TReal* statistics, long unit, long units, in CpuMoments moments, double epsilon)
+        where TReal : unmanaged
+    {
+        (TReal mean, TReal rest) = moments.SplitMean<TReal>();
+        statistics[unit] = mean;
+        statistics[units + unit] = rest;
+        statistics[(2 * units) + unit] = CpuElement.FromDouble<TReal>(1 / Math.Sqrt(moments.Variance + epsilon));
+    }
+
+    /// <summary>Moves the running values of a channel on by one set.</summary>
+    private static void RunOn<TReal>(
+        TReal* runningMean, TReal* runningVariance, long channel, in CpuMoments moments, double share, bool isUnbiased)
+        where TReal : unmanaged
+    {
+        double variance = moments.Variance * (isUnbiased ? moments.Count / (moments.Count - 1) : 1);
+        runningMean[channel] = CpuElement.FromDouble<TReal>(
+            ((1 - share) * CpuElement.ToDouble(runningMean[channel])) + (share * moments.Mean));
+        runningVariance[channel] = CpuElement.FromDouble<TReal>(
+            ((1 - share) * CpuElement.ToDouble(runningVariance[channel])) + (share * variance));
+    }
+
+    /// <summary>Moments, statistics and y of a channel at a time, so that its elements are still in the cache for y.</summary>
+    private readonly struct CpuForward : ICpuKernel<BatchNormForwardArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in BatchNormForwardArguments arguments)
+            where T : unmanaged
+        {
+            CpuMoments[] moments = new CpuMoments[arguments.NormShape.Sets * arguments.NormShape.Channels];
+            if (typeof(T) == typeof(double))
+                Units<T, double, CpuNormForm<Off, Off, Off>>(arguments, moments);
+            else
+                Dispatch(new Body<T>(arguments, moments), arguments.Residual.IsPresent, arguments.NormEpilogue);
+            if (!arguments.RunningMean.IsPresent) return;
+            if (typeof(T) == typeof(double))
+                RunOn<double>(arguments, moments);
+            else
+                RunOn<float>(arguments, moments);
+        }
+
+        private static void RunOn<TReal>(in BatchNormForwardArguments a, CpuMoments[] moments)
+            where TReal : unmanaged
+        {
+            for (int unit = 0; unit < moments.Length; unit++)
+            {
+                NormPasses.RunOn(
+                    a.RunningMean.Pointer<TReal>(), a.RunningVariance.Pointer<TReal>(), unit % (long)a.NormShape.Channels, moments[unit],
+                    a.Share, a.IsUnbiased != 0);
+            }
+        }
+
+        private readonly struct Body<T>(BatchNormForwardArguments a, CpuMoments[] moments) : ICpuNormBody
+            where T : unmanaged
+        {
+            public void Run<TForm>()
+                where TForm : struct, ICpuNormForm => Units<T, float, TForm>(a, moments);
+        }
+
+        private static void Units<T, TReal, TForm>(BatchNormForwardArguments a, CpuMoments[] moments)
+            where T : unmanaged
+            where TReal : unmanaged
+            where TForm : struct, ICpuNormForm
+        {
+            bool streams = Streams(a.Y.Pointer<T>(), Length(a.NormShape), (long)a.NormShape.Inner);
+            CpuParallel.For(moments.Length, unit =>
+            {
+                if (streams)
+                    Unit<T, TReal, TForm, StreamingStore>(a, unit, moments);
+                else
+                    Unit<T, TReal, TForm, CachedStore>(a, unit, moments);
+            });
+        }
+
+        private static void Unit<T, TReal, TForm, TStore>(in BatchNormForwardArguments a, long unit, CpuMoments[] moments)
+            where T : unmanaged
+            where TReal : unmanaged
+            where TForm : struct, ICpuNormForm
+            where TStore : struct, IVectorStore
+        {
+            (long outer, long channels, long inner) = ((long)a.NormShape.Outer, (long)a.NormShape.Channels, (long)a.NormShape.Inner);
+            (long set, long channel) = Math.DivRem(unit, channels);
+            T* x = a.X.Pointer<T>();
+            T* residual = a.Residual.Pointer<T>();
+            T* y = a.Y.Pointer<T>();
+            CpuMomentSums sums = default;
+            for (long n = set * outer; n < (set + 1) * outer; n++) sums.Add(x + (((n * channels) + channel) * inner), inner);
+            CpuMoments own = moments[unit] = sums.Total();
+            TReal* statistics = a.Statistics.Pointer<TReal>();
+            StoreStatistics(statistics, unit, moments.Length, own, a.Epsilon);
+
+            // From what is stored, as backward has it.
+            CpuNormMap map = CpuNormMap.Of(
+                CpuElement.ToDouble(statistics[unit]), CpuElement.ToDouble(statistics[moments.Length + unit]),
+                CpuElement.ToDouble(statistics[(2 * moments.Length) + unit]), Number<TReal>(a.Gamma, channel, 1),
+                Number<TReal>(a.Beta, channel, 0));
+            RandomKey key = a.NormEpilogue.Key.Resolve();
+            ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
+            CpuKeepLanes keep = new(key, a.NormEpilogue.Threshold, buffer);
+            CpuPlaneCoefficients coefficients = new(map);
+
+            // Backwards: what was read last is what the cache has.
+            for (long n = ((set + 1) * outer) - 1; n >= set * outer; n--)
+            {
+                long at = ((n * channels) + channel) * inner;
+                ulong index = a.NormEpilogue.Start + (ulong)at;
+                T* past = residual == null ? null : residual + at;
+                if (typeof(T) == typeof(double))
+                    ForwardInDouble((double*)(x + at), (double*)past, (double*)(y + at), inner, index, map, a.NormEpilogue, key);
+                else
+                    CpuNormRuns.Forward<T, TStore, TForm, CpuPlaneCoefficients>(
+                        x + at, past, y + at, inner, index, coefficients, keep, (float)a.NormEpilogue.DropScale);
+            }
+        }
+    }
+
+    /// <summary>Moments of parts of channels.</summary>
+    private readonly struct CpuMomentsPlanes : ICpuKernel<BatchNormMomentsPlanesArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in BatchNormMomentsPlanesArguments arguments)
+            where T : unmanaged
+        {
+            BatchNormMomentsPlanesArguments a = arguments;
+            long units = (long)(a.NormShape.Sets * a.NormShape.Channels);
+            CpuParallel.For(units * (long)a.Splits, job =>
+            {
+                (long split, long unit) = Math.DivRem(job, units);
+                CpuMomentSums sums = default;
+                foreach ((long first, long count) in new CpuPlaneRuns(a.NormShape, unit, split, (long)a.Share, (long)a.Width))
+                    sums.Add(a.X.Pointer<T>() + first, count);
+                if (typeof(T) == typeof(double))
+                    sums.Total().Store(a.Partial.Pointer<double>() + (split * CpuMoments.Rows * units), unit, units);
+                else
+                    sums.Total().Store(a.Partial.Pointer<float>() + (split * CpuMoments.Rows * units), unit, units);
+            });
+        }
+    }
+
+    /// <summary>The runs of neighbours that are the places of a part of a unit: first element and count of each.</summary>
+    private struct CpuPlaneRuns(NormShapeArguments shape, long unit, long split, long share, long width)
+    {
+        private readonly long _end = Math.Min((split + 1) * share, (long)shape.Outer * width);
+        private long _place = split * share;
+
+        public (long First, long Count) Current { get; private set; }
+
+        public readonly CpuPlaneRuns GetEnumerator() => this;
+
+        public bool MoveNext()
+        {
+            while (_place < _end)
+            {
+                (long plane, long block) = Math.DivRem(_place, width);
+                long blocks = Math.Min(width - block, _end - _place);
+                _place += blocks;
+                (long set, long channel) = Math.DivRem(unit, (long)shape.Channels);
+                long begin = ((((set * (long)shape.Outer) + plane) * (long)shape.Channels) + channel) * (long)shape.Inner;
+                long first = Math.Max(begin, (begin / 8 * 8) + (8 * block));
+                long end = Math.Min(begin + (long)shape.Inner, (begin / 8 * 8) + (8 * (block + blocks)));
+                if (end <= first) continue;
+                Current = (first, end - first);
+                return true;
+            }
+
+            return false;
+        }
+    }
+
+    /// <summary>Moments of parts of all channels at once, whose elements lie side by side.</summary>
+    private readonly struct CpuMomentsColumns : ICpuKernel<BatchNormMomentsColumnsArguments>
+    {
+        /// <summary>Rows whose sums are kept in float.</summary>
+        private const long Chunk = 256, ChunkOfDoubles = 64;
+
+        private const int FloatRows = 4, DoubleRows = 2;
+
+        public static void Run<T>(in KernelVariant variant, in BatchNormMomentsColumnsArguments arguments)
+            where T : unmanaged
+        {
+            BatchNormMomentsColumnsArguments a = arguments;
+            CpuParallel.For((long)(a.NormShape.Sets * a.Splits), part =>
+            {
+                if (typeof(T) == typeof(double))
+                    PartInDouble(a, part);
+                else
+                    Part<T>(a, part);
+            });
+        }
+
+        private static (long Set, long Split, long Begin, long End) RowsOf(in BatchNormMomentsColumnsArguments a, long part)
+        {
+            (long set, long split) = Math.DivRem(part, (long)a.Splits);
+            long outer = (long)a.NormShape.Outer, begin = split * (long)a.Share;
+            return (set, split, (set * outer) + begin, (set * outer) + Math.Min(outer, begin + (long)a.Share));
+        }
+
+        private static void Part<T>(in BatchNormMomentsColumnsArguments a, long part)
+            where T : unmanaged
+        {
+            long channels = (long)a.NormShape.Channels, units = (long)a.NormShape.Sets * channels;
+            long stride = (channels + CpuElement.Width - 1) / CpuElement.Width * CpuElement.Width;
+            (long set, long split, long begin, long end) = RowsOf(a, part);
+            float* floats = (float*)NativeMemory.AlignedAlloc(
+                (nuint)(stride * ((FloatRows * sizeof(float)) + (DoubleRows * sizeof(double)))), (nuint)Vector512<byte>.Count);
+            double* doubles = (double*)(floats + (FloatRows * stride));
+            try
+            {
+                for (long first = begin; first < end; first += Chunk)
+                {
+                    long last = Math.Min(end, first + Chunk);
+                    T* x = a.X.Pointer<T>() + (first * channels);
+                    AddRows(x, last - first, channels, floats, stride);
+                    Merge(first - begin, last - first, floats, doubles, stride);
+                }
+
+                float* rows = a.Partial.Pointer<float>() + (split * CpuMoments.Rows * units);
+                for (long c = 0; c < channels; c++)
+                {
+                    new CpuMoments { Count = end - begin, Reference = doubles[c], Squares = doubles[stride + c] }
+                        .Store(rows, (set * channels) + c, units);
+                }
+            }
+            finally
+            {
+                NativeMemory.AlignedFree(floats);
+            }
+        }
+
+        /// <summary>The first row, and sums of distances from it: plain, squared, and squared when scaled down.</summary>
+        private static void AddRows<T>(T* x, long rows, long channels, float* floats, long stride)
+            where T : unmanaged
+        {
+            Vector512<float> down = Vector512.Create(CpuMoments.Down);
+            for (long c = 0; c < channels; c += CpuElement.Width)
+                CpuElement.Load(x + c, (int)Math.Min(CpuElement.Width, channels - c)).Store(floats + c);
+            NativeMemory.Clear(floats + stride, (nuint)(3 * stride * sizeof(float)));
+            for (long row = 0; row < rows; row++, x += channels)
+            {
+                for (long c = 0; c < channels; c += CpuElement.Width)
+                {
+                    Vector512<float> value = CpuElement.Load(x + c, (int)Math.Min(CpuElement.Width, channels - c));
+                    Vector512<float> distance = value - Vector512.Load(floats + c), scaled = distance * down;
+                    float* sums = floats + stride + c;
+                    (Vector512.Load(sums) + distance).Store(sums);
+                    Vector512.FusedMultiplyAdd(distance, distance, Vector512.Load(sums + stride)).Store(sums + stride);
+                    Vector512.FusedMultiplyAdd(scaled, scaled, Vector512.Load(sums + (2 * stride))).Store(sums + (2 * stride));
+                }
+            }
+        }
+
+        /// <summary>Merges the sums over <paramref name="rows"/> rows into mean and squares over <paramref name="before"/> rows.</summary>
+        private static void Merge(long before, long rows, float* floats, double* doubles, long stride)
+        {
+            Vector512<double> unscaled = Vector512.Create(1 / (double)CpuMoments.Down);
+            double share = rows / (double)(before + rows);
+            for (long c = 0; c < stride; c += Vector512<double>.Count)
+            {
+                Vector512<double> sum = Widened(floats + stride + c), squares = Widened(floats + (2 * stride) + c);
+                Vector512<double> coarse = Widened(floats + (3 * stride) + c) * unscaled * unscaled;
+                squares = Vector512.ConditionalSelect(Vector512.Equals(squares - squares, Vector512<double>.Zero), squares, coarse);
+                Vector512<double> distance = sum / rows, mean = Widened(floats + c) + distance;
+                squares = squares - (distance * sum);
+                squares = Vector512.ConditionalSelect(Vector512.LessThan(squares, Vector512<double>.Zero), Vector512<double>.Zero, squares);
+                if (before > 0)
+                {
+                    Vector512<double> known = Vector512.Load(doubles + c), apart = mean - known;
+                    squares += Vector512.Load(doubles + stride + c) + (apart * apart * (before * share));
+                    mean = known + (apart * share);
+                }
+
+                mean.Store(doubles + c);
+                squares.Store(doubles + stride + c);
+            }
+        }
+
+        private static Vector512<double> Widened(float* values) => Vector512.WidenLower(Vector512.Create(Vector256.Load(values), default));
+
+        private static void PartInDouble(in BatchNormMomentsColumnsArguments a, long part)
+        {
+            long channels = (long)a.NormShape.Channels, units = (long)a.NormShape.Sets * channels;
+            (long set, long split, long begin, long end) = RowsOf(a, part);
+            double* rows = a.Partial.Pointer<double>() + (split * CpuMoments.Rows * units);
+            for (long c = 0; c < channels; c++)
+            {
+                CpuMoments total = default;
+                for (long first = begin; first < end; first += ChunkOfDoubles)
+                {
+                    long last = Math.Min(end, first + ChunkOfDoubles);
+                    double* x = a.X.Pointer<double>() + c;
+                    double from = x[first * channels], sum = 0, squares = 0;
+                    for (long row = first; row < last; row++)
+                    {
+                        double distance = x[row * channels] - from;
+                        sum += distance;
+                        squares += distance * distance;
+                    }
+
+                    total.Merge(CpuMoments.Of(last - first, from, sum, squares));
+                }
+
+                total.Store(rows, (set * channels) + c, units);
+            }
+        }
+    }
+
+    private readonly struct CpuStatistics : ICpuKernel<BatchNormStatisticsArguments>
+    {
+        private const long ChannelsPerChunk = 64;
+
+        public static void Run<T>(in KernelVariant variant, in BatchNormStatisticsArguments arguments)
+            where T : unmanaged
+        {
+            BatchNormStatisticsArguments a = arguments;
+            CpuParallel.ForRange((long)a.Channels, ChannelsPerChunk, (first, end) =>
+            {
+                if (typeof(T) == typeof(double))
+                    Channels<double>(a, first, end);
+                else
+                    Channels<float>(a, first, end);
+            });
+        }
+
+        private static void Channels<TReal>(in BatchNormStatisticsArguments a, long first, long end)
+            where TReal : unmanaged
+        {
+            long units = (long)(a.Sets * a.Channels);
+            TReal* statistics = a.Statistics.Pointer<TReal>();
+            for (long channel = first; channel < end; channel++)
+            {
+                for (long set = 0; set < (long)a.Sets; set++)
+                {
+                    long unit = (set * (long)a.Channels) + channel;
+                    CpuMoments total = default;
+                    for (long split = 0; split < (long)a.Splits; split++)
+                        total.Merge(CpuMoments.Load(a.Partial.Pointer<TReal>() + (split * CpuMoments.Rows * units), unit, units));
+                    if (statistics != null) StoreStatistics(statistics, unit, units, total, a.Epsilon);
+                    if (!a.RunningMean.IsPresent) continue;
+                    RunOn(
+                        a.RunningMean.Pointer<TReal>(), a.RunningVariance.Pointer<TReal>(), channel, total, a.Share, a.IsUnbiased != 0);
+                }
+            }
+        }
+    }
+
+    private readonly struct CpuApply : ICpuKernel<BatchNormApplyArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in BatchNormApplyArguments arguments)
+            where T : unmanaged
+        {
+            if (typeof(T) == typeof(double))
+                InDouble(arguments);
+            else
+                Dispatch(new Body<T>(arguments), arguments.Residual.IsPresent, arguments.NormEpilogue);
+        }
+
+        private static void InDouble(BatchNormApplyArguments a)
+        {
+            (long outer, long channels, long inner) = ((long)a.NormShape.Outer, (long)a.NormShape.Channels, (long)a.NormShape.Inner);
+            CpuParallel.ForRange(Length(a.NormShape) / inner, Math.Max(1, CpuParallel.ElementsPerChunk / inner), (first, end) =>
+            {
+                RandomKey key = a.NormEpilogue.Key.Resolve();
+                double* residual = a.Residual.Pointer<double>();
+                for (long plane = first; plane < end; plane++)
+                {
+                    (long row, long channel) = Math.DivRem(plane, channels);
+                    long unit = (row / outer * channels) + channel, at = plane * inner;
+                    CpuNormMap map = MapOf<double>(a.NormChannel, unit, channel, a.IsVariance != 0, a.Epsilon);
+                    ForwardInDouble(
+                        a.X.Pointer<double>() + at, residual == null ? null : residual + at, a.Y.Pointer<double>() + at, inner,
+                        a.NormEpilogue.Start + (ulong)at, map, a.NormEpilogue, key);
+                }
+            });
+        }
+
+        private readonly struct Body<T>(BatchNormApplyArguments a) : ICpuNormBody
+            where T : unmanaged
+        {
+            public void Run<TForm>()
+                where TForm : struct, ICpuNormForm
+            {
+                bool isPlane = a.NormShape.Inner > 1;
+                bool streams = a.X.Pointer<T>() != a.Y.Pointer<T>()
+                    && Streams(a.Y.Pointer<T>(), Length(a.NormShape), (long)(isPlane ? a.NormShape.Inner : a.NormShape.Channels));
+                if (isPlane && streams) Planes<T, TForm, StreamingStore>(a);
+                if (isPlane && !streams) Planes<T, TForm, CachedStore>(a);
+                if (!isPlane && streams) Rows<T, TForm, StreamingStore>(a);
+                if (!isPlane && !streams) Rows<T, TForm, CachedStore>(a);
+            }
+        }
+
+        private static void Planes<T, TForm, TStore>(BatchNormApplyArguments a)
+            where T : unmanaged
+            where TForm : struct, ICpuNormForm
+            where TStore : struct, IVectorStore
+        {
+            (long outer, long channels, long inner) = ((long)a.NormShape.Outer, (long)a.NormShape.Channels, (long)a.NormShape.Inner);
+            CpuParallel.ForRange(Length(a.NormShape) / inner, Math.Max(1, CpuParallel.ElementsPerChunk / inner), (first, end) =>
+            {
+                ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
+                CpuKeepLanes keep = new(a.NormEpilogue.Key.Resolve(), a.NormEpilogue.Threshold, buffer);
+                T* residual = a.Residual.Pointer<T>();
+                for (long plane = first; plane < end; plane++)
+                {
+                    (long row, long channel) = Math.DivRem(plane, channels);
+                    long unit = (row / outer * channels) + channel, at = plane * inner;
+                    CpuPlaneCoefficients coefficients =
+                        new(MapOf<float>(a.NormChannel, unit, channel, a.IsVariance != 0, a.Epsilon));
+                    CpuNormRuns.Forward<T, TStore, TForm, CpuPlaneCoefficients>(
+                        a.X.Pointer<T>() + at, residual == null ? null : residual + at, a.Y.Pointer<T>() + at, inner,
+                        a.NormEpilogue.Start + (ulong)at, coefficients, keep, (float)a.NormEpilogue.DropScale);
+                }
+            });
+        }
+
+        private static void Rows<T, TForm, TStore>(BatchNormApplyArguments a)
+            where T : unmanaged
+            where TForm : struct, ICpuNormForm
+            where TStore : struct, IVectorStore
+        {
+            (long outer, long channels) = ((long)a.NormShape.Outer, (long)a.NormShape.Channels);
+            for (long set = 0; set < (long)a.NormShape.Sets; set++)
+            {
+                long firstRow = set * outer;
+                using CpuColumnMaps maps = new(channels);
+                for (long channel = 0; channel < channels; channel++)
+                    maps.Set(channel, MapOf<float>(a.NormChannel, (set * channels) + channel, channel, a.IsVariance != 0, a.Epsilon));
+                CpuColumnCoefficients coefficients = maps.Coefficients;
+                CpuParallel.ForRange(outer, Math.Max(1, CpuParallel.ElementsPerChunk / channels), (first, end) =>
+                {
+                    ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
+                    CpuKeepLanes keep = new(a.NormEpilogue.Key.Resolve(), a.NormEpilogue.Threshold, buffer);
+                    T* residual = a.Residual.Pointer<T>();
+                    for (long row = firstRow + first; row < firstRow + end; row++)
+                    {
+                        long at = row * channels;
+                        CpuNormRuns.Forward<T, TStore, TForm, CpuColumnCoefficients>(
+                            a.X.Pointer<T>() + at, residual == null ? null : residual + at, a.Y.Pointer<T>() + at, channels,
+                            a.NormEpilogue.Start + (ulong)at, coefficients, keep, (float)a.NormEpilogue.DropScale);
+                    }
+                });
+            }
+        }
+    }
+
+    /// <summary>Maps of columns in arrays with room for whole vectors.</summary>
+    private readonly struct CpuColumnMaps : IDisposable
+    {
+        private const int Rows = 5;
+
+        private readonly float* _rows;
+        private readonly long _stride;
+
+        public CpuColumnMaps(long columns)
+        {
+            // A loop takes two vectors at a time.
+            _stride = (columns + (2 * CpuElement.Width) - 1) / CpuElement.Width * CpuElement.Width;
+            nuint bytes = (nuint)(Rows * _stride * sizeof(float));
+            _rows = (float*)NativeMemory.AlignedAlloc(bytes, (nuint)Vector512<byte>.Count);
+            NativeMemory.Clear(_rows, bytes);
+        }
+
+        public CpuColumnCoefficients Coefficients => new(_rows, _stride);
+
+        public void Set(long column, in CpuNormMap map)
+        {
+            _rows[column] = (float)map.Center;
+            _rows[_stride + column] = (float)map.Slope;
+            _rows[(2 * _stride) + column] = (float)map.Level;
+            _rows[(3 * _stride) + column] = (float)map.Shift;
+            _rows[(4 * _stride) + column] = (float)map.Tilt;
+        }
+
+        public void Dispose() => NativeMemory.AlignedFree(_rows);
+    }
+}

@@ -1,0 +1,382 @@
+using System.Numerics;
+using Kernels.Devices;
+
+namespace Kernels;
+
+/// <summary>What follows a normalization in the same pass; nothing by default.</summary>
+/// <param name="Rectifies">Whether a ReLU does.</param>
+/// <param name="Kept">The dropout behind it.</param>
+/// <param name="GlobalStart">First element of a shard.</param>
+/// <param name="Key">Random key.</param>
+internal readonly record struct NormEpilogue(bool Rectifies, KeepThreshold Kept, ulong GlobalStart, RandomKeySource Key)
+{
+    public static NormEpilogue None => new(false, KeepThreshold.FromDropProbability(0), 0, default(RandomKey));
+
+    /// <summary>True when eight elements of the tensor are one block of draws.</summary>
+    public bool TakesVectors => Kept.KeepsAll || GlobalStart % Philox.LanesPerBlock == 0;
+
+    public NormEpilogueArguments Argument => new()
+    {
+        Rectifies = Rectifies ? 1u : 0,
+        Threshold = Kept.Value,
+        DropScale = Kept.DropsAll ? 1 : Kept.Scale,
+        Start = GlobalStart,
+        Key = Key.Argument,
+    };
+}
+
+/// <summary>Where running values are and how they go on; absent memory where there are none.</summary>
+internal readonly record struct NormRunning(TensorArgument Mean, TensorArgument Variance, double NewShare, bool IsUnbiased);
+
+/// <summary>
+/// The launches of batch normalization, checked arguments in their way. On a GPU channels of few elements are one launch, of a work group
+/// each; others are three: moments or sums in parts, their merging, and the pass that applies it. On the CPU one launch serves whenever the
+/// elements of a channel lie side by side, as a core then finds them in its cache when it applies what they came to.
+/// </summary>
+internal static partial class NormPasses
+{
+    /// <summary>Elements of a channel for which a work group is enough.</summary>
+    private const long MostOfGroup = 4096;
+
+    /// <summary>Channels from which on cores have enough to share.</summary>
+    private const long FewestOfCores = 4;
+
+    private const int MostWide = 32;
+
+    private static readonly int[] Widths = [1, Philox.LanesPerBlock];
+
+    private static readonly KernelDefinition<BatchNormMomentsPlanesArguments> MomentsPlanes =
+        EntryPoints.BatchNormMomentsPlanes.Float<CpuMomentsPlanes>(Widths);
+
+    private static readonly KernelDefinition<BatchNormMomentsColumnsArguments> MomentsColumns =
+        EntryPoints.BatchNormMomentsColumns.Float<CpuMomentsColumns>(Widths);
+
+    private static readonly KernelDefinition<BatchNormStatisticsArguments> StatisticsKernel =
+        EntryPoints.BatchNormStatistics.Float<CpuStatistics>();
+
+    private static readonly KernelDefinition<BatchNormApplyArguments> ApplyKernel = EntryPoints.BatchNormApply.Float<CpuApply>(Widths);
+
+    private static readonly KernelDefinition<BatchNormForwardArguments> ForwardKernel =
+        EntryPoints.BatchNormForward.Float<CpuForward>(Widths);
+
+    private static readonly KernelDefinition<BatchNormSumsPlanesArguments> SumsPlanes =
+        EntryPoints.BatchNormSumsPlanes.Float<CpuSumsPlanes>(Widths);
+
+    private static readonly KernelDefinition<BatchNormSumsColumnsArguments> SumsColumns =
+        EntryPoints.BatchNormSumsColumns.Float<CpuSumsColumns>(Widths);
+
+    private static readonly KernelDefinition<BatchNormGradientsArguments> GradientsKernel =
+        EntryPoints.BatchNormGradients.Float<CpuGradients>();
+
+    private static readonly KernelDefinition<BatchNormApplyGradientArguments> ApplyGradientKernel =
+        EntryPoints.BatchNormApplyGradient.Float<CpuApplyGradient>(Widths);
+
+    private static readonly KernelDefinition<BatchNormBackwardArguments> BackwardKernel =
+        EntryPoints.BatchNormBackward.Float<CpuBackward>(Widths);
+
+    /// <summary>Training: statistics of the units, running values, and y.</summary>
+    public static void Forward<T, TReal>(
+        DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, DeviceTensor<T>? residual, DeviceTensor<TReal>? gamma,
+        DeviceTensor<TReal>? beta, DeviceTensor<T> y, DeviceTensor<TReal> statistics, in NormRunning running, double epsilon,
+        in NormEpilogue epilogue)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        bool vectors = TakesVectors(geometry, epilogue, x, y, residual);
+        if (IsOneLaunch(stream, geometry))
+        {
+            stream.Launch(
+                ForwardKernel,
+                Variant<T>(vectors),
+                LaunchShape.GroupPerRow(geometry.Channels),
+                new BatchNormForwardArguments
+                {
+                    X = x.Argument,
+                    Y = y.Argument,
+                    Residual = residual?.Argument ?? default,
+                    Gamma = gamma?.Argument ?? default,
+                    Beta = beta?.Argument ?? default,
+                    Statistics = statistics.Argument,
+                    RunningMean = running.Mean,
+                    RunningVariance = running.Variance,
+                    NormShape = geometry.Argument,
+                    Width = (ulong)PlaneParts.Of(geometry).Width,
+                    Epsilon = epsilon,
+                    Share = running.NewShare,
+                    IsUnbiased = running.IsUnbiased ? 1u : 0,
+                    NormEpilogue = epilogue.Argument,
+                });
+            return;
+        }
+
+        Statistics(stream, geometry, x, statistics, running, epsilon);
+        Apply(stream, geometry, x, residual, Channels(geometry, statistics, gamma, beta), y, isVariance: false, epsilon, epilogue);
+    }
+
+    /// <summary>y from statistics, or from running mean and variance.</summary>
+    public static void Apply<T>(
+        DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, DeviceTensor<T>? residual, in NormChannelArguments channels,
+        DeviceTensor<T> y, bool isVariance, double epsilon, in NormEpilogue epilogue)
+        where T : unmanaged
+    {
+        ColumnParts parts = ColumnParts.Of(geometry, sums: false);
+        stream.Launch(
+            ApplyKernel,
+            Variant<T>(TakesVectors(geometry, epilogue, x, y, residual)),
+            new LaunchShape(parts.Jobs(geometry)),
+            new BatchNormApplyArguments
+            {
+                X = x.Argument,
+                Y = y.Argument,
+                Residual = residual?.Argument ?? default,
+                NormChannel = channels,
+                NormShape = geometry.Argument,
+                Splits = (ulong)parts.Splits,
+                Share = (ulong)parts.Share,
+                Tiles = (ulong)parts.Tiles,
+                Wide = parts.Wide,
+                IsVariance = isVariance ? 1u : 0,
+                Epsilon = epsilon,
+                NormEpilogue = epilogue.Argument,
+            });
+    }
+
+    /// <summary>Gradients; y stands for the residual and the draws where it is given.</summary>
+    public static void Backward<T, TReal>(
+        DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, DeviceTensor<T>? y, DeviceTensor<TReal>? gamma,
+        DeviceTensor<TReal>? beta, DeviceTensor<TReal> statistics, DeviceTensor<T> dy, DeviceTensor<T> dx, DeviceTensor<T>? dResidual,
+        DeviceTensor<TReal>? dGamma, DeviceTensor<TReal>? dBeta, in NormEpilogue epilogue)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        NormChannelArguments channels = Channels(geometry, statistics, gamma, beta);
+        bool vectors = TakesVectors(geometry, epilogue, dy, x, y) && dx.IsVectorAligned && dResidual?.IsVectorAligned != false;
+
+        // A group reads whole blocks where others may have written their elements of them.
+        bool writesWhatIsRead = dx.IsSameMemoryAs(dy) || dResidual?.IsSameMemoryAs(dy) == true;
+        bool sharesBlocks = stream.Device.Kind != DeviceKind.Cpu && writesWhatIsRead && geometry.Inner % 8 != 0;
+        if (IsOneLaunch(stream, geometry) && !sharesBlocks)
+        {
+            stream.Launch(
+                BackwardKernel,
+                Variant<T>(vectors),
+                LaunchShape.GroupPerRow(geometry.Channels),
+                new BatchNormBackwardArguments
+                {
+                    Dy = dy.Argument,
+                    X = x.Argument,
+                    Y = y?.Argument ?? default,
+                    Dx = dx.Argument,
+                    Dresidual = dResidual?.Argument ?? default,
+                    Dgamma = dGamma?.Argument ?? default,
+                    Dbeta = dBeta?.Argument ?? default,
+                    NormChannel = channels,
+                    NormShape = geometry.Argument,
+                    Width = (ulong)PlaneParts.Of(geometry).Width,
+                    Count = geometry.Count,
+                    NormEpilogue = epilogue.Argument,
+                });
+            return;
+        }
+
+        using ScratchPool.Lease<TReal> corrections = stream.RentScratch<TReal>(2 * geometry.Units);
+        Gradients(stream, geometry, x, y, channels, statistics, dy, corrections.Argument, dGamma, dBeta, epilogue);
+        ColumnParts parts = ColumnParts.Of(geometry, sums: false);
+        stream.Launch(
+            ApplyGradientKernel,
+            Variant<T>(vectors),
+            new LaunchShape(parts.Jobs(geometry)),
+            new BatchNormApplyGradientArguments
+            {
+                Dy = dy.Argument,
+                X = x.Argument,
+                Y = y?.Argument ?? default,
+                Dx = dx.Argument,
+                Dresidual = dResidual?.Argument ?? default,
+                Corrections = corrections.Argument,
+                NormChannel = channels,
+                NormShape = geometry.Argument,
+                Splits = (ulong)parts.Splits,
+                Share = (ulong)parts.Share,
+                Tiles = (ulong)parts.Tiles,
+                Wide = parts.Wide,
+                NormEpilogue = epilogue.Argument,
+            });
+    }
+
+    /// <summary>The channels' numbers, with the statistics of training.</summary>
+    private static NormChannelArguments Channels<TReal>(
+        in NormGeometry geometry, DeviceTensor<TReal> statistics, DeviceTensor<TReal>? gamma, DeviceTensor<TReal>? beta)
+        where TReal : unmanaged
+    {
+        TensorArgument rows = statistics.Argument;
+        return new NormChannelArguments
+        {
+            Mean = rows,
+            Rest = rows with { Offset = rows.Offset + (ulong)geometry.Units },
+            Spread = rows with { Offset = rows.Offset + (2 * (ulong)geometry.Units) },
+            Gamma = gamma?.Argument ?? default,
+            Beta = beta?.Argument ?? default,
+        };
+    }
+
+    private static void Statistics<T, TReal>(
+        DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, DeviceTensor<TReal> statistics, in NormRunning running,
+        double epsilon)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        const int MomentRows = 5;
+        PlaneParts planes = PlaneParts.Of(geometry);
+        ColumnParts columns = ColumnParts.Of(geometry, sums: true);
+        long splits = geometry.HasPlanes ? planes.Splits : columns.Splits;
+        using ScratchPool.Lease<TReal> partial = stream.RentScratch<TReal>(splits * MomentRows * geometry.Units);
+        KernelVariant variant = Variant<T>(TakesVectors(geometry, NormEpilogue.None, x, x, null));
+        if (geometry.HasPlanes)
+        {
+            stream.Launch(
+                MomentsPlanes,
+                variant,
+                new LaunchShape(geometry.Units * splits),
+                new BatchNormMomentsPlanesArguments
+                {
+                    X = x.Argument,
+                    Partial = partial.Argument,
+                    NormShape = geometry.Argument,
+                    Splits = (ulong)splits,
+                    Share = (ulong)planes.Share,
+                    Width = (ulong)planes.Width,
+                });
+        }
+        else
+        {
+            stream.Launch(
+                MomentsColumns,
+                variant,
+                new LaunchShape(columns.Jobs(geometry)),
+                new BatchNormMomentsColumnsArguments
+                {
+                    X = x.Argument,
+                    Partial = partial.Argument,
+                    NormShape = geometry.Argument,
+                    Splits = (ulong)splits,
+                    Share = (ulong)columns.Share,
+                    Tiles = (ulong)columns.Tiles,
+                    Wide = columns.Wide,
+                });
+        }
+
+        uint wide = Wide(geometry.Channels);
+        stream.Launch(
+            StatisticsKernel,
+            Variant<T>(vectors: false),
+            new LaunchShape(NormParts.CeilingOf(geometry.Channels, wide)),
+            new BatchNormStatisticsArguments
+            {
+                Partial = partial.Argument,
+                Statistics = statistics.Argument,
+                RunningMean = running.Mean,
+                RunningVariance = running.Variance,
+                Sets = (ulong)geometry.Sets,
+                Channels = (ulong)geometry.Channels,
+                Splits = (ulong)splits,
+                Wide = wide,
+                Epsilon = epsilon,
+                Share = running.NewShare,
+                IsUnbiased = running.IsUnbiased ? 1u : 0,
+            });
+    }
+
+    private static void Gradients<T, TReal>(
+        DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, DeviceTensor<T>? y, in NormChannelArguments channels,
+        DeviceTensor<TReal> statistics, DeviceTensor<T> dy, TensorArgument corrections, DeviceTensor<TReal>? dGamma,
+        DeviceTensor<TReal>? dBeta, in NormEpilogue epilogue)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        PlaneParts planes = PlaneParts.Of(geometry);
+        ColumnParts columns = ColumnParts.Of(geometry, sums: true);
+        long splits = geometry.HasPlanes ? planes.Splits : columns.Splits;
+        using ScratchPool.Lease<TReal> partial = stream.RentScratch<TReal>(splits * 2 * geometry.Units);
+        KernelVariant variant = Variant<T>(TakesVectors(geometry, epilogue, dy, x, y));
+        if (geometry.HasPlanes)
+        {
+            stream.Launch(
+                SumsPlanes,
+                variant,
+                new LaunchShape(geometry.Units * splits),
+                new BatchNormSumsPlanesArguments
+                {
+                    Dy = dy.Argument,
+                    X = x.Argument,
+                    Y = y?.Argument ?? default,
+                    Partial = partial.Argument,
+                    NormChannel = channels,
+                    NormShape = geometry.Argument,
+                    Splits = (ulong)splits,
+                    Share = (ulong)planes.Share,
+                    Width = (ulong)planes.Width,
+                    NormEpilogue = epilogue.Argument,
+                });
+        }
+        else
+        {
+            stream.Launch(
+                SumsColumns,
+                variant,
+                new LaunchShape(columns.Jobs(geometry)),
+                new BatchNormSumsColumnsArguments
+                {
+                    Dy = dy.Argument,
+                    X = x.Argument,
+                    Y = y?.Argument ?? default,
+                    Partial = partial.Argument,
+                    NormChannel = channels,
+                    NormShape = geometry.Argument,
+                    Splits = (ulong)splits,
+                    Share = (ulong)columns.Share,
+                    Tiles = (ulong)columns.Tiles,
+                    Wide = columns.Wide,
+                    NormEpilogue = epilogue.Argument,
+                });
+        }
+
+        uint wide = Wide(geometry.Channels);
+        stream.Launch(
+            GradientsKernel,
+            Variant<T>(vectors: false),
+            new LaunchShape(NormParts.CeilingOf(geometry.Channels, wide)),
+            new BatchNormGradientsArguments
+            {
+                Partial = partial.Argument,
+                Statistics = statistics.Argument,
+                Corrections = corrections,
+                Dgamma = dGamma?.Argument ?? default,
+                Dbeta = dBeta?.Argument ?? default,
+                Sets = (ulong)geometry.Sets,
+                Channels = (ulong)geometry.Channels,
+                Splits = (ulong)splits,
+                Wide = wide,
+                Count = geometry.Count,
+            });
+    }
+
+    private static bool IsOneLaunch(DeviceStream stream, in NormGeometry geometry)
+    {
+        if (!geometry.HasPlanes) return false;
+        return stream.Device.Kind == DeviceKind.Cpu
+            ? geometry.Units >= FewestOfCores
+            : geometry.Sets == 1 && geometry.Count <= MostOfGroup;
+    }
+
+    private static KernelVariant Variant<T>(bool vectors)
+        where T : unmanaged => new(DTypes.Of<T>(), vectors ? Philox.LanesPerBlock : 1);
+
+    private static bool TakesVectors<T>(
+        in NormGeometry geometry, in NormEpilogue epilogue, DeviceTensor<T> a, DeviceTensor<T> b, DeviceTensor<T>? c)
+        where T : unmanaged =>
+        geometry.Columns % Philox.LanesPerBlock == 0 && epilogue.TakesVectors && a.IsVectorAligned && b.IsVectorAligned
+        && c?.IsVectorAligned != false;
+
+    private static uint Wide(long channels) => BitOperations.RoundUpToPowerOf2((uint)Math.Min(channels, MostWide));
+}
