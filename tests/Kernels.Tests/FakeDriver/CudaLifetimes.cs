@@ -207,7 +207,7 @@ public sealed unsafe class CudaLifetimes : CudaScenario
     [Fact(Explicit = true)]
     public void DisposingUnderUse()
     {
-        const int Rounds = 300;
+        const int Rounds = 150;
         FakeCuda.OnLaunch(null);
         FakeCuda.SetLatency(1);
         int refused = 0;
