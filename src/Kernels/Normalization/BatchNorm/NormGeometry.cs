@@ -69,7 +69,7 @@ internal readonly record struct ColumnParts(uint Wide, long Tiles, long Splits, 
 
     /// <summary>What an item adds up before sums are merged, in rows.</summary>
     private const long MostRows = 128;
-    private const long FewestRows = 4;
+    private const long FewestRows = 8;
 
     public static ColumnParts Of(in NormGeometry geometry, bool sums)
     {

@@ -41,7 +41,9 @@ internal static partial class NormPasses
     /// <summary>Channels from which on cores have enough to share.</summary>
     private const long FewestOfCores = 4;
 
+    /// <summary>Channels that a work group merges the parts of at most, and parts that an item is to merge one after the other.</summary>
     private const int MostWide = 32;
+    private const long PartsInTurn = 4;
 
     private static readonly int[] Widths = [1, Philox.LanesPerBlock];
 
@@ -266,7 +268,7 @@ internal static partial class NormPasses
                 });
         }
 
-        uint wide = Wide(geometry.Channels);
+        uint wide = Wide(geometry.Channels, splits);
         stream.Launch(
             StatisticsKernel,
             Variant<T>(vectors: false),
@@ -341,7 +343,7 @@ internal static partial class NormPasses
                 });
         }
 
-        uint wide = Wide(geometry.Channels);
+        uint wide = Wide(geometry.Channels, splits);
         stream.Launch(
             GradientsKernel,
             Variant<T>(vectors: false),
@@ -378,5 +380,11 @@ internal static partial class NormPasses
         geometry.Columns % Philox.LanesPerBlock == 0 && epilogue.TakesVectors && a.IsVectorAligned && b.IsVectorAligned
         && c?.IsVectorAligned != false;
 
-    private static uint Wide(long channels) => BitOperations.RoundUpToPowerOf2((uint)Math.Min(channels, MostWide));
+    /// <summary>Fewer channels where each has many parts: they wait for each other, groups do not.</summary>
+    private static uint Wide(long channels, long splits)
+    {
+        const uint Group = KernelDefinition.DefaultGroupSize;
+        uint deep = BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(splits / PartsInTurn, Group / MostWide, Group));
+        return BitOperations.RoundUpToPowerOf2((uint)Math.Min(channels, Group / deep));
+    }
 }
