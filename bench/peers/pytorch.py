@@ -340,6 +340,38 @@ def max_pool2d_settings(case):
     return window, both(case["stride"]) if case["stride"] else window, padding_of(case), both(case["dilation"] or 1), case["ceilMode"]
 
 
+@op("average-pool2d", "forward", "torch.nn.functional.avg_pool2d")
+def average_pool2d_forward(case):
+    x, settings = maps_of(case), average_pool2d_settings(case)
+    return lambda: torch.nn.functional.avg_pool2d(x, *settings)
+
+
+@op("average-pool2d", "backward", "aten::avg_pool2d_backward")
+def average_pool2d_backward(case):
+    x, settings = maps_of(case), average_pool2d_settings(case)
+    dy = torch.ones_like(torch.nn.functional.avg_pool2d(x, *settings))
+    return lambda: torch.ops.aten.avg_pool2d_backward(dy, x, *settings)
+
+
+@op("average-pool2d", "global", "torch.nn.functional.adaptive_avg_pool2d to one cell")
+def average_pool2d_global(case):
+    x = maps_of(case)
+    return lambda: torch.nn.functional.adaptive_avg_pool2d(x, 1)
+
+
+@op("average-pool2d", "global backward", "autograd through torch.nn.functional.adaptive_avg_pool2d to one cell")
+def average_pool2d_global_backward(case):
+    return gradient([maps_of(case)], lambda x: torch.nn.functional.adaptive_avg_pool2d(x, 1))
+
+
+def average_pool2d_settings(case):
+    require(case["dilation"] is None, "torch.nn.functional.avg_pool2d has no dilation")
+    require(case["divisor"] is None or case["divisor"] == int(case["divisor"]), "torch.nn.functional.avg_pool2d divides by integers")
+    window, divisor = both(case["window"]), case["divisor"]
+    stride = both(case["stride"]) if case["stride"] else window
+    return window, stride, padding_of(case), case["ceilMode"], not case["excludesPadding"], None if divisor is None else int(divisor)
+
+
 def both(size):
     return [size["height"], size["width"]] if isinstance(size, dict) else [size, size]
 

@@ -75,6 +75,11 @@ internal static class KernelWork
         ["max_pool2d_forward_2x2"] = Elementwise(4, 1),
         ["max_pool2d_forward_3x3"] = [new(OnlyPass, new(4), new(1), Again: new(2))],
         ["max_pool2d_backward_2x2"] = Elementwise(1, 4),
+        ["average_pool2d_forward_2x2"] = Elementwise(4, 1),
+        ["average_pool2d_backward_2x2"] = Elementwise(1, 4),
+        ["average_pool2d_global"] = Elementwise(1, 0),
+        ["average_pool2d_global_channels"] = Elementwise(1, 0),
+        ["average_pool2d_global_backward"] = Elementwise(0, 1),
         ["max_pool2d_backward_3x3"] = [new(OnlyPass, new(1), new(4), Again: new(1))],
 
         // Parameter and gradient are read, the parameter is written, and the state, in the arithmetic type, is read and written.

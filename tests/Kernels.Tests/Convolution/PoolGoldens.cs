@@ -36,6 +36,57 @@ public sealed class PoolGoldens(TestDevices devices)
         Assert.Equal(Golden.Special.Places, indices.ToArray(stream).Select((tap, column) => (10 * (tap / 2)) + (2 * column) + (tap % 2)));
     }
 
+    /// <summary>What windows are divided by: with and without the padding, what hangs over in neither, or a given number.</summary>
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void AveragePool_IsThatOfPyTorch(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        foreach (Case golden in Golden.Average)
+        {
+            foreach (TensorLayout layout in Enum.GetValues<TensorLayout>()) CheckAverage(stream, golden, layout);
+        }
+    }
+
+    /// <summary>Windows of two over five columns, the last of which hangs over: it is divided by the one element that it has.</summary>
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void WhatHangsOver_NeverCounts(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        using DeviceTensor<float> x = stream.Device.Upload<float>([1, 2, 3, 4, 5], 1, 1, 1, 5);
+        using DeviceTensor<float> y = stream.Device.Allocate<float>(1, 1, 1, 3);
+        AveragePool2d.Forward(stream, x, y, (1, 2), new() { CeilMode = true });
+        Assert.Equal([1.5f, 3.5f, 5], y.ToArray(stream));
+        Assert.Equal(Golden.Overhang, y.ToArray(stream).Select(value => (double)value));
+    }
+
+    private static void CheckAverage(DeviceStream stream, Case golden, TensorLayout layout)
+    {
+        const double Tolerance = 1e-6;
+        long[] shape = Shape(golden.Height, golden.Width, layout), outputShape = Shape(golden.OutputHeight, golden.OutputWidth, layout);
+        Size2d window = new(golden.WindowHeight, golden.WindowWidth);
+        AveragePool2dOptions options = new()
+        {
+            Stride = new Size2d(golden.StrideHeight, golden.StrideWidth),
+            Padding = Padding2d.Symmetric(golden.PaddingHeight, golden.PaddingWidth),
+            CeilMode = golden.Ceil,
+            ExcludesPadding = !golden.CountsPadding,
+            Divisor = golden.Divisor,
+            Layout = layout,
+        };
+        Assert.Equal(outputShape, AveragePool2d.OutputShape(shape, window, options));
+        using DeviceTensor<float> x = stream.Device.Upload<float>(Values(golden.X, shape, layout), shape),
+            dy = stream.Device.Upload<float>(Values(golden.Dy, outputShape, layout), outputShape);
+        using DeviceTensor<float> y = stream.Device.Allocate<float>(outputShape), dx = stream.Device.Allocate<float>(shape);
+        AveragePool2d.Forward(stream, x, y, window, options);
+        AveragePool2d.Backward(stream, dy, dx, window, options);
+        Assert.All(InOrder(y.ToArray(stream), outputShape, layout).Zip(golden.Y), AssertClose);
+        Assert.All(InOrder(dx.ToArray(stream), shape, layout).Zip(golden.Dx), AssertClose);
+
+        static void AssertClose((double Actual, double Expected) pair) => Assert.Equal(pair.Expected, pair.Actual, Tolerance);
+    }
+
     private static void CheckMaximum(DeviceStream stream, Case golden, TensorLayout layout)
     {
         long[] shape = Shape(golden.Height, golden.Width, layout), outputShape = Shape(golden.OutputHeight, golden.OutputWidth, layout);

@@ -37,6 +37,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string Embedding = "portable/embedding_dropout.cl";
     private const string Entropy = "portable/entropy.cl";
     private const string KeptRows = "portable/kept_rows.cl";
+    private const string AveragePool = "portable/average_pool2d.cl";
     private const string MaxPool = "portable/max_pool2d.cl";
     private const string StochasticDepth = "portable/stochastic_depth.cl";
 
@@ -326,6 +327,15 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new(
             "no barrier before a tile's rows are copied", "kept-rows", KeptRows, "BARRIER();\n            const u64 dropped",
             "const u64 dropped") { At = "prime" },
+        new(
+            "what hangs over counts", "average-pool2d", AveragePool, "(u32)((stop < end ? stop : end) -", "(u32)(stop -")
+        { At = "a last window that hangs over" },
+        new("padding counts always", "average-pool2d", AveragePool, "counts_padding ? start : 0", "start")
+        { At = "overlapping, one apart, padding left out" },
+        new(
+            "no barrier between the levels of the cells", "average-pool2d", AveragePool,
+            "LOCAL_ID + half_depth];\n            }\n            BARRIER();", "LOCAL_ID + half_depth];\n            }")
+        { At = "whole maps, channels last, odd" },
         new("the last of equal elements counts", "max-pool2d", MaxPool, "value > *best ||", "value >= *best ||")
         { At = "integers: most windows have a tie" },
         new("a NaN is passed over", "max-pool2d", MaxPool, " || value != value", "") { At = "overlapping, one apart" },
