@@ -16,6 +16,7 @@ internal static class OpFiles
         ["linear"] = ["linear", "matmul", "partial_sums"],
         ["bias-dropout-residual"] = ["bias_dropout_residual", "partial_sums"],
         ["batch-norm"] = ["batch_norm", "batch_norm_backward"],
+        ["soft-sharing"] = ["soft_sharing", "norm_penalty"],
         ["sgd"] = ["sgd", "optimizer_step"],
         ["adam"] = ["adam", "optimizer_step"],
         ["adamw"] = ["adam", "optimizer_step"],

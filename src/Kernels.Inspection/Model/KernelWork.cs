@@ -70,6 +70,8 @@ internal static class KernelWork
         ["gradient_squares"] = Elementwise(1, 0),
         ["norm_penalty_tiles"] = Elementwise(1, 0),
         ["norm_penalty_tiles HAS_GRADIENT"] = Elementwise(2, 1),
+        ["soft_sharing_tiles"] = Elementwise(2, 0),
+        ["soft_sharing_tiles HAS_GRADIENT"] = Elementwise(4, 2),
 
         // For an element of y: the four of x that are its own, and an index, which is less than an element.
         ["max_pool2d_forward_2x2"] = Elementwise(4, 1),

@@ -173,7 +173,8 @@ public sealed record AveragePool2dProblem(string Entry, long[] Shape, Size2d Win
     public double? Divisor { get; init; }
 
     public override string Text => string.Join(
-        ' ', [base.Text, .. ExcludesPadding ? ["padding left out"] : (string[])[], .. Divisor is { } by ? [$"divisor={by}"] : (string[])[]]);
+        ' ', new[] { base.Text, ExcludesPadding ? "padding left out" : "", Divisor is { } by ? $"divisor={by}" : "" }
+            .Where(text => text.Length > 0));
 
     internal long[] MeansShape => [Shape[0], Shape[Layout == TensorLayout.ChannelsFirst ? 1 : 3]];
 

@@ -17,7 +17,9 @@ public readonly record struct AveragePool2dOptions
     /// <summary>From one element of a window to the next; null for 1.</summary>
     public Size2d? Dilation { get; init; }
 
-    /// <summary>Rounds the number of windows up, so that the last may hang over the end. One that starts beyond the map is left out.</summary>
+    /// <summary>
+    /// Rounds the number of windows up, so that the last may hang over the end. One that starts beyond the map is left out.
+    /// </summary>
     public bool CeilMode { get; init; }
 
     /// <summary>
@@ -46,8 +48,8 @@ public readonly record struct AveragePool2dOptions
 /// <para>
 /// Sums are in float (double for double), row by row of a window; of whole maps in the order of a tree. Backward
 /// gathers for each element of x the windows that it is in, in their order. Types: float, Half, BFloat16, double. Y. LeCun, L. Bottou, Y.
-/// Bengio and P. Haffner, "Gradient-based learning applied to document recognition", 1998; M. Lin, Q. Chen and S. Yan, "Network in network",
-/// ICLR 2014.
+/// Bengio and P. Haffner, "Gradient-based learning applied to document recognition", 1998; M. Lin, Q. Chen and S. Yan, "Network in
+/// network", ICLR 2014.
 /// </para>
 /// <para>
 /// Every method throws <see cref="ArgumentException"/> for shapes that do not fit, a window larger than the padded map, a window without

@@ -14,7 +14,9 @@ public readonly record struct MaxPool2dOptions
     /// <summary>From one element of a window to the next; null for 1.</summary>
     public Size2d? Dilation { get; init; }
 
-    /// <summary>Rounds the number of windows up, so that the last may hang over the end. One that starts beyond the map is left out.</summary>
+    /// <summary>
+    /// Rounds the number of windows up, so that the last may hang over the end. One that starts beyond the map is left out.
+    /// </summary>
     public bool CeilMode { get; init; }
 
     /// <summary>The place of the channels.</summary>

@@ -90,6 +90,8 @@ internal sealed class ScratchPool(Device device, long largestKeptBytes = 64L << 
     internal readonly struct Lease<T>(ScratchPool pool, DeviceBuffer<T> buffer, int sizeLog2) : IDisposable
         where T : unmanaged
     {
+        public DeviceBuffer<T> Buffer => buffer;
+
         public TensorArgument Argument => new(buffer.Memory, 0);
 
         public void Dispose() => pool.Return(buffer.Memory, sizeLog2);

@@ -12,7 +12,8 @@ public sealed class SpecialValuesTests(TestDevices devices)
 {
     private const string PagePath = $"{Page.Folder}/special_values.md";
 
-    private static readonly string[] OnOtherPages = ["adam", "adamw", "lion", "norm-penalty", "rmsprop", "sgd"];
+    private static readonly string[] OnOtherPages =
+        ["adam", "adamw", "lion", "norm-penalty", "rmsprop", "sgd", "soft-sharing", "tied-gradients"];
 
     private static readonly double[] Columns = [double.NaN, double.PositiveInfinity, double.NegativeInfinity, -0.0];
 

@@ -348,6 +348,16 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "(i32)(output * stride)") { At = "overlapping, one apart" },
         new("a cell is one to the left", "max-pool2d", "portable/divisor.h", "2 * n, inverse", "2 * n + 2, inverse")
         { At = "overlapping, one apart" },
+        new("a sum of squares instead of half of it", "soft-sharing", "portable/soft_sharing.cl", "rooted * rooted", "2 * rooted * rooted")
+        { At = "prime" },
+        new("the other gradient has its sign", "soft-sharing", "portable/soft_sharing.cl", "down[k] -= part;", "down[k] += part;")
+        { At = "one element" },
+        new(
+            "the last use is left out", "tied-gradients", "portable/tied_gradients.cl", "last = places[tile.tensor + 1]",
+            "last = places[tile.tensor + 1] - 1") { At = "prime, two uses" },
+        new(
+            "what is there is overwritten", "tied-gradients", "portable/tied_gradients.cl", "joins = adds ||", "joins =")
+        { At = "one element, one use" },
         new(
             "a short row has the decision of the row before", "stochastic-depth", StochasticDepth,
             "row++;\n                keep = keeps(resolved, start + row, threshold);", "row++;") { At = "rows shorter than an octet" },

@@ -193,7 +193,7 @@ internal sealed class TensorTable<T> : IDisposable
     /// <summary>
     /// Elements from the start of <paramref name="origin"/>'s memory to the first element of <paramref name="tensor"/>, modulo 2^64.
     /// </summary>
-    private static ulong Distance(DeviceTensor<T> origin, DeviceTensor<T> tensor)
+    public static ulong Distance(DeviceTensor<T> origin, DeviceTensor<T> tensor)
     {
         long bytes = tensor.FirstByte - origin.Buffer.Memory.Address;
         int size = Unsafe.SizeOf<T>();
