@@ -10,10 +10,7 @@
 #include "types.h"
 #include "im2col.h"
 
-KERNEL void conv2d_gather(GLOBAL const scalar* RESTRICT image, u64 image_offset, GLOBAL const scalar* RESTRICT filter,
-                          u64 filter_offset, GLOBAL const scalar* RESTRICT bias, u64 bias_offset,
-                          GLOBAL scalar* RESTRICT result, u64 result_offset, CONV2D_SHAPE_PARAMETERS, u32 backward,
-                          u32 has_bias, u32 has_relu) {
+KERNEL void conv2d_gather(CONV2D_GATHER_PARAMETERS) {
     SHARED real row_tile[TILE_DEPTH * ROW_PITCH];
     SHARED real column_tile[TILE_DEPTH * COLUMN_PITCH];
     // In local memory, since few items need them and registers are few.
@@ -146,11 +143,7 @@ KERNEL void conv2d_gather(GLOBAL const scalar* RESTRICT image, u64 image_offset,
     }
 }
 
-KERNEL void conv2d_backward_filter(GLOBAL const scalar* RESTRICT x, u64 x_offset, GLOBAL const scalar* RESTRICT dy,
-                                   u64 dy_offset, GLOBAL scalar* RESTRICT dfilter, u64 dfilter_offset,
-                                   GLOBAL scalar* RESTRICT dbias, u64 dbias_offset, GLOBAL real* RESTRICT partial,
-                                   u64 partial_offset, GLOBAL real* RESTRICT bias_partial, u64 bias_partial_offset,
-                                   CONV2D_SHAPE_PARAMETERS, u32 has_bias, u64 splits, u64 pixels_per_split) {
+KERNEL void conv2d_backward_filter(CONV2D_BACKWARD_FILTER_PARAMETERS) {
     SHARED real row_tile[TILE_DEPTH * ROW_PITCH];
     SHARED real column_tile[TILE_DEPTH * COLUMN_PITCH];
     SHARED place taps[TILE_COLUMNS];

@@ -29,6 +29,19 @@
         u32 filter_height, u32 filter_width, u32 stride_y, u32 stride_x, u32 dilation_y, u32 dilation_x,         \
         u32 padding_top, u32 padding_left
 
+// y from x, or dx from dy.
+#define CONV2D_GATHER_PARAMETERS                                                                                    \
+    GLOBAL const scalar *RESTRICT image, u64 image_offset, GLOBAL const scalar *RESTRICT filter, u64 filter_offset, \
+        GLOBAL const scalar *RESTRICT bias, u64 bias_offset, GLOBAL scalar *RESTRICT result, u64 result_offset,     \
+        CONV2D_SHAPE_PARAMETERS, u32 backward, u32 has_bias, u32 has_relu
+
+// dw and db, or their parts.
+#define CONV2D_BACKWARD_FILTER_PARAMETERS                                                                     \
+    GLOBAL const scalar *RESTRICT x, u64 x_offset, GLOBAL const scalar *RESTRICT dy, u64 dy_offset,           \
+        GLOBAL scalar *RESTRICT dfilter, u64 dfilter_offset, GLOBAL scalar *RESTRICT dbias, u64 dbias_offset, \
+        GLOBAL real *RESTRICT partial, u64 partial_offset, GLOBAL real *RESTRICT bias_partial,                \
+        u64 bias_partial_offset, CONV2D_SHAPE_PARAMETERS, u32 has_bias, u64 splits, u64 pixels_per_split
+
 // Distances between the neighbours of an element along each axis of a tensor of maps: NCHW, or with CHANNELS_LAST NHWC.
 typedef struct {
     u64 batch, channel, row, column;

@@ -12,7 +12,7 @@ internal static class OpFiles
         ["gaussian-dropout"] = ["gaussian_noise"],
         ["variational-dropout"] = ["channel_dropout"],
         ["drop-weight"] = ["dropout"],
-        ["conv2d"] = ["conv2d", "partial_sums"],
+        ["conv2d"] = ["conv2d", "conv2d_depthwise", "partial_sums"],
         ["linear"] = ["linear", "matmul", "partial_sums"],
         ["bias-dropout-residual"] = ["bias_dropout_residual", "partial_sums"],
         ["batch-norm"] = ["batch_norm", "batch_norm_backward"],

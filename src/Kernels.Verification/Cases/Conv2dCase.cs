@@ -15,6 +15,7 @@ public sealed class Conv2dCase : OpCase
         {
             new Conv2dProblem(entry, 32, 64, 56, 56, 64, 3, 3, "first stage of ResNet") { Padding = (1, 1, 1, 1) },
             new Conv2dProblem(entry, 32, 256, 14, 14, 256, 3, 3, "third stage of ResNet") { Padding = (1, 1, 1, 1) },
+            new Conv2dProblem(entry, 32, 128, 56, 56, 128, 3, 3, "depthwise") { Padding = (1, 1, 1, 1), Groups = 128 },
             new Conv2dProblem(entry, 32, 3, 224, 224, 64, 7, 7, "first layer of ResNet") { Padding = (3, 3, 3, 3), Stride = (2, 2) },
         }),
         new Conv2dProblem("forward", 32, 64, 56, 56, 256, 1, 1, "a bottleneck of ResNet"),
@@ -186,6 +187,14 @@ public sealed class Conv2dCase : OpCase
             new Conv2dProblem(entry, 2, 6, 6, 7, 12, 3, 3, "depthwise, two outputs a channel")
             {
                 Padding = (1, 1, 1, 1), Groups = 6, HasBias = false,
+            },
+            new Conv2dProblem(entry, 2, 37, 5, 6, 37, 3, 3, "depthwise, more channels than lanes, strided")
+            {
+                Padding = (1, 1, 1, 1), Stride = (2, 2), Groups = 37, ChannelsLast = true,
+            },
+            new Conv2dProblem(entry, 2, 3, 17, 9, 3, 5, 5, "depthwise, more taps than a pass, dilated")
+            {
+                Padding = (2, 2, 4, 3), Stride = (2, 1), Dilation = (1, 2), Groups = 3,
             },
         ];
     }

@@ -158,12 +158,20 @@ public static unsafe partial class Conv2d
                     CpuGemm.Multiply<TSum, FilterFirst<T, TSum>>(new(patches, dy, y, dFilter, s));
             });
             if (a.HasBias != 0) BackwardBias<T>(a, last);
-            if (a.Splits <= 1) return;
-            ToFirstPart<T, TSum>(a.Dfilter, a.Partial, (long)(s.Outputs * s.PerOutput), (long)a.Splits);
-            if (a.HasBias != 0) ToFirstPart<T, TSum>(a.Dbias, a.BiasPartial, s.Outputs, (long)a.Splits);
+            ToFirstPart<T, TSum>(a);
         }
 
         /// <summary>A host that wants sums of splits gets the whole sum as the first and zeros as the others.</summary>
+        public static void ToFirstPart<T, TSum>(in Conv2dBackwardFilterArguments a)
+            where T : unmanaged
+            where TSum : unmanaged
+        {
+            if (a.Splits <= 1) return;
+            Conv2dShapeArguments s = a.Conv2dShape;
+            ToFirstPart<T, TSum>(a.Dfilter, a.Partial, s.Outputs * s.PerOutput, (long)a.Splits);
+            if (a.HasBias != 0) ToFirstPart<T, TSum>(a.Dbias, a.BiasPartial, s.Outputs, (long)a.Splits);
+        }
+
         private static void ToFirstPart<T, TSum>(TensorArgument result, TensorArgument parts, long length, long splits)
             where T : unmanaged
             where TSum : unmanaged
@@ -174,7 +182,7 @@ public static unsafe partial class Conv2d
             for (long i = length; i < length * splits; i++) target[i] = default;
         }
 
-        private static void BackwardBias<T>(Conv2dBackwardFilterArguments a, bool last)
+        public static void BackwardBias<T>(Conv2dBackwardFilterArguments a, bool last)
             where T : unmanaged
         {
             Conv2dShapeArguments s = a.Conv2dShape;

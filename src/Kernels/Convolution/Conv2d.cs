@@ -32,7 +32,12 @@ public static partial class Conv2d
     /// <summary>Groups that fill a large GPU, and pixels that are worth a split of the filter's gradient.</summary>
     private const long ManyGroups = 1024;
     private const long PixelsOfSplit = 256;
+    private const long PixelsOfDepthwiseSplit = 2048;
     private const long TileDepth = 16;
+
+    /// <summary>Channels of a group with channels last, and neighbours of a column that an item makes.</summary>
+    private const int DepthwiseLanes = 32;
+    private const int DepthwiseResults = 8;
 
     private const uint ChannelsLastSwitch = 1;
 
@@ -43,6 +48,12 @@ public static partial class Conv2d
 
     private static readonly KernelDefinition<Conv2dBackwardFilterArguments> BackwardFilterKernel =
         EntryPoints.Conv2dBackwardFilter.Float<CpuBackwardFilter>(switches: Switches);
+
+    private static readonly KernelDefinition<Conv2dGatherArguments> DepthwiseGatherKernel =
+        EntryPoints.Conv2dDepthwiseGather.Float<CpuDepthwiseGather>(switches: Switches);
+
+    private static readonly KernelDefinition<Conv2dBackwardFilterArguments> DepthwiseBackwardFilterKernel =
+        EntryPoints.Conv2dDepthwiseBackwardFilter.Float<CpuDepthwiseBackwardFilter>(switches: Switches);
 
     /// <summary>The shape of y.</summary>
     /// <param name="x">Shape of the input, four dimensions in the layout of the options.</param>
@@ -142,11 +153,14 @@ public static partial class Conv2d
         }
 
         if (shape.Outputs == 0) return;
-        long tiles = Tiles(shape.YChannels, TileRows) * Math.Max(1, Tiles(shape.PerOutput, TileColumns)) * (long)shape.Groups;
+        long tiles = !shape.IsDepthwise
+            ? Tiles(shape.YChannels, TileRows) * Math.Max(1, Tiles(shape.PerOutput, TileColumns)) * (long)shape.Groups
+            : settings.Layout == TensorLayout.ChannelsLast ? Tiles(shape.Outputs, DepthwiseLanes) : shape.Outputs;
 
         // By the problem alone, so that the order of the sums does not depend on the size of the GPU.
+        long least = shape.IsDepthwise && settings.Layout == TensorLayout.ChannelsFirst ? PixelsOfDepthwiseSplit : PixelsOfSplit;
         long splits = stream.Device.Kind == DeviceKind.Cpu
-            ? 1 : Math.Clamp(shape.YPixels / PixelsOfSplit, 1, Math.Max(1, ManyGroups / tiles));
+            ? 1 : Math.Clamp(shape.YPixels / least, 1, Math.Max(1, ManyGroups / tiles));
         long pixels = Tiles(Tiles(shape.YPixels, splits), TileDepth) * TileDepth;
         long parts = splits > 1 ? splits * shape.Outputs * (shape.PerOutput + 1) : 0;
         using ScratchPool.Lease<T> partial = RealBuffer<T>.RentScratch(stream, parts);
@@ -154,7 +168,7 @@ public static partial class Conv2d
         TensorArgument biasPart = splits > 1
             ? filterPart with { Offset = filterPart.Offset + (ulong)(splits * shape.Outputs * shape.PerOutput) } : default;
         stream.Launch(
-            BackwardFilterKernel,
+            shape.IsDepthwise ? DepthwiseBackwardFilterKernel : BackwardFilterKernel,
             Variant(x.DType, settings.Layout),
             new LaunchShape(tiles * splits),
             new Conv2dBackwardFilterArguments
@@ -203,14 +217,18 @@ public static partial class Conv2d
         where T : unmanaged
     {
         if (result.Length == 0) return;
-        long pixels = (long)shape.Batch * (backward
-            ? Tiles(shape.XHeight, shape.StrideY) * Tiles(shape.XWidth, shape.StrideX) : (long)shape.YHeight * shape.YWidth);
+        long height = backward ? Tiles(shape.XHeight, shape.StrideY) : shape.YHeight;
+        long width = backward ? Tiles(shape.XWidth, shape.StrideX) : shape.YWidth;
         long phases = backward ? (long)Math.Min(shape.StrideY, shape.XHeight) * Math.Min(shape.StrideX, shape.XWidth) : 1;
-        long rows = Tiles(backward ? shape.XChannels : shape.YChannels, TileRows);
+        long channels = backward ? shape.XChannels : shape.YChannels;
+        LaunchShape groups = shape.IsDepthwise
+            ? LaunchShape.Items((long)shape.Batch * (long)shape.Groups * channels * Tiles(height, DepthwiseResults) * width, GatherKernel)
+            : new LaunchShape(
+                Tiles(channels, TileRows) * (long)shape.Groups * phases * Tiles((long)shape.Batch * height * width, TileColumns));
         stream.Launch(
-            GatherKernel,
+            shape.IsDepthwise ? DepthwiseGatherKernel : GatherKernel,
             Variant(result.DType, layout),
-            new LaunchShape(rows * (long)shape.Groups * phases * Tiles(pixels, TileColumns)),
+            groups,
             new Conv2dGatherArguments
             {
                 Image = image.Argument,

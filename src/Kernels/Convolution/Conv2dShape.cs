@@ -8,6 +8,9 @@ internal readonly partial record struct Conv2dShapeArguments
     /// <summary>Sizes and settings along an axis lie below this, so that coordinates are 32-bit integers.</summary>
     private const long AxisLimit = 1 << 29;
 
+    /// <summary>Each input channel is a group of its own: there is nothing to multiply by a matrix.</summary>
+    public bool IsDepthwise => XChannels == 1 && Groups > 1;
+
     public long FilterArea => (long)FilterHeight * FilterWidth;
 
     /// <summary>Elements of the filter for one output channel.</summary>
@@ -18,7 +21,8 @@ internal readonly partial record struct Conv2dShapeArguments
     public long YPixels => (long)Batch * YHeight * YWidth;
 
     /// <summary>The shape of y.</summary>
-    public long[] YShape(TensorLayout layout) => layout == TensorLayout.ChannelsLast ? [(long)Batch, YHeight, YWidth, Outputs] : [(long)Batch, Outputs, YHeight, YWidth];
+    public long[] YShape(TensorLayout layout) => layout == TensorLayout.ChannelsLast
+        ? [(long)Batch, YHeight, YWidth, Outputs] : [(long)Batch, Outputs, YHeight, YWidth];
 
     /// <summary>Checks settings and shapes of x and filter, and derives that of y.</summary>
     /// <param name="op">For messages.</param>

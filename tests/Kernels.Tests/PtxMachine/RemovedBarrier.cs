@@ -19,6 +19,7 @@ internal sealed record RemovedBarrier(string File, int Index, int Line)
         ["portable/partial_sums.cl"] = ["bias-dropout-residual"],
         ["portable/batch_norm_backward.cl"] = ["batch-norm"],
         [Moments] = ["batch-norm"],
+        ["portable/conv2d_depthwise.cl"] = ["conv2d"],
         [Reductions] = ["norm-penalty", "sgd", "attention-dropout", "entropy", "cross-entropy", "kept-rows"],
     };
 

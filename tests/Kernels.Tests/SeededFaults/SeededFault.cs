@@ -32,6 +32,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string DropConnect = "portable/drop_connect.cl";
     private const string Inference = "portable/drop_connect_inference.cl";
     private const string Conv2d = "portable/conv2d.cl";
+    private const string Depthwise = "portable/conv2d_depthwise.cl";
     private const string Im2Col = "portable/im2col.h";
     private const string Blocks = "portable/blocks.h";
     private const string Embedding = "portable/embedding_dropout.cl";
@@ -378,6 +379,10 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new(
             "a split starts late", "conv2d", Conv2d, "first_pixel = split * pixels_per_split", "first_pixel = split * (pixels_per_split + 1)")
         { At = "several splits, the last one short" },
+        new("a window slides without its elements", "conv2d", Depthwise, "values[e + i]", "values[e]")
+        { At = "depthwise, two outputs a channel" },
+        new("half of the tree over pixels is missing", "conv2d", Depthwise, "half_size = GROUP_SIZE / 2", "half_size = GROUP_SIZE / 4")
+        { At = "depthwise, two outputs a channel" },
     ];
 
     public override string ToString() => $"{Op}: {Name}";

@@ -1,0 +1,35 @@
+using System.Runtime.InteropServices;
+
+namespace Kernels.Cpu;
+
+/// <summary>Memory of one thread for what a body makes on the way; it grows to the largest that was asked for and is kept.</summary>
+internal sealed unsafe class CpuScratch
+{
+    private const int Alignment = 64;
+
+    [ThreadStatic]
+    private static CpuScratch? _current;
+
+    private void* _memory;
+    private long _bytes;
+
+    ~CpuScratch() => NativeMemory.AlignedFree(_memory);
+
+    /// <summary>Memory for so many elements, on 64 bytes, valid until the thread asks again; what is in it is not cleared.</summary>
+    public static T* Take<T>(long count)
+        where T : unmanaged => (T*)(_current ??= new CpuScratch()).Grown(count * sizeof(T));
+
+    private void* Grown(long bytes)
+    {
+        if (bytes > _bytes)
+        {
+            NativeMemory.AlignedFree(_memory);
+            _memory = null;
+            _bytes = 0;
+            _memory = NativeMemory.AlignedAlloc((nuint)bytes, Alignment);
+            _bytes = bytes;
+        }
+
+        return _memory;
+    }
+}
