@@ -423,6 +423,46 @@ def batch_norm_backward(case):
     return gradient([x, *given], forward)
 
 
+@op("batch-norm-relu", "forward", "torch.nn.functional.dropout of torch.relu of torch.nn.functional.batch_norm")
+def batch_norm_relu_forward(case):
+    x, parameters = batch_norm(case)
+    return lambda: dropped_relu(case, torch.nn.functional.batch_norm(x, *parameters, training=True))
+
+
+@op("batch-norm-relu", "backward", "autograd through torch.nn.functional.batch_norm, torch.relu and torch.nn.functional.dropout")
+def batch_norm_relu_backward(case):
+    x, (mean, variance, *affine) = batch_norm(case)
+    given = [parameter for parameter in affine if parameter is not None]
+
+    def forward(x, *_):
+        return dropped_relu(case, torch.nn.functional.batch_norm(x, mean, variance, *affine, training=True))
+
+    return gradient([x, *given], forward)
+
+
+@op("batch-norm-add-relu", "forward", "torch.nn.functional.dropout of torch.relu of torch.nn.functional.batch_norm and a residual")
+def batch_norm_add_relu_forward(case):
+    x, parameters = batch_norm(case)
+    residual = torch.randn_like(x)
+    return lambda: dropped_relu(case, torch.nn.functional.batch_norm(x, *parameters, training=True).add_(residual))
+
+
+@op("batch-norm-add-relu", "backward", "autograd through torch.nn.functional.batch_norm, a sum, torch.relu and torch.nn.functional.dropout")
+def batch_norm_add_relu_backward(case):
+    x, (mean, variance, *affine) = batch_norm(case)
+    given = [parameter for parameter in affine if parameter is not None]
+
+    def forward(x, residual, *_):
+        return dropped_relu(case, torch.nn.functional.batch_norm(x, mean, variance, *affine, training=True) + residual)
+
+    return gradient([x, torch.randn_like(x), *given], forward)
+
+
+def dropped_relu(case, z):
+    y = torch.relu_(z) if not z.requires_grad else torch.relu(z)
+    return torch.nn.functional.dropout(y, case["dropProbability"], training=True) if case["dropProbability"] > 0 else y
+
+
 def batch_norm(case):
     """The input, channels last in memory where they are, and running mean, running variance, gamma and beta."""
     channels = case["channels"]

@@ -294,7 +294,7 @@ KERNEL void batch_norm_forward(GLOBAL const scalar* x, u64 x_offset, GLOBAL scal
             for (u32 lane = 0; lane < 8; lane++) values[lane] = FMA(values[lane] - map.center, map.slope, map.level);
             if (residual != 0) {
                 real added[8];
-                widen8(load_plane(residual, block), added);
+                widen8(load_plane_alone(residual, block), added);
                 for (u32 lane = 0; lane < 8; lane++) values[lane] += added[lane];
             }
             follow(values, start + block.index, rectifies, resolved, threshold, drop_scale);

@@ -129,12 +129,8 @@ DEVICE plane_block next_block(plane_walk* walk) {
     return own;
 }
 
-// With VEC = 8 tensors are whole blocks, so that what lies beside the plane may be read with it, and the first block
-// where there is nothing to read.
-DEVICE stored8 load_plane(GLOBAL const scalar* source, plane_block own) {
-#if VEC == 8
-    return load8_stored(source, own.end > own.first ? own.index : 0);
-#else
+// The plane's lanes of a block; the others are 0.
+DEVICE stored8 load_lanes_of_plane(GLOBAL const scalar* source, plane_block own) {
     stored8 stored = {{0}};
 #if DTYPE_F16 || DTYPE_BF16
     for (u32 lane = 0; lane < 8; lane++)
@@ -145,7 +141,24 @@ DEVICE stored8 load_plane(GLOBAL const scalar* source, plane_block own) {
         if (lane >= own.first && lane < own.end) stored.values[lane] = source[own.index + lane];
 #endif
     return stored;
+}
+
+// With VEC = 8 tensors are whole blocks, so that what lies beside the plane may be read with it, and the first block
+// where there is nothing to read.
+DEVICE stored8 load_plane(GLOBAL const scalar* source, plane_block own) {
+#if VEC == 8
+    return load8_stored(source, own.end > own.first ? own.index : 0);
+#else
+    return load_lanes_of_plane(source, own);
 #endif
+}
+
+// Of a tensor that another group may write to, beside the plane.
+DEVICE stored8 load_plane_alone(GLOBAL const scalar* source, plane_block own) {
+#if VEC == 8
+    if (own.end - own.first == 8) return load8_stored(source, own.index);
+#endif
+    return load_lanes_of_plane(source, own);
 }
 
 DEVICE void store_plane(GLOBAL scalar* target, plane_block own, const real* values) {

@@ -29,12 +29,13 @@ DEVICE void summed_depths(real* sums, u32 wide, LOCAL real* scratch) {
     BARRIER();
 }
 
-// The gradient g of eight normalized values, and the distances d of x from the mean.
+// The gradient g of eight normalized values, and the distances d of x from the mean. writes_dy says that results may
+// take the place of dy.
 DEVICE void plane_gradients(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLOBAL const scalar* y, plane_block block,
-                            affine map, u64 start, u32 rectifies, random_key key, u32 threshold, real drop_scale,
-                            real* gradients, real* distances) {
+                            u32 writes_dy, affine map, u64 start, u32 rectifies, random_key key, u32 threshold,
+                            real drop_scale, real* gradients, real* distances) {
     real slope[8], level[8], outputs[8];
-    widen8(load_plane(dy, block), gradients);
+    widen8(writes_dy ? load_plane_alone(dy, block) : load_plane(dy, block), gradients);
     widen8(load_plane(x, block), distances);
     if (y != 0) widen8(load_plane(y, block), outputs);
     for (u32 lane = 0; lane < 8; lane++) {
@@ -48,13 +49,14 @@ DEVICE void plane_gradients(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLO
 
 // Sums of g and of g d over places of a channel, for each item of the group.
 DEVICE void plane_sums(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLOBAL const scalar* y, plane_walk walk,
-                       u64 places, affine map, u64 start, u32 rectifies, random_key key, u32 threshold, real drop_scale,
-                       real* sums, LOCAL real* scratch) {
+                       u32 writes_dy, u64 places, affine map, u64 start, u32 rectifies, random_key key, u32 threshold,
+                       real drop_scale, real* sums, LOCAL real* scratch) {
     sums[0] = sums[1] = 0;
     for (u64 place = LOCAL_ID; place < places; place += GROUP_SIZE) {
         const plane_block block = next_block(&walk);
         real gradients[8], distances[8], sum = 0, product = 0;
-        plane_gradients(dy, x, y, block, map, start, rectifies, key, threshold, drop_scale, gradients, distances);
+        plane_gradients(dy, x, y, block, writes_dy, map, start, rectifies, key, threshold, drop_scale, gradients,
+                        distances);
         fill_beside(block, gradients, 0);
         fill_beside(block, distances, 0);
         for (u32 lane = 0; lane < 8; lane++) {
@@ -88,7 +90,7 @@ KERNEL void batch_norm_sums_planes(GLOBAL const scalar* dy, u64 dy_offset, GLOBA
         const plane_walk walk = walk_from(first + LOCAL_ID, set * outer, channel, channels, inner, width);
         const affine map = channel_affine(of, set * channels + channel, channel, 0, 0);
         real sums[2];
-        plane_sums(dy, x, y, walk, places, map, start, rectifies, resolved, threshold, drop_scale, sums, scratch);
+        plane_sums(dy, x, y, walk, 0, places, map, start, rectifies, resolved, threshold, drop_scale, sums, scratch);
         if (LOCAL_ID == 0) {
             partial[split * 2 * units + set * channels + channel] = sums[0];
             partial[(split * 2 + 1) * units + set * channels + channel] = sums[1];
@@ -284,7 +286,7 @@ KERNEL void batch_norm_backward(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL c
         const plane_walk begin = walk_from(LOCAL_ID, 0, channel, channels, inner, width);
         const affine map = channel_affine(of, channel, channel, 0, 0);
         real sums[2];
-        plane_sums(dy, x, y, begin, places, map, start, rectifies, resolved, threshold, drop_scale, sums, scratch);
+        plane_sums(dy, x, y, begin, 1, places, map, start, rectifies, resolved, threshold, drop_scale, sums, scratch);
         const correction own = correction_of(sums, of.mean[channel], of.rest[channel], of.spread[channel], count);
         if (LOCAL_ID == 0) {
             if (dgamma != 0) dgamma[dgamma_offset + channel] = own.product;
@@ -294,7 +296,7 @@ KERNEL void batch_norm_backward(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL c
         for (u64 place = LOCAL_ID; place < places; place += GROUP_SIZE) {
             const plane_block block = next_block(&walk);
             real gradients[8], distances[8];
-            plane_gradients(dy, x, y, block, map, start, rectifies, resolved, threshold, drop_scale, gradients,
+            plane_gradients(dy, x, y, block, 1, map, start, rectifies, resolved, threshold, drop_scale, gradients,
                             distances);
             if (dresidual != 0) store_plane(dresidual, block, gradients);
             for (u32 lane = 0; lane < 8; lane++)

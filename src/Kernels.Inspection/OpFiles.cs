@@ -17,6 +17,8 @@ internal static class OpFiles
         ["bias-dropout-residual"] = ["bias_dropout_residual", "partial_sums"],
         ["batch-norm"] = ["batch_norm", "batch_norm_backward"],
         ["soft-sharing"] = ["soft_sharing", "norm_penalty"],
+        ["batch-norm-relu"] = ["batch_norm", "batch_norm_backward"],
+        ["batch-norm-add-relu"] = ["batch_norm", "batch_norm_backward"],
         ["sgd"] = ["sgd", "optimizer_step"],
         ["adam"] = ["adam", "optimizer_step"],
         ["adamw"] = ["adam", "optimizer_step"],

@@ -37,7 +37,7 @@ public sealed partial class CudaCompilationTests
     private static readonly string[] TiledFiles =
     [
         "portable/matmul.cl", "portable/drop_connect.cl", "portable/cross_entropy.cl", "portable/entropy.cl",
-        "portable/attention_dropout.cl", "portable/sgd.cl", "portable/conv2d.cl",
+        "portable/attention_dropout.cl", "portable/sgd.cl", "portable/conv2d.cl", "portable/batch_norm_backward.cl",
     ];
 
     private static readonly ConcurrentDictionary<(string Program, string Architecture), Lazy<(string Ptx, string Log)>>

@@ -114,7 +114,7 @@ public static partial class BatchNorm
         where TReal : unmanaged
     {
         const string Op = "BatchNorm.Backward";
-        NormGeometry geometry = NormChecks.Backward(Op, stream, x, gamma, statistics, dy, dx, dGamma, dBeta, options);
+        NormGeometry geometry = NormChecks.Backward(Op, stream, x, gamma, beta: null, statistics, dy, dx, dGamma, dBeta, options);
         if (NormChecks.IsEmpty(stream, geometry, dGamma, dBeta)) return;
         NormPasses.Backward(
             stream, geometry, x, y: null, gamma, beta: null, statistics, dy, dx, dResidual: null, dGamma, dBeta, NormEpilogue.None);

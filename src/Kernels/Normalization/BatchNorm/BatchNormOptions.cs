@@ -22,7 +22,10 @@ public enum VarianceEstimate
     Biased,
 }
 
-/// <summary>Settings of <see cref="BatchNorm"/>; the default has PyTorch's values and conventions.</summary>
+/// <summary>
+/// Settings of <see cref="BatchNorm"/>, <see cref="BatchNormRelu"/> and <see cref="BatchNormAddRelu"/>; the default has PyTorch's values
+/// and conventions.
+/// </summary>
 public readonly record struct BatchNormOptions
 {
     private const double UsualEpsilon = 1e-5, UsualMomentum = 0.1;
@@ -55,6 +58,12 @@ public readonly record struct BatchNormOptions
 
     /// <summary>The estimate that the running variance averages.</summary>
     public VarianceEstimate RunningVariance { get; init; }
+
+    /// <summary>
+    /// For dropout in the same pass (<see cref="BatchNormRelu"/>): index of the first element in the whole tensor of which the arguments
+    /// are a shard. Statistics are the shard's own.
+    /// </summary>
+    public ulong GlobalStart { get; init; }
 
     /// <summary>The weight of the new value.</summary>
     internal double NewShare => MomentumWeighs == MomentumWeight.NewValue ? Momentum : 1 - Momentum;

@@ -75,8 +75,9 @@ internal static class NormChecks
 
     /// <summary>The tensors of backward, but for those of a ReLU and a residual.</summary>
     public static NormGeometry Backward<T, TReal>(
-        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<TReal>? gamma, DeviceTensor<TReal> statistics, DeviceTensor<T> dy,
-        DeviceTensor<T> dx, DeviceTensor<TReal>? dGamma, DeviceTensor<TReal>? dBeta, in BatchNormOptions options)
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<TReal>? gamma, DeviceTensor<TReal>? beta,
+        DeviceTensor<TReal> statistics, DeviceTensor<T> dy, DeviceTensor<T> dx, DeviceTensor<TReal>? dGamma, DeviceTensor<TReal>? dBeta,
+        in BatchNormOptions options)
         where T : unmanaged
         where TReal : unmanaged
     {
@@ -86,15 +87,36 @@ internal static class NormChecks
         Check.Disjoint(op, x, nameof(x), dx, nameof(dx));
         NormGeometry geometry = Geometry(op, x, nameof(x), options);
         Training(op, x, nameof(x), geometry);
-        if (gamma is not null) Channel(op, stream, gamma, nameof(gamma), dx, nameof(dx), geometry.Channels);
+        Inputs(op, stream, geometry, dx, nameof(dx), gamma, beta);
         Channel(op, stream, statistics, nameof(statistics), dx, nameof(dx), BatchNorm.StatisticRows, geometry.Channels);
         if (dGamma is not null) Channel(op, stream, dGamma, nameof(dGamma), dx, nameof(dx), geometry.Channels);
         if (dBeta is not null) Channel(op, stream, dBeta, nameof(dBeta), dx, nameof(dx), geometry.Channels);
         (DeviceTensor<TReal>?, string)[] results = [(dGamma, nameof(dGamma)), (dBeta, nameof(dBeta))];
-        (DeviceTensor<TReal>?, string)[] inputs = [(gamma, nameof(gamma)), (statistics, nameof(statistics))];
+        (DeviceTensor<TReal>?, string)[] inputs =
+            [(gamma, nameof(gamma)), (beta, nameof(beta)), (statistics, nameof(statistics))];
         AllDisjoint(op, x, nameof(x), inputs, results);
         AllDisjoint(op, dy, nameof(dy), [], results);
         return geometry;
+    }
+
+    /// <summary>Nothing of channels that is written or read shares memory with elements.</summary>
+    public static void ApartFromChannels<T, TReal>(
+        string op, DeviceTensor<T> elements, string elementsName, DeviceTensor<TReal>? channels, string channelsName)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        if (channels is not null) Check.Disjoint(op, elements, elementsName, channels, channelsName);
+    }
+
+    /// <summary>A ReLU and dropout.</summary>
+    public static NormEpilogue Epilogue<T>(
+        string op, DeviceStream stream, DeviceTensor<T> x, double dropProbability, RandomKeySource key, in BatchNormOptions options)
+        where T : unmanaged
+    {
+        Check.Probability(op, dropProbability, nameof(dropProbability));
+        Check.Key(op, stream, key, nameof(key));
+        Check.IndexRange(op, x.Length, options.GlobalStart);
+        return new NormEpilogue(true, KeepThreshold.FromDropProbability(dropProbability), options.GlobalStart, key);
     }
 
     /// <summary>True where there is nothing to normalize; statistics are then 0.</summary>

@@ -12,6 +12,9 @@ internal readonly record struct NormEpilogue(bool Rectifies, KeepThreshold Kept,
 {
     public static NormEpilogue None => new(false, KeepThreshold.FromDropProbability(0), 0, default(RandomKey));
 
+    /// <summary>A ReLU alone.</summary>
+    public static NormEpilogue Relu => None with { Rectifies = true };
+
     /// <summary>True when eight elements of the tensor are one block of draws.</summary>
     public bool TakesVectors => Kept.KeepsAll || GlobalStart % Philox.LanesPerBlock == 0;
 
@@ -153,11 +156,7 @@ internal static partial class NormPasses
     {
         NormChannelArguments channels = Channels(geometry, statistics, gamma, beta);
         bool vectors = TakesVectors(geometry, epilogue, dy, x, y) && dx.IsVectorAligned && dResidual?.IsVectorAligned != false;
-
-        // A group reads whole blocks where others may have written their elements of them.
-        bool writesWhatIsRead = dx.IsSameMemoryAs(dy) || dResidual?.IsSameMemoryAs(dy) == true;
-        bool sharesBlocks = stream.Device.Kind != DeviceKind.Cpu && writesWhatIsRead && geometry.Inner % 8 != 0;
-        if (IsOneLaunch(stream, geometry) && !sharesBlocks)
+        if (IsOneLaunch(stream, geometry))
         {
             stream.Launch(
                 BackwardKernel,
