@@ -74,7 +74,8 @@ public sealed class MaxPool2dCase : OpCase
     public override IReadOnlyList<BadInput> BadInputs { get; } =
     [
         new("three dimensions", typeof(ArgumentException), (device, stream) => Infer(device, stream, [2, 8, 8], [2, 4, 4], 2)),
-        new("an output of another shape", typeof(ArgumentException), (device, stream) => Infer(device, stream, [1, 2, 8, 8], [1, 2, 4, 3], 2)),
+        new("an output of another shape", typeof(ArgumentException), (device, stream) => Infer(
+            device, stream, [1, 2, 8, 8], [1, 2, 4, 3], 2)),
         new("the other layout", typeof(ArgumentException), (device, stream) => Infer(
             device, stream, [1, 2, 8, 8], [1, 2, 4, 4], 2, new() { Layout = TensorLayout.ChannelsLast })),
         new("no such layout", typeof(ArgumentOutOfRangeException), (device, stream) => Infer(
@@ -257,7 +258,8 @@ public abstract record Pool2dProblem(string Entry, long[] Shape, Size2d Window, 
 }
 
 /// <summary>A call of max pooling.</summary>
-public sealed record MaxPool2dProblem(string Entry, long[] Shape, Size2d Window, string Reason) : Pool2dProblem(Entry, Shape, Window, Reason)
+public sealed record MaxPool2dProblem(string Entry, long[] Shape, Size2d Window, string Reason)
+    : Pool2dProblem(Entry, Shape, Window, Reason)
 {
     /// <summary>Whether x has three values only.</summary>
     public bool HasTies { get; init; }

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Kernels.Cpu;
 using Kernels.Devices;
@@ -214,6 +213,7 @@ public static unsafe partial class AveragePool2d
         bool streaming = CpuStreaming.Pays(dx, pool.Planes * pool.Height * pool.Width * pool.Inner * sizeof(T))
             && pool.Width * sizeof(T) % Vector512<byte>.Count == 0
             && pool.Window is { StrideX: 2, WindowWidth: 2, PadLeft: 0 };
+        bool vectors = divisor.OfAll != 0 && pool.Window.StrideX <= CpuPool.MostVectorStride && pool.Window.DilationX == 1;
         CpuPool.ForLines(pool.Planes * pool.Height, pool.Width * pool.Inner, (first, end) =>
         {
             for (long line = first; line < end; line++)
@@ -221,8 +221,7 @@ public static unsafe partial class AveragePool2d
                 BackwardLine<T> backward = new(pool, divisor, dy, dx, line);
                 if (typeof(T) != typeof(double) && pool.Inner > 1)
                     backward.Cells();
-                else if (typeof(T) == typeof(double) || divisor.OfAll == 0 || pool.Window.StrideX > CpuPool.MostVectorStride
-                    || pool.Window.DilationX > 1)
+                else if (typeof(T) == typeof(double) || !vectors)
                     backward.Columns(0, pool.Width);
                 else if (streaming)
                     backward.Vectors<StreamingStore>();

@@ -53,7 +53,9 @@ internal readonly record struct CpuPool(PoolWindowArguments Window, long Planes,
     public static void ForLines(long lines, long elementsOfLine, Action<long, long> body) =>
         CpuParallel.ForRange(lines, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, elementsOfLine)), body);
 
-    /// <summary>How sixteen neighbouring windows get one of their taps; a type parameter, so that each loop is compiled for one way.</summary>
+    /// <summary>
+    /// How sixteen neighbouring windows get one of their taps; a type parameter, so that each loop is compiled for one way.
+    /// </summary>
     public unsafe interface ILoad
     {
         /// <summary>

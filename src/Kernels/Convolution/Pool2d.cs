@@ -82,8 +82,8 @@ internal readonly record struct Pool2d(long Planes, long Inner, WindowAxis Rows,
         {
             (string axis, long empty) = rows.FirstEmpty() >= 0 ? ("rows", rows.FirstEmpty()) : ("columns", columns.FirstEmpty());
             throw new ArgumentException(
-                $"{op}: {name} has the shape {TensorShape.Format(shape)}; of the windows along its {axis}, number {empty} lies wholly in the "
-                + $"padding.",
+                $"{op}: {name} has the shape {TensorShape.Format(shape)}; of the windows along its {axis}, number {empty} lies wholly in "
+                + "the padding.",
                 OptionsName);
         }
 

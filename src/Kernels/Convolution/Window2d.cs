@@ -1,5 +1,3 @@
-using Kernels.Devices;
-
 namespace Kernels;
 
 /// <summary>A number for each axis of a map, such as the size of a window or its stride. A single number counts for both.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Kernels.Cpu;
 using Kernels.Devices;
@@ -60,25 +61,30 @@ public static unsafe class Relu
         public static void Run<T>(in KernelVariant variant, in ReluForwardArguments arguments)
             where T : unmanaged
         {
-            ReluForwardArguments a = arguments;
-            CpuParallel.ForRange((long)a.Count, CpuParallel.ElementsPerChunk, (first, end) =>
-            {
-                T* x = a.X.Pointer<T>();
-                T* y = a.Y.Pointer<T>();
-                long i = first;
-                for (; typeof(T) != typeof(double) && i + 16 <= end; i += 16)
-                {
-                    Vector512<float> value = CpuElement.Load(x + i);
-                    Vector512<float> stopped = Vector512.LessThanOrEqual(value, Vector512<float>.Zero);
-                    CpuElement.Store(y + i, Vector512.AndNot(value, stopped));
-                }
+            T* x = arguments.X.Pointer<T>(), y = arguments.Y.Pointer<T>();
+            long count = (long)arguments.Count;
+            if (x != y && CpuStreaming.Pays(y, count * sizeof(T)))
+                CpuParallel.ForRange(count, CpuParallel.ElementsPerChunk, (first, end) => Range<T, StreamingStore>(x, y, first, end));
+            else
+                CpuParallel.ForRange(count, CpuParallel.ElementsPerChunk, (first, end) => Range<T, CachedStore>(x, y, first, end));
+        }
 
-                for (; i < end; i++)
-                {
-                    double value = CpuElement.ToDouble(x[i]);
-                    y[i] = CpuElement.FromDouble<T>(value <= 0 ? 0 : value);
-                }
-            });
+        private static void Range<T, TStore>(T* x, T* y, long first, long end)
+            where T : unmanaged
+            where TStore : struct, IVectorStore
+        {
+            long i = first;
+            for (; typeof(T) != typeof(double) && i + 32 <= end; i += 32)
+            {
+                Vector512<float> low = CpuElement.Load(x + i), high = CpuElement.Load(x + i + 16);
+                CpuElement.Store32<T, TStore>(y + i, Rectified(low, low), Rectified(high, high));
+            }
+
+            for (; i < end; i++)
+            {
+                double value = CpuElement.ToDouble(x[i]);
+                y[i] = CpuElement.FromDouble<T>(value <= 0 ? 0 : value);
+            }
         }
     }
 
@@ -87,21 +93,32 @@ public static unsafe class Relu
         public static void Run<T>(in KernelVariant variant, in ReluBackwardArguments arguments)
             where T : unmanaged
         {
-            ReluBackwardArguments a = arguments;
-            CpuParallel.ForRange((long)a.Count, CpuParallel.ElementsPerChunk, (first, end) =>
-            {
-                T* y = a.Y.Pointer<T>();
-                T* dy = a.Dy.Pointer<T>();
-                T* dx = a.Dx.Pointer<T>();
-                long i = first;
-                for (; typeof(T) != typeof(double) && i + 16 <= end; i += 16)
-                {
-                    Vector512<float> stopped = Vector512.LessThanOrEqual(CpuElement.Load(y + i), Vector512<float>.Zero);
-                    CpuElement.Store(dx + i, Vector512.AndNot(CpuElement.Load(dy + i), stopped));
-                }
+            T* y = arguments.Y.Pointer<T>(), dy = arguments.Dy.Pointer<T>(), dx = arguments.Dx.Pointer<T>();
+            long count = (long)arguments.Count;
+            if (dx != dy && dx != y && CpuStreaming.Pays(dx, count * sizeof(T)))
+                CpuParallel.ForRange(count, CpuParallel.ElementsPerChunk, (first, end) => Range<T, StreamingStore>(y, dy, dx, first, end));
+            else
+                CpuParallel.ForRange(count, CpuParallel.ElementsPerChunk, (first, end) => Range<T, CachedStore>(y, dy, dx, first, end));
+        }
 
-                for (; i < end; i++) dx[i] = CpuElement.ToDouble(y[i]) <= 0 ? default : dy[i];
-            });
+        private static void Range<T, TStore>(T* y, T* dy, T* dx, long first, long end)
+            where T : unmanaged
+            where TStore : struct, IVectorStore
+        {
+            long i = first;
+            for (; typeof(T) != typeof(double) && i + 32 <= end; i += 32)
+            {
+                Vector512<float> low = Rectified(CpuElement.Load(y + i), CpuElement.Load(dy + i));
+                Vector512<float> high = Rectified(CpuElement.Load(y + i + 16), CpuElement.Load(dy + i + 16));
+                CpuElement.Store32<T, TStore>(dx + i, low, high);
+            }
+
+            for (; i < end; i++) dx[i] = CpuElement.ToDouble(y[i]) <= 0 ? default : dy[i];
         }
     }
+
+    /// <summary>The values where the outputs are more than 0, or NaN; else +0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Rectified(Vector512<float> outputs, Vector512<float> values) =>
+        Vector512.AndNot(values, Vector512.LessThanOrEqual(outputs, Vector512<float>.Zero));
 }

@@ -2,7 +2,9 @@ using System.Numerics;
 
 namespace Kernels.Devices;
 
-/// <summary>A divisor as kernels take it: n / Value = (2 n * Inverse / 2^64) >> Shift for n below 2^63 (<c>portable/divisor.h</c>).</summary>
+/// <summary>
+/// A divisor as kernels take it: n / Value = (2 n * Inverse / 2^64) >> Shift for n below 2^63 (<c>portable/divisor.h</c>).
+/// </summary>
 internal readonly record struct InvariantDivisor(ulong Value, ulong Inverse, uint Shift)
 {
     /// <summary>The numbers for a divisor from 1 to 2^62.</summary>
