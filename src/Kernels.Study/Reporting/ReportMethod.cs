@@ -34,7 +34,8 @@ internal static class ReportMethod
                 "Accuracy: share of right answers. Gap: training minus test accuracy, both measured as the network would be used: " +
                 "nothing is dropped, methods with an inference rule of their own follow it. Loss: mean cross-entropy in nats, without " +
                 "what a method adds to it in training. Zero weights: share of the weights, biases left out, that are exactly 0."),
-            .. study.Summaries.Select(summary => RecipeEntry(summary.Recipe, settings)),
+            .. study.Summaries.Select(summary =>
+                ReportPage.Entry($"Recipe {summary.Recipe.Name}", RecipeText.Of(summary.Recipe, settings))),
             ReportPage.Entry("Repeat",
                 "Every random number follows from seed and position, and all sums have a fixed order: on the same device a repeated run " +
                 "gives the same bits.",
@@ -48,30 +49,6 @@ internal static class ReportMethod
             </dl>
             </section>
             """;
-    }
-
-    private static string RecipeEntry(Recipe recipe, StudySettings settings)
-    {
-        string[] descriptions = [.. recipe.Descriptions];
-        string text = descriptions.Length == 0 ? recipe.Summary : string.Join(' ', descriptions);
-        if (recipe.HiddenWidths is not null)
-        {
-            string blocks = recipe.IsResidual
-                ? ", each hidden layer after the first a residual block y = ReLU(x + f(x)), f(x) = wx + b, whose weights start smaller " +
-                    "by the number of blocks"
-                : "";
-            text += $" Network {recipe.Shape(settings)}{blocks}.";
-        }
-
-        if (recipe.UsesAdam)
-        {
-            text += " Trained by Adam (Kingma and Ba, 2015; β₁ = 0.9, β₂ = 0.999) in place of momentum; η falls from " +
-                $"{settings.AdamLearningRate:0.####}, a rate chosen like the strengths.";
-        }
-
-        if (!recipe.IsReference && recipe.Reference != Recipes.Baseline)
-            text += $" Compared with {recipe.Reference}, the same without regularization.";
-        return ReportPage.Entry($"Recipe {recipe.Name}", text);
     }
 
     private static string Command(StudyResult study)

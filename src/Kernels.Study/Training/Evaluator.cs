@@ -1,7 +1,7 @@
 namespace Kernels.Study;
 
 /// <summary>
-/// Measures a network as it would be used: by the inference rules of its regularizers, which for most of them is to do nothing.
+/// Measures a network as it would be used: by the inference rules of its methods, which for most of them is to do nothing.
 /// </summary>
 internal sealed class Evaluator : IDisposable
 {
@@ -22,7 +22,7 @@ internal sealed class Evaluator : IDisposable
         _hostLogits = new float[BlockRows * classes];
     }
 
-    public Score Measure(Mlp network, DeviceExamples examples)
+    public Score Measure(Network network, DeviceExamples examples)
     {
         int right = 0;
         double loss = 0;

@@ -1,22 +1,14 @@
 namespace Kernels.Study;
 
-/// <summary>Moves all parameters of a network: a group of weights, which are regularized, and one of biases, which are not.</summary>
+/// <summary>Moves all parameters of a network: a group of weights, which are regularized, and one of the others, which are not.</summary>
 internal abstract class NetworkOptimizer : IDisposable
 {
-    public static NetworkOptimizer Create(Device device, Mlp network, Recipe recipe, StudySettings settings)
+    public static NetworkOptimizer Create(Device device, Network network, OptimizerOptions options) => options switch
     {
-        if (!recipe.UsesAdam)
-        {
-            return new Groups<SgdOptions>(
-                network, recipe, new SgdOptions { LearningRate = settings.LearningRate, Momentum = settings.Momentum },
-                groups => new Sgd<float>(device, groups));
-        }
-
-        // Without decay AdamW is Adam.
-        return new Groups<AdamWOptions>(
-            network, recipe, new AdamWOptions { LearningRate = settings.AdamLearningRate, WeightDecay = 0 },
-            groups => new AdamW<float>(device, groups));
-    }
+        SgdOptions sgd => new Groups<SgdOptions>(network, sgd, groups => new Sgd<float>(device, groups)),
+        AdamWOptions adam => new Groups<AdamWOptions>(network, adam, groups => new AdamW<float>(device, groups)),
+        _ => throw new ArgumentException($"No optimizer here takes {options.GetType().Name}.", nameof(options)),
+    };
 
     /// <summary>One step by the network's gradients, with a share of the full learning rate.</summary>
     public abstract void Step(DeviceStream stream, double rateShare);
@@ -30,19 +22,15 @@ internal abstract class NetworkOptimizer : IDisposable
         private readonly Optimizer<float, TOptions> _optimizer;
 
         public Groups(
-            Mlp network,
-            Recipe recipe,
-            TOptions options,
+            Network network, TOptions options,
             Func<IReadOnlyList<ParameterGroup<float, TOptions>>, Optimizer<float, TOptions>> create)
         {
-            OptimizerOptions forWeights = recipe.Regularizers.Aggregate<Regularizer, OptimizerOptions>(
-                options, (changed, method) => method.ForWeights(changed));
-            _options = [(TOptions)forWeights, options];
-            ILookup<bool, int> places = Enumerable.Range(0, network.Parameters.Count).ToLookup(Mlp.IsWeight);
-            _optimizer = create([Group(places[true], _options[0]), Group(places[false], _options[1])]);
+            _options = [options, options with { WeightDecay = 0, L1 = 0 }];
+            ILookup<bool, Parameter> parameters = network.Parameters.ToLookup(parameter => parameter.IsWeight);
+            _optimizer = create([Group(parameters[true], _options[0]), Group(parameters[false], _options[1])]);
 
-            ParameterGroup<float, TOptions> Group(IEnumerable<int> members, TOptions settings) =>
-                new([.. members.Select(i => network.Parameters[i])], [.. members.Select(i => network.Gradients[i])], settings);
+            static ParameterGroup<float, TOptions> Group(IEnumerable<Parameter> members, TOptions settings) =>
+                new([.. members.Select(member => member.Value)], [.. members.Select(member => member.Gradient)], settings);
         }
 
         public override void Step(DeviceStream stream, double rateShare)

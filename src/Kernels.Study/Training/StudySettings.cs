@@ -19,6 +19,12 @@ internal sealed record StudySettings
 
     public double Momentum { get; init; } = 0.9;
 
+    /// <summary>Stochastic gradient descent with momentum, without regularization.</summary>
+    public SgdOptions Sgd => new() { LearningRate = LearningRate, Momentum = Momentum };
+
+    /// <summary>Adam without regularization: AdamW without decay.</summary>
+    public AdamWOptions Adam => new() { LearningRate = AdamLearningRate, WeightDecay = 0 };
+
     /// <summary>The curves get a point each so many epochs: a look at 10,000 test images costs more than two epochs of training.</summary>
     public int EpochsPerPoint { get; init; } = 15;
 

@@ -35,9 +35,11 @@ internal sealed class Trainer : IDisposable
     public RunResult Run(Recipe recipe, int seed, IStudyProgress progress, CancellationToken cancellation = default)
     {
         Stopwatch clock = Stopwatch.StartNew();
-        using Mlp network = new(_device, recipe.Shape(_settings), recipe.Regularizers, Math.Max(_settings.BatchSize, Evaluator.BlockRows));
-        using NetworkOptimizer optimizer = NetworkOptimizer.Create(_device, network, recipe, _settings);
-        using ParameterSnapshot<float>? best = recipe.Stopping is null ? null : new(_device, network.Parameters);
+        int rows = Math.Max(_settings.BatchSize, Evaluator.BlockRows);
+        using Network network = new(_device, recipe.Network.Layers(_settings), _settings.Widths[0], rows);
+        using NetworkOptimizer optimizer = NetworkOptimizer.Create(_device, network, recipe.Optimizer(_settings));
+        using ParameterSnapshot<float>? best =
+            recipe.Stopping is null ? null : new(_device, [.. network.Parameters.Select(parameter => parameter.Value)]);
         StoppingRule.Run? stopping = recipe.Stopping is { } rule ? new(rule) : null;
         network.Initialize(_stream, StudyRandom.KeyFor(seed, RandomPurpose.InitialWeights));
 
@@ -82,12 +84,12 @@ internal sealed class Trainer : IDisposable
         _stream.Dispose();
     }
 
-    private CurvePoint Measure(Mlp network, int epoch) => new(
+    private CurvePoint Measure(Network network, int epoch) => new(
         epoch, _evaluator.Measure(network, _train), _evaluator.Measure(network, _validation), _evaluator.Measure(network, _test));
 
     /// <summary>One pass over all training images in an order of this seed and epoch. Returns the mean loss of its batches.</summary>
     private double TrainEpoch(
-        Mlp network, NetworkOptimizer optimizer, CrossEntropyOptions loss, int seed, int epoch, CancellationToken cancellation)
+        Network network, NetworkOptimizer optimizer, CrossEntropyOptions loss, int seed, int epoch, CancellationToken cancellation)
     {
         int count = _data.Train.Count;
         _epoch.Upload(_stream, _data.Train, StudyRandom.Permutation(StudyRandom.KeyFor(seed, RandomPurpose.BatchOrder, epoch), count));
@@ -105,7 +107,7 @@ internal sealed class Trainer : IDisposable
             CrossEntropy.ForwardBackward(
                 _stream, logits, _epoch.Labels.Slice(start, rows), classWeights: null, lossGradient: null, _losses.Slice(start, rows),
                 network.LogitGradient(rows), normalizer: null, 1.0 / rows, loss);
-            network.Backward(step);
+            network.Backward(step, rows);
             optimizer.Step(_stream, StudySettings.RateShareAt(step.Index, _settings.Epochs * stepsPerEpoch));
         }
 

@@ -10,31 +10,18 @@ internal sealed record Recipe(string Name, string Summary)
     /// </summary>
     public string Reference { get; init; } = Recipes.Baseline;
 
-    /// <summary>Widths of the hidden layers, where not those of the settings.</summary>
-    public IReadOnlyList<int>? HiddenWidths { get; init; }
+    public NetworkPlan Network { get; init; } = new MlpPlan();
 
-    /// <summary>True when hidden layers that keep the width have a skip connection.</summary>
-    public bool IsResidual { get; init; }
+    /// <summary>The loss of training. Evaluations measure the plain one.</summary>
+    public CrossEntropyOptions Loss { get; init; } = new();
 
-    /// <summary>True when Adam takes the place of SGD with momentum.</summary>
-    public bool UsesAdam { get; init; }
-
-    public IReadOnlyList<Regularizer> Regularizers { get; init; } = [];
+    /// <summary>What moves the weights. Biases are moved alike, but never regularized.</summary>
+    public Func<StudySettings, OptimizerOptions> Optimizer { get; init; } = settings => settings.Sgd;
 
     /// <summary>Ends training by the validation images, never by the test images; null trains all epochs.</summary>
     public StoppingRule? Stopping { get; init; }
 
     public bool IsReference => Reference == Name;
-
-    /// <summary>The loss of training.</summary>
-    public CrossEntropyOptions Loss => Regularizers.Aggregate(default(CrossEntropyOptions), (options, method) => method.ForLoss(options));
-
-    public NetworkShape Shape(StudySettings settings) => new(
-        HiddenWidths is null ? settings.Widths : [settings.Widths[0], .. HiddenWidths, settings.Widths[^1]], IsResidual);
-
-    /// <summary>The methods that the recipe adds to its network without regularization, one text per method.</summary>
-    public IEnumerable<string> Descriptions =>
-        [.. Regularizers.Select(regularizer => regularizer.Description), .. Stopping is null ? [] : (string[])[Stopping.Description]];
 }
 
 /// <summary>
@@ -45,8 +32,8 @@ internal static class Recipes
 {
     public const string Baseline = "baseline";
 
-    private static readonly Regularizer L2 = new WeightDecay(3e-3, WeightDecayMode.Coupled);
-    private static readonly Regularizer Dropout = new LayerDropout(input: 0.2, hidden: 0.4);
+    private static readonly Func<StudySettings, OptimizerOptions> L2 = settings => settings.Sgd with { WeightDecay = 3e-3 };
+    private static readonly MlpPlan Dropout = new() { Method = Method.Dropout(input: 0.2, hidden: 0.4) };
 
     // The textbook's criterion. The loss turns before the accuracy does, so it stops early indeed.
     private static readonly StoppingRule ByLoss = new(StoppingMetric.Loss, Window: 3, Patience: 10);
@@ -55,69 +42,73 @@ internal static class Recipes
     private static readonly StoppingRule ByAccuracy = new(StoppingMetric.Accuracy, Window: 5, Patience: 20);
 
     // Masks over weights cost what weights times images are: in the baseline's network training would take minutes.
+    private static readonly MlpPlan NarrowNetwork = new() { Hidden = [256, 64] };
     private static readonly Recipe Narrow = new("narrow", "A narrower network without regularization, for drop-connect to compare with.")
     {
-        HiddenWidths = [256, 64],
+        Network = NarrowNetwork,
         Reference = "narrow",
     };
 
+    private static readonly MlpPlan ResidualNetwork = new() { Hidden = [128, 128, 128, 128, 128], IsResidual = true };
     private static readonly Recipe Residual = new(
         "residual", "A network of four residual blocks without regularization, for stochastic-depth to compare with.")
     {
-        HiddenWidths = [128, 128, 128, 128, 128],
-        IsResidual = true,
+        Network = ResidualNetwork,
         Reference = "residual",
     };
 
     private static readonly Recipe Adam = new(
         "adam", "The baseline's network trained by Adam without regularization, for adamw to compare with.")
     {
-        UsesAdam = true,
+        Optimizer = settings => settings.Adam,
         Reference = "adam",
     };
 
     public static IReadOnlyList<Recipe> All { get; } =
     [
         new(Baseline, "No regularization: nothing keeps the network from learning its training images by heart."),
-        new("l2", "An L2 penalty pulls every weight towards zero.") { Regularizers = [L2] },
-        new("l1", "An L1 penalty sets weights to exactly zero.") { Regularizers = [new L1Penalty(1e-3)] },
+        new("l2", "An L2 penalty pulls every weight towards zero.") { Optimizer = L2 },
+        new("l1", "An L1 penalty sets weights to exactly zero.") { Optimizer = settings => settings.Sgd with { L1 = 1e-3 } },
         new("elastic-net", "An L1 and an L2 penalty together: exact zeros, and small weights elsewhere.")
         {
-            Regularizers = [new L1Penalty(1e-3), new WeightDecay(1e-2, WeightDecayMode.Proximal)],
+            Optimizer = settings => settings.Sgd with { L1 = 1e-3, WeightDecay = 1e-2, WeightDecayMode = WeightDecayMode.Proximal },
         },
-        new("dropout", "Random units are switched off in every training step.") { Regularizers = [Dropout] },
+        new("dropout", "Random units are switched off in every training step.") { Network = Dropout },
         new("gaussian-dropout", "Random units are multiplied by normal numbers around 1 in every training step.")
         {
-            Regularizers = [new LayerGaussianDropout(input: 0.3, hidden: 0.4)],
+            Network = new MlpPlan { Method = Method.GaussianDropout(input: 0.3, hidden: 0.4) },
         },
         new("adaptive-dropout", "Hidden units are switched off at random, the less active ones more often.")
         {
-            Regularizers = [new LayerAdaptiveDropout(alpha: 0.5, beta: -1)],
+            Network = new MlpPlan { Method = Method.AdaptiveDropout(alpha: 0.5, beta: -1) },
         },
-        new("label-smoothing", "Training asks for a little probability on the wrong classes.") { Regularizers = [new SmoothedLabels(0.1)] },
-        new("confidence-penalty", "Answers given with certainty cost in training.") { Regularizers = [new ConfidencePenalty(0.1)] },
+        new("label-smoothing", "Training asks for a little probability on the wrong classes.")
+        {
+            Loss = new() { Smoothing = 0.1, SmoothingConvention = LabelSmoothing.AllClasses },
+        },
+        new("confidence-penalty", "Answers given with certainty cost in training.") { Loss = new() { ConfidencePenalty = 0.1 } },
         new("early-stopping", "Training ends when the loss on validation images stops falling.") { Stopping = ByLoss },
-        new("all", "L2 penalty, dropout and early stopping together.") { Regularizers = [L2, Dropout], Stopping = ByAccuracy },
+        new("all", "L2 penalty, dropout and early stopping together.") { Optimizer = L2, Network = Dropout, Stopping = ByAccuracy },
         Narrow,
         Narrow with
         {
             Name = "drop-connect",
             Summary = "In the narrower network random weights are switched off, others for every image.",
-            Regularizers = [new LayerDropConnect(layer: 1, probability: 0.5, samples: 64)],
+            Network = NarrowNetwork with { Method = Method.DropConnect(layer: 1, probability: 0.5, samples: 64) },
         },
         Residual,
         Residual with
         {
             Name = "stochastic-depth",
             Summary = "In the residual network images skip random blocks, later blocks more often.",
-            Regularizers = [new BranchDrop(last: 0.5)],
+            Network = ResidualNetwork with { Method = Method.StochasticDepth(last: 0.5) },
         },
         Adam,
         Adam with
         {
             Name = "adamw",
             Summary = "Adam with decoupled weight decay: in every step each weight shrinks by the same share.",
-            Regularizers = [new WeightDecay(1, WeightDecayMode.Decoupled)],
+            Optimizer = settings => settings.Adam with { WeightDecay = 1, WeightDecayMode = WeightDecayMode.Decoupled },
         },
     ];
 

@@ -3,11 +3,12 @@ using Xunit;
 
 namespace Kernels.Tests.Study;
 
-public sealed class MlpTests
+public sealed class NetworkTests
 {
     private const int Rows = 20;
 
     private static readonly StudyData Data = StudyFixtures.SmallData();
+    private static readonly StudySettings Settings = StudyFixtures.SmallSettings;
 
     /// <summary>
     /// Along its own gradient the loss rises by the gradient's squared length, with the same random decisions everywhere.
@@ -49,7 +50,7 @@ public sealed class MlpTests
 
         for (int i = 0; i < before.Length; i++)
         {
-            if (Mlp.IsWeight(i))
+            if (setup.IsWeight(i))
                 Assert.True(after[i].Sum(Math.Abs) < before[i].Sum(Math.Abs), $"parameter {i}");
             else
                 Assert.Equal(before[i], after[i]);
@@ -112,7 +113,7 @@ public sealed class MlpTests
         private readonly DeviceStream _stream;
         private readonly DeviceExamples _batch;
         private readonly DeviceTensor<float> _losses;
-        private readonly Mlp _network;
+        private readonly Network _network;
         private readonly TrainingStep _step;
 
         public Setup(string name)
@@ -121,10 +122,12 @@ public sealed class MlpTests
             _stream = _device.CreateStream();
             _batch = new DeviceExamples(_device, Data.Train);
             _losses = _device.Allocate<float>(Rows);
-            _network = new Mlp(_device, _recipe.Shape(StudyFixtures.SmallSettings), _recipe.Regularizers, Rows);
+            _network = new Network(_device, _recipe.Network.Layers(Settings), Settings.Widths[0], Rows);
             _network.Initialize(_stream, StudyRandom.KeyFor(3, RandomPurpose.InitialWeights));
             _step = new TrainingStep(_stream, 3, 0);
         }
+
+        public bool IsWeight(int parameter) => _network.Parameters[parameter].IsWeight;
 
         public float[] Evaluate() => Download(_network.Forward(_stream, Images));
 
@@ -141,32 +144,33 @@ public sealed class MlpTests
             CrossEntropy.ForwardBackward(
                 _stream, _network.Forward(_stream, Images, _step), Labels, null, null, _losses, _network.LogitGradient(Rows), null,
                 1.0 / Rows, _recipe.Loss);
-            _network.Backward(_step);
-            gradients = [.. _network.Gradients.Select(Download)];
+            _network.Backward(_step, Rows);
+            gradients = [.. _network.Parameters.Select(parameter => Download(parameter.Gradient))];
             return gradients.Sum(gradient => gradient.Sum(value => (double)value * value));
         }
 
         /// <summary>The parameters, biases set to 1, before and after a step of the recipe's optimizer on gradients of 0.</summary>
         public (float[][] Before, float[][] After) StepWithoutGradients()
         {
-            for (int i = 0; i < _network.Parameters.Count; i++)
+            foreach (Parameter parameter in _network.Parameters)
             {
-                if (!Mlp.IsWeight(i)) _stream.Fill(_network.Parameters[i], 1f);
-                _stream.Fill(_network.Gradients[i], 0f);
+                if (!parameter.IsWeight) _stream.Fill(parameter.Value, 1f);
+                _stream.Fill(parameter.Gradient, 0f);
             }
 
-            float[][] before = [.. _network.Parameters.Select(Download)];
-            using NetworkOptimizer optimizer = NetworkOptimizer.Create(_device, _network, _recipe, StudyFixtures.SmallSettings);
+            float[][] before = [.. _network.Parameters.Select(parameter => Download(parameter.Value))];
+            using NetworkOptimizer optimizer = NetworkOptimizer.Create(_device, _network, _recipe.Optimizer(Settings));
             optimizer.Step(_stream, rateShare: 1);
-            return (before, [.. _network.Parameters.Select(Download)]);
+            return (before, [.. _network.Parameters.Select(parameter => Download(parameter.Value))]);
         }
 
         public void Move(float[][] direction, double distance)
         {
             for (int i = 0; i < direction.Length; i++)
             {
-                float[] values = [.. Download(_network.Parameters[i]).Zip(direction[i], (value, d) => value + (float)(distance * d))];
-                _stream.Upload<float>(values, _network.Parameters[i]);
+                DeviceTensor<float> parameter = _network.Parameters[i].Value;
+                float[] values = [.. Download(parameter).Zip(direction[i], (value, d) => value + (float)(distance * d))];
+                _stream.Upload<float>(values, parameter);
             }
         }
 

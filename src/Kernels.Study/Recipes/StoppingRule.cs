@@ -9,7 +9,7 @@ internal enum StoppingMetric
 
 /// <summary>
 /// Ends training when the mean of a validation metric over the last <paramref name="Window"/> epochs has not improved for
-/// than there is to gain.
+/// <paramref name="Patience"/> epochs.
 /// </summary>
 internal sealed record StoppingRule(StoppingMetric Metric, int Window, int Patience)
 {

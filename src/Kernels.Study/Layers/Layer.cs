@@ -1,0 +1,109 @@
+namespace Kernels.Study;
+
+/// <summary>One training step of one run: where to launch, and the source of its random keys.</summary>
+internal readonly record struct TrainingStep(DeviceStream Stream, int Seed, long Index)
+{
+    // More than a network here will ever have layers that draw: keys of different steps must not meet.
+    private const long PlacesPerStep = 64;
+
+    /// <summary>The key for one draw in this step. Forward and backward ask for the same key and so see the same mask.</summary>
+    public RandomKey KeyFor(RandomPurpose purpose, int place) => StudyRandom.KeyFor(Seed, purpose, (Index * PlacesPerStep) + place);
+}
+
+/// <summary>
+/// A tensor that training moves, and its gradient. Weights start uniform on (-bound, bound) and are regularized; what has no bound, such as
+/// a bias, starts at 0 and is not.
+/// </summary>
+internal sealed record Parameter(DeviceTensor<float> Value, DeviceTensor<float> Gradient, double Bound)
+{
+    public bool IsWeight => Bound > 0;
+}
+
+/// <summary>
+/// What a layer is built for: the shape of one example, at most so many examples at once, and whether anything before it waits for a
+/// gradient.
+/// </summary>
+internal sealed record LayerInput(Device Device, int MaximumRows, IReadOnlyList<long> Shape, bool NeedsGradient)
+{
+    /// <summary>Elements of an example.</summary>
+    public long Features => Shape.Aggregate((left, right) => left * right);
+}
+
+/// <summary>
+/// A part of a network: parameters, the buffers of one pass, and what it needs of its last forward pass to go back. It knows nothing of
+/// what it is part of. An object serves one network.
+/// </summary>
+internal abstract class Layer : IDisposable
+{
+    private readonly List<DeviceTensor<float>> _tensors = [];
+    private readonly List<Parameter> _parameters = [];
+
+    public virtual IReadOnlyList<Parameter> Parameters => _parameters;
+
+    /// <summary>Allocates, once and before all else, and returns what the next layer is built for.</summary>
+    public abstract LayerInput Build(LayerInput input);
+
+    /// <summary>
+    /// The output for <paramref name="x"/>, valid until the next pass; in training with a step, in evaluation without. Where a method acts
+    /// here, it follows its inference rule in an evaluation; that of most is to do nothing.
+    /// </summary>
+    public abstract DeviceTensor<float> Forward(DeviceStream stream, in TrainingStep? step, DeviceTensor<float> x);
+
+    /// <summary>
+    /// Fills the gradients of the parameters for the batch of the last forward pass, and returns the gradient of its input, or null where
+    /// none was asked for. May write over <paramref name="dy"/>.
+    /// </summary>
+    public abstract DeviceTensor<float>? Backward(in TrainingStep step, DeviceTensor<float> dy);
+
+    public virtual void Dispose()
+    {
+        foreach (DeviceTensor<float> tensor in _tensors) tensor.Dispose();
+    }
+
+    protected DeviceTensor<float> Allocate(Device device, params ReadOnlySpan<long> shape)
+    {
+        DeviceTensor<float> tensor = device.Allocate<float>(shape);
+        _tensors.Add(tensor);
+        return tensor;
+    }
+
+    /// <summary>A buffer for examples of a shape, as many as there can be at once.</summary>
+    protected DeviceTensor<float> Buffer(LayerInput input, params IReadOnlyList<long> shape) =>
+        Allocate(input.Device, [input.MaximumRows, .. shape]);
+
+    protected Parameter Parameter(Device device, double bound, params ReadOnlySpan<long> shape)
+    {
+        Parameter parameter = new(Allocate(device, shape), Allocate(device, shape), bound);
+        _parameters.Add(parameter);
+        return parameter;
+    }
+
+    /// <summary>As much of a buffer as a batch has rows.</summary>
+    protected static DeviceTensor<float> Rows(DeviceTensor<float> buffer, DeviceTensor<float> batch) => buffer.Slice(0, batch.Shape[0]);
+}
+
+/// <summary>Layers one after the other.</summary>
+internal sealed class Sequence(IReadOnlyList<Layer> layers) : Layer
+{
+    public override IReadOnlyList<Parameter> Parameters => [.. layers.SelectMany(layer => layer.Parameters)];
+
+    public override LayerInput Build(LayerInput input) => layers.Aggregate(input, (shape, layer) => layer.Build(shape));
+
+    public override DeviceTensor<float> Forward(DeviceStream stream, in TrainingStep? step, DeviceTensor<float> x)
+    {
+        foreach (Layer layer in layers) x = layer.Forward(stream, step, x);
+        return x;
+    }
+
+    public override DeviceTensor<float>? Backward(in TrainingStep step, DeviceTensor<float> dy)
+    {
+        DeviceTensor<float>? gradient = dy;
+        for (int i = layers.Count - 1; i >= 0 && gradient is not null; i--) gradient = layers[i].Backward(step, gradient);
+        return gradient;
+    }
+
+    public override void Dispose()
+    {
+        foreach (Layer layer in layers) layer.Dispose();
+    }
+}

@@ -1,0 +1,81 @@
+namespace Kernels.Study;
+
+/// <summary>A method that changes activations in training, and leaves them as they are in an evaluation unless it says otherwise.</summary>
+internal abstract class NoiseLayer(RandomPurpose purpose, int place) : Layer
+{
+    private DeviceTensor<float> _y = null!;
+
+    /// <summary>The input of the last pass.</summary>
+    protected DeviceTensor<float> X { get; private set; } = null!;
+
+    public override LayerInput Build(LayerInput input)
+    {
+        _y = Buffer(input, input.Shape);
+        return input;
+    }
+
+    public override DeviceTensor<float> Forward(DeviceStream stream, in TrainingStep? step, DeviceTensor<float> x)
+    {
+        X = x;
+        DeviceTensor<float> y = Rows(_y, x);
+        if (step is not { } training) return Infer(stream, x, y) ? y : x;
+        Apply(stream, x, y, training.KeyFor(purpose, place));
+        return y;
+    }
+
+    public override DeviceTensor<float> Backward(in TrainingStep step, DeviceTensor<float> dy)
+    {
+        ApplyGradient(step.Stream, dy, step.KeyFor(purpose, place));
+        return dy;
+    }
+
+    protected abstract void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKey key);
+
+    /// <summary>Carries the gradient back, in place.</summary>
+    protected abstract void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKey key);
+
+    /// <summary>The inference rule: fills <paramref name="y"/> and returns true, or does nothing.</summary>
+    protected virtual bool Infer(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y) => false;
+}
+
+/// <summary>Dropout with inverted scaling: y = x m / (1 - p), m = 0 with probability p.</summary>
+internal sealed class DropoutLayer(double probability, int place) : NoiseLayer(RandomPurpose.Dropout, place)
+{
+    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKey key) =>
+        Dropout.Forward(stream, x, y, probability, key);
+
+    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKey key) =>
+        Dropout.Backward(stream, gradient, gradient, probability, key);
+}
+
+/// <summary>Gaussian dropout: y = x (1 + sigma z), z standard normal, sigma^2 = p / (1 - p).</summary>
+internal sealed class GaussianDropoutLayer(double probability, int place) : NoiseLayer(RandomPurpose.GaussianDropout, place)
+{
+    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKey key) =>
+        GaussianDropout.Forward(stream, x, y, probability, key);
+
+    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKey key) =>
+        GaussianDropout.Backward(stream, gradient, gradient, probability, key);
+}
+
+/// <summary>
+/// Adaptive dropout (standout) behind a ReLU: a unit is kept with the probability sigmoid(alpha u + beta) that its own pre-activation u
+/// gives.
+/// </summary>
+/// <remarks>
+/// The unit's ReLU output stands in for its pre-activation: where the two differ the unit is 0, kept or not.
+/// </remarks>
+internal sealed class AdaptiveDropoutLayer(double alpha, double beta, int place) : NoiseLayer(RandomPurpose.AdaptiveDropout, place)
+{
+    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKey key) =>
+        AdaptiveDropout.Forward(stream, x, x, y, alpha, beta, key);
+
+    protected override bool Infer(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y)
+    {
+        AdaptiveDropout.Infer(stream, x, x, y, alpha, beta);
+        return true;
+    }
+
+    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKey key) => AdaptiveDropout.Backward(
+        stream, X, X, gradient, gradient, dPre: null, alpha, beta, AdaptiveEstimator.MaskConstant, key);
+}

@@ -1,0 +1,72 @@
+namespace Kernels.Study;
+
+/// <summary>
+/// A list of layers on one device, from images to logits. Holds parameters, gradients and the buffers of one pass, all allocated once for
+/// at most <c>maximumRows</c> rows.
+/// </summary>
+internal sealed class Network : IDisposable
+{
+    private readonly Sequence _layers;
+    private readonly DeviceTensor<float> _logitGradient;
+
+    public Network(Device device, IReadOnlyList<Layer> layers, int features, int maximumRows)
+    {
+        _layers = new Sequence(layers);
+        LayerInput logits = _layers.Build(new LayerInput(device, maximumRows, [features], NeedsGradient: false));
+        _logitGradient = device.Allocate<float>(maximumRows, logits.Features);
+        Parameters = _layers.Parameters;
+    }
+
+    /// <summary>In the order of the layers; gradients are valid after <see cref="Backward"/>.</summary>
+    public IReadOnlyList<Parameter> Parameters { get; }
+
+    public void Initialize(DeviceStream stream, RandomKey key)
+    {
+        ulong index = 0;
+        foreach (Parameter parameter in Parameters)
+        {
+            if (!parameter.IsWeight)
+            {
+                stream.Fill(parameter.Value, 0f);
+                continue;
+            }
+
+            float[] weights = new float[parameter.Value.Length];
+            for (int i = 0; i < weights.Length; i++) weights[i] = (float)(parameter.Bound * StudyRandom.Symmetric(key, index++));
+            stream.Upload<float>(weights, parameter.Value);
+        }
+    }
+
+    /// <summary>
+    /// The logits of <paramref name="input"/>, valid until the next pass; in training with a step, in evaluation without.
+    /// </summary>
+    public DeviceTensor<float> Forward(DeviceStream stream, DeviceTensor<float> input, TrainingStep? step = null) =>
+        _layers.Forward(stream, step, input);
+
+    /// <summary>The buffer for the gradient of the loss with respect to the logits.</summary>
+    public DeviceTensor<float> LogitGradient(long rows) => _logitGradient.Slice(0, rows);
+
+    /// <summary>Fills the gradients from <see cref="LogitGradient"/>, for the batch of the last forward pass.</summary>
+    public void Backward(TrainingStep step, long rows) => _layers.Backward(step, LogitGradient(rows));
+
+    /// <summary>The share of weights, without biases, that are exactly 0. Waits for the stream.</summary>
+    public double ZeroWeights(DeviceStream stream)
+    {
+        long zeros = 0, count = 0;
+        foreach (Parameter parameter in Parameters.Where(parameter => parameter.IsWeight))
+        {
+            float[] weights = new float[parameter.Value.Length];
+            stream.Download(parameter.Value, weights);
+            zeros += weights.Count(weight => weight == 0);
+            count += weights.Length;
+        }
+
+        return (double)zeros / count;
+    }
+
+    public void Dispose()
+    {
+        _layers.Dispose();
+        _logitGradient.Dispose();
+    }
+}
