@@ -423,6 +423,19 @@ def batch_norm_backward(case):
     return gradient([x, *given], forward)
 
 
+@op("ghost-batch-norm", "forward", "torch.nn.functional.batch_norm of each ghost batch, written into one result")
+def ghost_batch_norm_forward(case):
+    x, parameters = batch_norm(case)
+    y = torch.empty_like(x)
+
+    def call():
+        for ghost, result in zip(x.split(case["ghostSize"]), y.split(case["ghostSize"])):
+            result.copy_(torch.nn.functional.batch_norm(ghost, *parameters, training=True))
+        return y
+
+    return call
+
+
 @op("batch-norm-relu", "forward", "torch.nn.functional.dropout of torch.relu of torch.nn.functional.batch_norm")
 def batch_norm_relu_forward(case):
     x, parameters = batch_norm(case)

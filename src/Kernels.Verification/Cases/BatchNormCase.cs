@@ -3,7 +3,7 @@ using Kernels.Reference;
 namespace Kernels.Verification;
 
 /// <summary>Batch normalization: training, inference and gradients, in both layouts.</summary>
-public sealed class BatchNormCase : OpCase
+public class BatchNormCase : OpCase
 {
     private static readonly long[] FirstStage = [32, 64, 56, 56], FirstStageLast = [32, 56, 56, 64];
 
@@ -116,7 +116,7 @@ public sealed class BatchNormCase : OpCase
 
             if (p.Entry == "forward")
             {
-                specs.Add(Output("statistics", real, [3, p.Channels],
+                specs.Add(Output("statistics", real, p.StatisticsShape,
                     new Tolerance(1, 24, Math.Max(1, p.Magnitude), "moments in another order; deviations are 1 or so")));
             }
 
@@ -125,12 +125,12 @@ public sealed class BatchNormCase : OpCase
             return specs;
         }
 
-        double[] statistics = new double[3 * p.Channels];
+        double[] statistics = new double[Count(p.StatisticsShape)];
         p.Reference(real).Statistics(x.Values, statistics);
         statistics = [.. statistics.Select(value => Elements.Round(real, value))];
-        double steepest = statistics.Skip(2 * (int)p.Channels).DefaultIfEmpty(1).Max();
+        double steepest = statistics.Skip(2 * statistics.Length / 3).DefaultIfEmpty(1).Max();
         Tolerance sum = MatMulCase.SumOfProducts(p.Count);
-        specs.Add(new TensorSpec("statistics", real, [3, p.Channels], TensorRole.Input, statistics));
+        specs.Add(new TensorSpec("statistics", real, p.StatisticsShape, TensorRole.Input, statistics));
         specs.Add(Input("dy", dtype, p.Shape, seed));
         specs.Add(Output("dgamma", real, channels, sum with
         {
@@ -192,6 +192,10 @@ public sealed class BatchNormCase : OpCase
             BatchNorm.Infer(stream, x, gamma, beta, tensors.Get<TReal>("running_mean"), tensors.Get<TReal>("running_variance"),
                 tensors.Get<T>("y"), p.Options);
         }
+        else if (p.GhostSize > 0)
+        {
+            RunInGhosts(stream, p, tensors, x, gamma, beta);
+        }
         else if (p.Entry == "forward")
         {
             BatchNorm.Forward(stream, x, gamma, beta, tensors.Get<T>("y"), tensors.Get<TReal>("statistics"),
@@ -202,6 +206,25 @@ public sealed class BatchNormCase : OpCase
         {
             BatchNorm.Backward(stream, x, gamma, tensors.Get<TReal>("statistics"), tensors.Get<T>("dy"), tensors.Get<T>("dx"),
                 tensors.Get<TReal>("dgamma"), tensors.Get<TReal>("dbeta"), p.Options);
+        }
+    }
+
+    private static void RunInGhosts<T, TReal>(
+        DeviceStream stream, BatchNormProblem p, DeviceTensors tensors, DeviceTensor<T> x, DeviceTensor<TReal>? gamma,
+        DeviceTensor<TReal>? beta)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        if (p.Entry == "forward")
+        {
+            GhostBatchNorm.Forward(stream, x, gamma, beta, tensors.Get<T>("y"), tensors.Get<TReal>("statistics"),
+                p.HasRunning ? tensors.Get<TReal>("running_mean") : null, p.HasRunning ? tensors.Get<TReal>("running_variance") : null,
+                p.GhostSize, p.Options);
+        }
+        else
+        {
+            GhostBatchNorm.Backward(stream, x, gamma, tensors.Get<TReal>("statistics"), tensors.Get<T>("dy"), tensors.Get<T>("dx"),
+                tensors.Get<TReal>("dgamma"), tensors.Get<TReal>("dbeta"), p.GhostSize, p.Options);
         }
     }
 
@@ -282,6 +305,14 @@ public record BatchNormProblem(string Entry, long[] Shape, string Reason) : Prob
 
     public bool IsExtreme => IsFar || IsHuge;
 
+    /// <summary>Samples of a ghost batch; 0 for all.</summary>
+    public long GhostSize { get; init; }
+
+    /// <summary>Ghost batches, or one.</summary>
+    public long Sets => GhostSize == 0 ? 1 : Shape[0] / GhostSize;
+
+    public long[] StatisticsShape => GhostSize == 0 ? [3, Channels] : [3, Sets, Channels];
+
     public BatchNormOptions Options
     {
         get => field with { Layout = Layout };
@@ -300,7 +331,7 @@ public record BatchNormProblem(string Entry, long[] Shape, string Reason) : Prob
 
     public override string Text =>
         $"{string.Join('x', Shape)}{(Layout == TensorLayout.ChannelsLast ? " channels last" : "")}"
-        + $"{(HasGamma ? "" : " no gamma")}{(HasBeta ? "" : " no beta")}";
+        + $"{(HasGamma ? "" : " no gamma")}{(HasBeta ? "" : " no beta")}{(GhostSize > 0 ? $" ghosts of {GhostSize}" : "")}";
 
     /// <summary>Forward and inference read x and write y, backward reads x and dy and writes dx.</summary>
     public override long Bytes(int elementBytes) => elementBytes * (Entry == "backward" ? 3 : 2) * Length;
@@ -310,8 +341,8 @@ public record BatchNormProblem(string Entry, long[] Shape, string Reason) : Prob
     public BatchNormReference Reference(DType real)
     {
         long inner = Layout == TensorLayout.ChannelsFirst ? Shape[2..].Aggregate(1L, (product, dimension) => product * dimension) : 1;
-        long outer = Shape.Aggregate(1L, (product, dimension) => product * dimension) / Math.Max(1, Channels * inner);
-        return new BatchNormReference(1, (int)outer, (int)Channels, (int)inner)
+        long outer = Length / Math.Max(1, Channels * inner * Sets);
+        return new BatchNormReference((int)Sets, (int)outer, (int)Channels, (int)inner)
         {
             Epsilon = Options.Epsilon,
             Round = value => Elements.Round(real, value),

@@ -60,7 +60,8 @@ public static partial class BatchNorm
         NormGeometry geometry = NormChecks.Geometry(Op, x, nameof(x), options);
         NormChecks.Training(Op, x, nameof(x), geometry);
         NormChecks.Inputs(Op, stream, geometry, y, nameof(y), gamma, beta);
-        NormChecks.Results(Op, stream, geometry, x, y, gamma, beta, statistics, runningMean, runningVariance);
+        NormChecks.Results(
+            Op, stream, geometry, x, y, gamma, beta, statistics, runningMean, runningVariance, [StatisticRows, geometry.Channels]);
         if (NormChecks.IsEmpty(stream, geometry, statistics)) return;
         NormPasses.Forward(
             stream, geometry, x, residual: null, gamma, beta, y, statistics, NormChecks.Running(runningMean, runningVariance, options),

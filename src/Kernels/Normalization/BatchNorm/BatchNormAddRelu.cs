@@ -41,7 +41,9 @@ public static partial class BatchNormAddRelu
         NormGeometry geometry = NormChecks.Geometry(Op, x, nameof(x), options);
         NormChecks.Training(Op, x, nameof(x), geometry);
         NormChecks.Inputs(Op, stream, geometry, y, nameof(y), gamma, beta);
-        NormChecks.Results(Op, stream, geometry, x, y, gamma, beta, statistics, runningMean, runningVariance);
+        NormChecks.Results(
+            Op, stream, geometry, x, y, gamma, beta, statistics, runningMean, runningVariance,
+            [BatchNorm.StatisticRows, geometry.Channels]);
         NormChecks.ApartFromChannels(Op, residual, nameof(residual), statistics, nameof(statistics));
         NormChecks.ApartFromChannels(Op, residual, nameof(residual), runningMean, nameof(runningMean));
         NormChecks.ApartFromChannels(Op, residual, nameof(residual), runningVariance, nameof(runningVariance));

@@ -44,7 +44,9 @@ public static partial class BatchNormRelu
         NormGeometry geometry = NormChecks.Geometry(Op, x, nameof(x), options);
         NormChecks.Training(Op, x, nameof(x), geometry);
         NormChecks.Inputs(Op, stream, geometry, y, nameof(y), gamma, beta);
-        NormChecks.Results(Op, stream, geometry, x, y, gamma, beta, statistics, runningMean, runningVariance);
+        NormChecks.Results(
+            Op, stream, geometry, x, y, gamma, beta, statistics, runningMean, runningVariance,
+            [BatchNorm.StatisticRows, geometry.Channels]);
         NormEpilogue epilogue = NormChecks.Epilogue(Op, stream, x, dropProbability, key, options);
         if (NormChecks.IsEmpty(stream, geometry, statistics)) return;
         NormPasses.Forward(

@@ -54,11 +54,12 @@ internal static class NormChecks
     /// <summary>What training writes besides y.</summary>
     public static void Results<T, TReal>(
         string op, DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, DeviceTensor<T> y, DeviceTensor<TReal>? gamma,
-        DeviceTensor<TReal>? beta, DeviceTensor<TReal> statistics, DeviceTensor<TReal>? runningMean, DeviceTensor<TReal>? runningVariance)
+        DeviceTensor<TReal>? beta, DeviceTensor<TReal> statistics, DeviceTensor<TReal>? runningMean, DeviceTensor<TReal>? runningVariance,
+        params ReadOnlySpan<long> statisticsShape)
         where T : unmanaged
         where TReal : unmanaged
     {
-        Channel(op, stream, statistics, nameof(statistics), y, nameof(y), BatchNorm.StatisticRows, geometry.Channels);
+        Channel(op, stream, statistics, nameof(statistics), y, nameof(y), statisticsShape);
         if (runningMean is null != runningVariance is null)
         {
             string missing = runningMean is null ? nameof(runningMean) : nameof(runningVariance);
@@ -77,7 +78,7 @@ internal static class NormChecks
     public static NormGeometry Backward<T, TReal>(
         string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<TReal>? gamma, DeviceTensor<TReal>? beta,
         DeviceTensor<TReal> statistics, DeviceTensor<T> dy, DeviceTensor<T> dx, DeviceTensor<TReal>? dGamma, DeviceTensor<TReal>? dBeta,
-        in BatchNormOptions options)
+        in BatchNormOptions options, long? ghostSize = null)
         where T : unmanaged
         where TReal : unmanaged
     {
@@ -86,9 +87,12 @@ internal static class NormChecks
         Check.Shape(op, x, nameof(x), dy.Shape);
         Check.Disjoint(op, x, nameof(x), dx, nameof(dx));
         NormGeometry geometry = Geometry(op, x, nameof(x), options);
+        if (ghostSize is not null) geometry = geometry.InGhosts(op, x.Shape, ghostSize.Value);
         Training(op, x, nameof(x), geometry);
         Inputs(op, stream, geometry, dx, nameof(dx), gamma, beta);
-        Channel(op, stream, statistics, nameof(statistics), dx, nameof(dx), BatchNorm.StatisticRows, geometry.Channels);
+        ReadOnlySpan<long> shape = ghostSize is null
+            ? [BatchNorm.StatisticRows, geometry.Channels] : [BatchNorm.StatisticRows, geometry.Sets, geometry.Channels];
+        Channel(op, stream, statistics, nameof(statistics), dx, nameof(dx), shape);
         if (dGamma is not null) Channel(op, stream, dGamma, nameof(dGamma), dx, nameof(dx), geometry.Channels);
         if (dBeta is not null) Channel(op, stream, dBeta, nameof(dBeta), dx, nameof(dx), geometry.Channels);
         (DeviceTensor<TReal>?, string)[] results = [(dGamma, nameof(dGamma)), (dBeta, nameof(dBeta))];

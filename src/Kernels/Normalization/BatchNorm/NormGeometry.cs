@@ -22,6 +22,20 @@ internal readonly record struct NormGeometry(long Sets, long Outer, long Channel
     public NormShapeArguments Argument =>
         new() { Sets = (ulong)Sets, Outer = (ulong)Outer, Channels = (ulong)Channels, Inner = (ulong)Inner };
 
+    /// <summary>The samples in sets of <paramref name="ghostSize"/>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">That is no number of samples that divides the batch.</exception>
+    public NormGeometry InGhosts(string op, ReadOnlySpan<long> shape, long ghostSize)
+    {
+        if (ghostSize < 1 || shape[0] % ghostSize != 0)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(ghostSize), ghostSize, $"{op}: {nameof(ghostSize)} divides the batch of {TensorShape.Format(shape)}.");
+        }
+
+        long sets = shape[0] / ghostSize;
+        return this with { Sets = sets, Outer = sets == 0 ? 0 : Outer / sets };
+    }
+
     /// <summary>All samples as one set.</summary>
     /// <exception cref="ArgumentException">The shape has fewer than two dimensions or more than five.</exception>
     public static NormGeometry Of(string op, ReadOnlySpan<long> shape, string name, TensorLayout layout)
