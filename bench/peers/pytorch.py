@@ -555,6 +555,15 @@ def conv2d_backward_filter(case):
     return lambda: torch.ops.aten.convolution_backward(dy, x, weight, sizes, *settings, False, [0, 0], groups, mask)
 
 
+@op("conv2d-transpose", "forward", "torch.nn.functional.conv_transpose2d")
+def conv2d_transpose_forward(case):
+    y, weight, _, x, (stride, padding, dilation), groups = convolution(case)
+    bias = case.uniform(case["channels"]) if case["hasBias"] else None
+    less = [(size + 2 * pad - rate * (taps - 1) - 1) % step for size, pad, rate, taps, step in
+            zip(y.shape[2:], padding, dilation, weight.shape[2:], stride)]
+    return lambda: torch.nn.functional.conv_transpose2d(x, weight, bias, stride, padding, less, groups, dilation)
+
+
 @op("matmul", "multiply", "torch.mm")
 def matmul(case):
     m, n, k = case["m"], case["n"], case["k"]

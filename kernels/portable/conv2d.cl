@@ -168,7 +168,8 @@ KERNEL void conv2d_backward_filter(CONV2D_BACKWARD_FILTER_PARAMETERS) {
     const u32 row_in_tile = LOCAL_ID / 16 * 4, column_in_tile = LOCAL_ID % 16 * 4;
     const u64 pixel_count = batch * y_height * y_width;
     const u64 row_tiles = (y_channels + TILE_ROWS - 1) / TILE_ROWS;
-    const u64 column_tiles = ((u64)per_output + TILE_COLUMNS - 1) / TILE_COLUMNS;
+    // Without taps there is still the bias.
+    const u64 column_tiles = per_output > 0 ? ((u64)per_output + TILE_COLUMNS - 1) / TILE_COLUMNS : 1;
     const u64 tiles = row_tiles * column_tiles * groups * splits;
     const digits pixel_step = digits_of(TILE_DEPTH, y_width, y_height);
 

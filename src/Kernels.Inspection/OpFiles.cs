@@ -13,6 +13,7 @@ internal static class OpFiles
         ["variational-dropout"] = ["channel_dropout"],
         ["drop-weight"] = ["dropout"],
         ["conv2d"] = ["conv2d", "conv2d_depthwise", "partial_sums"],
+        ["conv2d-transpose"] = ["conv2d", "conv2d_depthwise", "partial_sums"],
         ["linear"] = ["linear", "matmul", "partial_sums"],
         ["bias-dropout-residual"] = ["bias_dropout_residual", "partial_sums"],
         ["batch-norm"] = ["batch_norm", "batch_norm_backward"],

@@ -56,7 +56,9 @@ public sealed record Conv2dReference
         }
     }
 
-    /// <summary>dx: sums over the taps that saw x. The gradient of the output is 0 outside, where a place of the filter beyond the last would see x.</summary>
+    /// <summary>
+    /// dx: sums over the taps that saw x. The gradient of the output is 0 outside, where a place of the filter beyond the last would see x.
+    /// </summary>
     public void BackwardData(ReadOnlySpan<double> filter, ReadOnlySpan<double> dy, Span<double> dx)
     {
         foreach ((int n, int g, int c, int h, int w) in Elements(Inputs, Height, Width))
@@ -87,6 +89,21 @@ public sealed record Conv2dReference
                 dFilter[FilterIndex(g, k, c, r, s)] += gradient * Padded(x, n, g, c, p, q, r, s);
             if (!dBias.IsEmpty) dBias[(g * Outputs) + k] += gradient;
         }
+    }
+
+    /// <summary>Adds a number for each channel to the maps of the input's side, as a transposed convolution does.</summary>
+    public void AddToX(ReadOnlySpan<double> bias, Span<double> x)
+    {
+        foreach ((int n, int g, int c, int h, int w) in Elements(Inputs, Height, Width))
+            x[XIndex(n, g, c, h, w)] += bias[(g * Inputs) + c];
+    }
+
+    /// <summary>The sum of each channel of maps of the input's side.</summary>
+    public void SumsOfX(ReadOnlySpan<double> x, Span<double> sums)
+    {
+        sums.Clear();
+        foreach ((int n, int g, int c, int h, int w) in Elements(Inputs, Height, Width))
+            sums[(g * Inputs) + c] += x[XIndex(n, g, c, h, w)];
     }
 
     /// <summary>Example, group, channel of the group, row and column of every element of maps.</summary>

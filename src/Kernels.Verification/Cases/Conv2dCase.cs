@@ -71,7 +71,10 @@ public sealed class Conv2dCase : OpCase
     ];
 
     public override Problem? ForwardOf(Problem problem) => problem.Entry.StartsWith("backward", StringComparison.Ordinal)
-        ? (Conv2dProblem)problem with { Entry = "forward", HasBias = problem.Entry == "backward filter" && ((Conv2dProblem)problem).HasBias }
+        ? (Conv2dProblem)problem with
+        {
+            Entry = "forward", HasBias = problem.Entry == "backward filter" && ((Conv2dProblem)problem).HasBias,
+        }
         : null;
 
     public override ArgumentUse UseOf(Problem problem, string tensor) =>

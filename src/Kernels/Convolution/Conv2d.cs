@@ -152,13 +152,22 @@ public static partial class Conv2d
             Check.Disjoint(Op, dFilter, nameof(dFilter), dBias, nameof(dBias));
         }
 
+        FilterGradient(stream, shape, settings.Layout, x, dy, dFilter, dBias);
+    }
+
+    /// <summary>The gradients of filter and bias, with arguments already checked; either may be null.</summary>
+    internal static void FilterGradient<T>(
+        DeviceStream stream, in Conv2dShapeArguments shape, TensorLayout layout, DeviceTensor<T> x, DeviceTensor<T> dy,
+        DeviceTensor<T>? dFilter, DeviceTensor<T>? dBias)
+        where T : unmanaged
+    {
         if (shape.Outputs == 0) return;
         long tiles = !shape.IsDepthwise
             ? Tiles(shape.YChannels, TileRows) * Math.Max(1, Tiles(shape.PerOutput, TileColumns)) * (long)shape.Groups
-            : settings.Layout == TensorLayout.ChannelsLast ? Tiles(shape.Outputs, DepthwiseLanes) : shape.Outputs;
+            : layout == TensorLayout.ChannelsLast ? Tiles(shape.Outputs, DepthwiseLanes) : shape.Outputs;
 
         // By the problem alone, so that the order of the sums does not depend on the size of the GPU.
-        long least = shape.IsDepthwise && settings.Layout == TensorLayout.ChannelsFirst ? PixelsOfDepthwiseSplit : PixelsOfSplit;
+        long least = shape.IsDepthwise && layout == TensorLayout.ChannelsFirst ? PixelsOfDepthwiseSplit : PixelsOfSplit;
         long splits = stream.Device.Kind == DeviceKind.Cpu
             ? 1 : Math.Clamp(shape.YPixels / least, 1, Math.Max(1, ManyGroups / tiles));
         long pixels = Tiles(Tiles(shape.YPixels, splits), TileDepth) * TileDepth;
@@ -169,13 +178,13 @@ public static partial class Conv2d
             ? filterPart with { Offset = filterPart.Offset + (ulong)(splits * shape.Outputs * shape.PerOutput) } : default;
         stream.Launch(
             shape.IsDepthwise ? DepthwiseBackwardFilterKernel : BackwardFilterKernel,
-            Variant(x.DType, settings.Layout),
+            Variant(x.DType, layout),
             new LaunchShape(tiles * splits),
             new Conv2dBackwardFilterArguments
             {
                 X = x.Argument,
                 Dy = dy.Argument,
-                Dfilter = dFilter.Argument,
+                Dfilter = dFilter?.Argument ?? default,
                 Dbias = dBias?.Argument ?? default,
                 Partial = filterPart,
                 BiasPartial = biasPart,
@@ -185,7 +194,7 @@ public static partial class Conv2d
                 PixelsPerSplit = (ulong)pixels,
             });
         if (splits == 1) return;
-        if (dFilter.Length > 0) PartialSums.Reduce(stream, filterPart, dFilter, splits);
+        if (dFilter is { Length: > 0 }) PartialSums.Reduce(stream, filterPart, dFilter, splits);
         if (dBias is not null) PartialSums.Reduce(stream, biasPart, dBias, splits);
     }
 
@@ -211,7 +220,8 @@ public static partial class Conv2d
         Gather(stream, shape, options.Layout, x, filter, bias, y, backward: false, rectifies);
     }
 
-    private static void Gather<T>(
+    /// <summary>y from x or dx from dy, with arguments already checked.</summary>
+    internal static void Gather<T>(
         DeviceStream stream, in Conv2dShapeArguments shape, TensorLayout layout, DeviceTensor<T> image, DeviceTensor<T> filter,
         DeviceTensor<T>? bias, DeviceTensor<T> result, bool backward, bool rectifies)
         where T : unmanaged
@@ -245,7 +255,8 @@ public static partial class Conv2d
     private static KernelVariant Variant(DType dtype, TensorLayout layout) =>
         new(dtype, Switches: layout == TensorLayout.ChannelsLast ? ChannelsLastSwitch : 0);
 
-    private static void Maps<T>(string op, DeviceStream stream, DeviceTensor<T> tensor, string name)
+    /// <summary>A tensor of four dimensions.</summary>
+    internal static void Maps<T>(string op, DeviceStream stream, DeviceTensor<T> tensor, string name)
         where T : unmanaged
     {
         Check.FloatTensor(op, stream, tensor, name);

@@ -18,11 +18,19 @@ internal readonly partial record struct Conv2dShapeArguments
 
     public long Outputs => (long)Groups * YChannels;
 
+    public long Inputs => (long)Groups * XChannels;
+
     public long YPixels => (long)Batch * YHeight * YWidth;
 
     /// <summary>The shape of y.</summary>
     public long[] YShape(TensorLayout layout) => layout == TensorLayout.ChannelsLast
         ? [(long)Batch, YHeight, YWidth, Outputs] : [(long)Batch, Outputs, YHeight, YWidth];
+
+    /// <summary>A convolution without inputs whose output is the input of this one: all it has is the gradient of a bias.</summary>
+    public Conv2dShapeArguments BiasOfX() => this with
+    {
+        Groups = 1, XChannels = 0, YChannels = (uint)Inputs, YHeight = XHeight, YWidth = XWidth, FilterHeight = 1, FilterWidth = 1,
+    };
 
     /// <summary>Checks settings and shapes of x and filter, and derives that of y.</summary>
     /// <param name="op">For messages.</param>
@@ -34,17 +42,7 @@ internal readonly partial record struct Conv2dShapeArguments
     public static Conv2dShapeArguments Of(
         string op, ReadOnlySpan<long> x, string xName, ReadOnlySpan<long> filter, string filterName, in Conv2dOptions options)
     {
-        Check.Defined(op, options.Layout, nameof(options.Layout));
-        InRange(options.Stride.Y, 1, "options.Stride.Y");
-        InRange(options.Stride.X, 1, "options.Stride.X");
-        InRange(options.Dilation.Y, 1, "options.Dilation.Y");
-        InRange(options.Dilation.X, 1, "options.Dilation.X");
-        InRange(options.Padding.Top, 0, "options.Padding.Top");
-        InRange(options.Padding.Bottom, 0, "options.Padding.Bottom");
-        InRange(options.Padding.Left, 0, "options.Padding.Left");
-        InRange(options.Padding.Right, 0, "options.Padding.Right");
-        if (options.Groups < 1)
-            throw new ArgumentOutOfRangeException("options.Groups", options.Groups, $"{op}: options.Groups is at least 1.");
+        CheckSettings(op, options);
         bool last = options.Layout == TensorLayout.ChannelsLast;
         (long channels, long height, long width) = last ? (x[3], x[1], x[2]) : (x[1], x[2], x[3]);
         (long inputs, long filterHeight, long filterWidth) = last ? (filter[3], filter[1], filter[2]) : (filter[1], filter[2], filter[3]);
@@ -92,12 +90,6 @@ internal readonly partial record struct Conv2dShapeArguments
             PaddingLeft = (uint)options.Padding.Left,
         };
 
-        void InRange(long value, long least, string name)
-        {
-            if (value < least || value >= AxisLimit)
-                throw new ArgumentOutOfRangeException(name, value, $"{op}: {name} is at least {least} and below 2^29.");
-        }
-
         long Places(
             long size, long taps, long stride, long dilation, long before, long after, ReadOnlySpan<long> xShape,
             ReadOnlySpan<long> filterShape)
@@ -118,6 +110,28 @@ internal readonly partial record struct Conv2dShapeArguments
             }
 
             return ((size + before + after - ((taps - 1) * dilation) - 1) / stride) + 1;
+        }
+    }
+
+    /// <summary>The settings are in their ranges.</summary>
+    public static void CheckSettings(string op, in Conv2dOptions options)
+    {
+        Check.Defined(op, options.Layout, nameof(options.Layout));
+        InRange(options.Stride.Y, 1, "options.Stride.Y");
+        InRange(options.Stride.X, 1, "options.Stride.X");
+        InRange(options.Dilation.Y, 1, "options.Dilation.Y");
+        InRange(options.Dilation.X, 1, "options.Dilation.X");
+        InRange(options.Padding.Top, 0, "options.Padding.Top");
+        InRange(options.Padding.Bottom, 0, "options.Padding.Bottom");
+        InRange(options.Padding.Left, 0, "options.Padding.Left");
+        InRange(options.Padding.Right, 0, "options.Padding.Right");
+        if (options.Groups < 1)
+            throw new ArgumentOutOfRangeException("options.Groups", options.Groups, $"{op}: options.Groups is at least 1.");
+
+        void InRange(long value, long least, string name)
+        {
+            if (value < least || value >= AxisLimit)
+                throw new ArgumentOutOfRangeException(name, value, $"{op}: {name} is at least {least} and below 2^29.");
         }
     }
 }

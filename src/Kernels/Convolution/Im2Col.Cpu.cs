@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Kernels.Cpu;
 
 namespace Kernels;
@@ -138,6 +139,32 @@ internal readonly unsafe struct Im2Col<T, TSum>
         return count;
     }
 
+    /// <summary>
+    /// Whole vectors, whose lanes outside the row are 0. What they write beyond the run, less than a vector, is written anew by the run, or
+    /// the row, behind it, or lies where the packed matrix has room.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void CopyVectors(T* row, int x, int count, TSum* destination)
+    {
+        for (int i = 0; i < count; i += CpuElement.Width, x += CpuElement.Width)
+        {
+            Vector512<float> values;
+            if (x >= 0 && x + CpuElement.Width <= Width)
+            {
+                values = Vector512.Load((float*)row + x);
+            }
+            else
+            {
+                Vector512<int> lanes = Vector512<int>.Indices + Vector512.Create(x);
+                Vector512<int> inside = Vector512.GreaterThanOrEqual(lanes, Vector512<int>.Zero)
+                    & Vector512.LessThan(lanes, Vector512.Create(Width));
+                values = Avx512F.MaskLoad((float*)row + x, inside.AsSingle(), Vector512<float>.Zero);
+            }
+
+            values.Store((float*)(destination + i));
+        }
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void CopyRun(in Run run, T* plane, int dy, int dx, TSum* destination)
     {
@@ -149,6 +176,12 @@ internal readonly unsafe struct Im2Col<T, TSum>
         }
 
         T* row = plane + run.Offset + (y * Strides.Row);
+        if (typeof(T) == typeof(float) && Horizontal.Step == 1 && Avx512F.IsSupported)
+        {
+            CopyVectors(row, x, run.Count, destination);
+            return;
+        }
+
         if (Horizontal.Step != 1)
         {
             for (int i = 0; i < run.Count; i++, x += Horizontal.Step)
