@@ -1,7 +1,7 @@
 // Average pooling: y is the sum of each window over a divisor (LeCun, Bottou, Bengio and Haffner, "Gradient-based
-// learning applied to document recognition", 1998; over whole maps: Lin, Chen and Yan, "Network in network", ICLR 2014).
-// The divisor is the caller's, or the number of taps in the map, or of those in the map and its padding; what hangs over
-// the padding counts in neither. A window is summed row by row.
+// learning applied to document recognition", 1998; over whole maps: Lin, Chen and Yan, "Network in network", ICLR
+// 2014). The divisor is the caller's, or the number of taps in the map, or of those in the map and its padding; what
+// hangs over the padding counts in neither. A window is summed row by row.
 //
 //   average_pool2d_forward           y: any window, in chunks of VEC neighbours of inner
 //   average_pool2d_backward          dx, which each element gathers from the windows that it is in
@@ -112,8 +112,8 @@ KERNEL void average_pool2d_backward(GLOBAL const scalar* RESTRICT dy, u64 dy_off
 }
 
 #if VEC == 1
-// The entries below access 16 bytes at a time whatever VEC is; so they are compiled once. An item of the first has eight
-// elements of two rows of x, which are four of a row of y.
+// The entries below access 16 bytes at a time whatever VEC is; so they are compiled once. An item of the first has
+// eight elements of two rows of x, which are four of a row of y.
 
 KERNEL void average_pool2d_forward_2x2(GLOBAL const scalar* RESTRICT x, u64 x_offset, GLOBAL scalar* RESTRICT y,
                                        u64 y_offset, u64 jobs, u32 height, real divisor, POOL_LINES_PARAMETERS) {

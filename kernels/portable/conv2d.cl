@@ -1,5 +1,5 @@
-// Convolution of maps (cross-correlation, as networks have it): y[n, k, p, q] = b[k] + sum over c, r, s of w[k, c, r, s]
-// x[n, c, p stride - padding + r dilation, q stride - padding + s dilation], where x is 0 outside (LeCun et al.,
+// Convolution of maps (cross-correlation, as networks have it): y[n, k, p, q] = b[k] + sum over c, r, s of w[k, c, r,
+// s] x[n, c, p stride - padding + r dilation, q stride - padding + s dilation], where x is 0 outside (LeCun et al.,
 // "Gradient-based learning applied to document recognition", Proceedings of the IEEE, 1998), and its gradients.
 //
 //   conv2d_gather           y from x; with `backward` dx from dy, which gathers the results that each x went to, taking

@@ -1,6 +1,6 @@
-// Convolution of each channel by itself, where a group is one input channel: y[n, g m + j, p, q] = b[g m + j] + sum over
-// r, s of w[g m + j, r, s] x[n, g, ...] as in conv2d.cl, and its gradients. There is nothing to multiply by a matrix, so
-// memory sets the time (Howard et al., "MobileNets", arXiv:1704.04861, 2017).
+// Convolution of each channel by itself, where a group is one input channel: y[n, g m + j, p, q] = b[g m + j] + sum
+// over r, s of w[g m + j, r, s] x[n, g, ...] as in conv2d.cl, and its gradients. There is nothing to multiply by a
+// matrix, so memory sets the time (Howard et al., "MobileNets", arXiv:1704.04861, 2017).
 //
 //   conv2d_depthwise_gather           y from x, or with `backward` dx from dy; an item makes eight neighbours of a
 //                                     column and keeps the elements that their taps share in registers

@@ -10,8 +10,8 @@
 
 #define NO_ROLE 0xffffffffu
 
-// Six groups hide what the memory takes to answer; with five the pass is slower. Sums of squares take more registers, and
-// weights one by one still more: two groups is what keeps the compiler from spilling.
+// Six groups hide what the memory takes to answer; with five the pass is slower. Sums of squares take more registers,
+// and weights one by one still more: two groups is what keeps the compiler from spilling.
 #if !DTYPE_F64
 #undef RESIDENT_GROUPS
 #define RESIDENT_GROUPS (VEC == 1 ? 2 : REDUCES ? 4 : 6)

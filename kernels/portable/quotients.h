@@ -1,5 +1,5 @@
 // Square roots and quotients of `count` numbers, a constant, rounded as SQRT and / round them. In float on CUDA numbers
-// of usual sizes are calculated side by side: the compiler's own way takes them one after the other, each with a branch.
+// of usual sizes are calculated side by side: the compiler's own way takes them one by one, each with a branch.
 
 #define ARE_SIDE_BY_SIDE (DIALECT_CUDA && !DTYPE_F64)
 

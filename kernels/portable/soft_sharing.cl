@@ -1,6 +1,6 @@
-// Soft parameter sharing: (lambda / 2) * sum of (a - b)^2 draws two tensors together that need not be equal (Duong, Cohn,
-// Bird and Cook, "Low resource dependency parsing: cross-lingual parameter sharing in a neural network parser", ACL
-// 2015; the idea: Nowlan and Hinton, 1992). Gradients lambda * (a - b) and lambda * (b - a).
+// Soft parameter sharing: (lambda / 2) * sum of (a - b)^2 draws two tensors together that need not be equal (Duong,
+// Cohn, Bird and Cook, "Low resource dependency parsing: cross-lingual parameter sharing in a neural network parser",
+// ACL 2015; the idea: Nowlan and Hinton, 1992). Gradients lambda * (a - b) and lambda * (b - a).
 //
 //   soft_sharing_tiles  the sum of each tile; HAS_GRADIENT adds scale * gradient to what is there. norm_penalty_value
 //                       adds the tiles

@@ -18,8 +18,8 @@ internal sealed record Method(string Description)
 
     public static Method Dropout(double input, double hidden) => new(
         "Dropout: in every training step each unit is set to zero with probability p, the others are scaled, y = x·m/(1 − p), so that " +
-        $"the expectation stays; {Probabilities(input, hidden)}. The mask is recomputed in the backward pass from a counter-based generator; " +
-        "none is stored.")
+        $"the expectation stays; {Probabilities(input, hidden)}. The mask is recomputed in the backward pass from a counter-based " +
+        "generator; none is stored.")
     {
         Before = place => new DropoutLayer(place == 0 ? input : hidden, place),
     };

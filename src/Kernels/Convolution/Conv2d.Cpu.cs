@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Kernels.Cpu;
 using Kernels.Devices;
 using Kernels.Devices.Cpu;
@@ -298,10 +297,14 @@ public static unsafe partial class Conv2d
             for (long tap = 0; tap < taps; tap++, destination += stride)
             {
                 if (ResultStride == 1)
+                {
                     CpuConvert.Widen(source + offsets[tap], destination, (int)columns);
+                }
                 else
+                {
                     for (long i = 0; i < columns; i++)
                         destination[i] = CpuConvert.Widen<T, TSum>(source[offsets[tap] + (i * ResultStride)]);
+                }
             }
         }
 

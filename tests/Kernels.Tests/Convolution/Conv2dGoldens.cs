@@ -80,6 +80,6 @@ public sealed class Conv2dGoldens(TestDevices devices)
     }
 
     private sealed record GoldenCase(
-        long[] X, long[] Filter, long Groups, long[] Stride, long[] Dilation, long[] Padding, long[] YShape, int[] Y, int[] Dx, int[] DFilter,
-        int[] DBias);
+        long[] X, long[] Filter, long Groups, long[] Stride, long[] Dilation, long[] Padding, long[] YShape, int[] Y, int[] Dx,
+        int[] DFilter, int[] DBias);
 }

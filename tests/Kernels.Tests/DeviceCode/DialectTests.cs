@@ -83,8 +83,8 @@ public sealed partial class DialectTests
     }
 
     /// <summary>
-    /// One op, five files, one stem: <c>cross_entropy.cl</c> has a <c>CrossEntropyCase</c>. What several ops run, or an op for some problems,
-    /// is shared.
+    /// One op, five files, one stem: <c>cross_entropy.cl</c> has a <c>CrossEntropyCase</c>. What several ops run, or an op for some
+    /// problems, is shared.
     /// </summary>
     [Fact]
     public void EveryOpFileHasACase()

@@ -1,6 +1,5 @@
 using Kernels.Cpu;
 using Kernels.Tests.Support;
-using Kernels.Verification;
 using Xunit;
 
 namespace Kernels.Tests.Normalization;

@@ -311,7 +311,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "all rows have the mask of the first", "entropy", Entropy, "mask + mask_offset + source", "mask + mask_offset")
         { At = "a work group a row, prime, several stretches" },
         new(
-            "a row has the sums of its first piece alone", "entropy", Entropy, "(part.row * piece_count + lane)", "(part.row * piece_count)")
+            "a row has the sums of its first piece alone", "entropy", Entropy, "(part.row * piece_count + lane)",
+            "(part.row * piece_count)")
         { At = "few long rows, in pieces, with a mask" },
         new(
             "the entropy is added with a wrong sign", "entropy", Entropy, "(x + surprise)", "(x - surprise)")
@@ -377,7 +378,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new("the bias starts anew in each group", "conv2d", Conv2d, "bias_offset + channel", "bias_offset + row")
         { At = "all settings at once, two groups" },
         new(
-            "a split starts late", "conv2d", Conv2d, "first_pixel = split * pixels_per_split", "first_pixel = split * (pixels_per_split + 1)")
+            "a split starts late", "conv2d", Conv2d, "first_pixel = split * pixels_per_split",
+            "first_pixel = split * (pixels_per_split + 1)")
         { At = "several splits, the last one short" },
         new("a window slides without its elements", "conv2d", Depthwise, "values[e + i]", "values[e]")
         { At = "depthwise, two outputs a channel" },

@@ -124,12 +124,16 @@ internal static unsafe partial class NormPasses
                 long at = ((n * channels) + channel) * inner;
                 ulong index = a.NormEpilogue.Start + (ulong)at;
                 if (typeof(T) == typeof(double))
+                {
                     AddSumsInDouble(
                         At<double>(a.Dy, at), At<double>(a.X, at), At<double>(a.Y, at), inner, index, map, a.NormEpilogue, key, ref sum,
                         ref product);
+                }
                 else
+                {
                     CpuNormRuns.Sums<T, TForm>(
                         At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), inner, index, coefficients, keep, scale, ref sums);
+                }
             }
 
             if (typeof(T) != typeof(double)) (sum, product) = sums.Total();
@@ -144,13 +148,17 @@ internal static unsafe partial class NormPasses
                 long at = ((n * channels) + channel) * inner;
                 ulong index = a.NormEpilogue.Start + (ulong)at;
                 if (typeof(T) == typeof(double))
+                {
                     BackwardInDouble(
                         At<double>(a.Dy, at), At<double>(a.X, at), At<double>(a.Y, at), At<double>(a.Dx, at), At<double>(a.Dresidual, at),
                         inner, index, map, a.NormEpilogue, key);
+                }
                 else
+                {
                     CpuNormRuns.Backward<T, TStore, TForm, CpuPlaneCoefficients>(
                         At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), At<T>(a.Dx, at), At<T>(a.Dresidual, at), inner, index,
                         coefficients, keep, scale);
+                }
             }
         }
     }
@@ -194,13 +202,17 @@ internal static unsafe partial class NormPasses
                 {
                     ulong index = a.NormEpilogue.Start + (ulong)at;
                     if (typeof(T) == typeof(double))
+                    {
                         AddSumsInDouble(
                             At<double>(a.Dy, at), At<double>(a.X, at), At<double>(a.Y, at), count, index, map, a.NormEpilogue, key,
                             ref sum, ref product);
+                    }
                     else
+                    {
                         CpuNormRuns.Sums<T, TForm>(
                             At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), count, index, coefficients, keep,
                             (float)a.NormEpilogue.DropScale, ref sums);
+                    }
                 }
 
                 if (typeof(T) != typeof(double)) (sum, product) = sums.Total();
@@ -435,13 +447,17 @@ internal static unsafe partial class NormPasses
                     ulong index = a.NormEpilogue.Start + (ulong)at;
                     CpuNormMap map = CorrectedMap<TReal>(a, (row / outer * channels) + channel, channel);
                     if (typeof(T) == typeof(double))
+                    {
                         BackwardInDouble(
                             At<double>(a.Dy, at), At<double>(a.X, at), At<double>(a.Y, at), At<double>(a.Dx, at),
                             At<double>(a.Dresidual, at), inner, index, map, a.NormEpilogue, key);
+                    }
                     else
+                    {
                         CpuNormRuns.Backward<T, TStore, TForm, CpuPlaneCoefficients>(
                             At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), At<T>(a.Dx, at), At<T>(a.Dresidual, at), inner, index,
                             new CpuPlaneCoefficients(map), keep, (float)a.NormEpilogue.DropScale);
+                    }
                 }
             });
         }

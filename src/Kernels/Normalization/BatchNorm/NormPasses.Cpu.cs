@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Kernels.Cpu;
@@ -186,10 +185,14 @@ internal static unsafe partial class NormPasses
                 ulong index = a.NormEpilogue.Start + (ulong)at;
                 T* past = residual == null ? null : residual + at;
                 if (typeof(T) == typeof(double))
+                {
                     ForwardInDouble((double*)(x + at), (double*)past, (double*)(y + at), inner, index, map, a.NormEpilogue, key);
+                }
                 else
+                {
                     CpuNormRuns.Forward<T, TStore, TForm, CpuPlaneCoefficients>(
                         x + at, past, y + at, inner, index, coefficients, keep, (float)a.NormEpilogue.DropScale);
+                }
             }
         }
     }
