@@ -83,17 +83,19 @@ public sealed class SeededFaultTests
         return (null, new ProblemResult(0, 0, 0, null));
     }
 
-    /// <summary>Every problem, and where the op works in place also with special values and in place.</summary>
+    /// <summary>
+    /// Every problem, and where the op works in place also with special values and in place. The fault's own problem has them in any case.
+    /// </summary>
     private static IEnumerable<Attempt> Attempts(OpCase op, SeededFault fault)
     {
         foreach (Problem problem in op.Problems.OrderByDescending(problem => problem.Reason == fault.At))
         {
             Trial trial = new(op, problem, fault.DType);
             yield return new Attempt(trial, InPlace: false);
-            if (op.InPlacePairs(problem).Count == 0) continue;
-            foreach (double value in SpecialValues)
+            bool worksInPlace = op.InPlacePairs(problem).Count > 0;
+            foreach (double value in worksInPlace || problem.Reason == fault.At ? SpecialValues : [])
                 yield return new Attempt(trial.With(spec => WithEveryThird(spec, value)), InPlace: false);
-            yield return new Attempt(trial, InPlace: true);
+            if (worksInPlace) yield return new Attempt(trial, InPlace: true);
         }
     }
 
