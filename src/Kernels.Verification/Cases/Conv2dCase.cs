@@ -73,7 +73,8 @@ public sealed class Conv2dCase : OpCase
     public override Problem? ForwardOf(Problem problem) => problem.Entry.StartsWith("backward", StringComparison.Ordinal)
         ? (Conv2dProblem)problem with
         {
-            Entry = "forward", HasBias = problem.Entry == "backward filter" && ((Conv2dProblem)problem).HasBias,
+            Entry = "forward",
+            HasBias = problem.Entry == "backward filter" && ((Conv2dProblem)problem).HasBias,
         }
         : null;
 
@@ -180,7 +181,10 @@ public sealed class Conv2dCase : OpCase
     {
         Conv2dProblem strided = new(entry, 2, 4, 11, 10, 6, 3, 4, "all settings at once, two groups")
         {
-            Stride = (2, 3), Dilation = (2, 1), Padding = (1, 0, 2, 1), Groups = 2,
+            Stride = (2, 3),
+            Dilation = (2, 1),
+            Padding = (1, 0, 2, 1),
+            Groups = 2,
         };
         return
         [
@@ -268,7 +272,10 @@ public sealed record Conv2dProblem(
 
     internal Conv2dOptions Options => new()
     {
-        Stride = Stride, Dilation = Dilation, Padding = Padding, Groups = Groups,
+        Stride = Stride,
+        Dilation = Dilation,
+        Padding = Padding,
+        Groups = Groups,
         Layout = ChannelsLast ? TensorLayout.ChannelsLast : TensorLayout.ChannelsFirst,
     };
 

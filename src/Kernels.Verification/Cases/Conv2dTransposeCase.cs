@@ -51,7 +51,8 @@ public sealed class Conv2dTransposeCase : OpCase
     public override Problem? ForwardOf(Problem problem) => problem.Entry.StartsWith("backward", StringComparison.Ordinal)
         ? (Conv2dProblem)problem with
         {
-            Entry = "forward", HasBias = problem.Entry == "backward filter" && ((Conv2dProblem)problem).HasBias,
+            Entry = "forward",
+            HasBias = problem.Entry == "backward filter" && ((Conv2dProblem)problem).HasBias,
         }
         : null;
 

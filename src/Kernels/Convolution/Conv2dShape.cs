@@ -29,7 +29,13 @@ internal readonly partial record struct Conv2dShapeArguments
     /// <summary>A convolution without inputs whose output is the input of this one: all it has is the gradient of a bias.</summary>
     public Conv2dShapeArguments BiasOfX() => this with
     {
-        Groups = 1, XChannels = 0, YChannels = (uint)Inputs, YHeight = XHeight, YWidth = XWidth, FilterHeight = 1, FilterWidth = 1,
+        Groups = 1,
+        XChannels = 0,
+        YChannels = (uint)Inputs,
+        YHeight = XHeight,
+        YWidth = XWidth,
+        FilterHeight = 1,
+        FilterWidth = 1,
     };
 
     /// <summary>Checks settings and shapes of x and filter, and derives that of y.</summary>
