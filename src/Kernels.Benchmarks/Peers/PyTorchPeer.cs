@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Reflection;
 using System.Text.Json;
 using Kernels.Verification;
 
@@ -6,14 +7,34 @@ namespace Kernels.Benchmarks;
 
 /// <summary>
 /// PyTorch in a process of its own, on the CPU or on a CUDA GPU. It gets the case table's problems, every public property by name, and
-/// makes its tensors itself; the script that answers, <c>bench/peers/pytorch.py</c>, is part of this assembly.
+/// makes its tensors itself; the modules that answer, <c>bench/peers/pytorch</c>, are part of this assembly.
 /// </summary>
 public sealed class PyTorchPeer : Peer
 {
     /// <summary>Environment variable that names the Python to use, and no other.</summary>
     public const string PythonVariable = "KERNELS_PYTHON";
 
-    private const string Script = "peers/pytorch.py";
+    private const string Folder = "peers/pytorch/";
+
+    // Imports from the texts that the first line of standard input brings; nothing is written to disk.
+    private const string Loader = """
+        import importlib.util, json, sys
+
+        texts = json.loads(sys.stdin.readline())
+
+        class Texts:
+            def find_spec(self, name, path=None, target=None):
+                return importlib.util.spec_from_loader(name, self) if name in texts else None
+
+            def create_module(self, spec):
+                return None
+
+            def exec_module(self, module):
+                exec(compile(texts[module.__name__], f"{module.__name__}.py", "exec"), module.__dict__)
+
+        sys.meta_path.insert(0, Texts())
+        exec(compile(texts["__main__"], "__main__.py", "exec"))
+        """;
 
     private static readonly Dictionary<string, string> KeepHeap = new()
     {
@@ -96,13 +117,10 @@ public sealed class PyTorchPeer : Peer
         string threads = Environment.ProcessorCount.ToString(CultureInfo.InvariantCulture);
         Dictionary<string, string> environment = keepHeap ? new(KeepHeap) : [];
         foreach (string library in (string[])["OMP", "OPENBLAS", "MKL"]) environment[$"{library}_NUM_THREADS"] = threads;
-        // The script goes ahead of the requests; a command line has room for it on some systems only.
-        string script = ReadScript();
-        PeerProcess process = PeerProcess.Start(
-            python, ["-c", $"import sys; exec(compile(sys.stdin.read({script.Length}), 'pytorch.py', 'exec'))"], environment);
+        PeerProcess process = PeerProcess.Start(python, ["-c", Loader], environment);
         try
         {
-            process.Send(script);
+            process.Send(JsonSerializer.Serialize(Modules()) + "\n");
             JsonElement reply = process.Ask(
                 new { Do = "start", Device = device, Threads = Environment.ProcessorCount, KeepsHeap = keepHeap });
             return (process, Text(reply, "name"));
@@ -121,11 +139,17 @@ public sealed class PyTorchPeer : Peer
         return OperatingSystem.IsWindows() ? ["python3", "python"] : ["python3", "/usr/bin/python3"];
     }
 
-    private static string ReadScript()
+    /// <summary>The text of every module by its name.</summary>
+    private static Dictionary<string, string> Modules()
     {
-        using Stream stream = typeof(PyTorchPeer).Assembly.GetManifestResourceStream(Script)!;
-        using StreamReader reader = new(stream);
-        return reader.ReadToEnd();
+        Assembly assembly = typeof(PyTorchPeer).Assembly;
+        return assembly.GetManifestResourceNames().Where(name => name.StartsWith(Folder, StringComparison.Ordinal)).ToDictionary(
+            name => Path.GetFileNameWithoutExtension(name),
+            name =>
+            {
+                using StreamReader reader = new(assembly.GetManifestResourceStream(name)!);
+                return reader.ReadToEnd();
+            });
     }
 
     private static string Text(JsonElement reply, string name) =>
