@@ -1,4 +1,4 @@
-// Streams, events, copies and fills. Work is done before a call returns unless a test puts it off; then it is done when
+// Streams and graphs. Work is done before a call returns unless a test puts it off; then it is done when
 // somebody waits for it. Or streams have threads of their own, which do it meanwhile, each in its order.
 
 #include "machine.h"
@@ -7,15 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-typedef int CUresult;
-
-#define DRIVER(name)  ENTER(API_DRIVER, name)
-#define OR_FAIL(name) ENTER_OR_FAIL(API_DRIVER, name)
-#define OR_LOST(name) \
-    DRIVER(name);     \
-    if (injected != 0 && is_lost()) return leave(injected)
 
 enum { LEGACY_STREAM = 1, PER_THREAD_STREAM = 2, STREAM_NON_BLOCKING = 1 };
 
@@ -90,14 +81,15 @@ void works_free(struct works* works) {
 
 // --- The order of work -----------------------------------------------------------------------------------------------
 
-static struct queue* queue_numbered(uint64_t number) {
+uint64_t next_order(void) { return orders + 1; }
+
+struct queue* queue_numbered(uint64_t number) {
     struct queue* queue = queues;
     while (queue != NULL && queue->number != number) queue = queue->next;
     return queue;
 }
 
-// What is done is no longer in the queue.
-static bool has_work_up_to(const struct queue* queue, uint64_t order) {
+bool has_work_up_to(const struct queue* queue, uint64_t order) {
     return queue != NULL && queue->waiting.first != NULL && queue->waiting.first->order <= order;
 }
 
@@ -128,7 +120,7 @@ static void do_first(struct queue* queue) {
     wake_others();
 }
 
-static void finish_up_to(uint64_t number, uint64_t order) {
+void finish_up_to(uint64_t number, uint64_t order) {
     struct queue* queue;
     while (has_work_up_to(queue = queue_numbered(number), order)) {
         uint64_t before;
@@ -310,153 +302,6 @@ bool is_not_captured(struct queue* queue, const char* caller) {
     return false;
 }
 
-// --- Copies and fills ------------------------------------------------------------------------------------------------
-
-static bool is_device_memory(uint64_t address, size_t bytes, uint64_t context) {
-    const struct object* memory = memory_find(address, bytes);
-    // In the unified address space page-locked memory is mapped at its own address.
-    return memory != NULL && memory->context == context;
-}
-
-static CUresult check_range(uint64_t address, size_t bytes, const char* caller) {
-    if (is_device_memory(address, bytes, current_context())) return CUDA_SUCCESS;
-    violation("%s: 0x%llx is not %zu bytes of device memory", caller, (unsigned long long)address, bytes);
-    return CUDA_ERROR_INVALID_VALUE;
-}
-
-static bool is_page_locked(const void* address, size_t bytes) {
-    const struct object* memory = memory_find((uint64_t)(uintptr_t)address, bytes);
-    return memory != NULL && memory->kind == FAKECUDA_HOST_MEMORY;
-}
-
-struct copy {
-    struct work head;
-    uint64_t target, source;
-    size_t bytes;
-    bool checks_target, checks_source; // memory of the driver, which may have been freed meanwhile
-};
-
-static bool copy_uses(const struct work* work, const struct object* object) {
-    const struct copy* copy = (const struct copy*)work;
-    return (copy->checks_target && overlaps(object, copy->target, copy->bytes)) ||
-           (copy->checks_source && overlaps(object, copy->source, copy->bytes));
-}
-
-static void run_copy(struct work* work, struct queue* queue) {
-    const struct copy* copy = (const struct copy*)work;
-    if ((copy->checks_target && !is_device_memory(copy->target, copy->bytes, queue->context)) ||
-        (copy->checks_source && !is_device_memory(copy->source, copy->bytes, queue->context))) {
-        violation("memory was freed under a copy of %zu bytes", copy->bytes);
-        return;
-    }
-    memcpy((void*)(uintptr_t)copy->target, (const void*)(uintptr_t)copy->source, copy->bytes);
-    memory_copied(copy->target, copy->source, copy->bytes);
-}
-
-FAKECUDA_EXPORT CUresult cuMemcpyHtoDAsync_v2(uint64_t target, const void* source, size_t bytes, uint64_t stream) {
-    OR_FAIL(cuMemcpyHtoDAsync_v2);
-    CUresult status;
-    struct queue* queue = queue_find(stream, "cuMemcpyHtoDAsync", &status);
-    if (status == CUDA_SUCCESS) status = check_range(target, bytes, "cuMemcpyHtoDAsync");
-    if (status != CUDA_SUCCESS) return leave(status);
-    struct copy copy = WORK(struct copy, run_copy, copy_uses);
-    copy.target = target, copy.source = (uint64_t)(uintptr_t)source, copy.bytes = bytes, copy.checks_target = true;
-    copy.checks_source = is_page_locked(source, bytes);
-    if (!copy.checks_source) {
-        // Pageable memory is staged by the driver, which may wait for it.
-        may_wait();
-        if (!is_not_captured(queue, "cuMemcpyHtoDAsync from pageable memory")) return leave(CUDA_ERROR_UNSUPPORTED);
-        copy.head.owned = malloc(bytes);
-        copy.source = (uint64_t)(uintptr_t)memcpy(copy.head.owned, source, bytes);
-    }
-    return leave(submit(queue, &copy.head));
-}
-
-FAKECUDA_EXPORT CUresult cuMemcpyDtoHAsync_v2(void* target, uint64_t source, size_t bytes, uint64_t stream) {
-    OR_FAIL(cuMemcpyDtoHAsync_v2);
-    CUresult status;
-    struct queue* queue = queue_find(stream, "cuMemcpyDtoHAsync", &status);
-    if (status == CUDA_SUCCESS) status = check_range(source, bytes, "cuMemcpyDtoHAsync");
-    if (status != CUDA_SUCCESS) return leave(status);
-    struct copy copy = WORK(struct copy, run_copy, copy_uses);
-    copy.target = (uint64_t)(uintptr_t)target, copy.source = source, copy.bytes = bytes, copy.checks_source = true;
-    copy.checks_target = is_page_locked(target, bytes);
-    if (copy.checks_target) return leave(submit(queue, &copy.head));
-    may_wait();
-    if (!is_not_captured(queue, "cuMemcpyDtoHAsync to pageable memory")) return leave(CUDA_ERROR_UNSUPPORTED);
-    submit(queue, &copy.head);
-    return leave(finish(queue));
-}
-
-FAKECUDA_EXPORT CUresult cuMemcpyDtoDAsync_v2(uint64_t target, uint64_t source, size_t bytes, uint64_t stream) {
-    OR_FAIL(cuMemcpyDtoDAsync_v2);
-    CUresult status;
-    struct queue* queue = queue_find(stream, "cuMemcpyDtoDAsync", &status);
-    if (status == CUDA_SUCCESS) status = check_range(target, bytes, "cuMemcpyDtoDAsync");
-    if (status == CUDA_SUCCESS) status = check_range(source, bytes, "cuMemcpyDtoDAsync");
-    if (status == CUDA_SUCCESS && target < source + bytes && source < target + bytes) {
-        violation("cuMemcpyDtoDAsync: source and target overlap");
-        status = CUDA_ERROR_INVALID_VALUE;
-    }
-    if (status != CUDA_SUCCESS) return leave(status);
-    struct copy copy = WORK(struct copy, run_copy, copy_uses);
-    copy.target = target, copy.source = source, copy.bytes = bytes, copy.checks_target = copy.checks_source = true;
-    return leave(submit(queue, &copy.head));
-}
-
-struct fill {
-    struct work head;
-    uint64_t target;
-    uint32_t value;
-    size_t size, count;
-};
-
-static bool fill_uses(const struct work* work, const struct object* object) {
-    const struct fill* fill = (const struct fill*)work;
-    return overlaps(object, fill->target, fill->size * fill->count);
-}
-
-static void run_fill(struct work* work, struct queue* queue) {
-    const struct fill* fill = (const struct fill*)work;
-    if (!is_device_memory(fill->target, fill->size * fill->count, queue->context)) {
-        violation("memory was freed under a fill of %zu bytes", fill->size * fill->count);
-        return;
-    }
-    for (size_t i = 0; i < fill->count; i++)
-        memcpy((char*)(uintptr_t)fill->target + i * fill->size, &fill->value, fill->size);
-    memory_written(fill->target, fill->size * fill->count);
-}
-
-// The value in the low bytes.
-static CUresult fill(uint64_t target, uint32_t value, size_t size, size_t count, uint64_t stream, const char* caller) {
-    CUresult status;
-    struct queue* queue = queue_find(stream, caller, &status);
-    if (status == CUDA_SUCCESS) status = check_range(target, size * count, caller);
-    if (status == CUDA_SUCCESS && target % size != 0) {
-        violation("%s: 0x%llx is not aligned to %zu bytes", caller, (unsigned long long)target, size);
-        status = CUDA_ERROR_INVALID_VALUE;
-    }
-    if (status != CUDA_SUCCESS) return status;
-    struct fill work = WORK(struct fill, run_fill, fill_uses);
-    work.target = target, work.value = value, work.size = size, work.count = count;
-    return submit(queue, &work.head);
-}
-
-FAKECUDA_EXPORT CUresult cuMemsetD8Async(uint64_t target, uint8_t value, size_t count, uint64_t stream) {
-    OR_FAIL(cuMemsetD8Async);
-    return leave(fill(target, value, sizeof value, count, stream, "cuMemsetD8Async"));
-}
-
-FAKECUDA_EXPORT CUresult cuMemsetD16Async(uint64_t target, uint16_t value, size_t count, uint64_t stream) {
-    OR_FAIL(cuMemsetD16Async);
-    return leave(fill(target, value, sizeof value, count, stream, "cuMemsetD16Async"));
-}
-
-FAKECUDA_EXPORT CUresult cuMemsetD32Async(uint64_t target, uint32_t value, size_t count, uint64_t stream) {
-    OR_FAIL(cuMemsetD32Async);
-    return leave(fill(target, value, sizeof value, count, stream, "cuMemsetD32Async"));
-}
-
 // --- Streams ---------------------------------------------------------------------------------------------------------
 
 FAKECUDA_EXPORT CUresult cuStreamCreate(uint64_t* stream, unsigned flags) {
@@ -600,105 +445,4 @@ FAKECUDA_EXPORT CUresult cuGraphExecDestroy(uint64_t executable) {
     OR_LOST(cuGraphExecDestroy);
     const CUresult status = destroy_graph(executable, FAKECUDA_GRAPH_EXECUTABLE, "cuGraphExecDestroy");
     return leave(injected != 0 ? injected : status);
-}
-
-// --- Events ----------------------------------------------------------------------------------------------------------
-
-struct recording {
-    struct work head;
-    uint64_t event;
-};
-
-static void run_recording(struct work* work, struct queue* queue) {
-    (void)queue;
-    struct object* event = object_peek(((const struct recording*)work)->event, FAKECUDA_EVENT);
-    if (event == NULL) return; // destroyed meanwhile, as it may be
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    event->time = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static bool is_pending(const struct object* event) {
-    return event->recording != 0 && has_work_up_to(queue_numbered(event->recorded_in), event->recording);
-}
-
-FAKECUDA_EXPORT CUresult cuEventCreate(uint64_t* event, unsigned flags) {
-    OR_FAIL(cuEventCreate);
-    (void)flags;
-    const uint64_t context = context_for("cuEventCreate");
-    if (context == 0) return leave(CUDA_ERROR_INVALID_CONTEXT);
-    *event = object_new(FAKECUDA_EVENT, context)->handle;
-    return leave(CUDA_SUCCESS);
-}
-
-FAKECUDA_EXPORT CUresult cuEventDestroy_v2(uint64_t event) {
-    OR_LOST(cuEventDestroy_v2);
-    CUresult status;
-    struct object* object = find_in_context(event, FAKECUDA_EVENT, "cuEventDestroy", &status);
-    if (object != NULL) object_delete(object);
-    return leave(injected != 0 ? injected : status);
-}
-
-FAKECUDA_EXPORT CUresult cuEventRecord(uint64_t event, uint64_t stream) {
-    OR_FAIL(cuEventRecord);
-    CUresult status;
-    struct queue* queue = queue_find(stream, "cuEventRecord", &status);
-    if (queue == NULL) return leave(status);
-    struct object* object = find_in_context(event, FAKECUDA_EVENT, "cuEventRecord", &status);
-    if (object == NULL) return leave(status);
-    if (!is_not_captured(queue, "cuEventRecord")) return leave(CUDA_ERROR_UNSUPPORTED);
-    struct recording work = WORK(struct recording, run_recording, NULL);
-    work.event = event;
-    // In a queue nothing comes between this and the work itself.
-    object->recorded_in = queue->number;
-    object->recording = orders + 1;
-    return leave(submit(queue, &work.head));
-}
-
-FAKECUDA_EXPORT CUresult cuEventQuery(uint64_t event) {
-    OR_FAIL(cuEventQuery);
-    CUresult status;
-    const struct object* object = find_in_context(event, FAKECUDA_EVENT, "cuEventQuery", &status);
-    if (object != NULL && is_pending(object)) status = CUDA_ERROR_NOT_READY;
-    return leave(status);
-}
-
-FAKECUDA_EXPORT CUresult cuEventSynchronize(uint64_t event) {
-    OR_LOST(cuEventSynchronize);
-    may_wait();
-    CUresult status;
-    const struct object* object = find_in_context(event, FAKECUDA_EVENT, "cuEventSynchronize", &status);
-    if (object == NULL) return leave(status);
-    if (object->recording != 0) finish_up_to(object->recorded_in, object->recording);
-    return leave(injected != 0 ? injected : lost_status_now());
-}
-
-FAKECUDA_EXPORT CUresult cuEventElapsedTime(float* milliseconds, uint64_t start, uint64_t end) {
-    OR_FAIL(cuEventElapsedTime);
-    CUresult status;
-    const struct object* first = find_in_context(start, FAKECUDA_EVENT, "cuEventElapsedTime", &status);
-    if (first == NULL) return leave(status);
-    const struct object* second = find_in_context(end, FAKECUDA_EVENT, "cuEventElapsedTime", &status);
-    if (second == NULL) return leave(status);
-    if (is_pending(first) || is_pending(second)) return leave(CUDA_ERROR_NOT_READY);
-    if (first->time == 0 || second->time == 0) return leave(CUDA_ERROR_INVALID_HANDLE);
-    *milliseconds = (float)((double)(second->time - first->time) / 1e6);
-    return leave(CUDA_SUCCESS);
-}
-
-// The wait itself is what stands before it in the queue.
-static void run_wait(struct work* work, struct queue* queue) { (void)work, (void)queue; }
-
-FAKECUDA_EXPORT CUresult cuStreamWaitEvent(uint64_t stream, uint64_t event, unsigned flags) {
-    OR_FAIL(cuStreamWaitEvent);
-    (void)flags;
-    CUresult status;
-    struct queue* queue = queue_find(stream, "cuStreamWaitEvent", &status);
-    if (queue == NULL) return leave(status);
-    const struct object* object = find_in_context(event, FAKECUDA_EVENT, "cuStreamWaitEvent", &status);
-    if (object == NULL) return leave(status);
-    if (!is_not_captured(queue, "cuStreamWaitEvent")) return leave(CUDA_ERROR_UNSUPPORTED);
-    struct work work = {.run = run_wait, .bytes = sizeof work};
-    work.awaited_queue = object->recorded_in, work.awaited = object->recording;
-    return leave(submit(queue, &work));
 }

@@ -5,6 +5,15 @@
 
 #include "core.h"
 
+typedef int CUresult;
+
+// How each call of the driver begins.
+#define DRIVER(name)  ENTER(API_DRIVER, name)
+#define OR_FAIL(name) ENTER_OR_FAIL(API_DRIVER, name)
+#define OR_LOST(name) \
+    DRIVER(name);     \
+    if (injected != 0 && is_lost()) return leave(injected)
+
 enum { CAPTURE_GLOBAL, CAPTURE_THREAD_LOCAL, CAPTURE_RELAXED };
 
 // The head of each kind of work; what it works on follows.
@@ -43,6 +52,7 @@ struct queue {
 // Null, a violation and a status, when there is no such stream in the current context. 0 and 1 are the legacy default
 // stream, 2 that of the thread.
 struct queue* queue_find(uint64_t stream, const char* caller, int* status);
+struct queue* queue_numbered(uint64_t number); // null when it is over
 struct queue* queue_new(uint64_t stream, uint64_t context, bool is_blocking);
 
 // Does the work before it returns, unless the stream is captured, work is put off, or streams have threads. Then the
@@ -50,11 +60,18 @@ struct queue* queue_new(uint64_t stream, uint64_t context, bool is_blocking);
 int submit(struct queue* queue, struct work* work);
 
 // Until all is done that was queued so far. The status is that of a context that was lost meanwhile.
+void finish_up_to(uint64_t number, uint64_t order); // that queue, and what it waits for
 int finish(struct queue* queue);
 int finish_context(uint64_t context);
 
 // Something is about to go: a violation when work that is queued uses it.
 void release(const struct object* object, const char* caller);
+
+// That of the next piece of work, among all that was ever queued.
+uint64_t next_order(void);
+
+// What is done is no longer in the queue.
+bool has_work_up_to(const struct queue* queue, uint64_t order);
 
 bool overlaps(const struct object* memory, uint64_t address, size_t bytes);
 struct works works_copy(const struct works* works);

@@ -24,106 +24,6 @@ void* parse_grow(void* array, u32 count, size_t size) {
     return realloc(array, (count == 0 ? 1 : 2 * (size_t)count) * size);
 }
 
-// --- Tokens -------------------------------------------------------------------------------------------------------
-
-static bool is_word_part(const char* at) {
-    return isalnum((unsigned char)*at) || *at == '_' || *at == '$' || *at == '%' || *at == '.' ||
-           (at[0] == ':' && at[1] == ':') || (at[0] == ':' && at[-1] == ':');
-}
-
-static struct token* tokens_of(const char* text) {
-    struct token* tokens = NULL;
-    u32 count = 0;
-    for (const char* at = text;;) {
-        while (isspace((unsigned char)*at)) at++;
-        if (at[0] == '/' && at[1] == '/') {
-            at += strcspn(at, "\n");
-            continue;
-        }
-        if (at[0] == '/' && at[1] == '*') {
-            const char* end = strstr(at + 2, "*/");
-            at = end == NULL ? at + strlen(at) : end + 2;
-            continue;
-        }
-        struct token token = {at, 1, *at};
-        if (*at == '"') {
-            const size_t length = strcspn(at + 1, "\"");
-            token = (struct token){at + 1, (u32)length, 's'};
-            at += length + (at[1 + length] != 0 ? 2 : 1);
-        } else if (is_word_part(at)) {
-            while (is_word_part(at)) at++;
-            token = (struct token){token.start, (u32)(at - token.start), 'i'};
-        } else if (*at != 0) {
-            at++;
-        }
-        tokens = parse_grow(tokens, count, sizeof *tokens);
-        tokens[count++] = token;
-        if (token.kind == 0) return tokens;
-    }
-}
-
-bool token_is(const struct token* token, const char* text) {
-    return token->length == strlen(text) && memcmp(token->start, text, token->length) == 0;
-}
-
-struct token* next_token(struct parser* p) {
-    struct token* token = &p->tokens[p->at];
-    if (token->kind != 0) p->at++;
-    return token;
-}
-
-bool accept(struct parser* p, char kind) {
-    if (p->tokens[p->at].kind != kind) return false;
-    p->at++;
-    return true;
-}
-
-void expect(struct parser* p, char kind) {
-    const struct token* token = &p->tokens[p->at];
-    if (!accept(p, kind)) parse_fail(p, "'%c' is expected before '%.*s'", kind, (int)token->length, token->start);
-}
-
-static struct token* word(struct parser* p) {
-    struct token* token = next_token(p);
-    if (token->kind != 'i') parse_fail(p, "a name is expected before '%.*s'", (int)token->length, token->start);
-    return token;
-}
-
-// A number: an integer, or a float as its bits (0f3F800000, 0d...).
-u64 parse_number(struct parser* p, char* literal) {
-    const bool is_negative = accept(p, '-');
-    const struct token* token = word(p);
-    char text[64];
-    snprintf(text, sizeof text, "%.*s", (int)token->length, token->start);
-    const char kind = text[0] == '0' ? (char)tolower((unsigned char)text[1]) : 0;
-    char* end;
-    *literal = kind == 'f' ? 'f' : kind == 'd' ? 'd' : 'i';
-    const u64 bits = *literal != 'i' ? strtoull(text + 2, &end, 16) : strtoull(text, &end, 0);
-    if (*end == 'U' || *end == 'u') end++;
-    if (*end != 0 || end == text) parse_fail(p, "'%s' is no number", text);
-    if (!is_negative) return bits;
-    return *literal == 'f' ? bits ^ 0x80000000u : *literal == 'd' ? bits ^ 0x8000000000000000ull : 0 - bits;
-}
-
-static u64 integer(struct parser* p) {
-    char literal;
-    return parse_number(p, &literal);
-}
-
-static void skip_to(struct parser* p, char kind) {
-    while (p->tokens[p->at].kind != kind && p->tokens[p->at].kind != 0) p->at++;
-    expect(p, kind);
-}
-
-static void skip_braces(struct parser* p) {
-    expect(p, '{');
-    for (u32 depth = 1; depth > 0;) {
-        const struct token* token = next_token(p);
-        if (token->kind == 0) parse_fail(p, "a brace is not closed");
-        depth += token->kind == '{' ? 1 : token->kind == '}' ? (u32)-1 : 0;
-    }
-}
-
 // --- Names --------------------------------------------------------------------------------------------------------
 
 u32 register_slot(struct parser* p, const struct token* name, char* width) {
@@ -155,7 +55,7 @@ const struct variable* variable_named(struct parser* p, const struct token* name
 }
 
 static enum type type_of(struct parser* p) {
-    const struct token* token = word(p);
+    const struct token* token = next_word(p);
     const enum type type = type_named(token->start + 1, token->length - 1);
     if (type == NO_TYPE) parse_fail(p, "'%.*s' is no type", (int)token->length, token->start);
     return type;
@@ -166,21 +66,21 @@ static struct variable declarator(struct parser* p, enum space space, enum type*
     struct variable variable = {.space = space, .alignment = 0};
     while (token_is(&p->tokens[p->at], ".align") || token_is(&p->tokens[p->at], ".ptr") ||
            token_is(&p->tokens[p->at], ".attribute")) {
-        if (token_is(next_token(p), ".align")) variable.alignment = (u32)integer(p);
+        if (token_is(next_token(p), ".align")) variable.alignment = (u32)next_integer(p);
     }
     *type = type_of(p);
     // A pointer's parameter may say where it points to.
     while (p->tokens[p->at].start[0] == '.') {
-        if (token_is(next_token(p), ".align")) integer(p);
+        if (token_is(next_token(p), ".align")) next_integer(p);
     }
     const u32 size = type_bytes(*type);
     if (variable.alignment == 0) variable.alignment = size;
-    const struct token* name = word(p);
+    const struct token* name = next_word(p);
     snprintf(variable.name, sizeof variable.name, "%.*s", (int)name->length, name->start);
     variable.bytes = size;
     while (accept(p, '[')) {
         variable.is_dynamic = p->tokens[p->at].kind == ']';
-        variable.bytes *= variable.is_dynamic ? 0 : integer(p);
+        variable.bytes *= variable.is_dynamic ? 0 : next_integer(p);
         expect(p, ']');
     }
     return variable;
@@ -203,7 +103,7 @@ static void place_in_module(struct parser* p, struct variable variable, enum typ
             } else if (accept(p, '}')) {
                 if (--depth == 0) break;
             } else if (!accept(p, ',')) {
-                const u64 bits = integer(p);
+                const u64 bits = next_integer(p);
                 if (at + size > variable.bytes) parse_fail(p, "%s has too many values", variable.name);
                 memcpy(memory + at, &bits, size);
                 at += size;
@@ -259,10 +159,10 @@ static void place_shared_of_module(struct parser* p) {
 static void declare_registers(struct parser* p) {
     const enum type type = type_of(p);
     do {
-        struct registers r = {.name = *word(p), .count = 1, .width = width_of(type), .depth = p->depth};
+        struct registers r = {.name = *next_word(p), .count = 1, .width = width_of(type), .depth = p->depth};
         if (accept(p, '<')) {
             r.is_range = true;
-            r.count = (u32)integer(p);
+            r.count = (u32)next_integer(p);
             expect(p, '>');
         }
         r.slots = calloc(r.count + 1, sizeof *r.slots);
@@ -276,15 +176,15 @@ static void declare_registers(struct parser* p) {
 // --- Lines --------------------------------------------------------------------------------------------------------
 
 static void locate(struct parser* p) {
-    struct location location = {.file = (u16)integer(p), .line = (u32)integer(p)};
-    integer(p);
+    struct location location = {.file = (u16)next_integer(p), .line = (u32)next_integer(p)};
+    next_integer(p);
     while (accept(p, ',')) {
-        if (token_is(word(p), "inlined_at")) {
-            location.caller_file = (u16)integer(p), location.caller_line = (u32)integer(p);
-            integer(p);
+        if (token_is(next_word(p), "inlined_at")) {
+            location.caller_file = (u16)next_integer(p), location.caller_line = (u32)next_integer(p);
+            next_integer(p);
         } else {
             next_token(p);
-            if (accept(p, '+')) integer(p);
+            if (accept(p, '+')) next_integer(p);
         }
     }
     // Line 0 is the compiler's own; what it stands for is near the line before.
@@ -296,9 +196,9 @@ static void locate(struct parser* p) {
 }
 
 static void name_file(struct parser* p) {
-    const u32 index = (u32)integer(p);
+    const u32 index = (u32)next_integer(p);
     const struct token* name = next_token(p);
-    while (accept(p, ',')) integer(p);
+    while (accept(p, ',')) next_integer(p);
     struct ptx_module* m = p->module;
     if (index >= m->file_count) {
         m->files = realloc(m->files, (index + 1) * sizeof *m->files);
@@ -350,7 +250,7 @@ static void parse_limits(struct parser* p, struct ptx_kernel* kernel) {
         const struct token* directive = next_token(p);
         u32 product = 1;
         while (p->tokens[p->at].kind == 'i' && isdigit((unsigned char)p->tokens[p->at].start[0])) {
-            product *= (u32)integer(p);
+            product *= (u32)next_integer(p);
             accept(p, ',');
         }
         if (token_is(directive, ".maxntid") || token_is(directive, ".reqntid")) kernel->maximum_threads = product;
@@ -415,7 +315,7 @@ static void parse_kernel(struct parser* p) {
     struct ptx_module* m = p->module;
     m->entries = parse_grow(m->entries, m->entry_count, sizeof *m->entries);
     m->entries[m->entry_count++] = entry;
-    const struct token* name = word(p);
+    const struct token* name = next_word(p);
     snprintf(entry->head.name, sizeof entry->head.name, "%.*s", (int)name->length, name->start);
     entry->module = m;
     p->entry = entry;
@@ -452,7 +352,7 @@ static u32 parse_arguments(struct parser* p, struct variable* given) {
     u32 count = 0;
     expect(p, '(');
     while (!accept(p, ')')) {
-        const struct variable* variable = variable_named(p, word(p));
+        const struct variable* variable = variable_named(p, next_word(p));
         if (variable == NULL || count == MAX_LIST) parse_fail(p, "an argument of a call is no parameter");
         given[count++] = *variable;
         accept(p, ',');
@@ -476,7 +376,7 @@ void inline_function(struct parser* p, const struct instruction* guard) {
         result_count = parse_arguments(p, results);
         expect(p, ',');
     }
-    const struct token* name = word(p);
+    const struct token* name = next_word(p);
     if (accept(p, ',')) argument_count = parse_arguments(p, arguments);
     expect(p, ';');
     if (p->call_depth == MAX_CALL_DEPTH)
@@ -506,7 +406,7 @@ void inline_function(struct parser* p, const struct instruction* guard) {
 static void note_function(struct parser* p) {
     struct function function = {.at = p->at};
     if (p->tokens[p->at].kind == '(') skip_to(p, ')');
-    function.name = *word(p);
+    function.name = *next_word(p);
     if (p->tokens[p->at].kind == '(') skip_to(p, ')');
     while (p->tokens[p->at].kind == 'i') p->at++;
     if (accept(p, ';')) return;

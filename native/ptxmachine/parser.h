@@ -112,8 +112,13 @@ struct written {
 
 _Noreturn void parse_fail(struct parser* p, const char* format, ...) __attribute__((format(printf, 2, 3)));
 void* parse_grow(void* array, u32 count, size_t size);
+struct token* tokens_of(const char* text);
 bool token_is(const struct token* token, const char* text);
 struct token* next_token(struct parser* p);
+struct token* next_word(struct parser* p);
+u64 next_integer(struct parser* p);
+void skip_to(struct parser* p, char kind);
+void skip_braces(struct parser* p);
 bool accept(struct parser* p, char kind);
 void expect(struct parser* p, char kind);
 u64 parse_number(struct parser* p, char* literal);
