@@ -1,9 +1,7 @@
-using Kernels.Reference;
-
 namespace Kernels.Verification;
 
 /// <summary>The transposed convolution. A problem is that of the convolution from y to x.</summary>
-public sealed class Conv2dTransposeCase : OpCase
+public sealed class Conv2dTransposeCase() : ConvolutionCase(isTransposed: true)
 {
     public override string Op => "conv2d-transpose";
 
@@ -14,7 +12,7 @@ public sealed class Conv2dTransposeCase : OpCase
             new Conv2dProblem(entry, 1, 1, 1, 1, 1, 1, 1, "one element"),
             new Conv2dProblem(entry, 2, 4, 8, 9, 6, 4, 3, "twice as large, two groups")
             {
-                Stride = (2, 2), Padding = (1, 1, 0, 1), Groups = 2,
+                Stride = 2, Padding = (1, 1, 0, 1), Groups = 2,
             },
             new Conv2dProblem(entry, 2, 33, 5, 8, 3, 3, 3, "channels last, dilated")
             {
@@ -22,7 +20,7 @@ public sealed class Conv2dTransposeCase : OpCase
             },
             new Conv2dProblem(entry, 2, 5, 7, 6, 5, 3, 3, "depthwise, no bias")
             {
-                Stride = (2, 2), Padding = (1, 1, 1, 1), Groups = 5, HasBias = false,
+                Stride = 2, Padding = 1, Groups = 5, HasBias = false,
             },
         }),
     ];
@@ -30,7 +28,7 @@ public sealed class Conv2dTransposeCase : OpCase
     public override IReadOnlyList<Problem> BenchProblems { get; } =
     [
         .. new[] { "forward", "backward data", "backward filter" }.Select(entry =>
-            new Conv2dProblem(entry, 32, 64, 56, 56, 128, 4, 4, "twice as large") { Padding = (1, 1, 1, 1), Stride = (2, 2) }),
+            new Conv2dProblem(entry, 32, 64, 56, 56, 128, 4, 4, "twice as large") { Padding = 1, Stride = 2 }),
     ];
 
     public override IReadOnlyList<BadInput> BadInputs { get; } =
@@ -38,94 +36,34 @@ public sealed class Conv2dTransposeCase : OpCase
         new("stride 0", typeof(ArgumentOutOfRangeException), (_, _) =>
             Conv2dTranspose.OutputShape([1, 2, 3, 3], [2, 4, 3, 3], new() { Stride = (0, 1) })),
         new("as many more rows as the stride", typeof(ArgumentOutOfRangeException), (_, _) =>
-            Conv2dTranspose.OutputShape([1, 2, 3, 3], [2, 4, 3, 3], new() { Stride = (2, 2) }, (2, 0))),
+            Conv2dTranspose.OutputShape([1, 2, 3, 3], [2, 4, 3, 3], new() { Stride = 2 }, (2, 0))),
         new("channels of another number", typeof(ArgumentException), (_, _) =>
             Conv2dTranspose.OutputShape([1, 3, 3, 3], [2, 4, 3, 3])),
         new("smaller than its padding", typeof(ArgumentException), (_, _) =>
             Conv2dTranspose.OutputShape([1, 2, 1, 1], [2, 4, 1, 1], new() { Padding = (2, 2, 0, 0) })),
+        new("two dimensions", typeof(ArgumentException), (_, _) => Conv2dTranspose.OutputShape([3, 3], [2, 4, 1, 1])),
+        new("a side of 2^29", typeof(ArgumentException), (_, _) =>
+            Conv2dTranspose.OutputShape([1, 2, 1L << 29, 1], [2, 4, 1, 1], new() { Stride = 1 << 28 })),
+        new("a side of 2^29 in the output", typeof(ArgumentException), (_, _) =>
+            Conv2dTranspose.OutputShape([1, 2, 3, 1], [2, 4, 1, 1], new() { Stride = 1 << 28 })),
+        new("channels that overflow", typeof(ArgumentException), (_, _) =>
+            Conv2dTranspose.OutputShape([1, 2, 1, 1], [2, 4, 1, 1], new() { Groups = 1L << 62 })),
         new("output of a shape that leads elsewhere", typeof(ArgumentException), (device, stream) =>
             Forward(device, stream, [1, 4, 6, 5], 4)),
         new("bias of the inputs", typeof(ArgumentException), (device, stream) => Forward(device, stream, [1, 4, 5, 5], 2)),
     ];
 
-    public override Problem? ForwardOf(Problem problem) => problem.Entry.StartsWith("backward", StringComparison.Ordinal)
-        ? (Conv2dProblem)problem with
-        {
-            Entry = "forward",
-            HasBias = problem.Entry == "backward filter" && ((Conv2dProblem)problem).HasBias,
-        }
-        : null;
+    protected override void Forward<T>(
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> filter, DeviceTensor<T>? bias, DeviceTensor<T> y, bool rectifies,
+        Conv2dOptions options) => Conv2dTranspose.Forward(stream, x, filter, bias, y, options);
 
-    public override ArgumentUse UseOf(Problem problem, string tensor) =>
-        tensor is "bias" or "dbias" ? ArgumentUse.Optional : ArgumentUse.Required;
+    protected override void BackwardData<T>(
+        DeviceStream stream, DeviceTensor<T> filter, DeviceTensor<T> dy, DeviceTensor<T> dx, Conv2dOptions options) =>
+        Conv2dTranspose.BackwardData(stream, filter, dy, dx, options);
 
-    public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
-    {
-        // The convolution's y is our x.
-        Conv2dProblem p = (Conv2dProblem)problem;
-        List<TensorSpec> specs = [];
-        if (p.Entry != "backward data") specs.Add(Input("x", dtype, p.YShape, seed));
-        if (p.Entry != "backward filter") specs.Add(Input("filter", dtype, p.FilterShape, seed));
-        if (p.Entry != "forward") specs.Add(Input("dy", dtype, p.XShape, seed));
-        switch (p.Entry)
-        {
-            case "backward data":
-                specs.Add(Output("dx", dtype, p.YShape, MatMulCase.SumOfProducts(p.Channels / p.Groups * p.Area)));
-                break;
-            case "backward filter":
-                specs.Add(Output("dfilter", dtype, p.FilterShape, MatMulCase.SumOfProducts(p.Pixels)));
-                if (p.HasBias)
-                    specs.Add(Output("dbias", dtype, [p.Channels], MatMulCase.SumOfProducts(p.Batch * p.Height * p.Width)));
-                break;
-            default:
-                if (p.HasBias) specs.Add(Input("bias", dtype, [p.Channels], seed));
-                specs.Add(Output("y", dtype, p.XShape, MatMulCase.SumOfProducts((p.Outputs / p.Groups * p.Area) + 1)));
-                break;
-        }
-
-        return specs;
-    }
-
-    public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
-    {
-        Conv2dProblem p = (Conv2dProblem)problem;
-        switch (p.Entry)
-        {
-            case "backward data":
-                Conv2dTranspose.BackwardData(stream, tensors.Get<T>("filter"), tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.Options);
-                break;
-            case "backward filter":
-                Conv2dTranspose.BackwardFilter(
-                    stream, tensors.Get<T>("x"), tensors.Get<T>("dy"), tensors.Get<T>("dfilter"), p.HasBias
-                        ? tensors.Get<T>("dbias") : null, p.Options);
-                break;
-            default:
-                Conv2dTranspose.Forward(
-                    stream, tensors.Get<T>("x"), tensors.Get<T>("filter"), p.HasBias ? tensors.Get<T>("bias") : null, tensors.Get<T>("y"),
-                    p.Options);
-                break;
-        }
-    }
-
-    public override void Reference(Problem problem, ReferenceValues values)
-    {
-        Conv2dProblem p = (Conv2dProblem)problem;
-        Conv2dReference convolution = p.Reference;
-        switch (p.Entry)
-        {
-            case "backward data":
-                convolution.Forward(values["dy"], values["filter"], [], values["dx"], rectifies: false);
-                break;
-            case "backward filter":
-                convolution.BackwardFilter(values["dy"], values["x"], values["dfilter"], []);
-                if (p.HasBias) convolution.SumsOfX(values["dy"], values["dbias"]);
-                break;
-            default:
-                convolution.BackwardData(values["filter"], values["x"], values["y"]);
-                if (p.HasBias) convolution.AddToX(values["bias"], values["y"]);
-                break;
-        }
-    }
+    protected override void BackwardFilter<T>(
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> dy, DeviceTensor<T> dFilter, DeviceTensor<T>? dBias,
+        Conv2dOptions options) => Conv2dTranspose.BackwardFilter(stream, x, dy, dFilter, dBias, options);
 
     private static void Forward(Device device, DeviceStream stream, long[] y, long outputs)
     {

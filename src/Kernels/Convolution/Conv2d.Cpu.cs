@@ -83,6 +83,7 @@ public static unsafe partial class Conv2d
             bool backward = a.Backward != 0;
             MapStrides strides = backward ? StridesOfY(s, last) : StridesOfX(s, last);
             uint channels = backward ? s.YChannels : s.XChannels;
+            (GatherAxis vertical, GatherAxis horizontal) = Axes(s, backward, phaseY, phaseX);
             return new Im2Col<T, TSum>
             {
                 Image = a.Image.Pointer<T>() + (group * channels * strides.Channel),
@@ -90,12 +91,8 @@ public static unsafe partial class Conv2d
                 Height = (int)(backward ? s.YHeight : s.XHeight),
                 Width = (int)(backward ? s.YWidth : s.XWidth),
                 Channels = (int)channels,
-                Vertical = backward
-                    ? GatherAxis.Backward(s.XHeight, s.FilterHeight, s.StrideY, s.DilationY, s.PaddingTop, phaseY)
-                    : GatherAxis.Forward(s.YHeight, s.FilterHeight, s.StrideY, s.DilationY, s.PaddingTop),
-                Horizontal = backward
-                    ? GatherAxis.Backward(s.XWidth, s.FilterWidth, s.StrideX, s.DilationX, s.PaddingLeft, phaseX)
-                    : GatherAxis.Forward(s.YWidth, s.FilterWidth, s.StrideX, s.DilationX, s.PaddingLeft),
+                Vertical = vertical,
+                Horizontal = horizontal,
             };
         }
 
@@ -117,125 +114,6 @@ public static unsafe partial class Conv2d
                 IsChannelsLast = last,
                 IsInOrder = a.Backward == 0,
             };
-        }
-    }
-
-    private readonly struct CpuBackwardFilter : ICpuKernel<Conv2dBackwardFilterArguments>
-    {
-        public static void Run<T>(in KernelVariant variant, in Conv2dBackwardFilterArguments arguments)
-            where T : unmanaged
-        {
-            if (typeof(T) == typeof(double))
-                Run<T, double>(arguments, variant.Has(0));
-            else
-                Run<T, float>(arguments, variant.Has(0));
-        }
-
-        private static void Run<T, TSum>(Conv2dBackwardFilterArguments a, bool last)
-            where T : unmanaged
-            where TSum : unmanaged
-        {
-            Conv2dShapeArguments s = a.Conv2dShape;
-            ForEach((long)s.Groups, (double)s.YPixels * s.YChannels * s.PerOutput, group =>
-            {
-                MapStrides x = StridesOfX(s, last), y = StridesOfY(s, last);
-                Im2Col<T, TSum> patches = new()
-                {
-                    Image = a.X.Pointer<T>() + (group * s.XChannels * x.Channel),
-                    Strides = x,
-                    Height = (int)s.XHeight,
-                    Width = (int)s.XWidth,
-                    Channels = (int)s.XChannels,
-                    Vertical = GatherAxis.Forward(s.YHeight, s.FilterHeight, s.StrideY, s.DilationY, s.PaddingTop),
-                    Horizontal = GatherAxis.Forward(s.YWidth, s.FilterWidth, s.StrideX, s.DilationX, s.PaddingLeft),
-                };
-                T* dy = a.Dy.Pointer<T>() + (group * s.YChannels * y.Channel);
-                T* dFilter = a.Dfilter.Pointer<T>() + (group * s.YChannels * s.PerOutput);
-                if (last)
-                    CpuGemm.Multiply<TSum, FilterLast<T, TSum>>(new(patches, dy, y.Column, dFilter, s));
-                else
-                    CpuGemm.Multiply<TSum, FilterFirst<T, TSum>>(new(patches, dy, y, dFilter, s));
-            });
-            if (a.HasBias != 0) BackwardBias<T>(a, last);
-            ToFirstPart<T, TSum>(a);
-        }
-
-        /// <summary>A host that wants sums of splits gets the whole sum as the first and zeros as the others.</summary>
-        public static void ToFirstPart<T, TSum>(in Conv2dBackwardFilterArguments a)
-            where T : unmanaged
-            where TSum : unmanaged
-        {
-            if (a.Splits <= 1) return;
-            Conv2dShapeArguments s = a.Conv2dShape;
-            ToFirstPart<T, TSum>(a.Dfilter, a.Partial, s.Outputs * s.PerOutput, (long)a.Splits);
-            if (a.HasBias != 0) ToFirstPart<T, TSum>(a.Dbias, a.BiasPartial, s.Outputs, (long)a.Splits);
-        }
-
-        private static void ToFirstPart<T, TSum>(TensorArgument result, TensorArgument parts, long length, long splits)
-            where T : unmanaged
-            where TSum : unmanaged
-        {
-            T* source = result.Pointer<T>();
-            TSum* target = parts.Pointer<TSum>();
-            for (long i = 0; i < length; i++) target[i] = CpuElement.FromDouble<TSum>(CpuElement.ToDouble(source[i]));
-            for (long i = length; i < length * splits; i++) target[i] = default;
-        }
-
-        public static void BackwardBias<T>(Conv2dBackwardFilterArguments a, bool last)
-            where T : unmanaged
-        {
-            Conv2dShapeArguments s = a.Conv2dShape;
-            MapStrides strides = StridesOfY(s, last);
-            long plane = (long)s.YHeight * s.YWidth, outputs = s.Outputs;
-            CpuParallel.ForRange(outputs, Math.Max(16, CpuParallel.ElementsPerChunk / Math.Max(1, s.YPixels)), (first, end) =>
-            {
-                T* dy = a.Dy.Pointer<T>();
-                T* dBias = a.Dbias.Pointer<T>();
-                double* sums = stackalloc double[ChannelBlock];
-                for (long start = first; start < end; start += ChannelBlock)
-                {
-                    int width = (int)Math.Min(ChannelBlock, end - start);
-                    new Span<double>(sums, width).Clear();
-                    for (long n = 0; n < (long)s.Batch; n++)
-                    {
-                        T* image = dy + (n * strides.Batch) + (start * strides.Channel);
-                        if (last)
-                            AddRows(image, plane, outputs, sums, width);
-                        else
-                            for (int i = 0; i < width; i++) sums[i] += Sum(image + (i * plane), plane);
-                    }
-
-                    for (int i = 0; i < width; i++) dBias[start + i] = CpuElement.FromDouble<T>(sums[i]);
-                }
-            });
-        }
-
-        /// <summary>Channels whose sums are made in one pass.</summary>
-        private const int ChannelBlock = 64;
-
-        private static void AddRows<T>(T* source, long rows, long stride, double* sums, int width)
-            where T : unmanaged
-        {
-            for (long row = 0; row < rows; row++, source += stride)
-            {
-                for (int i = 0; i < width; i++) sums[i] += CpuElement.ToDouble(source[i]);
-            }
-        }
-
-        /// <summary>In eight interleaved sums.</summary>
-        private static double Sum<T>(T* source, long count)
-            where T : unmanaged
-        {
-            double* sums = stackalloc double[8];
-            new Span<double>(sums, 8).Clear();
-            long i = 0;
-            for (; i + 8 <= count; i += 8)
-            {
-                for (int lane = 0; lane < 8; lane++) sums[lane] += CpuElement.ToDouble(source[i + lane]);
-            }
-
-            for (; i < count; i++) sums[i % 8] += CpuElement.ToDouble(source[i]);
-            return (sums[0] + sums[4] + (sums[2] + sums[6])) + (sums[1] + sums[5] + (sums[3] + sums[7]));
         }
     }
 
@@ -424,83 +302,6 @@ public static unsafe partial class Conv2d
             {
                 CpuConvert.Round(
                     sums + (row * stride), _target.At(walk) + firstColumn, (int)columns, bias, isShared: false, _target.Rectifies);
-            }
-        }
-    }
-
-    /// <summary>
-    /// [batch, channels, ...]: patches, a row for each tap, times the output's gradient; the transposed gradient comes out.
-    /// </summary>
-    private readonly struct FilterFirst<T, TSum>(
-        in Im2Col<T, TSum> patches, T* dy, MapStrides strides, T* dFilter, in Conv2dShapeArguments shape) : ICpuProduct<TSum>
-        where T : unmanaged
-        where TSum : unmanaged
-    {
-        private readonly Im2Col<T, TSum> _patches = patches;
-        private readonly T* _dy = dy;
-        private readonly MapStrides _strides = strides;
-        private readonly T* _dFilter = dFilter;
-
-        public long Rows => _patches.Taps;
-
-        public long Columns { get; } = shape.YChannels;
-
-        public long Depth { get; } = shape.YPixels;
-
-        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride) =>
-            _patches.PackTaps(firstRow, rows, firstDepth, depth, destination, stride);
-
-        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride)
-        {
-            long plane = _strides.Channel;
-            for (long done = 0; done < depth;)
-            {
-                long batch = (firstDepth + done) / plane, pixel = (firstDepth + done) % plane;
-                long count = Math.Min(depth - done, plane - pixel);
-                T* source = _dy + (batch * _strides.Batch) + (firstColumn * plane) + pixel;
-                CpuGemm.Pack(count, columns, source, 1, plane, destination + (done * stride), stride);
-                done += count;
-            }
-        }
-
-        public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)
-        {
-            for (long column = 0; column < columns; column++)
-            {
-                T* to = _dFilter + ((firstColumn + column) * Rows) + firstRow;
-                for (long row = 0; row < rows; row++) to[row] = CpuConvert.Round<T, TSum>(sums[(row * stride) + column]);
-            }
-        }
-    }
-
-    /// <summary>[batch, ..., channels]: the output's gradient, transposed, times patches, a row for each pixel.</summary>
-    private readonly struct FilterLast<T, TSum>(
-        in Im2Col<T, TSum> patches, T* dy, long outputs, T* dFilter, in Conv2dShapeArguments shape) : ICpuProduct<TSum>
-        where T : unmanaged
-        where TSum : unmanaged
-    {
-        private readonly Im2Col<T, TSum> _patches = patches;
-        private readonly T* _dy = dy;
-        private readonly T* _dFilter = dFilter;
-
-        public long Rows { get; } = shape.YChannels;
-
-        public long Columns => _patches.Taps;
-
-        public long Depth { get; } = shape.YPixels;
-
-        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride) =>
-            CpuGemm.Pack(rows, depth, _dy + (firstDepth * outputs) + firstRow, 1, outputs, destination, stride);
-
-        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride) =>
-            _patches.PackPixels(firstDepth, depth, firstColumn, columns, destination, stride);
-
-        public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)
-        {
-            for (long row = 0; row < rows; row++)
-            {
-                T* to = _dFilter + ((firstRow + row) * Columns) + firstColumn;
-                CpuConvert.Round(sums + (row * stride), to, (int)columns, null, isShared: true, rectifies: false);
             }
         }
     }

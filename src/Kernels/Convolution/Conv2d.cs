@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Kernels.Devices;
 
 namespace Kernels;
@@ -59,13 +60,12 @@ public static partial class Conv2d
     /// <param name="x">Shape of the input, four dimensions in the layout of the options.</param>
     /// <param name="filter">Shape of the filter.</param>
     /// <param name="options">Stride, dilation, padding, groups and layout.</param>
-    public static long[] OutputShape(ReadOnlySpan<long> x, ReadOnlySpan<long> filter, Conv2dOptions? options = null)
+    public static long[] OutputShape(ReadOnlySpan<long> x, ReadOnlySpan<long> filter, Conv2dOptions options = default)
     {
         const string Op = "Conv2d.OutputShape";
-        if (x.Length != 4) throw new ArgumentException($"{Op}: x {TensorShape.Format(x)} has not 4 dimensions.", nameof(x));
-        if (filter.Length != 4)
-            throw new ArgumentException($"{Op}: filter {TensorShape.Format(filter)} has not 4 dimensions.", nameof(filter));
-        return Conv2dShapeArguments.Of(Op, x, nameof(x), filter, nameof(filter), options ?? new()).YShape((options ?? new()).Layout);
+        return Conv2dShapeArguments.Of(
+            Op, Conv2dShapeArguments.Maps(Op, x, nameof(x)), nameof(x), Conv2dShapeArguments.Maps(Op, filter, nameof(filter)),
+            nameof(filter), options).YShape(options.Layout);
     }
 
     /// <summary>y = x convolved with the filter, plus the bias.</summary>
@@ -79,8 +79,8 @@ public static partial class Conv2d
     /// <param name="options">Stride, dilation, padding, groups and layout.</param>
     public static void Forward<T>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> filter, DeviceTensor<T>? bias, DeviceTensor<T> y,
-        Conv2dOptions? options = null)
-        where T : unmanaged => Convolve("Conv2d.Forward", stream, x, filter, bias, y, options ?? new(), rectifies: false);
+        Conv2dOptions options = default)
+        where T : unmanaged => Convolve("Conv2d.Forward", stream, x, filter, bias, y, options);
 
     /// <summary>
     /// y = max(x convolved with the filter, plus the bias, 0), in one pass; NaN stays NaN. For the gradient, <see cref="Relu"/>
@@ -94,8 +94,8 @@ public static partial class Conv2d
     /// <param name="options">As in <see cref="Forward"/>.</param>
     public static void ForwardRelu<T>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> filter, DeviceTensor<T>? bias, DeviceTensor<T> y,
-        Conv2dOptions? options = null)
-        where T : unmanaged => Convolve("Conv2d.ForwardRelu", stream, x, filter, bias, y, options ?? new(), rectifies: true);
+        Conv2dOptions options = default)
+        where T : unmanaged => Convolve("Conv2d.ForwardRelu", stream, x, filter, bias, y, options, rectifies: true);
 
     /// <summary>
     /// Gradient of the input: dx[n, c, h, w] is the sum, over all places of the filter that see x[n, c, h, w], of w times dy; dy is 0
@@ -107,20 +107,8 @@ public static partial class Conv2d
     /// <param name="dx">Gradient of the input, which is overwritten; overlaps no input.</param>
     /// <param name="options">As in forward.</param>
     public static void BackwardData<T>(
-        DeviceStream stream, DeviceTensor<T> filter, DeviceTensor<T> dy, DeviceTensor<T> dx, Conv2dOptions? options = null)
-        where T : unmanaged
-    {
-        const string Op = "Conv2d.BackwardData";
-        Maps(Op, stream, filter, nameof(filter));
-        Maps(Op, stream, dy, nameof(dy));
-        Maps(Op, stream, dx, nameof(dx));
-        Conv2dOptions settings = options ?? new();
-        Conv2dShapeArguments shape = Conv2dShapeArguments.Of(Op, dx.Shape, nameof(dx), filter.Shape, nameof(filter), settings);
-        Check.Shape(Op, dy, nameof(dy), shape.YShape(settings.Layout));
-        Check.Disjoint(Op, filter, nameof(filter), dx, nameof(dx));
-        Check.Disjoint(Op, dy, nameof(dy), dx, nameof(dx));
-        Gather(stream, shape, settings.Layout, dy, filter, bias: null, dx, backward: true, rectifies: false);
-    }
+        DeviceStream stream, DeviceTensor<T> filter, DeviceTensor<T> dy, DeviceTensor<T> dx, Conv2dOptions options = default)
+        where T : unmanaged => Convolve("Conv2d.BackwardData", stream, dy, filter, bias: null, dx, options, backward: true);
 
     /// <summary>Gradients of filter and bias: sums over all pixels of all examples.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -131,28 +119,64 @@ public static partial class Conv2d
     /// <param name="options">As in forward.</param>
     public static void BackwardFilter<T>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> dy, DeviceTensor<T> dFilter, DeviceTensor<T>? dBias,
-        Conv2dOptions? options = null)
+        Conv2dOptions options = default)
         where T : unmanaged
     {
         const string Op = "Conv2d.BackwardFilter";
-        Maps(Op, stream, x, nameof(x));
-        Maps(Op, stream, dy, nameof(dy));
-        Maps(Op, stream, dFilter, nameof(dFilter));
-        Conv2dOptions settings = options ?? new();
-        Conv2dShapeArguments shape = Conv2dShapeArguments.Of(Op, x.Shape, nameof(x), dFilter.Shape, nameof(dFilter), settings);
-        Check.Shape(Op, dy, nameof(dy), shape.YShape(settings.Layout));
-        Check.Disjoint(Op, x, nameof(x), dFilter, nameof(dFilter));
-        Check.Disjoint(Op, dy, nameof(dy), dFilter, nameof(dFilter));
-        if (dBias is not null)
+        Conv2dShapeArguments shape = FilterGradientShape(Op, stream, x, dy, dFilter, dBias, options);
+        FilterGradient(stream, shape, options.Layout, x, dy, dFilter, dBias);
+    }
+
+    /// <summary>
+    /// A convolution of <paramref name="from"/>, or with <paramref name="backward"/> the gradient of one whose output is
+    /// <paramref name="from"/>: what both layers are, forward and for their input's gradient.
+    /// </summary>
+    internal static void Convolve<T>(
+        string op, DeviceStream stream, DeviceTensor<T> from, DeviceTensor<T> filter, DeviceTensor<T>? bias, DeviceTensor<T> to,
+        in Conv2dOptions options, bool backward = false, bool rectifies = false,
+        [CallerArgumentExpression(nameof(from))] string fromName = "", [CallerArgumentExpression(nameof(to))] string toName = "")
+        where T : unmanaged
+    {
+        Maps(op, stream, from, fromName);
+        Maps(op, stream, filter, nameof(filter));
+        Maps(op, stream, to, toName);
+        (DeviceTensor<T> x, string xName, DeviceTensor<T> y, string yName) =
+            backward ? (to, toName, from, fromName) : (from, fromName, to, toName);
+        Conv2dShapeArguments shape = Conv2dShapeArguments.Of(op, x.Shape, xName, filter.Shape, nameof(filter), options);
+        Check.Shape(op, y, yName, shape.YShape(options.Layout));
+        Check.Disjoint(op, from, fromName, to, toName);
+        Check.Disjoint(op, filter, nameof(filter), to, toName);
+        if (bias is not null)
         {
-            Check.FloatTensor(Op, stream, dBias, nameof(dBias));
-            Check.Shape(Op, dBias, nameof(dBias), shape.Outputs);
-            Check.Disjoint(Op, x, nameof(x), dBias, nameof(dBias));
-            Check.Disjoint(Op, dy, nameof(dy), dBias, nameof(dBias));
-            Check.Disjoint(Op, dFilter, nameof(dFilter), dBias, nameof(dBias));
+            Check.FloatTensor(op, stream, bias, nameof(bias));
+            Check.Shape(op, bias, nameof(bias), backward ? shape.Inputs : shape.Outputs);
+            Check.Disjoint(op, bias, nameof(bias), to, toName);
         }
 
-        FilterGradient(stream, shape, settings.Layout, x, dy, dFilter, dBias);
+        Gather(stream, shape, options.Layout, from, filter, bias, to, backward, rectifies);
+    }
+
+    /// <summary>Checks the tensors of a filter's gradient; the bias is of the convolution's output, or of its input.</summary>
+    internal static Conv2dShapeArguments FilterGradientShape<T>(
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, DeviceTensor<T> dFilter, DeviceTensor<T>? dBias,
+        in Conv2dOptions options, bool isBiasOfX = false,
+        [CallerArgumentExpression(nameof(x))] string xName = "", [CallerArgumentExpression(nameof(y))] string yName = "")
+        where T : unmanaged
+    {
+        Maps(op, stream, x, xName);
+        Maps(op, stream, y, yName);
+        Maps(op, stream, dFilter, nameof(dFilter));
+        Conv2dShapeArguments shape = Conv2dShapeArguments.Of(op, x.Shape, xName, dFilter.Shape, nameof(dFilter), options);
+        Check.Shape(op, y, yName, shape.YShape(options.Layout));
+        Check.Disjoint(op, x, xName, dFilter, nameof(dFilter));
+        Check.Disjoint(op, y, yName, dFilter, nameof(dFilter));
+        if (dBias is null) return shape;
+        Check.FloatTensor(op, stream, dBias, nameof(dBias));
+        Check.Shape(op, dBias, nameof(dBias), isBiasOfX ? shape.Inputs : shape.Outputs);
+        Check.Disjoint(op, x, xName, dBias, nameof(dBias));
+        Check.Disjoint(op, y, yName, dBias, nameof(dBias));
+        Check.Disjoint(op, dFilter, nameof(dFilter), dBias, nameof(dBias));
+        return shape;
     }
 
     /// <summary>The gradients of filter and bias, with arguments already checked; either may be null.</summary>
@@ -198,30 +222,8 @@ public static partial class Conv2d
         if (dBias is not null) PartialSums.Reduce(stream, biasPart, dBias, splits);
     }
 
-    private static void Convolve<T>(
-        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> filter, DeviceTensor<T>? bias, DeviceTensor<T> y,
-        in Conv2dOptions options, bool rectifies)
-        where T : unmanaged
-    {
-        Maps(op, stream, x, nameof(x));
-        Maps(op, stream, filter, nameof(filter));
-        Maps(op, stream, y, nameof(y));
-        Conv2dShapeArguments shape = Conv2dShapeArguments.Of(op, x.Shape, nameof(x), filter.Shape, nameof(filter), options);
-        Check.Shape(op, y, nameof(y), shape.YShape(options.Layout));
-        Check.Disjoint(op, x, nameof(x), y, nameof(y));
-        Check.Disjoint(op, filter, nameof(filter), y, nameof(y));
-        if (bias is not null)
-        {
-            Check.FloatTensor(op, stream, bias, nameof(bias));
-            Check.Shape(op, bias, nameof(bias), shape.Outputs);
-            Check.Disjoint(op, bias, nameof(bias), y, nameof(y));
-        }
-
-        Gather(stream, shape, options.Layout, x, filter, bias, y, backward: false, rectifies);
-    }
-
     /// <summary>y from x or dx from dy, with arguments already checked.</summary>
-    internal static void Gather<T>(
+    private static void Gather<T>(
         DeviceStream stream, in Conv2dShapeArguments shape, TensorLayout layout, DeviceTensor<T> image, DeviceTensor<T> filter,
         DeviceTensor<T>? bias, DeviceTensor<T> result, bool backward, bool rectifies)
         where T : unmanaged
@@ -256,7 +258,7 @@ public static partial class Conv2d
         new(dtype, Switches: layout == TensorLayout.ChannelsLast ? ChannelsLastSwitch : 0);
 
     /// <summary>A tensor of four dimensions.</summary>
-    internal static void Maps<T>(string op, DeviceStream stream, DeviceTensor<T> tensor, string name)
+    private static void Maps<T>(string op, DeviceStream stream, DeviceTensor<T> tensor, string name)
         where T : unmanaged
     {
         Check.FloatTensor(op, stream, tensor, name);

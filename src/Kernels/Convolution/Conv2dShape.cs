@@ -48,52 +48,51 @@ internal readonly partial record struct Conv2dShapeArguments
     public static Conv2dShapeArguments Of(
         string op, ReadOnlySpan<long> x, string xName, ReadOnlySpan<long> filter, string filterName, in Conv2dOptions options)
     {
-        CheckSettings(op, options);
+        (Size2d stride, Size2d dilation, long groups) = Settings(op, options);
+        Padding2d padding = options.Padding;
         bool last = options.Layout == TensorLayout.ChannelsLast;
         (long channels, long height, long width) = last ? (x[3], x[1], x[2]) : (x[1], x[2], x[3]);
         (long inputs, long filterHeight, long filterWidth) = last ? (filter[3], filter[1], filter[2]) : (filter[1], filter[2], filter[3]);
         long outputs = filter[0];
-        if (channels % options.Groups != 0 || outputs % options.Groups != 0)
+        if (channels % groups != 0 || outputs % groups != 0)
         {
             throw new ArgumentException(
-                $"{op}: {options.Groups} groups do not divide both the {channels} channels of {xName} {TensorShape.Format(x)} and "
+                $"{op}: {groups} groups do not divide both the {channels} channels of {xName} {TensorShape.Format(x)} and "
                 + $"the {outputs} outputs of {filterName} {TensorShape.Format(filter)}.",
                 xName);
         }
 
-        if (inputs != channels / options.Groups)
+        if (inputs != channels / groups)
         {
             throw new ArgumentException(
                 $"{op}: {filterName} {TensorShape.Format(filter)} has {inputs} inputs; {xName} {TensorShape.Format(x)} has "
-                + $"{channels / options.Groups} channels in each of {options.Groups} groups ({options.Layout}).",
+                + $"{channels / groups} channels in each of {groups} groups ({options.Layout}).",
                 filterName);
         }
 
-        long yHeight = Places(height, filterHeight, options.Stride.Y, options.Dilation.Y, options.Padding.Top, options.Padding.Bottom, x,
-            filter);
-        long yWidth = Places(width, filterWidth, options.Stride.X, options.Dilation.X, options.Padding.Left, options.Padding.Right, x,
-            filter);
-        double taps = (double)filterHeight * filterWidth * Math.Max(inputs, outputs / options.Groups);
+        long yHeight = Places(height, filterHeight, stride.Height, dilation.Height, padding.Top, padding.Bottom, x, filter);
+        long yWidth = Places(width, filterWidth, stride.Width, dilation.Width, padding.Left, padding.Right, x, filter);
+        double taps = (double)filterHeight * filterWidth * Math.Max(inputs, outputs / groups);
         if (taps >= int.MaxValue)
             throw new ArgumentException($"{op}: sums over {filterName} {TensorShape.Format(filter)} have 2^31 terms or more.", filterName);
         return new Conv2dShapeArguments
         {
             Batch = (ulong)x[0],
-            Groups = (ulong)options.Groups,
+            Groups = (ulong)groups,
             XChannels = (uint)inputs,
             XHeight = (uint)height,
             XWidth = (uint)width,
-            YChannels = (uint)(outputs / options.Groups),
+            YChannels = (uint)(outputs / groups),
             YHeight = (uint)yHeight,
             YWidth = (uint)yWidth,
             FilterHeight = (uint)filterHeight,
             FilterWidth = (uint)filterWidth,
-            StrideY = (uint)options.Stride.Y,
-            StrideX = (uint)options.Stride.X,
-            DilationY = (uint)options.Dilation.Y,
-            DilationX = (uint)options.Dilation.X,
-            PaddingTop = (uint)options.Padding.Top,
-            PaddingLeft = (uint)options.Padding.Left,
+            StrideY = (uint)stride.Height,
+            StrideX = (uint)stride.Width,
+            DilationY = (uint)dilation.Height,
+            DilationX = (uint)dilation.Width,
+            PaddingTop = (uint)padding.Top,
+            PaddingLeft = (uint)padding.Left,
         };
 
         long Places(
@@ -119,25 +118,42 @@ internal readonly partial record struct Conv2dShapeArguments
         }
     }
 
-    /// <summary>The settings are in their ranges.</summary>
-    public static void CheckSettings(string op, in Conv2dOptions options)
+    /// <summary>The settings, which are in their ranges.</summary>
+    public static (Size2d Stride, Size2d Dilation, long Groups) Settings(string op, in Conv2dOptions options)
     {
+        (Size2d stride, Size2d dilation, Padding2d padding) = (options.Stride ?? 1, options.Dilation ?? 1, options.Padding);
         Check.Defined(op, options.Layout, nameof(options.Layout));
-        InRange(options.Stride.Y, 1, "options.Stride.Y");
-        InRange(options.Stride.X, 1, "options.Stride.X");
-        InRange(options.Dilation.Y, 1, "options.Dilation.Y");
-        InRange(options.Dilation.X, 1, "options.Dilation.X");
-        InRange(options.Padding.Top, 0, "options.Padding.Top");
-        InRange(options.Padding.Bottom, 0, "options.Padding.Bottom");
-        InRange(options.Padding.Left, 0, "options.Padding.Left");
-        InRange(options.Padding.Right, 0, "options.Padding.Right");
+        InRange(stride.Height, 1, "options.Stride.Height");
+        InRange(stride.Width, 1, "options.Stride.Width");
+        InRange(dilation.Height, 1, "options.Dilation.Height");
+        InRange(dilation.Width, 1, "options.Dilation.Width");
+        InRange(padding.Top, 0, "options.Padding.Top");
+        InRange(padding.Bottom, 0, "options.Padding.Bottom");
+        InRange(padding.Left, 0, "options.Padding.Left");
+        InRange(padding.Right, 0, "options.Padding.Right");
         if (options.Groups < 1)
             throw new ArgumentOutOfRangeException("options.Groups", options.Groups, $"{op}: options.Groups is at least 1.");
+        return (stride, dilation, options.Groups ?? 1);
 
         void InRange(long value, long least, string name)
         {
             if (value < least || value >= AxisLimit)
                 throw new ArgumentOutOfRangeException(name, value, $"{op}: {name} is at least {least} and below 2^29.");
         }
+    }
+
+    /// <summary>A shape of four dimensions.</summary>
+    public static ReadOnlySpan<long> Maps(string op, ReadOnlySpan<long> shape, string name)
+    {
+        if (shape.Length != 4) throw new ArgumentException($"{op}: {name} {TensorShape.Format(shape)} has not 4 dimensions.", name);
+        return shape.ContainsAnyInRange(long.MinValue, -1)
+            ? throw new ArgumentException($"{op}: a dimension of {name} {TensorShape.Format(shape)} is negative.", name) : shape;
+    }
+
+    /// <summary>The side of a map lies below <see cref="AxisLimit"/>.</summary>
+    public static void CheckSide(string op, long side, ReadOnlySpan<long> shape, string name)
+    {
+        if (side >= AxisLimit)
+            throw new ArgumentException($"{op}: {name} {TensorShape.Format(shape)} has a side of 2^29 or more.", name);
     }
 }

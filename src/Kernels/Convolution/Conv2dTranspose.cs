@@ -23,29 +23,40 @@ public static class Conv2dTranspose
     /// <param name="x">Shape of the input, four dimensions in the layout of the options.</param>
     /// <param name="filter">Shape of the filter.</param>
     /// <param name="options">Settings of the convolution from y to x.</param>
-    /// <param name="more">Rows and columns beyond the least, each less than the stride.</param>
+    /// <param name="outputPadding">Rows and columns beyond the least, each less than the stride.</param>
     public static long[] OutputShape(
-        ReadOnlySpan<long> x, ReadOnlySpan<long> filter, Conv2dOptions? options = null, (long Y, long X) more = default)
+        ReadOnlySpan<long> x, ReadOnlySpan<long> filter, Conv2dOptions options = default, Size2d outputPadding = default)
     {
         const string Op = "Conv2dTranspose.OutputShape";
-        if (x.Length != 4) throw new ArgumentException($"{Op}: x {TensorShape.Format(x)} has not 4 dimensions.", nameof(x));
-        if (filter.Length != 4)
-            throw new ArgumentException($"{Op}: filter {TensorShape.Format(filter)} has not 4 dimensions.", nameof(filter));
-        Conv2dOptions settings = options ?? new();
-        Conv2dShapeArguments.CheckSettings(Op, settings);
-        if (more.Y < 0 || more.Y >= settings.Stride.Y || more.X < 0 || more.X >= settings.Stride.X)
-            throw new ArgumentOutOfRangeException(nameof(more), more, $"{Op}: more is at least 0 and less than the stride.");
-        bool last = settings.Layout == TensorLayout.ChannelsLast;
+        x = Conv2dShapeArguments.Maps(Op, x, nameof(x));
+        filter = Conv2dShapeArguments.Maps(Op, filter, nameof(filter));
+        (Size2d stride, Size2d dilation, long groups) = Conv2dShapeArguments.Settings(Op, options);
+        Padding2d padding = options.Padding;
+        if (outputPadding.Height < 0 || outputPadding.Height >= stride.Height || outputPadding.Width < 0
+            || outputPadding.Width >= stride.Width)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(outputPadding), outputPadding, $"{Op}: outputPadding is at least 0 and less than the stride, {stride}.");
+        }
+
+        bool last = options.Layout == TensorLayout.ChannelsLast;
         (long height, long width) = last ? (x[1], x[2]) : (x[2], x[3]);
         (long rows, long columns, long outputs) = last ? (filter[1], filter[2], filter[3]) : (filter[2], filter[3], filter[1]);
-        long yHeight = Size(height, rows, settings.Stride.Y, settings.Dilation.Y, settings.Padding.Top + settings.Padding.Bottom, more.Y);
-        long yWidth = Size(width, columns, settings.Stride.X, settings.Dilation.X, settings.Padding.Left + settings.Padding.Right, more.X);
-        long[] y = last
-            ? [x[0], yHeight, yWidth, outputs * settings.Groups] : [x[0], outputs * settings.Groups, yHeight, yWidth];
+        Conv2dShapeArguments.CheckSide(Op, Math.Max(height, width), x, nameof(x));
+        Conv2dShapeArguments.CheckSide(Op, Math.Max(rows, columns), filter, nameof(filter));
+        long yHeight = Size(height, rows, stride.Height, dilation.Height, padding.Top + padding.Bottom, outputPadding.Height);
+        long yWidth = Size(width, columns, stride.Width, dilation.Width, padding.Left + padding.Right, outputPadding.Width);
+        if (outputs > long.MaxValue / groups)
+        {
+            throw new ArgumentException(
+                $"{Op}: {groups} times {outputs} channels of filter {TensorShape.Format(filter)} are 2^63 or more.", nameof(filter));
+        }
+
+        long[] y = last ? [x[0], yHeight, yWidth, outputs * groups] : [x[0], outputs * groups, yHeight, yWidth];
         if (yHeight < 0 || yWidth < 0)
             throw new ArgumentException($"{Op}: x {TensorShape.Format(x)} is smaller than its padding.", nameof(x));
-        Conv2dShapeArguments shape = Conv2dShapeArguments.Of(Op, y, "y", filter, nameof(filter), settings);
-        if (!x.SequenceEqual(shape.YShape(settings.Layout)))
+        Conv2dShapeArguments shape = Conv2dShapeArguments.Of(Op, y, "y", filter, nameof(filter), options);
+        if (!x.SequenceEqual(shape.YShape(options.Layout)))
         {
             throw new ArgumentException(
                 $"{Op}: x {TensorShape.Format(x)} has not the {filter[0]} channels of filter {TensorShape.Format(filter)}.", nameof(x));
@@ -54,7 +65,7 @@ public static class Conv2dTranspose
         return y;
 
         static long Size(long size, long taps, long stride, long dilation, long padding, long more) =>
-            checked(((size - 1) * stride) + ((taps - 1) * dilation) + 1 + more - padding);
+            ((size - 1) * stride) + ((taps - 1) * dilation) + 1 + more - padding;
     }
 
     /// <summary>y = x spread by the filter, plus the bias.</summary>
@@ -68,27 +79,8 @@ public static class Conv2dTranspose
     /// <param name="options">Settings of the convolution from y to x.</param>
     public static void Forward<T>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> filter, DeviceTensor<T>? bias, DeviceTensor<T> y,
-        Conv2dOptions? options = null)
-        where T : unmanaged
-    {
-        const string Op = "Conv2dTranspose.Forward";
-        Conv2d.Maps(Op, stream, x, nameof(x));
-        Conv2d.Maps(Op, stream, filter, nameof(filter));
-        Conv2d.Maps(Op, stream, y, nameof(y));
-        Conv2dOptions settings = options ?? new();
-        Conv2dShapeArguments shape = Conv2dShapeArguments.Of(Op, y.Shape, nameof(y), filter.Shape, nameof(filter), settings);
-        Check.Shape(Op, x, nameof(x), shape.YShape(settings.Layout));
-        Check.Disjoint(Op, x, nameof(x), y, nameof(y));
-        Check.Disjoint(Op, filter, nameof(filter), y, nameof(y));
-        if (bias is not null)
-        {
-            Check.FloatTensor(Op, stream, bias, nameof(bias));
-            Check.Shape(Op, bias, nameof(bias), shape.Inputs);
-            Check.Disjoint(Op, bias, nameof(bias), y, nameof(y));
-        }
-
-        Conv2d.Gather(stream, shape, settings.Layout, x, filter, bias, y, backward: true, rectifies: false);
-    }
+        Conv2dOptions options = default)
+        where T : unmanaged => Conv2d.Convolve("Conv2dTranspose.Forward", stream, x, filter, bias, y, options, backward: true);
 
     /// <summary>Gradient of the input: the convolution of dy.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -97,20 +89,8 @@ public static class Conv2dTranspose
     /// <param name="dx">Gradient of the input, which is overwritten; overlaps no input.</param>
     /// <param name="options">As in forward.</param>
     public static void BackwardData<T>(
-        DeviceStream stream, DeviceTensor<T> filter, DeviceTensor<T> dy, DeviceTensor<T> dx, Conv2dOptions? options = null)
-        where T : unmanaged
-    {
-        const string Op = "Conv2dTranspose.BackwardData";
-        Conv2d.Maps(Op, stream, filter, nameof(filter));
-        Conv2d.Maps(Op, stream, dy, nameof(dy));
-        Conv2d.Maps(Op, stream, dx, nameof(dx));
-        Conv2dOptions settings = options ?? new();
-        Conv2dShapeArguments shape = Conv2dShapeArguments.Of(Op, dy.Shape, nameof(dy), filter.Shape, nameof(filter), settings);
-        Check.Shape(Op, dx, nameof(dx), shape.YShape(settings.Layout));
-        Check.Disjoint(Op, filter, nameof(filter), dx, nameof(dx));
-        Check.Disjoint(Op, dy, nameof(dy), dx, nameof(dx));
-        Conv2d.Gather(stream, shape, settings.Layout, dy, filter, bias: null, dx, backward: false, rectifies: false);
-    }
+        DeviceStream stream, DeviceTensor<T> filter, DeviceTensor<T> dy, DeviceTensor<T> dx, Conv2dOptions options = default)
+        where T : unmanaged => Conv2d.Convolve("Conv2dTranspose.BackwardData", stream, dy, filter, bias: null, dx, options);
 
     /// <summary>Gradients of filter and bias.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -121,29 +101,14 @@ public static class Conv2dTranspose
     /// <param name="options">As in forward.</param>
     public static void BackwardFilter<T>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> dy, DeviceTensor<T> dFilter, DeviceTensor<T>? dBias,
-        Conv2dOptions? options = null)
+        Conv2dOptions options = default)
         where T : unmanaged
     {
         const string Op = "Conv2dTranspose.BackwardFilter";
-        Conv2d.Maps(Op, stream, x, nameof(x));
-        Conv2d.Maps(Op, stream, dy, nameof(dy));
-        Conv2d.Maps(Op, stream, dFilter, nameof(dFilter));
-        Conv2dOptions settings = options ?? new();
-        Conv2dShapeArguments shape = Conv2dShapeArguments.Of(Op, dy.Shape, nameof(dy), dFilter.Shape, nameof(dFilter), settings);
-        Check.Shape(Op, x, nameof(x), shape.YShape(settings.Layout));
-        Check.Disjoint(Op, x, nameof(x), dFilter, nameof(dFilter));
-        Check.Disjoint(Op, dy, nameof(dy), dFilter, nameof(dFilter));
-        if (dBias is not null)
-        {
-            Check.FloatTensor(Op, stream, dBias, nameof(dBias));
-            Check.Shape(Op, dBias, nameof(dBias), shape.Inputs);
-            Check.Disjoint(Op, x, nameof(x), dBias, nameof(dBias));
-            Check.Disjoint(Op, dy, nameof(dy), dBias, nameof(dBias));
-            Check.Disjoint(Op, dFilter, nameof(dFilter), dBias, nameof(dBias));
-        }
+        Conv2dShapeArguments shape = Conv2d.FilterGradientShape(Op, stream, dy, x, dFilter, dBias, options, isBiasOfX: true);
 
         // The convolution's input is the gradient here, and its bias belongs to the other side: sums of a convolution without inputs.
-        Conv2d.FilterGradient(stream, shape, settings.Layout, dy, x, dFilter, dBias: null);
-        if (dBias is not null) Conv2d.FilterGradient(stream, shape.BiasOfX(), settings.Layout, dy, dy, dFilter: null, dBias);
+        Conv2d.FilterGradient(stream, shape, options.Layout, dy, x, dFilter, dBias: null);
+        if (dBias is not null) Conv2d.FilterGradient(stream, shape.BiasOfX(), options.Layout, dy, dy, dFilter: null, dBias);
     }
 }

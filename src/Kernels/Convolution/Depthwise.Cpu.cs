@@ -349,46 +349,52 @@ public static unsafe partial class Conv2d
         public static void Run<T>(in KernelVariant variant, in Conv2dBackwardFilterArguments arguments)
             where T : unmanaged
         {
-            if (variant.Has(0))
-                Pixels<T>(arguments);
-            else if (typeof(T) == typeof(double))
-                Planes<T, double>(arguments);
-            else
-                Planes<T, float>(arguments);
-            if (arguments.HasBias != 0) CpuBackwardFilter.BackwardBias<T>(arguments, variant.Has(0));
             if (typeof(T) == typeof(double))
-                CpuBackwardFilter.ToFirstPart<T, double>(arguments);
+                Run<T, double>(arguments, variant.Has(0));
             else
-                CpuBackwardFilter.ToFirstPart<T, float>(arguments);
+                Run<T, float>(arguments, variant.Has(0));
         }
 
-        /// <summary>A task for each output; sums of a plane in lanes, sums of planes in double.</summary>
-        private static void Planes<T, TSum>(Conv2dBackwardFilterArguments a)
+        private static void Run<T, TSum>(in Conv2dBackwardFilterArguments arguments, bool last)
             where T : unmanaged
             where TSum : unmanaged
         {
-            Conv2dShapeArguments s = a.Conv2dShape;
+            for (long split = 0; split < (long)arguments.Splits; split++)
+            {
+                FilterSplit<T, TSum> part = new(arguments, last, split);
+                if (last)
+                    Pixels(part);
+                else
+                    Planes(part);
+                part.BackwardBias();
+            }
+        }
+
+        /// <summary>A task for each output; sums of a plane in lanes, sums of planes in double.</summary>
+        private static void Planes<T, TSum>(FilterSplit<T, TSum> split)
+            where T : unmanaged
+            where TSum : unmanaged
+        {
+            Conv2dShapeArguments s = split.Shape;
             CpuParallel.ForRange(s.Outputs, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, s.YPixels)), (first, end) =>
             {
                 (GatherAxis vertical, GatherAxis horizontal) = Axes(s, backward: false, 0, 0);
                 PaddedPlane<T, TSum> padded = new(vertical, horizontal, (int)s.XHeight, (int)s.XWidth);
                 int lanes = Vector512<TSum>.Count, height = (int)s.YHeight, width = (int)s.YWidth, area = (int)s.FilterArea;
                 int pitch = (width + lanes - 1) / lanes * lanes;
-                Vector512<TSum> rest = FirstLanes<TSum>(width % lanes);
                 double[] sums = new double[area];
                 for (long output = first; output < end; output++)
                 {
                     Array.Clear(sums);
-                    for (long n = 0; n < (long)s.Batch; n++)
+                    for (long n = split.FirstImage; n < split.EndImage; n++)
                     {
-                        TSum* plane = CpuScratch.Take<TSum>(padded.Length + ((long)pitch * height)), dy = plane + padded.Length;
-                        padded.Fill(a.X.Pointer<T>() + (((n * (long)s.Groups) + (output / s.YChannels)) * s.XHeight * s.XWidth), plane);
-                        T* gradient = a.Dy.Pointer<T>() + (((n * s.Outputs) + output) * height * width);
-                        for (int row = 0; row < height; row++)
-                        {
+                        (int firstPixel, int endPixel) = split.PixelsOf(n);
+                        int firstRow = firstPixel / width, endRow = (endPixel + width - 1) / width;
+                        TSum* plane = CpuScratch.Take<TSum>(padded.Length + ((long)pitch * (height + 1))), dy = plane + padded.Length;
+                        padded.Fill(split.X + (((n * (long)s.Groups) + (output / s.YChannels)) * s.XHeight * s.XWidth), plane);
+                        T* gradient = split.Dy + (((n * s.Outputs) + output) * height * width);
+                        for (int row = firstRow; row < endRow; row++)
                             CpuConvert.Widen(gradient + ((long)row * width), dy + ((long)row * pitch), width);
-                            new Span<TSum>(dy + ((long)row * pitch) + width, pitch - width).Clear();
-                        }
 
                         for (int down = 0; down < vertical.Taps; down++)
                         {
@@ -399,11 +405,11 @@ public static unsafe partial class Conv2d
                                 long offset1 = padded.OffsetOf(down, right + Math.Min(1, count - 1));
                                 long offset2 = padded.OffsetOf(down, right + Math.Min(2, count - 1));
                                 Vector512<TSum> sum0 = default, sum1 = default, sum2 = default;
-                                for (int row = 0; row < height; row++)
+                                for (int row = firstRow; row < endRow; row++)
                                 {
                                     TSum* at = plane + (row * padded.ResultRow), factor = dy + ((long)row * pitch);
-                                    int x = 0;
-                                    for (; x + lanes <= width; x += lanes)
+                                    int x = Math.Max(firstPixel - (row * width), 0), stop = Math.Min(endPixel - (row * width), width);
+                                    for (; x + lanes <= stop; x += lanes)
                                     {
                                         Vector512<TSum> value = Vector512.Load(factor + x);
                                         sum0 = MultiplyAdd(value, Vector512.Load(at + offset0 + x), sum0);
@@ -411,10 +417,10 @@ public static unsafe partial class Conv2d
                                         sum2 = MultiplyAdd(value, Vector512.Load(at + offset2 + x), sum2);
                                     }
 
-                                    if (x == width) continue;
+                                    if (x == stop) continue;
 
-                                    // Beyond the row lie elements that meet no gradient, and may be NaN.
-                                    Vector512<TSum> last = Vector512.Load(factor + x);
+                                    // Beyond the pixels lie elements that do not meet, and may be NaN.
+                                    Vector512<TSum> rest = FirstLanes<TSum>(stop - x), last = Vector512.Load(factor + x) & rest;
                                     sum0 = MultiplyAdd(last, Vector512.Load(at + offset0 + x) & rest, sum0);
                                     sum1 = MultiplyAdd(last, Vector512.Load(at + offset1 + x) & rest, sum1);
                                     sum2 = MultiplyAdd(last, Vector512.Load(at + offset2 + x) & rest, sum2);
@@ -428,8 +434,7 @@ public static unsafe partial class Conv2d
                         }
                     }
 
-                    T* to = a.Dfilter.Pointer<T>() + (output * area);
-                    for (int tap = 0; tap < area; tap++) to[tap] = CpuElement.FromDouble<T>(sums[tap]);
+                    for (int tap = 0; tap < area; tap++) split.StoreDouble((output * area) + tap, sums[tap]);
                 }
             });
         }
@@ -438,11 +443,12 @@ public static unsafe partial class Conv2d
         private const int Together = 3;
 
         /// <summary>A task for each few channels, whose sums are made in double.</summary>
-        private static void Pixels<T>(Conv2dBackwardFilterArguments a)
+        private static void Pixels<T, TSum>(FilterSplit<T, TSum> split)
             where T : unmanaged
+            where TSum : unmanaged
         {
             const int Channels = 16;
-            Conv2dShapeArguments s = a.Conv2dShape;
+            Conv2dShapeArguments s = split.Shape;
             (GatherAxis vertical, GatherAxis horizontal) = Axes(s, backward: false, 0, 0);
             MapStrides x = StridesOfX(s, last: true), y = StridesOfY(s, last: true);
             CpuParallel.For((s.Outputs + Channels - 1) / Channels, task =>
@@ -450,11 +456,11 @@ public static unsafe partial class Conv2d
                 long first = task * Channels;
                 int count = (int)Math.Min(Channels, s.Outputs - first), area = (int)s.FilterArea;
                 double[] sums = new double[area * Channels];
-                PixelWalk walk = new(0, vertical.Results, horizontal.Results);
-                for (long pixel = 0; pixel < s.YPixels; pixel++, walk.Next())
+                PixelWalk walk = new(split.FirstPixel, vertical.Results, horizontal.Results);
+                for (long pixel = split.FirstPixel; pixel < split.EndPixel; pixel++, walk.Next())
                 {
-                    T* dy = a.Dy.Pointer<T>() + (pixel * y.Column) + first;
-                    T* image = a.X.Pointer<T>() + (walk.Batch * x.Batch);
+                    T* dy = split.Dy + (pixel * y.Column) + first;
+                    T* image = split.X + (walk.Batch * x.Batch);
                     for (int tap = 0; tap < area; tap++)
                     {
                         int row = (walk.Y * vertical.Step) + vertical.First + (tap / horizontal.Taps * vertical.TapStep);
@@ -471,8 +477,7 @@ public static unsafe partial class Conv2d
 
                 for (int i = 0; i < count; i++)
                 {
-                    T* to = a.Dfilter.Pointer<T>() + ((first + i) * area);
-                    for (int tap = 0; tap < area; tap++) to[tap] = CpuElement.FromDouble<T>(sums[(tap * Channels) + i]);
+                    for (int tap = 0; tap < area; tap++) split.StoreDouble(((first + i) * area) + tap, sums[(tap * Channels) + i]);
                 }
             });
         }

@@ -126,7 +126,8 @@ internal sealed unsafe class OneDnnProgram(nint engine, nint stream, DType dtype
         byte* source = stackalloc byte[DescriptorBytes], weights = stackalloc byte[DescriptorBytes];
         byte* bias = stackalloc byte[DescriptorBytes], destination = stackalloc byte[DescriptorBytes];
         byte* forward = stackalloc byte[DescriptorBytes], op = stackalloc byte[DescriptorBytes];
-        long* strides = stackalloc long[] { p.Stride.Y, p.Stride.X }, dilations = stackalloc long[] { p.Dilation.Y - 1, p.Dilation.X - 1 };
+        long* strides = stackalloc long[] { p.Stride.Height, p.Stride.Width };
+        long* dilations = stackalloc long[] { p.Dilation.Height - 1, p.Dilation.Width - 1 };
         long* before = stackalloc long[] { p.Padding.Top, p.Padding.Left }, after = stackalloc long[] { p.Padding.Bottom, p.Padding.Right };
         long[] filter = [p.Groups, p.Outputs / p.Groups, p.Channels / p.Groups, p.FilterHeight, p.FilterWidth];
         bool ofData = p.Entry == "backward data", ofFilter = p.Entry == "backward filter";

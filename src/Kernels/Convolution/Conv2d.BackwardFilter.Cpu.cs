@@ -1,0 +1,293 @@
+using Kernels.Cpu;
+using Kernels.Devices;
+using Kernels.Devices.Cpu;
+
+namespace Kernels;
+
+/// <summary>The managed body of the filter's gradient: for each split a product whose depth is its pixels.</summary>
+public static unsafe partial class Conv2d
+{
+    private readonly struct CpuBackwardFilter : ICpuKernel<Conv2dBackwardFilterArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in Conv2dBackwardFilterArguments arguments)
+            where T : unmanaged
+        {
+            if (typeof(T) == typeof(double))
+                Run<T, double>(arguments, variant.Has(0));
+            else
+                Run<T, float>(arguments, variant.Has(0));
+        }
+
+        private static void Run<T, TSum>(in Conv2dBackwardFilterArguments arguments, bool last)
+            where T : unmanaged
+            where TSum : unmanaged
+        {
+            for (long split = 0; split < (long)arguments.Splits; split++)
+            {
+                FilterSplit<T, TSum> part = new(arguments, last, split);
+                Multiply(part);
+                part.BackwardBias();
+            }
+        }
+
+        private static void Multiply<T, TSum>(FilterSplit<T, TSum> split)
+            where T : unmanaged
+            where TSum : unmanaged
+        {
+            Conv2dShapeArguments s = split.Shape;
+            ForEach((long)s.Groups, (double)split.Pixels * s.YChannels * s.PerOutput, group =>
+            {
+                MapStrides x = StridesOfX(s, split.IsLast);
+                (GatherAxis vertical, GatherAxis horizontal) = Axes(s, backward: false, 0, 0);
+                Im2Col<T, TSum> patches = new()
+                {
+                    Image = split.X + (group * s.XChannels * x.Channel),
+                    Strides = x,
+                    Height = (int)s.XHeight,
+                    Width = (int)s.XWidth,
+                    Channels = (int)s.XChannels,
+                    Vertical = vertical,
+                    Horizontal = horizontal,
+                };
+                if (split.IsLast)
+                    CpuGemm.Multiply<TSum, FilterLast<T, TSum>>(new(patches, split, group));
+                else
+                    CpuGemm.Multiply<TSum, FilterFirst<T, TSum>>(new(patches, split, group));
+            });
+        }
+    }
+
+    /// <summary>
+    /// The pixels of a split, and where their sums go: to the gradients, or where there are several splits to partial sums, not rounded.
+    /// </summary>
+    private readonly struct FilterSplit<T, TSum>
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        /// <summary>Channels whose sums are made in one pass.</summary>
+        private const int ChannelBlock = 64;
+
+        private readonly T* _dFilter;
+        private readonly TSum* _filterPart;
+        private readonly T* _dBias;
+        private readonly TSum* _biasPart;
+        private readonly bool _hasBias;
+
+        public FilterSplit(in Conv2dBackwardFilterArguments a, bool last, long split)
+        {
+            Shape = a.Conv2dShape;
+            IsLast = last;
+            X = a.X.Pointer<T>();
+            Dy = a.Dy.Pointer<T>();
+            FirstPixel = Math.Min(split * (long)a.PixelsPerSplit, Shape.YPixels);
+            EndPixel = Math.Min((split + 1) * (long)a.PixelsPerSplit, Shape.YPixels);
+            _hasBias = a.HasBias != 0;
+            if (a.Splits > 1)
+            {
+                _filterPart = a.Partial.Pointer<TSum>() + (split * Shape.Outputs * Shape.PerOutput);
+                _biasPart = a.BiasPartial.Pointer<TSum>() + (split * Shape.Outputs);
+            }
+            else
+            {
+                _dFilter = a.Dfilter.Pointer<T>();
+                _dBias = a.Dbias.Pointer<T>();
+            }
+        }
+
+        public Conv2dShapeArguments Shape { get; }
+
+        /// <summary>True with channels last.</summary>
+        public bool IsLast { get; }
+
+        public T* X { get; }
+
+        public T* Dy { get; }
+
+        public long FirstPixel { get; }
+
+        public long EndPixel { get; }
+
+        public long Pixels => EndPixel - FirstPixel;
+
+        public MapStrides DyStrides => StridesOfY(Shape, IsLast);
+
+        public long FirstImage => FirstPixel / Plane;
+
+        public long EndImage => (EndPixel + Plane - 1) / Plane;
+
+        private long Plane => (long)Shape.YHeight * Shape.YWidth;
+
+        /// <summary>Those of the pixels that an image has.</summary>
+        public (int First, int End) PixelsOf(long image) =>
+            ((int)Math.Max(FirstPixel - (image * Plane), 0), (int)Math.Min(EndPixel - (image * Plane), Plane));
+
+        /// <summary>Takes a sum of the filter's gradient.</summary>
+        public void Store(long index, TSum sum)
+        {
+            if (_filterPart != null)
+                _filterPart[index] = sum;
+            else
+                _dFilter[index] = CpuConvert.Round<T, TSum>(sum);
+        }
+
+        /// <summary>Takes a row of sums of the filter's gradient.</summary>
+        public void Store(long index, TSum* sums, long count)
+        {
+            if (_filterPart != null)
+                new ReadOnlySpan<TSum>(sums, (int)count).CopyTo(new Span<TSum>(_filterPart + index, (int)count));
+            else
+                CpuConvert.Round(sums, _dFilter + index, (int)count, null, isShared: true, rectifies: false);
+        }
+
+        /// <summary>Takes a sum of the filter's gradient that was made in double.</summary>
+        public void StoreDouble(long index, double sum)
+        {
+            if (_filterPart != null)
+                _filterPart[index] = CpuElement.FromDouble<TSum>(sum);
+            else
+                _dFilter[index] = CpuElement.FromDouble<T>(sum);
+        }
+
+        /// <summary>The sum of the gradient over the pixels, for each channel, in double.</summary>
+        public void BackwardBias()
+        {
+            if (!_hasBias) return;
+            FilterSplit<T, TSum> split = this;
+            MapStrides strides = DyStrides;
+            long outputs = Shape.Outputs;
+            CpuParallel.ForRange(outputs, Math.Max(16, CpuParallel.ElementsPerChunk / Math.Max(1, Pixels)), (first, end) =>
+            {
+                double* sums = stackalloc double[ChannelBlock];
+                for (long start = first; start < end; start += ChannelBlock)
+                {
+                    int width = (int)Math.Min(ChannelBlock, end - start);
+                    new Span<double>(sums, width).Clear();
+                    for (long n = split.FirstImage; n < split.EndImage; n++)
+                    {
+                        (int firstPixel, int endPixel) = split.PixelsOf(n);
+                        T* image = split.Dy + (n * strides.Batch) + (start * strides.Channel) + (firstPixel * strides.Column);
+                        if (split.IsLast)
+                        {
+                            AddRows(image, endPixel - firstPixel, outputs, sums, width);
+                            continue;
+                        }
+
+                        for (int i = 0; i < width; i++) sums[i] += Sum(image + (i * strides.Channel), endPixel - firstPixel);
+                    }
+
+                    for (int i = 0; i < width; i++) split.StoreBias(start + i, sums[i]);
+                }
+            });
+        }
+
+        private void StoreBias(long channel, double sum)
+        {
+            if (_biasPart != null)
+                _biasPart[channel] = CpuElement.FromDouble<TSum>(sum);
+            else
+                _dBias[channel] = CpuElement.FromDouble<T>(sum);
+        }
+
+        private static void AddRows(T* source, long rows, long stride, double* sums, int width)
+        {
+            for (long row = 0; row < rows; row++, source += stride)
+            {
+                for (int i = 0; i < width; i++) sums[i] += CpuElement.ToDouble(source[i]);
+            }
+        }
+
+        /// <summary>In eight interleaved sums.</summary>
+        private static double Sum(T* source, long count)
+        {
+            double* sums = stackalloc double[8];
+            new Span<double>(sums, 8).Clear();
+            long i = 0;
+            for (; i + 8 <= count; i += 8)
+            {
+                for (int lane = 0; lane < 8; lane++) sums[lane] += CpuElement.ToDouble(source[i + lane]);
+            }
+
+            for (; i < count; i++) sums[i % 8] += CpuElement.ToDouble(source[i]);
+            return (sums[0] + sums[4] + (sums[2] + sums[6])) + (sums[1] + sums[5] + (sums[3] + sums[7]));
+        }
+    }
+
+    /// <summary>
+    /// [batch, channels, ...]: patches, a row for each tap, times the output's gradient; the transposed gradient comes out.
+    /// </summary>
+    private readonly struct FilterFirst<T, TSum>(in Im2Col<T, TSum> patches, in FilterSplit<T, TSum> split, long group)
+        : ICpuProduct<TSum>
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        private readonly Im2Col<T, TSum> _patches = patches;
+        private readonly FilterSplit<T, TSum> _split = split;
+        private readonly MapStrides _strides = split.DyStrides;
+        private readonly long _firstOutput = group * split.Shape.YChannels;
+
+        public long Rows => _patches.Taps;
+
+        public long Columns { get; } = split.Shape.YChannels;
+
+        public long Depth => _split.Pixels;
+
+        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride) =>
+            _patches.PackTaps(firstRow, rows, _split.FirstPixel + firstDepth, depth, destination, stride);
+
+        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride)
+        {
+            long plane = _strides.Channel;
+            for (long done = 0; done < depth;)
+            {
+                long pixel = _split.FirstPixel + firstDepth + done, batch = pixel / plane;
+                pixel %= plane;
+                long count = Math.Min(depth - done, plane - pixel);
+                T* source = _split.Dy + (batch * _strides.Batch) + ((_firstOutput + firstColumn) * plane) + pixel;
+                CpuGemm.Pack(count, columns, source, 1, plane, destination + (done * stride), stride);
+                done += count;
+            }
+        }
+
+        public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)
+        {
+            for (long column = 0; column < columns; column++)
+            {
+                long index = ((_firstOutput + firstColumn + column) * Rows) + firstRow;
+                for (long row = 0; row < rows; row++) _split.Store(index + row, sums[(row * stride) + column]);
+            }
+        }
+    }
+
+    /// <summary>[batch, ..., channels]: the output's gradient, transposed, times patches, a row for each pixel.</summary>
+    private readonly struct FilterLast<T, TSum>(in Im2Col<T, TSum> patches, in FilterSplit<T, TSum> split, long group)
+        : ICpuProduct<TSum>
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        private readonly Im2Col<T, TSum> _patches = patches;
+        private readonly FilterSplit<T, TSum> _split = split;
+        private readonly long _outputs = split.Shape.Outputs;
+        private readonly long _firstOutput = group * split.Shape.YChannels;
+
+        public long Rows { get; } = split.Shape.YChannels;
+
+        public long Columns => _patches.Taps;
+
+        public long Depth => _split.Pixels;
+
+        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride)
+        {
+            T* source = _split.Dy + ((_split.FirstPixel + firstDepth) * _outputs) + _firstOutput + firstRow;
+            CpuGemm.Pack(rows, depth, source, 1, _outputs, destination, stride);
+        }
+
+        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride) =>
+            _patches.PackPixels(_split.FirstPixel + firstDepth, depth, firstColumn, columns, destination, stride);
+
+        public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)
+        {
+            for (long row = 0; row < rows; row++)
+                _split.Store(((_firstOutput + firstRow + row) * Columns) + firstColumn, sums + (row * stride), columns);
+        }
+    }
+}
