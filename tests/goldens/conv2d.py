@@ -1,9 +1,10 @@
-"""Golden values of convolutions and their gradients: what PyTorch gives, in double precision, for small inputs.
+"""Golden values of convolutions, transposed ones and their gradients: what PyTorch gives, in double precision, for small inputs.
 
     /usr/bin/python3 tests/goldens/conv2d.py > tests/Kernels.Tests/data/goldens/conv2d.json
 
 Made with PyTorch 1.13 from Debian 12 (python3-torch). Inputs are multiples of 1/8 by a formula that the test has too, so results are
-multiples of 1/64, kept as integers, and every order of the sums gives the same. PyTorch pads both sides alike: the others are padded first.
+multiples of 1/64, kept as integers, and every order of the sums gives the same. PyTorch pads both sides alike: the others are padded first,
+or cut off last.
 """
 
 import json
@@ -44,6 +45,23 @@ CASES = [
     ((2, 3, 1, 9, 2, 1, 4, 1), (1, 2), (1, 2), (0, 0, 3, 2)),
 ]
 
+# batch, inputs, height, width, outputs, filter height and width, groups; stride, dilation, padding as above, output padding.
+TRANSPOSED = [
+    ((1, 1, 1, 1, 1, 1, 1, 1), (1, 1), (1, 1), (0, 0, 0, 0), (0, 0)),
+    ((2, 2, 3, 4, 3, 3, 3, 1), (1, 1), (1, 1), (1, 1, 1, 1), (0, 0)),
+    ((1, 2, 3, 4, 2, 2, 2, 1), (2, 2), (1, 1), (0, 0, 0, 0), (0, 0)),
+    ((1, 2, 3, 4, 2, 3, 3, 1), (2, 2), (1, 1), (1, 1, 1, 1), (1, 1)),
+    ((1, 2, 3, 3, 2, 4, 4, 1), (2, 2), (1, 1), (1, 1, 1, 1), (0, 0)),
+    ((1, 1, 2, 3, 2, 3, 2, 1), (3, 2), (1, 1), (1, 1, 0, 0), (2, 1)),
+    ((1, 1, 3, 2, 1, 2, 2, 1), (3, 3), (1, 1), (0, 0, 0, 0), (1, 2)),
+    ((1, 2, 3, 4, 1, 3, 3, 1), (1, 1), (2, 2), (2, 2, 2, 2), (0, 0)),
+    ((1, 1, 4, 3, 2, 3, 3, 1), (2, 2), (2, 2), (2, 2, 2, 2), (1, 1)),
+    ((1, 1, 4, 3, 1, 2, 3, 1), (2, 3), (1, 2), (0, 1, 2, 0), (1, 2)),
+    ((1, 4, 3, 3, 6, 3, 3, 2), (2, 2), (1, 1), (1, 1, 1, 1), (1, 1)),
+    ((1, 3, 4, 3, 3, 3, 3, 3), (2, 2), (1, 1), (1, 1, 1, 1), (0, 1)),
+    ((1, 3, 3, 3, 6, 2, 3, 3), (1, 2), (2, 1), (1, 0, 1, 1), (0, 0)),
+]
+
 
 def values(number, shape):
     """The inputs: number 0 to 3 are x, filter, bias and the output's gradient."""
@@ -57,21 +75,38 @@ def integers(tensor):
     return [int(value) for value in scaled.flatten().tolist()]
 
 
+def convolved(x, weight, bias, stride, dilation, padding, groups):
+    top, bottom, left, right = padding
+    return torch.nn.functional.conv2d(torch.nn.functional.pad(x, (left, right, top, bottom)), weight, bias, stride, 0, dilation, groups)
+
+
+def spread(x, weight, bias, stride, dilation, padding, groups, more):
+    top, bottom, left, right = padding
+    y = torch.nn.functional.conv_transpose2d(x, weight, bias, stride, 0, more, groups, dilation)
+    return y[:, :, top:y.shape[2] - bottom, left:y.shape[3] - right]
+
+
+def golden(layer, shapes, groups, stride, dilation, padding, more=None):
+    x, weight, bias = [values(number, shape).requires_grad_() for number, shape in enumerate(shapes)]
+    y = layer(x, weight, bias, stride, dilation, padding, groups, *([] if more is None else [more]))
+    gradients = torch.autograd.grad(y, [x, weight, bias], values(3, y.shape))
+    case = {"x": list(x.shape), "filter": list(weight.shape), "groups": groups}
+    case.update({"stride": list(stride), "dilation": list(dilation), "padding": list(padding)})
+    if more is not None:
+        case["outputPadding"] = list(more)
+    case.update({"yShape": list(y.shape), "y": integers(y)})
+    case.update(zip(["dx", "dFilter", "dBias"], map(integers, gradients)))
+    return case
+
+
 def main():
     cases = []
-    for (batch, channels, height, width, outputs, rows, columns, groups), stride, dilation, padding in CASES:
-        top, bottom, left, right = padding
-        x = values(0, [batch, channels, height, width]).requires_grad_()
-        weight = values(1, [outputs, channels // groups, rows, columns]).requires_grad_()
-        bias = values(2, [outputs]).requires_grad_()
-        padded = torch.nn.functional.pad(x, (left, right, top, bottom))
-        y = torch.nn.functional.conv2d(padded, weight, bias, stride, 0, dilation, groups)
-        gradients = torch.autograd.grad(y, [x, weight, bias], values(3, y.shape))
-        case = {"x": list(x.shape), "filter": list(weight.shape), "groups": groups}
-        case.update({"stride": list(stride), "dilation": list(dilation), "padding": list(padding), "yShape": list(y.shape)})
-        case["y"] = integers(y)
-        case.update(zip(["dx", "dFilter", "dBias"], map(integers, gradients)))
-        cases.append(case)
+    for (batch, channels, height, width, outputs, rows, columns, groups), *settings in CASES:
+        shapes = [batch, channels, height, width], [outputs, channels // groups, rows, columns], [outputs]
+        cases.append(golden(convolved, shapes, groups, *settings))
+    for (batch, inputs, height, width, outputs, rows, columns, groups), *settings in TRANSPOSED:
+        shapes = [batch, inputs, height, width], [inputs, outputs // groups, rows, columns], [outputs]
+        cases.append(golden(spread, shapes, groups, *settings))
     print("[" + ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases) + "]")
 
 

@@ -68,11 +68,32 @@ def conv2d_backward_filter(case):
 
 @op("conv2d-transpose", "forward", "torch.nn.functional.conv_transpose2d")
 def conv2d_transpose_forward(case):
-    y, weight, _, x, (stride, padding, dilation), groups = convolution(case)
+    x, weight, bias, _, (stride, padding, dilation), more, groups = transposed(case)
+    return lambda: torch.nn.functional.conv_transpose2d(x, weight, bias, stride, padding, more, groups, dilation)
+
+
+@op("conv2d-transpose", "backward data", "aten::convolution_backward, the gradient of the input alone")
+def conv2d_transpose_backward_data(case):
+    x, weight, _, dy, settings, more, groups = transposed(case)
+    mask = [True, False, False]
+    return lambda: torch.ops.aten.convolution_backward(dy, x, weight, None, *settings, True, more, groups, mask)
+
+
+@op("conv2d-transpose", "backward filter", "aten::convolution_backward, the gradients of weight and bias alone")
+def conv2d_transpose_backward_filter(case):
+    x, weight, bias, dy, settings, more, groups = transposed(case)
+    sizes, mask = None if bias is None else [bias.numel()], [False, True, bias is not None]
+    return lambda: torch.ops.aten.convolution_backward(dy, x, weight, sizes, *settings, True, more, groups, mask)
+
+
+def transposed(case):
+    """The problem is that of the convolution, whose input is the layer's output."""
+    y, weight, _, x, settings, groups = convolution(case)
+    stride, padding, dilation = settings
     bias = case.uniform(case["channels"]) if case["hasBias"] else None
-    less = [(size + 2 * pad - rate * (taps - 1) - 1) % step for size, pad, rate, taps, step in
+    more = [(size + 2 * pad - rate * (taps - 1) - 1) % step for size, pad, rate, taps, step in
             zip(y.shape[2:], padding, dilation, weight.shape[2:], stride)]
-    return lambda: torch.nn.functional.conv_transpose2d(x, weight, bias, stride, padding, less, groups, dilation)
+    return x, weight, bias, y, settings, more, groups
 
 
 @op("matmul", "multiply", "torch.mm")

@@ -105,9 +105,11 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
             Stride = 3,
         },
         .. Odd("backward data"),
+        new Conv2dProblem("backward data", 65536, 1, 1, 1, 1, 1, 1, "65,536 planes"),
         new Conv2dProblem("backward filter", 0, 2, 4, 4, 3, 3, 3, "an empty batch: the gradients are 0"),
         new Conv2dProblem("backward filter", 1, 1, 1, 1, 1, 1, 1, "one element"),
         new Conv2dProblem("backward filter", 1, 15, 5, 5, 66, 3, 3, "one past a tile of channels, several of taps") { HasBias = false },
+        new Conv2dProblem("backward filter", 70001, 1, 1, 1, 1, 1, 1, "70,001 planes, many splits"),
         new Conv2dProblem("backward filter", 2, 2, 16, 17, 3, 3, 1, "several splits, the last one short") { Padding = (1, 1, 0, 0) },
         .. Odd("backward filter"),
     ];

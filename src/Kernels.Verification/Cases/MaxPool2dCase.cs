@@ -223,9 +223,12 @@ public abstract record Pool2dProblem(string Entry, long[] Shape, Size2d Window, 
         }
     }
 
+    public long OutputHeight => Geometry.OutHeight;
+
+    public long OutputWidth => Geometry.OutWidth;
+
     internal long[] OutputShape => Layout == TensorLayout.ChannelsFirst
-        ? [Shape[0], Shape[1], Geometry.OutHeight, Geometry.OutWidth]
-        : [Shape[0], Geometry.OutHeight, Geometry.OutWidth, Shape[3]];
+        ? [Shape[0], Shape[1], OutputHeight, OutputWidth] : [Shape[0], OutputHeight, OutputWidth, Shape[3]];
 
     /// <summary>The most windows that an element is in.</summary>
     internal int Overlaps => Along(Window.Height, (Stride ?? Window).Height) * Along(Window.Width, (Stride ?? Window).Width);

@@ -5,8 +5,8 @@ using Xunit;
 namespace Kernels.Tests.Convolution;
 
 /// <summary>
-/// Convolutions and their gradients as PyTorch has them (<c>tests/goldens/conv2d.py</c>): strides, dilations, groups, odd and uneven sizes,
-/// depthwise. Inputs are multiples of 1/8, so every order of the sums is exact, and so is the comparison. With channels last the same
+/// Convolutions, transposed ones and their gradients as PyTorch has them (<c>tests/goldens/conv2d.py</c>): strides, dilations, groups, odd
+/// and uneven sizes, depthwise, output padding. Inputs are multiples of 1/8, so every order of the sums is exact, and so is the comparison. With channels last the same
 /// numbers come out in their other places.
 /// </summary>
 public sealed class Conv2dGoldens(TestDevices devices)
@@ -36,15 +36,28 @@ public sealed class Conv2dGoldens(TestDevices devices)
             Groups = golden.Groups,
             Layout = layout,
         };
-        long[] outputs = [golden.Filter[0]], yShape = Shape(golden.YShape);
-        Assert.Equal(yShape, Conv2d.OutputShape(Shape(golden.X), Shape(golden.Filter), options));
+        bool isTransposed = golden.OutputPadding is not null;
+        long[] outputs = [golden.DBias.Length], yShape = Shape(golden.YShape);
+        Assert.Equal(yShape, golden.OutputPadding is { } more
+            ? Conv2dTranspose.OutputShape(Shape(golden.X), Shape(golden.Filter), options, (more[0], more[1]))
+            : Conv2d.OutputShape(Shape(golden.X), Shape(golden.Filter), options));
         using DeviceTensor<float> x = Upload(0, golden.X), filter = Upload(1, golden.Filter), bias = Upload(2, outputs);
         using DeviceTensor<float> dy = Upload(3, golden.YShape), y = stream.Device.Allocate<float>(yShape);
         using DeviceTensor<float> dx = stream.Device.Allocate<float>(x.Shape), dFilter = stream.Device.Allocate<float>(filter.Shape);
         using DeviceTensor<float> dBias = stream.Device.Allocate<float>(outputs);
-        Conv2d.Forward(stream, x, filter, bias, y, options);
-        Conv2d.BackwardData(stream, filter, dy, dx, options);
-        Conv2d.BackwardFilter(stream, x, dy, dFilter, dBias, options);
+        if (isTransposed)
+        {
+            Conv2dTranspose.Forward(stream, x, filter, bias, y, options);
+            Conv2dTranspose.BackwardData(stream, filter, dy, dx, options);
+            Conv2dTranspose.BackwardFilter(stream, x, dy, dFilter, dBias, options);
+        }
+        else
+        {
+            Conv2d.Forward(stream, x, filter, bias, y, options);
+            Conv2d.BackwardData(stream, filter, dy, dx, options);
+            Conv2d.BackwardFilter(stream, x, dy, dFilter, dBias, options);
+        }
+
         AssertIs(golden.Y, golden.YShape, y);
         AssertIs(golden.Dx, golden.X, dx);
         AssertIs(golden.DFilter, golden.Filter, dFilter);
@@ -81,5 +94,5 @@ public sealed class Conv2dGoldens(TestDevices devices)
 
     private sealed record GoldenCase(
         long[] X, long[] Filter, long Groups, long[] Stride, long[] Dilation, long[] Padding, long[] YShape, int[] Y, int[] Dx,
-        int[] DFilter, int[] DBias);
+        int[] DFilter, int[] DBias, long[]? OutputPadding);
 }

@@ -13,13 +13,19 @@ internal static unsafe partial class OneDnn
     internal const int Backward = 128;
     internal const int EltwiseRelu = 31;
     internal const int ConvolutionAuto = 3;
+    internal const int DeconvolutionDirect = 10;
+    internal const int PoolingMax = 0x1ff, PoolingAverageIncludingPadding = 0x2ff, PoolingAverageExcludingPadding = 0x3ff;
+    internal const int QueryWorkspace = 135;
+
+    /// <summary>An address that stands for memory of the library's own.</summary>
+    internal static readonly void* AllocateMemory = (void*)-1;
 
     /// <summary>Flags of batch normalization: mean and variance are given, there is a factor, there is a shift.</summary>
     internal const uint UseGlobalStatistics = 1, UseScale = 8, UseShift = 16;
 
     /// <summary>Roles of tensors in <see cref="ExecuteArgument"/>.</summary>
     internal const int Source = 1, Destination = 17, Weights = 33, Bias = 41, SourceGradient = 129, DestinationGradient = 145,
-        WeightsGradient = 161, BiasGradient = 169;
+        WeightsGradient = 161, BiasGradient = 169, Workspace = 64;
 
     /// <summary>Roles of the channels' tensors in batch normalization.</summary>
     internal const int Mean = 49, Variance = 50, Scale = 51, Shift = 52, ScaleGradient = 255, ShiftGradient = 256;
@@ -43,6 +49,8 @@ internal static unsafe partial class OneDnn
     internal static partial int dnnl_memory_create(
         out nint memory, void* descriptor, nint engine, void* address);
     [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_memory_destroy(nint memory);
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_memory_get_data_handle(nint memory, out nint address);
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial nuint dnnl_memory_desc_get_size(void* descriptor);
 
     /// <summary>The bias may be null.</summary>
     [LibraryImport(PeerLibraries.OneDnn)]
@@ -73,6 +81,33 @@ internal static unsafe partial class OneDnn
         void* op, int algorithm, void* source, void* weightsGradient, void* biasGradient, void* destinationGradient, long* strides,
         long* dilations, long* paddingBefore, long* paddingAfter);
 
+    /// <summary>The bias may be null. Dilations count from 0.</summary>
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_dilated_deconvolution_forward_desc_init(
+        void* op, int propagation, int algorithm, void* source, void* weights, void* bias, void* destination, long* strides,
+        long* dilations, long* paddingBefore, long* paddingAfter);
+
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_dilated_deconvolution_backward_data_desc_init(
+        void* op, int algorithm, void* sourceGradient, void* weights, void* destinationGradient, long* strides, long* dilations,
+        long* paddingBefore, long* paddingAfter);
+
+    /// <summary>The bias' gradient may be null.</summary>
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_dilated_deconvolution_backward_weights_desc_init(
+        void* op, int algorithm, void* source, void* weightsGradient, void* biasGradient, void* destinationGradient, long* strides,
+        long* dilations, long* paddingBefore, long* paddingAfter);
+
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_pooling_forward_desc_init(
+        void* op, int propagation, int algorithm, void* source, void* destination, long* strides, long* window, long* paddingBefore,
+        long* paddingAfter);
+
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_pooling_backward_desc_init(
+        void* op, int algorithm, void* sourceGradient, void* destinationGradient, long* strides, long* window, long* paddingBefore,
+        long* paddingAfter);
+
     [LibraryImport(PeerLibraries.OneDnn)]
     internal static partial int dnnl_batch_normalization_forward_desc_init(
         void* op, int propagation, void* data, float epsilon, uint flags);
@@ -84,6 +119,9 @@ internal static unsafe partial class OneDnn
     [LibraryImport(PeerLibraries.OneDnn)]
     internal static partial int dnnl_primitive_desc_create(out nint descriptor, void* op, nint attributes, nint engine, nint forwardHint);
     [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_primitive_desc_destroy(nint descriptor);
+
+    /// <summary>A descriptor of memory that belongs to the primitive's descriptor.</summary>
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial void* dnnl_primitive_desc_query_md(nint descriptor, int what, int index);
     [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_primitive_create(out nint primitive, nint descriptor);
     [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_primitive_destroy(nint primitive);
 

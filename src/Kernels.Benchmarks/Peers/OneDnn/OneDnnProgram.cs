@@ -1,0 +1,162 @@
+using Kernels.Verification;
+using static Kernels.Benchmarks.OneDnn;
+
+namespace Kernels.Benchmarks;
+
+/// <summary>One primitive with its operands. Layouts are the ones our own ops get: nothing is reordered ahead of time.</summary>
+internal sealed unsafe partial class OneDnnProgram(nint engine, nint stream, DType dtype, DeviceTensors tensors) : IDisposable
+{
+    private readonly List<ExecuteArgument> _arguments = [];
+    private nint _primitive;
+
+    /// <summary>destination = source weights (+ bias). A transposed matrix is stored as columns by rows.</summary>
+    public string MatMul(
+        (string Name, long Rows, long Columns, bool Transposed) source, (string Name, long Rows, long Columns, bool Transposed) weights,
+        string? bias, (string Name, long Rows, long Columns, bool Transposed) destination)
+    {
+        byte* sourceShape = stackalloc byte[DescriptorBytes], weightsShape = stackalloc byte[DescriptorBytes];
+        byte* biasShape = stackalloc byte[DescriptorBytes], destinationShape = stackalloc byte[DescriptorBytes];
+        byte* op = stackalloc byte[DescriptorBytes];
+        Add(Source, source.Name, sourceShape, source.Rows, source.Columns, source.Transposed);
+        Add(Weights, weights.Name, weightsShape, weights.Rows, weights.Columns, weights.Transposed);
+        if (bias is not null) Add(Bias, bias, biasShape, 1, destination.Columns);
+        Add(Destination, destination.Name, destinationShape, destination.Rows, destination.Columns);
+        ThrowIfFailed(dnnl_matmul_desc_init(op, sourceShape, weightsShape, bias is null ? null : biasShape, destinationShape));
+        Create(op);
+        return bias is null ? "dnnl_matmul" : "dnnl_matmul with bias";
+    }
+
+    /// <summary>ReLU of <paramref name="count"/> elements.</summary>
+    public string Relu(long count, bool backward)
+    {
+        byte* shape = stackalloc byte[DescriptorBytes], op = stackalloc byte[DescriptorBytes];
+        Add(Source, "x", shape, 1, count);
+        if (!backward)
+        {
+            Add(Destination, "y", shape, 1, count);
+            ThrowIfFailed(dnnl_eltwise_forward_desc_init(op, ForwardTraining, EltwiseRelu, shape, 0, 0));
+            Create(op);
+            return "dnnl_eltwise_forward, relu";
+        }
+
+        Add(DestinationGradient, "dy", shape, 1, count);
+        Add(SourceGradient, "dx", shape, 1, count);
+        byte* forward = stackalloc byte[DescriptorBytes];
+        ThrowIfFailed(dnnl_eltwise_forward_desc_init(forward, ForwardTraining, EltwiseRelu, shape, 0, 0));
+        ThrowIfFailed(dnnl_eltwise_backward_desc_init(op, EltwiseRelu, shape, shape, 0, 0));
+        CreateBackward(op, forward);
+        return "dnnl_eltwise_backward, relu";
+    }
+
+    /// <summary>Batch normalization. It keeps the variance in the rows of the statistics that are no mean.</summary>
+    public string BatchNorm(BatchNormProblem problem)
+    {
+        byte* shape = stackalloc byte[DescriptorBytes], channels = stackalloc byte[DescriptorBytes];
+        byte* forward = stackalloc byte[DescriptorBytes], op = stackalloc byte[DescriptorBytes];
+        bool isLast = problem.Layout == TensorLayout.ChannelsLast;
+        long[] dimensions = isLast ? [problem.Shape[0], problem.Channels, .. problem.Shape[1..^1]] : problem.Shape;
+        long[] strides = new long[dimensions.Length];
+        long stride = isLast ? problem.Channels : 1;
+        for (int axis = dimensions.Length - 1; axis >= 0; axis--)
+        {
+            if (axis == 1 && isLast) continue;
+            strides[axis] = stride;
+            stride *= dimensions[axis];
+        }
+
+        if (isLast) strides[1] = 1;
+        bool isBackward = problem.Entry == "backward", isInference = problem.Entry == "infer";
+        float epsilon = (float)problem.Options.Epsilon;
+        uint flags = UseScale | UseShift | (isInference ? UseGlobalStatistics : 0);
+        Add(Source, tensors.Address("x", dtype), shape, dimensions, strides);
+        AddChannels(Scale, "gamma", 0);
+        ThrowIfFailed(dnnl_batch_normalization_forward_desc_init(
+            forward, isInference ? ForwardInference : ForwardTraining, shape, epsilon, flags));
+        if (!isBackward)
+        {
+            AddChannels(Shift, "beta", 0);
+            AddChannels(Mean, isInference ? "running_mean" : "statistics", 0);
+            AddChannels(Variance, isInference ? "running_variance" : "statistics", isInference ? 0 : 1);
+            Add(Destination, tensors.Address("y", dtype), shape, dimensions, strides);
+            Create(forward);
+            return "dnnl_batch_normalization_forward";
+        }
+
+        // It asks for the shift too, and does not look at it.
+        AddChannels(Shift, "gamma", 0);
+        AddChannels(Mean, "statistics", 0);
+        AddChannels(Variance, "statistics", 2);
+        AddChannels(ScaleGradient, "dgamma", 0);
+        AddChannels(ShiftGradient, "dbeta", 0);
+        Add(DestinationGradient, tensors.Address("dy", dtype), shape, dimensions, strides);
+        Add(SourceGradient, tensors.Address("dx", dtype), shape, dimensions, strides);
+        ThrowIfFailed(dnnl_batch_normalization_backward_desc_init(op, Backward, shape, shape, epsilon, flags));
+        CreateBackward(op, forward);
+        return "dnnl_batch_normalization_backward";
+
+        void AddChannels(int role, string name, long row) => Add(
+            role, (float*)tensors.Address(name, DType.Float32) + (row * problem.Channels), channels, [problem.Channels], [1],
+            OneDnnType.Float32);
+    }
+
+    /// <summary>Runs the primitive and waits for it.</summary>
+    public void Execute()
+    {
+        Span<ExecuteArgument> arguments = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_arguments);
+        fixed (ExecuteArgument* first = arguments) ThrowIfFailed(dnnl_primitive_execute(_primitive, stream, arguments.Length, first));
+        ThrowIfFailed(dnnl_stream_wait(stream));
+    }
+
+    public void Dispose()
+    {
+        if (_primitive != 0) dnnl_primitive_destroy(_primitive);
+        foreach (ExecuteArgument argument in _arguments) dnnl_memory_destroy(argument.Memory);
+    }
+
+    private void Add(int role, string name, byte* descriptor, long rows, long columns, bool transposed = false)
+    {
+        // oneDNN 2.6 divides by some of the dimensions, and that ends the process.
+        if (rows * columns == 0) throw new PeerException("an empty tensor");
+        Add(role, name, descriptor, [rows, columns], [transposed ? 1 : columns, transposed ? rows : 1]);
+    }
+
+    private void Add(int role, string name, byte* descriptor, long[] shape, long[] strides) =>
+        Add(role, tensors.Address(name, dtype), descriptor, shape, strides);
+
+    private void Add(int role, void* address, byte* descriptor, long[] shape, long[] strides, OneDnnType? type = null)
+    {
+        if (shape.Contains(0)) throw new PeerException("an empty tensor");
+        OneDnnType stored = type ?? dtype switch
+        {
+            DType.Float16 => OneDnnType.Float16,
+            DType.BFloat16 => OneDnnType.BFloat16,
+            _ => OneDnnType.Float32,
+        };
+        fixed (long* dimensions = shape, steps = strides)
+            ThrowIfFailed(dnnl_memory_desc_init_by_strides(descriptor, shape.Length, dimensions, stored, steps));
+        ThrowIfFailed(dnnl_memory_create(out nint memory, descriptor, engine, address));
+        _arguments.Add(new ExecuteArgument { Role = role, Memory = memory });
+    }
+
+    /// <summary>A gradient, which is made with the forward call's descriptor as a hint.</summary>
+    private void CreateBackward(byte* op, byte* forward)
+    {
+        ThrowIfFailed(dnnl_primitive_desc_create(out nint hint, forward, 0, engine, 0));
+        try
+        {
+            Create(op, hint);
+        }
+        finally
+        {
+            dnnl_primitive_desc_destroy(hint);
+        }
+    }
+
+    private void Create(byte* op, nint forwardHint = 0)
+    {
+        ThrowIfFailed(dnnl_primitive_desc_create(out nint descriptor, op, 0, engine, forwardHint));
+        int status = dnnl_primitive_create(out _primitive, descriptor);
+        dnnl_primitive_desc_destroy(descriptor);
+        ThrowIfFailed(status, "dnnl_primitive_create");
+    }
+}
