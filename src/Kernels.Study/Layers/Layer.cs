@@ -12,7 +12,7 @@ internal readonly record struct TrainingStep(DeviceStream Stream, int Seed, long
 
 /// <summary>
 /// A tensor that training moves, and its gradient. Weights start uniform on (-bound, bound) and are regularized; what has no bound, such as
-/// a bias, starts at 0 and is not.
+/// a bias, is not, and starts as its layer makes it.
 /// </summary>
 internal sealed record Parameter(DeviceTensor<float> Value, DeviceTensor<float> Gradient, double Bound)
 {
@@ -39,6 +39,9 @@ internal abstract class Layer : IDisposable
     private readonly List<Parameter> _parameters = [];
 
     public virtual IReadOnlyList<Parameter> Parameters => _parameters;
+
+    /// <summary>All that training changes: parameters and running statistics.</summary>
+    public virtual IEnumerable<DeviceTensor<float>> State => Parameters.Select(parameter => parameter.Value);
 
     /// <summary>Allocates, once and before all else, and returns what the next layer is built for.</summary>
     public abstract LayerInput Build(LayerInput input);
@@ -71,21 +74,38 @@ internal abstract class Layer : IDisposable
     protected DeviceTensor<float> Buffer(LayerInput input, params IReadOnlyList<long> shape) =>
         Allocate(input.Device, [input.MaximumRows, .. shape]);
 
-    protected Parameter Parameter(Device device, double bound, params ReadOnlySpan<long> shape)
+    protected Parameter Weights(Device device, double bound, params ReadOnlySpan<long> shape) =>
+        Add(new Parameter(Allocate(device, shape), Allocate(device, shape), bound));
+
+    /// <summary>Parameters that are not regularized, such as a bias.</summary>
+    protected Parameter Unregularized(Device device, float start, long count) =>
+        Add(new Parameter(Filled(device, start, count), Allocate(device, count), Bound: 0));
+
+    protected DeviceTensor<float> Filled(Device device, float value, long count)
     {
-        Parameter parameter = new(Allocate(device, shape), Allocate(device, shape), bound);
-        _parameters.Add(parameter);
-        return parameter;
+        float[] values = new float[count];
+        Array.Fill(values, value);
+        DeviceTensor<float> tensor = device.Upload<float>(values, count);
+        _tensors.Add(tensor);
+        return tensor;
     }
 
     /// <summary>As much of a buffer as a batch has rows.</summary>
     protected static DeviceTensor<float> Rows(DeviceTensor<float> buffer, DeviceTensor<float> batch) => buffer.Slice(0, batch.Shape[0]);
+
+    private Parameter Add(Parameter parameter)
+    {
+        _parameters.Add(parameter);
+        return parameter;
+    }
 }
 
 /// <summary>Layers one after the other.</summary>
 internal sealed class Sequence(IReadOnlyList<Layer> layers) : Layer
 {
     public override IReadOnlyList<Parameter> Parameters => [.. layers.SelectMany(layer => layer.Parameters)];
+
+    public override IEnumerable<DeviceTensor<float>> State => layers.SelectMany(layer => layer.State);
 
     public override LayerInput Build(LayerInput input) => layers.Aggregate(input, (shape, layer) => layer.Build(shape));
 

@@ -19,8 +19,8 @@ internal class LinearLayer(int outputs, double initialScale = 1) : Layer
 
     public override LayerInput Build(LayerInput input)
     {
-        Weight = Parameter(input.Device, initialScale * Math.Sqrt(6.0 / input.Features), outputs, input.Features);
-        Bias = Parameter(input.Device, bound: 0, outputs);
+        Weight = Weights(input.Device, initialScale * Math.Sqrt(6.0 / input.Features), outputs, input.Features);
+        Bias = Unregularized(input.Device, start: 0, outputs);
         _y = Buffer(input, outputs);
         _dx = input.NeedsGradient ? Buffer(input, input.Shape) : null;
         return input with { Shape = [outputs], NeedsGradient = true };

@@ -79,3 +79,25 @@ internal sealed class AdaptiveDropoutLayer(double alpha, double beta, int place)
     protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKey key) => AdaptiveDropout.Backward(
         stream, X, X, gradient, gradient, dPre: null, alpha, beta, AdaptiveEstimator.MaskConstant, key);
 }
+
+/// <summary>
+/// DropBlock: squares of so many cells are dropped from each map, at such a rate that the share of dropped cells is p. A square is no
+/// larger than the map.
+/// </summary>
+internal sealed class DropBlockLayer(double probability, int size, int place) : NoiseLayer(RandomPurpose.DropBlock, place)
+{
+    private readonly DropBlockRate _rate = DropBlockRate.Exact(probability);
+    private long[] _block = [];
+
+    public override LayerInput Build(LayerInput input)
+    {
+        _block = [Math.Min(size, input.Shape[1]), Math.Min(size, input.Shape[2])];
+        return base.Build(input);
+    }
+
+    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKey key) =>
+        DropBlock.Forward(stream, x, y, _block, _rate, key);
+
+    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKey key) =>
+        DropBlock.Backward(stream, gradient, gradient, _block, _rate, key);
+}

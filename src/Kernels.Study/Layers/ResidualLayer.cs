@@ -14,6 +14,8 @@ internal sealed class ResidualLayer(IReadOnlyList<Layer> layers, double dropProb
 
     public override IReadOnlyList<Parameter> Parameters => _branch.Parameters;
 
+    public override IEnumerable<DeviceTensor<float>> State => _branch.State;
+
     public override LayerInput Build(LayerInput input)
     {
         _skipGradient = Buffer(input, input.Shape);

@@ -1,13 +1,13 @@
 namespace Kernels.Study;
 
 /// <summary>
-/// A method that acts inside a network, by the layers with which it enters. Places are the network's linear layers, counted from 0; each
-/// place has random numbers of its own.
+/// A method that acts inside a network, by the layers with which it enters. Places are the network's linear layers and convolutions,
+/// counted from 0; each place has random numbers of its own.
 /// </summary>
 /// <param name="Description">Its effect and its formula, one or two sentences for the report.</param>
 internal sealed record Method(string Description)
 {
-    /// <summary>The layer in front of a linear one, or null. At place 0 it reads the images, elsewhere what came out of a ReLU.</summary>
+    /// <summary>The layer in front of this place, or null. At place 0 it reads the images, elsewhere what came out of a ReLU.</summary>
     public Func<int, Layer?> Before { get; init; } = _ => null;
 
     /// <summary>What takes the place of a linear layer of so many outputs, or null.</summary>
@@ -21,7 +21,7 @@ internal sealed record Method(string Description)
         $"the expectation stays; {Probabilities(input, hidden)}. The mask is recomputed in the backward pass from a counter-based " +
         "generator; none is stored.")
     {
-        Before = place => new DropoutLayer(place == 0 ? input : hidden, place),
+        Before = place => (place == 0 ? input : hidden) is > 0 and double p ? new DropoutLayer(p, place) : null,
     };
 
     public static Method GaussianDropout(double input, double hidden) => new(
@@ -29,7 +29,7 @@ internal sealed record Method(string Description)
         $"variance that dropout with probability p has; {Probabilities(input, hidden)}. The backward pass draws the same numbers again. " +
         "At evaluation nothing is multiplied.")
     {
-        Before = place => new GaussianDropoutLayer(place == 0 ? input : hidden, place),
+        Before = place => (place == 0 ? input : hidden) is > 0 and double p ? new GaussianDropoutLayer(p, place) : null,
     };
 
     public static Method AdaptiveDropout(double alpha, double beta) => new(
@@ -39,6 +39,15 @@ internal sealed record Method(string Description)
         "the mask as a constant.")
     {
         Before = place => place == 0 ? null : new AdaptiveDropoutLayer(alpha, beta, place),
+    };
+
+    /// <summary>On the maps that convolutions read, from the first of these places to the last.</summary>
+    public static Method DropBlock(double probability, int size, int first, int last) => new(
+        $"DropBlock: in every training step squares of {size} × {size} cells are set to zero in each map, so many that a cell is dropped " +
+        $"with probability p = {probability:0.##}, and the others are scaled to keep the sum's expectation; on the maps that " +
+        $"convolutions {first + 1} to {last + 1} read. The mask is drawn again in the backward pass.")
+    {
+        Before = place => place >= first && place <= last ? new DropBlockLayer(probability, size, place) : null,
     };
 
     /// <summary>In one linear layer, a hidden one.</summary>

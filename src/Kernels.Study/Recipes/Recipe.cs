@@ -18,6 +18,9 @@ internal sealed record Recipe(string Name, string Summary)
     /// <summary>What moves the weights. Biases are moved alike, but never regularized.</summary>
     public Func<StudySettings, OptimizerOptions> Optimizer { get; init; } = settings => settings.Sgd;
 
+    /// <summary>The share of all steps over which the learning rate rises from 0.</summary>
+    public double WarmUp { get; init; }
+
     /// <summary>Ends training by the validation images, never by the test images; null trains all epochs.</summary>
     public StoppingRule? Stopping { get; init; }
 
@@ -62,6 +65,22 @@ internal static class Recipes
     {
         Optimizer = settings => settings.Adam,
         Reference = "adam",
+    };
+
+    private static readonly Recipe Cnn = new("cnn", "A convolutional network without regularization, a tenth of the baseline's parameters.")
+    {
+        Network = new CnnPlan(),
+        Optimizer = CnnRate(0.05),
+        WarmUp = 0.05,
+        Reference = "cnn",
+    };
+
+    private static readonly Recipe CnnResidual = Cnn with
+    {
+        Name = "cnn-residual",
+        Summary = "A residual convolutional network without regularization, for cnn+stochastic-depth to compare with.",
+        Network = new CnnPlan { IsResidual = true },
+        Reference = "cnn-residual",
     };
 
     public static IReadOnlyList<Recipe> All { get; } =
@@ -110,7 +129,57 @@ internal static class Recipes
             Summary = "Adam with decoupled weight decay: in every step each weight shrinks by the same share.",
             Optimizer = settings => settings.Adam with { WeightDecay = 1, WeightDecayMode = WeightDecayMode.Decoupled },
         },
+        Cnn,
+        Cnn with
+        {
+            Name = "cnn+batch-norm",
+            Summary = "Each map of the convolutional network is normalized by its batch.",
+            Network = new CnnPlan { HasBatchNorm = true },
+            Optimizer = CnnRate(0.1),
+        },
+        Cnn with
+        {
+            Name = "cnn+dropout",
+            Summary = "Random cells of the convolutional network's maps are switched off.",
+            Network = new CnnPlan { Method = Method.Dropout(input: 0, hidden: 0.1) },
+        },
+        Cnn with
+        {
+            Name = "cnn+drop-block",
+            Summary = "Random squares of the convolutional network's maps are switched off.",
+            Network = new CnnPlan { Method = Method.DropBlock(probability: 0.1, size: 3, first: 2, last: 5) },
+        },
+        CnnResidual,
+        CnnResidual with
+        {
+            Name = "cnn+stochastic-depth",
+            Summary = "In the residual convolutional network images skip random blocks, later blocks more often.",
+            Network = new CnnPlan { IsResidual = true, Method = Method.StochasticDepth(last: 0.2) },
+        },
+        Cnn with
+        {
+            Name = "cnn+weight-decay",
+            Summary = "An L2 penalty pulls the weights of the convolutional network towards zero.",
+            Optimizer = CnnRate(0.05, decay: 1e-3),
+        },
+        Cnn with
+        {
+            Name = "cnn+label-smoothing",
+            Summary = "The convolutional network is asked for a little probability on the wrong classes.",
+            Loss = new() { Smoothing = 0.1, SmoothingConvention = LabelSmoothing.AllClasses },
+        },
+        Cnn with
+        {
+            Name = "cnn+all",
+            Summary = "Batch normalization, DropBlock, L2 penalty and label smoothing together.",
+            Network = new CnnPlan { HasBatchNorm = true, Method = Method.DropBlock(probability: 0.1, size: 3, first: 2, last: 5) },
+            Optimizer = CnnRate(0.1, decay: 1e-3),
+            Loss = new() { Smoothing = 0.1, SmoothingConvention = LabelSmoothing.AllClasses },
+        },
     ];
+
+    private static Func<StudySettings, OptimizerOptions> CnnRate(double rate, double decay = 0) =>
+        settings => settings.Sgd with { LearningRate = rate, Nesterov = true, WeightDecay = decay };
 
     public static Recipe Find(string name) => All.First(recipe => recipe.Name == name);
 }

@@ -17,6 +17,7 @@ internal sealed record StudyRow(
     double TestLoss,
     int Epochs,
     int BestEpoch,
+    long Parameters,
     double ZeroWeights,
     double Seconds,
     string Device);
@@ -39,6 +40,7 @@ internal sealed partial class StudyJson : JsonSerializerContext
         Math.Round(run.Final.Test.Loss, 6),
         run.Epochs,
         run.BestEpoch,
+        run.Parameters,
         Math.Round(run.ZeroWeights, 6),
         Math.Round(run.Seconds, 3),
         device);

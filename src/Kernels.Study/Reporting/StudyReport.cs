@@ -64,6 +64,7 @@ internal static class StudyReport
             <td>{summary.TestLoss.Mean:0.00}</td>
             <td>{ZeroWeights(summary)}</td>
             <td>{KeptEpochs(summary)}</td>
+            <td>{summary.Runs[0].Parameters:N0}</td>
             <td>{summary.Seconds:0.0}</td>
             </tr>
             """);
@@ -77,7 +78,8 @@ internal static class StudyReport
             <th scope="col">recipe</th><th scope="col">train</th><th scope="col">test</th><th scope="col">gap</th>
             <th scope="col">test vs un-<br />regularized</th><th scope="col">gap vs un-<br />regularized</th>
             <th scope="col">test<br />loss</th>
-            <th scope="col">zero<br />weights</th><th scope="col">epoch kept<br />of run</th><th scope="col">seconds</th>
+            <th scope="col">zero<br />weights</th><th scope="col">epoch kept<br />of run</th>
+            <th scope="col">para-<br />meters</th><th scope="col">seconds</th>
             </tr>
             </thead>
             <tbody>

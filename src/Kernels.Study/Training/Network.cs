@@ -20,17 +20,18 @@ internal sealed class Network : IDisposable
     /// <summary>In the order of the layers; gradients are valid after <see cref="Backward"/>.</summary>
     public IReadOnlyList<Parameter> Parameters { get; }
 
+    /// <summary>Numbers in all parameters.</summary>
+    public long ParameterCount => Parameters.Sum(parameter => parameter.Value.Length);
+
+    /// <summary>All that training changes.</summary>
+    public IReadOnlyList<DeviceTensor<float>> State => [.. _layers.State];
+
+    /// <summary>Draws the weights; the layers have made all else.</summary>
     public void Initialize(DeviceStream stream, RandomKey key)
     {
         ulong index = 0;
-        foreach (Parameter parameter in Parameters)
+        foreach (Parameter parameter in Parameters.Where(parameter => parameter.IsWeight))
         {
-            if (!parameter.IsWeight)
-            {
-                stream.Fill(parameter.Value, 0f);
-                continue;
-            }
-
             float[] weights = new float[parameter.Value.Length];
             for (int i = 0; i < weights.Length; i++) weights[i] = (float)(parameter.Bound * StudyRandom.Symmetric(key, index++));
             stream.Upload<float>(weights, parameter.Value);

@@ -7,7 +7,8 @@ internal readonly record struct Score(double Accuracy, double Loss);
 internal sealed record CurvePoint(int Epoch, Score Train, Score Validation, Score Test);
 
 /// <summary>
-/// One finished run: one recipe, one seed. Its result is the score of the weights it ends with, a share of which is exactly 0.
+/// One finished run: one recipe, one seed. Its result is the score of the weights it ends with, a share of which is exactly 0. Parameters
+/// is how many numbers its network learns.
 /// </summary>
 internal sealed record RunResult(
     Recipe Recipe,
@@ -16,6 +17,7 @@ internal sealed record RunResult(
     int BestEpoch,
     CurvePoint Final,
     IReadOnlyList<CurvePoint> Curve,
+    long Parameters,
     double ZeroWeights,
     double Seconds)
 {

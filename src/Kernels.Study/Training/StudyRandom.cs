@@ -11,6 +11,7 @@ internal enum RandomPurpose
     DropConnect,
     StochasticDepth,
     Evaluation,
+    DropBlock,
 }
 
 /// <summary>

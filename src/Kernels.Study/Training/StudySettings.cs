@@ -8,6 +8,9 @@ internal sealed record StudySettings
 {
     public IReadOnlyList<int> Widths { get; init; } = [FashionMnist.Pixels, 512, 512, FashionMnist.Classes];
 
+    /// <summary>Rows of the images, for networks that see maps.</summary>
+    public int ImageHeight { get; init; } = FashionMnist.Side;
+
     public int Epochs { get; init; } = 60;
 
     public int BatchSize { get; init; } = 50;
@@ -34,7 +37,11 @@ internal sealed record StudySettings
     public bool IsPoint(int epoch) => epoch <= DensePoints || epoch % EpochsPerPoint == 0;
 
     /// <summary>
-    /// The share of the learning rate: half a cosine from one to zero over all steps of a full run (Loshchilov and Hutter, 2017).
+    /// The share of the learning rate: over a share of all steps up from 0, then half a cosine down to 0 (Loshchilov and Hutter, 2017).
     /// </summary>
-    public static double RateShareAt(long step, long steps) => 0.5 * (1 + Math.Cos(Math.PI * step / steps));
+    public static double RateShareAt(long step, long steps, double warmUp)
+    {
+        long up = (long)(warmUp * steps);
+        return step < up ? (step + 1.0) / (up + 1) : 0.5 * (1 + Math.Cos(Math.PI * (step - up) / (steps - up)));
+    }
 }

@@ -38,8 +38,7 @@ internal sealed class Trainer : IDisposable
         int rows = Math.Max(_settings.BatchSize, Evaluator.BlockRows);
         using Network network = new(_device, recipe.Network.Layers(_settings), _settings.Widths[0], rows);
         using NetworkOptimizer optimizer = NetworkOptimizer.Create(_device, network, recipe.Optimizer(_settings));
-        using ParameterSnapshot<float>? best =
-            recipe.Stopping is null ? null : new(_device, [.. network.Parameters.Select(parameter => parameter.Value)]);
+        using ParameterSnapshot<float>? best = recipe.Stopping is null ? null : new(_device, network.State);
         StoppingRule.Run? stopping = recipe.Stopping is { } rule ? new(rule) : null;
         network.Initialize(_stream, StudyRandom.KeyFor(seed, RandomPurpose.InitialWeights));
 
@@ -48,7 +47,7 @@ internal sealed class Trainer : IDisposable
         bool stop = false;
         while (epoch < _settings.Epochs && !stop)
         {
-            double batchLoss = TrainEpoch(network, optimizer, recipe.Loss, seed, epoch++, cancellation);
+            double batchLoss = TrainEpoch(network, optimizer, recipe, seed, epoch++, cancellation);
             if (stopping is not null)
             {
                 stop = stopping.Update(_evaluator.Measure(network, _validation));
@@ -68,7 +67,9 @@ internal sealed class Trainer : IDisposable
             final = Measure(network, bestEpoch);
         }
 
-        RunResult result = new(recipe, seed, epoch, bestEpoch, final, curve, network.ZeroWeights(_stream), clock.Elapsed.TotalSeconds);
+        RunResult result = new(
+            recipe, seed, epoch, bestEpoch, final, curve, network.ParameterCount, network.ZeroWeights(_stream),
+            clock.Elapsed.TotalSeconds);
         progress.OnRunEnd(result);
         return result;
     }
@@ -89,7 +90,7 @@ internal sealed class Trainer : IDisposable
 
     /// <summary>One pass over all training images in an order of this seed and epoch. Returns the mean loss of its batches.</summary>
     private double TrainEpoch(
-        Network network, NetworkOptimizer optimizer, CrossEntropyOptions loss, int seed, int epoch, CancellationToken cancellation)
+        Network network, NetworkOptimizer optimizer, Recipe recipe, int seed, int epoch, CancellationToken cancellation)
     {
         int count = _data.Train.Count;
         _epoch.Upload(_stream, _data.Train, StudyRandom.Permutation(StudyRandom.KeyFor(seed, RandomPurpose.BatchOrder, epoch), count));
@@ -106,9 +107,9 @@ internal sealed class Trainer : IDisposable
             DeviceTensor<float> logits = network.Forward(_stream, input, step);
             CrossEntropy.ForwardBackward(
                 _stream, logits, _epoch.Labels.Slice(start, rows), classWeights: null, lossGradient: null, _losses.Slice(start, rows),
-                network.LogitGradient(rows), normalizer: null, 1.0 / rows, loss);
+                network.LogitGradient(rows), normalizer: null, 1.0 / rows, recipe.Loss);
             network.Backward(step, rows);
-            optimizer.Step(_stream, StudySettings.RateShareAt(step.Index, _settings.Epochs * stepsPerEpoch));
+            optimizer.Step(_stream, StudySettings.RateShareAt(step.Index, _settings.Epochs * stepsPerEpoch, recipe.WarmUp));
         }
 
         _stream.Download(_losses, _hostLosses);
