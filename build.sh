@@ -17,7 +17,7 @@ Usage: ./build.sh VERB [ARGS]
   build           build everything in Release
   lint            check the layout and style of C#, kernels, native code and scripts
   bench [FILTER]  run the benchmarks whose name matches FILTER (none: all)
-  bundle          make .artifacts/bundle/kernels-linux-x64.tar.xz: tests, benches and run.sh for a machine without .NET
+  bundle          make .artifacts/bundle/kernels-linux-x64.tar.xz: tests, benches, images and run.sh for a machine without .NET
   pack            make the NuGet packages in .artifacts/package
 
 KERNELS_NO_INSTALL=1 forbids every installation; what is missing is then skipped and said.
@@ -298,6 +298,27 @@ pack() {
     ls "$artifacts/package"
 }
 
+# bundle_data FOLDER: the files of the study; of the 60,000 training images the first 13,000, all that it reads.
+bundle_data() {
+    local source=${KERNELS_DATA:-/usr/share/datasets/fashion-mnist}
+    [[ -d $source ]] || { say "no Fashion-MNIST in $source, so the bundle has no images"; return; }
+    mkdir -p "$1"
+    cp "$source"/t10k-*.gz "$1"
+    first_items "$source/train-images-idx3-ubyte.gz" '\0\0\10\3\0\0\62\310\0\0\0\34\0\0\0\34' 784 >"$1/train-images-idx3-ubyte.gz"
+    first_items "$source/train-labels-idx1-ubyte.gz" '\0\0\10\1\0\0\62\310' 1 >"$1/train-labels-idx1-ubyte.gz"
+}
+
+# first_items FILE HEADER BYTES: the first 13,000 items of so many bytes, behind a header that says so. What follows is read too, since
+# gzip calls a reader that leaves early an error.
+first_items() {
+    local header
+    header=$(printf "$2" | wc -c)
+    {
+        printf "$2"
+        gzip -dc "$1" | { head -c "$header" >/dev/null; head -c $((13000 * $3)); cat >/dev/null; }
+    } | gzip -9n
+}
+
 # One folder for all programs, so that they share one copy of the runtime.
 bundle() {
     ensure_sdk
@@ -312,6 +333,8 @@ bundle() {
     done
     rm -rf "$stage"/bin/*.xml "$stage"/bin/*.pdb
     cp -R "$root/bench/peers" "$stage/peers"
+    ensure_data
+    bundle_data "$stage/data"
     cp "$root/bench/bundle/run.sh" "$root/LICENSE" "$stage/"
     tar -C "$artifacts/bundle" -c kernels | xz -T0 -9e >"$archive"
     say "$(du -h "$archive" | cut -f1) in .artifacts/bundle/${archive##*/}; unpack it and call ./run.sh [OUT]"

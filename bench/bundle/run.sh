@@ -14,7 +14,7 @@ if [[ ! -d ${HOME:-} || ! -w ${HOME:-} ]]; then
     HOME=$(mktemp -d)
     export HOME
 fi
-export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 DOTNET_NOLOGO=1
+export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 DOTNET_NOLOGO=1 KERNELS_DATA=${KERNELS_DATA:-$here/data}
 
 kernels() { "$here/bin/Kernels.Cli" "$@"; }
 say() { printf '%s\n' "$*" | tee -a "$out/run.log"; }
@@ -158,9 +158,10 @@ if [[ $cuda -gt 0 ]]; then
     side_by_side=$(nproc)
     step bench-cuda-json 540 "$cli" bench --device cuda:0 --dtype f32 bf16 --json \
         --report "$out/bench-cuda.html" --report "$out/bench-cuda.md"
+    step study-cuda-json 240 "$cli" study --device cuda:0 --quick --json --report "$out/study-cuda.html"
     step occupancy-json 240 "$cli" occupancy --device cuda:0 --json
 else
-    for name in verify-cuda tests-cuda sanitizer bench-cuda occupancy; do skip "$name" 'no CUDA device'; done
+    for name in verify-cuda tests-cuda sanitizer bench-cuda study-cuda occupancy; do skip "$name" 'no CUDA device'; done
 fi
 
 step verify-all-json 900 bash -c 'each_op "$@"' each_op "$cli" verify --device all

@@ -11,18 +11,25 @@ internal static class StudyCommand
 {
     private const int DefaultSeeds = 3;
     private const int MostSeeds = 1_000;
+    private const int DefaultTuningSeeds = 2;
     private const int MostEpochs = 100_000;
+    private const int MostSideBySide = 64;
     private const string DefaultReport = "kernels-study.html";
 
     public static Command Create()
     {
-        Option<bool> quick = CommandOptions.Flag("--quick", "One seed instead of three.");
+        Option<bool> quick = CommandOptions.Flag("--quick", "Few recipes and one seed instead of three.");
         Option<string[]> recipe = CommandOptions.Texts(
-            "--recipe", "Only these recipes; all if not given.", "NAME", [.. Recipes.All.Select(r => r.Name)]);
+            "--recipe", "Only these recipes; all, or few with --quick, if not given.", "NAME", [.. Recipes.All.Select(r => r.Name)]);
         Option<int?> seeds = CommandOptions.Count(
-            "--seeds", $"Number of seeds; {DefaultSeeds}, or 1 with --quick, if not given.", MostSeeds);
+            "--seeds", $"Number of seeds; {DefaultSeeds}, 1 with --quick, {DefaultTuningSeeds} with --tune, if not given.", MostSeeds);
         Option<int?> epochs = CommandOptions.Count(
-            "--epochs", $"Epochs of a full run; {new StudySettings().Epochs} if not given.", MostEpochs);
+            "--epochs", "Epochs of a full run; those of each recipe if not given.", MostEpochs);
+        Option<bool> tune = CommandOptions.Flag(
+            "--tune", "Train every setting that recipes are tuned over, and compare them on training images that no run uses.");
+        Option<string?> tuned = CommandOptions.Text("--tuned", "Take the settings that --tune --json chose.", "FILE.json");
+        Option<int?> parallel = CommandOptions.Count(
+            "--parallel", "Runs side by side, each on a stream of its own; 1 if not given.", MostSideBySide);
         Option<string?> report = CommandOptions.Text(
             "--report", $"Where the HTML report goes; {DefaultReport} if not given, none with --json.", "FILE.html");
         Option<string?> device = CommandOptions.Text(
@@ -33,21 +40,24 @@ internal static class StudyCommand
 
         Command command = new("study", "Train on real images and show what each regularizer does to the generalization gap.")
         {
-            quick, recipe, seeds, epochs, report, device, data, json,
+            quick, recipe, seeds, epochs, tune, tuned, parallel, report, device, data, json,
         };
         command.SetWork((arguments, stop) =>
         {
-            bool asJson = arguments.GetValue(json);
+            bool asJson = arguments.GetValue(json), isQuick = arguments.GetValue(quick), isTuning = arguments.GetValue(tune);
             string[] names = arguments.GetValue(recipe) ?? [];
+            IReadOnlyList<Recipe> recipes = [.. Recipes.All.Where(
+                r => names.Length == 0 ? !isQuick || Recipes.Quick.Contains(r.Name) : names.Contains(r.Name))];
             Request request = new(
-                names.Length == 0 ? Recipes.All : [.. Recipes.All.Where(r => names.Contains(r.Name))],
-                [.. Enumerable.Range(1, arguments.GetValue(seeds) ?? (arguments.GetValue(quick) ? 1 : DefaultSeeds))],
-                arguments.GetValue(epochs) is { } count ? new StudySettings { Epochs = count } : new StudySettings(),
-                arguments.GetValue(report) ?? (asJson ? null : DefaultReport),
+                arguments.GetValue(tuned) is { } file ? StudyJson.Tuned(recipes, file) : recipes,
+                arguments.GetValue(seeds) ?? (isQuick ? 1 : isTuning ? DefaultTuningSeeds : DefaultSeeds),
+                new StudySettings { Epochs = arguments.GetValue(epochs) },
+                arguments.GetValue(parallel) ?? 1,
+                arguments.GetValue(report) ?? (asJson || isTuning ? null : DefaultReport),
                 arguments.GetValue(device),
                 arguments.GetValue(data),
                 asJson);
-            return Run(request, stop);
+            return isTuning ? Tune(request, stop) : Run(request, stop);
         });
         return command;
     }
@@ -56,7 +66,7 @@ internal static class StudyCommand
     {
         using Device device = Device.Open(request.Device);
         using ReportFile? report = request.ReportPath is null ? null : ReportFile.Open(request.ReportPath);
-        StudyConsole screen = new(request.Json);
+        StudyConsole screen = new(request.Json, isTuning: false);
         StudyResult study = RunStudy(request, device, screen, stop);
         try
         {
@@ -74,46 +84,64 @@ internal static class StudyCommand
         return study.MissingRuns == 0 ? ExitCode.Success : ExitCode.Interrupted;
     }
 
+    /// <summary>Trains the settings of the recipes' grids, and says which is best for each.</summary>
+    private static int Tune(Request request, CancellationToken stop)
+    {
+        using Device device = Device.Open(request.Device);
+        IReadOnlyList<(Recipe Recipe, int Seed)> runs = Tuning.Runs(request.Recipes, request.Seeds);
+        if (runs.Count == 0) throw new ArgumentException("None of these recipes has settings to tune.");
+        StudyConsole screen = new(request.Json, isTuning: true);
+        StudyData data = StudyData.ForTuning(Load(request, screen, stop, out string directory));
+        IReadOnlyList<RunResult> results = Train(
+            request with { Settings = Tuning.SettingsOf(request.Settings) }, device, screen, data, directory, runs, stop);
+        if (results.Count == 0) stop.ThrowIfCancellationRequested();
+        IReadOnlyList<TuningScore> scores = Tuning.Scores(results);
+        screen.WriteTuning(scores);
+        if (request.Json) Console.Out.WriteLine(StudyJson.Write(scores, device.Id));
+        return results.Count == runs.Count ? ExitCode.Success : ExitCode.Interrupted;
+    }
+
     /// <summary>Trains until all runs are done, or until it is stopped; a run that was not finished is none.</summary>
     private static StudyResult RunStudy(Request request, Device device, StudyConsole screen, CancellationToken stop)
     {
-        string? directory = FashionMnist.FindDirectory(request.DataDirectory);
-        if (directory is null)
-        {
-            directory = FashionMnistCache.DefaultDirectory;
-            screen.WithDownloadProgress(progress => FashionMnistCache.FillAsync(directory, progress, stop)).GetAwaiter().GetResult();
-        }
-
-        StudyData data = StudyData.From(FashionMnist.Load(directory));
-        StudySizes sizes = StudySizes.Of(data);
-        screen.WriteIntroduction(request.Settings, sizes, request.Seeds, $"{device.Id} ({device.Name})", directory);
-
+        StudyData data = StudyData.From(Load(request, screen, stop, out string directory));
+        (Recipe, int)[] runs =
+            [.. request.Recipes.SelectMany(recipe => Enumerable.Range(1, request.Seeds).Select(seed => (recipe, seed)))];
         Stopwatch clock = Stopwatch.StartNew();
-        using Trainer trainer = new(device, data, request.Settings);
-        List<RunResult> runs = [];
-        screen.WithProgress(request.Recipes, request.Seeds.Count, request.Settings.Epochs, progress =>
-        {
-            try
-            {
-                foreach (Recipe recipe in request.Recipes)
-                    foreach (int seed in request.Seeds) runs.Add(trainer.Run(recipe, seed, progress, stop));
-            }
-            catch (OperationCanceledException) when (stop.IsCancellationRequested)
-            {
-                // What is finished is the result.
-            }
-        });
-
-        int missing = (request.Recipes.Count * request.Seeds.Count) - runs.Count;
+        IReadOnlyList<RunResult> results = Train(request, device, screen, data, directory, runs, stop);
         return new StudyResult(
-            request.Settings, sizes, device.Id, device.Name, DateTimeOffset.Now, clock.Elapsed.TotalSeconds, runs, missing);
+            request.Settings, StudySizes.Of(data), device.Id, device.Name, DateTimeOffset.Now, clock.Elapsed.TotalSeconds, results,
+            runs.Length - results.Count);
+    }
+
+    private static FashionMnist Load(Request request, StudyConsole screen, CancellationToken stop, out string directory)
+    {
+        string? found = FashionMnist.FindDirectory(request.DataDirectory);
+        directory = found ?? FashionMnistCache.DefaultDirectory;
+        string folder = directory;
+        if (found is null)
+            screen.WithDownloadProgress(progress => FashionMnistCache.FillAsync(folder, progress, stop)).GetAwaiter().GetResult();
+        return FashionMnist.Load(directory);
+    }
+
+    private static IReadOnlyList<RunResult> Train(
+        Request request, Device device, StudyConsole screen, StudyData data, string directory,
+        IReadOnlyList<(Recipe Recipe, int Seed)> runs, CancellationToken stop)
+    {
+        int[] seeds = [.. runs.Select(run => run.Seed).Distinct()];
+        screen.WriteIntroduction(request.Settings, StudySizes.Of(data), seeds, $"{device.Id} ({device.Name})", directory);
+        IReadOnlyList<RunResult> results = [];
+        screen.WithProgress(
+            runs, progress => results = StudyRuns.Train(device, data, request.Settings, runs, request.SideBySide, progress, stop));
+        return results;
     }
 
     /// <summary>The user's request.</summary>
     private sealed record Request(
         IReadOnlyList<Recipe> Recipes,
-        IReadOnlyList<int> Seeds,
+        int Seeds,
         StudySettings Settings,
+        int SideBySide,
         string? ReportPath,
         string? Device,
         string? DataDirectory,

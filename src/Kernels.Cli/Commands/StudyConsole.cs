@@ -16,9 +16,11 @@ internal sealed class StudyConsole
 
     private readonly IAnsiConsole _console;
     private readonly IAnsiConsole _progress;
+    private readonly bool _isTuning;
 
-    public StudyConsole(bool isJson)
+    public StudyConsole(bool isJson, bool isTuning)
     {
+        _isTuning = isTuning;
         _progress = Output.Create(Console.Error, Console.IsErrorRedirected, LogWidth);
         _console = isJson ? _progress : Output.Create(Console.Out, Console.IsOutputRedirected, LogWidth);
     }
@@ -29,19 +31,19 @@ internal sealed class StudyConsole
     {
         _console.WriteLine(
             $"Fashion-MNIST from {dataDirectory}: {sizes.Train:N0} training, {sizes.Validation:N0} validation, " +
-            $"{sizes.Test:N0} test images");
+            $"{sizes.Test:N0} {(_isTuning ? "further training images to tune by" : "test images")}");
         _console.WriteLine(
-            $"Network {string.Join('-', settings.Widths)}, {settings.Epochs} {(settings.Epochs == 1 ? "epoch" : "epochs")}, " +
+            $"{(settings.Epochs is { } epochs ? $"{epochs} {(epochs == 1 ? "epoch" : "epochs")}, " : "")}" +
             $"{(seeds.Count == 1 ? "seed" : "seeds")} {string.Join(", ", seeds)}, on {device}");
         _console.WriteLine();
     }
 
     /// <summary>Runs <paramref name="work"/> with the progress of each recipe on screen.</summary>
-    public void WithProgress(IReadOnlyList<Recipe> recipes, int seeds, int epochs, Action<IStudyProgress> work)
+    public void WithProgress(IReadOnlyList<(Recipe Recipe, int Seed)> runs, Action<IStudyProgress> work)
     {
         if (!IsLive)
         {
-            work(new PlainProgress(_progress));
+            work(new PlainProgress(_progress, _isTuning));
             return;
         }
 
@@ -51,10 +53,9 @@ internal sealed class StudyConsole
             .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new ElapsedTimeColumn(), notes)
             .Start(context =>
             {
-                double epochsOfRecipe = (double)seeds * epochs;
-                Dictionary<string, ProgressTask> tasks = recipes.ToDictionary(
-                    recipe => recipe.Name, recipe => context.AddTask(recipe.Name, autoStart: false, maxValue: epochsOfRecipe));
-                work(new LiveProgress(tasks, notes, epochs));
+                Dictionary<string, ProgressTask> tasks = runs.GroupBy(run => run.Recipe.Name).ToDictionary(
+                    recipe => recipe.Key, recipe => context.AddTask(recipe.Key, autoStart: false, maxValue: recipe.Count()));
+                work(new LiveProgress(tasks, notes, _isTuning));
             });
     }
 
@@ -113,6 +114,31 @@ internal sealed class StudyConsole
         _console.WriteLine();
     }
 
+    /// <summary>The settings of each recipe, the best first.</summary>
+    public void WriteTuning(IReadOnlyList<TuningScore> scores)
+    {
+        OutputTable table = new(
+            ("recipe", false), ("setting", false), ("tuning %", true), ("loss", true), ("train %", true), ("seconds", true));
+        foreach (IGrouping<string, TuningScore> recipe in scores.GroupBy(score => score.Recipe.Name))
+        {
+            TuningScore best = Tuning.Best(recipe);
+            foreach (TuningScore score in recipe.OrderByDescending(score => score.Accuracy.Mean))
+            {
+                string accuracy = score.Accuracy.Percent();
+                table.AddRow(
+                    score == best ? recipe.Key : "",
+                    score.Recipe.Setting,
+                    score == best ? $"[bold]{accuracy}[/]" : accuracy,
+                    $"{score.Loss:0.000}",
+                    $"{100 * score.TrainAccuracy:0.0}",
+                    $"{score.Seconds:0.0}");
+            }
+        }
+
+        _console.WriteLine();
+        table.Write(_console);
+    }
+
     public void WriteReportPath(string path)
     {
         _console.WriteLine();
@@ -121,11 +147,14 @@ internal sealed class StudyConsole
         _console.Profile.Out.Writer.WriteLine($"Report with learning curves: {path}");
     }
 
-    private static string Describe(EpochReport report, CurvePoint? point)
+    private static string Describe(EpochReport report, CurvePoint? point, bool isTuning)
     {
         string text = $"loss {report.BatchLoss:0.000}";
-        return point is null ? text : $"{text}  train {100 * point.Train.Accuracy:0.0}%  test {100 * point.Test.Accuracy:0.0}%";
+        return point is null ? text : $"{text}  {Accuracies(point, isTuning)}";
     }
+
+    private static string Accuracies(CurvePoint point, bool isTuning) =>
+        $"train {100 * point.Train.Accuracy:0.0}%  {(isTuning ? "tuning" : "test")} {100 * point.Test.Accuracy:0.0}%";
 
     /// <summary>The text at the end of a bar; Spectre has a column only for the text in front of it.</summary>
     private sealed class NoteColumn : ProgressColumn
@@ -143,37 +172,44 @@ internal sealed class StudyConsole
             new Text(_notes.GetValueOrDefault(task) ?? "");
     }
 
-    private sealed class LiveProgress(Dictionary<string, ProgressTask> tasks, NoteColumn notes, int epochsPerRun) : IStudyProgress
+    private sealed class LiveProgress(Dictionary<string, ProgressTask> tasks, NoteColumn notes, bool isTuning) : IStudyProgress
     {
         private readonly Dictionary<string, CurvePoint> _lastPoints = [];
-        private readonly Dictionary<string, int> _endedRuns = [];
+        private readonly Dictionary<(string Name, string Setting, int Seed), double> _shares = [];
 
         public void OnEpoch(EpochReport report)
         {
             string name = report.Recipe.Name;
             ProgressTask task = tasks[name];
             task.StartTask();
-            task.Value = (_endedRuns.GetValueOrDefault(name) * epochsPerRun) + report.Epoch;
+            Advance(report.Recipe, report.Seed, (double)report.Epoch / report.Epochs);
             if (report.Point is not null) _lastPoints[name] = report.Point;
-            notes[task] = $"seed {report.Seed}  epoch {report.Epoch}  {Describe(report, _lastPoints.GetValueOrDefault(name))}";
+            notes[task] = $"seed {report.Seed}  epoch {report.Epoch}  " +
+                Describe(report, _lastPoints.GetValueOrDefault(name), isTuning);
         }
 
         public void OnRunEnd(RunResult result)
         {
             // A run that stopped early has used up its share of the bar as well.
-            int ended = _endedRuns[result.Recipe.Name] = _endedRuns.GetValueOrDefault(result.Recipe.Name) + 1;
-            tasks[result.Recipe.Name].Value = ended * epochsPerRun;
+            Advance(result.Recipe, result.Seed, 1);
+        }
+
+        private void Advance(Recipe recipe, int seed, double share)
+        {
+            (string, string, int) run = (recipe.Name, recipe.Setting, seed);
+            tasks[recipe.Name].Increment(share - _shares.GetValueOrDefault(run));
+            _shares[run] = share;
         }
     }
 
-    private sealed class PlainProgress(IAnsiConsole console) : IStudyProgress
+    private sealed class PlainProgress(IAnsiConsole console, bool isTuning) : IStudyProgress
     {
         private const int EpochsPerLine = 15;
 
         public void OnEpoch(EpochReport report)
         {
-            if (report.Epoch % EpochsPerLine == 0 && report.Epoch < report.Epochs)
-                Write(report.Recipe, report.Seed, $"epoch {report.Epoch,3}/{report.Epochs}  {Describe(report, report.Point)}");
+            if (!isTuning && report.Epoch % EpochsPerLine == 0 && report.Epoch < report.Epochs)
+                Write(report.Recipe, report.Seed, $"epoch {report.Epoch,3}/{report.Epochs}  {Describe(report, report.Point, isTuning)}");
         }
 
         public void OnRunEnd(RunResult result)
@@ -183,11 +219,12 @@ internal sealed class StudyConsole
                 result.Recipe,
                 result.Seed,
                 $"done after {result.Epochs} {(result.Epochs == 1 ? "epoch" : "epochs")}{kept}: " +
-                $"train {100 * result.Final.Train.Accuracy:0.0}%  test {100 * result.Final.Test.Accuracy:0.0}%  {result.Seconds:0.0} s");
+                $"{Accuracies(result.Final, isTuning)}  {result.Seconds:0.0} s");
         }
 
         // Past Spectre's wrapping at 80 columns: a line of a log stays one line.
         private void Write(Recipe recipe, int seed, string text) =>
-            console.Profile.Out.Writer.WriteLine($"{recipe.Name,-20}seed {seed}  {text}");
+            console.Profile.Out.Writer.WriteLine(
+                $"{recipe.Name,-22}{(isTuning ? $"{recipe.Setting,-26}" : "")}seed {seed}  {text}");
     }
 }

@@ -17,14 +17,22 @@ internal sealed record StudyData(Examples Train, Examples Validation, Examples T
 
     public const int ValidationCount = 1_000;
 
-    public static StudyData From(FashionMnist source)
+    /// <summary>Images of the training file after these two sets: recipes are tuned by them, and no run uses them.</summary>
+    public const int TuningCount = 10_000;
+
+    public static StudyData From(FashionMnist source) => From(source, source.Test);
+
+    /// <summary>With the images that recipes are tuned by in place of the test images.</summary>
+    public static StudyData ForTuning(FashionMnist source) => From(source, source.Train.Slice(TrainCount + ValidationCount, TuningCount));
+
+    private static StudyData From(FashionMnist source, LabeledImages test)
     {
         LabeledImages train = source.Train.Slice(0, TrainCount);
         (double mean, double scale) = Standardization(train.Pixels.Span);
         return new StudyData(
             Standardize(train, mean, scale),
             Standardize(source.Train.Slice(TrainCount, ValidationCount), mean, scale),
-            Standardize(source.Test, mean, scale));
+            Standardize(test, mean, scale));
     }
 
     // Of the training images only: the other sets must not leak into the inputs.

@@ -14,7 +14,7 @@ internal sealed class BatchNormLayer : Layer
     private DeviceTensor<float> _y = null!;
     private DeviceTensor<float> _x = null!;
 
-    public override IEnumerable<DeviceTensor<float>> State => [.. base.State, _mean, _variance];
+    public override IEnumerable<DeviceTensor<float>> Statistics => [_mean, _variance];
 
     public override LayerInput Build(LayerInput input)
     {

@@ -1,13 +1,13 @@
 namespace Kernels.Study;
 
-/// <summary>One training step of one run: where to launch, and the source of its random keys.</summary>
-internal readonly record struct TrainingStep(DeviceStream Stream, int Seed, long Index)
+/// <summary>
+/// A training step: where to launch, and its random keys, which lie in device memory: a step that is captured draws fresh numbers in each
+/// replay.
+/// </summary>
+internal readonly record struct TrainingStep(DeviceStream Stream, DeviceTensor<ulong> Keys)
 {
-    // More than a network here will ever have layers that draw: keys of different steps must not meet.
-    private const long PlacesPerStep = 64;
-
     /// <summary>The key for one draw in this step. Forward and backward ask for the same key and so see the same mask.</summary>
-    public RandomKey KeyFor(RandomPurpose purpose, int place) => StudyRandom.KeyFor(Seed, purpose, (Index * PlacesPerStep) + place);
+    public RandomKeySource KeyFor(RandomPurpose purpose, int place) => Keys.Slice(StepKeys.IndexOf(purpose, place), 1).Reshape(2);
 }
 
 /// <summary>
@@ -40,8 +40,8 @@ internal abstract class Layer : IDisposable
 
     public virtual IReadOnlyList<Parameter> Parameters => _parameters;
 
-    /// <summary>All that training changes: parameters and running statistics.</summary>
-    public virtual IEnumerable<DeviceTensor<float>> State => Parameters.Select(parameter => parameter.Value);
+    /// <summary>What training changes besides the parameters.</summary>
+    public virtual IEnumerable<DeviceTensor<float>> Statistics => [];
 
     /// <summary>Allocates, once and before all else, and returns what the next layer is built for.</summary>
     public abstract LayerInput Build(LayerInput input);
@@ -105,7 +105,7 @@ internal sealed class Sequence(IReadOnlyList<Layer> layers) : Layer
 {
     public override IReadOnlyList<Parameter> Parameters => [.. layers.SelectMany(layer => layer.Parameters)];
 
-    public override IEnumerable<DeviceTensor<float>> State => layers.SelectMany(layer => layer.State);
+    public override IEnumerable<DeviceTensor<float>> Statistics => layers.SelectMany(layer => layer.Statistics);
 
     public override LayerInput Build(LayerInput input) => layers.Aggregate(input, (shape, layer) => layer.Build(shape));
 

@@ -29,10 +29,10 @@ internal abstract class NoiseLayer(RandomPurpose purpose, int place) : Layer
         return dy;
     }
 
-    protected abstract void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKey key);
+    protected abstract void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key);
 
     /// <summary>Carries the gradient back, in place.</summary>
-    protected abstract void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKey key);
+    protected abstract void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key);
 
     /// <summary>The inference rule: fills <paramref name="y"/> and returns true, or does nothing.</summary>
     protected virtual bool Infer(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y) => false;
@@ -41,20 +41,20 @@ internal abstract class NoiseLayer(RandomPurpose purpose, int place) : Layer
 /// <summary>Dropout with inverted scaling: y = x m / (1 - p), m = 0 with probability p.</summary>
 internal sealed class DropoutLayer(double probability, int place) : NoiseLayer(RandomPurpose.Dropout, place)
 {
-    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKey key) =>
+    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key) =>
         Dropout.Forward(stream, x, y, probability, key);
 
-    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKey key) =>
+    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key) =>
         Dropout.Backward(stream, gradient, gradient, probability, key);
 }
 
 /// <summary>Gaussian dropout: y = x (1 + sigma z), z standard normal, sigma^2 = p / (1 - p).</summary>
 internal sealed class GaussianDropoutLayer(double probability, int place) : NoiseLayer(RandomPurpose.GaussianDropout, place)
 {
-    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKey key) =>
+    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key) =>
         GaussianDropout.Forward(stream, x, y, probability, key);
 
-    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKey key) =>
+    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key) =>
         GaussianDropout.Backward(stream, gradient, gradient, probability, key);
 }
 
@@ -67,7 +67,7 @@ internal sealed class GaussianDropoutLayer(double probability, int place) : Nois
 /// </remarks>
 internal sealed class AdaptiveDropoutLayer(double alpha, double beta, int place) : NoiseLayer(RandomPurpose.AdaptiveDropout, place)
 {
-    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKey key) =>
+    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key) =>
         AdaptiveDropout.Forward(stream, x, x, y, alpha, beta, key);
 
     protected override bool Infer(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y)
@@ -76,7 +76,7 @@ internal sealed class AdaptiveDropoutLayer(double alpha, double beta, int place)
         return true;
     }
 
-    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKey key) => AdaptiveDropout.Backward(
+    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key) => AdaptiveDropout.Backward(
         stream, X, X, gradient, gradient, dPre: null, alpha, beta, AdaptiveEstimator.MaskConstant, key);
 }
 
@@ -95,9 +95,9 @@ internal sealed class DropBlockLayer(double probability, int size, int place) : 
         return base.Build(input);
     }
 
-    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKey key) =>
+    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key) =>
         DropBlock.Forward(stream, x, y, _block, _rate, key);
 
-    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKey key) =>
+    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key) =>
         DropBlock.Backward(stream, gradient, gradient, _block, _rate, key);
 }

@@ -14,7 +14,7 @@ internal sealed class ResidualLayer(IReadOnlyList<Layer> layers, double dropProb
 
     public override IReadOnlyList<Parameter> Parameters => _branch.Parameters;
 
-    public override IEnumerable<DeviceTensor<float>> State => _branch.State;
+    public override IEnumerable<DeviceTensor<float>> Statistics => _branch.Statistics;
 
     public override LayerInput Build(LayerInput input)
     {
@@ -35,7 +35,7 @@ internal sealed class ResidualLayer(IReadOnlyList<Layer> layers, double dropProb
     public override DeviceTensor<float> Backward(in TrainingStep step, DeviceTensor<float> dy)
     {
         DeviceTensor<float> skip = Rows(_skipGradient, dy);
-        RandomKey key = step.KeyFor(RandomPurpose.StochasticDepth, place);
+        RandomKeySource key = step.KeyFor(RandomPurpose.StochasticDepth, place);
         StochasticDepth.Backward(step.Stream, _y, dy, dx: skip, df: dy, dropProbability, key, Block);
         DeviceTensor<float> dx = _branch.Backward(step, dy)!;
 

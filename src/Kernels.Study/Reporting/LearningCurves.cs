@@ -31,7 +31,7 @@ internal sealed class LearningCurves
         double lowest = study.Runs.Min(run => Math.Min(run.Final.Train.Accuracy, run.Final.Test.Accuracy));
         double from = Math.Max(0, Math.Floor((lowest - 0.08) * 10) / 10);
         double highest = points.Max(point => Math.Max(point.Train.Loss, point.Test.Loss));
-        _epochs = new Scale(0, study.Settings.Epochs, Left, Right);
+        _epochs = new Scale(0, study.Runs.Max(run => run.Epochs), Left, Right);
         _accuracy = new Scale(from, 1, AccuracyBottom, AccuracyTop);
         _loss = new Scale(0, Math.Ceiling(highest * 5) / 5, LossBottom, LossTop);
         _references = [.. study.Summaries.Where(summary => summary.Recipe.IsReference)];

@@ -16,6 +16,8 @@ internal static class RecipeText
                 $"{optimizer.LearningRate:0.####}, a rate chosen like the strengths.");
         }
 
+        if (recipe.Setting.Length > 0) text.Add($"Tuned over {recipe.Grid?.Settings.Count} settings; chosen: {recipe.Setting}.");
+        if (recipe.Network is CnnPlan) text.Add($"{settings.EpochsOf(recipe)} epochs.");
         if (!recipe.IsReference && recipe.Reference != Recipes.Baseline)
             text.Add($"Compared with {recipe.Reference}, the same without regularization.");
         return string.Join(' ', text);
@@ -29,6 +31,7 @@ internal static class RecipeText
         if (recipe.Network.Method is { } method) yield return method.Description;
         if (recipe.Loss.Smoothing > 0) yield return SmoothedLabels(recipe.Loss.Smoothing);
         if (recipe.Loss.ConfidencePenalty > 0) yield return ConfidencePenalty(recipe.Loss.ConfidencePenalty);
+        if (recipe.AverageDecay is { } decay) yield return AveragedWeights(decay);
         if (recipe.Stopping is { } stopping) yield return stopping.Description;
     }
 
@@ -50,6 +53,11 @@ internal static class RecipeText
     private static string SmoothedLabels(double epsilon) =>
         $"Label smoothing: in training the target of an image is (1 − ε)·(its label) + ε/K on each of the K classes, ε = {epsilon:0.##}, " +
         "so that no logit gains by growing without end.";
+
+    // Polyak and Juditsky (1992).
+    private static string AveragedWeights(double decay) =>
+        $"Averaged weights: after each step a ← a + (1 − d)·(w − a) for each parameter w, d = {decay:0.####}; the network that is measured " +
+        "has the averages a.";
 
     // Pereyra et al. (2017).
     private static string ConfidencePenalty(double beta) =>

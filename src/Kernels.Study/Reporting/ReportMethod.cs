@@ -9,6 +9,7 @@ internal static class ReportMethod
     {
         StudySettings settings = study.Settings;
         StudySizes sizes = study.Sizes;
+        (Recipe mlp, Recipe cnn) = (Recipes.Find(Recipes.Baseline), Recipes.Find(CnnRecipes.Reference));
         int[] hidden = [.. settings.Widths.Skip(1).SkipLast(1)];
         string hiddenUnits = string.Join(" and ", hidden.Select(width => $"{width}"));
         string[] entries =
@@ -21,15 +22,21 @@ internal static class ReportMethod
                 "heart."),
             ReportPage.Entry("Split",
                 "The test images decide nothing. Early stopping looks at the validation images, and the strengths of the recipes were " +
-                "chosen on 10,000 further training images that no run of this study uses."),
+                $"chosen on {StudyData.TuningCount:N0} further training images that no run of this study uses; those of convolutional " +
+                "networks from as many settings for each recipe."),
             ReportPage.Entry("Network",
                 $"{settings.Widths[0]} pixels, {hiddenUnits} hidden units with ReLU, {settings.Widths[^1]} classes. Weights start " +
                 "uniform on (−b, b), b = √(6 / inputs) (He et al., 2015), biases at zero; biases are not regularized."),
             ReportPage.Entry("Training",
                 $"Softmax cross-entropy, stochastic gradient descent with momentum {settings.Momentum:0.##} on batches of " +
-                $"{settings.BatchSize}, in float32, g being the mean gradient of a batch: v ← {settings.Momentum:0.##} v + g, w ← w − η " +
-                $"v. The rate η falls along half a cosine from {settings.LearningRate:0.####} to 0 over {settings.Epochs} epochs. " +
-                "Recipes of one seed share the batch order and, on the same network, the initial weights."),
+                $"{settings.BatchSizeOf(mlp)}, in float32, g being the mean gradient of a batch: v ← {settings.Momentum:0.##} v + g, " +
+                $"w ← w − η v. The rate η falls along half a cosine from {settings.LearningRate:0.####} to 0 over " +
+                $"{settings.EpochsOf(mlp)} epochs. Recipes of one seed share the batch order and, on the same network, the initial weights."),
+            .. study.Summaries.Any(summary => summary.Recipe.Network is CnnPlan)
+                ? (string[])[ReportPage.Entry("Training of convolutional networks",
+                    $"The same with Nesterov's momentum, w ← w − η (g + {settings.Momentum:0.##} v), on batches of " +
+                    $"{settings.BatchSizeOf(cnn)}; the rate first rises over {100 * cnn.WarmUp:0} % of the steps.")]
+                : [],
             ReportPage.Entry("Measures",
                 "Accuracy: share of right answers. Gap: training minus test accuracy, both measured as the network would be used: " +
                 "nothing is dropped, methods with an inference rule of their own follow it. Loss: mean cross-entropy in nats, without " +
@@ -55,7 +62,7 @@ internal static class ReportMethod
     {
         bool everyRecipe = study.Summaries.Count == Recipes.All.Count;
         string recipes = everyRecipe ? "" : string.Concat(study.Summaries.Select(summary => $" --recipe {summary.Recipe.Name}"));
-        string epochs = study.Settings.Epochs == new StudySettings().Epochs ? "" : $" --epochs {study.Settings.Epochs}";
+        string epochs = study.Settings.Epochs is { } count ? $" --epochs {count}" : "";
         return $"kernels study --device {study.DeviceId} --seeds {study.Seeds.Count}{epochs}{recipes}";
     }
 }

@@ -14,23 +14,9 @@ internal sealed class DeviceExamples : IDisposable
 
     public DeviceTensor<int> Labels { get; }
 
-    public int[] HostLabels { get; }
+    public IReadOnlyList<int> HostLabels { get; }
 
-    public int Count => HostLabels.Length;
-
-    /// <summary>Uploads the rows of <paramref name="source"/> in this order; later work in the stream sees them.</summary>
-    public void Upload(DeviceStream stream, Examples source, ReadOnlySpan<int> order)
-    {
-        float[] images = new float[source.Images.Length];
-        for (int row = 0; row < order.Length; row++)
-        {
-            source.Images.AsSpan(order[row] * source.Features, source.Features).CopyTo(images.AsSpan(row * source.Features));
-            HostLabels[row] = source.Labels[order[row]];
-        }
-
-        stream.Upload<float>(images, Images);
-        stream.Upload<int>(HostLabels, Labels);
-    }
+    public int Count => HostLabels.Count;
 
     public void Dispose()
     {

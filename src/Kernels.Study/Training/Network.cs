@@ -23,8 +23,11 @@ internal sealed class Network : IDisposable
     /// <summary>Numbers in all parameters.</summary>
     public long ParameterCount => Parameters.Sum(parameter => parameter.Value.Length);
 
+    /// <summary>What training changes besides the parameters.</summary>
+    public IReadOnlyList<DeviceTensor<float>> Statistics => [.. _layers.Statistics];
+
     /// <summary>All that training changes.</summary>
-    public IReadOnlyList<DeviceTensor<float>> State => [.. _layers.State];
+    public IReadOnlyList<DeviceTensor<float>> State => [.. Parameters.Select(parameter => parameter.Value), .. Statistics];
 
     /// <summary>Draws the weights; the layers have made all else.</summary>
     public void Initialize(DeviceStream stream, RandomKey key)

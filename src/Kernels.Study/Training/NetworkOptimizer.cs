@@ -1,45 +1,85 @@
 namespace Kernels.Study;
 
-/// <summary>Moves all parameters of a network: a group of weights, which are regularized, and one of the others, which are not.</summary>
+/// <summary>
+/// Moves all parameters of a network: a group of weights, which are regularized, and one of the others, which are not. Its learning rates
+/// lie in device memory, where a schedule writes them.
+/// </summary>
 internal abstract class NetworkOptimizer : IDisposable
 {
-    public static NetworkOptimizer Create(Device device, Network network, OptimizerOptions options) => options switch
+    public const int GroupCount = 2;
+
+    private readonly DeviceTensor<float> _rates;
+
+    private NetworkOptimizer(Device device, OptimizerOptions options)
     {
-        SgdOptions sgd => new Groups<SgdOptions>(network, sgd, groups => new Sgd<float>(device, groups)),
-        AdamWOptions adam => new Groups<AdamWOptions>(network, adam, groups => new AdamW<float>(device, groups)),
-        _ => throw new ArgumentException($"No optimizer here takes {options.GetType().Name}.", nameof(options)),
-    };
+        FullRate = options.LearningRate;
+        _rates = device.Allocate<float>(GroupCount);
+    }
 
-    /// <summary>One step by the network's gradients, with a share of the full learning rate.</summary>
-    public abstract void Step(DeviceStream stream, double rateShare);
+    /// <summary>The learning rate of which a schedule takes shares.</summary>
+    public double FullRate { get; }
 
-    public abstract void Dispose();
+    /// <summary>The learning rate of each group, read at each step.</summary>
+    public DeviceTensor<float> Rates => _rates;
+
+    /// <param name="device">The network's.</param>
+    /// <param name="network">What it moves.</param>
+    /// <param name="options">Of the weights.</param>
+    /// <param name="averageDecay">Keeps moving averages of the parameters where it is not null.</param>
+    public static NetworkOptimizer Create(Device device, Network network, OptimizerOptions options, double? averageDecay = null) =>
+        options switch
+        {
+            SgdOptions sgd => new Groups<SgdOptions>(
+                device, network, sgd, averageDecay, (groups, settings) => new Sgd<float>(device, groups, settings)),
+            AdamWOptions adam => new Groups<AdamWOptions>(
+                device, network, adam, averageDecay, (groups, settings) => new AdamW<float>(device, groups, settings)),
+            _ => throw new ArgumentException($"No optimizer here takes {options.GetType().Name}.", nameof(options)),
+        };
+
+    /// <summary>One step by the network's gradients.</summary>
+    public abstract void Step(DeviceStream stream);
+
+    /// <summary>Copies the moving averages of the network's parameters to those of another of the same layers.</summary>
+    public abstract void CopyAverages(DeviceStream stream, Network target);
+
+    public virtual void Dispose() => _rates.Dispose();
 
     private sealed class Groups<TOptions> : NetworkOptimizer
         where TOptions : OptimizerOptions
     {
-        private readonly TOptions[] _options;
+        private readonly int[] _order;
         private readonly Optimizer<float, TOptions> _optimizer;
 
         public Groups(
-            Network network, TOptions options,
-            Func<IReadOnlyList<ParameterGroup<float, TOptions>>, Optimizer<float, TOptions>> create)
+            Device device, Network network, TOptions options, double? averageDecay,
+            Func<IReadOnlyList<ParameterGroup<float, TOptions>>, OptimizerSettings, Optimizer<float, TOptions>> create)
+            : base(device, options)
         {
-            _options = [options, options with { WeightDecay = 0, L1 = 0 }];
-            ILookup<bool, Parameter> parameters = network.Parameters.ToLookup(parameter => parameter.IsWeight);
-            _optimizer = create([Group(parameters[true], _options[0]), Group(parameters[false], _options[1])]);
+            ILookup<bool, int> places = Enumerable.Range(0, network.Parameters.Count).ToLookup(i => network.Parameters[i].IsWeight);
+            _order = [.. places[true], .. places[false]];
+            _optimizer = create(
+                [Group(places[true], options), Group(places[false], options with { WeightDecay = 0, L1 = 0 })],
+                new OptimizerSettings { DeviceLearningRates = _rates, AverageDecay = averageDecay });
 
-            static ParameterGroup<float, TOptions> Group(IEnumerable<Parameter> members, TOptions settings) =>
-                new([.. members.Select(member => member.Value)], [.. members.Select(member => member.Gradient)], settings);
+            ParameterGroup<float, TOptions> Group(IEnumerable<int> members, TOptions settings) => new(
+                [.. members.Select(i => network.Parameters[i].Value)], [.. members.Select(i => network.Parameters[i].Gradient)], settings);
         }
 
-        public override void Step(DeviceStream stream, double rateShare)
+        public override void Step(DeviceStream stream) => _optimizer.Step(stream);
+
+        public override void CopyAverages(DeviceStream stream, Network target)
         {
-            for (int group = 0; group < _options.Length; group++)
-                _optimizer.SetOptions(group, _options[group] with { LearningRate = rateShare * _options[group].LearningRate });
-            _optimizer.Step(stream);
+            for (int i = 0; i < _order.Length; i++)
+            {
+                stream.Copy(
+                    _optimizer.GetState(OptimizerState.AverageWeight, i), target.Parameters[_order[i]].Value);
+            }
         }
 
-        public override void Dispose() => _optimizer.Dispose();
+        public override void Dispose()
+        {
+            _optimizer.Dispose();
+            base.Dispose();
+        }
     }
 }

@@ -14,6 +14,35 @@ internal enum RandomPurpose
     DropBlock,
 }
 
+/// <summary>The keys of one training step: one for each purpose at each place of a network.</summary>
+internal static class StepKeys
+{
+    /// <summary>Numbers in the keys of a step: shape [Count, 2].</summary>
+    public const int Count = Purposes * Places;
+
+    private const int Purposes = (int)RandomPurpose.DropBlock + 1;
+    private const int Places = 8;
+
+    // More than a network here will ever have places: keys of different steps must not meet.
+    private const long PlacesPerStep = 64;
+
+    public static int IndexOf(RandomPurpose purpose, int place)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(place, Places);
+        return ((int)purpose * Places) + place;
+    }
+
+    /// <summary>Fills in the keys of a run's step, counted from its begin.</summary>
+    public static void Write(int seed, long step, Span<ulong> keys)
+    {
+        for (int i = 0; i < Count; i++)
+        {
+            RandomKey key = StudyRandom.KeyFor(seed, (RandomPurpose)(i / Places), (step * PlacesPerStep) + (i % Places));
+            (keys[2 * i], keys[(2 * i) + 1]) = (key.Seed, key.Offset);
+        }
+    }
+}
+
 /// <summary>
 /// The source of all random numbers of a run. A number depends on the run's seed, its purpose and its index alone, so every recipe of one
 /// seed starts from the same weights and sees the same batches, on every device.

@@ -11,9 +11,11 @@ internal sealed record StudySettings
     /// <summary>Rows of the images, for networks that see maps.</summary>
     public int ImageHeight { get; init; } = FashionMnist.Side;
 
-    public int Epochs { get; init; } = 60;
+    /// <summary>In place of those of the recipes where it is not null.</summary>
+    public int? Epochs { get; init; }
 
-    public int BatchSize { get; init; } = 50;
+    /// <summary>In place of those of the recipes where it is not null.</summary>
+    public int? BatchSize { get; init; }
 
     public double LearningRate { get; init; } = 0.02;
 
@@ -33,6 +35,10 @@ internal sealed record StudySettings
 
     /// <summary>The first epochs, where curves are steep, get a point each.</summary>
     public int DensePoints { get; init; } = 6;
+
+    public int EpochsOf(Recipe recipe) => Epochs ?? recipe.Epochs;
+
+    public int BatchSizeOf(Recipe recipe) => BatchSize ?? recipe.BatchSize;
 
     public bool IsPoint(int epoch) => epoch <= DensePoints || epoch % EpochsPerPoint == 0;
 

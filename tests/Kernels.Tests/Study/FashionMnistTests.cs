@@ -50,6 +50,17 @@ public sealed class FashionMnistTests : IDisposable
     }
 
     [Fact]
+    public void AFileOfTheFirstItemsIsHeldAgainstItsOwnDigest()
+    {
+        Write(FashionMnist.TrainLabels, FashionMnist.LeastTrainCount);
+
+        DatasetException e = Assert.Throws<DatasetException>(() => FashionMnist.TrainLabels.Read(_directory));
+
+        Assert.Contains(FashionMnist.TrainLabels.Beginning!.Value.Sha256, e.Reason, StringComparison.Ordinal);
+        Assert.Null(FashionMnist.TestLabels.Beginning);
+    }
+
+    [Fact]
     public async Task ForbiddenDownloadSaysWhatToDo()
     {
         // The variable is the process's: other tests of this class do not read it, other classes neither.

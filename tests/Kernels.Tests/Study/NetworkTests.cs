@@ -120,6 +120,7 @@ public sealed class NetworkTests
         private readonly DeviceExamples _batch;
         private readonly DeviceTensor<float> _losses;
         private readonly Network _network;
+        private readonly DeviceTensor<ulong> _keys;
         private readonly TrainingStep _step;
 
         public Setup(string name)
@@ -130,14 +131,20 @@ public sealed class NetworkTests
             _losses = _device.Allocate<float>(Rows);
             _network = new Network(_device, _recipe.Network.Layers(Settings), Settings.Widths[0], Rows);
             _network.Initialize(_stream, StudyRandom.KeyFor(3, RandomPurpose.InitialWeights));
-            _step = new TrainingStep(_stream, 3, 0);
+            _keys = _device.Allocate<ulong>(StepKeys.Count, 2);
+            _step = new TrainingStep(_stream, _keys);
+            SetKeys(step: 0);
         }
 
         public bool IsWeight(int parameter) => _network.Parameters[parameter].IsWeight;
 
         public float[] Evaluate() => Download(_network.Forward(_stream, Images));
 
-        public float[] Train(int step) => Download(_network.Forward(_stream, Images, _step with { Index = step }));
+        public float[] Train(int step)
+        {
+            SetKeys(step);
+            return Download(_network.Forward(_stream, Images, _step));
+        }
 
         public double Loss()
         {
@@ -166,7 +173,8 @@ public sealed class NetworkTests
 
             float[][] before = [.. _network.Parameters.Select(parameter => Download(parameter.Value))];
             using NetworkOptimizer optimizer = NetworkOptimizer.Create(_device, _network, _recipe.Optimizer(Settings));
-            optimizer.Step(_stream, rateShare: 1);
+            _stream.Fill(optimizer.Rates, (float)optimizer.FullRate);
+            optimizer.Step(_stream);
             return (before, [.. _network.Parameters.Select(parameter => Download(parameter.Value))]);
         }
 
@@ -183,6 +191,7 @@ public sealed class NetworkTests
         public void Dispose()
         {
             _network.Dispose();
+            _keys.Dispose();
             _losses.Dispose();
             _batch.Dispose();
             _stream.Dispose();
@@ -192,6 +201,13 @@ public sealed class NetworkTests
         private DeviceTensor<float> Images => _batch.Images.Slice(0, Rows);
 
         private DeviceTensor<int> Labels => _batch.Labels.Slice(0, Rows);
+
+        private void SetKeys(int step)
+        {
+            ulong[] keys = new ulong[StepKeys.Count * 2];
+            StepKeys.Write(seed: 3, step, keys);
+            _stream.Upload<ulong>(keys, _keys);
+        }
 
         private float[] Download(DeviceTensor<float> tensor)
         {

@@ -10,6 +10,9 @@ internal static class StudyFixtures
 
     public static StudyData SmallData() => new(Examples(40, 1), Examples(24, 2), Examples(30, 3));
 
+    /// <summary>A whole batch and a part of one.</summary>
+    public static StudyData TinyData() => new(Examples(10, 1), Examples(5, 2), Examples(5, 3));
+
     public static StudyResult Result(int seeds, params string[] recipes) => new(
         new StudySettings(),
         new StudySizes(2_000, 1_000, 10_000),

@@ -1,10 +1,13 @@
 using Kernels.Study;
+using Kernels.Tests.Support;
 using Xunit;
 
 namespace Kernels.Tests.Study;
 
-public sealed class TrainerTests
+public sealed class TrainerTests(TestDevices devices)
 {
+    public static TheoryData<string> DeviceIds => TestDevices.Rows;
+
     public static TheoryData<string> RecipeNames => [.. Recipes.All.Select(recipe => recipe.Name)];
 
     [Theory]
@@ -18,6 +21,56 @@ public sealed class TrainerTests
         Assert.Equal(first.Curve, second.Curve);
         Assert.Equal(first.Final, second.Final);
         Assert.Equal((first.Epochs, first.BestEpoch), (second.Epochs, second.BestEpoch));
+    }
+
+    /// <summary>Batch normalization, DropBlock, decay, smoothing and averages, and every layer of a convolutional network.</summary>
+    [Theory]
+    [MemberData(nameof(DeviceIds))]
+    public void EveryDeviceTrainsAlike(string deviceId)
+    {
+        using Device cpu = Device.Open("cpu");
+        CurvePoint expected = TrainTiny(cpu).Final, measured = TrainTiny(devices.Open(deviceId)).Final;
+
+        Assert.Equal(expected.Train.Loss, measured.Train.Loss, tolerance: 1e-3);
+        Assert.Equal(expected.Test.Loss, measured.Test.Loss, tolerance: 1e-3);
+
+        RunResult TrainTiny(Device device)
+        {
+            using Trainer trainer = new(device, StudyFixtures.TinyData(), StudyFixtures.SmallSettings with { Epochs = 1 });
+            return trainer.Run(Recipes.Find("cnn+all"), 1, new NoProgress(), TestContext.Current.CancellationToken);
+        }
+    }
+
+    [Fact]
+    public void AveragesOfTheWeightsAreEvaluated()
+    {
+        Recipe recipe = Recipes.Find("cnn+batch-norm");
+        RunResult without = Train(recipe), newest = Train(recipe with { AverageDecay = 0 });
+
+        // The average of nothing but the newest weights is the weights, and training does not see it.
+        Assert.Equal(without.Curve, newest.Curve);
+        Assert.NotEqual(without.Curve[0].Test, Train(recipe with { AverageDecay = 0.9 }).Curve[0].Test);
+
+        static RunResult Train(Recipe recipe) => Run(recipe, 1, StudyFixtures.SmallSettings with { Epochs = 2 }, default);
+    }
+
+    [Fact]
+    public void RunsSideBySideGiveTheSameResults()
+    {
+        (Recipe, int)[] runs = [(Recipes.Find("cnn"), 1), (Recipes.Find("dropout"), 1), (Recipes.Find("dropout"), 2)];
+
+        Assert.Equal(Train(1), Train(3));
+
+        IEnumerable<(string, int, CurvePoint)> Train(int sideBySide)
+        {
+            using Device device = Device.Open("cpu");
+            return
+            [
+                .. StudyRuns.Train(
+                    device, StudyFixtures.SmallData(), StudyFixtures.SmallSettings with { Epochs = 2 }, runs, sideBySide, new NoProgress(),
+                    TestContext.Current.CancellationToken).Select(run => (run.Recipe.Name, run.Seed, run.Final)),
+            ];
+        }
     }
 
     [Fact]
@@ -129,13 +182,16 @@ public sealed class TrainerTests
     private static RunResult Train(string name, int seed, StudySettings? settings = null, bool warmUp = false) =>
         Run(name, seed, settings ?? StudyFixtures.SmallSettings, warmUp, TestContext.Current.CancellationToken);
 
-    private static RunResult Run(string name, int seed, StudySettings settings, bool warmUp, CancellationToken cancellation)
+    private static RunResult Run(string name, int seed, StudySettings settings, bool warmUp, CancellationToken cancellation) =>
+        Run(Recipes.Find(name), seed, settings, cancellation, warmUp);
+
+    private static RunResult Run(Recipe recipe, int seed, StudySettings settings, CancellationToken cancellation, bool warmUp = false)
     {
         using Device device = Device.Open("cpu");
         using Trainer trainer = new(device, StudyFixtures.SmallData(), settings);
         NoProgress progress = new();
         if (warmUp) trainer.Run(Recipes.Find("all"), seed + 1, progress, cancellation);
-        return trainer.Run(Recipes.Find(name), seed, progress, cancellation);
+        return trainer.Run(recipe, seed, progress, cancellation);
     }
 
     private sealed class NoProgress : IStudyProgress

@@ -1,0 +1,95 @@
+namespace Kernels.Study;
+
+/// <summary>
+/// Recipes of convolutional networks. Each is tuned over sixteen settings: the learning rate, and what the method has to choose; a network
+/// without regularization, which has nothing else, over twice as many rates and training of twice the length.
+/// </summary>
+internal static class CnnRecipes
+{
+    /// <summary>The network without regularization.</summary>
+    public const string Reference = "cnn";
+
+    private const int Epochs = 40;
+
+    private static readonly CnnPlan Plain = new();
+    private static readonly CnnPlan Residual = new() { IsResidual = true };
+    private static readonly CnnPlan Normalized = new() { HasBatchNorm = true };
+
+    public static IReadOnlyList<Recipe> All { get; } =
+    [
+        Unregularized(
+            Reference, "A convolutional network without regularization, an eighth of the baseline's parameters.", Plain, Reference, 0.05,
+            Epochs),
+        Unregularized(
+            "cnn+batch-norm", "Each map of the convolutional network is normalized by its batch.", Normalized, Reference, 0.1, Epochs),
+        TuningGrid.Tuned(
+            v => Cnn("cnn+dropout", "Random cells of the convolutional network's maps are switched off.", rate: v[0]) with
+            {
+                Network = new CnnPlan { Method = Method.Dropout(input: 0, hidden: v[1]) },
+            },
+            Rate(0.05), new("p", 0.1, 0.05, 0.1, 0.2, 0.3)),
+        TuningGrid.Tuned(
+            v => Cnn("cnn+drop-block", "Random squares of the convolutional network's maps are switched off.", rate: v[0]) with
+            {
+                Network = new CnnPlan { Method = DropBlock(v[1]) },
+            },
+            Rate(0.05), new("p", 0.1, 0.05, 0.1, 0.15, 0.2)),
+        Unregularized(
+            "cnn-residual", "A residual convolutional network without regularization, for cnn+stochastic-depth to compare with.", Residual,
+            "cnn-residual", 0.05, Epochs),
+        TuningGrid.Tuned(
+            v => Cnn(
+                "cnn+stochastic-depth", "In the residual convolutional network images skip random blocks, later blocks more often.", v[0]) with
+            {
+                Network = Residual with { Method = Method.StochasticDepth(last: v[1]) },
+                Reference = "cnn-residual",
+            },
+            Rate(0.05), new("p", 0.2, 0.1, 0.2, 0.35, 0.5)),
+        TuningGrid.Tuned(
+            v => Cnn("cnn+weight-decay", "An L2 penalty pulls the weights of the convolutional network towards zero.", v[0], decay: v[1]),
+            Rate(0.05), new("decay", 1e-3, 3e-4, 1e-3, 3e-3, 1e-2)),
+        TuningGrid.Tuned(
+            v => Cnn(
+                "cnn+label-smoothing", "The convolutional network is asked for a little probability on the wrong classes.", v[0]) with
+            {
+                Loss = Smoothed(v[1]),
+            },
+            Rate(0.05), new("smoothing", 0.1, 0.05, 0.1, 0.2, 0.3)),
+        TuningGrid.Tuned(
+            v => Cnn("cnn+average", "What counts are moving averages of the convolutional network's weights.", v[0]) with
+            {
+                AverageDecay = v[1],
+            },
+            Rate(0.05), new("average", 0.99, 0.98, 0.99, 0.995, 0.998)),
+        TuningGrid.Tuned(
+            v => Cnn("cnn+all", "Batch normalization, DropBlock, L2 penalty, label smoothing and averaged weights.", v[0], decay: v[1]) with
+            {
+                Network = Normalized with { Method = DropBlock(v[2]) },
+                Loss = Smoothed(0.1),
+                AverageDecay = 0.99,
+            },
+            Rate(0.1), new("decay", 1e-3, 1e-3, 3e-3), new("p", 0.1, 0.05, 0.1)),
+    ];
+
+    private static Recipe Unregularized(string name, string summary, CnnPlan network, string reference, double rate, int epochs) =>
+        TuningGrid.Tuned(
+            v => Cnn(name, summary, v[0]) with { Network = network, Epochs = (int)v[1], Reference = reference },
+            new("rate", rate, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2), new("epochs", epochs, Epochs, 2 * Epochs));
+
+    private static Recipe Cnn(string name, string summary, double rate, double decay = 0) => new(name, summary)
+    {
+        Network = Plain,
+        Optimizer = settings => settings.Sgd with { LearningRate = rate, Nesterov = true, WeightDecay = decay },
+        Epochs = Epochs,
+        BatchSize = 64,
+        WarmUp = 0.05,
+        Reference = CnnRecipes.Reference,
+    };
+
+    private static TunedNumber Rate(double chosen) => new("rate", chosen, 0.02, 0.05, 0.1, 0.2);
+
+    private static Method DropBlock(double probability) => Method.DropBlock(probability, size: 3, first: 2, last: 5);
+
+    private static CrossEntropyOptions Smoothed(double share) =>
+        new() { Smoothing = share, SmoothingConvention = LabelSmoothing.AllClasses };
+}

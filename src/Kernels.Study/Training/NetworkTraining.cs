@@ -1,0 +1,170 @@
+namespace Kernels.Study;
+
+/// <summary>
+/// One network in training. A step is captured as a graph, once for each size of a batch; what changes from step to step (the images, their
+/// labels, the random keys, the learning rates) is copied to where the graph reads it.
+/// </summary>
+internal sealed class NetworkTraining : IDisposable
+{
+    private readonly Device _device;
+    private readonly DeviceStream _stream;
+    private readonly DeviceExamples _train;
+    private readonly Recipe _recipe;
+    private readonly int _seed;
+    private readonly int _epochs;
+    private readonly int _batchSize;
+    private readonly int _stepsPerEpoch;
+    private readonly Network _network;
+    private readonly Network? _averaged;
+    private readonly NetworkOptimizer _optimizer;
+    private readonly EpochInputs _epoch;
+    private readonly BatchInputs _batch;
+    private readonly Dictionary<long, DeviceGraph> _steps = [];
+
+    public NetworkTraining(Device device, DeviceStream stream, DeviceExamples train, Recipe recipe, StudySettings settings, int seed)
+    {
+        (_device, _stream, _train, _recipe, _seed) = (device, stream, train, recipe, seed);
+        (_epochs, _batchSize) = (settings.EpochsOf(recipe), settings.BatchSizeOf(recipe));
+        _stepsPerEpoch = (train.Count + _batchSize - 1) / _batchSize;
+        int features = settings.Widths[0], rows = Math.Max(_batchSize, Evaluator.BlockRows);
+        _network = new Network(device, recipe.Network.Layers(settings), features, rows);
+        _network.Initialize(stream, StudyRandom.KeyFor(seed, RandomPurpose.InitialWeights));
+        _averaged = recipe.AverageDecay is null ? null : new Network(device, recipe.Network.Layers(settings), features, rows);
+        _optimizer = NetworkOptimizer.Create(device, _network, recipe.Optimizer(settings), recipe.AverageDecay);
+        _epoch = new EpochInputs(device, train.Count, _stepsPerEpoch);
+        _batch = new BatchInputs(device, _batchSize, features);
+    }
+
+    /// <summary>The network whose performance counts: that of the averaged weights where there are averages.</summary>
+    public Network Evaluated => _averaged ?? _network;
+
+    /// <summary>
+    /// One pass over all training images in an order of this seed and epoch, counted from 0. Returns the mean loss of its batches.
+    /// </summary>
+    public double TrainEpoch(int epoch, CancellationToken cancellation)
+    {
+        _epoch.Fill(_stream, _train, _seed, epoch, step => _optimizer.FullRate * RateShare(step));
+        for (int step = 0; step < _stepsPerEpoch; step++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            long start = (long)step * _batchSize, rows = Math.Min(_batchSize, _train.Count - start);
+            EmbeddingDropout.Infer(_stream, _epoch.Order.Slice(start, rows), _train.Images, _batch.Images.Slice(0, rows));
+            _stream.Copy(_epoch.Labels.Slice(start, rows), _batch.Labels.Slice(0, rows));
+            _stream.Copy(_epoch.Keys.Slice(step, 1), _batch.Keys);
+            _stream.Copy(_epoch.Rates.Slice(step, 1).Reshape(NetworkOptimizer.GroupCount), _optimizer.Rates);
+            StepOf(rows).Launch(_stream);
+            _stream.Copy(_batch.Losses.Slice(0, rows), _epoch.Losses.Slice(start, rows));
+        }
+
+        if (_averaged is not null) CopyAverages(_averaged);
+        return _epoch.MeanLoss(_stream);
+    }
+
+    public void Dispose()
+    {
+        foreach (DeviceGraph step in _steps.Values) step.Dispose();
+        _batch.Dispose();
+        _epoch.Dispose();
+        _optimizer.Dispose();
+        _averaged?.Dispose();
+        _network.Dispose();
+    }
+
+    private double RateShare(long step) => StudySettings.RateShareAt(step, (long)_epochs * _stepsPerEpoch, _recipe.WarmUp);
+
+    private DeviceGraph StepOf(long rows)
+    {
+        if (!_steps.TryGetValue(rows, out DeviceGraph? graph)) _steps[rows] = graph = _stream.Capture(() => Step(rows));
+        return graph;
+    }
+
+    private void Step(long rows)
+    {
+        TrainingStep step = new(_stream, _batch.Keys.Reshape(StepKeys.Count, 2));
+        DeviceTensor<float> logits = _network.Forward(_stream, _batch.Images.Slice(0, rows), step);
+        CrossEntropy.ForwardBackward(
+            _stream, logits, _batch.Labels.Slice(0, rows), classWeights: null, lossGradient: null, _batch.Losses.Slice(0, rows),
+            _network.LogitGradient(rows), normalizer: null, 1.0 / rows, _recipe.Loss);
+        _network.Backward(step, rows);
+        _optimizer.Step(_stream);
+    }
+
+    private void CopyAverages(Network averaged)
+    {
+        _optimizer.CopyAverages(_stream, averaged);
+        foreach ((DeviceTensor<float> own, DeviceTensor<float> copy) in _network.Statistics.Zip(averaged.Statistics))
+            _stream.Copy(own, copy);
+    }
+
+    /// <summary>What the steps of an epoch read, and their losses.</summary>
+    private sealed class EpochInputs(Device device, int count, int steps) : IDisposable
+    {
+        private readonly int[] _labels = new int[count];
+        private readonly ulong[] _keys = new ulong[steps * StepKeys.Count * 2];
+        private readonly float[] _rates = new float[steps * NetworkOptimizer.GroupCount];
+        private readonly float[] _losses = new float[count];
+
+        /// <summary>Places of the images in the order in which they are used.</summary>
+        public DeviceTensor<int> Order { get; } = device.Allocate<int>(count);
+
+        public DeviceTensor<int> Labels { get; } = device.Allocate<int>(count);
+
+        public DeviceTensor<ulong> Keys { get; } = device.Allocate<ulong>(steps, StepKeys.Count * 2);
+
+        public DeviceTensor<float> Rates { get; } = device.Allocate<float>(steps, NetworkOptimizer.GroupCount);
+
+        public DeviceTensor<float> Losses { get; } = device.Allocate<float>(count);
+
+        public void Fill(DeviceStream stream, DeviceExamples train, int seed, int epoch, Func<long, double> rateAt)
+        {
+            int[] order = StudyRandom.Permutation(StudyRandom.KeyFor(seed, RandomPurpose.BatchOrder, epoch), count);
+            for (int i = 0; i < count; i++) _labels[i] = train.HostLabels[order[i]];
+            for (int i = 0; i < steps; i++)
+            {
+                long step = ((long)epoch * steps) + i;
+                StepKeys.Write(seed, step, _keys.AsSpan(i * StepKeys.Count * 2));
+                _rates.AsSpan(i * NetworkOptimizer.GroupCount, NetworkOptimizer.GroupCount).Fill((float)rateAt(step));
+            }
+
+            stream.Upload<int>(order, Order);
+            stream.Upload<int>(_labels, Labels);
+            stream.Upload<ulong>(_keys, Keys);
+            stream.Upload<float>(_rates, Rates);
+        }
+
+        public double MeanLoss(DeviceStream stream)
+        {
+            stream.Download(Losses, _losses);
+            return _losses.Average(loss => (double)loss);
+        }
+
+        public void Dispose()
+        {
+            Order.Dispose();
+            Labels.Dispose();
+            Keys.Dispose();
+            Rates.Dispose();
+            Losses.Dispose();
+        }
+    }
+
+    /// <summary>What a captured step reads and writes at fixed places, with the learning rates of the optimizer.</summary>
+    private sealed class BatchInputs(Device device, int rows, int features) : IDisposable
+    {
+        public DeviceTensor<float> Images { get; } = device.Allocate<float>(rows, features);
+
+        public DeviceTensor<int> Labels { get; } = device.Allocate<int>(rows);
+
+        public DeviceTensor<ulong> Keys { get; } = device.Allocate<ulong>(1, StepKeys.Count * 2);
+
+        public DeviceTensor<float> Losses { get; } = device.Allocate<float>(rows);
+
+        public void Dispose()
+        {
+            Images.Dispose();
+            Labels.Dispose();
+            Keys.Dispose();
+            Losses.Dispose();
+        }
+    }
+}

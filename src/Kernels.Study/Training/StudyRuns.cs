@@ -1,0 +1,62 @@
+using System.Runtime.ExceptionServices;
+
+namespace Kernels.Study;
+
+/// <summary>Many runs on one device, in turn or several at a time, which leaves less of a GPU idle.</summary>
+internal static class StudyRuns
+{
+    /// <summary>
+    /// The results in the order of the runs. What is not finished when it is stopped is left out. No result depends on
+    /// <paramref name="sideBySide"/>.
+    /// </summary>
+    public static IReadOnlyList<RunResult> Train(
+        Device device, StudyData data, StudySettings settings, IReadOnlyList<(Recipe Recipe, int Seed)> runs, int sideBySide,
+        IStudyProgress progress, CancellationToken stop)
+    {
+        RunResult?[] results = new RunResult?[runs.Count];
+        using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        InTurn calls = new(progress);
+        int next = -1;
+        ExceptionDispatchInfo? failure = null;
+        Thread[] threads = [.. Enumerable.Range(0, Math.Min(sideBySide, runs.Count)).Select(_ => new Thread(Work))];
+        foreach (Thread thread in threads) thread.Start();
+        foreach (Thread thread in threads) thread.Join();
+        failure?.Throw();
+        return [.. results.OfType<RunResult>()];
+
+        void Work()
+        {
+            try
+            {
+                using Trainer trainer = new(device, data, settings);
+                for (int i = Interlocked.Increment(ref next); i < runs.Count; i = Interlocked.Increment(ref next))
+                    results[i] = trainer.Run(runs[i].Recipe, runs[i].Seed, calls, end.Token);
+            }
+            catch (OperationCanceledException) when (end.IsCancellationRequested)
+            {
+                // What is finished is the result.
+            }
+            catch (Exception e)
+            {
+                Interlocked.CompareExchange(ref failure, ExceptionDispatchInfo.Capture(e), null);
+                end.Cancel();
+            }
+        }
+    }
+
+    /// <summary>Passes on what threads report, one at a time.</summary>
+    private sealed class InTurn(IStudyProgress progress) : IStudyProgress
+    {
+        private readonly Lock _lock = new();
+
+        public void OnEpoch(EpochReport report)
+        {
+            lock (_lock) progress.OnEpoch(report);
+        }
+
+        public void OnRunEnd(RunResult result)
+        {
+            lock (_lock) progress.OnRunEnd(result);
+        }
+    }
+}
