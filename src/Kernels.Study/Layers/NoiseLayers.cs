@@ -76,8 +76,9 @@ internal sealed class AdaptiveDropoutLayer(double alpha, double beta, int place)
         return true;
     }
 
-    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key) => AdaptiveDropout.Backward(
-        stream, X, X, gradient, gradient, dPre: null, alpha, beta, AdaptiveEstimator.MaskConstant, key);
+    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key) =>
+        AdaptiveDropout.Backward(
+            stream, X, X, gradient, gradient, dPre: null, alpha, beta, AdaptiveEstimator.MaskConstant, key);
 }
 
 /// <summary>

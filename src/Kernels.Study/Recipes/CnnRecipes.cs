@@ -39,7 +39,8 @@ internal static class CnnRecipes
             "cnn-residual", 0.05, Epochs),
         TuningGrid.Tuned(
             v => Cnn(
-                "cnn+stochastic-depth", "In the residual convolutional network images skip random blocks, later blocks more often.", v[0]) with
+                "cnn+stochastic-depth", "In the residual convolutional network images skip random blocks, later blocks more often.",
+                v[0]) with
             {
                 Network = Residual with { Method = Method.StochasticDepth(last: v[1]) },
                 Reference = "cnn-residual",

@@ -56,8 +56,8 @@ internal static class RecipeText
 
     // Polyak and Juditsky (1992).
     private static string AveragedWeights(double decay) =>
-        $"Averaged weights: after each step a ← a + (1 − d)·(w − a) for each parameter w, d = {decay:0.####}; the network that is measured " +
-        "has the averages a.";
+        $"Averaged weights: after each step a ← a + (1 − d)·(w − a) for each parameter w, d = {decay:0.####}; the network that is " +
+        "measured has the averages a.";
 
     // Pereyra et al. (2017).
     private static string ConfidencePenalty(double beta) =>
