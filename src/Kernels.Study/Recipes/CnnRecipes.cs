@@ -1,8 +1,8 @@
 namespace Kernels.Study;
 
 /// <summary>
-/// Recipes of convolutional networks. Each is tuned over sixteen settings: the learning rate, and what the method has to choose; a network
-/// without regularization, which has nothing else, over twice as many rates and training of twice the length.
+/// Recipes of convolutional networks. Each is tuned over sixteen settings: the learning rate, and what the method has to choose. The length
+/// of training is tuned for the network without regularization, which has nothing else, and is the same for all.
 /// </summary>
 internal static class CnnRecipes
 {
@@ -10,6 +10,7 @@ internal static class CnnRecipes
     public const string Reference = "cnn";
 
     private const int Epochs = 40;
+    private const int BatchSize = 64;
 
     private static readonly CnnPlan Plain = new();
     private static readonly CnnPlan Residual = new() { IsResidual = true };
@@ -17,11 +18,13 @@ internal static class CnnRecipes
 
     public static IReadOnlyList<Recipe> All { get; } =
     [
-        Unregularized(
-            Reference, "A convolutional network without regularization, an eighth of the baseline's parameters.", Plain, Reference, 0.05,
-            Epochs),
-        Unregularized(
-            "cnn+batch-norm", "Each map of the convolutional network is normalized by its batch.", Normalized, Reference, 0.1, Epochs),
+        TuningGrid.Tuned(
+            v => Cnn(Reference, "A convolutional network without regularization, an eighth of the baseline's parameters.", v[0]) with
+            {
+                Epochs = (int)v[1],
+            },
+            Rate(0.05), new("epochs", Epochs, 20, 40, 80, 120)),
+        Another("cnn+batch-norm", "Each map of the convolutional network is normalized by its batch.", Normalized, Reference, 0.1),
         TuningGrid.Tuned(
             v => Cnn("cnn+dropout", "Random cells of the convolutional network's maps are switched off.", rate: v[0]) with
             {
@@ -34,9 +37,9 @@ internal static class CnnRecipes
                 Network = new CnnPlan { Method = DropBlock(v[1]) },
             },
             Rate(0.05), new("p", 0.1, 0.05, 0.1, 0.15, 0.2)),
-        Unregularized(
+        Another(
             "cnn-residual", "A residual convolutional network without regularization, for cnn+stochastic-depth to compare with.", Residual,
-            "cnn-residual", 0.05, Epochs),
+            "cnn-residual", 0.05),
         TuningGrid.Tuned(
             v => Cnn(
                 "cnn+stochastic-depth", "In the residual convolutional network images skip random blocks, later blocks more often.",
@@ -72,17 +75,17 @@ internal static class CnnRecipes
             Rate(0.1), new("decay", 1e-3, 1e-3, 3e-3), new("p", 0.1, 0.05, 0.1)),
     ];
 
-    private static Recipe Unregularized(string name, string summary, CnnPlan network, string reference, double rate, int epochs) =>
-        TuningGrid.Tuned(
-            v => Cnn(name, summary, v[0]) with { Network = network, Epochs = (int)v[1], Reference = reference },
-            new("rate", rate, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2), new("epochs", epochs, Epochs, 2 * Epochs));
+    /// <summary>A network of another kind, without a strength to tune.</summary>
+    private static Recipe Another(string name, string summary, CnnPlan network, string reference, double rate) => TuningGrid.Tuned(
+        v => Cnn(name, summary, v[0]) with { Network = network, BatchSize = (int)v[1], Reference = reference },
+        new("rate", rate, 0.01, 0.02, 0.05, 0.07, 0.1, 0.14, 0.2, 0.3), new("batch", BatchSize, BatchSize / 2, BatchSize));
 
     private static Recipe Cnn(string name, string summary, double rate, double decay = 0) => new(name, summary)
     {
         Network = Plain,
         Optimizer = settings => settings.Sgd with { LearningRate = rate, Nesterov = true, WeightDecay = decay },
-        Epochs = Epochs,
-        BatchSize = 64,
+        Epochs = CnnRecipes.Epochs,
+        BatchSize = CnnRecipes.BatchSize,
         WarmUp = 0.05,
         Reference = CnnRecipes.Reference,
     };
