@@ -19,7 +19,7 @@ internal static class CnnRecipes
     public static IReadOnlyList<Recipe> All { get; } =
     [
         TuningGrid.Tuned(
-            v => Cnn(Reference, "A convolutional network without regularization, an eighth of the baseline's parameters.", v[0]) with
+            v => Cnn(Reference, "A convolutional network without regularization, a ninth of the baseline's parameters.", v[0]) with
             {
                 Epochs = (int)v[1],
             },

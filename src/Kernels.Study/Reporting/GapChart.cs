@@ -8,7 +8,7 @@ internal static class GapChart
     private const int Width = 720;
     private const int RowHeight = 42;
     private const int Top = 34;
-    private const int Left = 172;
+    private const int CharacterWidth = 9;
     private const int Right = 60;
 
     public static string Draw(StudyResult study)
@@ -17,7 +17,8 @@ internal static class GapChart
         int bottom = Top + (rows.Count * RowHeight);
         double lowest = study.Runs.Min(run => Math.Min(run.Final.Test.Accuracy, run.Final.Train.Accuracy));
         double from = Math.Max(0, Math.Floor((lowest - 0.02) * 20) / 20);
-        Scale x = new(from, 1, Left + 40, Width - Right);
+        int left = 16 + (CharacterWidth * rows.Max(row => row.Recipe.Name.Length));
+        Scale x = new(from, 1, left + 40, Width - Right);
         Svg svg = new(
             "gap",
             Width,
@@ -39,14 +40,14 @@ internal static class GapChart
             svg.Text(x[baseline.Test.Mean], Top - 14, "test accuracy of the baseline", "note", "middle");
         }
 
-        for (int i = 0; i < rows.Count; i++) DrawRow(svg, x, Top + (i * RowHeight) + (RowHeight / 2) + 2, rows[i]);
+        for (int i = 0; i < rows.Count; i++) DrawRow(svg, x, left, Top + (i * RowHeight) + (RowHeight / 2) + 2, rows[i]);
         return svg.ToString();
     }
 
-    private static void DrawRow(Svg svg, Scale x, double y, RecipeSummary row)
+    private static void DrawRow(Svg svg, Scale x, int nameEnd, double y, RecipeSummary row)
     {
         double test = x[row.Test.Mean], train = x[row.Train.Mean];
-        svg.Text(Left - 12, y + 5, row.Recipe.Name, "name", "end");
+        svg.Text(nameEnd - 12, y + 5, row.Recipe.Name, "name", "end");
         svg.Line(test, y, train, y, "gap-bar");
         if (row.Runs.Count > 1)
         {

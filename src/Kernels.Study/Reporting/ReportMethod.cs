@@ -31,7 +31,7 @@ internal static class ReportMethod
                 $"Softmax cross-entropy, stochastic gradient descent with momentum {settings.Momentum:0.##} on batches of " +
                 $"{settings.BatchSizeOf(mlp)}, in float32, g being the mean gradient of a batch: v ← {settings.Momentum:0.##} v + g, " +
                 $"w ← w − η v. The rate η falls along half a cosine from {settings.LearningRate:0.####} to 0 over " +
-                $"{settings.EpochsOf(mlp)} epochs. Recipes of one seed share the batch order and, on the same network, the initial " +
+                $"{Epochs(settings.EpochsOf(mlp))}. Recipes of one seed share the batch order and, on the same network, the initial " +
                 "weights."),
             .. study.Summaries.Any(summary => summary.Recipe.Network is CnnPlan)
                 ? (string[])[ReportPage.Entry("Training of convolutional networks",
@@ -58,6 +58,8 @@ internal static class ReportMethod
             </section>
             """;
     }
+
+    private static string Epochs(int count) => count == 1 ? "1 epoch" : $"{count} epochs";
 
     private static string Command(StudyResult study)
     {

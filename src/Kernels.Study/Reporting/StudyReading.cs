@@ -16,6 +16,8 @@ internal static class StudyReading
 
         text.Append(OtherNetworks([.. study.Summaries.Where(summary => summary.Recipe.IsReference && !summary.IsBaseline)],
             baseline is null));
+        if (baseline is not null && study.Summaries.FirstOrDefault(summary => summary.Recipe.Name == CnnRecipes.Reference) is { } shared)
+            text.Append(SharedWeights(shared, baseline));
         text.Append(Effects([.. study.Summaries.Where(summary => summary.TestGain is not null)], study.Summaries));
         foreach (RecipeSummary summary in study.Summaries.Where(summary => summary.TestGain is null && !summary.Recipe.IsReference))
             text.Append(' ').Append(Alone(summary));
@@ -47,6 +49,14 @@ internal static class StudyReading
         if (references.Count == 0) return "";
         string what = alone ? "Without regularization" : "Another network or optimizer, without regularization too";
         return $" {what}: {List(references, summary => $"{Percent(summary.Test.Mean)}, gap {Points(summary.Gap.Mean)}")}.";
+    }
+
+    /// <summary>What a network is worth in which the places of an image share their weights.</summary>
+    private static string SharedWeights(RecipeSummary shared, RecipeSummary baseline)
+    {
+        double gain = shared.Test.Mean - baseline.Test.Mean;
+        return $" Sharing weights between places: {shared.Runs[0].Parameters:N0} parameters in place of {baseline.Runs[0].Parameters:N0}, " +
+            $"and {100 * gain:+0.0;−0.0;0.0} points on new images.";
     }
 
     /// <summary>The recipes by what they do to the accuracy on new images.</summary>

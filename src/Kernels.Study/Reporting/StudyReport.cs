@@ -38,7 +38,6 @@ internal static class StudyReport
         string[] facts =
         [
             $"Fashion-MNIST, {study.Sizes.Train:N0} training and {study.Sizes.Test:N0} test images",
-            $"network {string.Join('-', study.Settings.Widths)}",
             study.Seeds.Count == 1 ? $"seed {study.Seeds[0]}" : $"{study.Seeds.Count} seeds",
             $"{study.DeviceId} ({study.DeviceName})",
             $"{study.Date:yyyy-MM-dd HH:mm}",
