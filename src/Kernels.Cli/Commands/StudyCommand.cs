@@ -111,7 +111,12 @@ internal static class StudyCommand
         IReadOnlyList<RunResult> results = Train(request, device, screen, data, directory, runs, stop);
         return new StudyResult(
             request.Settings, StudySizes.Of(data), device.Id, device.Name, DateTimeOffset.Now, clock.Elapsed.TotalSeconds, results,
-            runs.Length - results.Count);
+            runs.Length - results.Count)
+        {
+            Sheets = results.Select(result => result.Recipe).Where(recipe => recipe.Augmentation is not null)
+                .DistinctBy(recipe => recipe.Name)
+                .ToDictionary(recipe => recipe.Name, recipe => AugmentationSheet.Draw(device, data, recipe.Augmentation!)),
+        };
     }
 
     private static FashionMnist Load(Request request, StudyConsole screen, CancellationToken stop, out string directory)

@@ -7,11 +7,29 @@ internal sealed record Examples(float[] Images, int[] Labels, int Features)
 }
 
 /// <summary>
+/// How pixels became numbers: (v - Mean) / Deviation, black being 0 and white 1. By default they are as they were.
+/// </summary>
+internal readonly record struct Standardization(double Mean, double Deviation)
+{
+    public static Standardization None { get; } = new(0, 1);
+
+    /// <summary>What black became.</summary>
+    public double Black => -Mean / Deviation;
+
+    /// <summary>The level, black being 0 and white 1.</summary>
+    public double LevelOf(float value) => (value * Deviation) + Mean;
+}
+
+/// <summary>
 /// The study's split. Whatever is decided while training (when to stop, which weights to keep, how strong a recipe is) is decided on
 /// <see cref="Validation"/>; <see cref="Test"/> is measured and nothing else.
 /// </summary>
 internal sealed record StudyData(Examples Train, Examples Validation, Examples Test)
 {
+    private const double White = 255;
+
+    public Standardization Pixels { get; init; } = Standardization.None;
+
     /// <summary>Few on purpose: a network of this size can learn 2,000 images by heart, which is the problem the study shows.</summary>
     public const int TrainCount = 2_000;
 
@@ -28,15 +46,18 @@ internal sealed record StudyData(Examples Train, Examples Validation, Examples T
     private static StudyData From(FashionMnist source, LabeledImages test)
     {
         LabeledImages train = source.Train.Slice(0, TrainCount);
-        (double mean, double scale) = Standardization(train.Pixels.Span);
+        (double mean, double scale) = MeanAndScale(train.Pixels.Span);
         return new StudyData(
             Standardize(train, mean, scale),
             Standardize(source.Train.Slice(TrainCount, ValidationCount), mean, scale),
-            Standardize(test, mean, scale));
+            Standardize(test, mean, scale))
+        {
+            Pixels = new Standardization(mean / White, 1 / (scale * White)),
+        };
     }
 
     // Of the training images only: the other sets must not leak into the inputs.
-    private static (double Mean, double Scale) Standardization(ReadOnlySpan<byte> pixels)
+    private static (double Mean, double Scale) MeanAndScale(ReadOnlySpan<byte> pixels)
     {
         // Integer sums are exact, so the usual cancellation of E[x^2] - E[x]^2 does not arise.
         long sum = 0, sumOfSquares = 0;

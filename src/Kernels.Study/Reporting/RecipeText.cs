@@ -29,6 +29,7 @@ internal static class RecipeText
         if (optimizer.L1 > 0) yield return L1Penalty(optimizer.L1);
         if (optimizer.WeightDecay > 0) yield return WeightDecay(optimizer.WeightDecay, optimizer.WeightDecayMode);
         if (recipe.Network.Method is { } method) yield return method.Description;
+        if (recipe.Augmentation is { } augmentation) yield return augmentation.Description;
         if (recipe.Loss.Smoothing > 0) yield return SmoothedLabels(recipe.Loss.Smoothing);
         if (recipe.Loss.ConfidencePenalty > 0) yield return ConfidencePenalty(recipe.Loss.ConfidencePenalty);
         if (recipe.AverageDecay is { } decay) yield return AveragedWeights(decay);

@@ -27,6 +27,9 @@ internal static class ReportStyle
         .train-dot { fill: var(--paper); stroke: var(--train); stroke-width: 2; }
         .test-mark { stroke: var(--test); stroke-width: 1; }
         .train-mark { stroke: var(--train); stroke-width: 1; }
+        figure { margin: 18px 0; }
+        figcaption { font-size: 0.9rem; line-height: 1.4; color: var(--soft); margin-bottom: 6px; max-width: 46rem; }
+        .sheet { width: min(100%, 672px); image-rendering: pixelated; border: 1px solid var(--grid); }
         @media print {
           .curves { break-before: page; }
           .curves h2 { margin-top: 0; }

@@ -30,6 +30,7 @@ internal static class StudyReport
         {HowToRead(study)}
         </div>
         </section>
+        {Sheets(study)}
         {ReportMethod.Section(study)}
         """);
 
@@ -122,6 +123,29 @@ internal static class StudyReport
             {curves.Draw(summary, $"curves-{i}")}
             </article>
             """));
+    }
+
+    private static string Sheets(StudyResult study)
+    {
+        if (study.Sheets.Count == 0) return "";
+        IEnumerable<string> figures =
+            from summary in study.Summaries
+            let recipe = summary.Recipe
+            where study.Sheets.ContainsKey(recipe.Name)
+            let alternative = $"Training images, and below them as {recipe.Name} changes them in three epochs"
+            select $"""
+                <figure>
+                <figcaption><b>{Svg.Escape(recipe.Name)}</b>: {Svg.Escape(recipe.Augmentation?.Description ?? "")}</figcaption>
+                <img class="sheet" src="{study.Sheets[recipe.Name]}" alt="{Svg.Escape(alternative)}" />
+                </figure>
+                """;
+        return $"""
+            <section>
+            <h2>What training sees</h2>
+            <p class="facts">Above, training images as they are; below, as three epochs see them.</p>
+            {string.Join('\n', figures)}
+            </section>
+            """;
     }
 
     private static string Number(string name, Spread spread) => $"{name} <b>{100 * spread.Mean:0.0}</b>";

@@ -17,11 +17,13 @@ internal sealed class NetworkTraining : IDisposable
     private readonly Network _network;
     private readonly Network? _averaged;
     private readonly NetworkOptimizer _optimizer;
+    private readonly InputLayers _inputs;
     private readonly EpochInputs _epoch;
     private readonly BatchInputs _batch;
     private readonly Dictionary<long, DeviceGraph> _steps = [];
 
-    public NetworkTraining(Device device, DeviceStream stream, DeviceExamples train, Recipe recipe, StudySettings settings, int seed)
+    public NetworkTraining(
+        Device device, DeviceStream stream, DeviceExamples train, Standardization pixels, Recipe recipe, StudySettings settings, int seed)
     {
         (_device, _stream, _train, _recipe, _seed) = (device, stream, train, recipe, seed);
         (_epochs, _batchSize) = (settings.EpochsOf(recipe), settings.BatchSizeOf(recipe));
@@ -33,6 +35,8 @@ internal sealed class NetworkTraining : IDisposable
         _optimizer = NetworkOptimizer.Create(device, _network, recipe.Optimizer(settings), recipe.AverageDecay);
         _epoch = new EpochInputs(device, train.Count, _stepsPerEpoch);
         _batch = new BatchInputs(device, _batchSize, features);
+        int height = settings.ImageHeight;
+        _inputs = new InputLayers(recipe.Augmentation, new InputShape(device, _batchSize, height, features / height, pixels));
     }
 
     /// <summary>The network whose performance counts: that of the averaged weights where there are averages.</summary>
@@ -49,6 +53,7 @@ internal sealed class NetworkTraining : IDisposable
             cancellation.ThrowIfCancellationRequested();
             long start = (long)step * _batchSize, rows = Math.Min(_batchSize, _train.Count - start);
             EmbeddingDropout.Infer(_stream, _epoch.Order.Slice(start, rows), _train.Images, _batch.Images.Slice(0, rows));
+            _stream.Copy(_epoch.Samples.Slice(start, rows), _batch.Samples.Slice(0, rows));
             _stream.Copy(_epoch.Labels.Slice(start, rows), _batch.Labels.Slice(0, rows));
             _stream.Copy(_epoch.Keys.Slice(step, 1), _batch.Keys);
             _stream.Copy(_epoch.Rates.Slice(step, 1).Reshape(NetworkOptimizer.GroupCount), _optimizer.Rates);
@@ -63,6 +68,7 @@ internal sealed class NetworkTraining : IDisposable
     public void Dispose()
     {
         foreach (DeviceGraph step in _steps.Values) step.Dispose();
+        _inputs.Dispose();
         _batch.Dispose();
         _epoch.Dispose();
         _optimizer.Dispose();
@@ -81,9 +87,12 @@ internal sealed class NetworkTraining : IDisposable
     private void Step(long rows)
     {
         TrainingStep step = new(_stream, _batch.Keys.Reshape(StepKeys.Count, 2));
-        DeviceTensor<float> logits = _network.Forward(_stream, _batch.Images.Slice(0, rows), step);
+        DeviceTensor<int> labels = _batch.Labels.Slice(0, rows);
+        TrainingBatch batch = _inputs.Apply(
+            step, new TrainingBatch(_batch.Images.Slice(0, rows), _batch.Samples.Slice(0, rows), labels, labels));
+        DeviceTensor<float> logits = _network.Forward(_stream, batch.Images, step);
         CrossEntropy.ForwardBackward(
-            _stream, logits, _batch.Labels.Slice(0, rows), classWeights: null, lossGradient: null, _batch.Losses.Slice(0, rows),
+            _stream, logits, batch.Targets, classWeights: null, lossGradient: null, _batch.Losses.Slice(0, rows),
             _network.LogitGradient(rows), normalizer: null, 1.0 / rows, _recipe.Loss);
         _network.Backward(step, rows);
         _optimizer.Step(_stream);
@@ -99,6 +108,7 @@ internal sealed class NetworkTraining : IDisposable
     /// <summary>What the steps of an epoch read, and their losses.</summary>
     private sealed class EpochInputs(Device device, int count, int steps) : IDisposable
     {
+        private readonly ulong[] _samples = new ulong[count];
         private readonly int[] _labels = new int[count];
         private readonly ulong[] _keys = new ulong[steps * StepKeys.Count * 2];
         private readonly float[] _rates = new float[steps * NetworkOptimizer.GroupCount];
@@ -106,6 +116,9 @@ internal sealed class NetworkTraining : IDisposable
 
         /// <summary>Places of the images in the order in which they are used.</summary>
         public DeviceTensor<int> Order { get; } = device.Allocate<int>(count);
+
+        /// <summary>The same, as the numbers of samples.</summary>
+        public DeviceTensor<ulong> Samples { get; } = device.Allocate<ulong>(count);
 
         public DeviceTensor<int> Labels { get; } = device.Allocate<int>(count);
 
@@ -118,15 +131,16 @@ internal sealed class NetworkTraining : IDisposable
         public void Fill(DeviceStream stream, DeviceExamples train, int seed, int epoch, Func<long, double> rateAt)
         {
             int[] order = StudyRandom.Permutation(StudyRandom.KeyFor(seed, RandomPurpose.BatchOrder, epoch), count);
-            for (int i = 0; i < count; i++) _labels[i] = train.HostLabels[order[i]];
+            for (int i = 0; i < count; i++) (_samples[i], _labels[i]) = ((ulong)order[i], train.HostLabels[order[i]]);
             for (int i = 0; i < steps; i++)
             {
                 long step = ((long)epoch * steps) + i;
-                StepKeys.Write(seed, step, _keys.AsSpan(i * StepKeys.Count * 2));
+                StepKeys.Write(seed, epoch, step, _keys.AsSpan(i * StepKeys.Count * 2));
                 _rates.AsSpan(i * NetworkOptimizer.GroupCount, NetworkOptimizer.GroupCount).Fill((float)rateAt(step));
             }
 
             stream.Upload<int>(order, Order);
+            stream.Upload<ulong>(_samples, Samples);
             stream.Upload<int>(_labels, Labels);
             stream.Upload<ulong>(_keys, Keys);
             stream.Upload<float>(_rates, Rates);
@@ -141,6 +155,7 @@ internal sealed class NetworkTraining : IDisposable
         public void Dispose()
         {
             Order.Dispose();
+            Samples.Dispose();
             Labels.Dispose();
             Keys.Dispose();
             Rates.Dispose();
@@ -153,6 +168,8 @@ internal sealed class NetworkTraining : IDisposable
     {
         public DeviceTensor<float> Images { get; } = device.Allocate<float>(rows, features);
 
+        public DeviceTensor<ulong> Samples { get; } = device.Allocate<ulong>(rows);
+
         public DeviceTensor<int> Labels { get; } = device.Allocate<int>(rows);
 
         public DeviceTensor<ulong> Keys { get; } = device.Allocate<ulong>(1, StepKeys.Count * 2);
@@ -162,6 +179,7 @@ internal sealed class NetworkTraining : IDisposable
         public void Dispose()
         {
             Images.Dispose();
+            Samples.Dispose();
             Labels.Dispose();
             Keys.Dispose();
             Losses.Dispose();

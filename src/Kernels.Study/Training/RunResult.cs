@@ -47,6 +47,9 @@ internal sealed record StudyResult(
     IReadOnlyList<RunResult> Runs,
     int MissingRuns = 0)
 {
+    /// <summary>For each recipe that changes the images a sheet of them, an address that contains a picture.</summary>
+    public IReadOnlyDictionary<string, string> Sheets { get; init; } = new Dictionary<string, string>();
+
     public IReadOnlyList<RecipeSummary> Summaries { get; } = RecipeSummary.Of(Runs);
 
     public IReadOnlyList<int> Seeds { get; } = [.. Runs.Select(run => run.Seed).Distinct()];

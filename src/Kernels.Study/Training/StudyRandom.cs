@@ -12,6 +12,7 @@ internal enum RandomPurpose
     StochasticDepth,
     Evaluation,
     DropBlock,
+    Augmentation,
 }
 
 /// <summary>The keys of one training step: one for each purpose at each place of a network.</summary>
@@ -20,7 +21,7 @@ internal static class StepKeys
     /// <summary>Numbers in the keys of a step: shape [Count, 2].</summary>
     public const int Count = Purposes * Places;
 
-    private const int Purposes = (int)RandomPurpose.DropBlock + 1;
+    private const int Purposes = (int)RandomPurpose.Augmentation + 1;
     private const int Places = 8;
 
     // More than a network here will ever have places: keys of different steps must not meet.
@@ -32,12 +33,17 @@ internal static class StepKeys
         return ((int)purpose * Places) + place;
     }
 
-    /// <summary>Fills in the keys of a run's step, counted from its begin.</summary>
-    public static void Write(int seed, long step, Span<ulong> keys)
+    /// <summary>
+    /// Fills in the keys of a run's step, counted from its begin. Augmentation has keys of the epoch: a sample is changed alike in whatever
+    /// batch it comes.
+    /// </summary>
+    public static void Write(int seed, long epoch, long step, Span<ulong> keys)
     {
         for (int i = 0; i < Count; i++)
         {
-            RandomKey key = StudyRandom.KeyFor(seed, (RandomPurpose)(i / Places), (step * PlacesPerStep) + (i % Places));
+            RandomPurpose purpose = (RandomPurpose)(i / Places);
+            long use = purpose == RandomPurpose.Augmentation ? epoch : step;
+            RandomKey key = StudyRandom.KeyFor(seed, purpose, (use * PlacesPerStep) + (i % Places));
             (keys[2 * i], keys[(2 * i) + 1]) = (key.Seed, key.Offset);
         }
     }

@@ -7,6 +7,7 @@ internal sealed class Trainer : IDisposable
 {
     private readonly Device _device;
     private readonly StudySettings _settings;
+    private readonly Standardization _pixels;
     private readonly DeviceStream _stream;
     private readonly Evaluator _evaluator;
     private readonly DeviceExamples _train;
@@ -17,6 +18,7 @@ internal sealed class Trainer : IDisposable
     {
         _device = device;
         _settings = settings;
+        _pixels = data.Pixels;
         _stream = device.CreateStream();
         _evaluator = new Evaluator(device, _stream, settings.Widths[^1]);
         _train = new DeviceExamples(device, data.Train);
@@ -27,7 +29,7 @@ internal sealed class Trainer : IDisposable
     public RunResult Run(Recipe recipe, int seed, IStudyProgress progress, CancellationToken cancellation = default)
     {
         Stopwatch clock = Stopwatch.StartNew();
-        using NetworkTraining training = new(_device, _stream, _train, recipe, _settings, seed);
+        using NetworkTraining training = new(_device, _stream, _train, _pixels, recipe, _settings, seed);
         Network network = training.Evaluated;
         using ParameterSnapshot<float>? best = recipe.Stopping is null ? null : new(_device, network.State);
         StoppingRule.Run? stopping = recipe.Stopping is { } rule ? new(rule) : null;

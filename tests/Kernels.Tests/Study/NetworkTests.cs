@@ -205,7 +205,7 @@ public sealed class NetworkTests
         private void SetKeys(int step)
         {
             ulong[] keys = new ulong[StepKeys.Count * 2];
-            StepKeys.Write(seed: 3, step, keys);
+            StepKeys.Write(seed: 3, epoch: 0, step, keys);
             _stream.Upload<ulong>(keys, _keys);
         }
 

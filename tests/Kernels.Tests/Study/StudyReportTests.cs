@@ -27,12 +27,19 @@ public sealed class StudyReportTests
     [Fact]
     public void NeedsNothingFromOutside()
     {
-        string text = StudyReport.Html(StudyFixtures.Result(2, AllRecipes));
+        StudyResult study = StudyFixtures.Result(2, AllRecipes) with
+        {
+            Sheets = new Dictionary<string, string> { ["l2"] = GreyImage.DataUri(2, 2, (_, _) => 0.5) },
+        };
+        string text = StudyReport.Html(study);
         XElement html = Parse(text);
 
-        string[] forbidden = ["script", "link", "img", "iframe", "object"];
+        string[] forbidden = ["script", "link", "iframe", "object"];
         Assert.DoesNotContain(html.Descendants(), element => forbidden.Contains(element.Name.LocalName));
-        Assert.DoesNotContain(html.DescendantsAndSelf().Attributes(), attribute => attribute.Name.LocalName is "src" or "href");
+        Assert.DoesNotContain(html.DescendantsAndSelf().Attributes(), attribute => attribute.Name.LocalName == "href");
+        XAttribute picture = Assert.Single(html.Descendants().Attributes("src"));
+        Assert.StartsWith("data:", picture.Value, StringComparison.Ordinal);
+        Assert.Contains("l2", (string)picture.Parent!.Attribute("alt")!, StringComparison.Ordinal);
         Assert.DoesNotContain("url(", text, StringComparison.Ordinal);
         Assert.DoesNotContain("@import", text, StringComparison.Ordinal);
     }

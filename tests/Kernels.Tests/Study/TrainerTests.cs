@@ -185,7 +185,7 @@ public sealed class TrainerTests(TestDevices devices)
     private static RunResult Run(string name, int seed, StudySettings settings, bool warmUp, CancellationToken cancellation) =>
         Run(Recipes.Find(name), seed, settings, cancellation, warmUp);
 
-    private static RunResult Run(Recipe recipe, int seed, StudySettings settings, CancellationToken cancellation, bool warmUp = false)
+    internal static RunResult Run(Recipe recipe, int seed, StudySettings settings, CancellationToken cancellation, bool warmUp = false)
     {
         using Device device = Device.Open("cpu");
         using Trainer trainer = new(device, StudyFixtures.SmallData(), settings);

@@ -1,0 +1,79 @@
+namespace Kernels.Study;
+
+/// <summary>How a recipe changes the images of a batch in training, each time anew.</summary>
+/// <param name="Description">Its effect, one or two sentences for the report.</param>
+/// <param name="Layers">New layers for one run, in the order in which an image sees them.</param>
+internal sealed record Augmentation(string Description, Func<IReadOnlyList<InputLayer>> Layers)
+{
+    /// <summary>One after the other.</summary>
+    public Augmentation Then(Augmentation next) => new($"{Description} {next.Description}", () => [.. Layers(), .. next.Layers()]);
+}
+
+/// <summary>
+/// What a step trains on: images [rows, 1, height, width], their numbers in the training set, their labels, and the targets.
+/// </summary>
+internal readonly record struct TrainingBatch(
+    DeviceTensor<float> Images, DeviceTensor<ulong> Samples, DeviceTensor<int> Labels, CrossEntropyTargets Targets);
+
+/// <summary>What input layers are built for: at most so many images of a size, and how their pixels were standardised.</summary>
+internal readonly record struct InputShape(Device Device, int MaximumRows, int Height, int Width, Standardization Pixels);
+
+/// <summary>A part of an augmentation, with the buffers of one pass. No gradient goes through it. An object serves one run.</summary>
+internal abstract class InputLayer : IDisposable
+{
+    private readonly List<IDisposable> _tensors = [];
+
+    /// <summary>Allocates, once and before all else.</summary>
+    public abstract void Build(in InputShape shape);
+
+    /// <summary>The changed batch, valid until the next pass.</summary>
+    public abstract TrainingBatch Apply(in TrainingStep step, TrainingBatch batch);
+
+    public void Dispose()
+    {
+        foreach (IDisposable tensor in _tensors) tensor.Dispose();
+    }
+
+    protected DeviceTensor<T> Allocate<T>(Device device, params ReadOnlySpan<long> shape)
+        where T : unmanaged
+    {
+        DeviceTensor<T> tensor = device.Allocate<T>(shape);
+        _tensors.Add(tensor);
+        return tensor;
+    }
+
+    protected DeviceTensor<float> Images(in InputShape shape) =>
+        Allocate<float>(shape.Device, shape.MaximumRows, 1, shape.Height, shape.Width);
+
+    /// <summary>As much of a buffer as a batch has rows.</summary>
+    protected static DeviceTensor<T> Rows<T>(DeviceTensor<T> buffer, in TrainingBatch batch)
+        where T : unmanaged => buffer.Slice(0, batch.Images.Shape[0]);
+}
+
+/// <summary>The layers of one run.</summary>
+internal sealed class InputLayers : IDisposable
+{
+    private readonly IReadOnlyList<InputLayer> _layers;
+    private readonly InputShape _shape;
+
+    public InputLayers(Augmentation? augmentation, InputShape shape)
+    {
+        (_layers, _shape) = (augmentation?.Layers() ?? [], shape);
+        foreach (InputLayer layer in _layers) layer.Build(shape);
+    }
+
+    /// <summary>The batch with rows of pixels as images, changed by one layer after the other.</summary>
+    public TrainingBatch Apply(in TrainingStep step, TrainingBatch batch)
+    {
+        if (_layers.Count == 0) return batch;
+        long rows = batch.Images.Shape[0];
+        batch = batch with { Images = batch.Images.Reshape(rows, 1, _shape.Height, _shape.Width) };
+        foreach (InputLayer layer in _layers) batch = layer.Apply(step, batch);
+        return batch with { Images = batch.Images.Reshape(rows, (long)_shape.Height * _shape.Width) };
+    }
+
+    public void Dispose()
+    {
+        foreach (InputLayer layer in _layers) layer.Dispose();
+    }
+}
