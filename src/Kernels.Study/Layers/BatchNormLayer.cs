@@ -1,11 +1,13 @@
 namespace Kernels.Study;
 
 /// <summary>
-/// Batch normalization of maps: by the batch in training, by running statistics with PyTorch's conventions in an evaluation. Factors start
-/// at 1, what is added at 0; neither is regularized.
+/// Batch normalization of maps: by the batch in training, by running statistics with PyTorch's conventions in an evaluation; with or
+/// without a ReLU in the same pass. Factors start at 1, what is added at 0; neither is regularized.
 /// </summary>
-internal sealed class BatchNormLayer : Layer
+internal sealed class BatchNormLayer(bool hasRelu) : Layer
 {
+    private static readonly RandomKey NoKey = new(0, 0);
+
     private Parameter _gamma = null!;
     private Parameter _beta = null!;
     private DeviceTensor<float> _mean = null!;
@@ -32,7 +34,11 @@ internal sealed class BatchNormLayer : Layer
     {
         _x = x;
         DeviceTensor<float> y = Rows(_y, x);
-        if (step is null)
+        if (hasRelu && step is null)
+            BatchNormRelu.Infer(stream, x, _gamma.Value, _beta.Value, _mean, _variance, y);
+        else if (hasRelu)
+            BatchNormRelu.Forward(stream, x, _gamma.Value, _beta.Value, y, _statistics, _mean, _variance, dropProbability: 0, NoKey);
+        else if (step is null)
             BatchNorm.Infer(stream, x, _gamma.Value, _beta.Value, _mean, _variance, y);
         else
             BatchNorm.Forward(stream, x, _gamma.Value, _beta.Value, y, _statistics, _mean, _variance);
@@ -41,7 +47,17 @@ internal sealed class BatchNormLayer : Layer
 
     public override DeviceTensor<float> Backward(in TrainingStep step, DeviceTensor<float> dy)
     {
-        BatchNorm.Backward(step.Stream, _x, _gamma.Value, _statistics, dy, dy, _gamma.Gradient, _beta.Gradient);
+        (DeviceTensor<float> gamma, DeviceTensor<float> beta) = (_gamma.Value, _beta.Value);
+        if (hasRelu)
+        {
+            BatchNormRelu.Backward(
+                step.Stream, _x, gamma, beta, _statistics, dy, dy, _gamma.Gradient, _beta.Gradient, dropProbability: 0, NoKey);
+        }
+        else
+        {
+            BatchNorm.Backward(step.Stream, _x, gamma, _statistics, dy, dy, _gamma.Gradient, _beta.Gradient);
+        }
+
         return dy;
     }
 }

@@ -38,14 +38,16 @@ internal sealed record CnnPlan : NetworkPlan
             [
                 .. Noise(place),
                 .. IsResidual && isSecond
-                    ? [new ResidualLayer([.. Convolution(place, 1.0 / blocks)], Method?.BranchDrop(block, blocks) ?? 0, place)]
-                    : (IEnumerable<Layer>)[.. Convolution(place, 1), new ActivationLayer()],
+                    ? [new ResidualLayer(
+                        [.. Convolution(place, hasRelu: false, 1.0 / blocks)], Method?.BranchDrop(block, blocks) ?? 0, place)]
+                    : Convolution(place, hasRelu: true, scale: 1),
                 .. isSecond && place < Widths.Length - 1 ? (Layer[])[new MaxPoolLayer()] : [],
             ];
         }
 
-        IEnumerable<Layer> Convolution(int place, double scale) =>
-            [new ConvLayer(Widths[place], hasBias: !HasBatchNorm, scale), .. HasBatchNorm ? (Layer[])[new BatchNormLayer()] : []];
+        IEnumerable<Layer> Convolution(int place, bool hasRelu, double scale) => HasBatchNorm
+            ? [new ConvLayer(Widths[place], hasBias: false, hasRelu: false, scale), new BatchNormLayer(hasRelu)]
+            : [new ConvLayer(Widths[place], hasBias: true, hasRelu, scale)];
 
         IEnumerable<Layer> Noise(int place) => Method?.Before(place) is { } noise ? [noise] : [];
     }
