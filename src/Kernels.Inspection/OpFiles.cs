@@ -10,6 +10,9 @@ internal static class OpFiles
     private static readonly Dictionary<string, string[]> Shared = new()
     {
         ["gaussian-dropout"] = ["gaussian_noise"],
+        ["mixup"] = ["mixup", "mixup_draw"],
+        ["cutmix"] = ["cutmix", "mixup_draw"],
+        ["cutout"] = ["cutout", "erase_draw"],
         ["variational-dropout"] = ["channel_dropout"],
         ["drop-weight"] = ["dropout"],
         ["conv2d"] = ["conv2d", "conv2d_depthwise", "partial_sums"],

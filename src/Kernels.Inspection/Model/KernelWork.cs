@@ -59,6 +59,11 @@ internal static class KernelWork
         ["embedding_dropout_forward"] = Elementwise(1, 1),
         ["kept_rows_gather"] = Elementwise(1, 1),
         ["kept_rows_scatter_add"] = Elementwise(2, 1),
+        ["mixup_apply"] = Elementwise(2, 1),
+
+        // What an element does not need is not read.
+        ["cutmix_apply"] = Elementwise(1, 1),
+        ["cutout_fill"] = Elementwise(1, 1),
         ["linear_add_bias"] = Elementwise(1, 1),
         ["batch_norm_moments_planes"] = Elementwise(1, 0),
         ["batch_norm_apply"] = Elementwise(1, 1),

@@ -41,6 +41,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string AveragePool = "portable/average_pool2d.cl";
     private const string MaxPool = "portable/max_pool2d.cl";
     private const string StochasticDepth = "portable/stochastic_depth.cl";
+    private const string MixupDraw = "portable/mixup_draw.cl";
+    private const string Boxes = "portable/boxes.h";
 
     public static IReadOnlyList<SeededFault> All { get; } =
     [
@@ -329,6 +331,25 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new(
             "no barrier before a tile's rows are copied", "kept-rows", KeptRows, "BARRIER();\n            const u64 dropped",
             "const u64 dropped") { At = "prime" },
+        new("the other row's share is its own", "mixup", "portable/mixup.cl", "backward ? shares[other] : mixed.own", "mixed.own")
+        { At = "whole octets, rows that pairs of items share, and a tail" },
+        new("samples share a key", "mixup", "portable/augment_key.h", "philox(complement, sample)", "philox(complement, sample / 2)")
+        { At = "rows in the order of their numbers" },
+        new("a round less", "mixup", "portable/permutation.h", "round < 8", "round < 6") { At = "rows in the order of their numbers" },
+        new("the cosine's sign is forgotten", "mixup", "portable/beta.h", "cosine < 0 ?", "cosine < 2 ?")
+        { At = "rows in the order of their numbers" },
+        new("classes share a permutation", "mixup", MixupDraw, "PARTNER_DRAWS + 2 * (u32)first", "PARTNER_DRAWS")
+        { At = "partners of the same class, one class with one member" },
+        new("the share is lambda, not what is left", "cutmix", MixupDraw, "units = MIX_UNITS - (u32)(((area << 24) + whole / 2) / whole);", "")
+        { At = "images of the study" },
+        new("a box is one row too short", "cutmix", Boxes, "(i32)place.row < bottom", "(i32)place.row < bottom - 1")
+        { At = "whole octets over several rows, a tail" },
+        new("what was taken is not added", "cutmix", "portable/cutmix.cl", "taken ? own + other : own", "own")
+        { At = "odd sides" },
+        new("holes are not clipped at the top", "cutout", "portable/erase_draw.cl", "box[0] = top < 0 ? 0 : top;", "box[0] = top + 1;")
+        { At = "odd sides, some clipped" },
+        new("one hole is enough", "cutout", "portable/cutout.cl", "place.image * holes + hole", "place.image * holes")
+        { At = "three holes, some images left alone" },
         new(
             "what hangs over counts", "average-pool2d", AveragePool, "(u32)((stop < end ? stop : end) -", "(u32)(stop -")
         { At = "a last window that hangs over" },

@@ -1,0 +1,73 @@
+using System.Runtime.Intrinsics;
+using Kernels.Cpu;
+using Kernels.Devices;
+
+namespace Kernels;
+
+internal static unsafe partial class Erasure
+{
+    /// <summary>Philox blocks from there on are the noise: one for four elements of a sample.</summary>
+    private const ulong NoiseBlocks = 0x10000;
+
+    /// <summary>Elements served by one draw: eight blocks of four normals.</summary>
+    private const int Lanes = 32;
+
+    /// <summary>The draw that decides whether a sample is changed at all.</summary>
+    private const uint DecisionDraw = 0x8000;
+
+    public static bool IsChosen(RandomKey key, ulong sample, uint op, uint threshold) =>
+        threshold > ushort.MaxValue || (ushort)AugmentKey.Draw(key, sample, op, DecisionDraw).W0 < threshold;
+
+    public static void WriteBox(Span<int> box, int top, int left, int bottom, int right, uint height, uint width) =>
+        (box[0], box[1], box[2], box[3]) = (Math.Max(0, top), Math.Max(0, left), Math.Min((int)height, bottom), Math.Min((int)width, right));
+
+    private readonly struct CpuFill : ICpuKernel<CutoutFillArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in CutoutFillArguments arguments)
+            where T : unmanaged
+        {
+            CutoutFillArguments a = arguments;
+            bool noise = (variant.Switches & NoiseSwitch) != 0;
+            T* x = a.X.Pointer<T>();
+            T* y = a.Y.Pointer<T>();
+            int* boxes = a.Boxes.Pointer<int>();
+            ulong* ids = a.SampleIds.Pointer<ulong>();
+            RandomKey key = a.Key.Resolve();
+            T constant = CpuElement.FromDouble<T>(a.Value);
+            CpuRows.ForEach(a.Image, (long)a.Count, (image, row, first, length) =>
+            {
+                CpuRows.Copy(x + first, y + first, 0, length);
+                for (uint hole = 0; hole < a.Holes; hole++)
+                {
+                    (long start, long stop) = CpuRows.Span(boxes + (4 * ((image * a.Holes) + hole)), row, length, a.Image.Pixel);
+                    if (start == stop) continue;
+                    if (!noise)
+                    {
+                        new Span<T>(y + first + start, (int)(stop - start)).Fill(constant);
+                        continue;
+                    }
+
+                    CpuPhilox philox = new(key.Derive(ids != null ? ids[image] : a.FirstSample + (ulong)image));
+                    Noise(philox, a.Op, y + (image * (long)a.Image.Run), first - (image * (long)a.Image.Run) + start, stop - start, a.Value);
+                }
+            });
+        }
+
+        private static void Noise<T>(in CpuPhilox philox, uint op, T* sample, long start, long count, double value)
+            where T : unmanaged
+        {
+            for (long i = start; i < start + count;)
+            {
+                ulong block = (ulong)i / 4;
+                CpuMath.Normals(philox, (((ulong)op << 32) | NoiseBlocks) + block, out Vector512<float> low, out Vector512<float> high);
+                int lane = (int)(i % 4);
+                for (; lane < Lanes && i < start + count; lane++, i++)
+                {
+                    float normal = lane < 16 ? low[lane] : high[lane - 16];
+                    sample[i] = typeof(T) == typeof(double)
+                        ? CpuElement.FromDouble<T>(value * normal) : CpuElement.FromSingle<T>((float)value * normal);
+                }
+            }
+        }
+    }
+}
