@@ -19,7 +19,7 @@ import sys
 import time
 
 import torch
-import dropout, losses, normalization, optimizers, penalties, pooling, products  # each registers its ops
+import augmentation, dropout, losses, normalization, optimizers, penalties, pooling, products  # each registers its ops
 from case import OPS, Case, Unsupported
 
 FLUSH_BYTES = 256 << 20  # more than the last-level cache of common devices
