@@ -130,7 +130,11 @@ public sealed record CutoutProblem(string Entry, long[] Shape, int Side, string 
 
     internal CutoutOptions Options => new()
     {
-        MoreHoles = Holes - 1, Fill = Fill, SkipProbability = Skip, Layout = Layout, FirstSample = FirstSample,
+        MoreHoles = Holes - 1,
+        Fill = Fill,
+        SkipProbability = Skip,
+        Layout = Layout,
+        FirstSample = FirstSample,
     };
 
     /// <summary>Each element is read, but for those of the hole, and written.</summary>
