@@ -105,7 +105,8 @@ u32 special_slot(struct parser* p, enum special special) {
     struct entry* e = p->entry;
     for (u32 i = 0; i < e->special_count; i++)
         if (e->specials[i].special == special) return e->specials[i].slot;
-    const struct special_slot slot = {special, constant_room(p, special == CLOCK64 ? 'q' : 'w')};
+    const bool is_long = special == CLOCK64 || special == DYNAMIC_START_64;
+    const struct special_slot slot = {special, constant_room(p, is_long ? 'q' : 'w')};
     e->specials[e->special_count++] = slot;
     return slot.slot;
 }
@@ -205,8 +206,8 @@ u32 source_slot(struct parser* p, const struct operand* operand, char width) {
         break;
     case SYMBOL:
         if (width != 'w' && width != 'q') break;
-        if (operand->variable->is_dynamic && width == 'w' && operand->offset == 0)
-            return special_slot(p, DYNAMIC_START);
+        if (operand->variable->is_dynamic && operand->offset == 0)
+            return special_slot(p, width == 'w' ? DYNAMIC_START : DYNAMIC_START_64);
         if (operand->variable->is_dynamic) break;
         return constant_slot(p, width, operand->variable->address + (u64)operand->offset);
     default:

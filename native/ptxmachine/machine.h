@@ -147,6 +147,7 @@ enum special {
     DYNAMIC_SMEM,
     TOTAL_SMEM,
     DYNAMIC_START, // where the dynamic shared array begins: after the static ones
+    DYNAMIC_START_64,
 };
 
 struct special_slot {

@@ -206,6 +206,7 @@ static u32 special_value(const struct warp* w, enum special special, u32 lane) {
     case TOTAL_SMEM:
         return g->shared_bytes;
     case DYNAMIC_START:
+    case DYNAMIC_START_64:
         return g->shared_bytes - launch->shared_bytes;
     default:
         return 0;
@@ -223,7 +224,13 @@ static void start_warp(struct warp* w) {
     for (u32 k = 0; k < entry->special_count; k++) {
         const struct special_slot* slot = &entry->specials[k];
         if (slot->special == CLOCK64) continue;
-        for (u32 lane = 0; lane < LANES; lane++) REG32(w, slot->slot)[lane] = special_value(w, slot->special, lane);
+        for (u32 lane = 0; lane < LANES; lane++) {
+            const u32 value = special_value(w, slot->special, lane);
+            if (slot->special == DYNAMIC_START_64)
+                REG64(w, slot->slot)[lane] = value;
+            else
+                REG32(w, slot->slot)[lane] = value;
+        }
     }
     reset_copies(w);
 }

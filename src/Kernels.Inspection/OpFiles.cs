@@ -7,6 +7,9 @@ namespace Kernels.Inspection;
 /// </summary>
 internal static class OpFiles
 {
+    private static readonly string[] Convolution =
+        ["conv2d", "conv2d_depthwise", "partial_sums", "cuda/conv2d.gather.cu", "cuda/conv2d.filter.cu", "cuda/conv2d.layout.cu"];
+
     private static readonly Dictionary<string, string[]> Shared = new()
     {
         ["gaussian-dropout"] = ["gaussian_noise"],
@@ -15,8 +18,8 @@ internal static class OpFiles
         ["cutout"] = ["cutout", "erase_draw"],
         ["variational-dropout"] = ["channel_dropout"],
         ["drop-weight"] = ["dropout"],
-        ["conv2d"] = ["conv2d", "conv2d_depthwise", "partial_sums"],
-        ["conv2d-transpose"] = ["conv2d", "conv2d_depthwise", "partial_sums"],
+        ["conv2d"] = Convolution,
+        ["conv2d-transpose"] = Convolution,
         ["linear"] = ["linear", "matmul", "partial_sums"],
         ["bias-dropout-residual"] = ["bias_dropout_residual", "partial_sums"],
         ["batch-norm"] = ["batch_norm", "batch_norm_backward"],
@@ -34,6 +37,6 @@ internal static class OpFiles
     /// <summary>Their paths under <c>kernels/</c>.</summary>
     /// <exception cref="ArgumentException">There is no such op; the message lists them.</exception>
     public static string[] Of(string op) => OpCase.All.Any(known => known.Op == op)
-        ? [.. (Shared.GetValueOrDefault(op) ?? [op.Replace('-', '_')]).Select(stem => $"portable/{stem}.cl")]
+        ? [.. (Shared.GetValueOrDefault(op) ?? [op.Replace('-', '_')]).Select(stem => stem.Contains('/') ? stem : $"portable/{stem}.cl")]
         : throw new ArgumentException($"There is no op '{op}'; there are {string.Join(", ", OpCase.All.Select(known => known.Op))}.");
 }

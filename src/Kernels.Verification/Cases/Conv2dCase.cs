@@ -17,7 +17,12 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
             new Conv2dProblem(entry, 32, 3, 224, 224, 64, 7, 7, "first layer of ResNet") { Padding = 3, Stride = 2 },
         }),
         new Conv2dProblem("forward", 32, 64, 56, 56, 256, 1, 1, "a bottleneck of ResNet"),
-        new Conv2dProblem("forward", 32, 64, 56, 56, 64, 3, 3, "first stage of ResNet") { Padding = 1, ChannelsLast = true },
+        .. new[] { "forward", "backward data", "backward filter" }.SelectMany(entry => new[]
+        {
+            new Conv2dProblem(entry, 32, 64, 56, 56, 64, 3, 3, "first stage of ResNet") { Padding = 1, ChannelsLast = true },
+            new Conv2dProblem(entry, 32, 256, 14, 14, 256, 3, 3, "third stage of ResNet") { Padding = 1, ChannelsLast = true },
+            new Conv2dProblem(entry, 32, 64, 56, 56, 256, 1, 1, "a bottleneck of ResNet") { ChannelsLast = true },
+        }),
     ];
 
     public override IReadOnlyList<BadInput> BadInputs { get; } =
@@ -128,6 +133,21 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
             strided,
             strided with { ChannelsLast = true },
             new Conv2dProblem(entry, 2, 20, 5, 9, 24, 3, 3, "channels last, padded") { Padding = 1, ChannelsLast = true },
+            // The first has several slices of taps and the last is short; each has a tile of pixels and one that is not full.
+            new Conv2dProblem(entry, 2, 24, 9, 8, 72, 3, 3, "channels last in eights, one past a tile of channels")
+            {
+                Padding = 1, ChannelsLast = true,
+            },
+            new Conv2dProblem(entry, 2, 16, 19, 18, 16, 3, 2, "channels last in eights, all settings at once, two groups")
+            {
+                Stride = (1, 2), Dilation = (2, 1), Padding = (2, 1, 0, 1), Groups = 2, ChannelsLast = true,
+            },
+            // Work enough for tensor cores to take other layouts.
+            new Conv2dProblem(entry, 2, 43, 17, 16, 45, 3, 3, "much work, channels first") { Padding = 1 },
+            new Conv2dProblem(entry, 2, 62, 12, 9, 66, 5, 5, "much work, channels last, two groups")
+            {
+                Padding = 2, Groups = 2, ChannelsLast = true,
+            },
             new Conv2dProblem(entry, 2, 6, 6, 7, 12, 3, 3, "depthwise, two outputs a channel")
             {
                 Padding = 1, Groups = 6, HasBias = false,

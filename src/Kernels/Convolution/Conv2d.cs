@@ -186,6 +186,13 @@ public static partial class Conv2d
         where T : unmanaged
     {
         if (shape.Outputs == 0) return;
+        bool isAligned = x.IsVectorAligned && dy.IsVectorAligned && (dFilter is null || dFilter.IsVectorAligned);
+        if (dFilter is { Length: > 0 } && RejectTensorCores(stream.Device, x.DType, shape, layout, isAligned) is null)
+        {
+            TensorCoreFilterGradient(stream, shape, layout, x, dy, dFilter, dBias);
+            return;
+        }
+
         long tiles = !shape.IsDepthwise
             ? Tiles(shape.YChannels, TileRows) * Math.Max(1, Tiles(shape.PerOutput, TileColumns)) * (long)shape.Groups
             : layout == TensorLayout.ChannelsLast ? Tiles(shape.Outputs, DepthwiseLanes) : shape.Outputs;
@@ -229,6 +236,13 @@ public static partial class Conv2d
         where T : unmanaged
     {
         if (result.Length == 0) return;
+        bool isAligned = image.IsVectorAligned && filter.IsVectorAligned && result.IsVectorAligned;
+        if (RejectTensorCores(stream.Device, result.DType, shape, layout, isAligned) is null)
+        {
+            TensorCoreGather(stream, shape, layout, image, filter, bias, result, backward, rectifies);
+            return;
+        }
+
         long height = backward ? Tiles(shape.XHeight, shape.StrideY) : shape.YHeight;
         long width = backward ? Tiles(shape.XWidth, shape.StrideX) : shape.YWidth;
         long phases = backward ? (long)Math.Min(shape.StrideY, shape.XHeight) * Math.Min(shape.StrideX, shape.XWidth) : 1;

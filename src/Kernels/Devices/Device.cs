@@ -72,6 +72,9 @@ public abstract class Device : IDisposable
     /// <summary>Multiprocessors of a GPU; 0 for the CPU, where a row never waits for others.</summary>
     internal virtual int ComputeUnits => 0;
 
+    /// <summary>Why a kernel for tensor cores whose groups have so much shared memory cannot run here; null where it can.</summary>
+    internal virtual string? RejectTensorCores(int sharedBytes) => "tensor cores are CUDA's";
+
     /// <summary>Every device this machine could have, the missing kinds included with the reason why they are missing.</summary>
     public static IReadOnlyList<DeviceDescription> List() =>
         [CpuDevice.Describe(), .. OpenClDevice.Describe(), .. CudaDevice.Describe()];

@@ -14,16 +14,19 @@ internal static partial class PartialSums
 
     /// <summary>Adds the parts, of shape [splits, columns] in the arithmetic type of <typeparamref name="T"/>.</summary>
     public static void Reduce<T>(DeviceStream stream, TensorArgument partial, DeviceTensor<T> sums, long splits)
-        where T : unmanaged =>
+        where T : unmanaged => Reduce(stream, sums.DType, partial, sums.Argument, sums.Length, splits);
+
+    /// <summary>The same into memory that need not be a tensor.</summary>
+    public static void Reduce(DeviceStream stream, DType dtype, TensorArgument partial, TensorArgument sums, long columns, long splits) =>
         stream.Launch(
             ReduceKernel,
-            new KernelVariant(sums.DType),
-            new LaunchShape((sums.Length + ColumnsPerGroup - 1) / ColumnsPerGroup),
+            new KernelVariant(dtype),
+            new LaunchShape((columns + ColumnsPerGroup - 1) / ColumnsPerGroup),
             new PartialSumsReduceArguments
             {
                 Partial = partial,
-                Sums = sums.Argument,
+                Sums = sums,
                 Splits = (ulong)splits,
-                Columns = (ulong)sums.Length,
+                Columns = (ulong)columns,
             });
 }

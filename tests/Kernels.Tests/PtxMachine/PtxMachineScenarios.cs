@@ -156,7 +156,7 @@ public sealed class PtxMachineScenarios : Scenario
                     using DeviceStream stream = device.CreateStream();
                     foreach (Problem problem in op.Problems.Where(IsShort).OrderByDescending(problem => problem.Bytes(1)))
                     {
-                        Verifier.Verify(stream, new Trial(op, problem, op.DTypes[0]));
+                        Verifier.Verify(stream, new Trial(op, problem, barrier.TypeOf(op)));
                         if (FakeCuda.Violations is [{ } first, ..]) return $"{problem}: {first}";
                     }
                 }

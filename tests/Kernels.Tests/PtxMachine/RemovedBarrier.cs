@@ -20,6 +20,9 @@ internal sealed record RemovedBarrier(string File, int Index, int Line)
         ["portable/batch_norm_backward.cl"] = ["batch-norm"],
         [Moments] = ["batch-norm"],
         ["portable/conv2d_depthwise.cl"] = ["conv2d"],
+        ["cuda/conv2d.gather.cu"] = ["conv2d"],
+        ["cuda/conv2d.filter.cu"] = ["conv2d"],
+        ["cuda/conv2d.layout.cu"] = ["conv2d"],
         [Reductions] = ["norm-penalty", "sgd", "attention-dropout", "entropy", "cross-entropy", "kept-rows"],
     };
 
@@ -34,6 +37,9 @@ internal sealed record RemovedBarrier(string File, int Index, int Line)
     public IEnumerable<OpCase> Ops => OpsOfFiles.TryGetValue(File, out string[]? ops)
         ? ops.Select(name => OpCase.All.Single(op => op.Op == name))
         : OpCase.All.Where(op => Path.GetFileNameWithoutExtension(File) == op.Op.Replace('-', '_'));
+
+    /// <summary>The type in which an op runs it.</summary>
+    public DType TypeOf(OpCase op) => File.StartsWith("cuda/", StringComparison.Ordinal) ? DType.Float16 : op.DTypes[0];
 
     public string Without(string text)
     {

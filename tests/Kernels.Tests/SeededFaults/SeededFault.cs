@@ -33,6 +33,10 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string Inference = "portable/drop_connect_inference.cl";
     private const string Conv2d = "portable/conv2d.cl";
     private const string Depthwise = "portable/conv2d_depthwise.cl";
+    private const string TensorCores = "cuda/mma.h";
+    private const string TensorGather = "cuda/conv2d.gather.cu";
+    private const string TensorFilter = "cuda/conv2d.filter.cu";
+    private const string TensorLayout = "cuda/conv2d.layout.cu";
     private const string Im2Col = "portable/im2col.h";
     private const string Blocks = "portable/blocks.h";
     private const string Embedding = "portable/embedding_dropout.cl";
@@ -404,6 +408,21 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "several splits, the last one short" },
         new("a window slides without its elements", "conv2d", Depthwise, "values[e + i]", "values[e]")
         { At = "depthwise, two outputs a channel" },
+        new(
+            "a carry between short digits is lost", "conv2d", TensorCores, "a.middle + b.middle + low_carry", "a.middle + b.middle",
+            DType.Float16) { At = "channels last in eights, one past a tile of channels" },
+        new(
+            "a fragment has its upper rows twice", "conv2d", TensorCores, "16 * i + lane % 16", "16 * i + lane % 8", DType.Float16)
+        { At = "channels last in eights, one past a tile of channels" },
+        new(
+            "the last slice has taps of nothing", "conv2d", TensorGather, "tap.high < vertical.taps", "tap.high <= vertical.taps",
+            DType.Float16) { At = "channels last in eights, one past a tile of channels" },
+        new(
+            "the table of pixels goes on by a slice", "conv2d", TensorFilter, "short_digits_of(STAGES * SLICE,", "short_digits_of(SLICE,",
+            DType.Float16) { At = "channels last in eights, all settings at once, two groups" },
+        new(
+            "channels beyond a group's are its neighbour's", "conv2d", TensorLayout, "if (channel + 1 < channels) high",
+            "if (channel + 1 < packed_channels) high", DType.Float16) { At = "much work, channels last, two groups" },
         new("half of the tree over pixels is missing", "conv2d", Depthwise, "half_size = GROUP_SIZE / 2", "half_size = GROUP_SIZE / 4")
         { At = "depthwise, two outputs a channel" },
     ];

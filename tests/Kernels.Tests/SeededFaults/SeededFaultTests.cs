@@ -6,7 +6,7 @@ namespace Kernels.Tests.SeededFaults;
 
 /// <summary>
 /// A check that cannot fail is no check. Each row plants one bug of a kind that really happened somewhere into a kernel's text, and the
-/// op's case must notice on OpenCL, by its results, and pass again without it.
+/// op's case must notice on OpenCL, or on CUDA where its text is for that alone, by its results, and pass again without it.
 /// </summary>
 public sealed class SeededFaultTests
 {
@@ -19,8 +19,9 @@ public sealed class SeededFaultTests
     public void VerificationFindsTheFault(string name)
     {
         SeededFault fault = SeededFault.All.Single(fault => fault.ToString() == name);
-        DeviceDescription? device = Device.List().FirstOrDefault(d => d.Kind == DeviceKind.OpenCl && d.Available);
-        Assert.SkipWhen(device is null, "no OpenCL device");
+        DeviceKind kind = fault.File.StartsWith("cuda/", StringComparison.Ordinal) ? DeviceKind.Cuda : DeviceKind.OpenCl;
+        DeviceDescription? device = Device.List().FirstOrDefault(d => d.Kind == kind && d.Available);
+        Assert.SkipWhen(device is null, $"no {kind} device");
 
         (Attempt? attempt, ProblemResult result) = WithFault(fault, () => FirstFailure(device.Id, fault));
         Assert.True(attempt is not null, $"{fault}: verification passed with the fault in place.");

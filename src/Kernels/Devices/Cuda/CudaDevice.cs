@@ -21,6 +21,7 @@ internal sealed unsafe class CudaDevice : Device
         ComputeCapability = Capability(device);
         ComputeUnits = Attribute(CudaDeviceAttribute.MultiprocessorCount, device);
         ThreadsPerMultiprocessor = Attribute(CudaDeviceAttribute.MaxThreadsPerMultiprocessor, device);
+        LargestSharedBytes = Attribute(CudaDeviceAttribute.MaxSharedMemoryPerBlockOptin, device);
         Programs = new CudaPrograms(this);
     }
 
@@ -38,7 +39,18 @@ internal sealed unsafe class CudaDevice : Device
     /// <summary>Ten times the major version plus the minor one: 90 for Hopper.</summary>
     internal int ComputeCapability { get; }
 
+    /// <summary>The most shared memory that a group may ask for.</summary>
+    internal int LargestSharedBytes { get; }
+
     internal override int ComputeUnits { get; }
+
+    internal override string? RejectTensorCores(int sharedBytes)
+    {
+        const int Needed = 80;
+        if (ComputeCapability < Needed) return $"compute capability {ComputeCapability / 10.0:0.0} is below {Needed / 10.0:0.0}";
+        return LargestSharedBytes < sharedBytes
+            ? $"a group may have {LargestSharedBytes} bytes of shared memory, {sharedBytes} are needed" : null;
+    }
 
     /// <summary>The most threads that are resident on a multiprocessor.</summary>
     internal int ThreadsPerMultiprocessor { get; }

@@ -46,7 +46,7 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
         nint function = compiled.Function;
         int registers = Attribute(CudaFunctionAttribute.NumRegs);
         int local = Attribute(CudaFunctionAttribute.LocalSizeBytes);
-        int shared = Attribute(CudaFunctionAttribute.SharedSizeBytes);
+        int shared = Attribute(CudaFunctionAttribute.SharedSizeBytes) + kernel.SharedBytes;
         double occupancy = (double)compiled.ResidentGroups * kernel.GroupSize / device.ThreadsPerMultiprocessor;
         return new CudaKernelCost(registers, local, shared, compiled.ResidentGroups, occupancy);
 
@@ -108,10 +108,17 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
             string call = nameof(cuModuleGetFunction);
             CudaStatus status = cuModuleGetFunction(out nint function, module, name);
             int residentGroups = 0;
+            if (status == CudaStatus.Success && kernel.SharedBytes > 0)
+            {
+                call = nameof(cuFuncSetAttribute);
+                status = cuFuncSetAttribute(function, CudaFunctionAttribute.MaxDynamicSharedSizeBytes, kernel.SharedBytes);
+            }
+
             if (status == CudaStatus.Success)
             {
                 call = nameof(cuOccupancyMaxActiveBlocksPerMultiprocessor);
-                status = cuOccupancyMaxActiveBlocksPerMultiprocessor(out residentGroups, function, kernel.GroupSize, 0);
+                status = cuOccupancyMaxActiveBlocksPerMultiprocessor(
+                    out residentGroups, function, kernel.GroupSize, (nuint)kernel.SharedBytes);
             }
 
             if (status == CudaStatus.Success) return new CudaKernel(device.Context, device.Queues, module, function, residentGroups);

@@ -64,7 +64,9 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaQueueState queue,
         {
             arguments.Bind(ref binder);
             device.Context.ThrowIfFailed(
-                cuLaunchKernel(compiled.Function, groups, 1, 1, (uint)kernel.GroupSize, 1, 1, 0, stream.Value, parameters, null),
+                cuLaunchKernel(
+                    compiled.Function, groups, 1, 1, (uint)kernel.GroupSize, 1, 1, (uint)kernel.SharedBytes, stream.Value, parameters,
+                    null),
                 kernel.EntryPoint,
                 nameof(cuLaunchKernel));
         }

@@ -17,6 +17,14 @@ internal readonly record struct EntryPoint<TArguments>(Assembly Assembly, string
         where TCpu : ICpuKernel<TArguments> =>
         new(this, [DType.Float32, DType.Float16, DType.BFloat16, DType.Float64], vectorWidths, switches, groupSize, RunFloat<TCpu>);
 
+    /// <summary>
+    /// Defines a kernel of <c>kernels/cuda/</c> over the half types. <typeparamref name="TCpu"/> does the same, and stands in for it where
+    /// tests have no GPU.
+    /// </summary>
+    public KernelDefinition<TArguments> Halves<TCpu>(string[] switches, int groupSize, int sharedBytes)
+        where TCpu : ICpuKernel<TArguments> =>
+        new(this, [DType.Float16, DType.BFloat16], null, switches, groupSize, RunFloat<TCpu>) { SharedBytes = sharedBytes };
+
     /// <summary>Defines a kernel whose tensors have one fixed type, so that its text does not depend on a stored type.</summary>
     public KernelDefinition<TArguments> Fixed(
         KernelDefinition<TArguments>.CpuBody body, string[]? switches = null, int groupSize = KernelDefinition.DefaultGroupSize) =>
@@ -74,6 +82,12 @@ internal abstract class KernelDefinition
     public IReadOnlyList<string> Switches { get; }
 
     public int GroupSize { get; }
+
+    /// <summary>Shared memory of a group beyond what the text declares: CUDA alone has it, and more than 48 KB only this way.</summary>
+    public int SharedBytes { get; init; }
+
+    /// <summary>Both compilers take the text; else CUDA's alone.</summary>
+    public bool IsPortable => File.StartsWith("portable/", StringComparison.Ordinal);
 
     /// <summary>Every variant the host may ask for; tests compile them all.</summary>
     public IEnumerable<KernelVariant> Variants =>

@@ -64,7 +64,8 @@ internal static class KernelSource
             number++;
             if (line.StartsWith("#include \"", StringComparison.Ordinal))
             {
-                Append(text, Library, $"portable/{line.Split('"')[1]}", included);
+                string name = line.Split('"')[1];
+                Append(text, Library, name.Contains('/') ? name : $"portable/{name}", included);
                 text.Append($"#line {number + 1} \"kernels/{file}\"\n");
             }
             else

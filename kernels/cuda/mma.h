@@ -1,0 +1,141 @@
+// Matrix products of a warp on tensor cores, for the half types, and what feeds them: copies to shared memory that run
+// beside the code, and loads of fragments. Needs compute capability 8.0. A chunk is eight elements, 16 bytes; tiles in
+// shared memory are of chunks, which are swizzled so that eight that are loaded together lie in different banks.
+
+#define CHUNK       8
+#define CHUNK_BYTES 16
+
+// Depth of a slice in elements and in chunks, and slices in shared memory: one is multiplied, three are on their way.
+#define SLICE        32
+#define SLICE_CHUNKS (SLICE / CHUNK)
+#define STAGES       4
+
+// A warp has 64 rows and 64 columns of a product: 4 x 8 fragments of 16 x 8.
+#define WARP_TILE        64
+#define ROW_FRAGMENTS    4
+#define COLUMN_FRAGMENTS 8
+
+#define COMMIT_COPIES() asm volatile("cp.async.commit_group;" ::: "memory")
+
+// Waits for all copies of this thread but those of the last `count` commits.
+#define WAIT_COPIES(count) asm volatile("cp.async.wait_group %0;" ::"n"(count) : "memory")
+
+// Addresses of global memory are numbers, so that what does not change is added up once.
+DEVICE u64 global_address(const scalar* pointer) { return (u64)__cvta_generic_to_global(pointer); }
+
+DEVICE u32 shared_address(const void* pointer) { return (u32)__cvta_generic_to_shared(pointer); }
+
+// Copies a chunk, or sets it to zeros and reads nothing.
+DEVICE void copy_chunk(u32 target, u64 source, u32 is_inside) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(target), "l"(source), "r"(is_inside ? 16 : 0)
+                 : "memory");
+}
+
+// Four matrices of 8 x 8, whose rows are the chunks at the addresses that lanes 0 to 7, 8 to 15, ... give. A lane gets
+// two neighbours of row lane / 4 of each, or of that column.
+DEVICE void load_matrices(u32 address, u32* parts) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(parts[0]), "=r"(parts[1]), "=r"(parts[2]), "=r"(parts[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+DEVICE void load_matrices_transposed(u32 address, u32* parts) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(parts[0]), "=r"(parts[1]), "=r"(parts[2]), "=r"(parts[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+// sums += rows (16 x 16) by columns (16 x 8). The sums of a lane are two neighbours of row lane / 4, and of the row
+// eight below.
+DEVICE void multiply_fragments(float* sums, const u32* rows, const u32* columns) {
+#if DTYPE_F16
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+#else
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+#endif
+                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+                 : "r"(rows[0]), "r"(rows[1]), "r"(rows[2]), "r"(rows[3]), "r"(columns[0]), "r"(columns[1]));
+}
+
+// Where a chunk lies, in bytes. In a tile along its depth a row has the four chunks of a slice, and two rows share the
+// banks; in a tile across it a row has the chunks of one depth.
+DEVICE u32 place_along(u32 row, u32 chunk) { return row * (2 * SLICE) + ((chunk ^ (row >> 1 & 3)) << 4); }
+
+DEVICE u32 place_across(u32 depth, u32 chunk, u32 width) { return depth * (2 * width) + ((chunk ^ (depth & 7)) << 4); }
+
+// The fragments of 64 rows at one half of a slice, from tiles of either kind.
+DEVICE void load_rows_along(u32 tile, u32 first, u32 half, u32* rows) {
+    const u32 lane = LOCAL_ID % 32;
+    UNROLL
+    for (u32 i = 0; i < ROW_FRAGMENTS; i++)
+        load_matrices(tile + place_along(first + 16 * i + lane % 16, 2 * half + lane / 16), rows + 4 * i);
+}
+
+DEVICE void load_rows_across(u32 tile, u32 first, u32 width, u32 half, u32* rows) {
+    const u32 lane = LOCAL_ID % 32, depth = 16 * half + lane % 8 + lane / 16 * 8;
+    UNROLL
+    for (u32 i = 0; i < ROW_FRAGMENTS; i++)
+        load_matrices_transposed(tile + place_across(depth, first / CHUNK + 2 * i + lane / 8 % 2, width), rows + 4 * i);
+}
+
+DEVICE void load_columns_along(u32 tile, u32 first, u32 half, u32* columns) {
+    const u32 lane = LOCAL_ID % 32;
+    UNROLL
+    for (u32 j = 0; j < COLUMN_FRAGMENTS / 2; j++)
+        load_matrices(tile + place_along(first + 16 * j + lane % 8 + lane / 16 * 8, 2 * half + lane / 8 % 2),
+                      columns + 4 * j);
+}
+
+DEVICE void load_columns_across(u32 tile, u32 first, u32 width, u32 half, u32* columns) {
+    const u32 lane = LOCAL_ID % 32;
+    UNROLL
+    for (u32 j = 0; j < COLUMN_FRAGMENTS / 2; j++)
+        load_matrices_transposed(tile + place_across(16 * half + lane % 16, first / CHUNK + 2 * j + lane / 16, width),
+                                 columns + 4 * j);
+}
+
+DEVICE void multiply_warp_tiles(float* sums, const u32* rows, const u32* columns) {
+    UNROLL
+    for (u32 i = 0; i < ROW_FRAGMENTS; i++) {
+        UNROLL
+        for (u32 j = 0; j < COLUMN_FRAGMENTS; j++)
+            multiply_fragments(sums + 4 * (COLUMN_FRAGMENTS * i + j), rows + 4 * i, columns + 2 * j);
+    }
+}
+
+// The larger one; NaN stays NaN.
+DEVICE float at_least(float value, float least) {
+    float result;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(value), "f"(least));
+    return result;
+}
+
+// A number in three digits, the lowest first, with the counts of the lower two as bases.
+typedef struct {
+    u32 low, middle, high;
+} short_digits;
+
+DEVICE short_digits short_digits_of(u32 number, u32 low_count, u32 middle_count) {
+    short_digits result;
+    const u32 rest = number / low_count;
+    result.low = number - rest * low_count;
+    result.high = rest / middle_count;
+    result.middle = rest - result.high * middle_count;
+    return result;
+}
+
+// The digits of the sum: numbers that go on by a constant need no division.
+DEVICE short_digits short_sum_of(short_digits a, short_digits b, u32 low_count, u32 middle_count) {
+    short_digits sum;
+    sum.low = a.low + b.low;
+    const u32 low_carry = sum.low >= low_count;
+    sum.low -= low_carry ? low_count : 0;
+    sum.middle = a.middle + b.middle + low_carry;
+    const u32 middle_carry = sum.middle >= middle_count;
+    sum.middle -= middle_carry ? middle_count : 0;
+    sum.high = a.high + b.high + middle_carry;
+    return sum;
+}
