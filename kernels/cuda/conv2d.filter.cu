@@ -40,6 +40,8 @@ KERNEL void conv2d_backward_filter_mma(CONV2D_BACKWARD_FILTER_PARAMETERS) {
     const u32 warp = LOCAL_ID / 32, lane = LOCAL_ID % 32;
     const u32 warp_row = warp % WARP_ROWS * WARP_TILE, warp_column = warp / WARP_ROWS * WARP_TILE;
     const u32 own_channel = LOCAL_ID % CHANNEL_CHUNKS, own_tap = LOCAL_ID % TAP_CHUNKS;
+    const lane_places row_places = rows_across(warp_row, TILE_CHANNELS);
+    const lane_places column_places = columns_across(warp_column, TILE_TAPS);
     const u32 own_row = LOCAL_ID / CHANNEL_CHUNKS, row_step = GROUP_SIZE / CHANNEL_CHUNKS;
     const u32 memory = shared_address(stages);
 
@@ -113,8 +115,8 @@ KERNEL void conv2d_backward_filter_mma(CONV2D_BACKWARD_FILTER_PARAMETERS) {
             UNROLL
             for (u32 half = 0; half < 2; half++) {
                 u32 rows[4 * ROW_FRAGMENTS], columns[2 * COLUMN_FRAGMENTS];
-                load_rows_across(stage, warp_row, TILE_CHANNELS, half, rows);
-                load_columns_across(stage + CHANNEL_BYTES, warp_column, TILE_TAPS, half, columns);
+                load_across(stage, row_places, TILE_CHANNELS, half, rows);
+                load_across(stage + CHANNEL_BYTES, column_places, TILE_TAPS, half, columns);
                 multiply_warp_tiles(sums, rows, columns);
                 if (adds_bias) {
                     const u32 ones[2] = {ONES, ONES};

@@ -37,13 +37,19 @@ KERNEL void conv2d_gather_mma(CONV2D_GATHER_PARAMETERS) {
     const u32 channels = BACKWARD ? x_channels : y_channels, result_chunks = channels / CHUNK;
     const u32 height = BACKWARD ? y_height : x_height, width = BACKWARD ? y_width : x_width;
     const u32 result_height = BACKWARD ? x_height : y_height, result_width = BACKWARD ? x_width : y_width;
-    const u32 image_pixel = (u32)groups * image_chunks, result_pixel = (u32)groups * result_chunks;
+    const u32 image_pixel = kept((u32)groups * image_chunks), result_pixel = (u32)groups * result_chunks;
     const u32 area = filter_height * filter_width;
 
     const u32 warp = LOCAL_ID / 32, lane = LOCAL_ID % 32;
     const u32 warp_row = warp / WARP_COLUMNS * WARP_TILE, warp_column = warp % WARP_COLUMNS * WARP_TILE;
     const u32 own_chunk = LOCAL_ID % SLICE_CHUNKS, own_row = LOCAL_ID / SLICE_CHUNKS;
-    const u32 own_place = place_along(own_row, own_chunk);
+    const u32 own_place = kept(place_along(own_row, own_chunk));
+    const lane_places row_places = rows_along(warp_row);
+#if BACKWARD
+    const lane_places column_places = columns_across(warp_column, TILE_CHANNELS);
+#else
+    const lane_places column_places = columns_along(warp_column);
+#endif
     const u32 memory = shared_address(stages);
 
     // Each phase along an axis has at most as many results as the first.
@@ -93,7 +99,7 @@ KERNEL void conv2d_gather_mma(CONV2D_GATHER_PARAMETERS) {
 
         const u32 taps_x = horizontal.taps > 0 ? horizontal.taps : 1;
         const u32 depth = image_chunks * vertical.taps * horizontal.taps;
-        const u32 slices = (depth + SLICE_CHUNKS - 1) / SLICE_CHUNKS;
+        const u32 slices = kept((depth + SLICE_CHUNKS - 1) / SLICE_CHUNKS);
         const short_digits tap_step = short_digits_of(SLICE_CHUNKS, image_chunks, taps_x);
         short_digits tap = short_digits_of(own_chunk, image_chunks, taps_x);
         const u64 group_image = global_address(image + image_offset + (u64)group * image_chunks * CHUNK);
@@ -162,11 +168,11 @@ KERNEL void conv2d_gather_mma(CONV2D_GATHER_PARAMETERS) {
             UNROLL
             for (u32 half = 0; half < 2; half++) {
                 u32 rows[4 * ROW_FRAGMENTS], columns[2 * COLUMN_FRAGMENTS];
-                load_rows_along(stage, warp_row, half, rows);
+                load_along(stage, row_places, half, rows);
 #if BACKWARD
-                load_columns_across(stage + PIXEL_BYTES, warp_column, TILE_CHANNELS, half, columns);
+                load_across(stage + PIXEL_BYTES, column_places, TILE_CHANNELS, half, columns);
 #else
-                load_columns_along(stage + PIXEL_BYTES, warp_column, half, columns);
+                load_along(stage + PIXEL_BYTES, column_places, half, columns);
 #endif
                 multiply_warp_tiles(sums, rows, columns);
             }

@@ -20,8 +20,12 @@
 // Waits for all copies of this thread but those of the last `count` commits.
 #define WAIT_COPIES(count) asm volatile("cp.async.wait_group %0;" ::"n"(count) : "memory")
 
-// Addresses of global memory are numbers, so that what does not change is added up once.
-DEVICE u64 global_address(const scalar* pointer) { return (u64)__cvta_generic_to_global(pointer); }
+// Addresses of global memory are numbers, made once: compilers like to add up their parts anew at each use.
+DEVICE u64 global_address(const scalar* pointer) {
+    u64 address;
+    asm volatile("cvta.to.global.u64 %0, %1;" : "=l"(address) : "l"(pointer));
+    return address;
+}
 
 DEVICE u32 shared_address(const void* pointer) { return (u32)__cvta_generic_to_shared(pointer); }
 
@@ -66,35 +70,59 @@ DEVICE u32 place_along(u32 row, u32 chunk) { return row * (2 * SLICE) + ((chunk 
 
 DEVICE u32 place_across(u32 depth, u32 chunk, u32 width) { return depth * (2 * width) + ((chunk ^ (depth & 7)) << 4); }
 
-// The fragments of 64 rows at one half of a slice, from tiles of either kind.
-DEVICE void load_rows_along(u32 tile, u32 first, u32 half, u32* rows) {
+// A number that stays in a register: compilers like to make it anew in every turn of a loop.
+DEVICE u32 kept(u32 number) {
+    u32 result;
+    asm volatile("mov.u32 %0, %1;" : "=r"(result) : "r"(number));
+    return result;
+}
+
+// Where in a tile a lane finds its parts of 64 rows, or of 64 columns, from the first on: in a tile along the depth for
+// each half of a slice, in one across it for each pair of fragments.
+typedef struct {
+    u32 at[4];
+} lane_places;
+
+DEVICE lane_places rows_along(u32 first) {
     const u32 lane = LOCAL_ID % 32;
-    UNROLL
+    lane_places places;
+    for (u32 half = 0; half < 2; half++) places.at[half] = kept(place_along(first + lane % 16, 2 * half + lane / 16));
+    return places;
+}
+
+DEVICE lane_places rows_across(u32 first, u32 width) {
+    const u32 lane = LOCAL_ID % 32;
+    lane_places places;
     for (u32 i = 0; i < ROW_FRAGMENTS; i++)
-        load_matrices(tile + place_along(first + 16 * i + lane % 16, 2 * half + lane / 16), rows + 4 * i);
+        places.at[i] = kept(place_across(lane % 8 + lane / 16 * 8, first / CHUNK + 2 * i + lane / 8 % 2, width));
+    return places;
 }
 
-DEVICE void load_rows_across(u32 tile, u32 first, u32 width, u32 half, u32* rows) {
-    const u32 lane = LOCAL_ID % 32, depth = 16 * half + lane % 8 + lane / 16 * 8;
-    UNROLL
-    for (u32 i = 0; i < ROW_FRAGMENTS; i++)
-        load_matrices_transposed(tile + place_across(depth, first / CHUNK + 2 * i + lane / 8 % 2, width), rows + 4 * i);
-}
-
-DEVICE void load_columns_along(u32 tile, u32 first, u32 half, u32* columns) {
+DEVICE lane_places columns_along(u32 first) {
     const u32 lane = LOCAL_ID % 32;
-    UNROLL
-    for (u32 j = 0; j < COLUMN_FRAGMENTS / 2; j++)
-        load_matrices(tile + place_along(first + 16 * j + lane % 8 + lane / 16 * 8, 2 * half + lane / 8 % 2),
-                      columns + 4 * j);
+    lane_places places;
+    for (u32 half = 0; half < 2; half++)
+        places.at[half] = kept(place_along(first + lane % 8 + lane / 16 * 8, 2 * half + lane / 8 % 2));
+    return places;
 }
 
-DEVICE void load_columns_across(u32 tile, u32 first, u32 width, u32 half, u32* columns) {
+DEVICE lane_places columns_across(u32 first, u32 width) {
     const u32 lane = LOCAL_ID % 32;
-    UNROLL
+    lane_places places;
     for (u32 j = 0; j < COLUMN_FRAGMENTS / 2; j++)
-        load_matrices_transposed(tile + place_across(16 * half + lane % 16, first / CHUNK + 2 * j + lane / 16, width),
-                                 columns + 4 * j);
+        places.at[j] = kept(place_across(lane % 16, first / CHUNK + 2 * j + lane / 16, width));
+    return places;
+}
+
+// Four fragments of 16 rows, or of 16 columns, at one half of a slice.
+DEVICE void load_along(u32 tile, lane_places places, u32 half, u32* parts) {
+    UNROLL
+    for (u32 i = 0; i < 4; i++) load_matrices(tile + places.at[half] + 16 * 2 * SLICE * i, parts + 4 * i);
+}
+
+DEVICE void load_across(u32 tile, lane_places places, u32 width, u32 half, u32* parts) {
+    UNROLL
+    for (u32 i = 0; i < 4; i++) load_matrices_transposed(tile + places.at[i] + 16 * 2 * width * half, parts + 4 * i);
 }
 
 DEVICE void multiply_warp_tiles(float* sums, const u32* rows, const u32* columns) {
