@@ -8,7 +8,7 @@ internal static class AugmentationSheet
     private const int Seed = 1;
 
     /// <summary>The sheet as an address that contains it.</summary>
-    public static string Draw(Device device, StudyData data, Augmentation augmentation)
+    public static string Draw(Device device, StudyData data, RecipeAugmentation augmentation)
     {
         Examples train = data.Train;
         int count = Math.Min(Count, train.Count), width = FashionMnist.Side, height = train.Features / width;

@@ -66,6 +66,24 @@ internal static class CnnRecipes
             },
             Rate(0.05), new("average", 0.99, 0.98, 0.99, 0.995, 0.998)),
         TuningGrid.Tuned(
+            v => Cnn("cnn+cutout", "A square of each image is cut out, in each epoch another.", v[0]) with
+            {
+                Augmentation = RecipeAugmentation.Cutout((int)v[1]),
+            },
+            Rate(0.05), new("side", 8, 4, 8, 12, 16)),
+        TuningGrid.Tuned(
+            v => Cnn("cnn+mixup", "Images are mixed with others, and so are their labels.", v[0]) with
+            {
+                Augmentation = RecipeAugmentation.Mixup(v[1]),
+            },
+            Rate(0.05), new("alpha", 0.2, 0.1, 0.2, 0.4, 1)),
+        TuningGrid.Tuned(
+            v => Cnn("cnn+cutmix", "Boxes of images come from others, and so do shares of their labels.", v[0]) with
+            {
+                Augmentation = RecipeAugmentation.CutMix(v[1]),
+            },
+            Rate(0.05), new("p", 0.5, 0.25, 0.5, 0.75, 1)),
+        TuningGrid.Tuned(
             v => Cnn("cnn+all", "Batch normalization, DropBlock, L2 penalty, label smoothing and averaged weights.", v[0], decay: v[1]) with
             {
                 Network = Normalized with { Method = DropBlock(v[2]) },

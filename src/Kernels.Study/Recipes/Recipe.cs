@@ -13,7 +13,7 @@ internal sealed record Recipe(string Name, string Summary)
     public NetworkPlan Network { get; init; } = new MlpPlan();
 
     /// <summary>How the images are changed in training; null for not at all. Evaluations see them as they are.</summary>
-    public Augmentation? Augmentation { get; init; }
+    public RecipeAugmentation? Augmentation { get; init; }
 
     /// <summary>The loss of training. Evaluations measure the plain one.</summary>
     public CrossEntropyOptions Loss { get; init; } = new();

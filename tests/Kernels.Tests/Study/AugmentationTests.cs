@@ -15,7 +15,7 @@ public sealed class AugmentationTests
         Examples train = new(images, [0, 1], FashionMnist.Pixels);
         StudyData data = new(train, train, train) { Pixels = new Standardization(0.2, 0.4) };
 
-        string address = AugmentationSheet.Draw(device, data, new Augmentation("Nothing is left.", () => [new BlackLayer()]));
+        string address = AugmentationSheet.Draw(device, data, new RecipeAugmentation("Nothing is left.", () => [new BlackLayer()]));
 
         const string Start = "data:image/png;base64,";
         Assert.StartsWith(Start, address, StringComparison.Ordinal);

@@ -3,10 +3,29 @@ namespace Kernels.Study;
 /// <summary>How a recipe changes the images of a batch in training, each time anew.</summary>
 /// <param name="Description">Its effect, one or two sentences for the report.</param>
 /// <param name="Layers">New layers for one run, in the order in which an image sees them.</param>
-internal sealed record Augmentation(string Description, Func<IReadOnlyList<InputLayer>> Layers)
+internal sealed record RecipeAugmentation(string Description, Func<IReadOnlyList<InputLayer>> Layers)
 {
+    // Each layer has random numbers of its own, whatever else is at work.
+    private const int CutoutPlace = 1;
+    private const int MixupPlace = 2;
+    private const int CutMixPlace = 3;
+
+    public static RecipeAugmentation Cutout(int side) => new(
+        $"Cutout: in each epoch a square of {side} × {side} pixels of each image, clipped at the borders, becomes the mean of all pixels.",
+        () => [new CutoutLayer(side, CutoutPlace)]);
+
+    public static RecipeAugmentation Mixup(double alpha) => new(
+        "Mixup: each image x becomes λ·x + (1 − λ)·x′ with another image x′ of its batch, and its loss λ times that of its label and 1 − λ " +
+        $"times that of the other's; λ is Beta({alpha:0.##}, {alpha:0.##}) distributed, one for each image.",
+        () => [new MixupLayer(alpha, MixupPlace)]);
+
+    public static RecipeAugmentation CutMix(double probability) => new(
+        $"CutMix: with probability {probability:0.##} a box of an image comes from another image of its batch; its loss is that of both " +
+        "labels, weighted by their areas. The area of a box is uniform.",
+        () => [new CutMixLayer(alpha: 1, 1 - probability, CutMixPlace)]);
+
     /// <summary>One after the other.</summary>
-    public Augmentation Then(Augmentation next) => new($"{Description} {next.Description}", () => [.. Layers(), .. next.Layers()]);
+    public RecipeAugmentation Then(RecipeAugmentation next) => new($"{Description} {next.Description}", () => [.. Layers(), .. next.Layers()]);
 }
 
 /// <summary>
@@ -56,7 +75,7 @@ internal sealed class InputLayers : IDisposable
     private readonly IReadOnlyList<InputLayer> _layers;
     private readonly InputShape _shape;
 
-    public InputLayers(Augmentation? augmentation, InputShape shape)
+    public InputLayers(RecipeAugmentation? augmentation, InputShape shape)
     {
         (_layers, _shape) = (augmentation?.Layers() ?? [], shape);
         foreach (InputLayer layer in _layers) layer.Build(shape);
