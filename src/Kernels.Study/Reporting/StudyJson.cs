@@ -39,7 +39,10 @@ internal sealed record TuningRow(
     double Seconds,
     string Device);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
+// A run may diverge: its loss is then the text "NaN".
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true,
+    NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 [JsonSerializable(typeof(StudyRow[]))]
 [JsonSerializable(typeof(TuningRow[]))]
 internal sealed partial class StudyJson : JsonSerializerContext

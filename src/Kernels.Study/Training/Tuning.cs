@@ -36,5 +36,6 @@ internal static class Tuning
 
     /// <summary>By the rule that <see cref="TuningGrid"/> states.</summary>
     public static TuningScore Best(IEnumerable<TuningScore> scoresOfRecipe) =>
-        scoresOfRecipe.OrderByDescending(score => score.Accuracy.Mean).ThenBy(score => score.Loss).First();
+        scoresOfRecipe.OrderByDescending(score => score.Accuracy.Mean)
+            .ThenBy(score => double.IsNaN(score.Loss) ? double.PositiveInfinity : score.Loss).First();
 }

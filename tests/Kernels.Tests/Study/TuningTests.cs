@@ -35,7 +35,8 @@ public sealed class TuningTests
     [Fact]
     public void TheHighestAccuracyWinsAndThenTheLowestLoss()
     {
-        TuningScore[] scores = [Score("a", 0.8, 0.5), Score("b", 0.9, 0.7), Score("c", 0.9, 0.6)];
+        TuningScore[] scores =
+            [Score("a", 0.8, 0.5), Score("b", 0.9, 0.7), Score("c", 0.9, 0.6), Score("d", 0.9, double.NaN), Score("e", 0.1, double.NaN)];
 
         Assert.Equal("c", Tuning.Best(scores).Recipe.Setting);
     }
@@ -54,7 +55,7 @@ public sealed class TuningTests
     {
         Recipe recipe = Recipes.Find("cnn+dropout");
         TuningScore[] scores = [.. recipe.Grid!.Settings.Select((setting, i) =>
-            new TuningScore(setting, new Spread(i == 3 ? 0.9 : 0.8, 0.01), 0.5, 1, 2, 3))];
+            new TuningScore(setting, new Spread(i == 3 ? 0.9 : 0.8, 0.01), i == 2 ? double.NaN : 0.5, 1, 2, 3))];
         string file = Path.GetTempFileName();
         try
         {
