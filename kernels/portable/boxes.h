@@ -59,16 +59,21 @@ DEVICE u32 is_in_box(const image_shape* shape, GLOBAL const i32* box, image_plac
            place.column < edge_of(shape, box[3]);
 }
 
-// Bit i is set where the i-th of a part's neighbours is in the box.
+// Lanes of a part that lie before an edge, where lane 0 lies on a column: bits up to that lane.
+DEVICE u32 lanes_before(u32 edge, u32 column) {
+    const u32 distance = edge > column ? edge - column : 0;
+    return (1u << (distance < PART_LANES ? distance : PART_LANES)) - 1;
+}
+
+// Bit i is set where the i-th of a part's neighbours is in the box. Rows have at least eight elements, so that a part is
+// of two at most.
 DEVICE u32 box_bits(const image_shape* shape, GLOBAL const i32* box, image_place place) {
     const i32 top = box[0], bottom = box[2];
     const u32 left = edge_of(shape, box[1]), right = edge_of(shape, box[3]);
+    const u32 on_row = (u32)shape->row_length - place.column;
+    const i32 row = (i32)place.row, next = row + 1 == (i32)shape->height ? 0 : row + 1;
     u32 bits = 0;
-    for (u32 i = 0; i < PART_LANES; i++) {
-        const u32 is_inside =
-            (i32)place.row >= top && (i32)place.row < bottom && place.column >= left && place.column < right;
-        bits |= is_inside << i;
-        step(shape, &place);
-    }
+    if (row >= top && row < bottom) bits = lanes_before(right, place.column) & ~lanes_before(left, place.column);
+    if (next >= top && next < bottom) bits |= lanes_before(right + on_row, 0) & ~lanes_before(left + on_row, 0);
     return bits;
 }

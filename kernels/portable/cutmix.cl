@@ -35,7 +35,7 @@ DEVICE real pasted(u32 kept, real own, u32 taken, real other) {
     return kept ? (taken ? own + other : own) : (taken ? other : (real)0);
 }
 
-// With VEC = 8 images are whole octets.
+// With VEC = 8 images are whole octets and rows have at least eight elements.
 KERNEL void cutmix_apply(GLOBAL const scalar* RESTRICT x, u64 x_offset, GLOBAL const scalar* RESTRICT pool,
                          u64 pool_offset, GLOBAL const i32* RESTRICT pairs, u64 pairs_offset,
                          GLOBAL const i32* RESTRICT boxes, u64 boxes_offset, GLOBAL scalar* RESTRICT y, u64 y_offset,

@@ -29,12 +29,12 @@ public sealed class CutMixCase : OpCase
         new CutMixProblem("forward", [0, 1, 4, 4], "no images"),
         new CutMixProblem("forward", [1, 1, 1, 1], "one pixel"),
         new CutMixProblem("forward", [7, 3, 5, 3], "odd sides"),
-        new CutMixProblem("forward", [13, 3, 6, 4], "whole octets over several rows, a tail"),
-        new CutMixProblem("forward", [13, 6, 4, 5], "channels last") { Layout = TensorLayout.ChannelsLast },
-        new CutMixProblem("forward", [3, 5, 4, 4], "partners from a data set") { PoolImages = 11 },
+        new CutMixProblem("forward", [13, 3, 2, 12], "whole octets over two rows, a tail"),
+        new CutMixProblem("forward", [13, 2, 4, 3], "channels last") { Layout = TensorLayout.ChannelsLast },
+        new CutMixProblem("forward", [3, 5, 4, 8], "partners from a data set") { PoolImages = 11 },
         new CutMixProblem("backward", [7, 3, 5, 3], "odd sides"),
-        new CutMixProblem("backward", [13, 3, 6, 4], "whole octets over several rows, a tail"),
-        new CutMixProblem("backward", [13, 6, 4, 5], "channels last") { Layout = TensorLayout.ChannelsLast },
+        new CutMixProblem("backward", [13, 3, 2, 12], "whole octets over two rows, a tail"),
+        new CutMixProblem("backward", [13, 2, 4, 3], "channels last") { Layout = TensorLayout.ChannelsLast },
     ];
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =

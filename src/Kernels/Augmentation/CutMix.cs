@@ -112,7 +112,7 @@ public static unsafe partial class CutMix
         Check.Shape(op, boxes, nameof(boxes), image.Images, 4);
         Check.Disjoint(op, boxes, nameof(boxes), y, yName);
         if (x.Length == 0) return;
-        bool octets = image.Run % 8 == 0 && x.IsVectorAligned && pool.IsVectorAligned && y.IsVectorAligned;
+        bool octets = image.HasOctets && x.IsVectorAligned && pool.IsVectorAligned && y.IsVectorAligned;
         using DataErrorSlot error = stream.DataErrorSlot(op, $"of {nameof(pairs)} is neither -1 nor one of {poolRows} images");
         stream.Launch(
             ApplyKernel,

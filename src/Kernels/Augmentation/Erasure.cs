@@ -41,7 +41,7 @@ internal static unsafe partial class Erasure
         long holes, ulong firstSample, uint op, double value, bool noise, KeyArguments key)
         where T : unmanaged
     {
-        bool octets = image.Run % 8 == 0 && x.IsVectorAligned && y.IsVectorAligned;
+        bool octets = image.HasOctets && x.IsVectorAligned && y.IsVectorAligned;
         stream.Launch(
             FillKernel,
             new KernelVariant(x.DType, octets ? 8 : 1, noise ? NoiseSwitch : 0),

@@ -13,6 +13,9 @@ internal readonly record struct ImageShape(long Images, long Channels, long Heig
     /// <summary>Elements of a pixel that lie side by side.</summary>
     public long Pixel => Layout == TensorLayout.ChannelsLast ? Channels : 1;
 
+    /// <summary>Images are whole octets, of two rows at most.</summary>
+    public bool HasOctets => Run % 8 == 0 && Width * Pixel >= 8;
+
     public ImageArguments Arguments
     {
         get

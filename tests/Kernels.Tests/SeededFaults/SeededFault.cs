@@ -346,8 +346,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "partners of the same class, one class with one member" },
         new("the share is lambda, not what is left", "cutmix", MixupDraw, "units = MIX_UNITS - (u32)(((area << 24) + whole / 2) / whole);", "")
         { At = "images of the study" },
-        new("a box is one row too short", "cutmix", Boxes, "(i32)place.row < bottom", "(i32)place.row < bottom - 1")
-        { At = "whole octets over several rows, a tail" },
+        new("a box is one row too short", "cutmix", Boxes, "row < bottom)", "row < bottom - 1)")
+        { At = "whole octets over two rows, a tail" },
         new("what was taken is not added", "cutmix", "portable/cutmix.cl", "taken ? own + other : own", "own")
         { At = "odd sides" },
         new("holes are not clipped at the top", "cutout", "portable/erase_draw.cl", "box[0] = top < 0 ? 0 : top;", "box[0] = top + 1;")
