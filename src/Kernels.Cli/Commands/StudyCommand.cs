@@ -14,6 +14,7 @@ internal static class StudyCommand
     private const int DefaultTuningSeeds = 2;
     private const int MostEpochs = 100_000;
     private const int MostSideBySide = 64;
+    private const string FullData = "full";
     private const string DefaultReport = "kernels-study.html";
 
     public static Command Create()
@@ -35,12 +36,17 @@ internal static class StudyCommand
         Option<string?> device = CommandOptions.Text(
             "--device", "Device to train on (see 'kernels devices'); the fastest kind there is if not given.", "ID");
         Option<string?> data = CommandOptions.Text(
-            "--data", $"Folder with the four files of Fashion-MNIST; also {FashionMnist.DirectoryVariable}.", "DIR");
+            "--data",
+            $"Folder with the four files of Fashion-MNIST; also {FashionMnist.DirectoryVariable}. Or '{FullData}': train on all images of " +
+            $"the training file but the last {StudyData.ValidationCount:N0} instead of the first {StudyData.TrainCount:N0}.",
+            $"DIR|{FullData}");
+        Option<string?> resume = CommandOptions.Text(
+            "--resume", "Keep finished runs in this file, and take those that it has.", "FILE");
         Option<bool> json = CommandOptions.Json();
 
         Command command = new("study", "Train on real images and show what each regularizer does to the generalization gap.")
         {
-            quick, recipe, seeds, epochs, tune, tuned, parallel, report, device, data, json,
+            quick, recipe, seeds, epochs, tune, tuned, parallel, report, device, data, resume, json,
         };
         command.SetWork((arguments, stop) =>
         {
@@ -56,6 +62,7 @@ internal static class StudyCommand
                 arguments.GetValue(report) ?? (asJson || isTuning ? null : DefaultReport),
                 arguments.GetValue(device),
                 arguments.GetValue(data),
+                arguments.GetValue(resume),
                 asJson);
             return isTuning ? Tune(request, stop) : Run(request, stop);
         });
@@ -104,7 +111,8 @@ internal static class StudyCommand
     /// <summary>Trains until all runs are done, or until it is stopped; a run that was not finished is none.</summary>
     private static StudyResult RunStudy(Request request, Device device, StudyConsole screen, CancellationToken stop)
     {
-        StudyData data = StudyData.From(Load(request, screen, stop, out string directory));
+        FashionMnist images = Load(request, screen, stop, out string directory);
+        StudyData data = request.Data == FullData ? StudyData.Full(images) : StudyData.From(images);
         (Recipe, int)[] runs =
             [.. request.Recipes.SelectMany(recipe => Enumerable.Range(1, request.Seeds).Select(seed => (recipe, seed)))];
         Stopwatch clock = Stopwatch.StartNew();
@@ -121,7 +129,7 @@ internal static class StudyCommand
 
     private static FashionMnist Load(Request request, StudyConsole screen, CancellationToken stop, out string directory)
     {
-        string? found = FashionMnist.FindDirectory(request.DataDirectory);
+        string? found = FashionMnist.FindDirectory(request.Data == FullData ? null : request.Data);
         directory = found ?? FashionMnistCache.DefaultDirectory;
         string folder = directory;
         if (found is null)
@@ -135,9 +143,12 @@ internal static class StudyCommand
     {
         int[] seeds = [.. runs.Select(run => run.Seed).Distinct()];
         screen.WriteIntroduction(request.Settings, StudySizes.Of(data), seeds, $"{device.Id} ({device.Name})", directory);
+        string conditions = $"{device.Id} {device.Name}, {data.Train.Count} images, points {request.Settings.DensePoints}, " +
+            $"epochs {request.Settings.Epochs}";
+        FinishedRuns? finished = request.ResumePath is null ? null : new(request.ResumePath, conditions);
         IReadOnlyList<RunResult> results = [];
         screen.WithProgress(
-            runs, progress => results = StudyRuns.Train(device, data, request.Settings, runs, request.SideBySide, progress, stop));
+            runs, progress => results = StudyRuns.Train(device, data, request.Settings, runs, request.SideBySide, progress, stop, finished));
         return results;
     }
 
@@ -149,6 +160,7 @@ internal static class StudyCommand
         int SideBySide,
         string? ReportPath,
         string? Device,
-        string? DataDirectory,
+        string? Data,
+        string? ResumePath,
         bool Json);
 }

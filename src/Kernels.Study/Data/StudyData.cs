@@ -38,18 +38,28 @@ internal sealed record StudyData(Examples Train, Examples Validation, Examples T
     /// <summary>Images of the training file after these two sets: recipes are tuned by them, and no run uses them.</summary>
     public const int TuningCount = 10_000;
 
-    public static StudyData From(FashionMnist source) => From(source, source.Test);
+    public static StudyData From(FashionMnist source) => From(source, TrainCount, source.Test);
+
+    /// <summary>With all images of the training file but the last, which are those for validation.</summary>
+    /// <exception cref="DatasetException">The training file holds its first images alone.</exception>
+    public static StudyData Full(FashionMnist source)
+    {
+        if (source.Train.Count < FashionMnist.TrainImages.Count)
+            throw new DatasetException(FashionMnist.TrainImages.Name, $"holds the first {source.Train.Count:N0} images alone");
+        return From(source, source.Train.Count - ValidationCount, source.Test);
+    }
 
     /// <summary>With the images that recipes are tuned by in place of the test images.</summary>
-    public static StudyData ForTuning(FashionMnist source) => From(source, source.Train.Slice(TrainCount + ValidationCount, TuningCount));
+    public static StudyData ForTuning(FashionMnist source) =>
+        From(source, TrainCount, source.Train.Slice(TrainCount + ValidationCount, TuningCount));
 
-    private static StudyData From(FashionMnist source, LabeledImages test)
+    private static StudyData From(FashionMnist source, int trainCount, LabeledImages test)
     {
-        LabeledImages train = source.Train.Slice(0, TrainCount);
+        LabeledImages train = source.Train.Slice(0, trainCount);
         (double mean, double scale) = MeanAndScale(train.Pixels.Span);
         return new StudyData(
             Standardize(train, mean, scale),
-            Standardize(source.Train.Slice(TrainCount, ValidationCount), mean, scale),
+            Standardize(source.Train.Slice(trainCount, ValidationCount), mean, scale),
             Standardize(test, mean, scale))
         {
             Pixels = new Standardization(mean / White, 1 / (scale * White)),

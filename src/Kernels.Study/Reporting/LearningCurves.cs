@@ -18,6 +18,9 @@ internal sealed class LearningCurves
     private const int Height = 262;
     private const double LabelDistance = 12;
 
+    /// <summary>The loss of a guess among ten classes is 2.3; what a run that diverges has is cut off at the frame.</summary>
+    private const double HighestLoss = 4;
+
     private readonly Scale _epochs;
     private readonly Scale _accuracy;
     private readonly Scale _loss;
@@ -30,7 +33,8 @@ internal sealed class LearningCurves
         // From the worst final result, with room below; what the first epochs do still further down is cut off at the frame.
         double lowest = study.Runs.Min(run => Math.Min(run.Final.Train.Accuracy, run.Final.Test.Accuracy));
         double from = Math.Max(0, Math.Floor((lowest - 0.08) * 10) / 10);
-        double highest = points.Max(point => Math.Max(point.Train.Loss, point.Test.Loss));
+        double highest = points.SelectMany(point => (double[])[point.Train.Loss, point.Test.Loss])
+            .Where(loss => loss <= HighestLoss).DefaultIfEmpty(HighestLoss).Max();
         _epochs = new Scale(0, study.Runs.Max(run => run.Epochs), Left, Right);
         _accuracy = new Scale(from, 1, AccuracyBottom, AccuracyTop);
         _loss = new Scale(0, Math.Ceiling(highest * 5) / 5, LossBottom, LossTop);
@@ -117,7 +121,7 @@ internal sealed class LearningCurves
     private IEnumerable<(double X, double Y)> Path(IEnumerable<CurvePoint> points, Scale scale, Func<CurvePoint, double> value) =>
         points.Select(point => (_epochs[point.Epoch], scale[Inside(scale, value(point))]));
 
-    private static double Inside(Scale scale, double value) => Math.Clamp(value, scale.From, scale.To);
+    private static double Inside(Scale scale, double value) => double.IsNaN(value) ? scale.To : Math.Clamp(value, scale.From, scale.To);
 
     /// <summary>The mean over seeds, at the epochs where every seed has a point.</summary>
     private static IReadOnlyList<CurvePoint> Mean(RecipeSummary summary)

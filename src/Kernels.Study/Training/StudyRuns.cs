@@ -7,15 +7,15 @@ internal static class StudyRuns
 {
     /// <summary>
     /// The results in the order of the runs. What is not finished when it is stopped is left out. No result depends on
-    /// <paramref name="sideBySide"/>.
+    /// <paramref name="sideBySide"/>. Runs that have <paramref name="finished"/> are not trained again.
     /// </summary>
     public static IReadOnlyList<RunResult> Train(
         Device device, StudyData data, StudySettings settings, IReadOnlyList<(Recipe Recipe, int Seed)> runs, int sideBySide,
-        IStudyProgress progress, CancellationToken stop)
+        IStudyProgress progress, CancellationToken stop, FinishedRuns? finished = null)
     {
         RunResult?[] results = new RunResult?[runs.Count];
         using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        InTurn calls = new(progress);
+        InTurn calls = new(progress, finished);
         int next = -1;
         ExceptionDispatchInfo? failure = null;
         Thread[] threads = [.. Enumerable.Range(0, Math.Min(sideBySide, runs.Count)).Select(_ => new Thread(Work))];
@@ -30,7 +30,10 @@ internal static class StudyRuns
             {
                 using Trainer trainer = new(device, data, settings);
                 for (int i = Interlocked.Increment(ref next); i < runs.Count; i = Interlocked.Increment(ref next))
-                    results[i] = trainer.Run(runs[i].Recipe, runs[i].Seed, calls, end.Token);
+                {
+                    (Recipe recipe, int seed) = runs[i];
+                    results[i] = finished?.Find(recipe, seed) ?? trainer.Run(recipe, seed, calls, end.Token);
+                }
             }
             catch (OperationCanceledException) when (end.IsCancellationRequested)
             {
@@ -45,7 +48,7 @@ internal static class StudyRuns
     }
 
     /// <summary>Passes on what threads report, one at a time.</summary>
-    private sealed class InTurn(IStudyProgress progress) : IStudyProgress
+    private sealed class InTurn(IStudyProgress progress, FinishedRuns? finished) : IStudyProgress
     {
         private readonly Lock _lock = new();
 
@@ -56,7 +59,11 @@ internal static class StudyRuns
 
         public void OnRunEnd(RunResult result)
         {
-            lock (_lock) progress.OnRunEnd(result);
+            lock (_lock)
+            {
+                finished?.Add(result);
+                progress.OnRunEnd(result);
+            }
         }
     }
 }

@@ -86,9 +86,14 @@ public sealed class FashionMnistTests : IDisposable
     {
         Assert.SkipUnless(Directory.Exists(FashionMnist.DebianDirectory), "Debian's package dataset-fashion-mnist is not installed");
 
-        StudyData data = StudyData.From(FashionMnist.Load(FashionMnist.DebianDirectory));
+        FashionMnist images = FashionMnist.Load(FashionMnist.DebianDirectory);
+        StudyData data = StudyData.From(images), full = StudyData.Full(images), tuning = StudyData.ForTuning(images);
 
         Assert.Equal((2_000, 1_000, 10_000), (data.Train.Count, data.Validation.Count, data.Test.Count));
+        Assert.Equal((59_000, 1_000, 10_000), (full.Train.Count, full.Validation.Count, full.Test.Count));
+        Assert.Equal(images.Train.Labels.Slice(3_000, 10_000).ToArray().Select(label => (int)label), tuning.Test.Labels);
+        Assert.Equal(data.Train.Images, tuning.Train.Images);
+        Assert.Throws<DatasetException>(() => StudyData.Full(images with { Train = images.Train.Slice(0, 13_000) }));
         Assert.Equal([9, 0, 0, 3, 0], data.Train.Labels[..5]);
         Assert.InRange(data.Train.Images.Average(value => (double)value), -1e-6, 1e-6);
         Assert.InRange(data.Train.Images.Average(value => (double)value * value), 1 - 1e-5, 1 + 1e-5);

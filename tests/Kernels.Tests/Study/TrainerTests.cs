@@ -194,7 +194,7 @@ public sealed class TrainerTests(TestDevices devices)
         return trainer.Run(recipe, seed, progress, cancellation);
     }
 
-    private sealed class NoProgress : IStudyProgress
+    internal sealed class NoProgress : IStudyProgress
     {
         public void OnEpoch(EpochReport report)
         {
