@@ -32,7 +32,7 @@ struct fakecuda_argument {
     uint64_t value;
 };
 
-#define FAKECUDA_MAXIMUM_ARGUMENTS 64
+#define FAKECUDA_MAXIMUM_ARGUMENTS 96
 
 struct fakecuda_launch {
     const char* function;

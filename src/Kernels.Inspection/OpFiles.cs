@@ -32,6 +32,20 @@ internal static class OpFiles
         ["adamw"] = ["adam", "optimizer_step"],
         ["rmsprop"] = ["rms_prop", "optimizer_step"],
         ["lion"] = ["lion", "optimizer_step"],
+        ["augment"] = ["augment", "augment_table"],
+        ["flip"] = ["augment", "augment_table"],
+        ["crop"] = ["augment", "augment_table"],
+        ["translate"] = ["augment", "augment_table"],
+        ["rotate"] = ["augment", "augment_table"],
+        ["color-jitter"] = ["augment", "augment_table"],
+        ["posterize"] = ["augment", "augment_table"],
+        ["solarize"] = ["augment", "augment_table"],
+        ["equalize"] = ["augment", "augment_table"],
+        ["autocontrast"] = ["augment", "augment_table"],
+        ["sharpness"] = ["augment", "augment_table"],
+        ["normalize"] = ["augment", "augment_table"],
+        ["auto-augment"] = ["augment", "augment_table"],
+        ["affine"] = ["augment"],
     };
 
     /// <summary>Their paths under <c>kernels/</c>.</summary>

@@ -79,6 +79,9 @@ internal static partial class SassListing
         Instruction instruction = new(guard, opcode, operands);
         switch (opcode.Split('.')[0])
         {
+            case "BRX" or "JMX" when operands.Length > 0 && operands[0].StartsWith('R'):
+                // Through a table that the listing does not have. The case that follows stands for all.
+                return instruction with { FallsThrough = true };
             case "BRA" or "JMP" or "BRX" or "JMX":
                 bool isConditional = instruction.IsGuarded || operands.Length > 1 || opcode.Contains(".DIV", StringComparison.Ordinal);
                 return instruction with { Targets = [Target(operands, indices, instruction)], FallsThrough = isConditional };

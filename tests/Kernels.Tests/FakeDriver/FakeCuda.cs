@@ -182,7 +182,7 @@ internal unsafe struct FakeLaunch
     private fixed uint _block[3];
     public readonly uint SharedBytes;
     private readonly uint _argumentCount;
-    private Arguments64 _arguments;
+    private ArgumentList _arguments;
 
     public readonly string Function => FakeCuda.Text(_function)!;
 
@@ -194,8 +194,8 @@ internal unsafe struct FakeLaunch
 
     public readonly FakeArgument[] Arguments => ((ReadOnlySpan<FakeArgument>)_arguments)[..(int)_argumentCount].ToArray();
 
-    [InlineArray(64)]
-    private struct Arguments64
+    [InlineArray(96)]
+    private struct ArgumentList
     {
         private FakeArgument _first;
     }

@@ -44,6 +44,10 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string KeptRows = "portable/kept_rows.cl";
     private const string AveragePool = "portable/average_pool2d.cl";
     private const string MaxPool = "portable/max_pool2d.cl";
+    private const string AugmentApply = "portable/augment.cl";
+    private const string AugmentDraw = "portable/augment_table.cl";
+    private const string AugmentImage = "portable/augment_image.h";
+    private const string AugmentKey = "portable/augment_key.h";
     private const string StochasticDepth = "portable/stochastic_depth.cl";
     private const string MixupDraw = "portable/mixup_draw.cl";
     private const string Boxes = "portable/boxes.h";
@@ -363,6 +367,26 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "no barrier between the levels of the cells", "average-pool2d", AveragePool,
             "LOCAL_ID + half_depth];\n            }\n            BARRIER();", "LOCAL_ID + half_depth];\n            }")
         { At = "whole maps, channels last, odd" },
+        new("samples share their numbers", "augment", AugmentKey, "philox(complement, sample)", "philox(complement, 0)")
+        { At = "all ops of a policy" },
+        new("ops share their numbers", "augment", AugmentKey, "(u64)op << 32 | draw", "draw") { At = "maps of all kinds" },
+        new("the first map comes last", "augment", AugmentDraw, "FMA(m.a, c, FMA(m.b, f, m.c))", "m.c + c") { At = "maps of all kinds" },
+        new("a whole turn is not taken off", "augment", AugmentDraw, "circle - floor_of(circle)", "circle + (circle < 0 ? -circle : 0)")
+        { At = "maps of all kinds" },
+        new("taps are weighed the wrong way round", "augment", AugmentImage, "FMA(across, taps[1], (1 - across) * taps[0])",
+            "FMA(across, taps[0], (1 - across) * taps[1])") { At = "all taps inside, or some" },
+        new("the last column is outside", "augment", AugmentImage, "(u32)(x0 + 1) < image->width", "(u32)(x0 + 2) < image->width")
+        { At = "all taps inside, or some" },
+        new("a mirror image is not mirrored", "augment", AugmentImage, "(i32)turns & 1 ? span - rest : rest", "rest")
+        { At = "mirrored again and again" },
+        new("halves go up", "augment", AugmentImage, "(above == (real)0.5 && is_odd)", "above == (real)0.5")
+        { At = "nearest; halves go to even numbers" },
+        new("the last rows are left out", "augment", AugmentApply, "k < 4; k++) {\n            const u32 pixel",
+            "k < 2; k++) {\n            const u32 pixel") { At = "a flip and a shift of whole pixels, beyond one vector" },
+        new("a curve counts its own level", "augment", AugmentApply, "running_sum(count, counts, &total) - count",
+            "running_sum(count, counts, &total)") { At = "levels, a curve from levels" },
+        new("the histogram is not cleared in time", "augment", AugmentApply, "histogram[k * LEVELS + level] = 0;\n        BARRIER();",
+            "histogram[k * LEVELS + level] = 0;") { At = "levels, a curve from levels" },
         new("the last of equal elements counts", "max-pool2d", MaxPool, "value > *best ||", "value >= *best ||")
         { At = "integers: most windows have a tie" },
         new("a NaN is passed over", "max-pool2d", MaxPool, " || value != value", "") { At = "overlapping, one apart" },

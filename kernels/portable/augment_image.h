@@ -1,0 +1,271 @@
+// Images as augmentation reads them: any stored type, told at run time, through an affine map, and colour ops on what
+// was read. A sample is a row of a table:
+//
+//   0 to 5    a b c d e f: the pixel at (column u, row v) from the middle of the output is read at (a u + b v + c,
+//             d u + e v + f) from the middle of the input
+//   6         the number of colour ops
+//   7 to 14   their codes, in order
+//   15 to 22  their values
+//   23 to 26  top, left, bottom, right of the box that is erased
+
+#define TABLE_CODES  7
+#define TABLE_VALUES 15
+#define TABLE_BOX    23
+#define MOST_COLORS  8
+
+#define COLOR_BRIGHTNESS   1 // v * value
+#define COLOR_CONTRAST     2 // away from the image's mean grey, which is needed first
+#define COLOR_SATURATION   3 // away from the pixel's grey
+#define COLOR_HUE          4 // turned by `value` of a circle
+#define COLOR_POSTERIZE    5 // the upper `value` bits of eight
+#define COLOR_SOLARIZE     6 // white - v from level `value` of 255 on
+#define COLOR_EQUALIZE     7 // through a curve, which is needed first
+#define COLOR_AUTOCONTRAST 8 // stretched from the channel's least and largest, which are needed first
+#define COLOR_SHARPNESS    9 // away from the mean of the neighbours
+
+// Reals that a colour op may keep of an image: a curve of 256 levels for each of three channels.
+#define STATISTICS_LENGTH 768
+#define LEVELS            256
+
+#define BORDER_CONSTANT 0
+#define BORDER_EDGE     1
+#define BORDER_REFLECT  2
+
+#define STORED_U8   0
+#define STORED_F16  1
+#define STORED_BF16 2
+#define STORED_F32  3
+#define STORED_F64  4
+
+// Pixels of x are x_pixel elements apart, its channels x_channel. `units` turn what a row says into pixels: all 1, or
+// what normalized coordinates make of them. Reflection is about `low` and span + low.
+#define AUGMENT_IMAGE_PARAMETERS                                                                                    \
+    u32 input_type, u32 channels, u32 height, u32 width, u32 out_height, u32 out_width, u32 x_pixel, u32 x_channel, \
+        u32 row_inverse, u32 row_shift
+#define AUGMENT_MAP_PARAMETERS                                                                                \
+    real unit_a, real unit_b, real unit_c, real unit_d, real unit_e, real unit_f, u32 is_nearest, u32 border, \
+        real reflect_low, real span_x, real span_y, real fill
+#define AUGMENT_COLOR_PARAMETERS real white, real levels, u32 statistic_count
+
+typedef struct {
+    GLOBAL const u8* x; // the sample's first element
+    u32 input_type, channels, height, width, out_height, out_width, x_pixel, x_channel;
+    u32 is_nearest, border;
+    real low, span_x, span_y, fill;
+    real a, b, c, d, e, f;
+    real middle_x, middle_y, out_middle_x, out_middle_y;
+} augment_image;
+
+// n / divisor for n below 2^31, as divisor.h has it in 64 bits.
+DEVICE u32 quotient_31(u32 n, u32 inverse, u32 shift) { return MUL_HI(2 * n, inverse) >> shift; }
+
+DEVICE real stored_value(GLOBAL const u8* x, u32 input_type, u64 index) {
+    if (input_type == STORED_U8) return (real)x[index];
+    if (input_type < STORED_F32) {
+        const u16 bits = ((GLOBAL const u16*)x)[index];
+        return input_type == STORED_F16 ? f16_to_f32(bits) : bf16_to_f32(bits);
+    }
+#if DTYPE_F64
+    if (input_type == STORED_F64) return ((GLOBAL const double*)x)[index];
+#endif
+    return ((GLOBAL const float*)x)[index];
+}
+
+DEVICE u32 stored_bytes(u32 input_type) {
+    return input_type == STORED_U8 ? 1 : input_type < STORED_F32 ? 2 : input_type == STORED_F32 ? 4 : 8;
+}
+
+// The image of a sample and its map. `row` are its numbers in the table.
+#define AUGMENT_IMAGE_OF(x_base, sample, row)                                                                          \
+    {                                                                                                                  \
+        (x_base) + (sample) * ((u64)channels * height * width) * stored_bytes(input_type), input_type, channels,       \
+            height, width, out_height, out_width, x_pixel, x_channel, is_nearest, border, reflect_low, span_x, span_y, \
+            fill, (row)[0] * unit_a, (row)[1] * unit_b, (row)[2] * unit_c, (row)[3] * unit_d, (row)[4] * unit_e,       \
+            (row)[5] * unit_f, (real)0.5 * (real)(width - 1), (real)0.5 * (real)(height - 1),                          \
+            (real)0.5 * (real)(out_width - 1), (real)0.5 * (real)(out_height - 1)                                      \
+    }
+
+// Far outside of any image, where neighbours are still apart; NaN goes to the lower end.
+DEVICE real within_reach(real x) { return -MAX(-MAX(x, (real)-4194304), (real)-4194304); }
+
+DEVICE real floor_of(real x) {
+    const real whole = (real)(i32)x;
+    return whole > x ? whole - 1 : whole;
+}
+
+// To the nearest integer, ties to even, of numbers within reach.
+DEVICE real nearest_of(real x) {
+    const real below = floor_of(x), above = x - below;
+    const i32 is_odd = (i32)below & 1;
+    return above > (real)0.5 || (above == (real)0.5 && is_odd) ? below + 1 : below;
+}
+
+// The coordinate that is read for one outside of the image.
+DEVICE real bordered(real x, u32 border, real low, real span, u32 size) {
+    if (border == BORDER_REFLECT) {
+        const real from = x - low, distance = from < 0 ? -from : from;
+        real turns = span > 0 ? floor_of(distance / span) : 0;
+        real rest = span > 0 ? FMA(-turns, span, distance) : 0;
+        // The quotient may have been rounded up to the next whole turn.
+        if (rest < 0) rest += span, turns -= 1;
+        x = ((i32)turns & 1 ? span - rest : rest) + low;
+    }
+    if (border != BORDER_CONSTANT) x = -MAX(-MAX(x, (real)0), -(real)(size - 1));
+    return x;
+}
+
+// The channels from `first` on, three at most, of the image at a pixel of the output.
+DEVICE void sampled(const augment_image* image, u32 row, u32 column, u32 first, real* values) {
+    const real u = (real)column - image->out_middle_x, v = (real)row - image->out_middle_y;
+    real x = within_reach(FMA(image->a, u, FMA(image->b, v, image->c)) + image->middle_x);
+    real y = within_reach(FMA(image->d, u, FMA(image->e, v, image->f)) + image->middle_y);
+    x = bordered(x, image->border, image->low, image->span_x, image->width);
+    y = bordered(y, image->border, image->low, image->span_y, image->height);
+    const real left = image->is_nearest ? nearest_of(x) : floor_of(x);
+    const real top = image->is_nearest ? nearest_of(y) : floor_of(y);
+    const real across = image->is_nearest ? 0 : x - left, down = image->is_nearest ? 0 : y - top;
+    const i32 x0 = (i32)left, y0 = (i32)top;
+    const u32 has_left = (u32)x0 < image->width, has_top = (u32)y0 < image->height;
+    const u32 has_right = (u32)(x0 + 1) < image->width, has_bottom = (u32)(y0 + 1) < image->height;
+    const u32 stride = image->width * image->x_pixel, count = image->channels - first;
+    u32 at = first * image->x_channel + (u32)y0 * stride + (u32)x0 * image->x_pixel;
+    for (u32 k = 0; k < 3; k++) values[k] = image->fill;
+    // Whole pixels are moved, not weighed, so that their bits stay.
+    if (across == 0 && down == 0) {
+        for (u32 k = 0; k < 3; k++)
+            if (k < count && has_left && has_top)
+                values[k] = stored_value(image->x, image->input_type, at + k * image->x_channel);
+        return;
+    }
+    for (u32 k = 0; k < 3; k++) {
+        if (k >= count) continue;
+        real taps[4];
+        for (u32 tap = 0; tap < 4; tap++) taps[tap] = image->fill;
+        if (has_top && has_left) taps[0] = stored_value(image->x, image->input_type, at);
+        if (has_top && has_right) taps[1] = stored_value(image->x, image->input_type, at + image->x_pixel);
+        if (has_bottom && has_left) taps[2] = stored_value(image->x, image->input_type, at + stride);
+        if (has_bottom && has_right) taps[3] = stored_value(image->x, image->input_type, at + stride + image->x_pixel);
+        const real upper = across == 0 ? taps[0] : FMA(across, taps[1], (1 - across) * taps[0]);
+        const real lower = across == 0 ? taps[2] : FMA(across, taps[3], (1 - across) * taps[2]);
+        values[k] = down == 0 ? upper : FMA(down, lower, (1 - down) * upper);
+        at += image->x_channel;
+    }
+}
+
+// NaN is black, and so is -0.
+DEVICE real clamped(real value, real white) { return value > 0 ? (value < white ? value : white) : 0; }
+
+DEVICE real grey_of(const real* v, u32 channels) {
+    return channels < 3 ? v[0] : FMA((real)0.2989, v[0], FMA((real)0.587, v[1], (real)0.114 * v[2]));
+}
+
+// The level, 0 to 255, of a value; NaN is black.
+DEVICE u32 level_of(real value, real levels) { return (u32)(clamped(value * levels, (real)255) + (real)0.5); }
+
+// A pixel that is not finite stays.
+DEVICE void turn_hue(real* v, real turn) {
+    const real most = MAX(v[0], MAX(v[1], v[2])), least = -MAX(-v[0], MAX(-v[1], -v[2])), range = most - least;
+    if (!(range > 0) || !is_finite(v[0] + v[1] + v[2])) return;
+    const real inverse = 1 / range;
+    real sixth = most == v[0]   ? (v[1] - v[2]) * inverse
+                 : most == v[1] ? FMA(v[2] - v[0], inverse, (real)2)
+                                : FMA(v[0] - v[1], inverse, (real)4);
+    sixth = FMA((real)6, turn, sixth);
+    for (u32 k = 0; k < 3; k++) {
+        // Red, green and blue are at their most 5, 3 and 1 sixths before a full turn.
+        const real from = sixth + (real)(5 - 2 * (i32)k);
+        const real place = FMA((real)-6, floor_of(from * (real)(1.0f / 6)), from);
+        const real other = 4 - place, nearer = place < other ? place : other;
+        v[k] = FMA(-range, clamped(nearer, (real)1), most);
+    }
+}
+
+// What one op makes of a pixel. Sharpness, which needs the neighbours, is none of these.
+DEVICE void color_pixel(real* v, u32 code, real value, GLOBAL const real* statistics, u32 channels, real white,
+                        real levels) {
+    if (code == COLOR_HUE) {
+        if (is_finite(value)) turn_hue(v, value);
+        return;
+    }
+    const u32 is_level = code == COLOR_POSTERIZE || code == COLOR_EQUALIZE, is_stretched = code == COLOR_AUTOCONTRAST;
+    const u32 kept = LEVELS - (LEVELS >> (value > 1 ? (u32)(value < 8 ? value : 8) : 1));
+    const real other = code == COLOR_CONTRAST ? statistics[0] : code == COLOR_SATURATION ? grey_of(v, channels) : 0;
+    for (u32 k = 0; k < 3; k++) {
+        if (k >= channels) continue;
+        if (is_level) {
+            const u32 level = level_of(v[k], levels);
+            v[k] = code == COLOR_EQUALIZE ? statistics[k * LEVELS + level] : (real)(level & kept) / levels;
+        } else if (code == COLOR_SOLARIZE) {
+            v[k] = v[k] * levels >= value ? white - v[k] : v[k];
+        } else {
+            const real scale = is_stretched ? statistics[k * LEVELS + 1] : value;
+            const real least = is_stretched ? statistics[k * LEVELS] : 0;
+            v[k] = clamped(FMA(scale, v[k] - least, is_stretched ? 0 : (1 - value) * other), white);
+        }
+    }
+}
+
+// A table may hold anything: what is no number of ops is 0, or the most there are, and what is no code is no op.
+DEVICE u32 count_of(GLOBAL const float* row) {
+    return row[6] > 0 ? (u32)(row[6] < MOST_COLORS ? row[6] : MOST_COLORS) : 0;
+}
+
+DEVICE u32 code_of(GLOBAL const float* row, u32 i) {
+    const float code = row[TABLE_CODES + i];
+    return code >= COLOR_BRIGHTNESS && code <= COLOR_SHARPNESS ? (u32)code : 0;
+}
+
+DEVICE u32 needs_statistics(u32 code) {
+    return code == COLOR_CONTRAST || code == COLOR_EQUALIZE || code == COLOR_AUTOCONTRAST;
+}
+
+// The ops of a sample from `first` to `end` - 1, but for sharpness. `statistics` are those of the sample;
+// `statistic_count` of its ops have some.
+DEVICE void color_pixel_range(real* v, GLOBAL const float* row, u32 first, u32 end, u32 statistic,
+                              GLOBAL const real* statistics, u32 channels, real white, real levels,
+                              u32 statistic_count) {
+    for (u32 i = first; i < end; i++) {
+        const u32 code = code_of(row, i), needs = needs_statistics(code);
+        if (code == COLOR_SHARPNESS || code == 0 || (needs && statistic >= statistic_count)) continue;
+        color_pixel(v, code, row[TABLE_VALUES + i], statistics + statistic * STATISTICS_LENGTH, channels, white,
+                    levels);
+        statistic += needs;
+    }
+}
+
+// Op that sharpens among the first `end`, or `end`.
+DEVICE u32 sharpness_of(GLOBAL const float* row, u32 end) {
+    for (u32 i = 0; i < end; i++)
+        if (code_of(row, i) == COLOR_SHARPNESS) return i;
+    return end;
+}
+
+DEVICE u32 statistics_before(GLOBAL const float* row, u32 end) {
+    u32 count = 0;
+    for (u32 i = 0; i < end; i++) count += needs_statistics(code_of(row, i));
+    return count;
+}
+
+// A pixel of the output after the first `end` colour ops. Sharpness weighs the pixel with its eight neighbours after
+// the ops before it, 5 to 1 each; the frame stays as it is.
+DEVICE void colored(const augment_image* image, GLOBAL const float* row, u32 end, u32 r, u32 column,
+                    GLOBAL const real* statistics, real white, real levels, u32 statistic_count, real* v) {
+    const u32 channels = image->channels, sharp = sharpness_of(row, end);
+    sampled(image, r, column, 0, v);
+    color_pixel_range(v, row, 0, sharp, 0, statistics, channels, white, levels, statistic_count);
+    if (sharp == end) return;
+    if (r > 0 && column > 0 && r + 1 < image->out_height && column + 1 < image->out_width) {
+        real sums[3];
+        for (u32 k = 0; k < 3; k++) sums[k] = 4 * v[k];
+        for (u32 i = 0; i < 9; i++) {
+            real near[3];
+            sampled(image, r + i / 3 - 1, column + i % 3 - 1, 0, near);
+            color_pixel_range(near, row, 0, sharp, 0, statistics, channels, white, levels, statistic_count);
+            for (u32 k = 0; k < 3; k++) sums[k] += near[k];
+        }
+        const real value = row[TABLE_VALUES + sharp];
+        for (u32 k = 0; k < 3; k++) v[k] = clamped(FMA(value, v[k], (1 - value) * (sums[k] * (real)(1.0 / 13))), white);
+    }
+    color_pixel_range(v, row, sharp + 1, end, statistics_before(row, sharp), statistics, channels, white, levels,
+                      statistic_count);
+}

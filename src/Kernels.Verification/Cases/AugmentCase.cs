@@ -1,0 +1,219 @@
+using Kernels.Reference;
+
+namespace Kernels.Verification.Cases;
+
+/// <summary>The fused op: tables as they are drawn, and tables applied.</summary>
+public sealed class AugmentCase : OpCase
+{
+    private static readonly RandomKey Key = new(Seed: 0x5eed_0002_0000_0009, Offset: 5);
+
+    private static readonly double[] Identity = [1, 0, 0, 0, 1, 0];
+
+    /// <summary>Numbers that float holds exactly, so that kernel and reference read the same places.</summary>
+    private static readonly double[] Slanted = [0.75, -0.375, 0.3125, 0.25, 1.125, -1.4375];
+
+    private static readonly Tolerance Drawn = new(0, 16, 1, "sines, exponentials and products of float");
+
+    private static readonly Tolerance Places = new(1, 8, 1, "pixels weighed by their distances");
+
+    private static readonly Tolerance Colors = new(1, 24, 1, "a few products and differences of colours");
+
+    private static readonly AugmentOptions ChannelsLast = new() { Layout = TensorLayout.ChannelsLast };
+
+    public override string Op => "augment";
+
+    public override IReadOnlyList<Problem> Problems { get; } =
+    [
+        Apply([2, 3, 5, 7], (5, 7), "the identity moves bits", [Identity, Identity], "identity"),
+        Apply([2, 1, 4, 6], (6, 4), "quarter turns move bits, not square", [[0, 1, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0]], "quarter turns"),
+        Apply([1, 2, 35, 17], (35, 17), "a flip and a shift of whole pixels, beyond one vector", [[-1, 0, 3, 0, 1, -2]], "whole pixels"),
+        Apply([1, 3, 9, 40], (10, 39), "all taps inside, or some", [Slanted], "slanted") with { Tolerance = Places },
+        Apply([1, 3, 9, 40], (10, 39), "bytes", [Slanted], "slanted") with
+        {
+            Bytes8 = true, Tolerance = Places, Options = new() { Fill = 128, Mean = [0.5], Deviation = [0.25] },
+        },
+        Apply([1, 9, 20, 3], (10, 19), "bytes, channels last", [Slanted], "slanted") with
+        {
+            Bytes8 = true, Tolerance = Places, Options = ChannelsLast with { OutputLayout = TensorLayout.ChannelsFirst },
+        },
+        Apply([1, 2, 8, 8], (8, 20), "the edge goes on", [[1.5, 0.25, 2, -0.5, 1, 3]], "far out") with
+        {
+            Tolerance = Places, Options = new() { Border = ImageBorder.Edge },
+        },
+        Apply([1, 1, 4, 6], (9, 18), "mirrored again and again", [[2.25, 0.25, 2, -0.5, 1.25, 3]], "far out") with
+        {
+            Tolerance = Places, Options = new() { Border = ImageBorder.Reflect },
+        },
+        Apply([1, 1, 5, 5], (7, 17), "mirrored about pixels", [[1.25, 0.25, 2, -0.5, 1.25, 3]], "far out") with
+        {
+            Tolerance = Places, Options = new() { Border = ImageBorder.Reflect, AlignCorners = true },
+        },
+        Apply([1, 2, 7, 20], (7, 20), "nearest; halves go to even numbers", [[0.5, 0, 0.25, 0, 1.5, 0]], "nearest") with
+        {
+            Options = new() { Interpolation = ImageInterpolation.Nearest },
+        },
+        Apply(
+            [2, 3, 6, 9], (6, 9), "every colour op, a box",
+            [
+                Row(Identity, [(8, 0), (1, 1.25), (3, 0.5), (9, 1.5), (2, 1.5), (4, 0.125)], [2, 1, 5, 4]),
+                Row(Identity, [(8, 0), (9, 0.25), (2, 0.5), (6, 128), (1, 0.75)], [0, 0, 0, 0]),
+            ],
+            "colours") with { Tolerance = Colors, Options = new() { Erased = 0.5 } },
+        Apply(
+            [2, 3, 18, 17], (18, 17), "levels, a curve from levels",
+            [
+                Row(Identity, [(5, 3), (7, 0)], [0, 0, 0, 0]),
+                Row([-1, 0, 0, 0, 1, 0], [(7, 0), (5, 5), (6, 64)], [0, 0, 6, 9]),
+            ],
+            "levels") with
+        {
+            Bytes8 = true, Tolerance = Colors,
+        },
+        Draw([6, 3, 32, 32], (28, 28), "maps of all kinds", new AugmentPolicy
+        {
+            Crop = AugmentCrop.Resized, HorizontalFlip = 0.5, VerticalFlip = 0.5, ShiftX = (-2, 2), ShiftY = (-3, 3), Rotation = (-45, 45),
+            Scale = (0.5, 2), ShearX = (-10, 10), ShearY = (-10, 10), Cutout = 0.5, CutoutSize = (9, 8),
+        }),
+        Draw([9, 3, 16, 24], (16, 24), "colours of all kinds", new AugmentPolicy
+        {
+            Brightness = (0.5, 1.5), Contrast = (0.5, 1.5), Saturation = (0.5, 1.5), Hue = (-0.25, 0.25), ShufflesColors = true,
+            Posterize = 0.5, Solarize = 0.5, Sharpness = 0.5, SharpnessFactor = (0, 2), Equalize = 0.5,
+        }),
+        Draw([40, 3, 32, 32], (32, 32), "all ops of a policy", new AugmentPolicy { Automatic = AutoAugmentPolicy.TrivialAugment }) with
+        {
+            HasSampleIds = true,
+        },
+    ];
+
+    public override IReadOnlyList<Problem> BenchProblems { get; } =
+    [
+        Bench("crop, flip, rotation, colours, cutout", new AugmentPolicy
+        {
+            Crop = AugmentCrop.Resized, HorizontalFlip = 0.5, Rotation = (-15, 15), Brightness = (0.6, 1.4), Contrast = (0.6, 1.4),
+            Saturation = (0.6, 1.4), Cutout = 1, CutoutSize = 56,
+        }),
+        Bench("crop and flip of whole pixels", new AugmentPolicy
+        {
+            Crop = AugmentCrop.Window, Padding = 8, HorizontalFlip = 0.5,
+        }),
+    ];
+
+    public override IReadOnlyList<BadInput> BadInputs { get; } =
+    [
+        new("a table of another width", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(2, 3, 4, 5), y = device.Allocate<float>(2, 3, 4, 5);
+            using DeviceTensor<float> table = device.Allocate<float>(2, 6);
+            Augment.Apply(stream, x, table, y);
+        }),
+        new("nine colour ops", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> table = device.Allocate<float>(2, Augment.TableWidth);
+            AugmentPolicy policy = new() { Automatic = new(8, 9, 31, AugmentSpace.RandAugment), Equalize = 0.5 };
+            Augment.Draw(stream, null, table, 8, 8, policy, Key);
+        }),
+        new("more statistics than ops", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(2, 3, 4, 5), y = device.Allocate<float>(2, 3, 4, 5);
+            using DeviceTensor<float> table = device.Allocate<float>(2, Augment.TableWidth);
+            Augment.Apply(stream, x, table, y, statistics: 9);
+        }),
+        new("images without pixels", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(2, 3, 0, 5), y = device.Allocate<float>(2, 3, 4, 5);
+            Augment.Forward(stream, x, null, y, new AugmentPolicy(), Key);
+        }),
+    ];
+
+    public override double LargestInput(DType dtype) => Math.Min(1e30, Elements.Largest(dtype) / 4);
+
+    public override bool IsStateOrSetting(string input) => input == "table";
+
+    public override ArgumentUse UseOf(Problem problem, string tensor) =>
+        tensor == "sample_ids" ? ArgumentUse.Optional : ArgumentUse.Required;
+
+    public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
+    {
+        AugmentProblem p = (AugmentProblem)problem;
+        long[] tableShape = [p.Shape[0], Augment.TableWidth];
+        switch (p.Entry)
+        {
+            case "apply":
+                double[] rows = [.. p.Rows.SelectMany(row => row.Concat(new double[Augment.TableWidth - row.Length]))];
+                return
+                [
+                    p.Images(dtype, seed), new TensorSpec("table", DType.Float32, tableShape, TensorRole.Input, rows),
+                    Output("y", dtype, p.OutputShape, p.Tolerance),
+                ];
+            case "draw":
+                TensorSpec table = Output("table", DType.Float32, tableShape, Drawn);
+                double[] ids = [.. Enumerable.Range(0, (int)p.Shape[0]).Select(i => (double)((i * 2654435761L) + 12))];
+                return p.HasSampleIds ? [new TensorSpec("sample_ids", DType.UInt64, [p.Shape[0]], TensorRole.Input, ids), table] : [table];
+            default: return [p.Images(dtype, seed), Output("y", dtype, p.OutputShape, p.Tolerance)];
+        }
+    }
+
+    public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
+    {
+        AugmentProblem p = (AugmentProblem)problem;
+        switch (p.Entry)
+        {
+            case "apply" when p.Bytes8:
+                Augment.Apply(stream, tensors.Get<byte>("x"), tensors.Get<float>("table"), tensors.Get<T>("y"), StatisticsOf(p), p.Options);
+                break;
+            case "apply":
+                Augment.Apply(stream, tensors.Get<T>("x"), tensors.Get<float>("table"), tensors.Get<T>("y"), StatisticsOf(p), p.Options);
+                break;
+            case "draw":
+                DeviceTensor<ulong>? ids = p.HasSampleIds ? tensors.Get<ulong>("sample_ids") : null;
+                Augment.Draw(
+                    stream, ids, tensors.Get<float>("table"), (p.Geometry.Height, p.Geometry.Width), p.Out, p.Policy, Key, p.Options);
+                break;
+            default:
+                Augment.Forward(stream, tensors.Get<byte>("x"), null, tensors.Get<T>("y"), p.Policy, Key, p.Options);
+                break;
+        }
+    }
+
+    public override void Reference(Problem problem, ReferenceValues values)
+    {
+        AugmentProblem p = (AugmentProblem)problem;
+        if (p.Entry == "apply")
+        {
+            AugmentSettings settings = p.Settings with { Statistics = StatisticsOf(p) };
+            AugmentReference.Apply(p.Geometry, settings, values["x"], values["table"], Augment.TableWidth, values["y"]);
+            return;
+        }
+
+        ulong[] ids = p.HasSampleIds
+            ? [.. values["sample_ids"].Select(id => (ulong)id)] : [.. Enumerable.Range(0, (int)p.Shape[0]).Select(i => (ulong)i)];
+        AugmentDraws draws = AugmentOpCase.DrawsOf(p.Policy, p);
+        AugmentDrawReference.Draw(p.Geometry, draws, ids, Key.Seed, Key.Offset, values["table"]);
+    }
+
+    private static int StatisticsOf(AugmentProblem p) => p.Rows.Any(row => row.Length > 6) ? 3 : 0;
+
+    private static AugmentProblem Apply(long[] shape, Size2d output, string reason, double[][] rows, string setting) =>
+        new("apply", shape, output, reason) { Rows = rows, Setting = setting };
+
+    private static AugmentProblem Draw(long[] shape, Size2d output, string reason, AugmentPolicy policy) =>
+        new("draw", shape, output, reason) { Policy = policy };
+
+    private static AugmentProblem Bench(string setting, AugmentPolicy policy) => new("forward", [256, 3, 224, 224], (224, 224), "a batch")
+    {
+        Bytes8 = true,
+        Policy = policy,
+        Options = new() { Mean = [0.485, 0.456, 0.406], Deviation = [0.229, 0.224, 0.225] },
+        Setting = setting,
+    };
+
+    private static double[] Row(double[] map, (int Code, double Value)[] colors, double[] box)
+    {
+        double[] row = new double[Augment.TableWidth];
+        map.CopyTo(row, 0);
+        row[6] = colors.Length;
+        for (int i = 0; i < colors.Length; i++) (row[7 + i], row[15 + i]) = colors[i];
+        box.CopyTo(row, 23);
+        return row;
+    }
+}

@@ -1,0 +1,33 @@
+namespace Kernels.Verification.Cases;
+
+/// <summary>Rotations of images.</summary>
+public sealed class RotateCase : AugmentOpCase
+{
+    public override string Op => "rotate";
+
+    public override IReadOnlyList<BadInput> BadInputs { get; } =
+    [
+        Bad("bounds reversed", typeof(ArgumentOutOfRangeException), (stream, x, y) => Rotate.Forward(stream, x, null, y, (30, -30), Key)),
+        Bad("no number", typeof(ArgumentOutOfRangeException), (stream, x, y) => Rotate.Forward(stream, x, null, y, double.NaN, Key)),
+    ];
+
+    private protected override IReadOnlyList<AugmentProblem> ForwardProblems { get; } =
+    [
+        new("forward", [3, 2, 7, 10], (7, 10), "any angle, not square")
+        {
+            Policy = new() { Rotation = (-30, 30) },
+            HasSampleIds = true,
+            Options = new() { Fill = 0.25 },
+            Tolerance = Interpolated,
+            Setting = "by -30..30",
+        },
+        new("forward", [2, 3, 6, 20], (20, 6), "a quarter turn, bytes")
+        {
+            Policy = new() { Rotation = 90 }, Bytes8 = true, Tolerance = Scaled, Setting = "by 90",
+        },
+    ];
+
+    private protected override void Call<TIn, T>(
+        DeviceStream stream, AugmentProblem p, DeviceTensor<TIn> x, DeviceTensor<ulong>? ids, DeviceTensor<T> y) =>
+        Rotate.Forward(stream, x, ids, y, p.Policy.Rotation, Key, p.Options);
+}
