@@ -123,15 +123,30 @@ public abstract class AugmentOpCase : OpCase
         {
             AugmentSpace.RandAugment => new AutoDraws(policy.Ops, policy.Magnitude, policy.Bins, ops)
             {
-                Shear = 0.3, X = 150.0 / 331 * width, Y = 150.0 / 331 * height, Degrees = 30, Factor = 0.9, Bits = 4,
+                Shear = 0.3,
+                X = 150.0 / 331 * width,
+                Y = 150.0 / 331 * height,
+                Degrees = 30,
+                Factor = 0.9,
+                Bits = 4,
             },
             AugmentSpace.TrivialAugmentWide => new AutoDraws(policy.Ops, policy.Magnitude, policy.Bins, ops)
             {
-                Shear = 0.99, X = 32, Y = 32, Degrees = 135, Factor = 0.99, Bits = 6,
+                Shear = 0.99,
+                X = 32,
+                Y = 32,
+                Degrees = 135,
+                Factor = 0.99,
+                Bits = 6,
             },
             _ => new AutoDraws(policy.Ops, policy.Magnitude, policy.Bins, [.. ops.Where(op => op is not (11 or 13))])
             {
-                Shear = 0.2, X = width / 8, Y = height / 8, Degrees = 15, Factor = 0.5, Bits = 4,
+                Shear = 0.2,
+                X = width / 8,
+                Y = height / 8,
+                Degrees = 15,
+                Factor = 0.5,
+                Bits = 4,
             },
         };
     }
