@@ -49,29 +49,49 @@ public static unsafe partial class Conv2d
             bool backward = a.Backward != 0;
             long phasesX = backward ? Math.Min(s.StrideX, s.XWidth) : 1, phases = backward ? phasesX * Math.Min(s.StrideY, s.XHeight) : 1;
             double work = (double)s.YPixels * s.YChannels * s.PerOutput / phases;
-            ForEach((long)s.Groups * phases, work, index =>
+            long channels = backward ? s.XChannels : s.YChannels;
+            bool isNarrow = !last && NarrowGather<T, TSum>.Takes(channels, Phase<T, TSum>(a, last, 0, 0).Patches);
+            ForEach((long)s.Groups * (isNarrow ? 1 : phases), work, index =>
             {
-                long group = index / phases;
-                uint phaseY = (uint)(index % phases / phasesX), phaseX = (uint)(index % phasesX);
-                Im2Col<T, TSum> patches = Patches<T, TSum>(a, last, group, phaseY, phaseX);
-                FilterRows<T, TSum> filter = Filter<T, TSum>(a, last, group, patches);
-                MapStrides strides = backward ? StridesOfX(s, last) : StridesOfY(s, last);
-                long channels = backward ? s.XChannels : s.YChannels;
-                GatherTarget<T> target = new()
+                if (isNarrow)
                 {
-                    Result = a.Result.Pointer<T>() + (group * channels * strides.Channel),
-                    Bias = a.HasBias != 0 ? a.Bias.Pointer<T>() + (group * channels) : null,
-                    Rectifies = a.HasRelu != 0,
-                    Strides = strides,
-                    Vertical = patches.Vertical,
-                    Horizontal = patches.Horizontal,
-                    Width = backward ? s.XWidth : s.YWidth,
-                };
-                long pixels = (long)s.Batch * patches.Vertical.Results * patches.Horizontal.Results;
+                    new NarrowGather<T, TSum>((long)s.Batch, (int)channels, Phases(index)).Run();
+                    return;
+                }
+
+                GatherPhase<T, TSum> part = Phase<T, TSum>(a, last, index / phases, index % phases);
+                long pixels = (long)s.Batch * part.Patches.Vertical.Results * part.Patches.Horizontal.Results;
                 if (last)
-                    CpuGemm.Multiply<TSum, GatherLast<T, TSum>>(new(patches, filter, target, pixels, channels));
+                    CpuGemm.Multiply<TSum, GatherLast<T, TSum>>(new(part.Patches, part.Filter, part.Target, pixels, channels));
                 else
-                    CpuGemm.Multiply<TSum, GatherFirst<T, TSum>>(new(patches, filter, target, pixels, channels));
+                    CpuGemm.Multiply<TSum, GatherFirst<T, TSum>>(new(part.Patches, part.Filter, part.Target, pixels, channels));
+            });
+
+            GatherPhase<T, TSum>[] Phases(long group)
+            {
+                GatherPhase<T, TSum>[] all = new GatherPhase<T, TSum>[phases];
+                for (long phase = 0; phase < phases; phase++) all[phase] = Phase<T, TSum>(a, last, group, phase);
+                return all;
+            }
+        }
+
+        private static GatherPhase<T, TSum> Phase<T, TSum>(in Conv2dGatherArguments a, bool last, long group, long phase)
+            where T : unmanaged
+            where TSum : unmanaged
+        {
+            Conv2dShapeArguments s = a.Conv2dShape;
+            bool backward = a.Backward != 0;
+            long phasesX = backward ? Math.Min(s.StrideX, s.XWidth) : 1, channels = backward ? s.XChannels : s.YChannels;
+            Im2Col<T, TSum> patches = Patches<T, TSum>(a, last, group, (uint)(phase / phasesX), (uint)(phase % phasesX));
+            MapStrides strides = backward ? StridesOfX(s, last) : StridesOfY(s, last);
+            return new(patches, Filter<T, TSum>(a, last, group, patches), new GatherTarget<T>
+            {
+                Result = a.Result.Pointer<T>() + (group * channels * strides.Channel),
+                Bias = a.HasBias != 0 ? a.Bias.Pointer<T>() + (group * channels) : null,
+                Rectifies = a.HasRelu != 0,
+                Strides = strides,
+                Vertical = patches.Vertical,
+                Horizontal = patches.Horizontal,
             });
         }
 
@@ -143,6 +163,22 @@ public static unsafe partial class Conv2d
         /// <summary>True when a row lies in memory as it is.</summary>
         public required bool IsInOrder { get; init; }
 
+        /// <summary>A row for each tap, along it the first rows' factors.</summary>
+        public void PackAll(int rows, long taps, TSum* destination)
+        {
+            long* offsets = stackalloc long[MostTaps];
+            for (long first = 0; first < taps; first += MostTaps)
+            {
+                int count = (int)Math.Min(MostTaps, taps - first);
+                Offsets(first, count, offsets);
+                for (int tap = 0; tap < count; tap++)
+                {
+                    for (int row = 0; row < rows; row++)
+                        *destination++ = CpuConvert.Widen<T, TSum>(Filter[offsets[tap] + (row * ResultStride)]);
+                }
+            }
+        }
+
         public void PackRows(long firstRow, long rows, long firstTap, long taps, TSum* destination, long stride)
         {
             if (IsInOrder)
@@ -199,6 +235,12 @@ public static unsafe partial class Conv2d
         }
     }
 
+    /// <summary>Results of a group that meet the same taps.</summary>
+    private readonly record struct GatherPhase<T, TSum>(
+        Im2Col<T, TSum> Patches, FilterRows<T, TSum> Filter, GatherTarget<T> Target)
+        where T : unmanaged
+        where TSum : unmanaged;
+
     /// <summary>Where the results of a gather go.</summary>
     private readonly struct GatherTarget<T>
         where T : unmanaged
@@ -215,9 +257,33 @@ public static unsafe partial class Conv2d
 
         public required GatherAxis Horizontal { get; init; }
 
-        public required long Width { get; init; }
+        /// <summary>True when the results of an image lie in memory as they are counted.</summary>
+        public bool IsDense => Horizontal.ResultStep == 1 && Vertical.ResultStep == 1;
 
-        public T* At(in PixelWalk walk) => Result + (walk.Batch * Strides.Batch)
+        /// <summary>Takes neighbours of one row of the result, for so many channels from that of the bias on.</summary>
+        public void StoreRows<TSum>(TSum* sums, long stride, T* to, long channels, int count, T* bias)
+            where TSum : unmanaged
+        {
+            if (Horizontal.ResultStep == 1)
+            {
+                CpuConvert.RoundRows(sums, stride, to, Strides.Channel, channels, count, bias, Rectifies);
+                return;
+            }
+
+            T* row = stackalloc T[CpuGemm.MaxBlockColumns];
+            for (long i = 0; i < channels; i++, to += Strides.Channel, sums += stride)
+            {
+                for (int first = 0; first < count; first += CpuGemm.MaxBlockColumns)
+                {
+                    int part = Math.Min(count - first, CpuGemm.MaxBlockColumns);
+                    CpuConvert.RoundRows(sums + first, stride, row, 0, 1, part, bias == null ? null : bias + i, Rectifies);
+                    T* at = to + ((long)first * Horizontal.ResultStep);
+                    for (int x = 0; x < part; x++) at[(long)x * Horizontal.ResultStep] = row[x];
+                }
+            }
+        }
+
+        public long OffsetOf(in PixelWalk walk) => (walk.Batch * Strides.Batch)
             + ((Vertical.ResultFirst + ((long)walk.Y * Vertical.ResultStep)) * Strides.Row)
             + ((Horizontal.ResultFirst + ((long)walk.X * Horizontal.ResultStep)) * Strides.Column);
     }
@@ -247,25 +313,26 @@ public static unsafe partial class Conv2d
 
         public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)
         {
+            T* bias = _target.Bias == null ? null : _target.Bias + firstRow;
+            T* result = _target.Result + (firstRow * _target.Strides.Channel);
+            if (_target.IsDense)
+            {
+                long plane = _target.Strides.Channel, image = firstColumn / plane, pixel = firstColumn - (image * plane);
+                for (long column = 0; column < columns; image++, pixel = 0)
+                {
+                    int count = (int)Math.Min(columns - column, plane - pixel);
+                    _target.StoreRows(sums + column, stride, result + (image * _target.Strides.Batch) + pixel, rows, count, bias);
+                    column += count;
+                }
+
+                return;
+            }
+
             PixelWalk walk = new(firstColumn, _target.Vertical.Results, _target.Horizontal.Results);
             for (long column = 0; column < columns; walk.NextRow())
             {
-                int count = (int)Math.Min(columns - column, _target.Horizontal.Results - walk.X);
-                T* to = _target.At(walk) + (firstRow * _target.Strides.Channel);
-                for (long row = 0; row < rows; row++, to += _target.Strides.Channel)
-                {
-                    TSum* from = sums + (row * stride) + column;
-                    T* bias = _target.Bias == null ? null : _target.Bias + firstRow + row;
-                    if (_target.Horizontal.ResultStep == 1)
-                    {
-                        CpuConvert.Round(from, to, count, bias, isShared: true, _target.Rectifies);
-                        continue;
-                    }
-
-                    for (int i = 0; i < count; i++)
-                        CpuConvert.Round(from + i, to + ((long)i * _target.Horizontal.ResultStep), 1, bias, true, _target.Rectifies);
-                }
-
+                int count = (int)Math.Min(columns - column, walk.LeftOfRow);
+                _target.StoreRows(sums + column, stride, result + _target.OffsetOf(walk), rows, count, bias);
                 column += count;
             }
         }
@@ -300,8 +367,8 @@ public static unsafe partial class Conv2d
             T* bias = _target.Bias == null ? null : _target.Bias + firstColumn;
             for (long row = 0; row < rows; row++, walk.Next())
             {
-                CpuConvert.Round(
-                    sums + (row * stride), _target.At(walk) + firstColumn, (int)columns, bias, isShared: false, _target.Rectifies);
+                T* to = _target.Result + _target.OffsetOf(walk) + firstColumn;
+                CpuConvert.Round(sums + (row * stride), to, (int)columns, bias, isShared: false, _target.Rectifies);
             }
         }
     }

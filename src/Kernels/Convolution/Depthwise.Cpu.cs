@@ -29,8 +29,7 @@ public static unsafe partial class Conv2d
         where T : unmanaged
         where TSum : unmanaged
     {
-        private readonly GatherAxis _vertical;
-        private readonly GatherAxis _horizontal;
+        private readonly int _step;
         private readonly int _height;
         private readonly int _width;
         private readonly int _firstY;
@@ -42,26 +41,33 @@ public static unsafe partial class Conv2d
         private readonly int _share;
 
         public PaddedPlane(in GatherAxis vertical, in GatherAxis horizontal, int height, int width)
+            : this([vertical], [horizontal], height, width)
         {
-            (_vertical, _horizontal, _height, _width) = (vertical, horizontal, height, width);
-            (_firstY, _rows) = Reach(vertical);
-            (_firstX, _columns) = Reach(horizontal);
-            _share = ((_columns + horizontal.Step - 1) / horizontal.Step) + Vector512<TSum>.Count;
         }
 
-        public long Length => (long)_rows * RowLength;
+        /// <summary>For several gathers with the same steps.</summary>
+        public PaddedPlane(ReadOnlySpan<GatherAxis> vertical, ReadOnlySpan<GatherAxis> horizontal, int height, int width)
+        {
+            (_height, _width, _step) = (height, width, horizontal[0].Step);
+            (_firstY, _rows) = Reach(vertical);
+            (_firstX, _columns) = Reach(horizontal);
+            _share = ((_columns + _step - 1) / _step) + Vector512<TSum>.Count;
+            ResultRow = vertical[0].Step * RowLength;
+        }
+
+        public long Length => _rows * RowLength;
 
         /// <summary>From one row of the result to the next.</summary>
-        public long ResultRow => (long)_vertical.Step * RowLength;
+        public long ResultRow { get; }
 
-        private long RowLength => (long)_share * _horizontal.Step;
+        private long RowLength => (long)_share * _step;
 
         /// <summary>Where a tap sees the first element of the result; the next of the row is beside it.</summary>
-        public long OffsetOf(int down, int right)
+        public long OffsetOf(in GatherAxis vertical, in GatherAxis horizontal, int tap)
         {
-            int y = _vertical.First + (down * _vertical.TapStep) - _firstY;
-            int x = _horizontal.First + (right * _horizontal.TapStep) - _firstX;
-            return (y * RowLength) + ((long)(x % _horizontal.Step) * _share) + (x / _horizontal.Step);
+            int y = vertical.First + (tap / horizontal.Taps * vertical.TapStep) - _firstY;
+            int x = horizontal.First + (tap % horizontal.Taps * horizontal.TapStep) - _firstX;
+            return (y * RowLength) + ((long)(x % _step) * _share) + (x / _step);
         }
 
         public void Fill(T* plane, TSum* destination)
@@ -77,7 +83,7 @@ public static unsafe partial class Conv2d
                 }
 
                 T* source = plane + ((long)y * _width) + _firstX;
-                if (_horizontal.Step == 1)
+                if (_step == 1)
                 {
                     new Span<TSum>(destination, before).Clear();
                     CpuConvert.Widen(source + before, destination + before, end - before);
@@ -86,21 +92,27 @@ public static unsafe partial class Conv2d
                 }
 
                 new Span<TSum>(destination, (int)RowLength).Clear();
-                for (int residue = 0; residue < _horizontal.Step; residue++)
+                for (int residue = 0; residue < _step; residue++)
                 {
                     TSum* to = destination + ((long)residue * _share);
-                    int x = residue + ((before - residue + _horizontal.Step - 1) / _horizontal.Step * _horizontal.Step);
-                    for (; x < end; x += _horizontal.Step) to[x / _horizontal.Step] = CpuConvert.Widen<T, TSum>(source[x]);
+                    int x = residue + ((before - residue + _step - 1) / _step * _step);
+                    for (; x < end; x += _step) to[x / _step] = CpuConvert.Widen<T, TSum>(source[x]);
                 }
             }
         }
 
         /// <summary>The lowest coordinate that any result sees, and how many there are to the highest.</summary>
-        private static (int First, int Count) Reach(in GatherAxis axis)
+        private static (int First, int Count) Reach(ReadOnlySpan<GatherAxis> axes)
         {
-            int taps = Math.Max(axis.Taps - 1, 0) * axis.TapStep, results = Math.Max(axis.Results - 1, 0) * axis.Step;
-            int first = axis.First + Math.Min(taps, 0);
-            return (first, axis.First + Math.Max(taps, 0) + results + 1 - first);
+            (int first, int end) = (int.MaxValue, int.MinValue);
+            foreach (GatherAxis axis in axes)
+            {
+                int taps = Math.Max(axis.Taps - 1, 0) * axis.TapStep, results = Math.Max(axis.Results - 1, 0) * axis.Step;
+                first = Math.Min(first, axis.First + Math.Min(taps, 0));
+                end = Math.Max(end, axis.First + Math.Max(taps, 0) + results + 1);
+            }
+
+            return (first, end - first);
         }
     }
 
@@ -209,7 +221,7 @@ public static unsafe partial class Conv2d
                     Weights(output, weights + (source * taps), 1);
                 }
 
-                for (int tap = 0; tap < taps; tap++) offsets[tap] = padded.OffsetOf(tap / _horizontal.Taps, tap % _horizontal.Taps);
+                for (int tap = 0; tap < taps; tap++) offsets[tap] = padded.OffsetOf(_vertical, _horizontal, tap);
                 for (int row = 0; row < _vertical.Results; row += ResultRows)
                 {
                     int rows = Math.Min(ResultRows, _vertical.Results - row);
@@ -400,10 +412,10 @@ public static unsafe partial class Conv2d
                         {
                             for (int right = 0; right < horizontal.Taps; right += Together)
                             {
-                                int count = Math.Min(Together, horizontal.Taps - right);
-                                long offset0 = padded.OffsetOf(down, right);
-                                long offset1 = padded.OffsetOf(down, right + Math.Min(1, count - 1));
-                                long offset2 = padded.OffsetOf(down, right + Math.Min(2, count - 1));
+                                int count = Math.Min(Together, horizontal.Taps - right), tap = (down * horizontal.Taps) + right;
+                                long offset0 = padded.OffsetOf(vertical, horizontal, tap);
+                                long offset1 = padded.OffsetOf(vertical, horizontal, tap + Math.Min(1, count - 1));
+                                long offset2 = padded.OffsetOf(vertical, horizontal, tap + Math.Min(2, count - 1));
                                 Vector512<TSum> sum0 = default, sum1 = default, sum2 = default;
                                 for (int row = firstRow; row < endRow; row++)
                                 {
@@ -426,7 +438,6 @@ public static unsafe partial class Conv2d
                                     sum2 = MultiplyAdd(last, Vector512.Load(at + offset2 + x) & rest, sum2);
                                 }
 
-                                int tap = (down * horizontal.Taps) + right;
                                 sums[tap] += CpuElement.ToDouble(Vector512.Sum(sum0));
                                 if (count > 1) sums[tap + 1] += CpuElement.ToDouble(Vector512.Sum(sum1));
                                 if (count > 2) sums[tap + 2] += CpuElement.ToDouble(Vector512.Sum(sum2));

@@ -65,6 +65,12 @@ internal readonly unsafe struct Im2Col<T, TSum>
     {
         Run* runs = stackalloc Run[MostPixels];
         int count = Runs(firstPixel, (int)pixels, runs);
+        if (typeof(T) == typeof(float) && typeof(TSum) == typeof(float) && Horizontal.Step <= 2 && Avx512F.IsSupported)
+        {
+            for (int i = 0; i < count; i++) PackRun(runs[i], firstTap, taps, (float*)(destination + runs[i].Start), stride);
+            return;
+        }
+
         long area = (long)Vertical.Taps * Horizontal.Taps;
         long channel = firstTap / area;
         int down = (int)(firstTap % area / Horizontal.Taps), right = (int)(firstTap % Horizontal.Taps);
@@ -140,29 +146,60 @@ internal readonly unsafe struct Im2Col<T, TSum>
     }
 
     /// <summary>
-    /// Whole vectors, whose lanes outside the row are 0. What they write beyond the run, less than a vector, is written anew by the run, or
-    /// the row, behind it, or lies where the packed matrix has room.
+    /// A run for all taps, vector by vector: what a place of the filter sees is the same part of a row in each channel, so masks and
+    /// addresses are made once for all of them.
     /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void CopyVectors(T* row, int x, int count, TSum* destination)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void PackRun(in Run run, long firstTap, long taps, float* destination, long stride)
     {
-        for (int i = 0; i < count; i += CpuElement.Width, x += CpuElement.Width)
+        long area = (long)Vertical.Taps * Horizontal.Taps;
+        (long firstChannel, long firstPlace) = Math.DivRem(firstTap, area);
+        (long endChannel, long endPlace) = Math.DivRem(firstTap + taps, area);
+        Vector512<int> even = Vector512<int>.Indices * 2;
+        for (int start = 0; start < run.Count; start += CpuElement.Width)
         {
-            Vector512<float> values;
-            if (x >= 0 && x + CpuElement.Width <= Width)
+            Vector512<float> wanted = Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(run.Count - start)).AsSingle();
+            int x = run.X + (start * Horizontal.Step);
+            for (int right = 0; right < Horizontal.Taps; right++, x += Horizontal.TapStep)
             {
-                values = Vector512.Load((float*)row + x);
-            }
-            else
-            {
-                Vector512<int> lanes = Vector512<int>.Indices + Vector512.Create(x);
-                Vector512<int> inside = Vector512.GreaterThanOrEqual(lanes, Vector512<int>.Zero)
-                    & Vector512.LessThan(lanes, Vector512.Create(Width));
-                values = Avx512F.MaskLoad((float*)row + x, inside.AsSingle(), Vector512<float>.Zero);
-            }
+                Vector512<float> low = Inside(x), high = Inside(x + CpuElement.Width);
+                int y = run.Y;
+                for (long place = right; place < area; place += Horizontal.Taps, y += Vertical.TapStep)
+                {
+                    long channel = place < firstPlace ? firstChannel + 1 : firstChannel;
+                    long end = place < endPlace ? endChannel + 1 : endChannel;
+                    float* to = destination + start + (((channel * area) + place - firstTap) * stride);
+                    if ((uint)y >= (uint)Height)
+                    {
+                        for (; channel < end; channel++, to += area * stride) Avx512F.MaskStore(to, wanted, Vector512<float>.Zero);
+                        continue;
+                    }
 
-            values.Store((float*)(destination + i));
+                    float* from = (float*)Image + run.Offset + (channel * Strides.Channel) + (y * Strides.Row) + x;
+                    if (Horizontal.Step == 1)
+                    {
+                        for (; channel < end; channel++, to += area * stride, from += Strides.Channel)
+                            Avx512F.MaskStore(to, wanted, Avx512F.MaskLoad(from, low, Vector512<float>.Zero));
+                        continue;
+                    }
+
+                    for (; channel < end; channel++, to += area * stride, from += Strides.Channel)
+                    {
+                        Vector512<float> first = Avx512F.MaskLoad(from, low, Vector512<float>.Zero);
+                        Vector512<float> second = Avx512F.MaskLoad(from + CpuElement.Width, high, Vector512<float>.Zero);
+                        Avx512F.MaskStore(to, wanted, Avx512F.PermuteVar16x32x2(first, even, second));
+                    }
+                }
+            }
         }
+    }
+
+    /// <summary>All ones in the lanes whose columns, from x on, lie in the image.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private Vector512<float> Inside(int x)
+    {
+        Vector512<int> lanes = Vector512<int>.Indices + Vector512.Create(x);
+        return Vector512.LessThan(lanes.AsUInt32(), Vector512.Create((uint)Width)).AsSingle();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -176,12 +213,6 @@ internal readonly unsafe struct Im2Col<T, TSum>
         }
 
         T* row = plane + run.Offset + (y * Strides.Row);
-        if (typeof(T) == typeof(float) && Horizontal.Step == 1 && Avx512F.IsSupported)
-        {
-            CopyVectors(row, x, run.Count, destination);
-            return;
-        }
-
         if (Horizontal.Step != 1)
         {
             for (int i = 0; i < run.Count; i++, x += Horizontal.Step)
@@ -207,6 +238,9 @@ internal readonly record struct MapStrides(long Batch, long Channel, long Row, l
 /// <summary>Goes over pixels in their order without a division each.</summary>
 internal struct PixelWalk(long first, int height, int width)
 {
+    /// <summary>Pixels from here to the end of the row.</summary>
+    public readonly int LeftOfRow => width - X;
+
     public long Batch = first / width / height;
     public int Y = (int)(first / width % height);
     public int X = (int)(first % width);

@@ -71,4 +71,46 @@ internal static unsafe class CpuConvert
             destination[i] = CpuElement.FromDouble<T>(rectifies && value <= 0 ? 0 : value);
         }
     }
+
+    /// <summary>Adds a bias for each row, rectifies and rounds the rows of a tile.</summary>
+    /// <param name="source">Sums.</param>
+    /// <param name="sourceStride">From one row of sums to the next.</param>
+    /// <param name="destination">Results.</param>
+    /// <param name="destinationStride">From one row of results to the next.</param>
+    /// <param name="rows">Rows.</param>
+    /// <param name="count">Elements of a row.</param>
+    /// <param name="bias">The biases, or null.</param>
+    /// <param name="rectifies">True to replace what is at most 0 by 0.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void RoundRows<T, TSum>(
+        TSum* source, long sourceStride, T* destination, long destinationStride, long rows, int count, T* bias, bool rectifies)
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        for (long row = 0; row < rows; row++, source += sourceStride, destination += destinationStride)
+        {
+            if (typeof(TSum) == typeof(double))
+            {
+                Round(source, destination, count, bias == null ? null : bias + row, isShared: true, rectifies);
+                continue;
+            }
+
+            Vector512<float> shared = bias == null ? default : Vector512.Create(CpuElement.ToSingle(bias[row]));
+            float* from = (float*)source;
+            int i = 0;
+            for (; i + CpuElement.Width <= count; i += CpuElement.Width)
+                CpuElement.Store(destination + i, Finish(CpuElement.Load(from + i), bias != null, shared, rectifies));
+            if (i == count) continue;
+            Vector512<float> last = Finish(CpuElement.Load(from + i, count - i), bias != null, shared, rectifies);
+            CpuElement.Store(destination + i, last, count - i);
+        }
+    }
+
+    /// <summary>Without a bias nothing is added, so that -0 stays.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Finish(Vector512<float> value, bool hasBias, Vector512<float> bias, bool rectifies)
+    {
+        if (hasBias) value += bias;
+        return rectifies ? Vector512.AndNot(value, Vector512.LessThanOrEqual(value, Vector512<float>.Zero)) : value;
+    }
 }

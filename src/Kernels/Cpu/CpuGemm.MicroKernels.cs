@@ -7,42 +7,6 @@ internal static unsafe partial class CpuGemm
     /// <summary>The most rows in a tile.</summary>
     private const int MaxTileRows = 12;
 
-    /// <summary>A number that the compiler knows, so that it drops the rows and vectors which a tile does not have.</summary>
-    private interface ICount
-    {
-        static abstract int Value { get; }
-    }
-
-    private readonly struct One : ICount
-    {
-        public static int Value => 1;
-    }
-
-    private readonly struct Two : ICount
-    {
-        public static int Value => 2;
-    }
-
-    private readonly struct Four : ICount
-    {
-        public static int Value => 4;
-    }
-
-    private readonly struct Six : ICount
-    {
-        public static int Value => 6;
-    }
-
-    private readonly struct Eight : ICount
-    {
-        public static int Value => 8;
-    }
-
-    private readonly struct Twelve : ICount
-    {
-        public static int Value => 12;
-    }
-
     /// <summary>The innermost loops: one tile of sums, kept in registers over a whole slice of k.</summary>
     private static class MicroKernel<TSum, TVector, TLanes>
         where TSum : unmanaged

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Kernels.Devices.Cpu;
 
@@ -23,7 +24,7 @@ internal unsafe interface ICpuProduct<TSum>
     /// <summary>Writes columns of the right operand, row by row of its <paramref name="depth"/> rows.</summary>
     void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride);
 
-    /// <summary>Takes a block of results, row by row.</summary>
+    /// <summary>Takes a tile of results, row by row.</summary>
     void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride);
 }
 
@@ -102,37 +103,85 @@ internal static unsafe partial class CpuGemm
 
         private void MultiplyBlock(long task)
         {
+            (long firstRow, long rows) = Part(_product.Rows, TLanes.TileRows, _rowBlocks, task / _columnBlocks);
+            (long firstColumn, long columns) = Part(_product.Columns, PanelWidth, _columnBlocks, task % _columnBlocks);
+            if (_product.Depth <= MaxDepth)
+                MultiplyShallow(firstRow, rows, firstColumn, columns);
+            else
+                MultiplySlices(firstRow, rows, firstColumn, columns);
+        }
+
+        /// <summary>
+        /// A block of one slice: the right operand is packed whole, so that neighbouring tiles write neighbouring results. It lies where a
+        /// deeper block has its sums, behind those of a tile.
+        /// </summary>
+        private void MultiplyShallow(long firstRow, long rows, long firstColumn, long columns)
+        {
             TProduct product = _product;
-            (long firstRow, long rows) = Part(product.Rows, TLanes.TileRows, _rowBlocks, task / _columnBlocks);
-            (long firstColumn, long columns) = Part(product.Columns, PanelWidth, _columnBlocks, task % _columnBlocks);
             Scratch scratch = Scratch.Current;
-            TSum* sums = (TSum*)scratch.Sums;
-            long slices = Math.Max(1, DivideUp(product.Depth, MaxDepth));
+            long depth = product.Depth;
+            TSum* sums = (TSum*)scratch.Sums, block = (TSum*)scratch.Block, panels = sums + (MaxTileRows * SumStride);
+            PackLeft(product, firstRow, rows, 0, depth, block);
+            for (long column = 0; column < columns; column += PanelWidth)
+                PackRight(product, firstColumn + column, Math.Min(PanelWidth, columns - column), 0, depth, panels + (column * depth));
+            for (long row = 0; row < rows; row += TLanes.TileRows)
+            {
+                long height = Math.Min(TLanes.TileRows, rows - row);
+                for (long column = 0; column < columns; column += PanelWidth)
+                {
+                    long width = Math.Min(PanelWidth, columns - column);
+                    MultiplyTile(
+                        height, width, depth, block + (row * PackedRowStride), panels + (column * depth), sums, accumulate: false);
+                    product.Store(firstRow + row, height, firstColumn + column, width, sums, SumStride);
+                }
+            }
+        }
+
+        /// <summary>A block of several slices. Results are taken while they are in the nearest cache.</summary>
+        private void MultiplySlices(long firstRow, long rows, long firstColumn, long columns)
+        {
+            TProduct product = _product;
+            Scratch scratch = Scratch.Current;
+            TSum* sums = (TSum*)scratch.Sums, block = (TSum*)scratch.Block, panel = (TSum*)scratch.Panel;
+            long slices = DivideUp(product.Depth, MaxDepth);
             for (long slice = 0; slice < slices; slice++)
             {
                 (long firstDepth, long depth) = Part(product.Depth, 1, slices, slice);
-                TSum* block = (TSum*)scratch.Block;
-                if (depth > 0) product.PackLeft(firstRow, rows, firstDepth, depth, block, PackedRowStride);
-                long paddedRows = DivideUp(rows, TLanes.TileRows) * TLanes.TileRows;
-                for (long row = rows; row < paddedRows; row++) new Span<TSum>(block + (row * PackedRowStride), (int)depth).Clear();
+                PackLeft(product, firstRow, rows, firstDepth, depth, block);
                 for (long column = 0; column < columns; column += PanelWidth)
                 {
-                    TSum* panel = (TSum*)scratch.Panel;
                     long width = Math.Min(PanelWidth, columns - column);
-                    if (depth > 0) product.PackRight(firstColumn + column, width, firstDepth, depth, panel, PanelWidth);
-                    int vectors = width > TLanes.Width ? 2 : 1;
-                    if (width < vectors * TLanes.Width) ClearColumns(panel, depth, width, vectors * TLanes.Width);
+                    PackRight(product, firstColumn + column, width, firstDepth, depth, panel);
                     for (long row = 0; row < rows; row += TLanes.TileRows)
                     {
-                        int height = MicroKernel<TSum, TVector, TLanes>.PaddedHeight((int)Math.Min(TLanes.TileRows, rows - row));
-                        MicroKernel<TSum, TVector, TLanes>.Multiply(
-                            height, vectors, depth, block + (row * PackedRowStride), panel, PanelWidth, null,
-                            sums + (row * SumStride) + column, SumStride, accumulate: slice > 0);
+                        long height = Math.Min(TLanes.TileRows, rows - row);
+                        TSum* tile = sums + (row * SumStride) + column;
+                        MultiplyTile(height, width, depth, block + (row * PackedRowStride), panel, tile, accumulate: slice > 0);
+                        if (slice == slices - 1) product.Store(firstRow + row, height, firstColumn + column, width, tile, SumStride);
                     }
                 }
             }
+        }
 
-            product.Store(firstRow, rows, firstColumn, columns, sums, SumStride);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void MultiplyTile(long height, long width, long depth, TSum* left, TSum* right, TSum* sums, bool accumulate) =>
+            MicroKernel<TSum, TVector, TLanes>.Multiply(
+                MicroKernel<TSum, TVector, TLanes>.PaddedHeight((int)height), width > TLanes.Width ? 2 : 1, depth, left, right, PanelWidth,
+                null, sums, SumStride, accumulate);
+
+        /// <summary>Rows up to a whole tile are zeros.</summary>
+        private static void PackLeft(in TProduct product, long firstRow, long rows, long firstDepth, long depth, TSum* block)
+        {
+            if (depth > 0) product.PackLeft(firstRow, rows, firstDepth, depth, block, PackedRowStride);
+            long paddedRows = DivideUp(rows, TLanes.TileRows) * TLanes.TileRows;
+            for (long row = rows; row < paddedRows; row++) new Span<TSum>(block + (row * PackedRowStride), (int)depth).Clear();
+        }
+
+        /// <summary>Columns up to a whole vector are zeros.</summary>
+        private static void PackRight(in TProduct product, long firstColumn, long width, long firstDepth, long depth, TSum* panel)
+        {
+            if (depth > 0) product.PackRight(firstColumn, width, firstDepth, depth, panel, PanelWidth);
+            if (width % TLanes.Width != 0) ClearColumns(panel, depth, width, DivideUp(width, TLanes.Width) * TLanes.Width);
         }
 
         private static void ClearColumns(TSum* panel, long depth, long first, long end)

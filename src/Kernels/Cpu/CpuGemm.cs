@@ -25,7 +25,7 @@ internal static unsafe partial class CpuGemm
     private const int MaxBlockRows = 360;
 
     /// <summary>The most columns in a block, a multiple of every panel width.</summary>
-    private const int MaxBlockColumns = 512;
+    internal const int MaxBlockColumns = 512;
 
     /// <summary>The distance between rows of a block of sums: not a power of two, whose rows would share cache sets.</summary>
     private const int SumStride = MaxBlockColumns + 16;
