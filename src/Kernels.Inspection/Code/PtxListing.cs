@@ -80,7 +80,8 @@ internal static partial class PtxListing
     private static string[] Operands(string text) =>
         [.. OperandComma().Split(text).Select(operand => operand.Trim()).Where(operand => operand.Length > 0)];
 
-    [GeneratedRegex(@"//[^\n]*")]
+    // And the directives that say which line an instruction was made of.
+    [GeneratedRegex(@"//[^\n]*|^\s*\.loc\s[^\n]*", RegexOptions.Multiline)]
     private static partial Regex Comment();
 
     [GeneratedRegex(@"\.entry\s+(?<name>\w+)\s*\(")]

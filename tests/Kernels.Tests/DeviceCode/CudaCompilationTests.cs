@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Text;
 using System.Text.RegularExpressions;
 using Kernels.Devices;
@@ -15,38 +14,33 @@ public sealed partial class CudaCompilationTests
     /// <summary>What a kernel may have without asking for more.</summary>
     private const int SharedBytes = 48 << 10;
 
-    /// <summary>Volta and Hopper as machine code: the ends of what the compiler knows.</summary>
+    /// <summary>Volta and Hopper: the ends of what the compiler knows.</summary>
     private static readonly string[] Architectures = ["sm_70", "sm_90"];
 
     /// <summary>
-    /// Ampere for the half types: their texts differ from that of float by how elements are loaded and stored, which has been the same
-    /// since.
+    /// Every text in float and in Half, and one of each file in bfloat16, which differs from Half by two conversions, and in double. The
+    /// machine compiles more of those when it runs them.
     /// </summary>
-    private static readonly string[] OneArchitecture = ["sm_80"];
-
-    /// <summary>
-    /// PTX for double, which is not held to registers: it says what is compiled, and a third of the time is the assembler's.
-    /// </summary>
-    private static readonly string[] NoArchitecture = ["compute_70"];
-
-    /// <summary>
-    /// Kernels whose working set is a tile, a chunk of a row beside sums, or four weights with their state and the sums of a row, so that
-    /// the compiler weighs registers against occupancy: a few bytes spilled there cost nothing. All others, reductions included, hold a
-    /// handful of values and have no excuse.
-    /// </summary>
-    private static readonly string[] TiledFiles =
+    public static TheoryData<string> Programs =>
     [
-        "portable/matmul.cl", "portable/drop_connect.cl", "portable/cross_entropy.cl", "portable/entropy.cl",
-        "portable/attention_dropout.cl", "portable/sgd.cl", "portable/conv2d.cl", "portable/batch_norm_backward.cl",
+        .. from program in KernelPrograms.All
+           group program by program.Variant.DType is DType.Float32 or DType.Float16
+               ? program.Name : $"{program.File} {program.Variant.DType}" into alike
+           select alike.Last().Name,
     ];
 
-    private static readonly ConcurrentDictionary<(string Program, string Architecture), Lazy<(string Ptx, string Log)>>
-        Compilations = new();
+    public static TheoryData<string> RegisterPrograms => [.. KernelPrograms.All.Where(CountsRegisters).Select(program => program.Name)];
 
-    public static TheoryData<string> Programs => KernelPrograms.Names;
-
-    public static TheoryData<string> RegisterPrograms =>
-        [.. KernelPrograms.All.Where(IsHeldToRegisters).Select(program => program.Name)];
+    /// <summary>
+    /// Of each file one text in float, and one in each half type: what is other on Volta stands in headers, the same in all texts.
+    /// </summary>
+    public static TheoryData<string> VoltaPrograms =>
+    [
+        .. from program in KernelPrograms.All
+           where program.First.IsPortable && program.Variant.DType != DType.Float64
+           group program by program.Variant.DType == DType.Float32 ? program.File : $"{program.Variant.DType}" into alike
+           select alike.Last().Name,
+    ];
 
     /// <summary>Kernels whose results are sums, stored one by one; a width of eight is how they read, or how many a draw serves.</summary>
     private static readonly string[] NarrowKernels =
@@ -58,7 +52,7 @@ public sealed partial class CudaCompilationTests
     public static TheoryData<string> WidePrograms =>
     [
         .. from program in KernelPrograms.All
-           where program.Variant is { VectorWidth: 8, DType: not DType.Float64 } && program.Kernels.Any(IsWide)
+           where program.Variant is { VectorWidth: 8, DType: DType.Float32 or DType.Float16 } && program.Kernels.Any(IsWide)
            select program.Name,
     ];
 
@@ -72,19 +66,17 @@ public sealed partial class CudaCompilationTests
     {
         SkipWithoutCompiler();
         KernelProgram program = KernelPrograms.Named(name);
-        foreach (string architecture in ArchitecturesFor(program))
+        CudaCompilation compilation = CudaCompilations.Of(program);
+        Assert.DoesNotContain("warning", compilation.Log, StringComparison.OrdinalIgnoreCase);
+        string ptx = compilation.Ptx;
+        foreach (KernelDefinition kernel in program.Kernels)
         {
-            string ptx = Compiled(name, architecture).Ptx;
-            foreach (KernelDefinition kernel in program.Kernels)
-            {
-                Match entry = Regex.Match(ptx, $@"\.entry {kernel.EntryPoint}\((?<list>[^)]*)\)");
-                Assert.True(entry.Success, $"no entry {kernel.EntryPoint}");
-                IEnumerable<string> compiled = ParameterType().Matches(entry.Groups["list"].Value)
-                    .Select(match => match.Groups["type"].Value);
-                Assert.Equal(KernelParameters.PtxTypes(kernel, program.Variant.DType), compiled);
-                MatchCollection arrays = Regex.Matches(ptx, $@"\.shared \.align \d+ \.b8 _ZZ\d+{kernel.EntryPoint}E\w+\[(\d+)\]");
-                Assert.InRange(arrays.Sum(array => int.Parse(array.Groups[1].Value)), 0, SharedBytes);
-            }
+            Match entry = Regex.Match(ptx, $@"\.entry {kernel.EntryPoint}\((?<list>[^)]*)\)");
+            Assert.True(entry.Success, $"no entry {kernel.EntryPoint}");
+            IEnumerable<string> compiled = ParameterType().Matches(entry.Groups["list"].Value).Select(match => match.Groups["type"].Value);
+            Assert.Equal(KernelParameters.PtxTypes(kernel, program.Variant.DType), compiled);
+            MatchCollection arrays = Regex.Matches(ptx, $@"\.shared \.align \d+ \.b8 _ZZ\d+{kernel.EntryPoint}E\w+\[(\d+)\]");
+            Assert.InRange(arrays.Sum(array => int.Parse(array.Groups[1].Value)), 0, SharedBytes);
         }
     }
 
@@ -97,7 +89,7 @@ public sealed partial class CudaCompilationTests
     {
         SkipWithoutCompiler();
         KernelProgram program = KernelPrograms.Named(name);
-        string ptx = Compiled(name, ArchitecturesFor(program)[0]).Ptx;
+        string ptx = CudaCompilations.Of(program).Ptx;
         foreach (KernelDefinition kernel in program.Kernels.Where(IsWide))
         {
             string entry = ptx[ptx.IndexOf($".entry {kernel.EntryPoint}(", StringComparison.Ordinal)..];
@@ -108,30 +100,40 @@ public sealed partial class CudaCompilationTests
     }
 
     /// <summary>
-    /// PTX of Volta is what a GPU newer than the compiler gets. It is what the machine code of Volta is made of, so the PTX above is the
-    /// driver's.
+    /// PTX is what a GPU newer than the compiler gets, and what the machine runs. It is what the machine code is made of, so whatever is
+    /// read off the one is true of the other.
     /// </summary>
     [Fact]
     public void PtxForNewerGpusIsThatOfMachineCode()
     {
         SkipWithoutCompiler();
-        KernelProgram program = KernelPrograms.All.First(program => program.Variant.DType == DType.Float32);
-        (byte[] virtualCode, string log) = NvrtcProgram.Examine(program.Text("cuda"), program.File, "compute_70");
+        KernelProgram program = KernelPrograms.All.First(CountsRegisters);
+        (byte[] virtualCode, string log) =
+            NvrtcProgram.Examine(program.Text("cuda"), program.File, "compute_90", "--generate-line-info");
         Assert.Empty(log);
-        Assert.Equal(Encoding.ASCII.GetString(virtualCode), Compiled(program.Name, "sm_70").Ptx);
+        Assert.Equal(Encoding.ASCII.GetString(virtualCode), CudaCompilations.Of(program).Ptx);
     }
 
-    /// <summary>Not asked of double, which is for verification: its division is a call that saves registers on the stack.</summary>
     [Theory]
     [MemberData(nameof(RegisterPrograms))]
     public void KeepsToRegisters(string name)
     {
         SkipWithoutCompiler();
-        foreach (string architecture in ArchitecturesFor(KernelPrograms.Named(name)))
-        {
-            string report = Compiled(name, architecture).Log;
-            Assert.True(LocalMemory(report) == 0, $"{architecture}: {report}");
-        }
+        string report = CudaCompilations.Of(KernelPrograms.Named(name)).Log;
+        Assert.True(LocalMemory(report) == 0, report);
+    }
+
+    [Theory]
+    [MemberData(nameof(VoltaPrograms))]
+    public void CompilesForVolta(string name)
+    {
+        SkipWithoutCompiler();
+        KernelProgram program = KernelPrograms.Named(name);
+        bool counts = program.Variant.DType == DType.Float32 && CountsRegisters(program);
+        string architecture = counts ? Architectures[0] : "compute_70";
+        string report = NvrtcProgram.Examine(program.Text("cuda"), program.File, architecture, "--ptxas-options=-v").Log;
+        Assert.DoesNotContain("warning", report, StringComparison.OrdinalIgnoreCase);
+        Assert.True(!counts || LocalMemory(report) == 0, report);
     }
 
     /// <summary>
@@ -180,24 +182,8 @@ public sealed partial class CudaCompilationTests
 
     private static bool IsWide(KernelDefinition kernel) => kernel.VectorWidths.Contains(8) && !NarrowKernels.Contains(kernel.EntryPoint);
 
-    private static bool IsHeldToRegisters(KernelProgram program) =>
-        program.Variant.DType is DType.Float32 or DType.Float16 && !TiledFiles.Contains(program.First.File);
-
-    internal static string[] ArchitecturesFor(KernelProgram program) => program.Variant.DType == DType.Float32 ? Architectures
-        : program.Variant.DType is DType.Float16 or DType.BFloat16 ? OneArchitecture
-        : NoArchitecture;
-
-    /// <summary>A program's PTX and what the assembler says of it, compiled once for all tests.</summary>
-    internal static (string Ptx, string Log) Compiled(string name, string architecture) =>
-        Compilations.GetOrAdd((name, architecture), static key => new(() => Compile(key.Program, key.Architecture))).Value;
-
-    private static (string Ptx, string Log) Compile(string name, string architecture)
-    {
-        KernelProgram program = KernelPrograms.Named(name);
-        (byte[] ptx, string log) = NvrtcProgram.Examine(program.Text("cuda"), program.File, architecture, "--ptxas-options=-v");
-        Assert.DoesNotContain("warning", log, StringComparison.OrdinalIgnoreCase);
-        return (Encoding.ASCII.GetString(ptx), log);
-    }
+    private static bool CountsRegisters(KernelProgram program) =>
+        CudaCompilations.CountsRegisters(program.Variant.DType, program.First.File);
 
     internal static void SkipWithoutCompiler()
     {

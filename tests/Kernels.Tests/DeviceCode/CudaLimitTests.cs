@@ -77,8 +77,7 @@ public sealed class CudaLimitTests
             KernelDefinition[] kernels = [.. program.Kernels.Where(kernel =>
                 KernelWork.Of(kernel, program.Variant).Count > 0 && program.Variant.VectorWidth == kernel.VectorWidths.Max())];
             if (kernels.Length == 0) continue;
-            string ptx = CudaCompilationTests.Compiled(program.Name, CudaCompilationTests.ArchitecturesFor(program)[^1]).Ptx;
-            IReadOnlyDictionary<string, KernelCode> codes = PtxListing.Parse(ptx);
+            IReadOnlyDictionary<string, KernelCode> codes = PtxListing.Parse(CudaCompilations.Of(program).Ptx);
             foreach (KernelDefinition kernel in kernels)
                 yield return Inspector.Read(kernel, program.Variant, new ResourceUsage(0, 0, 0), codes[kernel.EntryPoint]);
         }

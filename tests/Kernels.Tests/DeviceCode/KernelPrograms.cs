@@ -41,9 +41,6 @@ internal static class KernelPrograms
            select alike.Last().Name,
     ];
 
-    /// <summary>Rows of a theory over all programs.</summary>
-    public static TheoryData<string> Names => [.. All.Select(program => program.Name)];
-
     public static KernelProgram Named(string name) => All.Single(program => program.Name == name);
 }
 

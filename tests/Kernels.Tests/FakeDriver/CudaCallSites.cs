@@ -67,23 +67,27 @@ public sealed class CudaCallSites : CudaScenario
     }
 
     /// <summary>Of each entry the problem that makes the most calls, among those small enough to be run hundreds of times.</summary>
-    private static IEnumerable<OpWorkload> ManyCalls(OpCase op) =>
+    private static IEnumerable<(OpWorkload Workload, long BeforeOp, long AfterOp)> ManyCalls(OpCase op) =>
         from problem in op.Problems
         let length = op.Tensors(problem, DType.Float32, 1).Sum(spec => spec.Length)
         where length <= LargestProblem
         orderby length descending
         let workload = new OpWorkload(op, problem)
         let calls = CountCalls(workload)
-        where calls <= MostCalls
-        group (workload, calls) by problem.Entry into entry
-        select entry.MaxBy(counted => counted.calls).workload;
+        where calls.All <= MostCalls
+        group (workload, calls.BeforeOp, calls.AfterOp, calls.All) by problem.Entry into entry
+        let most = entry.MaxBy(counted => counted.All)
+        select (most.workload, most.BeforeOp, most.AfterOp);
 
-    private static long CountCalls(OpWorkload workload)
+    private static (long BeforeOp, long AfterOp, long All) CountCalls(OpWorkload workload)
     {
+        long before = 0, after = 0;
         FakeCuda.Reset();
         using Device device = Device.Open("cuda:0");
+        workload.AtOp = isOver => (isOver ? ref after : ref before) = FakeCuda.Calls();
         workload.Run(new FaultPlan(() => null, _ => false), device);
-        return FakeCuda.Calls();
+        workload.AtOp = null;
+        return (before, after, FakeCuda.Calls());
     }
 
     private static void UseStreamsAndMemory(FaultPlan plan, Device device)
@@ -175,25 +179,35 @@ public sealed class CudaCallSites : CudaScenario
 
     private void FailOps(IEnumerable<OpCase> ops)
     {
-        foreach (OpWorkload workload in ops.SelectMany(ManyCalls))
-            FailEveryCall(workload.ToString(), workload.Run, [Faults[0], Faults[^1]]);
+        // Every op has its device, stream and tensors made by the same calls, and its results read by the same: once is enough.
+        bool isFirst = true;
+        foreach ((OpWorkload workload, long before, long after) in ops.SelectMany(ManyCalls))
+        {
+            FailEveryCall(workload.ToString(), workload.Run, [Faults[0], Faults[^1]], isFirst ? (0, long.MaxValue) : (before, after));
+            isFirst = false;
+        }
 
         Report($"{_runs} runs, {_errors} of them with an error; failed at least once: {string.Join(", ", _failed)}");
     }
 
-    /// <summary>Runs a workload as often as it has calls, failing the next one each time, until a run has none left to fail.</summary>
-    private void FailEveryCall(string workload, Action<FaultPlan, Device> run, Fault[] faults)
+    private void FailEveryCall(string workload, Action<FaultPlan, Device> run, Fault[] faults) =>
+        FailEveryCall(workload, run, faults, (0, long.MaxValue));
+
+    /// <summary>
+    /// Runs a workload as often as it has calls between two, failing the next one each time, until a run has none left to fail. Before that
+    /// nothing fails, which shows what is right.
+    /// </summary>
+    private void FailEveryCall(string workload, Action<FaultPlan, Device> run, Fault[] faults, (long After, long Last) calls)
     {
-        long calls = 0;
+        long call = 0;
         foreach (Fault fault in faults)
         {
-            for (calls = 0; Attempt(workload, run, fault, calls) || calls == 0; calls++)
-            {
-                // The call after this one is next; call 0 fails nothing, and shows what is right.
-            }
+            Attempt(workload, run, fault, 0);
+            call = calls.After + 1;
+            while (call <= calls.Last && Attempt(workload, run, fault, call)) call++;
         }
 
-        Report($"{workload}: {calls - 1} calls");
+        Report($"{workload}: {call - 1 - calls.After} calls");
     }
 
     /// <summary>False when the run was over before the call came that should have failed.</summary>

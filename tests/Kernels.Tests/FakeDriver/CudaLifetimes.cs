@@ -207,7 +207,7 @@ public sealed unsafe class CudaLifetimes : CudaScenario
     [Fact(Explicit = true)]
     public void DisposingUnderUse()
     {
-        const int Rounds = 150;
+        const int Rounds = 75;
         FakeCuda.OnLaunch(null);
         FakeCuda.SetLatency(1);
         int refused = 0;

@@ -188,6 +188,16 @@ internal unsafe struct FakeLaunch
 
     public readonly string Source => FakeCuda.Text(_source)!;
 
+    /// <summary>The defines ahead of the first file of <see cref="Source"/>.</summary>
+    public readonly string Head
+    {
+        get
+        {
+            ReadOnlySpan<byte> source = MemoryMarshal.CreateReadOnlySpanFromNullTerminated(_source);
+            return Encoding.UTF8.GetString(source[..source.IndexOf("#line"u8)]);
+        }
+    }
+
     public readonly (uint X, uint Y, uint Z) Grid => (_grid[0], _grid[1], _grid[2]);
 
     public readonly (uint X, uint Y, uint Z) Block => (_block[0], _block[1], _block[2]);

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
@@ -15,6 +16,8 @@ internal static unsafe partial class KernelBodies
 {
     private static readonly Device Cpu = Device.Open("cpu");
     private static readonly Dictionary<string, Body> Bodies = KernelPrograms.Kernels.ToDictionary(kernel => kernel.EntryPoint, Body.Of);
+    private static readonly ConcurrentDictionary<(KernelDefinition Kernel, string Head), KernelVariant> Variants = new();
+    private static readonly ConcurrentDictionary<string, string> ParameterNames = new();
     private static Exception? _failure;
 
     /// <summary>From here on launches run their bodies.</summary>
@@ -31,7 +34,8 @@ internal static unsafe partial class KernelBodies
     {
         try
         {
-            Bodies[launch->Function].Run(Variant(launch->Source, Bodies[launch->Function].Kernel), launch->Arguments);
+            Body body = Bodies[launch->Function];
+            body.Run(Variants.GetOrAdd((body.Kernel, launch->Head), static key => Variant(key.Head, key.Kernel)), launch->Arguments);
         }
         catch (Exception e)
         {
@@ -40,9 +44,8 @@ internal static unsafe partial class KernelBodies
     }
 
     /// <summary>Reads the variant off the defines at the head of the text.</summary>
-    private static KernelVariant Variant(string source, KernelDefinition kernel)
+    private static KernelVariant Variant(string head, KernelDefinition kernel)
     {
-        string head = source[..source.IndexOf("#line", StringComparison.Ordinal)];
         Dictionary<string, int> defines =
             Define().Matches(head).ToDictionary(match => match.Groups[1].Value, match => int.Parse(match.Groups[2].Value));
         DType dtype = Enum.GetValues<DType>()
@@ -56,7 +59,8 @@ internal static unsafe partial class KernelBodies
     private static partial Regex Define();
 
     /// <summary>The parameter that the field of a record is bound to: <c>GradientShare</c> to <c>gradient_share</c>.</summary>
-    internal static string ParameterName(string field) => WordStart().Replace(field, "_$0").ToLowerInvariant();
+    internal static string ParameterName(string field) =>
+        ParameterNames.GetOrAdd(field, static name => WordStart().Replace(name, "_$0").ToLowerInvariant());
 
     [GeneratedRegex("(?<!^)[A-Z]")]
     private static partial Regex WordStart();
@@ -105,6 +109,8 @@ internal static unsafe partial class KernelBodies
 /// <summary>Makes argument records field by field.</summary>
 internal static class Records
 {
+    private static readonly ConcurrentDictionary<Type, PropertyInfo[]> Fields = new();
+
     /// <summary>
     /// A record with a value for each of its fields, asked for by name and type; fields of a record inside it are its own.
     /// </summary>
@@ -114,7 +120,8 @@ internal static class Records
     private static object Create(Type record, Func<string, Type, object> value)
     {
         object made = Activator.CreateInstance(record)!;
-        foreach (PropertyInfo field in record.GetProperties().Where(field => field.CanWrite)) field.SetValue(made, Field(field));
+        PropertyInfo[] fields = Fields.GetOrAdd(record, static type => [.. type.GetProperties().Where(field => field.CanWrite)]);
+        foreach (PropertyInfo field in fields) field.SetValue(made, Field(field));
         return made;
 
         object Field(PropertyInfo field)

@@ -9,6 +9,9 @@ internal sealed class OpWorkload(OpCase op, Problem problem)
     private readonly IReadOnlyList<TensorSpec> _specs = op.Tensors(problem, DType.Float32, Verifier.DefaultSeed);
     private byte[]? _expected;
 
+    /// <summary>Called before and after the op.</summary>
+    public Action<bool>? AtOp { get; set; }
+
     /// <summary>Runs the op; the results must be those of the first run, in which nothing should fail.</summary>
     public void Run(FaultPlan plan, Device device)
     {
@@ -16,7 +19,9 @@ internal sealed class OpWorkload(OpCase op, Problem problem)
         plan.Probe(stream.Synchronize);
         using GuardedTensors tensors = plan.Step(() => new GuardedTensors(stream, _specs));
         plan.Probe(() => op.Run(stream, problem, DType.Float32, tensors));
+        AtOp?.Invoke(false);
         plan.Step(() => op.Run(stream, problem, DType.Float32, tensors));
+        AtOp?.Invoke(true);
         plan.Step(stream.Synchronize);
         byte[] actual = [.. _specs.Where(spec => spec.Role != TensorRole.Input)
             .SelectMany(spec => plan.Step(() => tensors.Read(spec.Name)))];

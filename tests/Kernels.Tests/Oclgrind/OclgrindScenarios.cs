@@ -15,8 +15,9 @@ public sealed class OclgrindScenarios : Scenario
     private const int LargestFailure = 2000;
 
     /// <summary>
-    /// What can be simulated in a minute on one core, in bytes of a problem's tensors. A half type takes the way of eight elements at a
-    /// time with the fewest bytes; what is different in float is how they are loaded and stored.
+    /// What can be simulated in half a minute on one core, in bytes of a problem's tensors: float in every kernel, and of each entry one
+    /// problem in a half type, which takes the way of eight elements at a time with the fewest bytes and differs by how they are loaded and
+    /// stored.
     /// </summary>
     private static readonly (DType DType, long LargestBytes)[] Selection = [(DType.Float32, 500), (DType.BFloat16, 1300)];
 
@@ -100,8 +101,10 @@ public sealed class OclgrindScenarios : Scenario
         from selected in Selection
         where op.DTypes.Contains(selected.DType)
         let largest = op.Op == OptimizerLists.Op ? OptimizerLists.LargestBytes : selected.LargestBytes
-        from problem in op.Problems
-        where problem.Bytes(selected.DType.SizeInBytes()) <= largest
+        let problems = op.Problems.Where(problem => problem.Bytes(selected.DType.SizeInBytes()) <= largest)
+        from problem in selected.DType == DType.Float32
+            ? problems
+            : problems.GroupBy(problem => problem.Entry).Select(entry => entry.MaxBy(problem => problem.Bytes(1))!)
         select new Trial(op, problem, selected.DType);
 
     private static StreamReader OpenLog() =>

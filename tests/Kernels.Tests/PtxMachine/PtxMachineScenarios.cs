@@ -141,13 +141,29 @@ public sealed class PtxMachineScenarios : Scenario
 
     private static bool IsShort(Problem problem) => problem.Bytes(1) <= LargestBytes;
 
+    /// <summary>Runs a problem without looking at its results: the machine watches how they come about.</summary>
+    private static void Run(DeviceStream stream, OpCase op, Problem problem, DType dtype)
+    {
+        using GuardedTensors tensors = new(stream, op.Tensors(problem, dtype, Verifier.DefaultSeed));
+        try
+        {
+            op.Run(stream, problem, dtype, tensors);
+            stream.Synchronize();
+        }
+        catch (DeviceException)
+        {
+            // The machine says more of it.
+        }
+    }
+
     private static string? FirstReport(RemovedBarrier barrier)
     {
         KernelSource.Rewrite = (file, text) => file == barrier.File ? barrier.Without(text) : text;
         try
         {
-            // What is left over at the end of a group's turn shows in its next turn, so the second time there is one group.
-            foreach (uint groups in (ReadOnlySpan<uint>)[0, 1])
+            // One group has all turns: what is left over at the end of one shows in the next. Only what many groups leave to a last one
+            // takes many.
+            foreach (uint groups in (ReadOnlySpan<uint>)[1, 0])
             {
                 foreach (OpCase op in barrier.Ops)
                 {
@@ -156,7 +172,7 @@ public sealed class PtxMachineScenarios : Scenario
                     using DeviceStream stream = device.CreateStream();
                     foreach (Problem problem in op.Problems.Where(IsShort).OrderByDescending(problem => problem.Bytes(1)))
                     {
-                        Verifier.Verify(stream, new Trial(op, problem, barrier.TypeOf(op)));
+                        Run(stream, op, problem, barrier.TypeOf(op));
                         if (FakeCuda.Violations is [{ } first, ..]) return $"{problem}: {first}";
                     }
                 }

@@ -20,16 +20,16 @@ public static class CaseRows
     /// Rows for what tests the checks, not the ops: what is compared, and how, is decided on the host by the type, so every type runs on
     /// the CPU, and one on each other device shows that its buffers and guard zones are seen.
     /// </summary>
-    public static TheoryData<string, string, DType> Controls =>
-    [
-        .. from device in TestDevices.All
-           from op in Ops
-           from dtype in device.Kind == DeviceKind.Cpu ? op.DTypes : op.DTypes.Take(1)
-           select (device.Id, op.Op, dtype),
-    ];
+    public static TheoryData<string, string, DType> Controls => AllTypesOnTheCpu(TestDevices.All);
 
     /// <summary>
-    /// The same again for what addresses and the order of sums decide, which on the machine for PTX float and Half show for the other two.
+    /// Rows for what repeats: on other devices than the CPU, whose code differs by type, which work item does what when is the same
+    /// whatever is stored.
+    /// </summary>
+    public static TheoryData<string, string, DType> OfOrders => AllTypesOnTheCpu(TestDevices.All.Reverse());
+
+    /// <summary>
+    /// The same again for what addresses decide, which on the machine for PTX float and a half type show for double.
     /// </summary>
     public static TheoryData<string, string, DType> OfTellingTypes => Telling(AllFromTheLastDevice);
 
@@ -48,10 +48,22 @@ public static class CaseRows
            select row,
     ];
 
-    /// <summary>Devices and ops with a gradient.</summary>
+    /// <summary>For what tests the test of special values: the ops that have it, on the CPU.</summary>
+    public static TheoryData<string, string> FloatsOnTheCpu =>
+    [
+        .. from row in WithFloatInputs
+           where row.Data.Item1 == "cpu" && row.Data.Item3 == DType.Float32
+           select (row.Data.Item1, row.Data.Item2),
+    ];
+
+    /// <summary>
+    /// Devices and ops with a gradient. Not the machine for PTX: what its double has, to the last bits, is what the reference and so the
+    /// others have.
+    /// </summary>
     public static TheoryData<string, string> WithGradients =>
     [
         .. from device in TestDevices.All
+           where !MachineDriver.Runs(device.Id)
            from op in Ops
            where op.Problems.Any(problem => op.ForwardOf(problem) is not null)
            select (device.Id, op.Op),
@@ -68,19 +80,22 @@ public static class CaseRows
             ? [.. OpCase.All.Where(op => selection.Split(',').Contains(op.Op))]
             : OpCase.All;
 
+    private static readonly OpCase[] AllOps = [.. OpCase.All];
+
     public static OpCase Op(string name) => OpCase.All.Single(op => op.Op == name);
 
     public static bool ReadsFloats(TensorSpec spec) => spec.Role != TensorRole.Output && spec.DType.IsFloat();
 
-    /// <summary>
-    /// On the machine for PTX float, and Half, which alone the dialect of CUDA converts by instructions of its own: the texts are the same,
-    /// and other devices run them in every type.
-    /// </summary>
+    /// <summary>On the machine for PTX not double: the texts are the same, and other devices run them in every type.</summary>
     private static TheoryData<string, string, DType> Telling(TheoryData<string, string, DType> rows) =>
+        [.. from row in rows where row.Data.Item3 != DType.Float64 || !MachineDriver.Runs(row.Data.Item1) select row];
+
+    private static TheoryData<string, string, DType> AllTypesOnTheCpu(IEnumerable<DeviceDescription> devices) =>
     [
-        .. from row in rows
-           where row.Data.Item3 is DType.Float32 or DType.Float16 || !MachineDriver.Runs(row.Data.Item1)
-           select row,
+        .. from device in devices
+           from op in Ops
+           from dtype in device.Kind == DeviceKind.Cpu ? op.DTypes : op.DTypes.Take(1)
+           select (device.Id, op.Op, dtype),
     ];
 
     private static TheoryData<string, string, DType> Where(Func<OpCase, bool> matches, IEnumerable<DeviceDescription>? devices = null) =>
@@ -88,7 +103,25 @@ public static class CaseRows
         .. from device in devices ?? TestDevices.All
            from op in Ops
            where matches(op)
-           from dtype in op.DTypes
+           from dtype in op.DTypes.Where(dtype => IsRun(device, op, dtype))
            select (device.Id, op.Op, dtype),
     ];
+
+    /// <summary>
+    /// The CPU and GPUs by CUDA run every type. What is a half type's own stands in the headers of a dialect, the same for all ops: on
+    /// OpenCL every other op runs in Half and the rest in bfloat16, on the machine for PTX the other way round, but for ops with texts for
+    /// CUDA alone, which has both.
+    /// </summary>
+    private static bool IsRun(DeviceDescription device, OpCase op, DType dtype)
+    {
+        bool isMachine = MachineDriver.IsMachine(device);
+        bool runsAll = isMachine ? HasTextForCuda(op) : device.Kind != DeviceKind.OpenCl;
+        if (runsAll || dtype is not (DType.Float16 or DType.BFloat16)) return true;
+        DType other = dtype == DType.Float16 ? DType.BFloat16 : DType.Float16;
+        bool isHalf = (Array.IndexOf(AllOps, op) % 2 == 0) != isMachine;
+        return !op.DTypes.Contains(other) || (dtype == DType.Float16) == isHalf;
+    }
+
+    private static bool HasTextForCuda(OpCase op) => KernelCatalog.All.Any(kernel =>
+        !kernel.IsPortable && Path.GetFileName(kernel.File).Split('.')[0] == op.Op.Replace('-', '_'));
 }

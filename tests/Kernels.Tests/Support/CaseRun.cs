@@ -1,3 +1,4 @@
+using Kernels.Tests.Cpu;
 using Kernels.Verification;
 using Xunit;
 
@@ -42,19 +43,26 @@ internal sealed class CaseRun : IDisposable
     /// </summary>
     public IEnumerable<Problem> TellingProblems => DType == Op.DTypes[0] && !IsInterpreted ? Op.Problems : SmallProblems;
 
-    /// <summary>All problems, on the machine for PTX the large ones once.</summary>
-    public IEnumerable<Problem> AllProblems => DType == Op.DTypes[0] || !IsInterpreted ? Op.Problems : SmallProblems;
+    /// <summary>
+    /// As <see cref="TellingProblems"/>, on the machine for PTX the large ones too, and on the CPU in every type, whose code has loops of its
+    /// own; not for narrower vectors, which are the same in the middle of a long loop as in a short one.
+    /// </summary>
+    public IEnumerable<Problem> AllProblems =>
+        (DType == Op.DTypes[0] || Stream.Device.Kind == DeviceKind.Cpu) && !VectorWidthProbe.IsNarrowed ? Op.Problems : SmallProblems;
 
     /// <summary>True on the machine for PTX, which goes through a kernel instruction by instruction.</summary>
     public bool IsInterpreted => MachineDriver.Runs(Stream.Device);
 
     /// <summary>
-    /// What the controls break: on the CPU every small problem, elsewhere one of each entry, as the comparison is the host's and only its
-    /// way to the device's memory is not.
+    /// What the controls break: on the CPU in the first type every small problem, elsewhere one of each entry, as the comparison is the
+    /// host's and only its way to the device's memory, and the type, is not.
     /// </summary>
-    public Trial[] Controls => [.. (Stream.Device.Kind == DeviceKind.Cpu ? SmallProblems : Largest()).Select(Try)];
+    public Trial[] Controls =>
+        [.. (Stream.Device.Kind == DeviceKind.Cpu && DType == Op.DTypes[0] ? SmallProblems : Largest()).Select(Try)];
 
     public static bool IsSmall(Problem problem) => problem.Bytes(elementBytes: 1) <= 1 << 15;
+
+    public bool HasFailed => _failures.Count > 0;
 
     /// <summary>A problem of the op in this row's type.</summary>
     public Trial Try(Problem problem) => new(Op, problem, DType);

@@ -41,7 +41,10 @@ internal static unsafe class MachineDriver
     public static bool Runs(Device device) => device.Name == DeviceName;
 
     /// <inheritdoc cref="Runs(Device)"/>
-    public static bool Runs(string deviceId) => TestDevices.All.Any(device => device.Id == deviceId && device.Name == DeviceName);
+    public static bool Runs(string deviceId) => TestDevices.All.Any(device => device.Id == deviceId && IsMachine(device));
+
+    /// <inheritdoc cref="Runs(Device)"/>
+    public static bool IsMachine(DeviceDescription device) => device.Name == DeviceName;
 
     private static bool HasGpu()
     {

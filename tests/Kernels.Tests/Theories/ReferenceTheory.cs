@@ -45,13 +45,18 @@ public sealed class ReferenceTheory(TestDevices devices)
     public void EveryElementOffset_Matches(string deviceId, string op, DType dtype)
     {
         using CaseRun run = new(devices, deviceId, op, dtype);
+        int[] offsets = TellingOffsets(dtype);
+        int turn = (int)dtype + (run.IsInterpreted ? 1 : 0);
         foreach (Trial trial in run.SmallProblems.Select(run.Try))
         {
-            foreach (int offset in TellingOffsets(dtype)) run.Verify(trial, $"{offset} elements off", offset);
+            // What an address decides, the host decides by bytes, alike for every device that compiles the texts: those share the offsets
+            // out among them, among their types and among neighbouring problems.
+            int[] chosen = IsFast(run) ? offsets : [offsets[turn++ % offsets.Length]];
+            foreach (int offset in chosen) run.Verify(trial, $"{offset} elements off", offset);
         }
 
         // A tail of each length behind a head of each length.
-        foreach (int offset in IsFast(run) ? EveryOffset : TellingOffsets(dtype))
+        foreach (int offset in IsFast(run) ? EveryOffset : offsets)
         {
             if (run.Op.OfLength(LongestLength - offset) is { } tail) run.Verify(run.Try(tail), $"{offset} elements off", offset);
         }
@@ -77,10 +82,10 @@ public sealed class ReferenceTheory(TestDevices devices)
     /// Odd, both sides of 16 bytes, and 4, at which only the tensors of 4-byte elements of an op of 2-byte or 8-byte elements are as they
     /// were.
     /// </summary>
-    private static IEnumerable<int> TellingOffsets(DType dtype)
+    private static int[] TellingOffsets(DType dtype)
     {
         int vector = 16 / dtype.SizeInBytes();
-        return new[] { 1, vector - 1, vector, 4 }.Distinct();
+        return [.. new[] { 1, vector - 1, vector, 4 }.Distinct()];
     }
 
     private static bool IsFast(CaseRun run) => run.Stream.Device.Kind == DeviceKind.Cpu;

@@ -13,7 +13,7 @@ public sealed class RepeatTheory(TestDevices devices)
     private const int Threads = 4;
 
     [Theory]
-    [MemberData(nameof(CaseRows.OfTellingTypes), MemberType = typeof(CaseRows))]
+    [MemberData(nameof(CaseRows.OfOrders), MemberType = typeof(CaseRows))]
     public void EveryProblem_RepeatsBitForBit(string deviceId, string op, DType dtype)
     {
         using CaseRun run = new(devices, deviceId, op, dtype);

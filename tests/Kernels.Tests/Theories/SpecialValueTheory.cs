@@ -5,10 +5,14 @@ using Xunit;
 namespace Kernels.Tests.Theories;
 
 /// <summary>
-/// NaN, infinities, -0, subnormal and extreme values at the ends, in the middle and everywhere of each floating-point input come out as the
-/// reference says: NaN where it has NaN, infinities where it has them or where the stored type overflows, +0 where something is masked or
-/// dropped, and nothing of it in other rows.
+/// NaN, infinities, -0, subnormal and extreme values in each floating-point input come out as the reference says: NaN where it has NaN,
+/// infinities where it has them or where the stored type overflows, +0 where something is masked or dropped, and nothing of it in other
+/// elements or rows.
 /// </summary>
+/// <remarks>
+/// One call takes all values at once, each between usual neighbours, wherever that tells them apart: the reference says how far an element
+/// reaches. Where it reaches all results, each value has a call of its own; where it reaches a row, whole rows of it are tried too.
+/// </remarks>
 public sealed class SpecialValueTheory(TestDevices devices)
 {
     /// <summary>
@@ -25,64 +29,108 @@ public sealed class SpecialValueTheory(TestDevices devices)
         using CaseRun run = new(devices, deviceId, op, dtype);
         foreach (Trial trial in run.SmallProblems.Select(run.Try))
         {
-            bool sums = trial.Specs.Any(spec => spec.Tolerance.Floor > 0);
-            bool byThemselves = dtype == DType.Float32 && !run.IsInterpreted;
-            foreach (TensorSpec input in trial.Specs.Where(spec => CaseRows.ReadsFloats(spec) && spec.Length > 0))
-            {
-                // State fits the other inputs: another finite value in its place is no input that must be computed well.
-                bool isFixed = trial.Problem.HasExtremes || run.Op.IsStateOrSetting(input.Name);
-                foreach ((string name, double value) in Values(run.Op, dtype, sums, isFixed))
-                {
-                    foreach ((string position, IEnumerable<int> indices) in Positions(byThemselves, (int)input.Length))
-                        run.Verify(trial.With(spec => Change(spec, input.Name, indices, value)), $"{name} {position} of {input.Name}");
-                }
-            }
+            foreach (TensorSpec input in FloatInputs(trial)) Verify(run, trial, input);
         }
 
         run.AssertNoFailures();
     }
 
-    private static IEnumerable<(string Name, double Value)> Values(OpCase op, DType dtype, bool sums, bool isFixed)
+    /// <summary>
+    /// The check itself: an op that loses NaN, and one of single elements that clamps infinities, is seen in one of its problems.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(CaseRows.FloatsOnTheCpu), MemberType = typeof(CaseRows))]
+    public void LapsesAreSeen(string deviceId, string op)
     {
-        double extreme = Elements.Round(dtype, op.LargestInput(dtype) / (sums && dtype != DType.Float16 ? SumHeadroom : 1));
-        yield return ("NaN", double.NaN);
-        yield return ("+Inf", double.PositiveInfinity);
-        yield return ("-Inf", double.NegativeInfinity);
-        if (isFixed) yield break;
-        yield return ("-0", -0.0);
-        yield return ("subnormal", Subnormal(dtype));
-        yield return ("largest", extreme);
-        yield return ("lowest", -extreme);
+        using CaseRun run = new(devices, deviceId, op, DType.Float32);
+        Assert.True(IsSeen(value => float.IsNaN(value) ? 0 : value), "NaN was lost");
+        if (run.Op.OfLength(1) is not null)
+            Assert.True(IsSeen(value => Math.Clamp(value, float.MinValue, float.MaxValue)), "infinities were clamped");
+
+        bool IsSeen(Func<float, float> lapse)
+        {
+            LapsingCase lapsing = new(run.Op, lapse);
+            foreach (Trial trial in run.SmallProblems.Select(run.Try))
+            {
+                using CaseRun lapses = new(devices, deviceId, op, DType.Float32);
+                foreach (TensorSpec input in FloatInputs(trial)) Verify(lapses, trial with { Op = lapsing }, input);
+                if (lapses.HasFailed) return true;
+            }
+
+            return false;
+        }
+    }
+
+    private static IEnumerable<TensorSpec> FloatInputs(Trial trial) =>
+        trial.Specs.Where(spec => CaseRows.ReadsFloats(spec) && spec.Length > 0);
+
+    private static void Verify(CaseRun run, Trial trial, TensorSpec input)
+    {
+        // State fits the other inputs: another finite value in its place is no input that must be computed well.
+        bool isFixed = trial.Problem.HasExtremes || run.Op.IsStateOrSetting(input.Name);
+        // Apart, as what is right beside an extreme value is right to within its rounding.
+        NamedValue[] special = [.. isFixed ? NotFinite : [.. NotFinite, new("-0", -0.0), new("subnormal", Subnormal(run.DType))]];
+        NamedValue[] extremes = isFixed ? [] : Extremes(trial);
+
+        Trial dense = Mixed(trial, input, special, gap: 2);
+        bool staysInPlace = input.Length >= special.Length * 2 && IsTelling(dense, trial);
+        Trial mixed = staysInPlace || input.Length < special.Length
+            ? dense
+            : Mixed(trial, input, special, (int)(input.Length - 1) / (special.Length - 1));
+        bool isMixed = staysInPlace || (input.Length >= special.Length && (!IsArithmetic(run.DType) || IsTelling(mixed, trial)));
+        if (isMixed) run.Verify(mixed, $"special values among others of {input.Name}");
+        if (staysInPlace && !isFixed) run.Verify(Mixed(trial, input, extremes, gap: 2), $"extremes among others of {input.Name}");
+        NamedValue[] alone = [.. isMixed ? [] : special, .. staysInPlace ? [] : extremes];
+        foreach (NamedValue value in alone)
+            run.Verify(Change(trial, input, [value], index => index % 3 == 0 ? 0 : -1), $"{value.Name} in every third of {input.Name}");
+
+        if (staysInPlace || input.Length == 1 || run.DType != DType.Float32 || run.IsInterpreted) return;
+        foreach (NamedValue value in (IEnumerable<NamedValue>)[.. special, .. extremes])
+            run.Verify(Change(trial, input, [value], _ => 0), $"{value.Name} all over {input.Name}");
     }
 
     /// <summary>
-    /// Float gets all elements, then single ones among others. The other types run the same text and differ by how elements are loaded,
-    /// calculated with and stored; every third element shows that in any lane, head and tail, between neighbours that must stay as they
-    /// are, in half the time. So it is on the machine for PTX.
+    /// The types that are calculated in. The others run the same texts and differ by how elements are loaded and stored, which values
+    /// among others show.
     /// </summary>
-    private static IEnumerable<(string Position, IEnumerable<int> Indices)> Positions(bool byThemselves, int length)
-    {
-        if (!byThemselves)
-        {
-            yield return ("in every third element", Enumerable.Range(0, length).Where(index => index % 3 == 0));
-            yield break;
-        }
+    private static bool IsArithmetic(DType dtype) => dtype is DType.Float32 or DType.Float64;
 
-        yield return ("all", Enumerable.Range(0, length));
-        if (length == 1) yield break;
-        yield return ("in the middle and at the ends", new[] { 0, length / 2, length - 1 }.Distinct());
+    private static NamedValue[] NotFinite { get; } =
+        [new("NaN", double.NaN), new("+Inf", double.PositiveInfinity), new("-Inf", double.NegativeInfinity)];
+
+    private static NamedValue[] Extremes(Trial trial)
+    {
+        bool sums = trial.Specs.Any(spec => spec.Tolerance.Floor > 0) && trial.DType != DType.Float16;
+        double extreme = Elements.Round(trial.DType, trial.Op.LargestInput(trial.DType) / (sums ? SumHeadroom : 1));
+        return [new("largest", extreme), new("lowest", -extreme)];
     }
 
-    private static TensorSpec Change(TensorSpec spec, string input, IEnumerable<int> indices, double value)
+    /// <summary>True when most of each result stays finite, so that no value hides what becomes of the others.</summary>
+    private static bool IsTelling(Trial mixed, Trial usual) => mixed.Results.Where(spec => spec.DType.IsFloat()).All(spec =>
+        mixed.Expected[spec.Name].Zip(usual.Expected[spec.Name]).Count(pair => !double.IsFinite(pair.First) && double.IsFinite(pair.Second))
+            <= spec.Length / 2);
+
+    /// <summary>
+    /// The values one after another, from the first element on, and again and again. The period is odd at the smallest gap, so each value
+    /// comes into each lane of a vector.
+    /// </summary>
+    private static Trial Mixed(Trial trial, TensorSpec input, NamedValue[] values, int gap)
+    {
+        int period = (gap * values.Length) + 1;
+        return Change(trial, input, values, index => index % period % gap == 0 && index % period / gap < values.Length
+            ? index % period / gap : -1);
+    }
+
+    /// <summary>The trial with values in place of those elements of an input for which there is an index.</summary>
+    private static Trial Change(Trial trial, TensorSpec input, NamedValue[] values, Func<int, int> indexOf) => trial.With(spec =>
     {
         // Terms as large as the value cancel to within their own rounding.
-        double magnitude = double.IsFinite(value) ? Math.Max(1, Math.Abs(value)) : 1;
+        double magnitude = values.Max(value => double.IsFinite(value.Value) ? Math.Max(1, Math.Abs(value.Value)) : 1);
         Tolerance tolerance = spec.Tolerance with { Floor = spec.Tolerance.Floor * magnitude };
-        if (spec.Name != input) return spec with { Tolerance = tolerance };
-        double[] values = [.. spec.Values];
-        foreach (int index in indices) values[index] = value;
-        return spec with { Values = values, Tolerance = tolerance };
-    }
+        if (spec.Name != input.Name) return spec with { Tolerance = tolerance };
+        double[] changed = [.. spec.Values.Select((usual, i) => indexOf(i) is >= 0 and var index ? values[index].Value : usual)];
+        return spec with { Values = changed, Tolerance = tolerance };
+    });
 
     /// <summary>A quarter of the smallest normal number, which has few enough bits for every type.</summary>
     private static double Subnormal(DType dtype) => dtype switch
@@ -91,4 +139,6 @@ public sealed class SpecialValueTheory(TestDevices devices)
         DType.Float32 or DType.BFloat16 => Math.ScaleB(1, -128),
         _ => Math.ScaleB(1, -1024),
     };
+
+    private readonly record struct NamedValue(string Name, double Value);
 }

@@ -7,6 +7,12 @@ namespace Kernels.Devices.Cuda;
 /// <summary>Compiles one text by NVRTC. Needs no GPU and no driver, so tests compile every kernel for every architecture with it.</summary>
 internal static unsafe class NvrtcProgram
 {
+    /// <summary>
+    /// For tests, which compile a text once for all that runs or reads it: what is asked before the compiler, by text, name and
+    /// architecture; null is for the compiler.
+    /// </summary>
+    internal static Func<string, string, string, byte[]?>? Compiled { get; set; }
+
     /// <summary>The compiler's version, or a reason why there is none.</summary>
     public static bool TryVersion(out Version version, out string? reason)
     {
@@ -43,7 +49,7 @@ internal static unsafe class NvrtcProgram
     /// whoever compiles or runs it can name the kernel's file, and the code is the same.
     /// </summary>
     /// <exception cref="KernelCompilationException">The text does not compile; the log names the real files.</exception>
-    public static byte[] Compile(string text, string name, string architecture) => Compile(
+    public static byte[] Compile(string text, string name, string architecture) => Compiled?.Invoke(text, name, architecture) ?? Compile(
         text, name, architecture, IsMachineCode(architecture) ? [] : ["--generate-line-info"],
         (program, _) => IsMachineCode(architecture) ? MachineCode(program) : Ptx(program));
 
