@@ -48,10 +48,11 @@ public sealed record Conv2dReference
     /// <summary>y[n, k, p, q] = b[k] + sum over taps of w x, where x is 0 in the padding. An empty bias is none.</summary>
     public void Forward(ReadOnlySpan<double> x, ReadOnlySpan<double> filter, ReadOnlySpan<double> bias, Span<double> y, bool rectifies)
     {
+        (int, int, int)[] taps = Taps(Inputs);
         foreach ((int n, int g, int k, int p, int q) in Elements(Outputs, OutputHeight, OutputWidth))
         {
             double sum = bias.IsEmpty ? 0 : bias[(g * Outputs) + k];
-            foreach ((int c, int r, int s) in Taps(Inputs)) sum += Padded(x, n, g, c, p, q, r, s) * filter[FilterIndex(g, k, c, r, s)];
+            foreach ((int c, int r, int s) in taps) sum += Padded(x, n, g, c, p, q, r, s) * filter[FilterIndex(g, k, c, r, s)];
             y[YIndex(n, g, k, p, q)] = rectifies && sum <= 0 ? 0 : sum;
         }
     }
@@ -61,15 +62,17 @@ public sealed record Conv2dReference
     /// </summary>
     public void BackwardData(ReadOnlySpan<double> filter, ReadOnlySpan<double> dy, Span<double> dx)
     {
+        (int, int, int)[] taps = Taps(Outputs);
+        (int height, int width) = (OutputHeight, OutputWidth);
         foreach ((int n, int g, int c, int h, int w) in Elements(Inputs, Height, Width))
         {
             double sum = 0;
-            foreach ((int k, int r, int s) in Taps(Outputs))
+            foreach ((int k, int r, int s) in taps)
             {
                 int down = h + Padding.Top - (r * Dilation.Y), right = w + Padding.Left - (s * Dilation.X);
                 if (down % Stride.Y != 0 || right % Stride.X != 0) continue;
                 (int p, int q) = (down / Stride.Y, right / Stride.X);
-                bool inside = p >= 0 && p < OutputHeight && q >= 0 && q < OutputWidth;
+                bool inside = p >= 0 && p < height && q >= 0 && q < width;
                 sum += (inside ? dy[YIndex(n, g, k, p, q)] : 0) * filter[FilterIndex(g, k, c, r, s)];
             }
 
@@ -82,10 +85,11 @@ public sealed record Conv2dReference
     {
         dFilter.Clear();
         dBias.Clear();
+        (int, int, int)[] taps = Taps(Inputs);
         foreach ((int n, int g, int k, int p, int q) in Elements(Outputs, OutputHeight, OutputWidth))
         {
             double gradient = dy[YIndex(n, g, k, p, q)];
-            foreach ((int c, int r, int s) in Taps(Inputs))
+            foreach ((int c, int r, int s) in taps)
                 dFilter[FilterIndex(g, k, c, r, s)] += gradient * Padded(x, n, g, c, p, q, r, s);
             if (!dBias.IsEmpty) dBias[(g * Outputs) + k] += gradient;
         }
@@ -125,16 +129,13 @@ public sealed record Conv2dReference
     }
 
     /// <summary>Channel, row and column of every tap.</summary>
-    private IEnumerable<(int Channel, int Row, int Column)> Taps(int channels)
-    {
-        for (int channel = 0; channel < channels; channel++)
-        {
-            for (int row = 0; row < FilterHeight; row++)
-            {
-                for (int column = 0; column < FilterWidth; column++) yield return (channel, row, column);
-            }
-        }
-    }
+    private (int Channel, int Row, int Column)[] Taps(int channels) =>
+    [
+        .. from channel in Enumerable.Range(0, channels)
+           from row in Enumerable.Range(0, FilterHeight)
+           from column in Enumerable.Range(0, FilterWidth)
+           select (channel, row, column),
+    ];
 
     /// <summary>What tap (r, s) sees at place (p, q): 0 in the padding.</summary>
     private double Padded(ReadOnlySpan<double> x, int n, int g, int c, int p, int q, int r, int s)

@@ -44,8 +44,8 @@ internal sealed class CaseRun : IDisposable
     public IEnumerable<Problem> TellingProblems => DType == Op.DTypes[0] && !IsInterpreted ? Op.Problems : SmallProblems;
 
     /// <summary>
-    /// As <see cref="TellingProblems"/>, on the machine for PTX the large ones too, and on the CPU in every type, whose code has loops of its
-    /// own; not for narrower vectors, which are the same in the middle of a long loop as in a short one.
+    /// As <see cref="TellingProblems"/>, on the machine for PTX the large ones too, and on the CPU in every type, whose code has loops of
+    /// its own; not for narrower vectors, which are the same in the middle of a long loop as in a short one.
     /// </summary>
     public IEnumerable<Problem> AllProblems =>
         (DType == Op.DTypes[0] || Stream.Device.Kind == DeviceKind.Cpu) && !VectorWidthProbe.IsNarrowed ? Op.Problems : SmallProblems;
