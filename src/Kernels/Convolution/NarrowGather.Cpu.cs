@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Kernels.Cpu;
-using Kernels.Devices;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;
