@@ -6,17 +6,36 @@ namespace Kernels.Study;
 internal sealed record RecipeAugmentation(string Description, Func<IReadOnlyList<InputLayer>> Layers)
 {
     // Each layer has random numbers of its own, whatever else is at work.
+    private const int PolicyPlace = 0;
     private const int CutoutPlace = 1;
     private const int MixupPlace = 2;
     private const int CutMixPlace = 3;
+
+    public static RecipeAugmentation FlipShift(int pixels) => new(
+        $"Flip and shift: in each epoch each image is mirrored with probability 1/2 and shifted by up to {pixels} pixels in both " +
+        "directions; black comes in.",
+        () => [new PolicyLayer(
+            new AugmentPolicy { HorizontalFlip = 0.5, ShiftX = (-pixels, pixels), ShiftY = (-pixels, pixels), WholeShifts = true },
+            PolicyPlace)]);
+
+    public static RecipeAugmentation Automatic(int magnitude) => new(
+        "RandAugment (Cubuk et al., 2020) with a mirror and a narrow set of ops for small images: in each epoch each image gets two " +
+        $"random ops (shear, shift, rotation, brightness, contrast, sharpness, posterize, autocontrast) of magnitude {magnitude} of 30.",
+        () => [new PolicyLayer(
+            new AugmentPolicy
+            {
+                HorizontalFlip = 0.5,
+                Automatic = AutoAugmentPolicy.RandAugment with { Magnitude = magnitude, Space = AugmentSpace.Narrow },
+            },
+            PolicyPlace)]);
 
     public static RecipeAugmentation Cutout(int side) => new(
         $"Cutout: in each epoch a square of {side} × {side} pixels of each image, clipped at the borders, becomes the mean of all pixels.",
         () => [new CutoutLayer(side, CutoutPlace)]);
 
     public static RecipeAugmentation Mixup(double alpha) => new(
-        "Mixup: each image x becomes λ·x + (1 − λ)·x′ with another image x′ of its batch, and its loss λ times that of its label and 1 − λ " +
-        $"times that of the other's; λ is Beta({alpha:0.##}, {alpha:0.##}) distributed, one for each image.",
+        "Mixup: each image x becomes λ·x + (1 − λ)·x′ with another image x′ of its batch, and its loss λ times that of its label and " +
+        $"1 − λ times that of the other's; λ is Beta({alpha:0.##}, {alpha:0.##}) distributed, one for each image.",
         () => [new MixupLayer(alpha, MixupPlace)]);
 
     public static RecipeAugmentation CutMix(double probability) => new(
@@ -25,7 +44,8 @@ internal sealed record RecipeAugmentation(string Description, Func<IReadOnlyList
         () => [new CutMixLayer(alpha: 1, 1 - probability, CutMixPlace)]);
 
     /// <summary>One after the other.</summary>
-    public RecipeAugmentation Then(RecipeAugmentation next) => new($"{Description} {next.Description}", () => [.. Layers(), .. next.Layers()]);
+    public RecipeAugmentation Then(RecipeAugmentation next) =>
+        new($"{Description} {next.Description}", () => [.. Layers(), .. next.Layers()]);
 }
 
 /// <summary>

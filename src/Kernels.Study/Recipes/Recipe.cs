@@ -10,6 +10,9 @@ internal sealed record Recipe(string Name, string Summary)
     /// </summary>
     public string Reference { get; init; } = Recipes.Baseline;
 
+    /// <summary>Another recipe to compare with, which has the same network; null for none.</summary>
+    public string? AlsoComparedWith { get; init; }
+
     public NetworkPlan Network { get; init; } = new MlpPlan();
 
     /// <summary>How the images are changed in training; null for not at all. Evaluations see them as they are.</summary>

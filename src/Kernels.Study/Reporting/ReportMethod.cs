@@ -36,7 +36,7 @@ internal static class ReportMethod
             .. study.Summaries.Any(summary => summary.Recipe.Network is CnnPlan)
                 ? (string[])[ReportPage.Entry("Training of convolutional networks",
                     $"The same with Nesterov's momentum, w ← w − η (g + {settings.Momentum:0.##} v), on batches of " +
-                    $"{settings.BatchSizeOf(cnn)}; the rate first rises over {100 * cnn.WarmUp:0} % of the steps.")]
+                    $"{settings.BatchSizeOf(cnn)} unless said otherwise; the rate first rises over {100 * cnn.WarmUp:0} % of the steps.")]
                 : [],
             ReportPage.Entry("Measures",
                 "Accuracy: share of right answers. Gap: training minus test accuracy, both measured as the network would be used: " +

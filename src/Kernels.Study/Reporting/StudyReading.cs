@@ -22,6 +22,8 @@ internal static class StudyReading
         foreach (RecipeSummary summary in study.Summaries.Where(summary => summary.TestGain is null && !summary.Recipe.IsReference))
             text.Append(' ').Append(Alone(summary));
 
+        foreach (RecipeSummary summary in study.Summaries.Where(summary => summary is { TestGain: not null, OtherTestGain: not null }))
+            text.Append(' ').Append(TwoComparisons(summary));
         text.Append(Sparsity([.. study.Summaries.Where(summary => summary.ZeroWeights >= Visible)]));
         if (study.Summaries.Count > 1) text.Append(' ').Append(Comparison(study.Summaries, baseline));
 
@@ -55,8 +57,8 @@ internal static class StudyReading
     private static string SharedWeights(RecipeSummary shared, RecipeSummary baseline)
     {
         double gain = shared.Test.Mean - baseline.Test.Mean;
-        return $" Sharing weights between places: {shared.Runs[0].Parameters:N0} parameters in place of {baseline.Runs[0].Parameters:N0}, " +
-            $"and {100 * gain:+0.0;−0.0;0.0} points on new images.";
+        return $" Sharing weights between places: {shared.Runs[0].Parameters:N0} parameters in place of " +
+            $"{baseline.Runs[0].Parameters:N0}, and {100 * gain:+0.0;−0.0;0.0} points on new images.";
     }
 
     /// <summary>The recipes by what they do to the accuracy on new images.</summary>
@@ -83,6 +85,10 @@ internal static class StudyReading
         static string Gain(RecipeSummary summary) =>
             $"{100 * summary.TestGain!.Value.Mean:+0.0;−0.0} points, gap {Points(summary.Gap.Mean)}";
     }
+
+    private static string TwoComparisons(RecipeSummary summary) =>
+        $"{summary.Recipe.Name} is {summary.TestGain!.Value.Percent(signed: true)} points from {summary.Recipe.Reference}, and " +
+        $"{summary.OtherTestGain!.Value.Percent(signed: true)} from {summary.Recipe.AlsoComparedWith}, its own network.";
 
     private static string Sparsity(IReadOnlyList<RecipeSummary> sparse) => sparse.Count == 0
         ? ""

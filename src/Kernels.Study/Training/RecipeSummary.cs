@@ -20,7 +20,7 @@ internal readonly record struct Spread(double Mean, double? Deviation)
 }
 
 /// <summary>
-/// All runs of one recipe, over seeds. Differences are to the same network and optimizer without regularization, taken seed by seed: the
+/// All runs of one recipe, over seeds. Differences are to the recipe's reference, and to the other recipe it names, taken seed by seed: the
 /// seeds share weights and batches. They are null where that was not run, and for the unregularized networks themselves.
 /// </summary>
 internal sealed record RecipeSummary(
@@ -31,6 +31,7 @@ internal sealed record RecipeSummary(
     Spread Gap,
     Spread TestLoss,
     Spread? TestGain,
+    Spread? OtherTestGain,
     Spread? GapChange,
     double ZeroWeights,
     double Seconds)
@@ -39,8 +40,7 @@ internal sealed record RecipeSummary(
 
     public static IReadOnlyList<RecipeSummary> Of(IReadOnlyList<RunResult> runs)
     {
-        Dictionary<(string Recipe, int Seed), RunResult> references =
-            runs.Where(run => run.Recipe.IsReference).ToDictionary(run => (run.Recipe.Name, run.Seed));
+        Dictionary<(string Recipe, int Seed), RunResult> references = runs.ToDictionary(run => (run.Recipe.Name, run.Seed));
         return [.. runs.GroupBy(run => run.Recipe.Name).Select(group => Of([.. group], references))];
     }
 
@@ -54,14 +54,15 @@ internal sealed record RecipeSummary(
             Spread.Of([.. runs.Select(run => run.Final.Test.Accuracy)]),
             Spread.Of([.. runs.Select(run => run.Gap)]),
             Spread.Of([.. runs.Select(run => run.Final.Test.Loss)]),
-            Difference(run => run.Final.Test.Accuracy),
-            Difference(run => run.Gap),
+            Difference(recipe.IsReference ? null : recipe.Reference, run => run.Final.Test.Accuracy),
+            Difference(recipe.AlsoComparedWith, run => run.Final.Test.Accuracy),
+            Difference(recipe.IsReference ? null : recipe.Reference, run => run.Gap),
             runs.Average(run => run.ZeroWeights),
             runs.Average(run => run.Seconds));
 
-        Spread? Difference(Func<RunResult, double> value) =>
-            recipe.IsReference || !runs.All(run => references.ContainsKey((recipe.Reference, run.Seed)))
+        Spread? Difference(string? other, Func<RunResult, double> value) =>
+            other is null || !runs.All(run => references.ContainsKey((other, run.Seed)))
                 ? null
-                : Spread.Of([.. runs.Select(run => value(run) - value(references[(recipe.Reference, run.Seed)]))]);
+                : Spread.Of([.. runs.Select(run => value(run) - value(references[(other, run.Seed)]))]);
     }
 }

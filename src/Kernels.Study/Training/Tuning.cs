@@ -12,11 +12,12 @@ internal static class Tuning
     /// <summary>Only what a run ends with counts.</summary>
     public static StudySettings SettingsOf(StudySettings settings) => settings with { DensePoints = 0, EpochsPerPoint = int.MaxValue };
 
+    /// <summary>One seed after the other: a tuning that is stopped has tried as much of each recipe as it could.</summary>
     public static IReadOnlyList<(Recipe Recipe, int Seed)> Runs(IEnumerable<Recipe> recipes, int seeds) =>
     [
-        .. from recipe in recipes
+        .. from seed in Enumerable.Range(FirstSeed, seeds)
+           from recipe in recipes
            from setting in recipe.Grid?.Settings ?? []
-           from seed in Enumerable.Range(FirstSeed, seeds)
            select (setting, seed),
     ];
 

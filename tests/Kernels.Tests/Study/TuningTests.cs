@@ -26,9 +26,9 @@ public sealed class TuningTests
     public void SettingsChangeWhatTheySay()
     {
         IReadOnlyList<Recipe> settings = Recipes.Find("cnn").Grid!.Settings;
-        Recipe setting = settings.Single(recipe => recipe.Setting == "rate 0.02, epochs 80");
+        Recipe setting = settings.Single(recipe => recipe.Setting == "rate 0.02, batch 32");
 
-        Assert.Equal(80, setting.Epochs);
+        Assert.Equal(32, setting.BatchSize);
         Assert.Equal(0.02, setting.Optimizer(new StudySettings()).LearningRate);
     }
 
