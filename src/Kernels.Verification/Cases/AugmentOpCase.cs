@@ -64,6 +64,10 @@ public abstract class AugmentOpCase : OpCase
         AugmentReference.Apply(p.Geometry, settings, values["x"], table, AugmentReference.TableWidth, values["y"]);
     }
 
+    /// <summary>Calls the op on tensors of the caller.</summary>
+    public void CallOn(DeviceStream stream, AugmentProblem p, DeviceTensor<float> x, DeviceTensor<ulong> ids, DeviceTensor<float> y) =>
+        Call(stream, p, x, ids, y);
+
     private protected abstract IReadOnlyList<AugmentProblem> ForwardProblems { get; }
 
     private protected abstract void Call<TIn, T>(
@@ -133,8 +137,8 @@ public abstract class AugmentOpCase : OpCase
             AugmentSpace.TrivialAugmentWide => new AutoDraws(policy.Ops, policy.Magnitude, policy.Bins, ops)
             {
                 Shear = 0.99,
-                X = 32,
-                Y = 32,
+                X = Math.Min(32, 0.75 * width),
+                Y = Math.Min(32, 0.75 * height),
                 Degrees = 135,
                 Factor = 0.99,
                 Bits = 6,

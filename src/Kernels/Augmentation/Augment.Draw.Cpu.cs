@@ -206,7 +206,8 @@ public static unsafe partial class Augment
         }
     }
 
-    private static float Between(uint word, double low, double high) => AugmentKey.Between(AugmentKey.UnitOf(word), (float)low, (float)high);
+    private static float Between(uint word, double low, double high) =>
+        AugmentKey.Between(AugmentKey.UnitOf(word), (float)low, (float)high);
 
     /// <summary>An integer from 0 to <paramref name="count"/> - 1.</summary>
     private static uint OneOf(uint word, uint count) => (uint)(((ulong)word * count) >> 32);

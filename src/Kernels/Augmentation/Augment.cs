@@ -41,7 +41,8 @@ public static partial class Augment
 
     private static readonly KernelDefinition<AugmentTableArguments> DrawKernel = EntryPoints.AugmentTable.Fixed(CpuDraw);
 
-    private static readonly KernelDefinition<AugmentApplyArguments> ApplyKernel = EntryPoints.AugmentApply.Float<CpuApply>(switches: ["HAS_COLORS"]);
+    private static readonly KernelDefinition<AugmentApplyArguments> ApplyKernel =
+        EntryPoints.AugmentApply.Float<CpuApply>(switches: ["HAS_COLORS"]);
 
     private static readonly KernelDefinition<AugmentStatisticsArguments> StatisticsKernel =
         EntryPoints.AugmentStatistics.Float<CpuStatistics>();

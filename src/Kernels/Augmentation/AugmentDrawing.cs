@@ -55,7 +55,7 @@ internal static class AugmentDrawing
         (double shear, double x, double y, double degrees, double factor, double bits) = policy.Space switch
         {
             AugmentSpace.RandAugment => (0.3, 150.0 / 331 * output.Width, 150.0 / 331 * output.Height, 30, 0.9, 4),
-            AugmentSpace.TrivialAugmentWide => (0.99, 32, 32, 135, 0.99, 6),
+            AugmentSpace.TrivialAugmentWide => (0.99, Math.Min(32, 0.75 * output.Width), Math.Min(32, 0.75 * output.Height), 135, 0.99, 6),
             _ => (0.2, output.Width / 8.0, output.Height / 8.0, 15.0, 0.5, 4.0),
         };
         uint ops = policy.Space == AugmentSpace.Narrow ? AllOps & ~(SolarizeOp | EqualizeOp) : AllOps;

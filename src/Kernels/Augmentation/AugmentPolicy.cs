@@ -19,7 +19,10 @@ public enum AugmentSpace
     /// <summary>RandAugment's: shear 0.3, shift 150/331 of a side, 30 degrees, factors 1 +- 0.9, 4 of 8 bits, solarize down to 0.</summary>
     RandAugment,
 
-    /// <summary>TrivialAugment's wide one: shear 0.99, shift 32 pixels, 135 degrees, factors 1 +- 0.99, 2 of 8 bits.</summary>
+    /// <summary>
+    /// TrivialAugment's wide one: shear 0.99, shift 32 pixels, 135 degrees, factors 1 +- 0.99, 2 of 8 bits. A shift is at most 3/4 of a
+    /// side, so that something is left of small images.
+    /// </summary>
     TrivialAugmentWide,
 
     /// <summary>
