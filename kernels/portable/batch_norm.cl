@@ -140,21 +140,22 @@ KERNEL void batch_norm_moments_columns(GLOBAL const scalar* x, u64 x_offset, GLO
     }
 }
 
-// Mean, what its rounding left, and inverse deviation: a row over the units each.
+// Mean, what its rounding left, and inverse deviation: a row over the units each, 0 where there are no elements.
 DEVICE void store_statistics(GLOBAL real* statistics, u64 unit, u64 units, real reference, moments own, real epsilon) {
     const real mean = reference + own.mean;
     const u32 sound = are_finite(own);
     statistics[unit] = sound ? mean : QUIET_NAN;
     statistics[units + unit] = sound ? rest_of_sum(reference, own.mean, mean) : QUIET_NAN;
-    statistics[2 * units + unit] = inverse_deviation_of(own, epsilon);
+    statistics[2 * units + unit] = own.count == 0 ? (real)0 : inverse_deviation_of(own, epsilon);
 }
 
 typedef struct {
     real mean, variance;
 } running_pair;
 
-// `share` is that of the new value.
+// `share` is that of the new value. Fewer than two elements have no deviation, and move nothing.
 DEVICE running_pair run_on(running_pair running, real reference, moments own, real share, u32 is_unbiased) {
+    if (own.count < 2) return running;
     const real variance = variance_of(own), mean = are_finite(own) ? reference + own.mean : QUIET_NAN;
     running.mean = (1 - share) * running.mean + share * mean;
     running.variance =
@@ -162,14 +163,16 @@ DEVICE running_pair run_on(running_pair running, real reference, moments own, re
     return running;
 }
 
-// What is absent is not written. A group takes `wide` channels, a power of two up to GROUP_SIZE, and goes through the
-// sets in order, as the running values do; its items are that wide and deep over the parts.
-KERNEL void batch_norm_statistics(GLOBAL const real* partial, u64 partial_offset, GLOBAL real* statistics,
-                                  u64 statistics_offset, GLOBAL real* running_mean, u64 running_mean_offset,
-                                  GLOBAL real* running_variance, u64 running_variance_offset, u64 sets, u64 channels,
-                                  u64 splits, u32 wide, real epsilon, real share, u32 is_unbiased) {
+// The merged moments are a record, as a part is one. What is absent is not written. A group takes `wide` channels, a
+// power of two up to GROUP_SIZE, and goes through the sets in order, as the running values do; its items are that wide
+// and deep over the parts.
+KERNEL void batch_norm_statistics(GLOBAL const real* partial, u64 partial_offset, GLOBAL real* record,
+                                  u64 record_offset, GLOBAL real* statistics, u64 statistics_offset,
+                                  GLOBAL real* running_mean, u64 running_mean_offset, GLOBAL real* running_variance,
+                                  u64 running_variance_offset, u64 sets, u64 channels, u64 splits, u32 wide,
+                                  real epsilon, real share, u32 is_unbiased) {
     SHARED real scratch[MOMENT_FIELDS * GROUP_SIZE];
-    const u64 units = sets * channels, record = MOMENT_ROWS * units;
+    const u64 units = sets * channels, part_length = MOMENT_ROWS * units;
     partial += partial_offset;
     for (u64 first = GROUP_ID * wide; first < channels; first += GROUP_COUNT * wide) {
         const u64 channel = first + LOCAL_ID % wide;
@@ -186,13 +189,14 @@ KERNEL void batch_norm_statistics(GLOBAL const real* partial, u64 partial_offset
             if (channel < channels) {
                 // The mean of the first part that has one.
                 u64 part = 0;
-                while (part + 1 < splits && partial[part * record + unit] == 0) part++;
-                reference = partial[part * record + units + unit];
+                while (part + 1 < splits && partial[part * part_length + unit] == 0) part++;
+                reference = partial[part * part_length + units + unit];
                 for (u64 split = LOCAL_ID / wide; split < splits; split += GROUP_SIZE / wide)
-                    own = merged(own, load_moments(partial + split * record, unit, units, reference));
+                    own = merged(own, load_moments(partial + split * part_length, unit, units, reference));
             }
             own = merged_depths(own, wide, scratch);
             if (LOCAL_ID < wide && channel < channels) {
+                if (record != 0) store_moments(record + record_offset, unit, units, reference, own);
                 if (statistics != 0)
                     store_statistics(statistics + statistics_offset, unit, units, reference, own, epsilon);
                 if (keeps) running = run_on(running, reference, own, share, is_unbiased);

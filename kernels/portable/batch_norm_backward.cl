@@ -12,20 +12,21 @@
 #include "keep.h"
 #include "batch_norm.h"
 
-// Sums over the items of a team of `wide` neighbours' depths; the first `wide` items have the results.
-DEVICE void summed_depths(real* sums, u32 wide, LOCAL real* scratch) {
-    scratch[LOCAL_ID] = sums[0];
-    scratch[GROUP_SIZE + LOCAL_ID] = sums[1];
+// What sums of gradients are stored as: sums of g and of g (x - mean), and the count of elements; each a row over all
+// units.
+#define GRADIENT_ROWS 3
+
+// Sums over what lies a multiple of `wide` items behind each. `scratch` holds GROUP_SIZE values for each of `count`.
+DEVICE void summed_depths(real* sums, u32 count, u32 wide, LOCAL real* scratch) {
+    for (u32 i = 0; i < count; i++) scratch[i * GROUP_SIZE + LOCAL_ID] = sums[i];
     BARRIER();
     for (u32 half_size = GROUP_SIZE / 2; half_size >= wide; half_size /= 2) {
-        if (LOCAL_ID < half_size) {
-            scratch[LOCAL_ID] += scratch[LOCAL_ID + half_size];
-            scratch[GROUP_SIZE + LOCAL_ID] += scratch[GROUP_SIZE + LOCAL_ID + half_size];
-        }
+        if (LOCAL_ID < half_size)
+            for (u32 i = 0; i < count; i++)
+                scratch[i * GROUP_SIZE + LOCAL_ID] += scratch[i * GROUP_SIZE + LOCAL_ID + half_size];
         BARRIER();
     }
-    sums[0] = scratch[LOCAL_ID % wide];
-    sums[1] = scratch[GROUP_SIZE + LOCAL_ID % wide];
+    for (u32 i = 0; i < count; i++) sums[i] = scratch[i * GROUP_SIZE + LOCAL_ID % wide];
     BARRIER();
 }
 
@@ -47,11 +48,11 @@ DEVICE void plane_gradients(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLO
          drop_scale);
 }
 
-// Sums of g and of g d over places of a channel, for each item of the group.
+// Sums of g and of g d over places of a channel, and their elements, for each item of the group.
 DEVICE void plane_sums(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLOBAL const scalar* y, plane_walk walk,
                        u32 writes_dy, u64 places, affine map, u64 start, u32 rectifies, random_key key, u32 threshold,
                        real drop_scale, real* sums, LOCAL real* scratch) {
-    sums[0] = sums[1] = 0;
+    sums[0] = sums[1] = sums[2] = 0;
     for (u64 place = LOCAL_ID; place < places; place += GROUP_SIZE) {
         const plane_block block = next_block(&walk);
         real gradients[8], distances[8], sum = 0, product = 0;
@@ -65,16 +66,23 @@ DEVICE void plane_sums(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLOBAL c
         }
         sums[0] += sum;
         sums[1] += product;
+        sums[2] += block.end > block.first ? (real)(block.end - block.first) : (real)0;
     }
-    summed_depths(sums, 1, scratch);
+    summed_depths(sums, GRADIENT_ROWS, 1, scratch);
 }
 
-// The parts of a unit are two rows over all units.
+DEVICE void store_sums(GLOBAL real* rows, u64 unit, u64 units, const real* sums, real count) {
+    rows[unit] = sums[0];
+    rows[units + unit] = sums[1];
+    rows[2 * units + unit] = count;
+}
+
+// The parts of a unit are records of GRADIENT_ROWS rows over all units.
 KERNEL void batch_norm_sums_planes(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL const scalar* x, u64 x_offset,
                                    GLOBAL const scalar* y, u64 y_offset, GLOBAL real* partial, u64 partial_offset,
                                    NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS, u64 splits, u64 share, u64 width,
                                    NORM_EPILOGUE_PARAMETERS) {
-    SHARED real scratch[2 * GROUP_SIZE];
+    SHARED real scratch[GRADIENT_ROWS * GROUP_SIZE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
     const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
                                          gamma_offset, beta, beta_offset);
@@ -89,12 +97,10 @@ KERNEL void batch_norm_sums_planes(GLOBAL const scalar* dy, u64 dy_offset, GLOBA
         const u64 places = outer * width - first < share ? outer * width - first : share;
         const plane_walk walk = walk_from(first + LOCAL_ID, set * outer, channel, channels, inner, width);
         const affine map = channel_affine(of, set * channels + channel, channel, 0, 0);
-        real sums[2];
+        real sums[GRADIENT_ROWS];
         plane_sums(dy, x, y, walk, 0, places, map, start, rectifies, resolved, threshold, drop_scale, sums, scratch);
-        if (LOCAL_ID == 0) {
-            partial[split * 2 * units + set * channels + channel] = sums[0];
-            partial[(split * 2 + 1) * units + set * channels + channel] = sums[1];
-        }
+        if (LOCAL_ID == 0)
+            store_sums(partial + split * GRADIENT_ROWS * units, set * channels + channel, units, sums, sums[2]);
     }
 }
 
@@ -148,12 +154,10 @@ KERNEL void batch_norm_sums_columns(GLOBAL const scalar* dy, u64 dy_offset, GLOB
         }
         for (u32 lane = 0; lane < 8; lane++) {
             real both[2] = {sums[lane], products[lane]};
-            summed_depths(both, wide, scratch);
-            if (LOCAL_ID < wide && lane < own.count) {
-                const u64 unit = own.set * channels + own.column + lane;
-                partial[own.split * 2 * units + unit] = both[0];
-                partial[(own.split * 2 + 1) * units + unit] = both[1];
-            }
+            summed_depths(both, 2, wide, scratch);
+            if (LOCAL_ID < wide && lane < own.count)
+                store_sums(partial + own.split * GRADIENT_ROWS * units, own.set * channels + own.column + lane, units,
+                           both, (real)(own.end - own.begin));
         }
     }
 }
@@ -163,9 +167,10 @@ typedef struct {
     real shift, tilt, product;
 } correction;
 
-// From the sums of g and of g (x - center) over `count` elements; product is the sum of g times the normalized x. Sums
-// that are not finite make dx of all of a channel NaN.
-DEVICE correction correction_of(const real* sums, real center, real rest, real inverse, real count) {
+// From the sums of g and of g (x - center) and the count of elements; product is the sum of g times the normalized x.
+// Sums that are not finite make dx of all of a channel NaN.
+DEVICE correction correction_of(const real* sums, real center, real rest, real inverse) {
+    const real count = sums[2];
     const u32 sound = is_finite(center) && is_finite(rest) && is_finite(inverse);
     correction own;
     const real product = is_finite(sums[0]) ? sums[1] - rest * sums[0] : sums[1];
@@ -175,35 +180,36 @@ DEVICE correction correction_of(const real* sums, real center, real rest, real i
     return own;
 }
 
-// Corrections are two rows over all units: shift and tilt. Gradients that are not wanted are absent. Work items as in
-// batch_norm_statistics.
+// Sums of all parts are a record, as a part is one; corrections are two rows over all units: shift and tilt. What is
+// absent is not written. Work items as in batch_norm_statistics.
 KERNEL void batch_norm_gradients(GLOBAL const real* partial, u64 partial_offset, GLOBAL const real* statistics,
-                                 u64 statistics_offset, GLOBAL real* corrections, u64 corrections_offset,
-                                 GLOBAL real* dgamma, u64 dgamma_offset, GLOBAL real* dbeta, u64 dbeta_offset, u64 sets,
-                                 u64 channels, u64 splits, u32 wide, real count) {
-    SHARED real scratch[2 * GROUP_SIZE];
-    const u64 units = sets * channels;
+                                 u64 statistics_offset, GLOBAL real* record, u64 record_offset,
+                                 GLOBAL real* corrections, u64 corrections_offset, GLOBAL real* dgamma,
+                                 u64 dgamma_offset, GLOBAL real* dbeta, u64 dbeta_offset, u64 sets, u64 channels,
+                                 u64 splits, u32 wide) {
+    SHARED real scratch[GRADIENT_ROWS * GROUP_SIZE];
+    const u64 units = sets * channels, part_length = GRADIENT_ROWS * units;
     partial += partial_offset;
     statistics += statistics_offset;
-    corrections += corrections_offset;
     for (u64 first = GROUP_ID * wide; first < channels; first += GROUP_COUNT * wide) {
         const u64 channel = first + LOCAL_ID % wide;
         real of_gamma = 0, of_beta = 0;
         for (u64 set = 0; set < sets; set++) {
             const u64 unit = set * channels + channel;
-            real sums[2] = {0, 0};
-            if (channel < channels) {
-                for (u64 split = LOCAL_ID / wide; split < splits; split += GROUP_SIZE / wide) {
-                    sums[0] += partial[split * 2 * units + unit];
-                    sums[1] += partial[(split * 2 + 1) * units + unit];
-                }
-            }
-            summed_depths(sums, wide, scratch);
+            real sums[GRADIENT_ROWS] = {0, 0, 0};
+            if (channel < channels)
+                for (u64 split = LOCAL_ID / wide; split < splits; split += GROUP_SIZE / wide)
+                    for (u32 row = 0; row < GRADIENT_ROWS; row++)
+                        sums[row] += partial[split * part_length + row * units + unit];
+            summed_depths(sums, GRADIENT_ROWS, wide, scratch);
             if (LOCAL_ID < wide && channel < channels) {
-                const correction own = correction_of(sums, statistics[unit], statistics[units + unit],
-                                                     statistics[2 * units + unit], count);
-                corrections[unit] = own.shift;
-                corrections[units + unit] = own.tilt;
+                const correction own =
+                    correction_of(sums, statistics[unit], statistics[units + unit], statistics[2 * units + unit]);
+                if (record != 0) store_sums(record + record_offset, unit, units, sums, sums[2]);
+                if (corrections != 0) {
+                    corrections[corrections_offset + unit] = own.shift;
+                    corrections[corrections_offset + units + unit] = own.tilt;
+                }
                 of_gamma += own.product;
                 of_beta += sums[0];
             }
@@ -271,8 +277,8 @@ KERNEL void batch_norm_backward(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL c
                                 GLOBAL const scalar* y, u64 y_offset, GLOBAL scalar* dx, u64 dx_offset,
                                 GLOBAL scalar* dresidual, u64 dresidual_offset, GLOBAL real* dgamma, u64 dgamma_offset,
                                 GLOBAL real* dbeta, u64 dbeta_offset, NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS,
-                                u64 width, real count, NORM_EPILOGUE_PARAMETERS) {
-    SHARED real scratch[2 * GROUP_SIZE];
+                                u64 width, NORM_EPILOGUE_PARAMETERS) {
+    SHARED real scratch[GRADIENT_ROWS * GROUP_SIZE];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
     const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
                                          gamma_offset, beta, beta_offset);
@@ -285,9 +291,9 @@ KERNEL void batch_norm_backward(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL c
     for (u64 channel = GROUP_ID; channel < channels; channel += GROUP_COUNT) {
         const plane_walk begin = walk_from(LOCAL_ID, 0, channel, channels, inner, width);
         const affine map = channel_affine(of, channel, channel, 0, 0);
-        real sums[2];
+        real sums[GRADIENT_ROWS];
         plane_sums(dy, x, y, begin, 1, places, map, start, rectifies, resolved, threshold, drop_scale, sums, scratch);
-        const correction own = correction_of(sums, of.mean[channel], of.rest[channel], of.spread[channel], count);
+        const correction own = correction_of(sums, of.mean[channel], of.rest[channel], of.spread[channel]);
         if (LOCAL_ID == 0) {
             if (dgamma != 0) dgamma[dgamma_offset + channel] = own.product;
             if (dbeta != 0) dbeta[dbeta_offset + channel] = sums[0];

@@ -102,32 +102,38 @@ DEVICE real rest_of_sum(real a, real b, real sum) {
     return (a - (sum - back)) + (b - back);
 }
 
-DEVICE void store_moments(GLOBAL real* rows, u64 unit, u64 units, real reference, moments own) {
-    const real mean = reference + own.mean;
-    rows[unit] = own.count;
-    rows[units + unit] = mean;
-    rows[2 * units + unit] = rest_of_sum(reference, own.mean, mean);
-    rows[3 * units + unit] = own.squares;
-    rows[4 * units + unit] = own.coarse;
-}
-
-DEVICE moments load_moments(GLOBAL const real* rows, u64 unit, u64 units, real reference) {
-    moments own = {rows[unit], 0, rows[3 * units + unit], rows[4 * units + unit]};
-    if (own.count > 0) own.mean = (rows[units + unit] - reference) + rows[2 * units + unit];
-    return own;
-}
-
 // A value that is not finite makes the moments of all NaN.
 DEVICE u32 are_finite(moments own) { return is_finite(own.coarse) && is_finite(own.mean); }
 
+// Squares that overflowed are infinite; what is not finite makes all but the count NaN.
+DEVICE void store_moments(GLOBAL real* rows, u64 unit, u64 units, real reference, moments own) {
+    const real mean = reference + own.mean;
+    const u32 sound = are_finite(own) && is_finite(mean);
+    rows[unit] = own.count;
+    rows[units + unit] = sound ? mean : QUIET_NAN;
+    rows[2 * units + unit] = sound ? rest_of_sum(reference, own.mean, mean) : QUIET_NAN;
+    rows[3 * units + unit] = !sound ? QUIET_NAN : is_finite(own.squares) ? own.squares : -NEGATIVE_INFINITY;
+    rows[4 * units + unit] = sound ? own.coarse : QUIET_NAN;
+}
+
+// Nothing of a part without elements is looked at but its count.
+DEVICE moments load_moments(GLOBAL const real* rows, u64 unit, u64 units, real reference) {
+    moments own = {rows[unit], 0, 0, 0};
+    if (own.count == 0) return own;
+    own.mean = (rows[units + unit] - reference) + rows[2 * units + unit];
+    own.squares = rows[3 * units + unit];
+    own.coarse = is_finite(own.count) ? rows[4 * units + unit] : QUIET_NAN;
+    return own;
+}
+
 DEVICE real variance_of(moments own) {
     const real variance = own.squares / own.count;
-    if (is_finite(variance)) return variance;
-    return are_finite(own) ? own.coarse / own.count * (1 / MOMENTS_DOWN) * (1 / MOMENTS_DOWN) : QUIET_NAN;
+    if (!are_finite(own)) return QUIET_NAN;
+    return is_finite(variance) ? variance : own.coarse / own.count * (1 / MOMENTS_DOWN) * (1 / MOMENTS_DOWN);
 }
 
 DEVICE real inverse_deviation_of(moments own, real epsilon) {
     const real variance = own.squares / own.count;
-    if (is_finite(variance)) return 1 / SQRT(variance + epsilon);
-    return are_finite(own) ? MOMENTS_DOWN / SQRT(own.coarse / own.count) : QUIET_NAN;
+    if (!are_finite(own)) return QUIET_NAN;
+    return is_finite(variance) ? 1 / SQRT(variance + epsilon) : MOMENTS_DOWN / SQRT(own.coarse / own.count);
 }

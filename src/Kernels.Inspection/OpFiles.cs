@@ -26,6 +26,7 @@ internal static class OpFiles
         ["soft-sharing"] = ["soft_sharing", "norm_penalty"],
         ["batch-norm-relu"] = ["batch_norm", "batch_norm_backward"],
         ["ghost-batch-norm"] = ["batch_norm", "batch_norm_backward"],
+        ["sync-batch-norm"] = ["batch_norm", "batch_norm_backward"],
         ["batch-norm-add-relu"] = ["batch_norm", "batch_norm_backward"],
         ["sgd"] = ["sgd", "optimizer_step"],
         ["adam"] = ["adam", "optimizer_step"],

@@ -143,7 +143,7 @@ public sealed record BatchNormReference(int Sets, int Outer, int Channels, int I
     }
 
     /// <summary>The mean as a first element and the distance from it, and the variance.</summary>
-    private (double First, double Distance, double Variance) Moments(ReadOnlySpan<double> x, int set, int channel)
+    internal (double First, double Distance, double Variance) Moments(ReadOnlySpan<double> x, int set, int channel)
     {
         double first = x[(set * Outer * Channels * Inner) + (channel * Inner)];
         LongSum sum = default, squares = default;

@@ -308,6 +308,9 @@ public record BatchNormProblem(string Entry, long[] Shape, string Reason) : Prob
     /// <summary>Samples of a ghost batch; 0 for all.</summary>
     public long GhostSize { get; init; }
 
+    /// <summary>Samples of the shards of a synchronized batch.</summary>
+    public long[] Shards { get; init; } = [];
+
     /// <summary>Ghost batches, or one.</summary>
     public long Sets => GhostSize == 0 ? 1 : Shape[0] / GhostSize;
 
@@ -331,10 +334,17 @@ public record BatchNormProblem(string Entry, long[] Shape, string Reason) : Prob
 
     public override string Text =>
         $"{string.Join('x', Shape)}{(Layout == TensorLayout.ChannelsLast ? " channels last" : "")}"
-        + $"{(HasGamma ? "" : " no gamma")}{(HasBeta ? "" : " no beta")}{(GhostSize > 0 ? $" ghosts of {GhostSize}" : "")}";
+        + $"{(HasGamma ? "" : " no gamma")}{(HasBeta ? "" : " no beta")}{(GhostSize > 0 ? $" ghosts of {GhostSize}" : "")}"
+        + (Shards.Length > 8 ? $" {Shards.Length} shards" : Shards.Length > 0 ? $" shards {string.Join('+', Shards)}" : "");
 
-    /// <summary>Forward and inference read x and write y, backward reads x and dy and writes dx.</summary>
-    public override long Bytes(int elementBytes) => elementBytes * (Entry == "backward" ? 3 : 2) * Length;
+    /// <summary>Forward and inference read x and write y, backward reads x and dy and writes dx; steps do their part of it.</summary>
+    public override long Bytes(int elementBytes) => Length * elementBytes * Entry switch
+    {
+        "backward" or "apply-gradient" => 3,
+        "statistics" => 1,
+        "merge" or "finish" => 0,
+        _ => 2,
+    };
 
     protected long Length => Shape.Aggregate(1L, (product, dimension) => product * dimension);
 

@@ -288,6 +288,13 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "dx keeps its part along x", "batch-norm", BatchNormBackward, "own.tilt = inverse * (own.product / count);", "own.tilt = 0;")
         { At = "odd maps of odd channels" },
         new(
+            "one element moves the running values", "sync-batch-norm", BatchNorm, "if (own.count < 2) return running;", "")
+        { At = "one value in all: no deviation, no running values" },
+        new(
+            "the elements of one part stand for all", "sync-batch-norm", BatchNormBackward,
+            "summed_depths(sums, GRADIENT_ROWS, wide, scratch);", "summed_depths(sums, 2, wide, scratch);")
+        { At = "odd maps of odd channels" },
+        new(
             "blocks are a cell too narrow", "drop-block", DropBlock, "? covered : count - covered", "? covered : count - covered - 1")
         { At = "a stage of ResNet" },
         new(

@@ -55,13 +55,8 @@ public static partial class BatchNorm
         where TReal : unmanaged
     {
         const string Op = "BatchNorm.Forward";
-        NormChecks.Pair(Op, stream, x, nameof(x), y, nameof(y));
-        Check.Disjoint(Op, x, nameof(x), y, nameof(y));
-        NormGeometry geometry = NormChecks.Geometry(Op, x, nameof(x), options);
-        NormChecks.Training(Op, x, nameof(x), geometry);
-        NormChecks.Inputs(Op, stream, geometry, y, nameof(y), gamma, beta);
-        NormChecks.Results(
-            Op, stream, geometry, x, y, gamma, beta, statistics, runningMean, runningVariance, [StatisticRows, geometry.Channels]);
+        NormGeometry geometry = NormChecks.Forward(
+            Op, stream, x, residual: null, gamma, beta, y, statistics, runningMean, runningVariance, options);
         if (NormChecks.IsEmpty(stream, geometry, statistics)) return;
         NormPasses.Forward(
             stream, geometry, x, residual: null, gamma, beta, y, statistics, NormChecks.Running(runningMean, runningVariance, options),
@@ -84,11 +79,7 @@ public static partial class BatchNorm
         where TReal : unmanaged
     {
         const string Op = "BatchNorm.Infer";
-        NormChecks.Pair(Op, stream, x, nameof(x), y, nameof(y));
-        NormGeometry geometry = NormChecks.Geometry(Op, x, nameof(x), options);
-        NormChecks.Inputs(Op, stream, geometry, y, nameof(y), gamma, beta);
-        NormChecks.Channel(Op, stream, runningMean, nameof(runningMean), y, nameof(y), geometry.Channels);
-        NormChecks.Channel(Op, stream, runningVariance, nameof(runningVariance), y, nameof(y), geometry.Channels);
+        NormGeometry geometry = NormChecks.Infer(Op, stream, x, residual: null, gamma, beta, runningMean, runningVariance, y, options);
         if (x.Length == 0) return;
         NormPasses.Apply(
             stream, geometry, x, residual: null, NormChecks.RunningChannels(runningMean, runningVariance, gamma, beta), y,

@@ -35,18 +35,9 @@ public static partial class BatchNormAddRelu
         where TReal : unmanaged
     {
         const string Op = "BatchNormAddRelu.Forward";
-        NormChecks.Pair(Op, stream, x, nameof(x), y, nameof(y));
-        Check.Disjoint(Op, x, nameof(x), y, nameof(y));
-        NormChecks.Pair(Op, stream, residual, nameof(residual), y, nameof(y));
-        NormGeometry geometry = NormChecks.Geometry(Op, x, nameof(x), options);
-        NormChecks.Training(Op, x, nameof(x), geometry);
-        NormChecks.Inputs(Op, stream, geometry, y, nameof(y), gamma, beta);
-        NormChecks.Results(
-            Op, stream, geometry, x, y, gamma, beta, statistics, runningMean, runningVariance,
-            [BatchNorm.StatisticRows, geometry.Channels]);
-        NormChecks.ApartFromChannels(Op, residual, nameof(residual), statistics, nameof(statistics));
-        NormChecks.ApartFromChannels(Op, residual, nameof(residual), runningMean, nameof(runningMean));
-        NormChecks.ApartFromChannels(Op, residual, nameof(residual), runningVariance, nameof(runningVariance));
+        Check.FloatTensor(Op, stream, residual, nameof(residual));
+        NormGeometry geometry = NormChecks.Forward(
+            Op, stream, x, residual, gamma, beta, y, statistics, runningMean, runningVariance, options);
         NormEpilogue epilogue = NormChecks.Epilogue(Op, stream, x, dropProbability, key, options);
         if (NormChecks.IsEmpty(stream, geometry, statistics)) return;
         NormPasses.Forward(
@@ -71,12 +62,8 @@ public static partial class BatchNormAddRelu
         where TReal : unmanaged
     {
         const string Op = "BatchNormAddRelu.Infer";
-        NormChecks.Pair(Op, stream, x, nameof(x), y, nameof(y));
-        NormChecks.Pair(Op, stream, residual, nameof(residual), y, nameof(y));
-        NormGeometry geometry = NormChecks.Geometry(Op, x, nameof(x), options);
-        NormChecks.Inputs(Op, stream, geometry, y, nameof(y), gamma, beta);
-        NormChecks.Channel(Op, stream, runningMean, nameof(runningMean), y, nameof(y), geometry.Channels);
-        NormChecks.Channel(Op, stream, runningVariance, nameof(runningVariance), y, nameof(y), geometry.Channels);
+        Check.FloatTensor(Op, stream, residual, nameof(residual));
+        NormGeometry geometry = NormChecks.Infer(Op, stream, x, residual, gamma, beta, runningMean, runningVariance, y, options);
         if (x.Length == 0) return;
         NormPasses.Apply(
             stream, geometry, x, residual, NormChecks.RunningChannels(runningMean, runningVariance, gamma, beta), y, isVariance: true,

@@ -10,8 +10,8 @@ internal struct CpuMoments
     /// <summary>2^-90, as in the kernels' text: squares of what is scaled by it do not overflow.</summary>
     public const float Down = 8.0779356694631609e-28f;
 
-    /// <summary>Rows of what is stored: count, mean, what its rounding left, squares, squares scaled down.</summary>
-    public const int Rows = 5;
+    /// <summary>2^-600, the same in double.</summary>
+    private const double DownInDouble = 2.4099198651028841e-181;
 
     public double Count;
 
@@ -55,14 +55,15 @@ internal struct CpuMoments
     public static unsafe CpuMoments Load<TReal>(TReal* rows, long unit, long units)
         where TReal : unmanaged
     {
-        double squares = CpuElement.ToDouble(rows[(3 * units) + unit]);
-        double coarse = CpuElement.ToDouble(rows[(4 * units) + unit]);
+        double count = CpuElement.ToDouble(rows[unit]), squares = CpuElement.ToDouble(rows[(3 * units) + unit]);
+        double coarse = CpuElement.ToDouble(rows[(4 * units) + unit]), down = DownOf<TReal>();
+        bool isSound = double.IsFinite(count) && double.IsFinite(coarse);
         return new CpuMoments
         {
-            Count = CpuElement.ToDouble(rows[unit]),
+            Count = count,
             Reference = CpuElement.ToDouble(rows[units + unit]),
             Distance = CpuElement.ToDouble(rows[(2 * units) + unit]),
-            Squares = double.IsFinite(squares) || typeof(TReal) == typeof(double) ? squares : coarse / Down / Down,
+            Squares = !isSound ? double.NaN : double.IsFinite(squares) ? squares : coarse / down / down,
         };
     }
 
@@ -73,9 +74,13 @@ internal struct CpuMoments
         rows[unit] = CpuElement.FromDouble<TReal>(Count);
         rows[units + unit] = mean;
         rows[(2 * units) + unit] = rest;
-        rows[(3 * units) + unit] = CpuElement.FromDouble<TReal>(Squares);
-        rows[(4 * units) + unit] = CpuElement.FromDouble<TReal>(Squares * Down * Down);
+        double squares = IsFinite ? Squares : double.NaN, down = DownOf<TReal>();
+        rows[(3 * units) + unit] = CpuElement.FromDouble<TReal>(squares);
+        rows[(4 * units) + unit] = CpuElement.FromDouble<TReal>(squares * down * down);
     }
+
+    private static double DownOf<TReal>()
+        where TReal : unmanaged => typeof(TReal) == typeof(double) ? DownInDouble : Down;
 
     /// <summary>The mean in the arithmetic type, and what its rounding left (Knuth, 1969).</summary>
     public readonly (TReal Value, TReal Left) SplitMean<TReal>()

@@ -38,14 +38,8 @@ public static partial class GhostBatchNorm
         where TReal : unmanaged
     {
         const string Op = "GhostBatchNorm.Forward";
-        NormChecks.Pair(Op, stream, x, nameof(x), y, nameof(y));
-        Check.Disjoint(Op, x, nameof(x), y, nameof(y));
-        NormGeometry geometry = NormChecks.Geometry(Op, x, nameof(x), options).InGhosts(Op, x.Shape, ghostSize);
-        NormChecks.Training(Op, x, nameof(x), geometry);
-        NormChecks.Inputs(Op, stream, geometry, y, nameof(y), gamma, beta);
-        NormChecks.Results(
-            Op, stream, geometry, x, y, gamma, beta, statistics, runningMean, runningVariance,
-            [BatchNorm.StatisticRows, geometry.Sets, geometry.Channels]);
+        NormGeometry geometry = NormChecks.Forward(
+            Op, stream, x, residual: null, gamma, beta, y, statistics, runningMean, runningVariance, options, ghostSize);
         if (NormChecks.IsEmpty(stream, geometry, statistics)) return;
         NormPasses.Forward(
             stream, geometry, x, residual: null, gamma, beta, y, statistics, NormChecks.Running(runningMean, runningVariance, options),

@@ -17,8 +17,48 @@ internal static class NormChecks
         return NormGeometry.Of(op, x.Shape, name, options.Layout);
     }
 
+    /// <summary>The tensors of training; the residual may be absent, and so may ghost batches.</summary>
+    public static NormGeometry Forward<T, TReal>(
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T>? residual, DeviceTensor<TReal>? gamma,
+        DeviceTensor<TReal>? beta, DeviceTensor<T> y, DeviceTensor<TReal> statistics, DeviceTensor<TReal>? runningMean,
+        DeviceTensor<TReal>? runningVariance, in BatchNormOptions options, long? ghostSize = null)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        Pair(op, stream, x, nameof(x), y, nameof(y));
+        Check.Disjoint(op, x, nameof(x), y, nameof(y));
+        if (residual is not null) Pair(op, stream, residual, nameof(residual), y, nameof(y));
+        NormGeometry geometry = Geometry(op, x, nameof(x), options);
+        if (ghostSize is not null) geometry = geometry.InGhosts(op, x.Shape, ghostSize.Value);
+        Training(op, x, nameof(x), geometry);
+        Inputs(op, stream, geometry, y, nameof(y), gamma, beta);
+        Results(
+            op, stream, geometry, x, nameof(x), y, nameof(y), gamma, beta, statistics, runningMean, runningVariance,
+            StatisticsShape(geometry, ghostSize));
+        if (residual is null) return geometry;
+        AllDisjoint<T, TReal>(op, residual, nameof(residual), [], Written(statistics, runningMean, runningVariance));
+        return geometry;
+    }
+
+    /// <summary>The tensors of inference; the residual may be absent.</summary>
+    public static NormGeometry Infer<T, TReal>(
+        string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T>? residual, DeviceTensor<TReal>? gamma,
+        DeviceTensor<TReal>? beta, DeviceTensor<TReal> runningMean, DeviceTensor<TReal> runningVariance, DeviceTensor<T> y,
+        in BatchNormOptions options)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        Pair(op, stream, x, nameof(x), y, nameof(y));
+        if (residual is not null) Pair(op, stream, residual, nameof(residual), y, nameof(y));
+        NormGeometry geometry = Geometry(op, x, nameof(x), options);
+        Inputs(op, stream, geometry, y, nameof(y), gamma, beta);
+        Channel(op, stream, runningMean, nameof(runningMean), y, nameof(y), geometry.Channels);
+        Channel(op, stream, runningVariance, nameof(runningVariance), y, nameof(y), geometry.Channels);
+        return geometry;
+    }
+
     /// <summary>More than one value a channel, or none at all.</summary>
-    public static void Training<T>(string op, DeviceTensor<T> x, string name, in NormGeometry geometry)
+    private static void Training<T>(string op, DeviceTensor<T> x, string name, in NormGeometry geometry)
         where T : unmanaged
     {
         if (geometry is { Count: 1, Channels: > 0 })
@@ -51,15 +91,15 @@ internal static class NormChecks
         Check.Disjoint(op, other, otherName, tensor, name);
     }
 
-    /// <summary>What training writes besides y.</summary>
+    /// <summary>What training writes besides y, of which x and other inputs are no part.</summary>
     public static void Results<T, TReal>(
-        string op, DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, DeviceTensor<T> y, DeviceTensor<TReal>? gamma,
-        DeviceTensor<TReal>? beta, DeviceTensor<TReal> statistics, DeviceTensor<TReal>? runningMean, DeviceTensor<TReal>? runningVariance,
-        params ReadOnlySpan<long> statisticsShape)
+        string op, DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, string xName, DeviceTensor<T> y, string yName,
+        DeviceTensor<TReal>? gamma, DeviceTensor<TReal>? beta, DeviceTensor<TReal> statistics, DeviceTensor<TReal>? runningMean,
+        DeviceTensor<TReal>? runningVariance, params ReadOnlySpan<long> statisticsShape)
         where T : unmanaged
         where TReal : unmanaged
     {
-        Channel(op, stream, statistics, nameof(statistics), y, nameof(y), statisticsShape);
+        Channel(op, stream, statistics, nameof(statistics), y, yName, statisticsShape);
         if (runningMean is null != runningVariance is null)
         {
             string missing = runningMean is null ? nameof(runningMean) : nameof(runningVariance);
@@ -67,11 +107,10 @@ internal static class NormChecks
                 missing, $"{op}: {missing} is null, {(runningMean is null ? nameof(runningVariance) : nameof(runningMean))} is not.");
         }
 
-        if (runningMean is not null) Channel(op, stream, runningMean, nameof(runningMean), y, nameof(y), geometry.Channels);
-        if (runningVariance is not null) Channel(op, stream, runningVariance, nameof(runningVariance), y, nameof(y), geometry.Channels);
-        (DeviceTensor<TReal>? Tensor, string Name)[] results =
-            [(statistics, nameof(statistics)), (runningMean, nameof(runningMean)), (runningVariance, nameof(runningVariance))];
-        AllDisjoint(op, x, nameof(x), [(gamma, nameof(gamma)), (beta, nameof(beta))], results);
+        if (runningMean is not null) Channel(op, stream, runningMean, nameof(runningMean), y, yName, geometry.Channels);
+        if (runningVariance is not null) Channel(op, stream, runningVariance, nameof(runningVariance), y, yName, geometry.Channels);
+        AllDisjoint(
+            op, x, xName, [(gamma, nameof(gamma)), (beta, nameof(beta))], Written(statistics, runningMean, runningVariance));
     }
 
     /// <summary>The tensors of backward, but for those of a ReLU and a residual.</summary>
@@ -90,9 +129,7 @@ internal static class NormChecks
         if (ghostSize is not null) geometry = geometry.InGhosts(op, x.Shape, ghostSize.Value);
         Training(op, x, nameof(x), geometry);
         Inputs(op, stream, geometry, dx, nameof(dx), gamma, beta);
-        ReadOnlySpan<long> shape = ghostSize is null
-            ? [BatchNorm.StatisticRows, geometry.Channels] : [BatchNorm.StatisticRows, geometry.Sets, geometry.Channels];
-        Channel(op, stream, statistics, nameof(statistics), dx, nameof(dx), shape);
+        Channel(op, stream, statistics, nameof(statistics), dx, nameof(dx), StatisticsShape(geometry, ghostSize));
         if (dGamma is not null) Channel(op, stream, dGamma, nameof(dGamma), dx, nameof(dx), geometry.Channels);
         if (dBeta is not null) Channel(op, stream, dBeta, nameof(dBeta), dx, nameof(dx), geometry.Channels);
         (DeviceTensor<TReal>?, string)[] results = [(dGamma, nameof(dGamma)), (dBeta, nameof(dBeta))];
@@ -154,8 +191,16 @@ internal static class NormChecks
             Beta = beta?.Argument ?? default,
         };
 
+    private static long[] StatisticsShape(in NormGeometry geometry, long? ghostSize) => ghostSize is null
+        ? [BatchNorm.StatisticRows, geometry.Channels] : [BatchNorm.StatisticRows, geometry.Sets, geometry.Channels];
+
+    private static (DeviceTensor<TReal>? Tensor, string Name)[] Written<TReal>(
+        DeviceTensor<TReal> statistics, DeviceTensor<TReal>? runningMean, DeviceTensor<TReal>? runningVariance)
+        where TReal : unmanaged =>
+        [(statistics, nameof(statistics)), (runningMean, nameof(runningMean)), (runningVariance, nameof(runningVariance))];
+
     /// <summary>No result shares memory with an input or with another result.</summary>
-    private static void AllDisjoint<T, TReal>(
+    public static void AllDisjoint<T, TReal>(
         string op, DeviceTensor<T> input, string inputName, ReadOnlySpan<(DeviceTensor<TReal>? Tensor, string Name)> inputs,
         ReadOnlySpan<(DeviceTensor<TReal>? Tensor, string Name)> results)
         where T : unmanaged

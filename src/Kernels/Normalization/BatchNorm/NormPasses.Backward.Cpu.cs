@@ -44,6 +44,14 @@ internal static unsafe partial class NormPasses
         }
     }
 
+    private static void StoreSums<TReal>(TReal* rows, long unit, long units, double sum, double product, double count)
+        where TReal : unmanaged
+    {
+        rows[unit] = CpuElement.FromDouble<TReal>(sum);
+        rows[units + unit] = CpuElement.FromDouble<TReal>(product);
+        rows[(2 * units) + unit] = CpuElement.FromDouble<TReal>(count);
+    }
+
     private static T* At<T>(TensorArgument tensor, long index)
         where T : unmanaged => tensor.IsPresent ? tensor.Pointer<T>() + index : null;
 
@@ -138,7 +146,7 @@ internal static unsafe partial class NormPasses
 
             if (typeof(T) != typeof(double)) (sum, product) = sums.Total();
             double inverse = CpuElement.ToDouble(a.NormChannel.Spread.Pointer<TReal>()[unit]);
-            map.Correct(sum, product, RestOf<TReal>(a.NormChannel, unit), inverse, a.Count, out double dGamma);
+            map.Correct(sum, product, RestOf<TReal>(a.NormChannel, unit), inverse, outer * inner, out double dGamma);
             gradients[unit] = (dGamma, sum);
             coefficients = new CpuPlaneCoefficients(map);
 
@@ -197,10 +205,11 @@ internal static unsafe partial class NormPasses
                 CpuKeepLanes keep = new(key, a.NormEpilogue.Threshold, buffer);
                 CpuPlaneCoefficients coefficients = new(map);
                 CpuGradientSums sums = default;
-                (double sum, double product) = (0, 0);
+                (double sum, double product, long elements) = (0, 0, 0);
                 foreach ((long at, long count) in new CpuPlaneRuns(a.NormShape, unit, split, (long)a.Share, (long)a.Width))
                 {
                     ulong index = a.NormEpilogue.Start + (ulong)at;
+                    elements += count;
                     if (typeof(T) == typeof(double))
                     {
                         AddSumsInDouble(
@@ -216,9 +225,7 @@ internal static unsafe partial class NormPasses
                 }
 
                 if (typeof(T) != typeof(double)) (sum, product) = sums.Total();
-                TReal* partial = a.Partial.Pointer<TReal>() + (split * 2 * units);
-                partial[unit] = CpuElement.FromDouble<TReal>(sum);
-                partial[units + unit] = CpuElement.FromDouble<TReal>(product);
+                StoreSums(a.Partial.Pointer<TReal>() + (split * GradientRows * units), unit, units, sum, product, elements);
             });
         }
     }
@@ -264,8 +271,8 @@ internal static unsafe partial class NormPasses
                             a.NormEpilogue, key, ref sum, ref product);
                     }
 
-                    a.Partial.Pointer<double>()[(split * 2 * units) + unit] = sum;
-                    a.Partial.Pointer<double>()[(((split * 2) + 1) * units) + unit] = product;
+                    StoreSums(
+                        a.Partial.Pointer<double>() + (split * GradientRows * units), unit, units, sum, product, end - begin);
                 }
             });
         }
@@ -324,12 +331,9 @@ internal static unsafe partial class NormPasses
                     }
                 }
 
-                float* partial = a.Partial.Pointer<float>() + (split * 2 * units) + (set * channels);
+                float* partial = a.Partial.Pointer<float>() + (split * GradientRows * units);
                 for (long c = 0; c < channels; c++)
-                {
-                    partial[c] = (float)doubles[c];
-                    partial[units + c] = (float)doubles[stride + c];
-                }
+                    StoreSums(partial, (set * channels) + c, units, doubles[c], doubles[stride + c], end - begin);
             }
             finally
             {
@@ -365,20 +369,26 @@ internal static unsafe partial class NormPasses
                 (double ofGamma, double ofBeta) = (0, 0);
                 for (long unit = channel; unit < units; unit += (long)a.Channels)
                 {
-                    (double sum, double product) = (0, 0);
+                    (double sum, double product, double count) = (0, 0, 0);
                     for (long split = 0; split < (long)a.Splits; split++)
                     {
-                        TReal* partial = a.Partial.Pointer<TReal>() + (split * 2 * units) + unit;
+                        TReal* partial = a.Partial.Pointer<TReal>() + (split * GradientRows * units) + unit;
                         sum += CpuElement.ToDouble(partial[0]);
                         product += CpuElement.ToDouble(partial[units]);
+                        count += CpuElement.ToDouble(partial[2 * units]);
                     }
 
                     CpuNormMap map = new() { Center = CpuElement.ToDouble(statistics[unit]) };
                     map.Correct(
                         sum, product, CpuElement.ToDouble(statistics[units + unit]), CpuElement.ToDouble(statistics[(2 * units) + unit]),
-                        a.Count, out double dGamma);
-                    a.Corrections.Pointer<TReal>()[unit] = CpuElement.FromDouble<TReal>(map.Shift);
-                    a.Corrections.Pointer<TReal>()[units + unit] = CpuElement.FromDouble<TReal>(map.Tilt);
+                        count, out double dGamma);
+                    if (a.Record.IsPresent) StoreSums(a.Record.Pointer<TReal>(), unit, units, sum, product, count);
+                    if (a.Corrections.IsPresent)
+                    {
+                        a.Corrections.Pointer<TReal>()[unit] = CpuElement.FromDouble<TReal>(map.Shift);
+                        a.Corrections.Pointer<TReal>()[units + unit] = CpuElement.FromDouble<TReal>(map.Tilt);
+                    }
+
                     ofGamma += dGamma;
                     ofBeta += sum;
                 }

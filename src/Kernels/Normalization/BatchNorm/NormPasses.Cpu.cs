@@ -83,16 +83,18 @@ internal static unsafe partial class NormPasses
         where TReal : unmanaged
     {
         (TReal mean, TReal rest) = moments.SplitMean<TReal>();
+        double inverse = moments.Count == 0 ? 0 : 1 / Math.Sqrt(moments.Variance + epsilon);
         statistics[unit] = mean;
         statistics[units + unit] = rest;
-        statistics[(2 * units) + unit] = CpuElement.FromDouble<TReal>(1 / Math.Sqrt(moments.Variance + epsilon));
+        statistics[(2 * units) + unit] = CpuElement.FromDouble<TReal>(inverse);
     }
 
-    /// <summary>Moves the running values of a channel on by one set.</summary>
+    /// <summary>Moves the running values of a channel on by one set; one of fewer than two elements moves nothing.</summary>
     private static void RunOn<TReal>(
         TReal* runningMean, TReal* runningVariance, long channel, in CpuMoments moments, double share, bool isUnbiased)
         where TReal : unmanaged
     {
+        if (moments.Count < 2) return;
         double variance = moments.Variance * (isUnbiased ? moments.Count / (moments.Count - 1) : 1);
         runningMean[channel] = CpuElement.FromDouble<TReal>(
             ((1 - share) * CpuElement.ToDouble(runningMean[channel])) + (share * moments.Mean));
@@ -212,9 +214,9 @@ internal static unsafe partial class NormPasses
                 foreach ((long first, long count) in new CpuPlaneRuns(a.NormShape, unit, split, (long)a.Share, (long)a.Width))
                     sums.Add(a.X.Pointer<T>() + first, count);
                 if (typeof(T) == typeof(double))
-                    sums.Total().Store(a.Partial.Pointer<double>() + (split * CpuMoments.Rows * units), unit, units);
+                    sums.Total().Store(a.Partial.Pointer<double>() + (split * MomentRows * units), unit, units);
                 else
-                    sums.Total().Store(a.Partial.Pointer<float>() + (split * CpuMoments.Rows * units), unit, units);
+                    sums.Total().Store(a.Partial.Pointer<float>() + (split * MomentRows * units), unit, units);
             });
         }
     }
@@ -296,7 +298,7 @@ internal static unsafe partial class NormPasses
                     Merge(first - begin, last - first, floats, doubles, stride);
                 }
 
-                float* rows = a.Partial.Pointer<float>() + (split * CpuMoments.Rows * units);
+                float* rows = a.Partial.Pointer<float>() + (split * MomentRows * units);
                 for (long c = 0; c < channels; c++)
                 {
                     new CpuMoments { Count = end - begin, Reference = doubles[c], Squares = doubles[stride + c] }
@@ -362,7 +364,7 @@ internal static unsafe partial class NormPasses
         {
             long channels = (long)a.NormShape.Channels, units = (long)a.NormShape.Sets * channels;
             (long set, long split, long begin, long end) = RowsOf(a, part);
-            double* rows = a.Partial.Pointer<double>() + (split * CpuMoments.Rows * units);
+            double* rows = a.Partial.Pointer<double>() + (split * MomentRows * units);
             for (long c = 0; c < channels; c++)
             {
                 CpuMoments total = default;
@@ -415,7 +417,8 @@ internal static unsafe partial class NormPasses
                     long unit = (set * (long)a.Channels) + channel;
                     CpuMoments total = default;
                     for (long split = 0; split < (long)a.Splits; split++)
-                        total.Merge(CpuMoments.Load(a.Partial.Pointer<TReal>() + (split * CpuMoments.Rows * units), unit, units));
+                        total.Merge(CpuMoments.Load(a.Partial.Pointer<TReal>() + (split * MomentRows * units), unit, units));
+                    if (a.Record.IsPresent) total.Store(a.Record.Pointer<TReal>(), unit, units);
                     if (statistics != null) StoreStatistics(statistics, unit, units, total, a.Epsilon);
                     if (!a.RunningMean.IsPresent) continue;
                     RunOn(

@@ -48,6 +48,12 @@ internal static partial class NormPasses
     private const int MostWide = 32;
     private const long PartsInTurn = 4;
 
+    /// <summary>Rows of a record of moments: count, mean, what its rounding left, squares, squares scaled down.</summary>
+    public const int MomentRows = 5;
+
+    /// <summary>Rows of a record of gradients: sums of g and of g (x - mean), and the count of elements.</summary>
+    public const int GradientRows = 3;
+
     private static readonly int[] Widths = [1, Philox.LanesPerBlock];
 
     private static readonly KernelDefinition<BatchNormMomentsPlanesArguments> MomentsPlanes =
@@ -114,7 +120,7 @@ internal static partial class NormPasses
             return;
         }
 
-        Statistics(stream, geometry, x, statistics, running, epsilon);
+        Statistics<T, TReal>(stream, geometry, x, record: default, statistics.Argument, running, epsilon);
         Apply(stream, geometry, x, residual, Channels(geometry, statistics, gamma, beta), y, isVariance: false, epsilon, epilogue);
     }
 
@@ -155,12 +161,11 @@ internal static partial class NormPasses
         where TReal : unmanaged
     {
         NormChannelArguments channels = Channels(geometry, statistics, gamma, beta);
-        bool vectors = TakesVectors(geometry, epilogue, dy, x, y) && dx.IsVectorAligned && dResidual?.IsVectorAligned != false;
         if (IsOneLaunch(stream, geometry))
         {
             stream.Launch(
                 BackwardKernel,
-                Variant<T>(vectors),
+                Variant<T>(TakesVectors(geometry, epilogue, dy, x, y) && dx.IsVectorAligned && dResidual?.IsVectorAligned != false),
                 LaunchShape.GroupPerRow(geometry.Channels),
                 new BatchNormBackwardArguments
                 {
@@ -174,18 +179,27 @@ internal static partial class NormPasses
                     NormChannel = channels,
                     NormShape = geometry.Argument,
                     Width = (ulong)PlaneParts.Of(geometry).Width,
-                    Count = geometry.Count,
                     NormEpilogue = epilogue.Argument,
                 });
             return;
         }
 
         using ScratchPool.Lease<TReal> corrections = stream.RentScratch<TReal>(2 * geometry.Units);
-        Gradients(stream, geometry, x, y, channels, statistics, dy, corrections.Argument, dGamma, dBeta, epilogue);
+        Gradients(
+            stream, geometry, x, y, channels, statistics, dy, record: default, corrections.Argument, dGamma, dBeta, epilogue);
+        ApplyGradient(stream, geometry, x, y, channels, corrections.Argument, dy, dx, dResidual, epilogue);
+    }
+
+    /// <summary>dx from gradients and what they take off.</summary>
+    public static void ApplyGradient<T>(
+        DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, DeviceTensor<T>? y, in NormChannelArguments channels,
+        TensorArgument corrections, DeviceTensor<T> dy, DeviceTensor<T> dx, DeviceTensor<T>? dResidual, in NormEpilogue epilogue)
+        where T : unmanaged
+    {
         ColumnParts parts = ColumnParts.Of(geometry, sums: false);
         stream.Launch(
             ApplyGradientKernel,
-            Variant<T>(vectors),
+            Variant<T>(TakesVectors(geometry, epilogue, dy, x, y) && dx.IsVectorAligned && dResidual?.IsVectorAligned != false),
             new LaunchShape(parts.Jobs(geometry)),
             new BatchNormApplyGradientArguments
             {
@@ -194,7 +208,7 @@ internal static partial class NormPasses
                 Y = y?.Argument ?? default,
                 Dx = dx.Argument,
                 Dresidual = dResidual?.Argument ?? default,
-                Corrections = corrections.Argument,
+                Corrections = corrections,
                 NormChannel = channels,
                 NormShape = geometry.Argument,
                 Splits = (ulong)parts.Splits,
@@ -206,7 +220,7 @@ internal static partial class NormPasses
     }
 
     /// <summary>The channels' numbers, with the statistics of training.</summary>
-    private static NormChannelArguments Channels<TReal>(
+    public static NormChannelArguments Channels<TReal>(
         in NormGeometry geometry, DeviceTensor<TReal> statistics, DeviceTensor<TReal>? gamma, DeviceTensor<TReal>? beta)
         where TReal : unmanaged
     {
@@ -221,17 +235,47 @@ internal static partial class NormPasses
         };
     }
 
-    private static void Statistics<T, TReal>(
-        DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, DeviceTensor<TReal> statistics, in NormRunning running,
-        double epsilon)
+    /// <summary>Merges parts of moments: into a record, into statistics and running values, whichever is present.</summary>
+    public static void Merge<T>(
+        DeviceStream stream, in NormGeometry geometry, TensorArgument partial, long splits, TensorArgument record,
+        TensorArgument statistics, in NormRunning running, double epsilon)
+        where T : unmanaged
+    {
+        uint wide = Wide(geometry.Channels, splits);
+        stream.Launch(
+            StatisticsKernel,
+            Variant<T>(vectors: false),
+            new LaunchShape(NormParts.CeilingOf(geometry.Channels, wide)),
+            new BatchNormStatisticsArguments
+            {
+                Partial = partial,
+                Record = record,
+                Statistics = statistics,
+                RunningMean = running.Mean,
+                RunningVariance = running.Variance,
+                Sets = (ulong)geometry.Sets,
+                Channels = (ulong)geometry.Channels,
+                Splits = (ulong)splits,
+                Wide = wide,
+                Epsilon = epsilon,
+                Share = running.NewShare,
+                IsUnbiased = running.IsUnbiased ? 1u : 0,
+            });
+    }
+
+    /// <summary>Moments in parts, then merged; a record of one part is that part.</summary>
+    public static void Statistics<T, TReal>(
+        DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, TensorArgument record, TensorArgument statistics,
+        in NormRunning running, double epsilon)
         where T : unmanaged
         where TReal : unmanaged
     {
-        const int MomentRows = 5;
         PlaneParts planes = PlaneParts.Of(geometry);
         ColumnParts columns = ColumnParts.Of(geometry, sums: true);
         long splits = geometry.HasPlanes ? planes.Splits : columns.Splits;
-        using ScratchPool.Lease<TReal> partial = stream.RentScratch<TReal>(splits * MomentRows * geometry.Units);
+        bool isRecord = splits == 1 && !statistics.IsPresent;
+        using ScratchPool.Lease<TReal> scratch = stream.RentScratch<TReal>(isRecord ? 0 : splits * MomentRows * geometry.Units);
+        TensorArgument partial = isRecord ? record : scratch.Argument;
         KernelVariant variant = Variant<T>(TakesVectors(geometry, NormEpilogue.None, x, x, null));
         if (geometry.HasPlanes)
         {
@@ -242,7 +286,7 @@ internal static partial class NormPasses
                 new BatchNormMomentsPlanesArguments
                 {
                     X = x.Argument,
-                    Partial = partial.Argument,
+                    Partial = partial,
                     NormShape = geometry.Argument,
                     Splits = (ulong)splits,
                     Share = (ulong)planes.Share,
@@ -258,7 +302,7 @@ internal static partial class NormPasses
                 new BatchNormMomentsColumnsArguments
                 {
                     X = x.Argument,
-                    Partial = partial.Argument,
+                    Partial = partial,
                     NormShape = geometry.Argument,
                     Splits = (ulong)splits,
                     Share = (ulong)columns.Share,
@@ -267,38 +311,21 @@ internal static partial class NormPasses
                 });
         }
 
-        uint wide = Wide(geometry.Channels, splits);
-        stream.Launch(
-            StatisticsKernel,
-            Variant<T>(vectors: false),
-            new LaunchShape(NormParts.CeilingOf(geometry.Channels, wide)),
-            new BatchNormStatisticsArguments
-            {
-                Partial = partial.Argument,
-                Statistics = statistics.Argument,
-                RunningMean = running.Mean,
-                RunningVariance = running.Variance,
-                Sets = (ulong)geometry.Sets,
-                Channels = (ulong)geometry.Channels,
-                Splits = (ulong)splits,
-                Wide = wide,
-                Epsilon = epsilon,
-                Share = running.NewShare,
-                IsUnbiased = running.IsUnbiased ? 1u : 0,
-            });
+        if (!isRecord) Merge<T>(stream, geometry, partial, splits, record, statistics, running, epsilon);
     }
 
-    private static void Gradients<T, TReal>(
+    /// <summary>Sums of gradients in parts, then merged into whichever is present.</summary>
+    public static void Gradients<T, TReal>(
         DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, DeviceTensor<T>? y, in NormChannelArguments channels,
-        DeviceTensor<TReal> statistics, DeviceTensor<T> dy, TensorArgument corrections, DeviceTensor<TReal>? dGamma,
-        DeviceTensor<TReal>? dBeta, in NormEpilogue epilogue)
+        DeviceTensor<TReal> statistics, DeviceTensor<T> dy, TensorArgument record, TensorArgument corrections,
+        DeviceTensor<TReal>? dGamma, DeviceTensor<TReal>? dBeta, in NormEpilogue epilogue)
         where T : unmanaged
         where TReal : unmanaged
     {
         PlaneParts planes = PlaneParts.Of(geometry);
         ColumnParts columns = ColumnParts.Of(geometry, sums: true);
         long splits = geometry.HasPlanes ? planes.Splits : columns.Splits;
-        using ScratchPool.Lease<TReal> partial = stream.RentScratch<TReal>(splits * 2 * geometry.Units);
+        using ScratchPool.Lease<TReal> partial = stream.RentScratch<TReal>(splits * GradientRows * geometry.Units);
         KernelVariant variant = Variant<T>(TakesVectors(geometry, epilogue, dy, x, y));
         if (geometry.HasPlanes)
         {
@@ -342,6 +369,16 @@ internal static partial class NormPasses
                 });
         }
 
+        MergeGradients<T, TReal>(stream, geometry, partial.Argument, splits, statistics, record, corrections, dGamma, dBeta);
+    }
+
+    /// <summary>Merges parts of sums of gradients: into a record, what dx takes off, and gradients, whichever is present.</summary>
+    public static void MergeGradients<T, TReal>(
+        DeviceStream stream, in NormGeometry geometry, TensorArgument partial, long splits, DeviceTensor<TReal> statistics,
+        TensorArgument record, TensorArgument corrections, DeviceTensor<TReal>? dGamma, DeviceTensor<TReal>? dBeta)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
         uint wide = Wide(geometry.Channels, splits);
         stream.Launch(
             GradientsKernel,
@@ -349,8 +386,9 @@ internal static partial class NormPasses
             new LaunchShape(NormParts.CeilingOf(geometry.Channels, wide)),
             new BatchNormGradientsArguments
             {
-                Partial = partial.Argument,
+                Partial = partial,
                 Statistics = statistics.Argument,
+                Record = record,
                 Corrections = corrections,
                 Dgamma = dGamma?.Argument ?? default,
                 Dbeta = dBeta?.Argument ?? default,
@@ -358,7 +396,6 @@ internal static partial class NormPasses
                 Channels = (ulong)geometry.Channels,
                 Splits = (ulong)splits,
                 Wide = wide,
-                Count = geometry.Count,
             });
     }
 
