@@ -11,21 +11,30 @@
 #include "types.h"
 #include "philox.h"
 #include "keep.h"
+#include "reduce.h"
 #include "moments.h"
 #include "batch_norm.h"
 
-// The moments of places first to end - 1 of a channel, for each item of the group. `scratch` holds MOMENT_FIELDS *
-// GROUP_SIZE values; means are relative to `reference`, an element.
+// The moments of `places` places of a channel. Distances are from a number that all items share, so that sums are merged
+// as sums: the mean of the elements that the items begin with, which no one element draws far from all others. The mean
+// is relative to it. `scratch` holds MOMENT_FIELDS * GROUP_SIZE values.
 DEVICE moments plane_moments(GLOBAL const scalar* x, plane_walk walk, u64 places, real* reference,
                              LOCAL real* scratch) {
     distance_sums sums = {0, 0, 0, 0};
-    real from = 0;
+    real first[1] = {0};
     if (LOCAL_ID < places) {
-        plane_walk first = walk;
-        const plane_block block = next_block(&first);
+        plane_walk begin = walk;
+        const plane_block block = next_block(&begin);
         // A place behind the end of its plane, as planes have where they begin inside a block, has no element.
-        from = load(x, block.end > block.first ? block.index + block.first : walk.begin);
+        first[0] = load(x, block.end > block.first ? block.index + block.first : walk.begin);
     }
+    if (LOCAL_ID == 0) scratch[0] = first[0];
+    BARRIER();
+    const real base = scratch[0];
+    BARRIER();
+    first[0] = LOCAL_ID < places ? first[0] - base : (real)0;
+    team_sums(first, 1, GROUP_SIZE, scratch);
+    const real from = base + first[0] / (real)(places < GROUP_SIZE ? places : GROUP_SIZE);
     for (u64 place = LOCAL_ID; place < places; place += BLOCKS_AT_ONCE * GROUP_SIZE) {
         plane_block blocks[BLOCKS_AT_ONCE];
         stored8 stored[BLOCKS_AT_ONCE];
@@ -42,13 +51,10 @@ DEVICE moments plane_moments(GLOBAL const scalar* x, plane_walk walk, u64 places
             sums.count += blocks[i].end > blocks[i].first ? blocks[i].end - blocks[i].first : 0u;
         }
     }
-    moments own = moments_of((real)sums.count, sums.sum, sums.squares, sums.coarse);
-    scratch[LOCAL_ID] = from;
-    BARRIER();
-    *reference = scratch[0];
-    BARRIER();
-    if (own.count > 0) own.mean += from - *reference;
-    return merged_depths(own, 1, scratch);
+    real totals[MOMENT_FIELDS] = {(real)sums.count, sums.sum, sums.squares, sums.coarse};
+    team_sums(totals, MOMENT_FIELDS, GROUP_SIZE, scratch);
+    *reference = from;
+    return moments_of(totals[0], totals[1], totals[2], totals[3]);
 }
 
 // The parts of a unit are records of MOMENT_ROWS rows over all units.
@@ -70,29 +76,38 @@ KERNEL void batch_norm_moments_planes(GLOBAL const scalar* x, u64 x_offset, GLOB
     }
 }
 
-// Four channels of an item go through the local memory at a time.
-#define LANES_AT_ONCE 4
-
-// Here inner is 1: columns are channels.
+// Here inner is 1: columns are channels. Distances are from a number that all rows of a part share, so that sums are
+// merged as sums: the mean of the rows that the items begin with, which no one element draws far from all others.
 KERNEL void batch_norm_moments_columns(GLOBAL const scalar* x, u64 x_offset, GLOBAL real* partial, u64 partial_offset,
                                        NORM_SHAPE_PARAMETERS, u64 splits, u64 share, u64 tiles, u32 wide) {
-    SHARED real scratch[LANES_AT_ONCE * MOMENT_FIELDS * GROUP_SIZE];
-    const u64 units = sets * channels, deep = GROUP_SIZE / wide;
+    SHARED real scratch[8 * COLUMN_STRIDE];
+    SHARED real firsts_of[TILE_COLUMNS], sums_of[TILE_COLUMNS], squares_of[TILE_COLUMNS], coarse_of[TILE_COLUMNS];
+    const u64 units = sets * channels, deep = GROUP_SIZE / wide, step = deep * channels;
     x += x_offset;
     partial += partial_offset;
     for (u64 job = GROUP_ID; job < sets * splits * tiles; job += GROUP_COUNT) {
-        const column_job own = column_job_at(job, outer, channels * inner, splits, share, tiles, wide);
-        const u64 begin = own.begin + LOCAL_ID / wide, step = deep * channels, stop = own.end * channels;
-        const u64 start = begin * channels + own.column;
-        const u32 has_rows = own.count > 0 && begin < own.end;
+        const column_job own = column_job_at(job, outer, channels, splits, share, tiles, wide);
+        const u64 rows = own.end - own.begin, stop = own.count > 0 ? own.end * channels : 0;
+        const real heads = (real)(rows < deep ? rows : deep);
+        u64 index = (own.begin + depth_of(wide)) * channels + own.column;
+        stored8 stored[BLOCKS_AT_ONCE];
         real from[8], sums[8], squares[8], coarse[8];
-        for (u32 lane = 0; lane < 8; lane++) from[lane] = sums[lane] = squares[lane] = coarse[lane] = 0;
-        if (has_rows) widen8(load_columns(x, start, own.count), from);
-        const real rows = has_rows ? (real)((own.end - begin + deep - 1) / deep) : (real)0;
-        for (u64 index = start; has_rows && index < stop; index += BLOCKS_AT_ONCE * step) {
-            stored8 stored[BLOCKS_AT_ONCE];
-            for (u32 i = 0; i < BLOCKS_AT_ONCE; i++)
-                stored[i] = load_columns(x, index + i * step < stop ? index + i * step : index, own.count);
+        for (u32 lane = 0; lane < 8; lane++) sums[lane] = squares[lane] = coarse[lane] = 0;
+        // Every item loads it, with a row of its own or without.
+        widen8(load_columns(x, own.count > 0 ? own.begin * channels + own.column : 0, own.count), from);
+        if (index < stop) {
+            load_rows(x, index, step, stop, own.count, stored);
+            real first[8];
+            widen8(stored[0], first);
+            for (u32 lane = 0; lane < 8; lane++) sums[lane] = first[lane] - from[lane];
+        }
+        summed_columns(sums, wide, scratch, firsts_of);
+        load_lanes(firsts_of, wide, sums);
+        for (u32 lane = 0; lane < 8; lane++) {
+            from[lane] += sums[lane] / heads;
+            sums[lane] = 0;
+        }
+        while (index < stop) {
             UNROLL
             for (u32 i = 0; i < BLOCKS_AT_ONCE; i++) {
                 if (index + i * step < stop) {
@@ -106,36 +121,18 @@ KERNEL void batch_norm_moments_columns(GLOBAL const scalar* x, u64 x_offset, GLO
                     }
                 }
             }
+            index += BLOCKS_AT_ONCE * step;
+            if (index < stop) load_rows(x, index, step, stop, own.count, stored);
         }
-        for (u32 first = 0; first < 8; first += LANES_AT_ONCE) {
-            real reference[LANES_AT_ONCE];
-            moments result[LANES_AT_ONCE];
-            for (u32 i = 0; i < LANES_AT_ONCE; i++) scratch[i * GROUP_SIZE + LOCAL_ID] = from[first + i];
-            BARRIER();
-            for (u32 i = 0; i < LANES_AT_ONCE; i++) {
-                const u32 lane = first + i;
-                reference[i] = scratch[i * GROUP_SIZE + LOCAL_ID % wide];
-                result[i] = moments_of(rows, sums[lane], squares[lane], coarse[lane]);
-                if (rows > 0) result[i].mean += from[lane] - reference[i];
-            }
-            BARRIER();
-            for (u32 i = 0; i < LANES_AT_ONCE; i++)
-                put_moments(scratch + i * MOMENT_FIELDS * GROUP_SIZE, LOCAL_ID, result[i]);
-            BARRIER();
-            for (u32 half_size = GROUP_SIZE / 2; half_size >= wide; half_size /= 2) {
-                for (u32 i = 0; i < LANES_AT_ONCE; i++) {
-                    LOCAL real* of_lane = scratch + i * MOMENT_FIELDS * GROUP_SIZE;
-                    if (LOCAL_ID < half_size)
-                        put_moments(of_lane, LOCAL_ID,
-                                    merged(moments_at(of_lane, LOCAL_ID), moments_at(of_lane, LOCAL_ID + half_size)));
-                }
-                BARRIER();
-            }
-            for (u32 i = 0; i < LANES_AT_ONCE; i++)
-                if (LOCAL_ID < wide && first + i < own.count)
-                    store_moments(partial + own.split * MOMENT_ROWS * units,
-                                  own.set * channels + own.column + first + i, units, reference[i],
-                                  moments_at(scratch + i * MOMENT_FIELDS * GROUP_SIZE, LOCAL_ID));
+        summed_columns(sums, wide, scratch, sums_of);
+        summed_columns(squares, wide, scratch, squares_of);
+        summed_columns(coarse, wide, scratch, coarse_of);
+        for (u32 i = LOCAL_ID; i < 8 * wide; i += GROUP_SIZE) {
+            const u64 channel = 8 * own.tile * wide + i;
+            if (channel < channels)
+                store_moments(partial + own.split * MOMENT_ROWS * units, own.set * channels + channel, units,
+                              load(x, own.begin * channels + channel) + firsts_of[i] / heads,
+                              moments_of((real)rows, sums_of[i], squares_of[i], coarse_of[i]));
         }
     }
 }
@@ -172,10 +169,10 @@ KERNEL void batch_norm_statistics(GLOBAL const real* partial, u64 partial_offset
                                   u64 running_variance_offset, u64 sets, u64 channels, u64 splits, u32 wide,
                                   real epsilon, real share, u32 is_unbiased) {
     SHARED real scratch[MOMENT_FIELDS * GROUP_SIZE];
-    const u64 units = sets * channels, part_length = MOMENT_ROWS * units;
+    const u64 units = sets * channels, part_length = MOMENT_ROWS * units, deep = GROUP_SIZE / wide;
     partial += partial_offset;
     for (u64 first = GROUP_ID * wide; first < channels; first += GROUP_COUNT * wide) {
-        const u64 channel = first + LOCAL_ID % wide;
+        const u64 channel = first + block_of(wide);
         const u32 keeps = LOCAL_ID < wide && channel < channels && running_mean != 0;
         running_pair running = {0, 0};
         if (keeps) {
@@ -188,11 +185,18 @@ KERNEL void batch_norm_statistics(GLOBAL const real* partial, u64 partial_offset
             real reference = 0;
             if (channel < channels) {
                 // The mean of the first part that has one.
-                u64 part = 0;
-                while (part + 1 < splits && partial[part * part_length + unit] == 0) part++;
-                reference = partial[part * part_length + units + unit];
-                for (u64 split = LOCAL_ID / wide; split < splits; split += GROUP_SIZE / wide)
-                    own = merged(own, load_moments(partial + split * part_length, unit, units, reference));
+                real count = partial[unit];
+                reference = partial[units + unit];
+                for (u64 part = 1; part < splits && count == 0; part++) {
+                    count = partial[part * part_length + unit];
+                    reference = partial[part * part_length + units + unit];
+                }
+                for (u64 split = depth_of(wide); split < splits; split += PARTS_AT_ONCE * deep) {
+                    moments parts[PARTS_AT_ONCE];
+                    for (u32 i = 0; i < PARTS_AT_ONCE; i++)
+                        parts[i] = load_moments(partial, unit, units, reference, split + i * deep, splits);
+                    for (u32 i = 0; i < PARTS_AT_ONCE; i++) own = merged(own, parts[i]);
+                }
             }
             own = merged_depths(own, wide, scratch);
             if (LOCAL_ID < wide && channel < channels) {
@@ -224,6 +228,11 @@ KERNEL void batch_norm_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar
     if (residual != 0) residual += residual_offset;
     for (u64 job = GROUP_ID; job < jobs; job += GROUP_COUNT) {
         const column_job own = column_job_at(jobs - 1 - job, outer, columns, splits, share, tiles, wide);
+        const u64 step = deep * columns, stop = own.count > 0 ? own.end * columns : 0;
+        u64 index = (own.begin + depth_of(wide)) * columns + own.column;
+        stored8 stored[BLOCKS_AT_ONCE];
+        // On their way while coefficients are made.
+        if (index < stop) load_rows(x, index, step, stop, own.count, stored);
         real center[8], slope[8], level[8];
         tile_affines(own, of, channels, inner, wide, is_variance, epsilon, centers, slopes, levels);
         BARRIER();
@@ -231,12 +240,7 @@ KERNEL void batch_norm_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar
         load_lanes(slopes, wide, slope);
         load_lanes(levels, wide, level);
         BARRIER();
-        const u64 step = deep * columns, stop = own.count > 0 ? own.end * columns : 0;
-        for (u64 index = (own.begin + LOCAL_ID / wide) * columns + own.column; index < stop;
-             index += BLOCKS_AT_ONCE * step) {
-            stored8 stored[BLOCKS_AT_ONCE];
-            for (u32 i = 0; i < BLOCKS_AT_ONCE; i++)
-                stored[i] = load_columns(x, index + i * step < stop ? index + i * step : index, own.count);
+        while (index < stop) {
             UNROLL
             for (u32 i = 0; i < BLOCKS_AT_ONCE; i++) {
                 const u64 at = index + i * step;
@@ -254,6 +258,8 @@ KERNEL void batch_norm_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar
                     store_columns(y, at, own.count, values);
                 }
             }
+            index += BLOCKS_AT_ONCE * step;
+            if (index < stop) load_rows(x, index, step, stop, own.count, stored);
         }
     }
 }

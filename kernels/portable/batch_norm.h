@@ -19,6 +19,9 @@
 // A pass over a channel's elements loads so many blocks before it looks at the first.
 #define BLOCKS_AT_ONCE 2
 
+// An item that merges parts loads so many before it looks at the first.
+#define PARTS_AT_ONCE 4
+
 // z = slope * (x - center) + level.
 typedef struct {
     real center, slope, level;
@@ -71,16 +74,16 @@ DEVICE void follow(real* values, u64 index, u32 rectifies, random_key key, u32 t
 
 // The gradient of eight normalized values from that of y: by y itself where it is given, as it is 0 where it was
 // rectified or dropped; else by the values, slope * distance + level, and the draws.
-DEVICE void lead(real* gradients, const real* distances, const real* slope, const real* level, const real* y, u32 has_y,
-                 u64 index, u32 rectifies, random_key key, u32 threshold, real drop_scale) {
-    if (has_y) {
-        for (u32 lane = 0; lane < 8; lane++) gradients[lane] = y[lane] <= 0 ? (real)0 : gradients[lane] * drop_scale;
-        return;
-    }
-    if (rectifies) {
-        for (u32 lane = 0; lane < 8; lane++)
-            gradients[lane] = FMA(distances[lane], slope[lane], level[lane]) <= 0 ? (real)0 : gradients[lane];
-    }
+DEVICE void lead_by_output(real* gradients, const real* y, real drop_scale) {
+    for (u32 lane = 0; lane < 8; lane++) gradients[lane] = y[lane] <= 0 ? (real)0 : gradients[lane] * drop_scale;
+}
+
+DEVICE void lead_by_values(real* gradients, const real* distances, const real* slope, const real* level) {
+    for (u32 lane = 0; lane < 8; lane++)
+        gradients[lane] = FMA(distances[lane], slope[lane], level[lane]) <= 0 ? (real)0 : gradients[lane];
+}
+
+DEVICE void lead_by_draws(real* gradients, u64 index, random_key key, u32 threshold, real drop_scale) {
     if (threshold < 65536u) {
         const philox_block drawn = draw8(key, index);
         for (u32 lane = 0; lane < 8; lane++)
@@ -178,6 +181,10 @@ DEVICE void fill_beside(plane_block own, real* values, real value) {
     for (u32 lane = 0; lane < 8; lane++) values[lane] = lane >= own.first && lane < own.end ? values[lane] : value;
 }
 
+// Where an item is in a group that is `wide` items wide, a power of two.
+DEVICE u32 block_of(u32 wide) { return LOCAL_ID & (wide - 1); }
+DEVICE u32 depth_of(u32 wide) { return LOCAL_ID >> COUNT_ONES((u64)wide - 1); }
+
 // A group takes `wide` blocks of eight columns, a power of two, and its items are that wide and GROUP_SIZE / wide deep
 // over the rows. A job is a tile of columns and a share of the rows of a set.
 typedef struct {
@@ -188,11 +195,11 @@ typedef struct {
 
 DEVICE column_job column_job_at(u64 job, u64 outer, u64 columns, u64 splits, u64 share, u64 tiles, u32 wide) {
     column_job own;
-    const u64 part = job / tiles;
+    const u64 part = tiles == 1 ? job : job / tiles;
     own.tile = job - part * tiles;
-    own.set = part / splits;
+    own.set = part < splits ? 0 : part / splits;
     own.split = part - own.set * splits;
-    own.column = 8 * (own.tile * wide + LOCAL_ID % wide);
+    own.column = 8 * (own.tile * wide + block_of(wide));
     own.count = own.column >= columns ? 0u : columns - own.column < 8 ? (u32)(columns - own.column) : 8u;
     own.begin = own.set * outer + own.split * share;
     own.end = (own.split + 1) * share < outer ? own.begin + share : (own.set + 1) * outer;
@@ -224,12 +231,50 @@ DEVICE void store_columns(GLOBAL scalar* target, u64 index, u32 count, const rea
 #endif
 }
 
+// Those of BLOCKS_AT_ONCE rows, of which the rows from `stop` on are the first once more.
+DEVICE void load_rows(GLOBAL const scalar* source, u64 index, u64 step, u64 stop, u32 count, stored8* stored) {
+    for (u32 i = 0; i < BLOCKS_AT_ONCE; i++)
+        stored[i] = load_columns(source, index + i * step < stop ? index + i * step : index, count);
+}
+
+// So far apart that no two columns which neighbours add up lie in one bank.
+#define COLUMN_STRIDE (GROUP_SIZE + 4)
+
+// LLVM turns a local array that a function gets in all calls into the array itself, and PoCL does not know it again in a
+// function: all groups then share one.
+#if DIALECT_OPENCL
+#define INLINED __attribute__((always_inline))
+#else
+#define INLINED
+#endif
+
+// Sums over the depths of a tile: `totals` has one for each of its columns, up to TILE_COLUMNS. Every item adds up four
+// depths twice over, then some add up what these came to. `scratch` holds 8 * COLUMN_STRIDE values and may be used
+// again right after.
+DEVICE INLINED void summed_columns(const real* values, u32 wide, LOCAL real* scratch, LOCAL real* totals) {
+    const u32 columns = 8 * wide, parts = GROUP_SIZE / 4 / wide, bits = COUNT_ONES((u64)columns - 1);
+    for (u32 lane = 0; lane < 8; lane++) scratch[lane * COLUMN_STRIDE + LOCAL_ID] = values[lane];
+    BARRIER();
+    for (u32 i = LOCAL_ID; i < TILE_COLUMNS; i += GROUP_SIZE) {
+        const u32 part = i >> bits, column = i & (columns - 1);
+        LOCAL const real* own = scratch + column % 8 * COLUMN_STRIDE + 4 * part * wide + column / 8;
+        totals[i] = (own[0] + own[wide]) + (own[2 * wide] + own[3 * wide]);
+    }
+    BARRIER();
+    for (u32 column = LOCAL_ID; column < columns; column += GROUP_SIZE) {
+        real sum = totals[column];
+        for (u32 part = 1; part < parts; part++) sum += totals[part * columns + column];
+        totals[column] = sum;
+    }
+    BARRIER();
+}
+
 // The coefficients of a tile's columns.
 DEVICE void tile_affines(column_job job, norm_channels of, u64 channels, u64 inner, u32 wide, u32 is_variance,
                          real epsilon, LOCAL real* centers, LOCAL real* slopes, LOCAL real* levels) {
     const u64 first = 8 * job.tile * wide;
     for (u32 i = LOCAL_ID; i < 8 * wide; i += GROUP_SIZE) {
-        const u64 channel = (first + i) / inner;
+        const u64 channel = inner == 1 ? first + i : (first + i) / inner;
         affine own = {0, 0, 0};
         if (channel < channels) own = channel_affine(of, job.set * channels + channel, channel, is_variance, epsilon);
         centers[i] = own.center;
@@ -239,5 +284,5 @@ DEVICE void tile_affines(column_job job, norm_channels of, u64 channels, u64 inn
 }
 
 DEVICE void load_lanes(LOCAL const real* values, u32 wide, real* lanes) {
-    for (u32 lane = 0; lane < 8; lane++) lanes[lane] = values[8 * (LOCAL_ID % wide) + lane];
+    for (u32 lane = 0; lane < 8; lane++) lanes[lane] = values[8 * block_of(wide) + lane];
 }

@@ -10,25 +10,12 @@
 #include "types.h"
 #include "philox.h"
 #include "keep.h"
+#include "reduce.h"
 #include "batch_norm.h"
 
 // What sums of gradients are stored as: sums of g and of g (x - mean), and the count of elements; each a row over all
 // units.
 #define GRADIENT_ROWS 3
-
-// Sums over what lies a multiple of `wide` items behind each. `scratch` holds GROUP_SIZE values for each of `count`.
-DEVICE void summed_depths(real* sums, u32 count, u32 wide, LOCAL real* scratch) {
-    for (u32 i = 0; i < count; i++) scratch[i * GROUP_SIZE + LOCAL_ID] = sums[i];
-    BARRIER();
-    for (u32 half_size = GROUP_SIZE / 2; half_size >= wide; half_size /= 2) {
-        if (LOCAL_ID < half_size)
-            for (u32 i = 0; i < count; i++)
-                scratch[i * GROUP_SIZE + LOCAL_ID] += scratch[i * GROUP_SIZE + LOCAL_ID + half_size];
-        BARRIER();
-    }
-    for (u32 i = 0; i < count; i++) sums[i] = scratch[i * GROUP_SIZE + LOCAL_ID % wide];
-    BARRIER();
-}
 
 // The gradient g of eight normalized values, and the distances d of x from the mean. writes_dy says that results may
 // take the place of dy.
@@ -44,8 +31,12 @@ DEVICE void plane_gradients(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLO
         slope[lane] = map.slope;
         level[lane] = map.level;
     }
-    lead(gradients, distances, slope, level, outputs, y != 0, start + block.index, rectifies, key, threshold,
-         drop_scale);
+    if (y != 0) {
+        lead_by_output(gradients, outputs, drop_scale);
+        return;
+    }
+    if (rectifies) lead_by_values(gradients, distances, slope, level);
+    lead_by_draws(gradients, start + block.index, key, threshold, drop_scale);
 }
 
 // Sums of g and of g d over places of a channel, and their elements, for each item of the group.
@@ -68,7 +59,7 @@ DEVICE void plane_sums(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLOBAL c
         sums[1] += product;
         sums[2] += block.end > block.first ? (real)(block.end - block.first) : (real)0;
     }
-    summed_depths(sums, GRADIENT_ROWS, 1, scratch);
+    team_sums(sums, GRADIENT_ROWS, GROUP_SIZE, scratch);
 }
 
 DEVICE void store_sums(GLOBAL real* rows, u64 unit, u64 units, const real* sums, real count) {
@@ -104,16 +95,28 @@ KERNEL void batch_norm_sums_planes(GLOBAL const scalar* dy, u64 dy_offset, GLOBA
     }
 }
 
-// The gradients g of eight columns and the distances of x, as plane_gradients has them.
-DEVICE void column_gradients(stored8 dy, stored8 x, stored8 y, u32 has_y, const real* center, const real* slope,
-                             const real* level, u64 index, u32 rectifies, random_key key, u32 threshold,
-                             real drop_scale, real* gradients, real* distances) {
-    real outputs[8];
+// The gradients g of eight columns and the distances of x, as plane_gradients has them. Slopes and levels stay in local
+// memory, as only a ReLU needs them.
+DEVICE void column_gradients(stored8 dy, stored8 x, GLOBAL const scalar* y, u64 index, u32 count, u32 wide,
+                             const real* center, LOCAL const real* slopes, LOCAL const real* levels, u64 start,
+                             u32 rectifies, random_key key, u32 threshold, real drop_scale, real* gradients,
+                             real* distances) {
     widen8(dy, gradients);
     widen8(x, distances);
-    widen8(y, outputs);
     for (u32 lane = 0; lane < 8; lane++) distances[lane] -= center[lane];
-    lead(gradients, distances, slope, level, outputs, has_y, index, rectifies, key, threshold, drop_scale);
+    if (y != 0) {
+        real outputs[8];
+        widen8(load_columns(y, index, count), outputs);
+        lead_by_output(gradients, outputs, drop_scale);
+        return;
+    }
+    if (rectifies) {
+        real slope[8], level[8];
+        load_lanes(slopes, wide, slope);
+        load_lanes(levels, wide, level);
+        lead_by_values(gradients, distances, slope, level);
+    }
+    lead_by_draws(gradients, start + index, key, threshold, drop_scale);
 }
 
 KERNEL void batch_norm_sums_columns(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL const scalar* x, u64 x_offset,
@@ -121,43 +124,57 @@ KERNEL void batch_norm_sums_columns(GLOBAL const scalar* dy, u64 dy_offset, GLOB
                                     NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS, u64 splits, u64 share, u64 tiles,
                                     u32 wide, NORM_EPILOGUE_PARAMETERS) {
     SHARED real centers[TILE_COLUMNS], slopes[TILE_COLUMNS], levels[TILE_COLUMNS];
-    SHARED real scratch[2 * GROUP_SIZE];
+    SHARED real scratch[8 * COLUMN_STRIDE], sums_of[TILE_COLUMNS], products_of[TILE_COLUMNS];
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
     const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
                                          gamma_offset, beta, beta_offset);
-    const u64 units = sets * channels, columns = channels * inner, deep = GROUP_SIZE / wide;
+    const u64 units = sets * channels, columns = channels * inner, step = GROUP_SIZE / wide * columns;
     dy += dy_offset;
     x += x_offset;
     if (y != 0) y += y_offset;
     partial += partial_offset;
     for (u64 job = GROUP_ID; job < sets * splits * tiles; job += GROUP_COUNT) {
         const column_job own = column_job_at(job, outer, columns, splits, share, tiles, wide);
-        real center[8], slope[8], level[8], sums[8], products[8];
+        const u64 stop = own.count > 0 ? own.end * columns : 0;
+        u64 index = (own.begin + depth_of(wide)) * columns + own.column;
+        stored8 gradient[BLOCKS_AT_ONCE], input[BLOCKS_AT_ONCE];
+        // On their way while coefficients are made.
+        if (index < stop) {
+            load_rows(dy, index, step, stop, own.count, gradient);
+            load_rows(x, index, step, stop, own.count, input);
+        }
+        real center[8], sums[8], products[8];
         tile_affines(own, of, channels, inner, wide, 0, 0, centers, slopes, levels);
         BARRIER();
         load_lanes(centers, wide, center);
-        load_lanes(slopes, wide, slope);
-        load_lanes(levels, wide, level);
         for (u32 lane = 0; lane < 8; lane++) sums[lane] = products[lane] = 0;
-        const u64 stop = own.count > 0 ? own.end * columns : 0;
-        for (u64 index = (own.begin + LOCAL_ID / wide) * columns + own.column; index < stop; index += deep * columns) {
-            const stored8 gradient = load_columns(dy, index, own.count), input = load_columns(x, index, own.count);
-            stored8 output = gradient;
-            if (y != 0) output = load_columns(y, index, own.count);
-            real gradients[8], distances[8];
-            column_gradients(gradient, input, output, y != 0, center, slope, level, start + index, rectifies, resolved,
-                             threshold, drop_scale, gradients, distances);
-            for (u32 lane = 0; lane < 8; lane++) {
-                sums[lane] += gradients[lane];
-                products[lane] = FMA(gradients[lane], distances[lane], products[lane]);
+        while (index < stop) {
+            UNROLL
+            for (u32 i = 0; i < BLOCKS_AT_ONCE; i++) {
+                if (index + i * step < stop) {
+                    real gradients[8], distances[8];
+                    column_gradients(gradient[i], input[i], y, index + i * step, own.count, wide, center, slopes,
+                                     levels, start, rectifies, resolved, threshold, drop_scale, gradients, distances);
+                    for (u32 lane = 0; lane < 8; lane++) {
+                        sums[lane] += gradients[lane];
+                        products[lane] = FMA(gradients[lane], distances[lane], products[lane]);
+                    }
+                }
+            }
+            index += BLOCKS_AT_ONCE * step;
+            if (index < stop) {
+                load_rows(dy, index, step, stop, own.count, gradient);
+                load_rows(x, index, step, stop, own.count, input);
             }
         }
-        for (u32 lane = 0; lane < 8; lane++) {
-            real both[2] = {sums[lane], products[lane]};
-            summed_depths(both, 2, wide, scratch);
-            if (LOCAL_ID < wide && lane < own.count)
-                store_sums(partial + own.split * GRADIENT_ROWS * units, own.set * channels + own.column + lane, units,
-                           both, (real)(own.end - own.begin));
+        summed_columns(sums, wide, scratch, sums_of);
+        summed_columns(products, wide, scratch, products_of);
+        for (u32 i = LOCAL_ID; i < 8 * wide; i += GROUP_SIZE) {
+            const u64 channel = 8 * own.tile * wide + i;
+            const real both[2] = {sums_of[i], products_of[i]};
+            if (channel < channels)
+                store_sums(partial + own.split * GRADIENT_ROWS * units, own.set * channels + channel, units, both,
+                           (real)(own.end - own.begin));
         }
     }
 }
@@ -180,6 +197,20 @@ DEVICE correction correction_of(const real* sums, real center, real rest, real i
     return own;
 }
 
+// Sums over what lies a multiple of `wide` items behind each. `scratch` holds GROUP_SIZE values for each row.
+DEVICE void summed_depths(real* sums, u32 wide, LOCAL real* scratch) {
+    for (u32 row = 0; row < GRADIENT_ROWS; row++) scratch[row * GROUP_SIZE + LOCAL_ID] = sums[row];
+    BARRIER();
+    for (u32 half_size = GROUP_SIZE / 2; half_size >= wide; half_size /= 2) {
+        if (LOCAL_ID < half_size)
+            for (u32 row = 0; row < GRADIENT_ROWS; row++)
+                scratch[row * GROUP_SIZE + LOCAL_ID] += scratch[row * GROUP_SIZE + LOCAL_ID + half_size];
+        BARRIER();
+    }
+    for (u32 row = 0; row < GRADIENT_ROWS; row++) sums[row] = scratch[row * GROUP_SIZE + LOCAL_ID % wide];
+    BARRIER();
+}
+
 // Sums of all parts are a record, as a part is one; corrections are two rows over all units: shift and tilt. What is
 // absent is not written. Work items as in batch_norm_statistics.
 KERNEL void batch_norm_gradients(GLOBAL const real* partial, u64 partial_offset, GLOBAL const real* statistics,
@@ -188,20 +219,26 @@ KERNEL void batch_norm_gradients(GLOBAL const real* partial, u64 partial_offset,
                                  u64 dgamma_offset, GLOBAL real* dbeta, u64 dbeta_offset, u64 sets, u64 channels,
                                  u64 splits, u32 wide) {
     SHARED real scratch[GRADIENT_ROWS * GROUP_SIZE];
-    const u64 units = sets * channels, part_length = GRADIENT_ROWS * units;
+    const u64 units = sets * channels, deep = GROUP_SIZE / wide;
     partial += partial_offset;
     statistics += statistics_offset;
     for (u64 first = GROUP_ID * wide; first < channels; first += GROUP_COUNT * wide) {
-        const u64 channel = first + LOCAL_ID % wide;
+        const u64 channel = first + block_of(wide);
         real of_gamma = 0, of_beta = 0;
         for (u64 set = 0; set < sets; set++) {
             const u64 unit = set * channels + channel;
             real sums[GRADIENT_ROWS] = {0, 0, 0};
-            if (channel < channels)
-                for (u64 split = LOCAL_ID / wide; split < splits; split += GROUP_SIZE / wide)
+            for (u64 split = depth_of(wide); channel < channels && split < splits; split += PARTS_AT_ONCE * deep) {
+                real parts[PARTS_AT_ONCE][GRADIENT_ROWS];
+                for (u32 i = 0; i < PARTS_AT_ONCE; i++)
                     for (u32 row = 0; row < GRADIENT_ROWS; row++)
-                        sums[row] += partial[split * part_length + row * units + unit];
-            summed_depths(sums, GRADIENT_ROWS, wide, scratch);
+                        parts[i][row] = split + i * deep < splits
+                                            ? partial[(split + i * deep) * GRADIENT_ROWS * units + row * units + unit]
+                                            : (real)0;
+                for (u32 i = 0; i < PARTS_AT_ONCE; i++)
+                    for (u32 row = 0; row < GRADIENT_ROWS; row++) sums[row] += parts[i][row];
+            }
+            summed_depths(sums, wide, scratch);
             if (LOCAL_ID < wide && channel < channels) {
                 const correction own =
                     correction_of(sums, statistics[unit], statistics[units + unit], statistics[2 * units + unit]);
@@ -242,33 +279,41 @@ KERNEL void batch_norm_apply_gradient(GLOBAL const scalar* dy, u64 dy_offset, GL
     corrections += corrections_offset;
     for (u64 job = GROUP_ID; job < jobs; job += GROUP_COUNT) {
         const column_job own = column_job_at(jobs - 1 - job, outer, columns, splits, share, tiles, wide);
-        real center[8], slope[8], level[8], shift[8], tilt[8];
+        const u64 stop = own.count > 0 ? own.end * columns : 0;
+        u64 index = (own.begin + depth_of(wide)) * columns + own.column;
+        stored8 gradient, input;
+        // On their way while coefficients are made.
+        if (index < stop) {
+            gradient = load_columns(dy, index, own.count);
+            input = load_columns(x, index, own.count);
+        }
+        real center[8], slope[8], shift[8], tilt[8];
         tile_affines(own, of, channels, inner, wide, 0, 0, centers, slopes, levels);
         for (u32 i = LOCAL_ID; i < 8 * wide; i += GROUP_SIZE) {
-            const u64 channel = (8 * own.tile * wide + i) / inner;
+            const u64 column = 8 * own.tile * wide + i, channel = inner == 1 ? column : column / inner;
             shifts[i] = channel < channels ? corrections[own.set * channels + channel] : (real)0;
             tilts[i] = channel < channels ? corrections[units + own.set * channels + channel] : (real)0;
         }
         BARRIER();
         load_lanes(centers, wide, center);
         load_lanes(slopes, wide, slope);
-        load_lanes(levels, wide, level);
         load_lanes(shifts, wide, shift);
         load_lanes(tilts, wide, tilt);
-        BARRIER();
-        const u64 stop = own.count > 0 ? own.end * columns : 0;
-        for (u64 index = (own.begin + LOCAL_ID / wide) * columns + own.column; index < stop; index += deep * columns) {
-            const stored8 gradient = load_columns(dy, index, own.count), input = load_columns(x, index, own.count);
-            stored8 output = gradient;
-            if (y != 0) output = load_columns(y, index, own.count);
+        while (index < stop) {
             real gradients[8], distances[8];
-            column_gradients(gradient, input, output, y != 0, center, slope, level, start + index, rectifies, resolved,
-                             threshold, drop_scale, gradients, distances);
+            column_gradients(gradient, input, y, index, own.count, wide, center, slopes, levels, start, rectifies,
+                             resolved, threshold, drop_scale, gradients, distances);
             if (dresidual != 0) store_columns(dresidual, index, own.count, gradients);
             for (u32 lane = 0; lane < 8; lane++)
                 gradients[lane] = slope[lane] * FMA(-tilt[lane], distances[lane], gradients[lane] - shift[lane]);
             store_columns(dx, index, own.count, gradients);
+            index += deep * columns;
+            if (index < stop) {
+                gradient = load_columns(dy, index, own.count);
+                input = load_columns(x, index, own.count);
+            }
         }
+        BARRIER();
     }
 }
 

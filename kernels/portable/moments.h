@@ -1,5 +1,5 @@
 // Count, mean and sum of squared distances from the mean of many numbers, in one pass and without a division for each.
-// An item adds up distances from a number of its own and their squares; what items and groups have is merged as Chan,
+// A group adds up distances from a number that its items share and their squares; what groups have is merged as Chan,
 // Golub and LeVeque do (1979), in a fixed order. Means are relative to a number that all share, so that they keep their
 // digits where the mean is far larger than the deviation. The squares are added up twice, the second time scaled down
 // by a power of two: that sum stays finite where the first overflows.
@@ -116,13 +116,16 @@ DEVICE void store_moments(GLOBAL real* rows, u64 unit, u64 units, real reference
     rows[4 * units + unit] = sound ? own.coarse : QUIET_NAN;
 }
 
-// Nothing of a part without elements is looked at but its count.
-DEVICE moments load_moments(GLOBAL const real* rows, u64 unit, u64 units, real reference) {
-    moments own = {rows[unit], 0, 0, 0};
-    if (own.count == 0) return own;
-    own.mean = (rows[units + unit] - reference) + rows[2 * units + unit];
-    own.squares = rows[3 * units + unit];
-    own.coarse = is_finite(own.count) ? rows[4 * units + unit] : QUIET_NAN;
+// The moments of part `part` of `parts`. Nothing of a part without elements is looked at but its count.
+DEVICE moments load_moments(GLOBAL const real* rows, u64 unit, u64 units, real reference, u64 part, u64 parts) {
+    moments own = {0, 0, 0, 0};
+    if (part >= parts) return own;
+    rows += part * MOMENT_ROWS * units + unit;
+    const real mean = (rows[units] - reference) + rows[2 * units], squares = rows[3 * units], coarse = rows[4 * units];
+    own.count = rows[0];
+    own.mean = own.count == 0 ? (real)0 : mean;
+    own.squares = own.count == 0 ? (real)0 : squares;
+    own.coarse = own.count == 0 ? (real)0 : is_finite(own.count) ? coarse : QUIET_NAN;
     return own;
 }
 

@@ -42,7 +42,9 @@ internal static class TurnPaths
         Ways ends = new(search);
         foreach (int node in body.InOrder)
         {
-            foreach (Way way in Through(graph, body, node, reaching[node], search))
+            // Where every way to a block touched too much, none comes to it.
+            if (!reaching.TryGetValue(node, out Ways? before)) continue;
+            foreach (Way way in Through(graph, body, node, before, search))
             {
                 // The last predicate of the block, where accesses under the same one were made or not.
                 bool? jumps = body.IsInnerLoop(node) ? null : way.Jumps(graph.Code.Instructions[graph.Blocks[node].End - 1]);
