@@ -52,6 +52,37 @@ def ghost_batch_norm_forward(case):
     return call
 
 
+@op("sync-batch-norm", "statistics", "torch.batch_norm_stats")
+def sync_batch_norm_statistics(case):
+    x, _ = batch_norm(case)
+    return lambda: torch.batch_norm_stats(x, 1e-5)
+
+
+@op("sync-batch-norm", "apply", "torch.batch_norm_elemt")
+def sync_batch_norm_apply(case):
+    x, (_, _, gamma, beta) = batch_norm(case)
+    mean, inverse = torch.batch_norm_stats(x, 1e-5)
+    return lambda: torch.batch_norm_elemt(x, gamma, beta, mean, inverse, 1e-5)
+
+
+@op("sync-batch-norm", "reduce-gradient", "torch.batch_norm_backward_reduce")
+def sync_batch_norm_reduce_gradient(case):
+    x, (_, _, gamma, _) = batch_norm(case)
+    mean, inverse = torch.batch_norm_stats(x, 1e-5)
+    dy = torch.randn_like(x)
+    return lambda: torch.batch_norm_backward_reduce(dy, x, mean, inverse, gamma, True, True, True)
+
+
+@op("sync-batch-norm", "apply-gradient", "torch.batch_norm_backward_elemt")
+def sync_batch_norm_apply_gradient(case):
+    x, (_, _, gamma, _) = batch_norm(case)
+    mean, inverse = torch.batch_norm_stats(x, 1e-5)
+    dy = torch.randn_like(x)
+    sums = torch.batch_norm_backward_reduce(dy, x, mean, inverse, gamma, True, False, False)[:2]
+    count = torch.tensor([x.numel() // x.shape[1]], dtype=torch.int32, device=case.device)
+    return lambda: torch.batch_norm_backward_elemt(dy, x, mean, inverse, gamma, *sums, count)
+
+
 @op("batch-norm-relu", "forward", "torch.nn.functional.dropout of torch.relu of torch.nn.functional.batch_norm")
 def batch_norm_relu_forward(case):
     x, parameters = batch_norm(case)
