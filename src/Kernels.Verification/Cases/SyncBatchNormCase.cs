@@ -202,7 +202,8 @@ public sealed class SyncBatchNormCase : OpCase
         where T : unmanaged
         where TReal : unmanaged
     {
-        DeviceTensor<TReal>? gamma = p.HasGamma && p.Entry.StartsWith("apply", StringComparison.Ordinal) ? tensors.Get<TReal>("gamma") : null;
+        bool takesGamma = p.HasGamma && (p.Entry is "apply" or "apply-gradient");
+        DeviceTensor<TReal>? gamma = takesGamma ? tensors.Get<TReal>("gamma") : null;
         switch (p.Entry)
         {
             case "statistics":
