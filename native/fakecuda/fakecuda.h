@@ -93,6 +93,10 @@ FAKECUDA_EXPORT uint64_t fakecuda_waits(void);
 // so is a reset. A kernel must give the same results with any number of groups.
 FAKECUDA_EXPORT void fakecuda_limit_groups(uint32_t groups);
 
+// The barriers that stand in this line of a kernel's file, its name as violations have it, hold nobody up from here on;
+// null takes that back, and so does a reset. What they are for must then be reported.
+FAKECUDA_EXPORT void fakecuda_remove_barrier(const char* file, uint32_t line);
+
 // What the machine for PTX counted under a kernel's name, over all launches since the last reset (struct ptx_counts,
 // all of it 64-bit numbers), or null; the i-th name, or null after the last. Both hold until the thread's next call.
 struct ptx_counts;

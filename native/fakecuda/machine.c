@@ -9,6 +9,8 @@
 
 static int running;
 static uint32_t group_limit;
+static char removed_file[256]; // of a barrier; empty: none
+static uint32_t removed_line;
 
 void fakecuda_limit_groups(uint32_t groups) {
     lock_all();
@@ -16,8 +18,16 @@ void fakecuda_limit_groups(uint32_t groups) {
     unlock_all();
 }
 
+void fakecuda_remove_barrier(const char* file, uint32_t line) {
+    lock_all();
+    snprintf(removed_file, sizeof removed_file, "%s", file == NULL ? "" : file);
+    removed_line = line;
+    unlock_all();
+}
+
 void machine_reset(void) {
     machine_wait();
+    removed_file[0] = 0;
     group_limit = 0;
     ptx_reset_counts();
 }
@@ -100,6 +110,8 @@ void machine_run(const struct ptx_module* module, const struct ptx_kernel* kerne
                              .shared_bytes = launch->shared_bytes,
                              .parameters = parameters,
                              .multiprocessors = MULTIPROCESSORS,
+                             .removed_file = removed_file[0] == 0 ? NULL : removed_file,
+                             .removed_line = removed_line,
                              .tag = ptx_next_tag(),
                              .report = report};
     if (group_limit > 0 && run.grid[0] > group_limit) run.grid[0] = group_limit;

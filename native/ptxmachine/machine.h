@@ -418,5 +418,6 @@ void reset_copies(struct warp* w);
 void free_copies(struct warp* w);
 void add_counts(const char* kernel, const struct ptx_counts* counts);
 void describe_location(const struct ptx_module* module, u32 location, char* text, size_t bytes);
+bool is_location(const struct ptx_module* module, u32 location, const char* file, u32 line);
 
 #endif

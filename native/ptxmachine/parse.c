@@ -216,6 +216,11 @@ static const char* short_name(const struct ptx_module* module, u32 file) {
     return start;
 }
 
+bool is_location(const struct ptx_module* module, u32 location, const char* file, u32 line) {
+    const struct location* at = &module->locations[location];
+    return at->line == line && strcmp(short_name(module, at->file), file) == 0;
+}
+
 void describe_location(const struct ptx_module* module, u32 location, char* text, size_t bytes) {
     const struct location* at = &module->locations[location];
     if (location == 0)

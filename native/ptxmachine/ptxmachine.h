@@ -85,6 +85,8 @@ struct ptx_launch {
     size_t memory_count;
     uint32_t tag; // of ptx_next_tag
     uint32_t multiprocessors;
+    const char* removed_file; // the barriers of this file's line do not count; null: all do
+    uint32_t removed_line;
     void (*report)(const char* text); // a violation
 };
 

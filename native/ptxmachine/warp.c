@@ -91,6 +91,12 @@ static void branch(struct warp* w, struct fragment* now, const struct instructio
     }
 }
 
+static bool is_removed(const struct worker* worker, const struct instruction* in) {
+    const struct ptx_launch* launch = worker->launch;
+    return in->control == BARRIER && launch->removed_file != NULL &&
+           is_location(launch->module, in->location, launch->removed_file, launch->removed_line);
+}
+
 // Runs lanes until they wait, end, or come to where others are.
 static void run_fragment(struct warp* w, struct fragment now) {
     struct worker* worker = w->group->worker;
@@ -109,6 +115,10 @@ static void run_fragment(struct warp* w, struct fragment now) {
         worker->counts.lane_instructions += (u64)__builtin_popcount(mask);
         if (in->control == STRAIGHT) {
             if (mask != 0) in->run(w, in, mask);
+            now.pc++;
+            continue;
+        }
+        if (is_removed(worker, in)) {
             now.pc++;
             continue;
         }

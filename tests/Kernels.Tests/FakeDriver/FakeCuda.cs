@@ -44,6 +44,8 @@ internal static unsafe class FakeCuda
         (delegate* unmanaged<byte*, PtxCounts*>)Export("counts");
     private static readonly delegate* unmanaged<uint, void> LimitGroupsFunction =
         (delegate* unmanaged<uint, void>)Export("limit_groups");
+    private static readonly delegate* unmanaged<byte*, uint, void> RemoveBarrierFunction =
+        (delegate* unmanaged<byte*, uint, void>)Export("remove_barrier");
     private static readonly delegate* unmanaged<int> DepthFunction = (delegate* unmanaged<int>)Export("context_depth");
     private static readonly delegate* unmanaged<ulong> ViolationsFunction = (delegate* unmanaged<ulong>)Export("violations");
     private static readonly delegate* unmanaged<ulong, byte*> ViolationFunction = (delegate* unmanaged<ulong, byte*>)Export("violation");
@@ -89,6 +91,12 @@ internal static unsafe class FakeCuda
 
     /// <summary>The machine for PTX runs at most so many groups of a launch; 0 is no limit.</summary>
     public static void LimitGroups(uint groups) => LimitGroupsFunction(groups);
+
+    /// <summary>The barriers of a line hold nobody up on the machine for PTX, until a reset.</summary>
+    public static void RemoveBarrier(string file, int line)
+    {
+        fixed (byte* name = Zeroed(file)) RemoveBarrierFunction(name, (uint)line);
+    }
 
     /// <summary>What the machine for PTX counted under a kernel's name since the last reset, or null.</summary>
     public static PtxCounts? Counts(string kernel)

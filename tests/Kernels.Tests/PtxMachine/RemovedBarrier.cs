@@ -3,11 +3,10 @@ using Kernels.Verification;
 
 namespace Kernels.Tests.PtxMachine;
 
-/// <summary>A barrier of a text that is taken away.</summary>
+/// <summary>A barrier that the machine takes for none; the text is compiled once for all of them, with it.</summary>
 /// <param name="File">The file under <c>kernels/</c>.</param>
-/// <param name="Index">Which of its barriers, from 0.</param>
 /// <param name="Line">Where it stands.</param>
-internal sealed record RemovedBarrier(string File, int Index, int Line)
+internal sealed record RemovedBarrier(string File, int Line)
 {
     private const string Barrier = "BARRIER();";
     private const string Reductions = "portable/reduce.h";
@@ -41,13 +40,6 @@ internal sealed record RemovedBarrier(string File, int Index, int Line)
     /// <summary>The type in which an op runs it.</summary>
     public DType TypeOf(OpCase op) => File.StartsWith("cuda/", StringComparison.Ordinal) ? DType.Float16 : op.DTypes[0];
 
-    public string Without(string text)
-    {
-        int at = -1;
-        for (int i = 0; i <= Index; i++) at = text.IndexOf(Barrier, at + 1, StringComparison.Ordinal);
-        return $"{text[..at]};{text[(at + Barrier.Length)..]}";
-    }
-
     public override string ToString() => $"{File}:{Line}";
 
     private static IEnumerable<RemovedBarrier> Of(string file)
@@ -56,11 +48,10 @@ internal sealed record RemovedBarrier(string File, int Index, int Line)
         // The other half of a text with two is OpenCL's.
         int end = text.IndexOf("\n#else", StringComparison.Ordinal);
         string compiled = file == Reductions ? text[..end] : text;
-        int index = 0;
         for (int at = compiled.IndexOf(Barrier, StringComparison.Ordinal); at >= 0;
             at = compiled.IndexOf(Barrier, at + 1, StringComparison.Ordinal))
         {
-            yield return new RemovedBarrier(file, index++, 1 + compiled[..at].Count(c => c == '\n'));
+            yield return new RemovedBarrier(file, 1 + compiled[..at].Count(c => c == '\n'));
         }
     }
 }
