@@ -16,8 +16,8 @@ internal sealed record RemovedBarrier(string File, int Line)
     private static readonly Dictionary<string, string[]> OpsOfFiles = new()
     {
         ["portable/partial_sums.cl"] = ["bias-dropout-residual"],
-        ["portable/batch_norm_backward.cl"] = ["batch-norm"],
-        [Moments] = ["batch-norm"],
+        ["portable/batch_norm_backward.cl"] = ["batch-norm", "ghost-batch-norm"],
+        [Moments] = ["batch-norm", "ghost-batch-norm"],
         ["portable/conv2d_depthwise.cl"] = ["conv2d"],
         ["cuda/conv2d.gather.cu"] = ["conv2d"],
         ["cuda/conv2d.filter.cu"] = ["conv2d"],
