@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Kernels.Cpu;
 using Kernels.Devices;
@@ -324,16 +325,17 @@ public static unsafe partial class AveragePool2d
             where TLoad : struct, CpuPool.ILoad
         {
             long place = (column * _window.StrideX) - _window.PadLeft, width = _window.Width, step = _window.DilationX;
-            long taps = _window.WindowWidth * step;
-            Vector512<float> sum = Vector512<float>.Zero;
+            long taps = _window.WindowWidth * step, rowStep = _line.RowStep;
+
+            // All columns count alike in windows that lie in the map. Before the sum, which no call then drives out of its register.
+            Vector512<float> by = Vector512.Create((float)_divisor.Of(_line.Row, column)), sum = Vector512<float>.Zero;
             T* row = _line.Rows + place;
-            for (long r = _line.FirstTap; r < _line.EndTap; r++, row += _line.RowStep)
+            for (long r = _line.FirstTap; r < _line.EndTap; r++, row += rowStep)
             {
                 for (long ahead = 0; ahead < taps; ahead += step) sum += TLoad.Load(row + ahead, place + ahead, width, count, 0);
             }
 
-            // All columns count alike in windows that lie in the map.
-            CpuElement.Store(_y + _line.Output + column, sum / Vector512.Create((float)_divisor.Of(_line.Row, column)), count);
+            CpuElement.Store(_y + _line.Output + column, sum / by, count);
         }
     }
 
@@ -418,6 +420,12 @@ public static unsafe partial class AveragePool2d
             where TStore : struct, IVectorStore
         {
             long stride = _window.StrideX, pad = _window.PadLeft;
+            if (stride == 1 && CpuPool.Masks)
+            {
+                Neighbours();
+                return;
+            }
+
             Vector512<float> all = Vector512.Create((float)_divisor.OfAll);
             Columns(0, Math.Min(_window.Width, (_line.FirstInside * stride) - pad));
             for (long m = _line.FirstInside; m < _line.EndInside; m += Width)
@@ -445,6 +453,36 @@ public static unsafe partial class AveragePool2d
             }
 
             Columns(Math.Max(0, (_line.EndInside * stride) - pad), _window.Width);
+        }
+
+        /// <summary>Windows one apart where loads can be masked: windows that do not exist are 0.</summary>
+        private void Neighbours()
+        {
+            for (long w = 0; w < _window.Width; w += Width)
+            {
+                int count = (int)Math.Min(Width, _window.Width - w);
+                long place = w + _window.PadLeft;
+                Vector512<float> sum = place >= _line.FirstInside && place + count <= _line.EndInside
+                    ? Windows<CpuPool.Neighbours>(place, count) : Windows<CpuPool.NeighboursWithin>(place, count);
+                CpuElement.Store(_dx + _line.Target + w, sum / Vector512.Create((float)_divisor.OfAll), count);
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private Vector512<float> Windows<TLoad>(long place, int count)
+            where TLoad : struct, CpuPool.ILoad
+        {
+            Vector512<float> sum = Vector512<float>.Zero;
+            long windows = _window.OutWidth, before = _window.WindowWidth - 1;
+            for (uint row = _line.FirstRow; row <= _line.LastRow; row++)
+            {
+                if (_line.RowTap(row) < 0) continue;
+                T* gradients = _dy + _line.Output(row, 0);
+                for (long column = place - before; column <= place; column++)
+                    sum += TLoad.Load(gradients + column, column, windows, count, 0);
+            }
+
+            return sum;
         }
     }
 }

@@ -190,10 +190,22 @@ public static unsafe partial class Conv2d
 
             long* offsets = stackalloc long[MostTaps];
             Offsets(firstTap, (int)taps, offsets);
-            for (long row = 0; row < rows; row++)
+            for (int tap = 0; tap < taps;)
             {
-                T* source = Filter + ((firstRow + row) * ResultStride);
-                for (long tap = 0; tap < taps; tap++) destination[(row * stride) + tap] = CpuConvert.Widen<T, TSum>(source[offsets[tap]]);
+                // Taps that are neighbours in the filter go together.
+                int count = 1;
+                while (tap + count < taps && count < CpuElement.Width && offsets[tap + count] == offsets[tap] + count) count++;
+                T* source = Filter + (firstRow * ResultStride) + offsets[tap];
+                TSum* to = destination + tap;
+                for (long row = 0; row < rows; row++, source += ResultStride, to += stride)
+                {
+                    if (count == 1)
+                        *to = CpuConvert.Widen<T, TSum>(*source);
+                    else
+                        CpuConvert.Widen(source, to, count);
+                }
+
+                tap += count;
             }
         }
 
