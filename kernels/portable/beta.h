@@ -1,15 +1,7 @@
-// Beta(a, a) from two random words by a formula without rejection (L. Devroye, "Random variate generation in one line of
-// code", WSC 1996, after R. W. Bailey, "Polar generation of random variates with the t-distribution", Mathematics of
-// Computation 62, 1994): (1 + sign(cos v) sqrt(1 - q)) / 2 with q = p / (p + (1 - p) cos^2 v), p = u^(1/a), u uniform in
-// (0, 1], v in [0, 2 pi). Quotient and root are integers, so that every device has the same bits.
-
-// The root of a number below 2^52, rounded down.
-DEVICE u64 integer_root(u64 square) {
-    u64 root = (u64)usual_sqrt((float)square);
-    while (root * root > square) root--;
-    while ((root + 1) * (root + 1) <= square) root++;
-    return root;
-}
+// Beta(a, a) from two random words by a formula without rejection (L. Devroye, "Random variate generation in one line
+// of code", WSC 1996, after R. W. Bailey, "Polar generation of random variates with the t-distribution", Mathematics of
+// Computation 62, 1994): (1 + sign(cos v) sqrt(1 - q)) / 2 with q = p / (p + (1 - p) cos^2 v), p = u^(1/a), u uniform
+// in (0, 1], v in [0, 2 pi). Quotient and root are integers, so that every device has the same bits.
 
 // In units of 2^-24, from 0 to 2^24, so that a float holds the number and what is missing to 1.
 DEVICE u32 symmetric_beta(u32 power_word, u32 angle_word, float inverse_alpha) {

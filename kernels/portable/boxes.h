@@ -65,8 +65,8 @@ DEVICE u32 lanes_before(u32 edge, u32 column) {
     return (1u << (distance < PART_LANES ? distance : PART_LANES)) - 1;
 }
 
-// Bit i is set where the i-th of a part's neighbours is in the box. Rows have at least eight elements, so that a part is
-// of two at most.
+// Bit i is set where the i-th of a part's neighbours is in the box. Rows have at least eight elements, so that a part
+// is of two at most.
 DEVICE u32 box_bits(const image_shape* shape, GLOBAL const i32* box, image_place place) {
     const i32 top = box[0], bottom = box[2];
     const u32 left = edge_of(shape, box[1]), right = edge_of(shape, box[3]);

@@ -36,7 +36,8 @@ DEVICE real filling(random_key owner, u32 op, u64 in_image, real value) {
 #endif
 }
 
-// With VEC = 8 images are whole octets and rows have at least eight elements. `value` is the number, or what normal numbers are multiplied by.
+// With VEC = 8 images are whole octets and rows have at least eight elements. `value` is the number, or what normal
+// numbers are multiplied by.
 KERNEL void cutout_fill(GLOBAL const scalar* x, u64 x_offset, GLOBAL const i32* RESTRICT boxes, u64 boxes_offset,
                         GLOBAL const u64* RESTRICT sample_ids, u64 sample_ids_offset, GLOBAL scalar* y, u64 y_offset,
                         u64 count, IMAGE_PARAMETERS, u32 holes, u64 first_sample, u32 op, real value, KEY_PARAMETERS) {

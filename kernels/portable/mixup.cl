@@ -1,8 +1,8 @@
 // Mixtures of rows: y[i] = share x[i] + (1 - share) pool[partner of i] (Zhang, Cisse, Dauphin and Lopez-Paz, "mixup:
 // beyond empirical risk minimization", ICLR 2018), and the gradient of a mixture within a batch.
 //
-//   mixup_apply  forward: the share is the row's own. Backward: the other term comes from the row whose partner this one
-//                is, with that row's share. A term of weight 0 is not read.
+//   mixup_apply  forward: the share is the row's own. Backward: the other term comes from the row whose partner this
+//                one is, with that row's share. A term of weight 0 is not read.
 
 #include "types.h"
 #include "blocks.h"

@@ -14,6 +14,7 @@
 #include "reduce.h"
 #include "errors.h"
 #include "augment_key.h"
+#include "integer_root.h"
 #include "beta.h"
 #include "permutation.h"
 

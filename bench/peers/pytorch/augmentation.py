@@ -60,3 +60,43 @@ def boxed_images(case):
         columns = slice(int(left * width / 2), int(left * width / 2) + width // 2)
         boxes.append((rows, columns) if last else (slice(None), rows, columns))
     return x, boxes
+
+
+@op("random-erase", "forward", "clone, then one slice for each image, as torchvision and timm do")
+def random_erase_forward(case):
+    x, boxes = boxed_images(case)
+
+    def erase():
+        y = x.clone()
+        for image, box in enumerate(boxes):
+            part = y[image][box]
+            if case["noise"] > 0:
+                part.normal_()
+            else:
+                part.zero_()
+        return y
+
+    return erase
+
+
+@op("feature-noise", "forward", "x + factor * deviations[labels] * randn_like(x)")
+def feature_noise_forward(case):
+    x, deviations = case.uniform(case["rows"], case["run"]), case.uniform(6, case["run"])
+    labels = torch.randint(6, (case["rows"],), device=case.device)
+    return lambda: x + 0.5 * deviations[labels] * torch.randn_like(x)
+
+
+@op("feature-interpolate", "forward", "torch.lerp(x, x[neighbours], steps)")
+@op("feature-extrapolate", "forward", "torch.lerp(x, x[neighbours], -steps)")
+def feature_step_forward(case):
+    x = case.uniform(case["rows"], case["run"])
+    neighbours = torch.randint(case["rows"], (case["rows"],), device=case.device)
+    steps = torch.rand(case["rows"], 1, device=case.device).to(case.dtype)
+    return lambda: torch.lerp(x, x[neighbours], steps)
+
+
+@op("same-class-neighbours", "find", "torch.cdist of each class, then topk")
+def same_class_neighbours_find(case):
+    rows, wanted = case["rows"], case["wanted"]
+    classes = case.uniform(rows, case["run"]).float().chunk(4)
+    return lambda: [torch.cdist(rows, rows).topk(wanted + 1, largest=False).indices[:, 1:] for rows in classes]

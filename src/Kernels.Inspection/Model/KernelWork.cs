@@ -64,6 +64,7 @@ internal static class KernelWork
         // What an element does not need is not read.
         ["cutmix_apply"] = Elementwise(1, 1),
         ["cutout_fill"] = Elementwise(1, 1),
+        ["feature_noise"] = Elementwise(1, 1),
         ["linear_add_bias"] = Elementwise(1, 1),
         ["batch_norm_moments_planes"] = Elementwise(1, 0),
         ["batch_norm_apply"] = Elementwise(1, 1),

@@ -20,7 +20,9 @@ public static class MixingReference
         return Math.Round(Units * (cosine < 0 ? 1 - root : 1 + root) / 2) / Units;
     }
 
-    /// <summary>Where a keyed permutation of 0 to size - 1 takes an index: eight rounds of a Feistel network, until it is an index.</summary>
+    /// <summary>
+    /// Where a keyed permutation of 0 to size - 1 takes an index: eight rounds of a Feistel network, until it is an index.
+    /// </summary>
     public static int Permuted(uint[] roundKeys, int size, int index)
     {
         int bits = Math.Max(2, (int)Math.Ceiling(Math.Log2(size)));

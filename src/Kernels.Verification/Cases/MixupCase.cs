@@ -69,7 +69,8 @@ public sealed class MixupCase : OpCase
         }),
         new("a data set of other rows", typeof(ArgumentException), (device, stream) =>
         {
-            using DeviceTensor<float> x = device.Allocate<float>(4, 3), y = device.Allocate<float>(4, 3), shares = device.Allocate<float>(4);
+            using DeviceTensor<float> x = device.Allocate<float>(4, 3), y = device.Allocate<float>(4, 3);
+            using DeviceTensor<float> shares = device.Allocate<float>(4);
             using DeviceTensor<float> pool = device.Allocate<float>(9, 4);
             using DeviceTensor<int> pairs = device.Allocate<int>(4, 2);
             Mixup.Forward(stream, x, pool, pairs, shares, y);

@@ -135,7 +135,8 @@ public static unsafe class Cutout
             }
 
             (uint w0, uint w1, _, _) = AugmentKey.Draw(key, id, a.Op, (uint)hole);
-            int top = (int)(((ulong)w0 * a.Height) >> 32) - (int)(a.Side / 2), left = (int)(((ulong)w1 * a.Width) >> 32) - (int)(a.Side / 2);
+            int top = (int)(((ulong)w0 * a.Height) >> 32) - (int)(a.Side / 2);
+            int left = (int)(((ulong)w1 * a.Width) >> 32) - (int)(a.Side / 2);
             Erasure.WriteBox(box, top, left, top + (int)a.Side, left + (int)a.Side, a.Height, a.Width);
         }
     }

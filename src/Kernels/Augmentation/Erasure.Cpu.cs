@@ -19,7 +19,8 @@ internal static unsafe partial class Erasure
         threshold > ushort.MaxValue || (ushort)AugmentKey.Draw(key, sample, op, DecisionDraw).W0 < threshold;
 
     public static void WriteBox(Span<int> box, int top, int left, int bottom, int right, uint height, uint width) =>
-        (box[0], box[1], box[2], box[3]) = (Math.Max(0, top), Math.Max(0, left), Math.Min((int)height, bottom), Math.Min((int)width, right));
+        new ReadOnlySpan<int>([Math.Max(0, top), Math.Max(0, left), Math.Min((int)height, bottom), Math.Min((int)width, right)])
+            .CopyTo(box);
 
     private readonly struct CpuFill : ICpuKernel<CutoutFillArguments>
     {
@@ -48,7 +49,8 @@ internal static unsafe partial class Erasure
                     }
 
                     CpuPhilox philox = new(key.Derive(ids != null ? ids[image] : a.FirstSample + (ulong)image));
-                    Noise(philox, a.Op, y + (image * (long)a.Image.Run), first - (image * (long)a.Image.Run) + start, stop - start, a.Value);
+                    long origin = image * (long)a.Image.Run;
+                    Noise(philox, a.Op, y + origin, first - origin + start, stop - start, a.Value);
                 }
             });
         }

@@ -2,7 +2,7 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>Boxes that are filled, for <see cref="Cutout"/>: the launch that fills them.</summary>
+/// <summary>Boxes that are filled, for <see cref="Cutout"/> and <see cref="RandomErase"/>: the launch that fills them.</summary>
 internal static unsafe partial class Erasure
 {
     private const uint NoiseSwitch = 1;
@@ -33,6 +33,16 @@ internal static unsafe partial class Erasure
         Check.Shape(op, sampleIds, nameof(sampleIds), image.Images);
         Check.Disjoint(op, sampleIds, nameof(sampleIds), y, yName);
         return image;
+    }
+
+    /// <summary>Two finite bounds in order, both no less than a minimum and no more than a maximum.</summary>
+    public static void CheckRange(string op, AugmentRange range, string name, double minimum, double maximum)
+    {
+        if (!(range.Low <= range.High && range.Low >= minimum && range.High <= maximum))
+        {
+            throw new ArgumentOutOfRangeException(
+                name, range, $"{op}: {name} is a lower and an upper bound, in this order, in [{minimum}, {maximum}].");
+        }
     }
 
     /// <summary>y = x outside of the boxes; inside the value, or normal numbers times it.</summary>

@@ -50,8 +50,8 @@ internal readonly record struct ImageShape(long Images, long Channels, long Heig
         if (Math.Max(image.Height, image.Width) > MixingDraw.LongestSide || image.Width * (Int128)image.Pixel > LongestRow)
         {
             throw new ArgumentException(
-                $"{op}: {name} has the shape {TensorShape.Format(shape)}; an image is at most {MixingDraw.LongestSide} pixels high and wide, "
-                + $"and its rows have at most {LongestRow} elements.", name);
+                $"{op}: {name} has the shape {TensorShape.Format(shape)}; images are at most {MixingDraw.LongestSide} pixels high and "
+                + $"wide, and their rows have at most {LongestRow} elements.", name);
         }
 
         return image;

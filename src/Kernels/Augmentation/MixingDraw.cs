@@ -26,7 +26,7 @@ internal static unsafe partial class MixingDraw
         Check.Rank(op, shares, nameof(shares), 1);
         long rows = shares.Length;
         if (shares.DType is not (DType.Float32 or DType.Float64))
-            throw new ArgumentException($"{op}: {nameof(shares)} stores {shares.DType.ShortName()}, expected float or double.", nameof(shares));
+            throw new ArgumentException($"{op}: {nameof(shares)} stores {shares.DType.ShortName()}, not float or double.", nameof(shares));
         CheckOptions(op, options, rows, sampleIds is not null);
         CheckInput(op, stream, sampleIds, nameof(sampleIds), rows);
         CheckInput(op, stream, labels, nameof(labels), options.PoolRows > 0 ? options.PoolRows : rows);

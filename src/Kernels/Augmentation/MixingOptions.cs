@@ -11,8 +11,8 @@ public enum MixingMode
 }
 
 /// <summary>
-/// Settings of <see cref="Mixup.Draw{TReal}"/> and <see cref="CutMix.Draw{TReal}"/>; by default every row has a lambda of its own and a partner of any
-/// class from the batch.
+/// Settings of <see cref="Mixup.Draw{TReal}"/> and <see cref="CutMix.Draw{TReal}"/>; by default every row has a lambda of its own and a
+/// partner of any class from the batch.
 /// </summary>
 public readonly record struct MixingOptions
 {

@@ -122,10 +122,19 @@ public static unsafe partial class Mixup
         }
 
         if (x.Length == 0) return;
+        using DataErrorSlot error = stream.DataErrorSlot(op, $"of {nameof(pairs)} is neither -1 nor one of {poolRows} rows");
+        Launch(stream, x, pool, pairs.Argument, shares.Argument, y, error, poolRows, backward);
+    }
+
+    /// <summary>Sums of the rows of two tensors that fit.</summary>
+    internal static void Launch<T>(
+        DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> pool, TensorArgument pairs, TensorArgument shares, DeviceTensor<T> y,
+        DataErrorSlot error, long poolRows, bool backward)
+        where T : unmanaged
+    {
         long run = x.Length / x.Shape[0];
         InvariantDivisor divisor = InvariantDivisor.Of(run);
         bool octets = run % 8 == 0 && x.IsVectorAligned && pool.IsVectorAligned && y.IsVectorAligned;
-        using DataErrorSlot error = stream.DataErrorSlot(op, $"of {nameof(pairs)} is neither -1 nor one of {poolRows} rows");
         stream.Launch(
             ApplyKernel,
             new KernelVariant(x.DType, octets ? 8 : 1),
@@ -134,8 +143,8 @@ public static unsafe partial class Mixup
             {
                 X = x.Argument,
                 Pool = pool.Argument,
-                Pairs = pairs.Argument,
-                Shares = shares.Argument,
+                Pairs = pairs,
+                Shares = shares,
                 Y = y.Argument,
                 Error = error.Argument,
                 Count = (ulong)x.Length,
@@ -157,9 +166,20 @@ internal static class PairedRows
         DeviceTensor<T> y, string yName)
         where T : unmanaged
     {
+        Devices.Check.Tensor(op, stream, pairs, nameof(pairs));
+        long poolRows = CheckRows(op, stream, x, xName, pool, y, yName);
+        Devices.Check.Shape(op, pairs, nameof(pairs), x.Shape[0], 2);
+        Devices.Check.Disjoint(op, pairs, nameof(pairs), y, yName);
+        return poolRows;
+    }
+
+    /// <summary>The same without the pairs.</summary>
+    public static long CheckRows<T>(
+        string op, DeviceStream stream, DeviceTensor<T> x, string xName, DeviceTensor<T> pool, DeviceTensor<T> y, string yName)
+        where T : unmanaged
+    {
         Devices.Check.Elementwise(op, stream, x, xName, y, yName);
         Devices.Check.FloatTensor(op, stream, pool, nameof(pool));
-        Devices.Check.Tensor(op, stream, pairs, nameof(pairs));
         if (x.Shape.Length == 0) throw new ArgumentException($"{op}: {xName} is a scalar and has no rows.", xName);
         if (pool.Shape.Length != x.Shape.Length || !pool.Shape[1..].SequenceEqual(x.Shape[1..]))
         {
@@ -175,10 +195,8 @@ internal static class PairedRows
                 + "than an int can number.", xName);
         }
 
-        Devices.Check.Shape(op, pairs, nameof(pairs), x.Shape[0], 2);
         Devices.Check.Disjoint(op, x, xName, y, yName);
         Devices.Check.Disjoint(op, pool, nameof(pool), y, yName);
-        Devices.Check.Disjoint(op, pairs, nameof(pairs), y, yName);
         return pool.Shape[0];
     }
 }

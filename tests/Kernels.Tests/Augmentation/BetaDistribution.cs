@@ -6,8 +6,8 @@ internal static class BetaDistribution
     private const int Panels = 100;
 
     /// <summary>
-    /// The probability of numbers up to x: the integral of t^(a-1) (1-t)^(a-1) by Simpson's rule, below a = 1 over t^a, which takes the pole
-    /// at 0 away, and by symmetry beyond 1/2.
+    /// The probability of numbers up to x: the integral of t^(a-1) (1-t)^(a-1) by Simpson's rule, below a = 1 over t^a, which takes the
+    /// pole at 0 away, and by symmetry beyond 1/2.
     /// </summary>
     public static double Cumulative(double x, double a) => x switch
     {

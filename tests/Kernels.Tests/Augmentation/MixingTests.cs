@@ -28,7 +28,9 @@ public sealed class MixingTests(TestDevices devices)
         }
     }
 
-    /// <summary>All 24 orders of four rows are as likely as each other: chi squared with 23 degrees of freedom, beyond 1 in 10,000.</summary>
+    /// <summary>
+    /// All 24 orders of four rows are as likely as each other: chi squared with 23 degrees of freedom, beyond 1 in 10,000.
+    /// </summary>
     [Fact]
     public void Permutation_IsAnyOfThem()
     {
@@ -160,7 +162,9 @@ public sealed class MixingTests(TestDevices devices)
         Assert.Equal(("Mixup.Draw", 2L), (error.Op, error.Index));
     }
 
-    /// <summary>What a draw gives is what cross-entropy takes: lambda times the loss of one label, the rest times that of the other.</summary>
+    /// <summary>
+    /// What a draw gives is what cross-entropy takes: lambda times the loss of one label, the rest times that of the other.
+    /// </summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void CrossEntropy_TakesTheDraw(string deviceId)

@@ -49,6 +49,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string AugmentImage = "portable/augment_image.h";
     private const string AugmentKey = "portable/augment_key.h";
     private const string StochasticDepth = "portable/stochastic_depth.cl";
+    private const string Neighbours = "portable/same_class_neighbours.cl";
+    private const string FeatureNoise = "portable/feature_noise.cl";
     private const string MixupDraw = "portable/mixup_draw.cl";
     private const string Boxes = "portable/boxes.h";
 
@@ -363,6 +365,21 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "odd sides" },
         new("holes are not clipped at the top", "cutout", "portable/erase_draw.cl", "box[0] = top < 0 ? 0 : top;", "box[0] = top + 1;")
         { At = "odd sides, some clipped" },
+        new(
+            "tries that do not fit are taken", "random-erase", "portable/erase_draw.cl", "rows >= height || columns >= width",
+            "rows > height || columns > width") { At = "odd sides" },
+        new("noise is the same in every image", "random-erase", "portable/cutout.cl", "+ in_image / 4)", "+ in_image / 8)")
+        { At = "noise, odd sides" },
+        new("the row is its own neighbour", "same-class-neighbours", Neighbours, "|| other == row", "")
+        { At = "more wanted than classes have" },
+        new("the farther neighbour stays first", "same-class-neighbours", Neighbours, "next < kept ? next : kept", "next > kept ? next : kept")
+        { At = "more wanted than classes have" },
+        new("the deviation is a sum of squares", "feature-noise", FeatureNoise, "SQRT(squares / count)", "squares / count")
+        { At = "classes, one with a single row, one with none" },
+        new("every class has the first one's noise", "feature-noise", FeatureNoise, "(u64)label * run + 4", "4")
+        { At = "odd rows, numbered" },
+        new("the first neighbour always", "feature-interpolate", "portable/feature_interpolate.cl", "MUL_HI(drawn.words[0], count)", "0")
+        { At = "odd rows, numbered, steps of any length" },
         new("one hole is enough", "cutout", "portable/cutout.cl", "place.image * holes + hole", "place.image * holes")
         { At = "three holes, some images left alone" },
         new(
