@@ -37,7 +37,7 @@ KERNEL void feature_deviations(GLOBAL const scalar* RESTRICT features, u64 featu
 }
 
 // Rows of `fours` times four features, the last of which may not exist. Without labels all rows have the deviations of
-// class 0; a label outside the classes is reported and its row copied.
+// class 0; a label outside the classes is reported and its row copied. VEC = 8 needs rows of whole fours on 16 bytes.
 KERNEL void feature_noise(GLOBAL const scalar* x, u64 x_offset, GLOBAL const u64* RESTRICT sample_ids,
                           u64 sample_ids_offset, GLOBAL const i32* RESTRICT labels, u64 labels_offset,
                           GLOBAL const real* RESTRICT deviations, u64 deviations_offset, GLOBAL scalar* y, u64 y_offset,
@@ -56,11 +56,24 @@ KERNEL void feature_noise(GLOBAL const scalar* x, u64 x_offset, GLOBAL const u64
         const random_key owner = sample_key(resolved, id_of(sample_ids, first_sample, row));
         float normals[4];
         normals_of(philox(owner, ((u64)op << 32 | NOISE_BLOCKS) + four), normals);
+        const u32 lanes = VEC == 8 || run - 4 * four > 4 ? 4 : (u32)(run - 4 * four);
+        real values[4] = {0, 0, 0, 0};
+#if VEC == 8
+        load4(x, first, values);
+#else
+        for (u32 lane = 0; lane < 4; lane++)
+            if (lane < lanes) values[lane] = load(x, first + lane);
+#endif
         for (u32 lane = 0; lane < 4; lane++) {
-            if (4 * four + lane >= run) continue;
-            const real value = load(x, first + lane);
-            const real deviation = exists ? factor * deviations[(u64)label * run + 4 * four + lane] : (real)0;
-            store(y, first + lane, deviation != 0 ? FMA(deviation, (real)normals[lane], value) : value);
+            if (!exists || lane >= lanes) continue;
+            const real deviation = factor * deviations[(u64)label * run + 4 * four + lane];
+            if (deviation != 0) values[lane] = FMA(deviation, (real)normals[lane], values[lane]);
         }
+#if VEC == 8
+        store4(y, first, values);
+#else
+        for (u32 lane = 0; lane < 4; lane++)
+            if (lane < lanes) store(y, first + lane, values[lane]);
+#endif
     }
 }

@@ -1,5 +1,3 @@
-using Kernels.Devices;
-
 namespace Kernels;
 
 /// <summary>Extrapolation in feature space: y = x + l (x - neighbour), away from a row of the same class.</summary>

@@ -1,5 +1,3 @@
-using Kernels.Devices;
-
 namespace Kernels;
 
 /// <summary>Interpolation in feature space: y = x + l (neighbour - x), towards a row of the same class.</summary>

@@ -27,7 +27,8 @@ public static unsafe partial class FeatureNoise
     private static readonly KernelDefinition<FeatureDeviationsArguments> DeviationsKernel =
         EntryPoints.FeatureDeviations.Float<CpuDeviations>();
 
-    private static readonly KernelDefinition<FeatureNoiseArguments> NoiseKernel = EntryPoints.FeatureNoise.Float<CpuNoise>();
+    private static readonly KernelDefinition<FeatureNoiseArguments> NoiseKernel = 
+        EntryPoints.FeatureNoise.Float<CpuNoise>(vectorWidths: [1, 8]);
 
     /// <summary>
     /// Standard deviations of the features of each class, over the rows of that class (divided by their number); 0 for less than two rows.
@@ -87,10 +88,11 @@ public static unsafe partial class FeatureNoise
         if (x.Length == 0) return;
         long fours = (run + 3) / 4;
         InvariantDivisor divisor = InvariantDivisor.Of(fours);
+        bool wide = run % 4 == 0 && x.IsVectorAligned && y.IsVectorAligned;
         using DataErrorSlot error = stream.DataErrorSlot(ForwardName, $"of {nameof(labels)} is none of {classes} classes");
         stream.Launch(
             NoiseKernel,
-            new KernelVariant(x.DType),
+            new KernelVariant(x.DType, wide ? 8 : 1),
             LaunchShape.Items(rows * fours, NoiseKernel),
             new FeatureNoiseArguments
             {
@@ -122,7 +124,14 @@ public static unsafe partial class FeatureNoise
         Check.Rank(op, features, name, 2);
         Check.Tensor(op, stream, deviations, nameof(deviations));
         Check.Rank(op, deviations, nameof(deviations), 2);
-        Check.Shape(op, deviations, nameof(deviations), labels is null ? 1 : deviations.Shape[0], features.Shape[1]);
+        Check.Shape(op, deviations, nameof(deviations), deviations.Shape[0], features.Shape[1]);
+        if (labels is null && deviations.Shape[0] != 1)
+        {
+            throw new ArgumentException(
+                $"{op}: {nameof(labels)} is null, which makes one class, and {nameof(deviations)} has the shape "
+                + $"{TensorShape.Format(deviations.Shape)}.", nameof(labels));
+        }
+
         DType expected = features.DType == DType.Float64 ? DType.Float64 : DType.Float32;
         if (deviations.DType != expected)
         {

@@ -376,7 +376,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "more wanted than classes have" },
         new("the deviation is a sum of squares", "feature-noise", FeatureNoise, "SQRT(squares / count)", "squares / count")
         { At = "classes, one with a single row, one with none" },
-        new("every class has the first one's noise", "feature-noise", FeatureNoise, "(u64)label * run + 4", "4")
+        new("every class has the first one's noise", "feature-noise", FeatureNoise, "(u64)label * run + 4 * four", "4 * four")
         { At = "odd rows, numbered" },
         new("the first neighbour always", "feature-interpolate", "portable/feature_interpolate.cl", "MUL_HI(drawn.words[0], count)", "0")
         { At = "odd rows, numbered, steps of any length" },
