@@ -35,16 +35,6 @@ internal static unsafe partial class Erasure
         return image;
     }
 
-    /// <summary>Two finite bounds in order, both no less than a minimum and no more than a maximum.</summary>
-    public static void CheckRange(string op, AugmentRange range, string name, double minimum, double maximum)
-    {
-        if (!(range.Low <= range.High && range.Low >= minimum && range.High <= maximum))
-        {
-            throw new ArgumentOutOfRangeException(
-                name, range, $"{op}: {name} is a lower and an upper bound, in this order, in [{minimum}, {maximum}].");
-        }
-    }
-
     /// <summary>y = x outside of the boxes; inside the value, or normal numbers times it.</summary>
     public static void Fill<T>(
         DeviceStream stream, DeviceTensor<T> x, TensorArgument sampleIds, DeviceTensor<T> y, ImageShape image, TensorArgument boxes,

@@ -40,7 +40,7 @@ internal static unsafe class FeatureStep
 
         Check.Disjoint(op, neighbours, nameof(neighbours), y, nameof(y));
         FeatureSamples.Check(op, stream, sampleIds, y, rows, firstSample);
-        Erasure.CheckRange(op, step, nameof(step), 0, mostStep);
+        AugmentChecks.Range(op, step, nameof(step), 0, mostStep);
         Check.Key(op, stream, key, nameof(key));
         if (x.Length == 0) return;
         using ScratchPool.Lease<int> pairs = stream.RentScratch<int>(2 * rows);

@@ -105,8 +105,8 @@ public static unsafe class RandomErase
         where T : unmanaged
     {
         ImageShape image = Erasure.CheckImages(op, stream, x, xName, sampleIds, y, yName, options.Layout, options.FirstSample);
-        Erasure.CheckRange(op, area, nameof(area), 0, 1);
-        Erasure.CheckRange(op, aspect, nameof(aspect), 1 / MostAspect, MostAspect);
+        AugmentChecks.Range(op, area, nameof(area), 0, 1);
+        AugmentChecks.Range(op, aspect, nameof(aspect), 1 / MostAspect, MostAspect);
         if (options.MoreBoxes is < 0 or >= MostBoxes)
         {
             throw new ArgumentOutOfRangeException(
