@@ -27,7 +27,7 @@ public static unsafe partial class FeatureNoise
     private static readonly KernelDefinition<FeatureDeviationsArguments> DeviationsKernel =
         EntryPoints.FeatureDeviations.Float<CpuDeviations>();
 
-    private static readonly KernelDefinition<FeatureNoiseArguments> NoiseKernel = 
+    private static readonly KernelDefinition<FeatureNoiseArguments> NoiseKernel =
         EntryPoints.FeatureNoise.Float<CpuNoise>(vectorWidths: [1, 8]);
 
     /// <summary>

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace Kernels.Tests.Augmentation;
 
-/// <summary>Augmentation in feature space: a sample fares alike in every batch and order, and with the neighbours that were found.</summary>
+/// <summary>
+/// Augmentation in feature space: a sample fares alike in every batch and order, and neighbours are others of the same class.
+/// </summary>
 public sealed class FeatureTests(TestDevices devices)
 {
     private const int Rows = 40, Features = 13, Most = 3;

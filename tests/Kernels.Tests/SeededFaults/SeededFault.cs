@@ -357,7 +357,9 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "rows in the order of their numbers" },
         new("classes share a permutation", "mixup", MixupDraw, "PARTNER_DRAWS + 2 * (u32)first", "PARTNER_DRAWS")
         { At = "partners of the same class, one class with one member" },
-        new("the share is lambda, not what is left", "cutmix", MixupDraw, "units = MIX_UNITS - (u32)(((area << 24) + whole / 2) / whole);", "")
+        new(
+            "the share is lambda, not what is left", "cutmix", MixupDraw,
+            "units = MIX_UNITS - (u32)(((area << 24) + whole / 2) / whole);", "")
         { At = "images of the study" },
         new("a box is one row too short", "cutmix", Boxes, "row < bottom)", "row < bottom - 1)")
         { At = "whole octets over two rows, a tail" },
@@ -372,7 +374,9 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "noise, odd sides" },
         new("the row is its own neighbour", "same-class-neighbours", Neighbours, "|| other == row", "")
         { At = "more wanted than classes have" },
-        new("the farther neighbour stays first", "same-class-neighbours", Neighbours, "next < kept ? next : kept", "next > kept ? next : kept")
+        new(
+            "the farther neighbour stays first", "same-class-neighbours", Neighbours, "next < kept ? next : kept",
+            "next > kept ? next : kept")
         { At = "more wanted than classes have" },
         new("the deviation is a sum of squares", "feature-noise", FeatureNoise, "SQRT(squares / count)", "squares / count")
         { At = "classes, one with a single row, one with none" },
