@@ -10,15 +10,8 @@
 #include "divisor.h"
 #include "augment_image.h"
 
-#define NORMALIZE_PARAMETERS \
-    real scale_0, real scale_1, real scale_2, real scale_3, real shift_0, real shift_1, real shift_2, real shift_3
-
 // Pixels of a tile: four for each item of a group.
 #define TILE_PIXELS (4 * GROUP_SIZE)
-
-DEVICE real of_channel(u32 channel, real v0, real v1, real v2, real v3) {
-    return channel == 0 ? v0 : channel == 1 ? v1 : channel == 2 ? v2 : v3;
-}
 
 KERNEL void augment_apply(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL const float* RESTRICT table,
                           u64 table_offset, u32 table_width, GLOBAL const real* RESTRICT statistics,

@@ -47,6 +47,13 @@
         real reflect_low, real span_x, real span_y, real fill
 #define AUGMENT_COLOR_PARAMETERS real white, real levels, u32 statistic_count
 
+#define NORMALIZE_PARAMETERS \
+    real scale_0, real scale_1, real scale_2, real scale_3, real shift_0, real shift_1, real shift_2, real shift_3
+
+DEVICE real of_channel(u32 channel, real v0, real v1, real v2, real v3) {
+    return channel == 0 ? v0 : channel == 1 ? v1 : channel == 2 ? v2 : v3;
+}
+
 typedef struct {
     GLOBAL const u8* x; // the sample's first element
     u32 input_type, channels, height, width, out_height, out_width, x_pixel, x_channel;
@@ -114,11 +121,17 @@ DEVICE real bordered(real x, u32 border, real low, real span, u32 size) {
     return x;
 }
 
+// Where a pixel of the output is read, before what lies outside is dealt with.
+DEVICE void place_of(const augment_image* image, u32 row, u32 column, real* x, real* y) {
+    const real u = (real)column - image->out_middle_x, v = (real)row - image->out_middle_y;
+    *x = within_reach(FMA(image->a, u, FMA(image->b, v, image->c)) + image->middle_x);
+    *y = within_reach(FMA(image->d, u, FMA(image->e, v, image->f)) + image->middle_y);
+}
+
 // The channels from `first` on, three at most, of the image at a pixel of the output.
 DEVICE void sampled(const augment_image* image, u32 row, u32 column, u32 first, real* values) {
-    const real u = (real)column - image->out_middle_x, v = (real)row - image->out_middle_y;
-    real x = within_reach(FMA(image->a, u, FMA(image->b, v, image->c)) + image->middle_x);
-    real y = within_reach(FMA(image->d, u, FMA(image->e, v, image->f)) + image->middle_y);
+    real x, y;
+    place_of(image, row, column, &x, &y);
     x = bordered(x, image->border, image->low, image->span_x, image->width);
     y = bordered(y, image->border, image->low, image->span_y, image->height);
     const real left = image->is_nearest ? nearest_of(x) : floor_of(x);

@@ -49,7 +49,7 @@ internal static class OpFiles
         ["sharpness"] = ["augment", "augment_table"],
         ["normalize"] = ["augment", "augment_table"],
         ["auto-augment"] = ["augment", "augment_table"],
-        ["affine"] = ["augment"],
+        ["affine"] = ["affine", "augment"],
     };
 
     /// <summary>Their paths under <c>kernels/</c>.</summary>

@@ -88,6 +88,95 @@ public static class AugmentReference
         }
     }
 
+    /// <summary>dx of dy: each element of y adds its gradient to what it was read from, by the same weights.</summary>
+    public static void Backward(AugmentShape shape, AugmentSettings settings, double[] matrices, double[] dy, double[] dx)
+    {
+        Array.Clear(dx);
+        ForEachPlace(shape, settings, matrices, (n, h, w, x, y, _, _) =>
+        {
+            for (int c = 0; c < shape.Channels; c++)
+            {
+                double gradient = dy[shape.Y(n, c, h, w)] / settings.White / Of(settings.Deviation, c, 1);
+                for (int row = 0; row < shape.Height; row++)
+                {
+                    for (int column = 0; column < shape.Width; column++)
+                    {
+                        double weight = settings.IsNearest
+                            ? (Math.Round(x) == column && Math.Round(y) == row ? 1 : 0)
+                            : Math.Max(0, 1 - Math.Abs(x - column)) * Math.Max(0, 1 - Math.Abs(y - row));
+                        if (weight > 0) dx[shape.X(n, c, row, column)] += weight * gradient;
+                    }
+                }
+            }
+        });
+    }
+
+    /// <summary>The gradient of the matrices: dy times the slope of the image times the pixel's place, summed over the image.</summary>
+    public static void BackwardMatrices(
+        AugmentShape shape, AugmentSettings settings, double[] x, double[] matrices, double[] dy, double[] dmatrices)
+    {
+        Array.Clear(dmatrices);
+        if (settings.IsNearest) return;
+        (double halfWidth, double halfHeight) = (0.5 * Span(settings, shape.Width), 0.5 * Span(settings, shape.Height));
+        ForEachPlace(shape, settings, matrices, (n, h, w, placeX, placeY, slopeX, slopeY) =>
+        {
+            (int left, int top) = ((int)Math.Floor(placeX), (int)Math.Floor(placeY));
+            (double across, double down) = (placeX - left, placeY - top);
+            (double u, double v) = Normalized(shape, settings, h, w);
+            for (int c = 0; c < shape.Channels; c++)
+            {
+                double gradient = dy[shape.Y(n, c, h, w)] / settings.White / Of(settings.Deviation, c, 1);
+                double t00 = Pixel(shape, settings, x, n, c, top, left), t01 = Pixel(shape, settings, x, n, c, top, left + 1);
+                double t10 = Pixel(shape, settings, x, n, c, top + 1, left), t11 = Pixel(shape, settings, x, n, c, top + 1, left + 1);
+                double alongX = gradient * (((t01 - t00) * (1 - down)) + ((t11 - t10) * down)) * slopeX * halfWidth;
+                double alongY = gradient * (((t10 - t00) * (1 - across)) + ((t11 - t01) * across)) * slopeY * halfHeight;
+                double[] terms = [alongX * u, alongX * v, alongX, alongY * u, alongY * v, alongY];
+                for (int i = 0; i < 6; i++) dmatrices[(n * 6) + i] += terms[i];
+            }
+        });
+    }
+
+    private static void ForEachPlace(
+        AugmentShape shape, AugmentSettings settings, double[] matrices,
+        Action<int, int, int, double, double, double, double> visit)
+    {
+        for (int n = 0; n < shape.Batch; n++)
+        {
+            for (int h = 0; h < shape.OutHeight; h++)
+            {
+                for (int w = 0; w < shape.OutWidth; w++)
+                {
+                    (double x, double y) = Place(shape, settings, matrices.AsSpan(n * 6, 6), h, w);
+                    (double readX, double readY) = (Bordered(settings, x, shape.Width), Bordered(settings, y, shape.Height));
+                    visit(n, h, w, readX, readY, Slope(settings, x, readX, shape.Width), Slope(settings, y, readY, shape.Height));
+                }
+            }
+        }
+    }
+
+    /// <summary>How what is read changes with the place: not where it is cut to the image, backwards in a mirror image.</summary>
+    private static double Slope(AugmentSettings settings, double place, double read, int size)
+    {
+        if (settings.Border == 0) return 1;
+        if (read <= 0 || read >= size - 1) return 0;
+        if (settings.Border == 1) return 1;
+        (double low, double span) = settings.AlignCorners ? (0, size - 1) : (-0.5, size);
+        return Math.Floor((place - low) / span) % 2 == 0 ? 1 : -1;
+    }
+
+    private static double Span(AugmentSettings settings, int size) => settings.AlignCorners ? size - 1 : size;
+
+    /// <summary>A pixel of the output in normalized coordinates.</summary>
+    private static (double U, double V) Normalized(AugmentShape shape, AugmentSettings settings, int h, int w)
+    {
+        (double u, double v) = (w - (0.5 * (shape.OutWidth - 1)), h - (0.5 * (shape.OutHeight - 1)));
+        (double across, double down) = (Span(settings, shape.OutWidth), Span(settings, shape.OutHeight));
+        return (across > 0 ? u / (0.5 * across) : 0, down > 0 ? v / (0.5 * down) : 0);
+    }
+
+    private static double Pixel(AugmentShape shape, AugmentSettings settings, double[] x, int n, int c, int h, int w) =>
+        h < 0 || w < 0 || h >= shape.Height || w >= shape.Width ? settings.Fill : x[shape.X(n, c, h, w)];
+
     /// <summary>Where in the input (x, y) the pixel (h, w) of the output is read, in pixels from the first one's middle.</summary>
     public static (double X, double Y) Place(AugmentShape shape, AugmentSettings settings, ReadOnlySpan<double> map, int h, int w)
     {
@@ -95,16 +184,13 @@ public static class AugmentReference
         (double unitX, double unitY, double u0, double v0) = (1, 1, u, v);
         if (settings.IsNormalized)
         {
-            (unitX, unitY) = (0.5 * Span(shape.Width), 0.5 * Span(shape.Height));
-            u0 = Span(shape.OutWidth) > 0 ? u / (0.5 * Span(shape.OutWidth)) : 0;
-            v0 = Span(shape.OutHeight) > 0 ? v / (0.5 * Span(shape.OutHeight)) : 0;
+            (unitX, unitY) = (0.5 * Span(settings, shape.Width), 0.5 * Span(settings, shape.Height));
+            (u0, v0) = Normalized(shape, settings, h, w);
         }
 
         double x = (unitX * ((map[0] * u0) + (map[1] * v0) + map[2])) + (0.5 * (shape.Width - 1));
         double y = (unitY * ((map[3] * u0) + (map[4] * v0) + map[5])) + (0.5 * (shape.Height - 1));
         return (x, y);
-
-        double Span(int size) => settings.AlignCorners ? size - 1 : size;
     }
 
     private static double[,,] Warp(AugmentShape shape, AugmentSettings settings, double[] x, int n, double[] row)
@@ -127,15 +213,14 @@ public static class AugmentReference
     /// <summary>A place between pixels; one of weight 0 is not read, so that it may be anything.</summary>
     private static double Read(AugmentShape shape, AugmentSettings settings, double[] x, int n, int c, double placeX, double placeY)
     {
-        if (settings.IsNearest) return Pixel((int)Math.Round(placeY), (int)Math.Round(placeX));
+        if (settings.IsNearest) return Tap((int)Math.Round(placeY), (int)Math.Round(placeX));
         (double left, double top) = (Math.Floor(placeX), Math.Floor(placeY));
         (double across, double down) = (placeX - left, placeY - top);
         (int w, int h) = ((int)left, (int)top);
-        double upper = Mixed(Pixel(h, w), () => Pixel(h, w + 1), across);
-        return Mixed(upper, () => Mixed(Pixel(h + 1, w), () => Pixel(h + 1, w + 1), across), down);
+        double upper = Mixed(Tap(h, w), () => Tap(h, w + 1), across);
+        return Mixed(upper, () => Mixed(Tap(h + 1, w), () => Tap(h + 1, w + 1), across), down);
 
-        double Pixel(int h, int w) =>
-            h < 0 || w < 0 || h >= shape.Height || w >= shape.Width ? settings.Fill : x[shape.X(n, c, h, w)];
+        double Tap(int h, int w) => Pixel(shape, settings, x, n, c, h, w);
 
         static double Mixed(double a, Func<double> b, double share) => share == 0 ? a : ((1 - share) * a) + (share * b());
     }

@@ -18,7 +18,7 @@ internal readonly record struct AugmentImages(
     {
         get
         {
-            int shift = OutputSize.Width <= 1 ? 0 : 64 - System.Numerics.BitOperations.LeadingZeroCount((ulong)OutputSize.Width - 1);
+            (uint inverse, uint shift) = Divisor(OutputSize.Width);
             return new AugmentImageArguments
             {
                 InputType = InputType switch
@@ -36,27 +36,37 @@ internal readonly record struct AugmentImages(
                 OutWidth = (uint)OutputSize.Width,
                 XPixel = Layout == TensorLayout.ChannelsLast ? (uint)Channels : 1,
                 XChannel = Layout == TensorLayout.ChannelsLast ? 1 : (uint)(InputSize.Height * InputSize.Width),
-
-                // InvariantDivisor for numbers below 2^31: floor(2^(31 + shift) / divisor) + 1.
-                RowInverse = (uint)((1UL << (31 + shift)) / (ulong)Math.Max(1, OutputSize.Width)) + 1,
-                RowShift = (uint)shift,
+                RowInverse = inverse,
+                RowShift = shift,
             };
         }
     }
 
+    /// <summary>As <see cref="InvariantDivisor"/>, for numbers below 2^31: floor(2^(31 + shift) / divisor) + 1, and the shift.</summary>
+    public static (uint Inverse, uint Shift) Divisor(long divisor)
+    {
+        int shift = divisor <= 1 ? 0 : 64 - System.Numerics.BitOperations.LeadingZeroCount((ulong)divisor - 1);
+        return ((uint)((1UL << (31 + shift)) / (ulong)Math.Max(1, divisor)) + 1, (uint)shift);
+    }
+
     /// <exception cref="ArgumentException">They do not fit each other, or overlap.</exception>
     public static AugmentImages Of<TIn, TOut>(
-        string op, DeviceStream stream, DeviceTensor<TIn> x, DeviceTensor<TOut> y, in AugmentOptions options)
+        string op, DeviceStream stream, DeviceTensor<TIn> x, DeviceTensor<TOut> y, in AugmentOptions options, string xName = "x",
+        string yName = "y")
         where TIn : unmanaged
         where TOut : unmanaged
     {
-        Check.Tensor(op, stream, x, nameof(x));
-        if (x.DType != DType.UInt8) Check.FloatTensor(op, stream, x, nameof(x));
-        Check.FloatTensor(op, stream, y, nameof(y));
+        Check.Tensor(op, stream, x, xName);
+        if (x.DType != DType.UInt8) Check.FloatTensor(op, stream, x, xName);
+        Check.FloatTensor(op, stream, y, yName);
         if (x.DType == DType.Float64 && y.DType != DType.Float64)
-            throw new ArgumentException($"{op}: x stores f64 and y {y.DType.ShortName()}; images of double become double.", nameof(y));
-        Check.Rank(op, x, nameof(x), 4);
-        Check.Rank(op, y, nameof(y), 4);
+        {
+            throw new ArgumentException(
+                $"{op}: {xName} stores f64 and {yName} {y.DType.ShortName()}; images of double become double.", yName);
+        }
+
+        Check.Rank(op, x, xName, 4);
+        Check.Rank(op, y, yName, 4);
         Check.Defined(op, options.Layout, nameof(options.Layout));
         Check.Defined(op, options.Interpolation, nameof(options.Interpolation));
         Check.Defined(op, options.Border, nameof(options.Border));
@@ -69,16 +79,16 @@ internal readonly record struct AugmentImages(
         if (y.Shape[0] != x.Shape[0] || outputChannels != channels)
         {
             throw new ArgumentException(
-                $"{op}: y has the shape {TensorShape.Format(y.Shape)}, expected the {x.Shape[0]} images of {channels} channels that x has, "
-                + $"which has the shape {TensorShape.Format(x.Shape)}.",
-                nameof(y));
+                $"{op}: {yName} has the shape {TensorShape.Format(y.Shape)}, expected the {x.Shape[0]} images of {channels} channels that "
+                + $"{xName} has, which has the shape {TensorShape.Format(x.Shape)}.",
+                yName);
         }
 
-        CheckSize(op, x, nameof(x), channels, input);
-        CheckSize(op, y, nameof(y), channels, output);
+        CheckSize(op, x, xName, channels, input);
+        CheckSize(op, y, yName, channels, output);
         if (y.Length > 0 && x.Length == 0)
-            throw new ArgumentException($"{op}: x has the shape {TensorShape.Format(x.Shape)}, which has no pixels to read.", nameof(x));
-        Check.Disjoint(op, x, nameof(x), y, nameof(y));
+            throw new ArgumentException($"{op}: {xName} has the shape {TensorShape.Format(x.Shape)}, which has no pixels to read.", xName);
+        Check.Disjoint(op, x, xName, y, yName);
         CheckChannelNumbers(op, options.Mean, nameof(options.Mean), channels, isDivisor: false);
         CheckChannelNumbers(op, options.Deviation, nameof(options.Deviation), channels, isDivisor: true);
         return new AugmentImages(x.Shape[0], channels, input, output, options.Layout, x.DType);

@@ -77,6 +77,15 @@ internal readonly unsafe struct AugmentReader<TIn, TReal>
 
     private static float Single(TReal value) => float.CreateTruncating(value);
 
+    /// <summary>Where a pixel of the output is read, before and after what lies outside is dealt with.</summary>
+    public (TReal X, TReal Y, TReal ReadX, TReal ReadY) Place(int row, int column)
+    {
+        (TReal u, TReal v, TReal reach) = (Real(column) - _outMiddleX, Real(row) - _outMiddleY, Real(Reach));
+        TReal x = Within(TReal.FusedMultiplyAdd(_a, u, TReal.FusedMultiplyAdd(_b, v, _c)) + _middleX, reach);
+        TReal y = Within(TReal.FusedMultiplyAdd(_d, u, TReal.FusedMultiplyAdd(_e, v, _f)) + _middleY, reach);
+        return (x, y, Bordered(x, Real(_map.SpanX), _image.Width), Bordered(y, Real(_map.SpanY), _image.Height));
+    }
+
     /// <summary>One pixel, as the kernel reads it.</summary>
     private void Pixel(int column, TReal alongX, TReal alongY, TReal* values)
     {
@@ -105,7 +114,8 @@ internal readonly unsafe struct AugmentReader<TIn, TReal>
     private static TReal Mixed(TReal a, TReal b, TReal share) =>
         share == TReal.Zero ? a : TReal.FusedMultiplyAdd(share, b, (TReal.One - share) * a);
 
-    private TReal Tap(int x, int y, int channel)
+    /// <summary>An element of the image, or what fills the outside.</summary>
+    public TReal Tap(int x, int y, int channel)
     {
         if ((uint)x >= _image.Width || (uint)y >= _image.Height) return Real(_map.Fill);
         TIn stored = _x[(channel * (long)_image.XChannel) + ((long)y * RowStep) + ((long)x * _image.XPixel)];

@@ -9,7 +9,7 @@ public sealed class AugmentGoldens(TestDevices devices)
 {
     private static readonly GoldenFile Golden = Read();
 
-    /// <summary>Both conventions of corners, both interpolations, all borders.</summary>
+    /// <summary>Both conventions of corners, both interpolations, all borders; values and both gradients.</summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void Affine_IsThatOfPyTorch(string deviceId)
@@ -22,6 +22,12 @@ public sealed class AugmentGoldens(TestDevices devices)
             using DeviceTensor<float> y = stream.Device.Allocate<float>(1, 2, golden.Rows, golden.Columns);
             Affine.Forward(stream, x, matrix, y, OptionsOf(golden));
             AssertClose(golden.Y, y.ToArray(stream), golden.ToString());
+            using DeviceTensor<float> dy = Eighths(stream, golden.Dy, 1, 2, golden.Rows, golden.Columns);
+            using DeviceTensor<float> dx = stream.Device.Allocate<float>(x.Shape), dmatrix = stream.Device.Allocate<float>(1, 2, 3);
+            Affine.Backward(stream, matrix, dy, dx, OptionsOf(golden));
+            AssertClose(golden.Dx, dx.ToArray(stream), $"dx of {golden}");
+            Affine.BackwardMatrices(stream, x, matrix, dy, dmatrix, OptionsOf(golden));
+            AssertClose(golden.Dmatrix, dmatrix.ToArray(stream), $"dmatrix of {golden}");
         }
     }
 
@@ -106,7 +112,10 @@ public sealed class AugmentGoldens(TestDevices devices)
     {
         Assert.Equal(expected.Length, actual.Length);
         for (int i = 0; i < actual.Length; i++)
-            Assert.True(Math.Abs(expected[i] - actual[i]) <= 2e-5, $"{what}: [{i}] is {actual[i]}, not {expected[i]}");
+        {
+            double limit = 2e-5 * Math.Max(1, Math.Abs(expected[i]));
+            Assert.True(Math.Abs(expected[i] - actual[i]) <= limit, $"{what}: [{i}] is {actual[i]}, not {expected[i]}");
+        }
     }
 
     private static GoldenFile Read()

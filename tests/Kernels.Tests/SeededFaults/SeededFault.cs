@@ -395,6 +395,12 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "no barrier between the levels of the cells", "average-pool2d", AveragePool,
             "LOCAL_ID + half_depth];\n            }\n            BARRIER();", "LOCAL_ID + half_depth];\n            }")
         { At = "whole maps, channels last, odd" },
+        new("a gradient is weighed by the distance", "affine", "portable/affine.cl", "1 - distance : 0", "distance : 0")
+        { At = "zeros outside" },
+        new("neighbours of an element are looked for too near", "affine", "portable/affine.cl", "middle + reach + 2", "middle + reach - 1")
+        { At = "zeros outside" },
+        new("a mirror image has the slope of the image", "affine", "portable/affine.cl", "(turns & 1) == (from < 0) ? 1 : -1", "1")
+        { At = "mirrored, channels last, a deviation" },
         new("samples share their numbers", "augment", AugmentKey, "philox(complement, sample)", "philox(complement, 0)")
         { At = "all ops of a policy" },
         new("ops share their numbers", "augment", AugmentKey, "(u64)op << 32 | draw", "draw") { At = "maps of all kinds" },
