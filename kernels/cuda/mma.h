@@ -5,15 +5,22 @@
 #define CHUNK       8
 #define CHUNK_BYTES 16
 
-// Depth of a slice in elements and in chunks, and slices in shared memory: one is multiplied, three are on their way.
-#define SLICE        32
+// Depth of a slice in elements, in chunks (a line of memory) and in steps of a product; slices in shared memory: one is
+// multiplied, two are on their way.
+#define SLICE        64
 #define SLICE_CHUNKS (SLICE / CHUNK)
-#define STAGES       4
+#define SLICE_STEPS  (SLICE / 16)
+#define STAGES       3
 
-// A warp has 64 rows and 64 columns of a product: 4 x 8 fragments of 16 x 8.
-#define WARP_TILE        64
+// A warp has 64 rows of a product and 64 columns, or without WIDE 32, in fragments of 16 x 8.
 #define ROW_FRAGMENTS    4
-#define COLUMN_FRAGMENTS 8
+#define COLUMN_FRAGMENTS (WIDE ? 8 : 4)
+#define WARP_ROWS        (16 * ROW_FRAGMENTS)
+#define WARP_COLUMNS     (8 * COLUMN_FRAGMENTS)
+
+// Groups that a multiprocessor is to hold: with as many its shared memory is full.
+#undef RESIDENT_GROUPS
+#define RESIDENT_GROUPS (WIDE ? 2 : 3)
 
 #define COMMIT_COPIES() asm volatile("cp.async.commit_group;" ::: "memory")
 
@@ -64,9 +71,9 @@ DEVICE void multiply_fragments(float* sums, const u32* rows, const u32* columns)
                  : "r"(rows[0]), "r"(rows[1]), "r"(rows[2]), "r"(rows[3]), "r"(columns[0]), "r"(columns[1]));
 }
 
-// Where a chunk lies, in bytes. In a tile along its depth a row has the four chunks of a slice, and two rows share the
-// banks; in a tile across it a row has the chunks of one depth.
-DEVICE u32 place_along(u32 row, u32 chunk) { return row * (2 * SLICE) + ((chunk ^ (row >> 1 & 3)) << 4); }
+// Where a chunk lies, in bytes: in a tile along its depth a row has the chunks of a slice, in a tile across it those of
+// one depth.
+DEVICE u32 place_along(u32 row, u32 chunk) { return row * (2 * SLICE) + ((chunk ^ (row & 7)) << 4); }
 
 DEVICE u32 place_across(u32 depth, u32 chunk, u32 width) { return depth * (2 * width) + ((chunk ^ (depth & 7)) << 4); }
 
@@ -77,32 +84,27 @@ DEVICE u32 kept(u32 number) {
     return result;
 }
 
-// Where in a tile a lane finds its parts of 64 rows, or of 64 columns, from the first on: in a tile along the depth for
-// each half of a slice, in one across it for each pair of fragments.
+// Where in a tile along the depth a lane finds its part of the first 16 rows, or columns, of those from `first` on.
+DEVICE u32 rows_along(u32 first) {
+    const u32 lane = LOCAL_ID % 32;
+    return kept(place_along(first + lane % 16, lane / 16));
+}
+
+DEVICE u32 columns_along(u32 first) {
+    const u32 lane = LOCAL_ID % 32;
+    return kept(place_along(first + lane % 8 + lane / 16 * 8, lane / 8 % 2));
+}
+
+// The same in a tile across it, for each 16 rows or columns.
 typedef struct {
     u32 at[4];
 } lane_places;
 
-DEVICE lane_places rows_along(u32 first) {
-    const u32 lane = LOCAL_ID % 32;
-    lane_places places;
-    for (u32 half = 0; half < 2; half++) places.at[half] = kept(place_along(first + lane % 16, 2 * half + lane / 16));
-    return places;
-}
-
 DEVICE lane_places rows_across(u32 first, u32 width) {
     const u32 lane = LOCAL_ID % 32;
     lane_places places;
-    for (u32 i = 0; i < ROW_FRAGMENTS; i++)
+    for (u32 i = 0; i < 4; i++)
         places.at[i] = kept(place_across(lane % 8 + lane / 16 * 8, first / CHUNK + 2 * i + lane / 8 % 2, width));
-    return places;
-}
-
-DEVICE lane_places columns_along(u32 first) {
-    const u32 lane = LOCAL_ID % 32;
-    lane_places places;
-    for (u32 half = 0; half < 2; half++)
-        places.at[half] = kept(place_along(first + lane % 8 + lane / 16 * 8, 2 * half + lane / 8 % 2));
     return places;
 }
 
@@ -114,15 +116,16 @@ DEVICE lane_places columns_across(u32 first, u32 width) {
     return places;
 }
 
-// Four fragments of 16 rows, or of 16 columns, at one half of a slice.
-DEVICE void load_along(u32 tile, lane_places places, u32 half, u32* parts) {
+// Fragments of `count` times 16 rows, or columns, at a step of a slice.
+DEVICE void load_along(u32 tile, u32 place, u32 count, u32 step, u32* parts) {
     UNROLL
-    for (u32 i = 0; i < 4; i++) load_matrices(tile + places.at[half] + 16 * 2 * SLICE * i, parts + 4 * i);
+    for (u32 i = 0; i < count; i++) load_matrices(tile + (place ^ 32 * step) + 16 * 2 * SLICE * i, parts + 4 * i);
 }
 
-DEVICE void load_across(u32 tile, lane_places places, u32 width, u32 half, u32* parts) {
+DEVICE void load_across(u32 tile, lane_places places, u32 width, u32 count, u32 step, u32* parts) {
     UNROLL
-    for (u32 i = 0; i < 4; i++) load_matrices_transposed(tile + places.at[i] + 16 * 2 * width * half, parts + 4 * i);
+    for (u32 i = 0; i < count; i++)
+        load_matrices_transposed(tile + places.at[i] + 16 * 2 * width * step, parts + 4 * i);
 }
 
 DEVICE void multiply_warp_tiles(float* sums, const u32* rows, const u32* columns) {

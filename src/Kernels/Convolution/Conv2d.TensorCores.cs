@@ -12,18 +12,24 @@ public static partial class Conv2d
     private const int Chunk = 8;
 
     private const int TensorGroupSize = 128;
-    private const int WarpTile = 64;
+    /// <summary>Sides of a tile of the product; the second is that of wide ones.</summary>
+    private const int NarrowTile = 64;
+    private const int WideTile = 128;
 
-    /// <summary>Four slices of 32 of a tile of 256 x 64, in the half types.</summary>
-    private const int TensorSharedBytes = 4 * 32 * (256 + 64) * sizeof(ushort);
+    /// <summary>Depth of a slice of a tile, and slices in shared memory.</summary>
+    private const int SliceDepth = 64;
+    private const int Stages = 3;
 
     /// <summary>Beyond what a launch asks for: the tables of the texts.</summary>
-    private const int TensorTableBytes = 5 << 10;
+    private const int TensorTableBytes = 2 << 10;
 
-    /// <summary>Groups of which a large GPU holds as many, and the least pixels of a split.</summary>
-    private const long TensorGroups = 264;
+    /// <summary>A tap is a bit for its row and one for its column.</summary>
+    private const int MostTapBits = 32;
+
+    /// <summary>Groups that a large GPU holds at a time, with wide tiles and with others, and the least pixels of a split.</summary>
+    private const long WideGroups = 264;
+    private const long NarrowGroups = 396;
     private const long PixelsOfTensorSplit = 256;
-    private const long SliceDepth = 32;
 
     /// <summary>Multiply-adds that take the portable kernels longer than tensor cores with packing before and after them.</summary>
     private const double LeastPackedWork = 1 << 23;
@@ -46,9 +52,11 @@ public static partial class Conv2d
     internal static string? RejectTensorCores(
         Device device, DType dtype, in Conv2dShapeArguments shape, TensorLayout layout, bool isAligned)
     {
-        if (device.RejectTensorCores(TensorSharedBytes + TensorTableBytes) is { } reason) return reason;
+        if (device.RejectTensorCores(SharedBytesOf(WideTile) + TensorTableBytes) is { } reason) return reason;
         if (dtype is not (DType.Float16 or DType.BFloat16)) return $"{dtype.ShortName()} is summed as it is";
         if (shape.IsDepthwise || shape.XChannels == 0) return $"{shape.XChannels} channels in a group are nothing to multiply by a matrix";
+        if (shape.FilterHeight + shape.FilterWidth > MostTapBits)
+            return $"a filter of {shape.FilterHeight} x {shape.FilterWidth} has more than {MostTapBits} rows and columns together";
         double work = (double)shape.YPixels * shape.YChannels * shape.Groups * shape.PerOutput;
         bool isPacked = isAligned && layout == TensorLayout.ChannelsLast && shape.XChannels % Chunk == 0 && shape.YChannels % Chunk == 0;
         if (!isPacked && work < LeastPackedWork) return $"{work} multiply-adds are not worth packing";
@@ -57,7 +65,7 @@ public static partial class Conv2d
         return pixels >= int.MaxValue || pixels * channels / Chunk >= uint.MaxValue ? "offsets have more than 32 bits" : null;
     }
 
-    /// <summary>y from x or dx from dy: 256 pixels x 64 channels a group, or 128 x 128.</summary>
+    /// <summary>y from x or dx from dy: 128 pixels x 64 or 128 channels a group.</summary>
     private static void TensorCoreGather<T>(
         DeviceStream stream, in Conv2dShapeArguments shape, TensorLayout layout, DeviceTensor<T> image, DeviceTensor<T> filter,
         DeviceTensor<T>? bias, DeviceTensor<T> result, bool backward, bool rectifies)
@@ -72,15 +80,15 @@ public static partial class Conv2d
         packedBias?.Read(stream);
         Conv2dShapeArguments packed = InChunks(shape);
         long channels = backward ? packed.XChannels : packed.YChannels;
-        bool isWide = channels > WarpTile;
+        bool isWide = channels > NarrowTile;
         long height = backward ? Tiles(shape.XHeight, shape.StrideY) : shape.YHeight;
         long width = backward ? Tiles(shape.XWidth, shape.StrideX) : shape.YWidth;
         long phases = backward ? (long)Math.Min(shape.StrideY, shape.XHeight) * Math.Min(shape.StrideX, shape.XWidth) : 1;
-        long pixelTiles = Tiles((long)shape.Batch * height * width, isWide ? 2 * WarpTile : 4 * WarpTile);
+        long pixelTiles = Tiles((long)shape.Batch * height * width, WideTile);
         stream.Launch(
             TensorGatherKernel,
             new KernelVariant(result.DType, Switches: (isWide ? WideSwitch : 0) | (backward ? BackwardSwitch : 0)),
-            new LaunchShape(Tiles(channels, isWide ? 2 * WarpTile : WarpTile) * (long)shape.Groups * phases * pixelTiles),
+            new LaunchShape(Tiles(channels, isWide ? WideTile : NarrowTile) * (long)shape.Groups * phases * pixelTiles),
             new Conv2dGatherArguments
             {
                 Image = packedImage.Argument,
@@ -143,16 +151,22 @@ public static partial class Conv2d
         packedBias?.Write(stream);
     }
 
+    private static int TensorSharedBytes(KernelVariant variant) =>
+        SharedBytesOf((variant.Switches & WideSwitch) != 0 ? WideTile : NarrowTile);
+
+    /// <summary>The slices of a tile of 128 by so many.</summary>
+    private static int SharedBytesOf(int side) => Stages * SliceDepth * (WideTile + side) * sizeof(ushort);
+
     private static Conv2dShapeArguments InChunks(in Conv2dShapeArguments shape) =>
         shape with { XChannels = (uint)InChunks(shape.XChannels), YChannels = (uint)InChunks(shape.YChannels) };
 
     /// <summary>How the filter's gradient is cut: by the problem alone, so that the order of the sums does not depend on the GPU.</summary>
     private static (bool IsWide, long Tiles, long Splits, long Pixels) TensorSplits(in Conv2dShapeArguments shape)
     {
-        bool isWide = shape.YChannels > WarpTile;
-        long tiles = Tiles(shape.YChannels, isWide ? 2 * WarpTile : WarpTile)
-            * Tiles(shape.PerOutput, isWide ? 2 * WarpTile : 4 * WarpTile) * (long)shape.Groups;
-        long splits = Math.Clamp(shape.YPixels / PixelsOfTensorSplit, 1, Math.Max(1, TensorGroups / tiles));
+        bool isWide = shape.YChannels > NarrowTile;
+        long tiles = Tiles(shape.YChannels, isWide ? WideTile : NarrowTile) * Tiles(shape.PerOutput, WideTile) * (long)shape.Groups;
+        long most = Math.Max(1, (isWide ? WideGroups : NarrowGroups) / tiles);
+        long splits = Math.Clamp(shape.YPixels / PixelsOfTensorSplit, 1, most);
         long pixels = Tiles(Tiles(shape.YPixels, splits), SliceDepth) * SliceDepth;
         return (isWide, tiles, splits, pixels);
     }

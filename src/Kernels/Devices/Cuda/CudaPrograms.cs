@@ -46,7 +46,7 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
         nint function = compiled.Function;
         int registers = Attribute(CudaFunctionAttribute.NumRegs);
         int local = Attribute(CudaFunctionAttribute.LocalSizeBytes);
-        int shared = Attribute(CudaFunctionAttribute.SharedSizeBytes) + kernel.SharedBytes;
+        int shared = Attribute(CudaFunctionAttribute.SharedSizeBytes) + kernel.SharedBytes(variant);
         double occupancy = (double)compiled.ResidentGroups * kernel.GroupSize / device.ThreadsPerMultiprocessor;
         return new CudaKernelCost(registers, local, shared, compiled.ResidentGroups, occupancy);
 
@@ -81,7 +81,7 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
         if (ProgramCache.TryRead(key) is { } cached)
         {
             CudaStatus known = Load(cached, out nint loaded, out _);
-            if (known == CudaStatus.Success) return Function(loaded, kernel);
+            if (known == CudaStatus.Success) return Function(loaded, kernel, variant);
             if (!IsUnusable(known)) throw device.Context.Failure(known, nameof(cuModuleLoadDataEx), kernel.EntryPoint);
             ProgramCache.Remove(key);
         }
@@ -98,27 +98,27 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
         }
 
         ProgramCache.TryWrite(key, image);
-        return Function(module, kernel);
+        return Function(module, kernel, variant);
     }
 
-    private CudaKernel Function(nint module, KernelDefinition kernel)
+    private CudaKernel Function(nint module, KernelDefinition kernel, in KernelVariant variant)
     {
         fixed (byte* name = Encoding.ASCII.GetBytes(kernel.EntryPoint + '\0'))
         {
             string call = nameof(cuModuleGetFunction);
             CudaStatus status = cuModuleGetFunction(out nint function, module, name);
-            int residentGroups = 0;
-            if (status == CudaStatus.Success && kernel.SharedBytes > 0)
+            int residentGroups = 0, sharedBytes = kernel.SharedBytes(variant);
+            if (status == CudaStatus.Success && sharedBytes > 0)
             {
                 call = nameof(cuFuncSetAttribute);
-                status = cuFuncSetAttribute(function, CudaFunctionAttribute.MaxDynamicSharedSizeBytes, kernel.SharedBytes);
+                status = cuFuncSetAttribute(function, CudaFunctionAttribute.MaxDynamicSharedSizeBytes, sharedBytes);
             }
 
             if (status == CudaStatus.Success)
             {
                 call = nameof(cuOccupancyMaxActiveBlocksPerMultiprocessor);
                 status = cuOccupancyMaxActiveBlocksPerMultiprocessor(
-                    out residentGroups, function, kernel.GroupSize, (nuint)kernel.SharedBytes);
+                    out residentGroups, function, kernel.GroupSize, (nuint)sharedBytes);
             }
 
             if (status == CudaStatus.Success) return new CudaKernel(device.Context, device.Queues, module, function, residentGroups);

@@ -59,14 +59,14 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaQueueState queue,
         ulong* values = stackalloc ulong[TArguments.ParameterCount];
         void** parameters = stackalloc void*[TArguments.ParameterCount];
         uint groups = (uint)Math.Clamp(shape.Groups, 1, device.MaximumGroups(compiled.ResidentGroups));
+        uint sharedBytes = (uint)kernel.SharedBytes(variant);
         CudaArgumentBinder binder = new(values, parameters, variant.DType == DType.Float64);
         try
         {
             arguments.Bind(ref binder);
             device.Context.ThrowIfFailed(
                 cuLaunchKernel(
-                    compiled.Function, groups, 1, 1, (uint)kernel.GroupSize, 1, 1, (uint)kernel.SharedBytes, stream.Value, parameters,
-                    null),
+                    compiled.Function, groups, 1, 1, (uint)kernel.GroupSize, 1, 1, sharedBytes, stream.Value, parameters, null),
                 kernel.EntryPoint,
                 nameof(cuLaunchKernel));
         }

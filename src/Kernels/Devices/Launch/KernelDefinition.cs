@@ -21,7 +21,7 @@ internal readonly record struct EntryPoint<TArguments>(Assembly Assembly, string
     /// Defines a kernel of <c>kernels/cuda/</c> over the half types. <typeparamref name="TCpu"/> does the same, and stands in for it where
     /// tests have no GPU.
     /// </summary>
-    public KernelDefinition<TArguments> Halves<TCpu>(string[] switches, int groupSize, int sharedBytes)
+    public KernelDefinition<TArguments> Halves<TCpu>(string[] switches, int groupSize, Func<KernelVariant, int> sharedBytes)
         where TCpu : ICpuKernel<TArguments> =>
         new(this, [DType.Float16, DType.BFloat16], null, switches, groupSize, RunFloat<TCpu>) { SharedBytes = sharedBytes };
 
@@ -84,7 +84,7 @@ internal abstract class KernelDefinition
     public int GroupSize { get; }
 
     /// <summary>Shared memory of a group beyond what the text declares: CUDA alone has it, and more than 48 KB only this way.</summary>
-    public int SharedBytes { get; init; }
+    public Func<KernelVariant, int> SharedBytes { get; init; } = static _ => 0;
 
     /// <summary>Both compilers take the text; else CUDA's alone.</summary>
     public bool IsPortable => File.StartsWith("portable/", StringComparison.Ordinal);
