@@ -1,108 +1,126 @@
 // Maps in the layout of the convolution on tensor cores, and back: channels last, those of each group filled up with
 // zeros to eights. A filter is maps, too: a map for each output, whose pixels are its places.
 //
-//   conv2d_pack     from channels first or last; 64 pixels x 64 channels a tile, with NARROW 512 x 8
+//   conv2d_pack     from channels first or last; 4096 elements a tile, of 2^channel_bits channels
 //   conv2d_unpack   to channels first or last
 
 #include "types.h"
 
-#define TILE_CHANNELS (NARROW ? 8 : 64)
-#define TILE_PIXELS   (4096 / TILE_CHANNELS)
-#define TILE_CHUNKS   (TILE_CHANNELS / 8)
-#define ITEM_PAIRS    (TILE_PIXELS * TILE_CHANNELS / 2 / GROUP_SIZE)
+// Loads of many groups hide each other.
+#undef RESIDENT_GROUPS
+#define RESIDENT_GROUPS 4
 
-// Words of a pixel in a tile; one more than it has, so that neighbouring pixels are on different banks.
-#define PITCH (TILE_CHANNELS / 2 + 1)
+// Elements of a tile, and pairs of them and chunks of eight that a thread moves.
+#define TILE_BITS   12
+#define ITEM_PAIRS  ((1 << TILE_BITS) / 2 / GROUP_SIZE)
+#define ITEM_CHUNKS ((1 << TILE_BITS) / 8 / GROUP_SIZE)
+
+// A pixel has one word more than its channels take, so that neighbours are on different banks; 512 pixels of 8 channels
+// take most.
+#define TILE_WORDS ((1 << TILE_BITS) / 2 + (1 << TILE_BITS) / 8)
 
 // Maps and channels of a group, and how many they are with the zeros. Pairs of pixels are words where `has_pairs`.
 #define CONV2D_PACKING_PARAMETERS                                                                         \
     u32 map_groups, u32 maps, u32 packed_maps, u32 groups, u32 channels, u32 packed_channels, u32 pixels, \
-        u32 channels_last, u32 has_pairs
+        u32 channels_last, u32 has_pairs, u32 channel_bits
 
 typedef struct {
     u32 first_channel, first_pixel, group, is_map;
     u64 map, packed_map;
 } tile_place;
 
-DEVICE u32 tiles_of(CONV2D_PACKING_PARAMETERS) {
-    return (packed_channels + TILE_CHANNELS - 1) / TILE_CHANNELS * groups * ((pixels + TILE_PIXELS - 1) / TILE_PIXELS) *
-           map_groups * packed_maps;
-}
+DEVICE u32 tiles_of(u32 count, u32 bits) { return (count + (1u << bits) - 1) >> bits; }
 
-DEVICE tile_place place_of_tile(u32 tile, u32 maps, u32 packed_maps, u32 groups, u32 packed_channels, u32 pixels) {
+DEVICE tile_place place_of_tile(u32 tile, u32 maps, u32 packed_maps, u32 groups, u32 packed_channels, u32 pixels,
+                                u32 channel_bits) {
     tile_place place;
-    const u32 channel_tiles = (packed_channels + TILE_CHANNELS - 1) / TILE_CHANNELS;
-    const u32 pixel_tiles = (pixels + TILE_PIXELS - 1) / TILE_PIXELS;
-    u32 rest = tile / channel_tiles;
-    place.first_channel = (tile - rest * channel_tiles) * TILE_CHANNELS;
-    place.group = rest % groups;
-    rest /= groups;
-    place.packed_map = rest / pixel_tiles;
-    place.first_pixel = (rest - (u32)place.packed_map * pixel_tiles) * TILE_PIXELS;
+    const u32 pixel_bits = TILE_BITS - channel_bits, channel_tiles = tiles_of(packed_channels, channel_bits);
+    const u32 pixel_tiles = tiles_of(pixels, pixel_bits), rest = tile / channel_tiles, unit = rest / groups;
+    place.first_channel = (tile - rest * channel_tiles) << channel_bits;
+    place.group = rest - unit * groups;
+    place.packed_map = unit / pixel_tiles;
+    place.first_pixel = (unit - (u32)place.packed_map * pixel_tiles) << pixel_bits;
     const u32 map_group = (u32)place.packed_map / packed_maps, map = (u32)place.packed_map - map_group * packed_maps;
     place.map = (u64)map_group * maps + map;
     place.is_map = map < maps;
     return place;
 }
 
+// Where an item stands in a tile, and in the words of it.
+typedef struct {
+    u32 pixel, channel, word;
+} item_place;
+
+DEVICE item_place place_of_item(u32 pixel, u32 channel, u32 channel_bits) {
+    item_place place;
+    place.pixel = pixel, place.channel = channel;
+    place.word = pixel * ((1u << (channel_bits - 1)) + 1) + channel / 2;
+    return place;
+}
+
+// A pair: neighbouring channels of a pixel, or neighbouring pixels of a channel.
+DEVICE item_place place_of_pair(u32 i, u32 channels_last, u32 channel_bits) {
+    const u32 item = LOCAL_ID + GROUP_SIZE * i;
+    const u32 bits = channels_last ? channel_bits - 1 : TILE_BITS - 1 - channel_bits;
+    const u32 high = item >> bits, low = (item & ((1u << bits) - 1)) * 2;
+    return channels_last ? place_of_item(high, low, channel_bits) : place_of_item(low, high, channel_bits);
+}
+
+DEVICE item_place place_of_chunk(u32 i, u32 channel_bits) {
+    const u32 item = LOCAL_ID + GROUP_SIZE * i, bits = channel_bits - 3;
+    return place_of_item(item >> bits, (item & ((1u << bits) - 1)) * 8, channel_bits);
+}
+
 KERNEL void conv2d_pack(GLOBAL const u16* RESTRICT source, u64 source_offset, GLOBAL u16* RESTRICT target,
                         u64 target_offset, CONV2D_PACKING_PARAMETERS) {
-    SHARED u32 tile_words[TILE_PIXELS * PITCH];
-    u16* elements = (u16*)tile_words;
-    const u32 tiles =
-        tiles_of(map_groups, maps, packed_maps, groups, channels, packed_channels, pixels, channels_last, has_pairs);
+    SHARED u32 words[TILE_WORDS];
+    u16* elements = (u16*)words;
+    const u32 pitch = (1u << channel_bits) + 2;
+    const u32 tiles = tiles_of(packed_channels, channel_bits) * groups * tiles_of(pixels, TILE_BITS - channel_bits) *
+                      map_groups * packed_maps;
     for (u32 tile = (u32)GROUP_ID; tile < tiles; tile += (u32)GROUP_COUNT) {
-        const tile_place at = place_of_tile(tile, maps, packed_maps, groups, packed_channels, pixels);
-        const u64 map_start = at.map * pixels * groups * channels;
+        const tile_place at = place_of_tile(tile, maps, packed_maps, groups, packed_channels, pixels, channel_bits);
+        const u16* map = source + source_offset + at.map * pixels * groups * channels;
         u32 pairs[ITEM_PAIRS];
         UNROLL
         for (u32 i = 0; i < ITEM_PAIRS; i++) {
-            const u32 item = LOCAL_ID + GROUP_SIZE * i;
+            const item_place in_tile = place_of_pair(i, channels_last, channel_bits);
+            const u32 pixel = at.first_pixel + in_tile.pixel, channel = at.first_channel + in_tile.channel;
+            const u32 has_low = at.is_map && pixel < pixels && channel < channels;
             u32 low = 0, high = 0;
             if (channels_last) {
-                const u32 pixel = at.first_pixel + item / (TILE_CHANNELS / 2);
-                const u32 channel = at.first_channel + item % (TILE_CHANNELS / 2) * 2;
-                const u16* from = source + source_offset + map_start + ((u64)pixel * groups + at.group) * channels;
-                if (at.is_map && pixel < pixels) {
-                    if (channel < channels) low = from[channel];
-                    if (channel + 1 < channels) high = from[channel + 1];
-                }
+                const u16* from = map + ((u64)pixel * groups + at.group) * channels + channel;
+                if (has_low) low = from[0];
+                if (has_low && channel + 1 < channels) high = from[1];
             } else {
-                const u32 channel = at.first_channel + item / (TILE_PIXELS / 2);
-                const u32 pixel = at.first_pixel + item % (TILE_PIXELS / 2) * 2;
-                const u16* from =
-                    source + source_offset + map_start + ((u64)at.group * channels + channel) * pixels + pixel;
-                if (at.is_map && channel < channels) {
-                    if (has_pairs) {
-                        if (pixel < pixels) low = *(const u32*)from, high = low >> 16;
-                    } else {
-                        if (pixel < pixels) low = from[0];
-                        if (pixel + 1 < pixels) high = from[1];
-                    }
-                }
+                const u16* from = map + ((u64)at.group * channels + channel) * pixels + pixel;
+                if (has_low && has_pairs) low = *(const u32*)from, high = low >> 16;
+                if (has_low && !has_pairs) low = from[0];
+                if (has_low && !has_pairs && pixel + 1 < pixels) high = from[1];
             }
             pairs[i] = (low & 0xffff) | high << 16;
         }
         UNROLL
         for (u32 i = 0; i < ITEM_PAIRS; i++) {
-            const u32 item = LOCAL_ID + GROUP_SIZE * i;
+            const item_place in_tile = place_of_pair(i, channels_last, channel_bits);
             if (channels_last) {
-                tile_words[item / (TILE_CHANNELS / 2) * PITCH + item % (TILE_CHANNELS / 2)] = pairs[i];
+                words[in_tile.word] = pairs[i];
             } else {
-                const u32 channel = item / (TILE_PIXELS / 2), pixel = item % (TILE_PIXELS / 2) * 2;
-                elements[pixel * (2 * PITCH) + channel] = (u16)pairs[i];
-                elements[(pixel + 1) * (2 * PITCH) + channel] = (u16)(pairs[i] >> 16);
+                const u32 element = in_tile.pixel * pitch + in_tile.channel;
+                elements[element] = (u16)pairs[i];
+                elements[element + pitch] = (u16)(pairs[i] >> 16);
             }
         }
         BARRIER();
-        for (u32 item = LOCAL_ID; item < TILE_PIXELS * TILE_CHUNKS; item += GROUP_SIZE) {
-            const u32 row = item / TILE_CHUNKS, chunk = item % TILE_CHUNKS;
-            const u32 channel = at.first_channel + 8 * chunk;
-            if (at.first_pixel + row >= pixels || channel >= packed_channels) continue;
-            u32 words[4];
-            for (u32 e = 0; e < 4; e++) words[e] = tile_words[row * PITCH + 4 * chunk + e];
-            const u64 to = ((at.packed_map * pixels + at.first_pixel + row) * groups + at.group) * packed_channels;
-            store8_u16(target + target_offset + to + channel, words);
+        UNROLL
+        for (u32 i = 0; i < ITEM_CHUNKS; i++) {
+            const item_place in_tile = place_of_chunk(i, channel_bits);
+            const u32 pixel = at.first_pixel + in_tile.pixel, channel = at.first_channel + in_tile.channel;
+            if (pixel >= pixels || channel >= packed_channels) continue;
+            u32 chunk[4];
+            for (u32 e = 0; e < 4; e++) chunk[e] = words[in_tile.word + e];
+            const u64 to = ((at.packed_map * pixels + pixel) * groups + at.group) * packed_channels + channel;
+            store8_u16(target + target_offset + to, chunk);
         }
         BARRIER();
     }
@@ -110,39 +128,38 @@ KERNEL void conv2d_pack(GLOBAL const u16* RESTRICT source, u64 source_offset, GL
 
 KERNEL void conv2d_unpack(GLOBAL const u16* RESTRICT source, u64 source_offset, GLOBAL u16* RESTRICT target,
                           u64 target_offset, CONV2D_PACKING_PARAMETERS) {
-    SHARED u32 tile_words[TILE_PIXELS * PITCH];
-    const u16* elements = (const u16*)tile_words;
-    const u32 tiles =
-        tiles_of(map_groups, maps, packed_maps, groups, channels, packed_channels, pixels, channels_last, has_pairs);
+    SHARED u32 words[TILE_WORDS];
+    const u16* elements = (const u16*)words;
+    const u32 pitch = (1u << channel_bits) + 2;
+    const u32 tiles = tiles_of(packed_channels, channel_bits) * groups * tiles_of(pixels, TILE_BITS - channel_bits) *
+                      map_groups * packed_maps;
     for (u32 tile = (u32)GROUP_ID; tile < tiles; tile += (u32)GROUP_COUNT) {
-        const tile_place at = place_of_tile(tile, maps, packed_maps, groups, packed_channels, pixels);
+        const tile_place at = place_of_tile(tile, maps, packed_maps, groups, packed_channels, pixels, channel_bits);
         if (!at.is_map) continue;
-        const u64 map_start = at.map * pixels * groups * channels;
         UNROLL
-        for (u32 i = 0; i < TILE_PIXELS * TILE_CHUNKS / GROUP_SIZE; i++) {
-            const u32 item = LOCAL_ID + GROUP_SIZE * i, row = item / TILE_CHUNKS, chunk = item % TILE_CHUNKS;
-            const u32 channel = at.first_channel + 8 * chunk;
-            u32 words[4] = {0};
-            const u64 from = ((at.packed_map * pixels + at.first_pixel + row) * groups + at.group) * packed_channels;
-            if (at.first_pixel + row < pixels && channel < packed_channels)
-                load8_u16(source + source_offset + from + channel, words);
-            for (u32 e = 0; e < 4; e++) tile_words[row * PITCH + 4 * chunk + e] = words[e];
+        for (u32 i = 0; i < ITEM_CHUNKS; i++) {
+            const item_place in_tile = place_of_chunk(i, channel_bits);
+            const u32 pixel = at.first_pixel + in_tile.pixel, channel = at.first_channel + in_tile.channel;
+            const u64 from = ((at.packed_map * pixels + pixel) * groups + at.group) * packed_channels + channel;
+            u32 chunk[4] = {0};
+            if (pixel < pixels && channel < packed_channels) load8_u16(source + source_offset + from, chunk);
+            for (u32 e = 0; e < 4; e++) words[in_tile.word + e] = chunk[e];
         }
         BARRIER();
-        for (u32 item = LOCAL_ID; item < TILE_PIXELS * TILE_CHANNELS / 2; item += GROUP_SIZE) {
+        u16* map = target + target_offset + at.map * pixels * groups * channels;
+        UNROLL
+        for (u32 i = 0; i < ITEM_PAIRS; i++) {
+            const item_place in_tile = place_of_pair(i, channels_last, channel_bits);
+            const u32 pixel = at.first_pixel + in_tile.pixel, channel = at.first_channel + in_tile.channel;
+            if (pixel >= pixels || channel >= channels) continue;
             if (channels_last) {
-                const u32 row = item / (TILE_CHANNELS / 2), column = item % (TILE_CHANNELS / 2);
-                const u32 pixel = at.first_pixel + row, channel = at.first_channel + 2 * column;
-                const u32 word = tile_words[row * PITCH + column];
-                u16* to = target + target_offset + map_start + ((u64)pixel * groups + at.group) * channels + channel;
-                if (pixel < pixels && channel < channels) to[0] = (u16)word;
-                if (pixel < pixels && channel + 1 < channels) to[1] = (u16)(word >> 16);
+                u16* to = map + ((u64)pixel * groups + at.group) * channels + channel;
+                to[0] = (u16)words[in_tile.word];
+                if (channel + 1 < channels) to[1] = (u16)(words[in_tile.word] >> 16);
             } else {
-                const u32 column = item / (TILE_PIXELS / 2), row = item % (TILE_PIXELS / 2) * 2;
-                const u32 channel = at.first_channel + column, pixel = at.first_pixel + row;
-                const u16 low = elements[row * (2 * PITCH) + column], high = elements[(row + 1) * (2 * PITCH) + column];
-                u16* to = target + target_offset + map_start + ((u64)at.group * channels + channel) * pixels + pixel;
-                if (channel >= channels || pixel >= pixels) continue;
+                const u32 element = in_tile.pixel * pitch + in_tile.channel;
+                const u16 low = elements[element], high = elements[element + pitch];
+                u16* to = map + ((u64)at.group * channels + channel) * pixels + pixel;
                 if (has_pairs) {
                     *(u32*)to = low | (u32)high << 16;
                 } else {

@@ -8,14 +8,13 @@ namespace Kernels;
 /// </content>
 public static partial class Conv2d
 {
-    private const int PackingTile = 64;
-    private const uint NarrowSwitch = 1;
+    private const int PackingTile = 1 << 12;
 
     private static readonly KernelDefinition<Conv2dPackArguments> PackKernel =
-        EntryPoints.Conv2dPack.Fixed(CpuPack, switches: ["NARROW"]);
+        EntryPoints.Conv2dPack.Fixed(CpuPack);
 
     private static readonly KernelDefinition<Conv2dUnpackArguments> UnpackKernel =
-        EntryPoints.Conv2dUnpack.Fixed(CpuUnpack, switches: ["NARROW"]);
+        EntryPoints.Conv2dUnpack.Fixed(CpuUnpack);
 
     /// <summary>The length in whole chunks.</summary>
     private static long InChunks(long length) => Tiles(length, Chunk) * Chunk;
@@ -57,7 +56,12 @@ public static partial class Conv2d
             Pixels = (uint)pixels,
             ChannelsLast = layout == TensorLayout.ChannelsLast ? 1u : 0u,
             HasPairs = layout != TensorLayout.ChannelsLast && isAligned && pixels % 2 == 0 ? 1u : 0u,
+            ChannelBits = TileChannelBits(InChunks(channels), pixels),
         };
+
+    /// <summary>Few channels have tiles of many pixels, a filter of few places those of many channels.</summary>
+    private static uint TileChannelBits(long channels, long pixels) =>
+        channels == Chunk ? 3u : pixels <= 16 ? 8u : pixels <= 32 ? 7u : 6u;
 
     /// <summary>The layout is what tensor cores want.</summary>
     private static bool IsPacked(in Conv2dPackingArguments packing, bool isAligned) =>
@@ -65,21 +69,17 @@ public static partial class Conv2d
 
     private static void Pack(DeviceStream stream, TensorArgument source, TensorArgument target, in Conv2dPackingArguments packing) =>
         stream.Launch(
-            PackKernel, PackingVariant(packing), PackingGroups(packing),
+            PackKernel, new KernelVariant(DType.Float32), PackingGroups(packing),
             new Conv2dPackArguments { Source = source, Target = target, Conv2dPacking = packing });
 
     private static void Unpack(DeviceStream stream, TensorArgument source, TensorArgument target, in Conv2dPackingArguments packing) =>
         stream.Launch(
-            UnpackKernel, PackingVariant(packing), PackingGroups(packing),
+            UnpackKernel, new KernelVariant(DType.Float32), PackingGroups(packing),
             new Conv2dUnpackArguments { Source = source, Target = target, Conv2dPacking = packing });
-
-    private static KernelVariant PackingVariant(in Conv2dPackingArguments packing) =>
-        new(DType.Float32, Switches: packing.PackedChannels == Chunk ? NarrowSwitch : 0);
 
     private static LaunchShape PackingGroups(in Conv2dPackingArguments packing)
     {
-        long channels = packing.PackedChannels == Chunk ? Chunk : PackingTile;
-        long pixels = PackingTile * PackingTile / channels;
+        long channels = 1 << (int)packing.ChannelBits, pixels = PackingTile / channels;
         return new LaunchShape(
             Tiles(packing.PackedChannels, channels) * packing.Groups * Tiles(packing.Pixels, pixels) * packing.MapGroups
             * packing.PackedMaps);

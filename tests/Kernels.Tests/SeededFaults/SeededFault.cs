@@ -479,8 +479,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "the table of pixels goes on by a slice", "conv2d", TensorFilter, "short_digits_of(STAGES * SLICE,", "short_digits_of(SLICE,",
             DType.Float16) { At = "channels last in eights, all settings at once, two groups" },
         new(
-            "channels beyond a group's are its neighbour's", "conv2d", TensorLayout, "if (channel + 1 < channels) high",
-            "if (channel + 1 < packed_channels) high", DType.Float16) { At = "much work, channels last, two groups" },
+            "channels beyond a group's are its neighbour's", "conv2d", TensorLayout, "channel + 1 < channels) high",
+            "channel + 1 < packed_channels) high", DType.Float16) { At = "much work, channels last, two groups" },
         new("half of the tree over pixels is missing", "conv2d", Depthwise, "half_size = GROUP_SIZE / 2", "half_size = GROUP_SIZE / 4")
         { At = "depthwise, two outputs a channel" },
     ];
