@@ -48,6 +48,8 @@ internal sealed record InspectRow(
     string? H100Bound,
     double? H200FractionOfCopy,
     string? H200Bound,
+    double? FractionOfPeak,
+    string? PeakBound,
     string? Note)
 {
     public static IEnumerable<InspectRow> From(KernelInspection kernel)
@@ -57,6 +59,7 @@ internal sealed record InspectRow(
         {
             PassCost cost = kernel.Costs[i];
             Pass? pass = kernel.HasCeiling ? kernel.Passes[i] : null;
+            ProductShare? products = kernel.Products?.Cost == cost ? kernel.Products : null;
             Sectors? loads = kernel.KnowsSectors ? cost.SectorsOf(stores: false) : null;
             Sectors? stores = kernel.KnowsSectors ? cost.SectorsOf(stores: true) : null;
             yield return new InspectRow(
@@ -72,6 +75,7 @@ internal sealed record InspectRow(
                 PerRequest(loads, sectors => sectors.Touched), PerRequest(loads, sectors => sectors.Least),
                 PerRequest(stores, sectors => sectors.Touched), PerRequest(stores, sectors => sectors.Least),
                 ceilings[0]?.FractionOfCopy, ceilings[0]?.Bound, ceilings[1]?.FractionOfCopy, ceilings[1]?.Bound,
+                products?.OfPeak, products?.Bound,
                 kernel.HasCeiling ? null : kernel.Note);
 
             double? PerElement(int count) => (double)count / cost.Elements;

@@ -20,6 +20,11 @@ internal sealed record InspectTable(int WordColumns, IReadOnlyList<string> Heade
         "Kernels that move no one number of bytes for an element: what a turn of each loop issues, loops inside it and calls left out. "
         + "spills: loads and stores of local memory. No ceiling follows.";
 
+    /// <summary>What to read in <see cref="Products"/>.</summary>
+    public const string ProductCaption =
+        "Kernels of matrix products: a turn of the loop that multiplies. peak: the most of the multiply-adds, on tensor cores where the "
+        + "kernel uses them, that its other instructions leave room for, and what bounds it. shared: bytes of a group.";
+
     /// <summary>Kernels with a ceiling.</summary>
     public static InspectTable Ceilings(IEnumerable<InspectRow> rows) => new(
         3,
@@ -35,6 +40,16 @@ internal sealed record InspectTable(int WordColumns, IReadOnlyList<string> Heade
             Share(row, row.Lsu), row.Loads, row.Stores,
             Beside(row.LoadedBytesPerElement + row.StoredBytesPerElement, row.LeastBytesPerElement),
             Beside(row.SectorsPerStore, row.LeastSectorsPerStore), Occupancy(row),
+        ])]);
+
+    /// <summary>Kernels of matrix products.</summary>
+    public static InspectTable Products(IEnumerable<InspectRow> rows) => new(
+        4,
+        ["kernel", "type", "variant", "bound", "peak", "instr", "tensor", "FMA", "ALU", "LSU", "shared", "occ"],
+        [.. rows.Where(row => row.FractionOfPeak is not null).Select(IReadOnlyList<string> (row) =>
+        [
+            row.Kernel, row.Dtype, row.Variant, row.PeakBound!, Percent(row.FractionOfPeak), Count(row.Instructions), Count(row.Tensor),
+            Count(row.Fma + row.FmaHeavy), Count(row.Alu), Count(row.Lsu), Count(row.SharedBytes), Occupancy(row),
         ])]);
 
     /// <summary>Kernels without one.</summary>

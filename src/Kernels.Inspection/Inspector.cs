@@ -15,10 +15,11 @@ internal sealed record InspectionRequest(string? Op, string? Kernel, IReadOnlyLi
 /// <param name="Code">All its instructions.</param>
 /// <param name="Passes">What it must move; empty where that is not known.</param>
 /// <param name="Costs">A cost for each pass, or for each loop where passes are not known or not found.</param>
+/// <param name="Products">What its products reach; null where it is none of matrix products.</param>
 /// <param name="Note">What keeps it from having a ceiling; empty where it has one.</param>
 internal sealed record KernelInspection(
     KernelDefinition Kernel, KernelVariant Variant, ResourceUsage Usage, Occupancy Occupancy, KernelCode Code, IReadOnlyList<Pass> Passes,
-    IReadOnlyList<PassCost> Costs, string Note)
+    IReadOnlyList<PassCost> Costs, ProductShare? Products, string Note)
 {
     public string Name => Kernel.EntryPoint;
 
@@ -87,7 +88,8 @@ internal static class Inspector
             ? [.. passes.Select(pass => found[pass])]
             : [.. graph.Loops.Where(loop => !loop.IsKernel).Select((loop, i) =>
                 PassCost.OfLoop(graph, paths[loop], $"loop {i + 1}, depth {loop.Depth}")).OfType<PassCost>()];
-        return new KernelInspection(kernel, variant, usage, Occupancy.Of(usage, kernel.GroupSize), code, passes, costs, note);
+        ProductShare? products = KernelWork.Multiplies(kernel) ? ProductShare.Of(costs) : null;
+        return new KernelInspection(kernel, variant, usage, Occupancy.Of(usage, kernel.GroupSize), code, passes, costs, products, note);
     }
 
     private static IEnumerable<KernelInspection> Inspect(
@@ -107,7 +109,11 @@ internal static class Inspector
             IReadOnlyDictionary<string, KernelCode> codes = SassListing.Parse(listing);
             IReadOnlyDictionary<string, ResourceUsage> usages = SassListing.ParseResources(listing);
             foreach ((KernelDefinition kernel, KernelVariant of) in program)
-                yield return Read(kernel, of, usages[kernel.EntryPoint], codes[kernel.EntryPoint]);
+            {
+                ResourceUsage usage = usages[kernel.EntryPoint];
+                usage = usage with { SharedBytes = usage.SharedBytes + kernel.SharedBytes(of) };
+                yield return Read(kernel, of, usage, codes[kernel.EntryPoint]);
+            }
         }
     }
 

@@ -59,6 +59,7 @@ internal static class InspectCommand
     {
         IAnsiConsole console = Output.ForPeople();
         Print(console, InspectTable.Ceilings(rows), InspectTable.CeilingCaption);
+        Print(console, InspectTable.Products(rows), InspectTable.ProductCaption);
         Print(console, InspectTable.Counts(rows), InspectTable.CountCaption);
     }
 

@@ -27,6 +27,8 @@ internal sealed partial record MemoryAccess(MemorySpace Space, bool IsStore, int
             "LDS" => new(MemorySpace.Shared, false, SassBytes(parts)),
             "STS" => new(MemorySpace.Shared, true, SassBytes(parts)),
             "LDL" => new(MemorySpace.Local, false, SassBytes(parts)),
+            // Of so many matrices; a lane gives the address of a row.
+            "LDSM" => new(MemorySpace.Shared, false, 4 * int.Parse(parts[^1], CultureInfo.InvariantCulture)),
             "STL" => new(MemorySpace.Local, true, SassBytes(parts)),
             "ld" or "st" when PtxSpace(parts) is { } space => new(space, parts[0] == "st", PtxBytes(parts)),
             _ => null,

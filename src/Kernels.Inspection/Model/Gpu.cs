@@ -25,6 +25,18 @@ internal sealed record Gpu(string Name, string FullName, double CopyBytesPerSeco
     /// <summary>The half of the FMA units that takes integer products; Nsight Compute documentation, "Pipelines".</summary>
     public const int FmaHeavyLanes = 64;
 
+    /// <summary>Multiply-adds of half types on tensor cores (the whitepaper: 989 TFLOP/s at 1.83 GHz).</summary>
+    public const int TensorFmas = 2048;
+
+    /// <summary>
+    /// The share of them that the instructions of a warp (mma.sync) reach; Luo et al., "Benchmarking and Dissecting the Nvidia Hopper GPU
+    /// Architecture" (2024).
+    /// </summary>
+    public const double WarpProductShare = 0.62;
+
+    /// <summary>Multiply-adds of a warp's product, 16 x 8 x 16.</summary>
+    public const int WarpProductFmas = 2048;
+
     /// <summary>Bytes that a multiprocessor's L1 cache moves in a clock: a warp's access of 16 bytes a lane takes four.</summary>
     public const int L1Bytes = 128;
 

@@ -103,6 +103,12 @@ internal static class KernelWork
         ["attention_dropout_backward"] = [Sums(2), Results],
     };
 
+    /// <summary>Kernels of matrix products: what counts is how many of its products' turns a multiprocessor gets.</summary>
+    private static readonly HashSet<string> Products =
+    [
+        "matmul", "conv2d_gather", "conv2d_backward_filter", "conv2d_gather_mma", "conv2d_backward_filter_mma",
+    ];
+
     /// <summary>Kernels with passes, some with a switch behind the name under which they are others.</summary>
     public static IEnumerable<string> Names => Passes.Keys;
 
@@ -112,6 +118,9 @@ internal static class KernelWork
         .Select(name => Passes.GetValueOrDefault($"{kernel.EntryPoint} {name}"))
         .Append(Passes.GetValueOrDefault(kernel.EntryPoint))
         .FirstOrDefault(passes => passes is not null) ?? [];
+
+    /// <summary>A kernel of matrix products.</summary>
+    public static bool Multiplies(KernelDefinition kernel) => Products.Contains(kernel.EntryPoint);
 
     private static Pass[] Elementwise(int reads, int writes) => [new(OnlyPass, new(reads), new(writes))];
 

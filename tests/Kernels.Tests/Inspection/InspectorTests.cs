@@ -40,6 +40,20 @@ public sealed class InspectorTests
         Assert.Contains("dropout_mask", InspectPage.Text([.. InspectRow.From(mask)], null, "kernels inspect"), StringComparison.Ordinal);
     }
 
+    /// <summary>Products on tensor cores are counted as such, and shared memory that a launch adds is the group's.</summary>
+    [Fact]
+    public void ProductsHaveAShareOfThePeak()
+    {
+        SkipWithoutTools();
+        InspectRow[] rows = [.. Inspect("conv2d", "conv2d_gather_mma").SelectMany(InspectRow.From).Where(row => row.FractionOfPeak is not null)];
+        Assert.NotEmpty(rows);
+        Assert.All(rows, row =>
+        {
+            Assert.InRange(row.FractionOfPeak!.Value, 0.3, Gpu.WarpProductShare);
+            Assert.Equal(row.Variant.Contains("WIDE", StringComparison.Ordinal) ? (128, 2) : (64, 3), (row.Tensor, row.GroupsPerMultiprocessor));
+        });
+    }
+
     [Fact]
     public void AMissingToolIsSaid()
     {
