@@ -470,14 +470,15 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "a carry between short digits is lost", "conv2d", TensorCores, "a.middle + b.middle + low_carry", "a.middle + b.middle",
             DType.Float16) { At = "channels last in eights, one past a tile of channels" },
         new(
-            "a fragment has its upper rows twice", "conv2d", TensorCores, "16 * i + lane % 16", "16 * i + lane % 8", DType.Float16)
+            "a fragment has its upper rows twice", "conv2d", TensorCores, "first + lane % 16, lane / 16", "first + lane % 8, lane / 16",
+            DType.Float16)
         { At = "channels last in eights, one past a tile of channels" },
         new(
-            "the last slice has taps of nothing", "conv2d", TensorGather, "tap.high < vertical.taps", "tap.high <= vertical.taps",
-            DType.Float16) { At = "channels last in eights, one past a tile of channels" },
+            "the padding of chunks reads the neighbouring row", "conv2d", TensorGather, "horizontal.tap_step) < width",
+            "horizontal.tap_step) <= width", DType.Float16) { At = "channels last in eights, one past a tile of channels" },
         new(
-            "the table of pixels goes on by a slice", "conv2d", TensorFilter, "short_digits_of(STAGES * SLICE,", "short_digits_of(SLICE,",
-            DType.Float16) { At = "channels last in eights, all settings at once, two groups" },
+            "the table of pixels goes on by a slice", "conv2d", TensorFilter, "short_digits_of(PLACE_SLICES * SLICE,",
+            "short_digits_of(SLICE,", DType.Float16) { At = "channels last in eights, all settings at once, two groups" },
         new(
             "channels beyond a group's are its neighbour's", "conv2d", TensorLayout, "channel + 1 < channels) high",
             "channel + 1 < packed_channels) high", DType.Float16) { At = "much work, channels last, two groups" },
