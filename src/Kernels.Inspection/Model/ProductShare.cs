@@ -2,7 +2,9 @@ namespace Kernels.Inspection;
 
 /// <summary>The most that a kernel of matrix products can reach.</summary>
 /// <param name="Cost">The loop that multiplies.</param>
-/// <param name="OfPeak">Its multiply-adds beside the most that the units for them make, tensor cores where it uses them; 1 is the most.</param>
+/// <param name="OfPeak">
+/// Its multiply-adds beside the most that the units for them make, tensor cores where it uses them; 1 is the most.
+/// </param>
 /// <param name="Bound">What is busy all the time when it gets there.</param>
 internal sealed record ProductShare(PassCost Cost, double OfPeak, string Bound)
 {

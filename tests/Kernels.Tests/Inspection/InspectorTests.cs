@@ -45,12 +45,14 @@ public sealed class InspectorTests
     public void ProductsHaveAShareOfThePeak()
     {
         SkipWithoutTools();
-        InspectRow[] rows = [.. Inspect("conv2d", "conv2d_gather_mma").SelectMany(InspectRow.From).Where(row => row.FractionOfPeak is not null)];
+        InspectRow[] rows =
+            [.. Inspect("conv2d", "conv2d_gather_mma").SelectMany(InspectRow.From).Where(row => row.FractionOfPeak is not null)];
         Assert.NotEmpty(rows);
         Assert.All(rows, row =>
         {
             Assert.InRange(row.FractionOfPeak!.Value, 0.3, Gpu.WarpProductShare);
-            Assert.Equal(row.Variant.Contains("WIDE", StringComparison.Ordinal) ? (128, 2) : (64, 3), (row.Tensor, row.GroupsPerMultiprocessor));
+            bool isWide = row.Variant.Contains("WIDE", StringComparison.Ordinal);
+            Assert.Equal(isWide ? (128, 2) : (64, 3), (row.Tensor, row.GroupsPerMultiprocessor));
         });
     }
 
