@@ -8,10 +8,10 @@ namespace Kernels;
 /// </summary>
 /// <remarks>
 /// <para>
-/// Forward: <c>Statistics</c> gives the moments of a shard, [5, channels]; those of all shards, [shards, 5, channels], are gathered on every rank; <c>Finish</c> merges them into statistics and
-/// running values, and <c>Apply</c> normalizes the shard. Backward: <c>ReduceGradient</c> gives the shard's sums, [3, channels], which are
-/// gathered as [shards, 3, channels], or added up by a transport that can; <c>ApplyGradient</c> gives dx. Where there are many shards,
-/// <c>Merge</c> makes one record of a part of them, say of a node's.
+/// Forward: <c>Statistics</c> gives the moments of a shard, [5, channels]; those of all shards, [shards, 5, channels], are gathered on
+/// every rank; <c>Finish</c> merges them into statistics and running values, and <c>Apply</c> normalizes the shard. Backward:
+/// <c>ReduceGradient</c> gives the shard's sums, [3, channels], which are gathered as [shards, 3, channels], or added up by a transport
+/// that can; <c>ApplyGradient</c> gives dx. Where there are many shards, <c>Merge</c> makes one record of a part of them, say of a node's.
 /// </para>
 /// <para>
 /// Everything is weighted by the elements of a shard: a shard may have any number of samples, none included, and its result is that of one
