@@ -240,8 +240,8 @@ DEVICE void load_rows(GLOBAL const scalar* source, u64 index, u64 step, u64 stop
 // So far apart that no two columns which neighbours add up lie in one bank.
 #define COLUMN_STRIDE (GROUP_SIZE + 4)
 
-// LLVM turns a local array that a function gets in all calls into the array itself, and PoCL does not know it again in a
-// function: all groups then share one.
+// LLVM turns a local array that a function gets in all calls into the array itself, and PoCL does not know it again in
+// a function: all groups then share one.
 #if DIALECT_OPENCL
 #define INLINED __attribute__((always_inline))
 #else
