@@ -22,10 +22,11 @@ internal static class AugmentationSheet
         for (int epoch = 0; epoch < Epochs; epoch++)
         {
             ulong[] values = new ulong[2 * StepKeys.Count];
-            StepKeys.Write(Seed, epoch, step: epoch, values);
+            StepKeys.Write(Seed, epoch, epoch, values);
             stream.Upload<ulong>(values, keys);
             float[] row = new float[count * train.Features];
-            stream.Download(layers.Apply(new TrainingStep(stream, keys), new TrainingBatch(images, samples, labels, labels)).Images, row);
+            TrainingStep step = new(stream, keys, samples, labels);
+            stream.Download(layers.Apply(step, new TrainingBatch(images, samples, labels, labels)).Images, row);
             rows.Add(row);
         }
 

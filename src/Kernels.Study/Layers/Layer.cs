@@ -2,9 +2,10 @@ namespace Kernels.Study;
 
 /// <summary>
 /// A training step: where to launch, and its random keys, which lie in device memory: a step that is captured draws fresh numbers in each
-/// replay.
+/// replay. And the numbers and labels of its batch, for layers that look at them.
 /// </summary>
-internal readonly record struct TrainingStep(DeviceStream Stream, DeviceTensor<ulong> Keys)
+internal readonly record struct TrainingStep(
+    DeviceStream Stream, DeviceTensor<ulong> Keys, DeviceTensor<ulong> Samples, DeviceTensor<int> Labels)
 {
     /// <summary>The key for one draw in this step. Forward and backward ask for the same key and so see the same mask.</summary>
     public RandomKeySource KeyFor(RandomPurpose purpose, int place) => Keys.Slice(StepKeys.IndexOf(purpose, place), 1).Reshape(2);

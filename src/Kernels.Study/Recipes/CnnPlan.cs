@@ -9,6 +9,9 @@ internal sealed record CnnPlan : NetworkPlan
 {
     private static readonly int[] Widths = [16, 16, 32, 32, 64, 64];
 
+    /// <summary>The place of the linear layer.</summary>
+    public static int LastPlace => Widths.Length;
+
     public bool HasBatchNorm { get; init; }
 
     public bool IsResidual { get; init; }

@@ -70,9 +70,11 @@ internal static class StudyReport
             """);
         string spread = study.Seeds.Count > 1 ? $" Mean ± sample standard deviation over {study.Seeds.Count} seeds; seconds per run." : "";
         return $"""
+            <p class="facts">
+            Accuracies and exactly zero weights in percent, differences in percentage points.{References(study)}{spread}
+            </p>
             <div class="scroll">
             <table>
-            <caption>Accuracies and exactly zero weights in percent, differences in percentage points.{References(study)}{spread}</caption>
             <thead>
             <tr>
             <th scope="col">recipe</th><th scope="col">train</th><th scope="col">test</th><th scope="col">gap</th>
@@ -93,12 +95,17 @@ internal static class StudyReport
     /// <summary>The recipes that are not compared with the baseline, and their own references.</summary>
     private static string References(StudyResult study)
     {
-        string[] others = [.. study.Summaries.Where(summary => summary.TestGain is not null && summary.Recipe.Reference != Recipes.Baseline)
-            .Select(summary => $"{summary.Recipe.Name} with {summary.Recipe.Reference}")];
+        string[] others =
+        [
+            .. from summary in study.Summaries
+               where summary.TestGain is not null && summary.Recipe.Reference != Recipes.Baseline
+               group summary.Recipe.Name by summary.Recipe.Reference into compared
+               select $"{string.Join(", ", compared)} with {compared.Key}",
+        ];
         return others.Length == 0
             ? ""
-            : " Each recipe is compared with its own network and optimizer without regularization: the baseline, " +
-                $"{string.Join(", ", others)}.";
+            : " Each recipe is compared with its own network and optimizer without regularization, or the plain one: those of the " +
+                $"first network with the baseline; {string.Join("; ", others)}.";
     }
 
     /// <summary>Blank where no weight is exactly 0, as almost everywhere.</summary>

@@ -86,10 +86,9 @@ internal sealed class NetworkTraining : IDisposable
 
     private void Step(long rows)
     {
-        TrainingStep step = new(_stream, _batch.Keys.Reshape(StepKeys.Count, 2));
-        DeviceTensor<int> labels = _batch.Labels.Slice(0, rows);
-        TrainingBatch batch = _inputs.Apply(
-            step, new TrainingBatch(_batch.Images.Slice(0, rows), _batch.Samples.Slice(0, rows), labels, labels));
+        (DeviceTensor<ulong> samples, DeviceTensor<int> labels) = (_batch.Samples.Slice(0, rows), _batch.Labels.Slice(0, rows));
+        TrainingStep step = new(_stream, _batch.Keys.Reshape(StepKeys.Count, 2), samples, labels);
+        TrainingBatch batch = _inputs.Apply(step, new TrainingBatch(_batch.Images.Slice(0, rows), samples, labels, labels));
         DeviceTensor<float> logits = _network.Forward(_stream, batch.Images, step);
         CrossEntropy.ForwardBackward(
             _stream, logits, batch.Targets, classWeights: null, lossGradient: null, _batch.Losses.Slice(0, rows),

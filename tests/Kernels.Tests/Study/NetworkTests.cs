@@ -121,6 +121,7 @@ public sealed class NetworkTests
         private readonly DeviceTensor<float> _losses;
         private readonly Network _network;
         private readonly DeviceTensor<ulong> _keys;
+        private readonly DeviceTensor<ulong> _samples;
         private readonly TrainingStep _step;
 
         public Setup(string name)
@@ -132,7 +133,8 @@ public sealed class NetworkTests
             _network = new Network(_device, _recipe.Network.Layers(Settings), Settings.Widths[0], Rows);
             _network.Initialize(_stream, StudyRandom.KeyFor(3, RandomPurpose.InitialWeights));
             _keys = _device.Allocate<ulong>(StepKeys.Count, 2);
-            _step = new TrainingStep(_stream, _keys);
+            _samples = _device.Upload<ulong>([.. Enumerable.Range(0, Rows).Select(i => (ulong)i)], Rows);
+            _step = new TrainingStep(_stream, _keys, _samples, Labels);
             SetKeys(step: 0);
         }
 
@@ -192,6 +194,7 @@ public sealed class NetworkTests
         {
             _network.Dispose();
             _keys.Dispose();
+            _samples.Dispose();
             _losses.Dispose();
             _batch.Dispose();
             _stream.Dispose();
