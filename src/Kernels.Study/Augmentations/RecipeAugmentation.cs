@@ -10,6 +10,7 @@ internal sealed record RecipeAugmentation(string Description, Func<IReadOnlyList
     private const int CutoutPlace = 1;
     private const int MixupPlace = 2;
     private const int CutMixPlace = 3;
+    private const int ErasePlace = 4;
 
     public static RecipeAugmentation FlipShift(int pixels) => new(
         $"Flip and shift: in each epoch each image is mirrored with probability 1/2 and shifted by up to {pixels} pixels in both " +
@@ -32,6 +33,11 @@ internal sealed record RecipeAugmentation(string Description, Func<IReadOnlyList
     public static RecipeAugmentation Cutout(int side) => new(
         $"Cutout: in each epoch a square of {side} × {side} pixels of each image, clipped at the borders, becomes the mean of all pixels.",
         () => [new CutoutLayer(side, CutoutPlace)]);
+
+    public static RecipeAugmentation RandomErase(double probability) => new(
+        $"Random erasing (Zhong et al., 2020): in each epoch, with probability {probability:0.##}, a rectangle of an image becomes the " +
+        "mean of all pixels; its area is 2 to 40 % of the image, its aspect 0.3 to 1 / 0.3.",
+        () => [new RandomEraseLayer(probability, ErasePlace)]);
 
     public static RecipeAugmentation Mixup(double alpha) => new(
         "Mixup: each image x becomes λ·x + (1 − λ)·x′ with another image x′ of its batch, and its loss λ times that of its label and " +

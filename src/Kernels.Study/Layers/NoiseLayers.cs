@@ -102,3 +102,32 @@ internal sealed class DropBlockLayer(double probability, int size, int place) : 
     protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key) =>
         DropBlock.Backward(stream, gradient, gradient, _block, _rate, key);
 }
+
+/// <summary>
+/// Noise in feature space: y = x + factor * sigma * z, z standard normal, sigma the deviation of each feature among the examples of its
+/// class in the batch, which the gradient takes as a constant.
+/// </summary>
+internal sealed class FeatureNoiseLayer(double factor, int place) : Layer
+{
+    private DeviceTensor<float> _deviations = null!;
+    private DeviceTensor<float> _y = null!;
+
+    public override LayerInput Build(LayerInput input)
+    {
+        _deviations = Allocate(input.Device, FashionMnist.Classes, input.Features);
+        _y = Buffer(input, input.Shape);
+        return input;
+    }
+
+    public override DeviceTensor<float> Forward(DeviceStream stream, in TrainingStep? step, DeviceTensor<float> x)
+    {
+        if (step is not { } training) return x;
+        DeviceTensor<float> y = Rows(_y, x);
+        FeatureNoise.Deviations(stream, x, training.Labels, _deviations);
+        FeatureNoise.Forward(
+            stream, x, training.Samples, training.Labels, _deviations, y, factor, training.KeyFor(RandomPurpose.Augmentation, place));
+        return y;
+    }
+
+    public override DeviceTensor<float> Backward(in TrainingStep step, DeviceTensor<float> dy) => dy;
+}

@@ -84,6 +84,12 @@ internal static class CnnRecipes
             },
             Rate(0.02), new("side", 8, 4, 8, 12, 16)),
         TuningGrid.Tuned(
+            v => Cnn("cnn+erase", "Rectangles of images are erased, in each epoch others.", v[0]) with
+            {
+                Augmentation = RecipeAugmentation.RandomErase(v[1]),
+            },
+            Rate(0.02), new("p", 0.5, 0.25, 0.5, 0.75, 1)),
+        TuningGrid.Tuned(
             v => Cnn("cnn+mixup", "Images are mixed with others, and so are their labels.", v[0]) with
             {
                 Augmentation = RecipeAugmentation.Mixup(v[1]),
@@ -101,6 +107,12 @@ internal static class CnnRecipes
                 Augmentation = RecipeAugmentation.Automatic((int)v[1]),
             },
             Rate(0.02), new("magnitude", 6, 3, 6, 9, 14)),
+        TuningGrid.Tuned(
+            v => Cnn("cnn+feature-space", "What the last layer reads is noisy, as wide as its class is.", v[0]) with
+            {
+                Network = new CnnPlan { Method = Method.FeatureNoise(v[1], CnnPlan.LastPlace) },
+            },
+            Rate(0.02), new("factor", 0.5, 0.25, 0.5, 1, 2)),
         TuningGrid.Tuned(
             v => Cnn("cnn+all", "Batch normalization, DropBlock, L2 penalty, label smoothing and averaged weights.", v[0], decay: v[1]) with
             {

@@ -50,6 +50,15 @@ internal sealed record Method(string Description)
         Before = place => place >= first && place <= last ? new DropBlockLayer(probability, size, place) : null,
     };
 
+    /// <summary>On what the layer at this place reads.</summary>
+    public static Method FeatureNoise(double factor, int place) => new(
+        $"Noise in feature space (DeVries and Taylor, 2017): in every training step x + {factor:0.##}·σ·z takes the place of the " +
+        "features x that the last layer reads, z standard normal and σ the deviation of each feature among the images of the same class " +
+        "in the batch.")
+    {
+        Before = other => other == place ? new FeatureNoiseLayer(factor, place) : null,
+    };
+
     /// <summary>In one linear layer, a hidden one.</summary>
     public static Method DropConnect(int layer, double probability, int samples) => new(
         $"DropConnect: in hidden layer {layer + 1} every image of a batch has a mask of its own over all weights and biases, which drops " +
