@@ -30,7 +30,7 @@ typedef int cublasStatus_t;
 FAKECUDA_EXPORT cublasStatus_t cublasCreate_v2(uint64_t* handle) {
     BLAS(cublasCreate_v2);
     may_wait();
-    if (!is_allowed_now("cublasCreate")) return leave(CUBLAS_STATUS_NOT_INITIALIZED);
+    if (!may_wait_for_context("cublasCreate")) return leave(CUBLAS_STATUS_NOT_INITIALIZED);
     const uint64_t context = current_context();
     if (context == 0) {
         violation("cublasCreate: no context is current on this thread");
@@ -46,6 +46,7 @@ FAKECUDA_EXPORT cublasStatus_t cublasDestroy_v2(uint64_t handle) {
     struct object* blas = object_find(handle, FAKECUDA_BLAS, "cublasDestroy");
     if (blas == NULL) return leave(CUBLAS_STATUS_NOT_INITIALIZED);
     if (blas->context != current_context()) violation("cublasDestroy: its context is not current on this thread");
+    may_wait_for_context("cublasDestroy");
     object_delete(blas);
     return leave(injected);
 }

@@ -290,7 +290,8 @@ FAKECUDA_EXPORT CUresult cuCtxSynchronize(void) {
     OR_LOST(cuCtxSynchronize);
     may_wait();
     const uint64_t context = context_for("cuCtxSynchronize");
-    const CUresult status = context == 0 ? CUDA_ERROR_INVALID_CONTEXT : finish_context(context);
+    CUresult status = CUDA_ERROR_INVALID_CONTEXT;
+    if (context != 0) status = may_wait_for_context("cuCtxSynchronize") ? finish_context(context) : CUDA_ERROR_UNSUPPORTED;
     return leave(injected != 0 ? injected : status);
 }
 

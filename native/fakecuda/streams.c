@@ -295,6 +295,17 @@ bool is_allowed_now(const char* caller) {
     return allowed;
 }
 
+bool may_wait_for_context(const char* caller) {
+    bool allowed = true;
+    for (struct queue* queue = queues; queue != NULL; queue = queue->next) {
+        if (!queue->capturing || queue->context != current_context()) continue;
+        violation("%s while a stream of its context is captured", caller);
+        queue->is_invalid = true;
+        allowed = false;
+    }
+    return allowed;
+}
+
 bool is_not_captured(struct queue* queue, const char* caller) {
     if (!queue->capturing) return true;
     violation("%s on a stream that is captured", caller);

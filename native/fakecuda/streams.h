@@ -89,6 +89,9 @@ void streams_reset(void);
 // False, a violation and the end of the capture, when this thread may not make such a call now.
 bool is_allowed_now(const char* caller);
 
+// The same for what waits for the whole context: no stream of it may be captured, by whatever thread.
+bool may_wait_for_context(const char* caller);
+
 // Ends what cannot stand in a capture; true when the stream was not captured.
 bool is_not_captured(struct queue* queue, const char* caller);
 

@@ -23,7 +23,10 @@ internal sealed unsafe class CublasHandle : DriverHandle, IVendorBlas
     public static CublasHandle Create(CudaDevice device, CudaStreamHandle stream)
     {
         using CudaContext.Scope scope = device.Context.MakeCurrent(stream);
-        ThrowIfFailed(device, stream, cublasCreate_v2(out nint handle), "cublasCreate");
+        nint handle;
+        CublasStatus status;
+        lock (device.Context.WholeContext) status = cublasCreate_v2(out handle);
+        ThrowIfFailed(device, stream, status, "cublasCreate");
         CublasHandle created = new(device, stream, handle);
         try
         {
@@ -82,7 +85,10 @@ internal sealed unsafe class CublasHandle : DriverHandle, IVendorBlas
             ProductName);
     }
 
-    public override void Release() => cublasDestroy_v2(handle);
+    public override void Release()
+    {
+        lock (_device.Context.WholeContext) cublasDestroy_v2(handle);
+    }
 
     private static nuint Address(TensorArgument tensor, DType dtype) =>
         (nuint)tensor.Memory!.Value + ((nuint)tensor.Offset * (nuint)dtype.SizeInBytes());

@@ -18,6 +18,12 @@ internal sealed class CudaContext(nint context, int device) : DriverContext(cont
     public bool IsPoisoned => Volatile.Read(ref _firstFailure) is not null;
 
     /// <summary>
+    /// Held while a stream is captured, and by calls that wait for the whole context, as making and destroying a cuBLAS handle does: such a
+    /// call breaks off every capture that it meets, whichever thread captures.
+    /// </summary>
+    public Lock WholeContext { get; } = new();
+
+    /// <summary>
     /// Makes the context current on this thread until the result is disposed, and keeps it, or <paramref name="handle"/> made in it, from
     /// being released meanwhile.
     /// </summary>

@@ -18,6 +18,7 @@ internal sealed unsafe class CudaDevice : Device
         : base(description)
     {
         Context = context;
+        Queues = new CudaQueues(context);
         ComputeCapability = Capability(device);
         ComputeUnits = Attribute(CudaDeviceAttribute.MultiprocessorCount, device);
         ThreadsPerMultiprocessor = Attribute(CudaDeviceAttribute.MaxThreadsPerMultiprocessor, device);
@@ -34,7 +35,7 @@ internal sealed unsafe class CudaDevice : Device
     internal CudaPrograms Programs { get; }
 
     /// <summary>The streams that may have work.</summary>
-    internal CudaQueues Queues { get; } = new();
+    internal CudaQueues Queues { get; }
 
     /// <summary>Ten times the major version plus the minor one: 90 for Hopper.</summary>
     internal int ComputeCapability { get; }

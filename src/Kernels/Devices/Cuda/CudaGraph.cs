@@ -25,7 +25,8 @@ internal sealed class CudaGraph : INativeGraph
         {
             using CudaContext.Scope scope = device.Context.MakeCurrent();
             if (recording.Multiplies) captured.PrepareBlas();
-            nint graph = Capture(device, captured, recording);
+            nint graph;
+            lock (device.Context.WholeContext) graph = Capture(device, captured, recording);
             CudaStatus status = cuGraphInstantiateWithFlags(out nint executable, graph, 0);
             cuGraphDestroy(graph);
             device.Context.ThrowIfFailed(status, call: nameof(cuGraphInstantiateWithFlags));
@@ -56,7 +57,7 @@ internal sealed class CudaGraph : INativeGraph
     private static nint Capture(CudaDevice device, CudaStream captured, GraphRecording recording)
     {
         nint stream = ((CudaQueueState)captured.Queue).Stream.Value;
-        // What other threads do with the driver meanwhile is no part of the graph and may go on.
+        // What other threads do with the driver meanwhile is no part of the graph and may go on, but for what waits for the whole context.
         device.Context.ThrowIfFailed(cuStreamBeginCapture_v2(stream, CudaCaptureMode.ThreadLocal));
         nint graph;
         try

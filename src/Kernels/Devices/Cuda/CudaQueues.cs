@@ -8,7 +8,7 @@ namespace Kernels.Devices.Cuda;
 /// what frees memory waits for them first. Where the context must be current it is, and errors are for the next call to find: what is
 /// released is released whatever the work came to.
 /// </summary>
-internal sealed class CudaQueues
+internal sealed class CudaQueues(CudaContext context)
 {
     private readonly Lock _ownedLock = new();
     private readonly HashSet<nint> _owned = [];
@@ -100,7 +100,11 @@ internal sealed class CudaQueues
             (missesMarks, _missesMarks) = (_missesMarks, false);
         }
 
-        if (missesMarks) cuCtxSynchronize();
+        if (missesMarks)
+        {
+            lock (context.WholeContext) cuCtxSynchronize();
+        }
+
         foreach (CudaBorrowedStream stream in borrowed)
         {
             if (!stream.TryHold()) continue;
