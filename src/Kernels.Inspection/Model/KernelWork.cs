@@ -67,7 +67,6 @@ internal static class KernelWork
         ["feature_noise"] = Elementwise(1, 1),
         ["linear_add_bias"] = Elementwise(1, 1),
         ["batch_norm_moments_planes"] = Elementwise(1, 0),
-        ["batch_norm_moments_columns"] = [new(OnlyPass, new(1), default, Elements: 16)],
         ["batch_norm_apply"] = Elementwise(1, 1),
         ["batch_norm_sums_planes"] = Elementwise(2, 0),
         ["batch_norm_sums_columns"] = Elementwise(2, 0),
