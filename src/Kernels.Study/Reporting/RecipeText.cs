@@ -16,7 +16,7 @@ internal static class RecipeText
                 $"{optimizer.LearningRate:0.####}, a rate chosen like the strengths.");
         }
 
-        if (recipe.Setting.Length > 0) text.Add($"Tuned over {recipe.Grid?.Settings.Count} settings; chosen: {recipe.Setting}.");
+        if (recipe.Setting.Length > 0) text.Add($"Setting: {recipe.Setting}.");
         if (recipe.Network is CnnPlan) text.Add($"{settings.EpochsOf(recipe)} epochs.");
         if (!recipe.IsReference && recipe.Reference != Recipes.Baseline)
             text.Add($"Compared with {recipe.Reference}, the same without regularization.");

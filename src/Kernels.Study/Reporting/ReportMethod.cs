@@ -22,8 +22,8 @@ internal static class ReportMethod
                 "heart."),
             ReportPage.Entry("Split",
                 "The test images decide nothing. Early stopping looks at the validation images, and the strengths of the recipes were " +
-                $"chosen on {StudyData.TuningCount:N0} further training images that no run of this study uses; those of convolutional " +
-                "networks from as many settings for each recipe."),
+                $"chosen on {StudyData.TuningCount:N0} further training images that no run of this study uses, or are usual in papers; " +
+                "--tune tries sixteen settings of each convolutional network there."),
             ReportPage.Entry("Network",
                 $"{settings.Widths[0]} pixels, {hiddenUnits} hidden units with ReLU, {settings.Widths[^1]} classes. Weights start " +
                 "uniform on (−b, b), b = √(6 / inputs) (He et al., 2015), biases at zero; biases are not regularized."),
