@@ -291,7 +291,8 @@ FAKECUDA_EXPORT CUresult cuCtxSynchronize(void) {
     may_wait();
     const uint64_t context = context_for("cuCtxSynchronize");
     CUresult status = CUDA_ERROR_INVALID_CONTEXT;
-    if (context != 0) status = may_wait_for_context("cuCtxSynchronize") ? finish_context(context) : CUDA_ERROR_UNSUPPORTED;
+    if (context != 0)
+        status = may_wait_for_context("cuCtxSynchronize") ? finish_context(context) : CUDA_ERROR_UNSUPPORTED;
     return leave(injected != 0 ? injected : status);
 }
 

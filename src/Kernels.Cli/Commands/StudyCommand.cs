@@ -37,8 +37,8 @@ internal static class StudyCommand
             "--device", "Device to train on (see 'kernels devices'); the fastest kind there is if not given.", "ID");
         Option<string?> data = CommandOptions.Text(
             "--data",
-            $"Folder with the four files of Fashion-MNIST; also {FashionMnist.DirectoryVariable}. Or '{FullData}': train on all images of " +
-            $"the training file but the last {StudyData.ValidationCount:N0} instead of the first {StudyData.TrainCount:N0}.",
+            $"Folder with the four files of Fashion-MNIST; also {FashionMnist.DirectoryVariable}. Or '{FullData}': train on all images " +
+            $"of the training file but the last {StudyData.ValidationCount:N0} instead of the first {StudyData.TrainCount:N0}.",
             $"DIR|{FullData}");
         Option<string?> resume = CommandOptions.Text(
             "--resume", "Keep finished runs in this file, and take those that it has.", "FILE");
@@ -148,7 +148,8 @@ internal static class StudyCommand
         FinishedRuns? finished = request.ResumePath is null ? null : new(request.ResumePath, conditions);
         IReadOnlyList<RunResult> results = [];
         screen.WithProgress(
-            runs, progress => results = StudyRuns.Train(device, data, request.Settings, runs, request.SideBySide, progress, stop, finished));
+            runs,
+            progress => results = StudyRuns.Train(device, data, request.Settings, runs, request.SideBySide, progress, stop, finished));
         return results;
     }
 

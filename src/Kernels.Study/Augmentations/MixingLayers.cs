@@ -60,8 +60,8 @@ internal sealed class CutMixLayer(double alpha, double skipProbability, int plac
         RandomKeySource key = step.KeyFor(RandomPurpose.Augmentation, place);
         DeviceTensor<int> boxes = Rows(_boxes, batch);
         CutMix.Draw(
-            step.Stream, batch.Samples, batch.Labels, pairs, others, shares, boxes, batch.Images.Shape[2], batch.Images.Shape[3], alpha, key,
-            new MixingOptions { SkipProbability = skipProbability });
+            step.Stream, batch.Samples, batch.Labels, pairs, others, shares, boxes, batch.Images.Shape[2], batch.Images.Shape[3], alpha,
+            key, new MixingOptions { SkipProbability = skipProbability });
         CutMix.Forward(step.Stream, batch.Images, pairs, boxes, y);
     }
 }

@@ -6,8 +6,8 @@ namespace Kernels.Tests.Convolution;
 
 /// <summary>
 /// Convolutions, transposed ones and their gradients as PyTorch has them (<c>tests/goldens/conv2d.py</c>): strides, dilations, groups, odd
-/// and uneven sizes, depthwise, output padding. Inputs are multiples of 1/8, so every order of the sums is exact, and so is the comparison. With channels last the same
-/// numbers come out in their other places.
+/// and uneven sizes, depthwise, output padding. Inputs are multiples of 1/8, so every order of the sums is exact, and so is the
+/// comparison. With channels last the same numbers come out in their other places.
 /// </summary>
 public sealed class Conv2dGoldens(TestDevices devices)
 {

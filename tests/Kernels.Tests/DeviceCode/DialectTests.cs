@@ -85,7 +85,8 @@ public sealed partial class DialectTests
     public void NoIncludeIsLeftInAssembledText(string file)
     {
         KernelProgram program = KernelPrograms.All.First(program => program.First.File == file);
-        foreach (string dialect in (string[])(program.First.IsPortable ? ["cuda", "opencl"] : ["cuda"])) Assert.DoesNotMatch(@"(?m)^\s*#\s*include\b", program.Text(dialect));
+        string[] dialects = program.First.IsPortable ? ["cuda", "opencl"] : ["cuda"];
+        Assert.All(dialects, dialect => Assert.DoesNotMatch(@"(?m)^\s*#\s*include\b", program.Text(dialect)));
     }
 
     /// <summary>

@@ -24,8 +24,8 @@ internal static class KernelPrograms
     ];
 
     /// <summary>
-    /// Rows of a theory over every text for both compilers in float, one text of each file in double, whose arithmetic differs, and one in each half type,
-    /// which differ by what loads and stores.
+    /// Rows of a theory over every text for both compilers in float, one text of each file in double, whose arithmetic differs, and one
+    /// in each half type, which differ by what loads and stores.
     /// </summary>
     public static TheoryData<string> Sample =>
     [

@@ -44,8 +44,8 @@ public sealed class CudaGraphs : CudaScenario
     }
 
     /// <summary>
-    /// A capture is the business of its thread: what others allocate, compile and free meanwhile is allowed. What waits for the whole context,
-    /// as cuBLAS does when a handle of it goes, would end the captures of all threads.
+    /// A capture is the business of its thread: what others allocate, compile and free meanwhile is allowed. What waits for the whole
+    /// context, as cuBLAS does when a handle of it goes, would end the captures of all threads.
     /// </summary>
     [Fact(Explicit = true)]
     public void CapturesOnManyThreadsAtOnce()

@@ -36,7 +36,8 @@ public sealed class AugmentationTests
 
         // Of four classes of ten images each biases alone can be learned: the loss stays that of a guess.
         Assert.InRange(run.Curve[^1].Train.Loss, 1, 2);
-        RunResult plain = TrainerTests.Run(recipe with { Augmentation = null }, 1, StudyFixtures.SmallSettings, default);
+        RunResult plain = TrainerTests.Run(
+            recipe with { Augmentation = null }, 1, StudyFixtures.SmallSettings, TestContext.Current.CancellationToken);
         Assert.NotEqual(plain.Curve[0], run.Curve[0]);
     }
 
