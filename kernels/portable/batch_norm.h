@@ -240,18 +240,10 @@ DEVICE void load_rows(GLOBAL const scalar* source, u64 index, u64 step, u64 stop
 // So far apart that no two columns which neighbours add up lie in one bank.
 #define COLUMN_STRIDE (GROUP_SIZE + 4)
 
-// LLVM turns a local array that a function gets in all calls into the array itself, and PoCL does not know it again in
-// a function: all groups then share one.
-#if DIALECT_OPENCL
-#define INLINED __attribute__((always_inline))
-#else
-#define INLINED
-#endif
-
 // Sums over the depths of a tile: `totals` has one for each of its columns, up to TILE_COLUMNS. Every item adds up four
 // depths twice over, then some add up what these came to. `scratch` holds 8 * COLUMN_STRIDE values and may be used
 // again right after.
-DEVICE INLINED void summed_columns(const real* values, u32 wide, LOCAL real* scratch, LOCAL real* totals) {
+DEVICE void summed_columns(const real* values, u32 wide, LOCAL real* scratch, LOCAL real* totals) {
     const u32 columns = 8 * wide, parts = GROUP_SIZE / 4 / wide, bits = COUNT_ONES((u64)columns - 1);
     for (u32 lane = 0; lane < 8; lane++) scratch[lane * COLUMN_STRIDE + LOCAL_ID] = values[lane];
     BARRIER();
