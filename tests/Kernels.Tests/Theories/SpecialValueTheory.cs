@@ -43,7 +43,8 @@ public sealed class SpecialValueTheory(TestDevices devices)
     public void LapsesAreSeen(string deviceId, string op)
     {
         using CaseRun run = new(devices, deviceId, op, DType.Float32);
-        Assert.True(IsSeen(value => float.IsNaN(value) ? 0 : value), "NaN was lost");
+        if (run.SmallProblems.Select(run.Try).Any(AnswersNaN))
+            Assert.True(IsSeen(value => float.IsNaN(value) ? 0 : value), "NaN was lost");
         if (run.Op.OfLength(1) is not null)
             Assert.True(IsSeen(value => Math.Clamp(value, float.MinValue, float.MaxValue)), "infinities were clamped");
 
@@ -60,6 +61,11 @@ public sealed class SpecialValueTheory(TestDevices devices)
             return false;
         }
     }
+
+    /// <summary>An op that clamps, as those on colours do, has no NaN to lose.</summary>
+    private static bool AnswersNaN(Trial trial) => FloatInputs(trial)
+        .Select(input => Change(trial, input, [NotFinite[0]], _ => 0))
+        .Any(changed => changed.Results.Any(spec => changed.Expected[spec.Name].Any(double.IsNaN)));
 
     private static IEnumerable<TensorSpec> FloatInputs(Trial trial) =>
         trial.Specs.Where(spec => CaseRows.ReadsFloats(spec) && spec.Length > 0);
