@@ -42,7 +42,6 @@ typedef struct {
 
 // Copies part `step` of a slice, or zeros where there is none.
 DEVICE void copy_part(const slice_source* from, u32 stage, u32 own_place, u32 step, u32 is_slice) {
-    const u32 own_row = LOCAL_ID / SLICE_CHUNKS;
     const short_digits tap = from->tap;
     const u32 is_tap = is_slice && tap.high < from->taps_y;
     const u32 mask = 1u << (tap.high & 31) | 1u << (from->taps_y + tap.middle & 31);
@@ -66,6 +65,7 @@ DEVICE void copy_part(const slice_source* from, u32 stage, u32 own_place, u32 st
                    from->filter + (u64)(first + from->filter_rest) * CHUNK_BYTES, from->is_column && first != ~0u);
     }
 #else
+    const u32 own_row = LOCAL_ID / SLICE_CHUNKS;
     UNROLL
     for (u32 i = step * FILTER_CHUNKS / SLICE_STEPS; i < (step + 1) * FILTER_CHUNKS / SLICE_STEPS; i++)
         copy_chunk(stage + PIXEL_BYTES + own_place + 2 * SLICE * ROW_STEP * i, from->filter + from->filter_step * i,

@@ -11,8 +11,9 @@ typedef unsigned long long u64;
 typedef int i32;
 typedef long long i64;
 
-#define KERNEL   extern "C" __global__ __launch_bounds__(GROUP_SIZE, RESIDENT_GROUPS)
-#define DEVICE   static __device__ __forceinline__
+#define KERNEL extern "C" __global__ __launch_bounds__(GROUP_SIZE, RESIDENT_GROUPS)
+#define DEVICE static __device__ __forceinline__
+#define INLINED
 #define CONSTANT static __constant__ const
 #define GLOBAL
 #define LOCAL

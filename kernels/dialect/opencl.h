@@ -15,9 +15,10 @@ typedef int i32;
 typedef long i64;
 
 #define KERNEL __kernel __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1)))
-// Never a call: LLVM turns a local array that a function gets in all calls into the array itself, and PoCL does not know it
-// again in a function, so that all groups share one.
-#define DEVICE   static inline __attribute__((always_inline))
+#define DEVICE static inline
+// For functions that get a local array. LLVM turns one that they get in all calls into the array itself, and PoCL does
+// not know it again in a function, so that all groups would share one.
+#define INLINED  __attribute__((always_inline))
 #define CONSTANT __constant
 #define GLOBAL   __global
 #define LOCAL    __local

@@ -10,6 +10,10 @@
 #include "divisor.h"
 #include "augment_image.h"
 
+// The compiler's own choice spills.
+#undef RESIDENT_GROUPS
+#define RESIDENT_GROUPS 4
+
 #define GRADIENT_LAYOUT_PARAMETERS u32 y_pixel, u32 y_channel
 
 DEVICE real magnitude(real x) { return x < 0 ? -x : x; }
@@ -76,7 +80,7 @@ KERNEL void affine_backward(GLOBAL const float* RESTRICT matrices, u64 matrices_
             }
             for (u32 k = 0; k < 3; k++) {
                 if (channel + k >= channels) continue;
-                const real scale = of_channel(channel + k, scale_0, scale_1, scale_2, scale_3);
+                const real scale = of_channel(channel + k, scale0, scale1, scale2, scale3);
                 store(to, pixel * x_pixel + (channel + k) * x_channel, sums[k] * scale);
             }
         }
@@ -127,7 +131,7 @@ KERNEL void affine_backward_matrices(GLOBAL const u8* RESTRICT x, u64 x_offset, 
             for (u32 c = 0; c < channels; c++) {
                 const real t00 = tap_of(&image, x0, y0, c), t01 = tap_of(&image, x0 + 1, y0, c);
                 const real t10 = tap_of(&image, x0, y0 + 1, c), t11 = tap_of(&image, x0 + 1, y0 + 1, c);
-                const real scale = of_channel(c, scale_0, scale_1, scale_2, scale_3);
+                const real scale = of_channel(c, scale0, scale1, scale2, scale3);
                 const real gradient = load(from, pixel * y_pixel + c * y_channel) * scale;
                 along_x += gradient * ((t01 - t00) * (1 - down) + (t11 - t10) * down);
                 along_y += gradient * ((t10 - t00) * (1 - across) + (t11 - t01) * across);

@@ -10,6 +10,10 @@
 #include "divisor.h"
 #include "augment_image.h"
 
+// The compiler's own choice spills.
+#undef RESIDENT_GROUPS
+#define RESIDENT_GROUPS 4
+
 // Pixels of a tile: four for each item of a group.
 #define TILE_PIXELS (4 * GROUP_SIZE)
 
@@ -46,8 +50,8 @@ KERNEL void augment_apply(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL cons
                 for (u32 i = 0; i < 3; i++) {
                     if (channel + i >= channels) continue;
                     const u32 c = channel + i;
-                    const real scale = of_channel(c, scale_0, scale_1, scale_2, scale_3);
-                    const real shift = of_channel(c, shift_0, shift_1, shift_2, shift_3);
+                    const real scale = of_channel(c, scale0, scale1, scale2, scale3);
+                    const real shift = of_channel(c, shift0, shift1, shift2, shift3);
                     store(target, pixel * y_pixel + c * y_channel, is_erased ? erased : FMA(v[i], scale, shift));
                 }
             }

@@ -48,7 +48,7 @@
 #define AUGMENT_COLOR_PARAMETERS real white, real levels, u32 statistic_count
 
 #define NORMALIZE_PARAMETERS \
-    real scale_0, real scale_1, real scale_2, real scale_3, real shift_0, real shift_1, real shift_2, real shift_3
+    real scale0, real scale1, real scale2, real scale3, real shift0, real shift1, real shift2, real shift3
 
 DEVICE real of_channel(u32 channel, real v0, real v1, real v2, real v3) {
     return channel == 0 ? v0 : channel == 1 ? v1 : channel == 2 ? v2 : v3;

@@ -18,8 +18,8 @@
 // The moments of `places` places of a channel. Distances are from a number that all items share, so that sums are
 // merged as sums: the mean of the elements that the items begin with, which no one element draws far from all others.
 // The mean is relative to it. `scratch` holds MOMENT_FIELDS * GROUP_SIZE values.
-DEVICE moments plane_moments(GLOBAL const scalar* x, plane_walk walk, u64 places, real* reference,
-                             LOCAL real* scratch) {
+DEVICE INLINED moments plane_moments(GLOBAL const scalar* x, plane_walk walk, u64 places, real* reference,
+                                     LOCAL real* scratch) {
     distance_sums sums = {0, 0, 0, 0};
     real first[1] = {0};
     if (LOCAL_ID < places) {

@@ -243,7 +243,7 @@ DEVICE void load_rows(GLOBAL const scalar* source, u64 index, u64 step, u64 stop
 // Sums over the depths of a tile: `totals` has one for each of its columns, up to TILE_COLUMNS. Every item adds up four
 // depths twice over, then some add up what these came to. `scratch` holds 8 * COLUMN_STRIDE values and may be used
 // again right after.
-DEVICE void summed_columns(const real* values, u32 wide, LOCAL real* scratch, LOCAL real* totals) {
+DEVICE INLINED void summed_columns(const real* values, u32 wide, LOCAL real* scratch, LOCAL real* totals) {
     const u32 columns = 8 * wide, parts = GROUP_SIZE / 4 / wide, bits = COUNT_ONES((u64)columns - 1);
     for (u32 lane = 0; lane < 8; lane++) scratch[lane * COLUMN_STRIDE + LOCAL_ID] = values[lane];
     BARRIER();
@@ -262,8 +262,8 @@ DEVICE void summed_columns(const real* values, u32 wide, LOCAL real* scratch, LO
 }
 
 // The coefficients of a tile's columns.
-DEVICE void tile_affines(column_job job, norm_channels of, u64 channels, u64 inner, u32 wide, u32 is_variance,
-                         real epsilon, LOCAL real* centers, LOCAL real* slopes, LOCAL real* levels) {
+DEVICE INLINED void tile_affines(column_job job, norm_channels of, u64 channels, u64 inner, u32 wide, u32 is_variance,
+                                 real epsilon, LOCAL real* centers, LOCAL real* slopes, LOCAL real* levels) {
     const u64 first = 8 * job.tile * wide;
     for (u32 i = LOCAL_ID; i < 8 * wide; i += GROUP_SIZE) {
         const u64 channel = inner == 1 ? first + i : (first + i) / inner;
@@ -275,6 +275,6 @@ DEVICE void tile_affines(column_job job, norm_channels of, u64 channels, u64 inn
     }
 }
 
-DEVICE void load_lanes(LOCAL const real* values, u32 wide, real* lanes) {
+DEVICE INLINED void load_lanes(LOCAL const real* values, u32 wide, real* lanes) {
     for (u32 lane = 0; lane < 8; lane++) lanes[lane] = values[8 * block_of(wide) + lane];
 }

@@ -40,9 +40,9 @@ DEVICE void plane_gradients(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLO
 }
 
 // Sums of g and of g d over places of a channel, and their elements, for each item of the group.
-DEVICE void plane_sums(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLOBAL const scalar* y, plane_walk walk,
-                       u32 writes_dy, u64 places, affine map, u64 start, u32 rectifies, random_key key, u32 threshold,
-                       real drop_scale, real* sums, LOCAL real* scratch) {
+DEVICE INLINED void plane_sums(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLOBAL const scalar* y, plane_walk walk,
+                               u32 writes_dy, u64 places, affine map, u64 start, u32 rectifies, random_key key,
+                               u32 threshold, real drop_scale, real* sums, LOCAL real* scratch) {
     sums[0] = sums[1] = sums[2] = 0;
     for (u64 place = LOCAL_ID; place < places; place += GROUP_SIZE) {
         const plane_block block = next_block(&walk);
@@ -97,10 +97,10 @@ KERNEL void batch_norm_sums_planes(GLOBAL const scalar* dy, u64 dy_offset, GLOBA
 
 // The gradients g of eight columns and the distances of x, as plane_gradients has them. Slopes and levels stay in local
 // memory, as only a ReLU needs them.
-DEVICE void column_gradients(stored8 dy, stored8 x, GLOBAL const scalar* y, u64 index, u32 count, u32 wide,
-                             const real* center, LOCAL const real* slopes, LOCAL const real* levels, u64 start,
-                             u32 rectifies, random_key key, u32 threshold, real drop_scale, real* gradients,
-                             real* distances) {
+DEVICE INLINED void column_gradients(stored8 dy, stored8 x, GLOBAL const scalar* y, u64 index, u32 count, u32 wide,
+                                     const real* center, LOCAL const real* slopes, LOCAL const real* levels, u64 start,
+                                     u32 rectifies, random_key key, u32 threshold, real drop_scale, real* gradients,
+                                     real* distances) {
     widen8(dy, gradients);
     widen8(x, distances);
     for (u32 lane = 0; lane < 8; lane++) distances[lane] -= center[lane];
@@ -198,7 +198,7 @@ DEVICE correction correction_of(const real* sums, real center, real rest, real i
 }
 
 // Sums over what lies a multiple of `wide` items behind each. `scratch` holds GROUP_SIZE values for each row.
-DEVICE void summed_depths(real* sums, u32 wide, LOCAL real* scratch) {
+DEVICE INLINED void summed_depths(real* sums, u32 wide, LOCAL real* scratch) {
     for (u32 row = 0; row < GRADIENT_ROWS; row++) scratch[row * GROUP_SIZE + LOCAL_ID] = sums[row];
     BARRIER();
     for (u32 half_size = GROUP_SIZE / 2; half_size >= wide; half_size /= 2) {

@@ -118,7 +118,8 @@ KERNEL void bias_dropout_residual_forward(GLOBAL const scalar* x, u64 x_offset, 
 }
 
 // Each of the 256 items adds the eight rows of items for one column.
-DEVICE void store_tile_sums(const real* own, GLOBAL real* partial, u64 split, u64 tile, u64 columns, LOCAL real* sums) {
+DEVICE INLINED void store_tile_sums(const real* own, GLOBAL real* partial, u64 split, u64 tile, u64 columns,
+                                    LOCAL real* sums) {
     for (u32 lane = 0; lane < 8; lane++) sums[8 * LOCAL_ID + lane] = own[lane];
     BARRIER();
     real sum = 0;

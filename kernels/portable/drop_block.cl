@@ -49,7 +49,7 @@ DEVICE u32 seeds_of_block(random_key key, u64 block, u64 threshold) {
 }
 
 // Up to 64 bits of a tile from one of them on.
-DEVICE u64 bits_of_tile(LOCAL const u64* tile, u32 first, u32 count) {
+DEVICE INLINED u64 bits_of_tile(LOCAL const u64* tile, u32 first, u32 count) {
     const u32 shift = first % 64;
     u64 bits = tile[first / 64] >> shift;
     if (shift + count > 64) bits |= tile[first / 64 + 1] << (64 - shift);
@@ -70,15 +70,15 @@ DEVICE void store_word(GLOBAL u32* mask, u64 cell, u64 cells, u64 bits) {
 #define COUNT_PARAMETERS GLOBAL u32 *counts, u64 counts_offset, u64 unit_cells, u64 tile_units
 
 // Set bits of a tile before one of its bits; `sums` are those up to the end of each word.
-DEVICE u32 kept_before(LOCAL const u64* tile, LOCAL const u64* sums, u32 bit) {
+DEVICE INLINED u32 kept_before(LOCAL const u64* tile, LOCAL const u64* sums, u32 bit) {
     const u32 word = bit / 64;
     return (word == 0 ? 0 : (u32)sums[word - 1]) + (bit % 64 == 0 ? 0 : COUNT_ONES(tile[word] & low_bits(bit % 64)));
 }
 
 // The kept cells of each unit in a tile. Item i has word i of the tile, in which the cells from `first` to `end` - 1
 // begin at bit `skipped`; the bits of other cells are 0.
-DEVICE void count_tile(LOCAL u64* tile, LOCAL u64* sums, u64 bits, u64 first, u64 end, u32 skipped, u64 unit_cells,
-                       GLOBAL u32* counts) {
+DEVICE INLINED void count_tile(LOCAL u64* tile, LOCAL u64* sums, u64 bits, u64 first, u64 end, u32 skipped,
+                               u64 unit_cells, GLOBAL u32* counts) {
     u64 total;
     const u64 sum = running_sum(COUNT_ONES(bits), sums, &total);
     tile[LOCAL_ID] = bits;
@@ -98,7 +98,7 @@ DEVICE void count_tile(LOCAL u64* tile, LOCAL u64* sums, u64 bits, u64 first, u6
 
 // Every set bit of a tile sets `count` - 1 more, each `pitch` after the one before, by doubling. Item i has word i.
 // Steps take turns with the two sides of `scratch`, so that one barrier is enough.
-DEVICE u64 spread_tile(LOCAL u64* scratch, u32* side, u64 bits, u64 count, u64 pitch) {
+DEVICE INLINED u64 spread_tile(LOCAL u64* scratch, u32* side, u64 bits, u64 count, u64 pitch) {
     for (u64 covered = 1; covered < count; covered *= 2) {
         const u32 distance = (u32)((covered < count - covered ? covered : count - covered) * pitch);
         const u32 words = distance / 64, shift = distance % 64;

@@ -27,8 +27,9 @@ DEVICE void load_masked(GLOBAL const scalar* row, GLOBAL const u8* mask, u32 cla
 }
 
 // The sums of a piece that is to be read, whose last chunk is left in z; with `pieces` those of its row.
-DEVICE softmax_sums row_sums(GLOBAL const scalar* row, GLOBAL const u8* mask, row_piece part, u32 reads, u32 lane,
-                             u32 team, GLOBAL const real* pieces, u32 piece_count, real* z, LOCAL real* scratch) {
+DEVICE INLINED softmax_sums row_sums(GLOBAL const scalar* row, GLOBAL const u8* mask, row_piece part, u32 reads,
+                                     u32 lane, u32 team, GLOBAL const real* pieces, u32 piece_count, real* z,
+                                     LOCAL real* scratch) {
     softmax_sums sums = {NEGATIVE_INFINITY, 0, 0};
     if (pieces != 0 && lane < piece_count) {
         GLOBAL const real* of_piece = pieces + 3 * (part.row * piece_count + lane);

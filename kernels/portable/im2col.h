@@ -152,8 +152,8 @@ DEVICE u32 column_of(slice_way way, u32 item) { return way.columns_fast ? item %
 
 DEVICE u32 row_of(slice_way way, u32 item) { return way.rows_fast ? item % TILE_ROWS : item / TILE_DEPTH; }
 
-DEVICE void load_tile_im2col(GLOBAL const scalar* image, LOCAL const place* columns, LOCAL const place* depths,
-                             slice_way way, real* values) {
+DEVICE INLINED void load_tile_im2col(GLOBAL const scalar* image, LOCAL const place* columns, LOCAL const place* depths,
+                                     slice_way way, real* values) {
     for (u32 i = 0; i < ITEM_COLUMNS; i++) {
         const u32 item = LOCAL_ID + GROUP_SIZE * i;
         const place column = columns[column_of(way, item)];
@@ -163,8 +163,8 @@ DEVICE void load_tile_im2col(GLOBAL const scalar* image, LOCAL const place* colu
     }
 }
 
-DEVICE void load_tile_matrix(GLOBAL const scalar* matrix, LOCAL const place* depths, LOCAL const u64* depth_offsets,
-                             slice_way way, real* values) {
+DEVICE INLINED void load_tile_matrix(GLOBAL const scalar* matrix, LOCAL const place* depths,
+                                     LOCAL const u64* depth_offsets, slice_way way, real* values) {
     for (u32 i = 0; i < ITEM_ROWS; i++) {
         const u32 item = LOCAL_ID + GROUP_SIZE * i, row = row_of(way, item);
         const u32 depth = way.rows_fast ? item / TILE_ROWS : item % TILE_DEPTH;
@@ -173,8 +173,8 @@ DEVICE void load_tile_matrix(GLOBAL const scalar* matrix, LOCAL const place* dep
     }
 }
 
-DEVICE void store_tiles(slice_way way, const real* column_values, const real* row_values, LOCAL real* column_tile,
-                        LOCAL real* row_tile) {
+DEVICE INLINED void store_tiles(slice_way way, const real* column_values, const real* row_values,
+                                LOCAL real* column_tile, LOCAL real* row_tile) {
     for (u32 i = 0; i < ITEM_COLUMNS; i++) {
         const u32 item = LOCAL_ID + GROUP_SIZE * i;
         const u32 depth = way.columns_fast ? item / TILE_COLUMNS : item % TILE_DEPTH;
@@ -189,8 +189,8 @@ DEVICE void store_tiles(slice_way way, const real* column_values, const real* ro
 
 // sums[4][8] += rows by columns of a slice, in order of depth. The columns of an item are two fours, half a tile apart,
 // so that neighbouring items read neighbouring fours.
-DEVICE void multiply_tiles(LOCAL const real* row_tile, LOCAL const real* column_tile, u32 first_row, u32 first_column,
-                           real* sums) {
+DEVICE INLINED void multiply_tiles(LOCAL const real* row_tile, LOCAL const real* column_tile, u32 first_row,
+                                   u32 first_column, real* sums) {
     for (u32 depth = 0; depth < TILE_DEPTH; depth++) {
         real rows[4], columns[8];
         for (u32 i = 0; i < 4; i++) rows[i] = row_tile[depth * ROW_PITCH + first_row + i];

@@ -67,14 +67,14 @@ DEVICE moments merged(moments a, moments b) {
     return both;
 }
 
-DEVICE void put_moments(LOCAL real* scratch, u32 place, moments own) {
+DEVICE INLINED void put_moments(LOCAL real* scratch, u32 place, moments own) {
     scratch[place] = own.count;
     scratch[GROUP_SIZE + place] = own.mean;
     scratch[2 * GROUP_SIZE + place] = own.squares;
     scratch[3 * GROUP_SIZE + place] = own.coarse;
 }
 
-DEVICE moments moments_at(LOCAL const real* scratch, u32 place) {
+DEVICE INLINED moments moments_at(LOCAL const real* scratch, u32 place) {
     const moments own = {scratch[place], scratch[GROUP_SIZE + place], scratch[2 * GROUP_SIZE + place],
                          scratch[3 * GROUP_SIZE + place]};
     return own;
@@ -82,7 +82,7 @@ DEVICE moments moments_at(LOCAL const real* scratch, u32 place) {
 
 // Of `width` items and those that lie a multiple of `width` behind each. `scratch` holds MOMENT_FIELDS * GROUP_SIZE
 // values, and may be used again right after.
-DEVICE moments merged_depths(moments own, u32 width, LOCAL real* scratch) {
+DEVICE INLINED moments merged_depths(moments own, u32 width, LOCAL real* scratch) {
     put_moments(scratch, LOCAL_ID, own);
     BARRIER();
     for (u32 half_size = GROUP_SIZE / 2; half_size >= width; half_size /= 2) {

@@ -224,7 +224,7 @@ DEVICE u32 optimizer_project(const optimizer_group* group, const optimizer_memor
 
 // The sum of the items' counts, which are at most 2^32 / GROUP_SIZE: in two halves, as floats are exact up to 2^24
 // only.
-DEVICE u32 group_count(u32 count, LOCAL real* scratch) {
+DEVICE INLINED u32 group_count(u32 count, LOCAL real* scratch) {
     const u32 low = (u32)group_sum((real)(count & 0xfffu), scratch);
     return low + ((u32)group_sum((real)(count >> 12), scratch) << 12);
 }
@@ -233,7 +233,7 @@ DEVICE u32 group_count(u32 count, LOCAL real* scratch) {
 // halves, as OpenCL C 1.2 has none of 64 bits. Two items ask for it.
 DEVICE u32 request_count(GLOBAL u64* count) { return LOCAL_ID < 2 ? ATOMIC_ADD((GLOBAL u32*)count + LOCAL_ID, 0) : 0; }
 
-DEVICE u64 receive_count(u32 requested, LOCAL u32* halves) {
+DEVICE INLINED u64 receive_count(u32 requested, LOCAL u32* halves) {
     if (LOCAL_ID < 2) halves[LOCAL_ID] = requested;
     BARRIER();
     return halves[0] | (u64)halves[1] << 32;
@@ -250,11 +250,11 @@ DEVICE void count_step(GLOBAL u64* count, GLOBAL u32* finished) {
 // The whole pass. `memory` is that of the list, `counts` are steps taken and steps skipped. A work item owns the same
 // elements in every loop over a tile. REDUCES is 1 where rows are projected or zeros counted. The launch that ends the
 // step counts it.
-DEVICE void optimizer_pass(optimizer_memory memory, GLOBAL const u64* RESTRICT tensors,
-                           GLOBAL const u32* RESTRICT tiles, GLOBAL const real* RESTRICT options,
-                           GLOBAL const real* RESTRICT progress, GLOBAL const float* RESTRICT rates, GLOBAL u64* counts,
-                           GLOBAL u32* finished, GLOBAL u32* zeros, u64 first_tile, u64 tile_count, u32 counts_zeros,
-                           u32 ends_step, LOCAL u32* halves, LOCAL real* scratch) {
+DEVICE INLINED void optimizer_pass(optimizer_memory memory, GLOBAL const u64* tensors, GLOBAL const u32* tiles,
+                                   GLOBAL const real* options, GLOBAL const real* progress, GLOBAL const float* rates,
+                                   GLOBAL u64* counts, GLOBAL u32* finished, GLOBAL u32* zeros, u64 first_tile,
+                                   u64 tile_count, u32 counts_zeros, u32 ends_step, LOCAL u32* halves,
+                                   LOCAL real* scratch) {
     // The table answers while the count is on its way.
     const u32 requested = request_count(counts);
     const u32 skips = ((GLOBAL const step_progress*)progress)->skips != 0;

@@ -11,7 +11,7 @@ DEVICE real warp_sum(real value) {
     return value;
 }
 
-DEVICE u64 running_sum(u64 value, LOCAL u64* scratch, u64* total) {
+DEVICE INLINED u64 running_sum(u64 value, LOCAL u64* scratch, u64* total) {
     const u32 lane = LOCAL_ID % 32, own = LOCAL_ID / 32;
     for (u32 distance = 1; distance < 32; distance *= 2) {
         const u64 before = __shfl_up_sync(0xffffffffu, value, distance);
@@ -28,7 +28,7 @@ DEVICE u64 running_sum(u64 value, LOCAL u64* scratch, u64* total) {
     return value;
 }
 
-DEVICE real group_sum(real value, LOCAL real* scratch) {
+DEVICE INLINED real group_sum(real value, LOCAL real* scratch) {
     value = warp_sum(value);
     if (LOCAL_ID % 32 == 0) scratch[LOCAL_ID / 32] = value;
     BARRIER();
@@ -48,7 +48,7 @@ DEVICE void neighbour_sums(real* values, u32 count, u32 wanted, u32 team) {
 // Where the result of a warp of the team lies: item by item they take it in turn.
 DEVICE u32 warp_result(u32 team) { return (LOCAL_ID & (0u - team)) / 32 + (LOCAL_ID & (team / 32 - 1)); }
 
-DEVICE void team_sums_first(real* values, u32 count, u32 wanted, u32 team, LOCAL real* scratch) {
+DEVICE INLINED void team_sums_first(real* values, u32 count, u32 wanted, u32 team, LOCAL real* scratch) {
     neighbour_sums(values, count, wanted, team < 32 ? team : 32);
     if (team <= 32) return;
     for (u32 i = 0; i < count; i++)
@@ -60,7 +60,7 @@ DEVICE void team_sums_first(real* values, u32 count, u32 wanted, u32 team, LOCAL
     BARRIER();
 }
 
-DEVICE void team_sums(real* values, u32 count, u32 team, LOCAL real* scratch) {
+DEVICE INLINED void team_sums(real* values, u32 count, u32 team, LOCAL real* scratch) {
     team_sums_first(values, count, count, team, scratch);
 }
 
@@ -70,7 +70,7 @@ DEVICE real neighbour_max(real value, u32 team) {
     return value;
 }
 
-DEVICE real team_max(real value, u32 team, LOCAL real* scratch) {
+DEVICE INLINED real team_max(real value, u32 team, LOCAL real* scratch) {
     value = neighbour_max(value, team < 32 ? team : 32);
     if (team <= 32) return value;
     if (LOCAL_ID % 32 == 0) scratch[LOCAL_ID / 32] = value;
@@ -80,7 +80,7 @@ DEVICE real team_max(real value, u32 team, LOCAL real* scratch) {
     return value;
 }
 #else
-DEVICE u64 running_sum(u64 value, LOCAL u64* scratch, u64* total) {
+DEVICE INLINED u64 running_sum(u64 value, LOCAL u64* scratch, u64* total) {
     scratch[LOCAL_ID] = value;
     BARRIER();
     for (u32 distance = 1; distance < GROUP_SIZE; distance *= 2) {
@@ -95,7 +95,7 @@ DEVICE u64 running_sum(u64 value, LOCAL u64* scratch, u64* total) {
     return value;
 }
 
-DEVICE real group_sum(real value, LOCAL real* scratch) {
+DEVICE INLINED real group_sum(real value, LOCAL real* scratch) {
     scratch[LOCAL_ID] = value;
     BARRIER();
     for (u32 half_size = GROUP_SIZE / 2; half_size > 0; half_size /= 2) {
@@ -107,7 +107,7 @@ DEVICE real group_sum(real value, LOCAL real* scratch) {
     return value;
 }
 
-DEVICE void team_sums(real* values, u32 count, u32 team, LOCAL real* scratch) {
+DEVICE INLINED void team_sums(real* values, u32 count, u32 team, LOCAL real* scratch) {
     for (u32 i = 0; i < count; i++) scratch[i * GROUP_SIZE + LOCAL_ID] = values[i];
     BARRIER();
     for (u32 half_size = team / 2; half_size > 0; half_size /= 2) {
@@ -120,11 +120,11 @@ DEVICE void team_sums(real* values, u32 count, u32 team, LOCAL real* scratch) {
     BARRIER();
 }
 
-DEVICE void team_sums_first(real* values, u32 count, u32 wanted, u32 team, LOCAL real* scratch) {
+DEVICE INLINED void team_sums_first(real* values, u32 count, u32 wanted, u32 team, LOCAL real* scratch) {
     team_sums(values, count, team, scratch);
 }
 
-DEVICE real team_max(real value, u32 team, LOCAL real* scratch) {
+DEVICE INLINED real team_max(real value, u32 team, LOCAL real* scratch) {
     scratch[LOCAL_ID] = value;
     BARRIER();
     for (u32 half_size = team / 2; half_size > 0; half_size /= 2) {

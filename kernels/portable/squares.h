@@ -47,7 +47,7 @@ DEVICE void add_squares(long_sum* totals, const real* values, u32 count) {
 }
 
 // The sums of the whole group. `scratch` holds SQUARE_SUMS * GROUP_SIZE values.
-DEVICE void group_squares(const long_sum* totals, real* sums, LOCAL real* scratch) {
+DEVICE INLINED void group_squares(const long_sum* totals, real* sums, LOCAL real* scratch) {
     for (u32 s = 0; s < SQUARE_SUMS; s++) sums[s] = totals[s].sum;
     team_sums(sums, SQUARE_SUMS, GROUP_SIZE, scratch);
 }

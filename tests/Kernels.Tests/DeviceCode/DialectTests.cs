@@ -69,6 +69,12 @@ public sealed partial class DialectTests
     public void OnlyHeadersKnowTheDialect(string file) =>
         Assert.DoesNotContain("DIALECT_", KernelSource.Read(file), StringComparison.Ordinal);
 
+    /// <summary>PoCL gives all groups one array where a function that is not inlined early gets the same one in all calls.</summary>
+    [Theory]
+    [MemberData(nameof(PortableFiles))]
+    public void FunctionsThatGetALocalArrayAreInlined(string file) => Assert.DoesNotMatch(
+        @"\bDEVICE (?!INLINED\b)[^;{}()]*\([^{};]*\bLOCAL\b[^{};]*\)\s*\{", KernelSource.Read(file));
+
     [Theory]
     [MemberData(nameof(FilesThatInclude))]
     public void IncludesResolve(string file)

@@ -101,7 +101,8 @@ public sealed class OclgrindScenarios : Scenario
         from selected in Selection
         where op.DTypes.Contains(selected.DType)
         let largest = op.Op == OptimizerLists.Op ? OptimizerLists.LargestBytes : selected.LargestBytes
-        let problems = op.Problems.Where(problem => problem.Bytes(selected.DType.SizeInBytes()) <= largest)
+        let small = op.Problems.Where(problem => problem.Bytes(selected.DType.SizeInBytes()) <= largest)
+        let problems = small.Any() ? small : [op.Problems.MinBy(problem => problem.Bytes(1))!]
         from problem in selected.DType == DType.Float32
             ? problems
             : problems.GroupBy(problem => problem.Entry).Select(entry => entry.MaxBy(problem => problem.Bytes(1))!)
