@@ -17,8 +17,11 @@ typedef long i64;
 #define KERNEL __kernel __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1)))
 #define DEVICE static inline
 // For functions that get a local array. LLVM turns one that they get in all calls into the array itself, and PoCL does
-// not know it again in a function, so that all groups would share one.
-#define INLINED  __attribute__((always_inline))
+// not know it again in a function, so that all groups would share one. Oclgrind, which can do without, knows nothing of
+// what inlining leaves behind, so that its build options say otherwise.
+#ifndef INLINED
+#define INLINED __attribute__((always_inline))
+#endif
 #define CONSTANT __constant
 #define GLOBAL   __global
 #define LOCAL    __local

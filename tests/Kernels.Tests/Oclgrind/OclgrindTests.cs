@@ -25,7 +25,7 @@ public sealed class OclgrindTests
             ("KERNELS_LIBOPENCL", OclgrindScenarios.Library),
             (OclgrindScenarios.LogVariable, Path.Combine(folder.Path, "log")),
             // Its optimiser takes longer than what it saves on problems of this size; and it moves accesses.
-            ("OCLGRIND_BUILD_OPTIONS", "-cl-opt-disable"),
+            ("OCLGRIND_BUILD_OPTIONS", "-cl-opt-disable -DINLINED="),
             ("OCLGRIND_DATA_RACES", "1"),
             ("OCLGRIND_CHECK_API", "1"),
             ("OCLGRIND_MAX_ERRORS", "1000000"),
