@@ -23,7 +23,8 @@ internal static class CnnRecipes
     public static IReadOnlyList<Recipe> All { get; } =
     [
         Alone(
-            Cnn(Reference, "A convolutional network without regularization, a ninth of the baseline's parameters."), rate: 0.01, BatchSize / 2),
+            Cnn(Reference, "A convolutional network without regularization, a ninth of the baseline's parameters."),
+            rate: 0.01, BatchSize / 2),
         Alone(
             Cnn("cnn+batch-norm", "Each map of the convolutional network is normalized by its batch.") with { Network = Normalized },
             rate: 0.14, BatchSize / 2),

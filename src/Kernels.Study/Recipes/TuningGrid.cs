@@ -4,8 +4,9 @@ namespace Kernels.Study;
 internal sealed record TunedNumber(string Name, double Chosen, params IReadOnlyList<double> Tried);
 
 /// <summary>
-/// The settings of a recipe that a tuning tries, all combinations of its tuned numbers: as many for each recipe. It chooses the one with the
-/// highest accuracy on images of the training file that no run uses, a mean over seeds that no study uses; of equal ones the lower loss.
+/// The settings of a recipe that a tuning tries, all combinations of its tuned numbers: as many for each recipe. It chooses the one with
+/// the highest accuracy on images of the training file that no run uses, a mean over seeds that no study uses; of equal ones the lower
+/// loss.
 /// What the program comes with was chosen so where <c>bench/results/study-nvidia-h100.md</c> says it, and is usual in papers elsewhere.
 /// </summary>
 internal sealed class TuningGrid

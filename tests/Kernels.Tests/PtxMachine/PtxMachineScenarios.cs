@@ -1,4 +1,3 @@
-using Kernels.Devices;
 using Kernels.Interop;
 using Kernels.Tests.FakeDriver;
 using Kernels.Tests.Support;

@@ -1,5 +1,3 @@
-using Kernels.Devices;
-
 namespace Kernels;
 
 /// <summary>
