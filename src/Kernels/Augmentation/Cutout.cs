@@ -35,7 +35,7 @@ public readonly record struct CutoutOptions
 /// </para>
 /// <para>
 /// Every method throws <see cref="ArgumentException"/> for shapes that do not fit, tensors that overlap in part or live on another device,
-/// and <see cref="ArgumentOutOfRangeException"/> for a side below 0, fewer than no more holes, or a probability outside [0, 1].
+/// and <see cref="ArgumentOutOfRangeException"/> for a side or a number of holes below 0, or a probability outside [0, 1].
 /// </para>
 /// </remarks>
 public static unsafe class Cutout

@@ -22,6 +22,9 @@ public sealed class SpecialValueTheory(TestDevices devices)
     /// </summary>
     private const int SumHeadroom = 1 << 14;
 
+    /// <summary>Colours are clamped, which leaves no NaN to lose.</summary>
+    private const string Clamping = "color-jitter";
+
     [Theory]
     [MemberData(nameof(CaseRows.WithFloatInputs), MemberType = typeof(CaseRows))]
     public void SpecialValues_ComeOutAsInTheReference(string deviceId, string op, DType dtype)
@@ -43,8 +46,9 @@ public sealed class SpecialValueTheory(TestDevices devices)
     public void LapsesAreSeen(string deviceId, string op)
     {
         using CaseRun run = new(devices, deviceId, op, DType.Float32);
-        if (run.SmallProblems.Select(run.Try).Any(AnswersNaN))
-            Assert.True(IsSeen(value => float.IsNaN(value) ? 0 : value), "NaN was lost");
+        bool answersNaN = run.SmallProblems.Select(run.Try).Any(AnswersNaN);
+        Assert.Equal(op != Clamping, answersNaN);
+        if (answersNaN) Assert.True(IsSeen(value => float.IsNaN(value) ? 0 : value), "NaN was lost");
         if (run.Op.OfLength(1) is not null)
             Assert.True(IsSeen(value => Math.Clamp(value, float.MinValue, float.MaxValue)), "infinities were clamped");
 
@@ -62,7 +66,6 @@ public sealed class SpecialValueTheory(TestDevices devices)
         }
     }
 
-    /// <summary>An op that clamps, as those on colours do, has no NaN to lose.</summary>
     private static bool AnswersNaN(Trial trial) => FloatInputs(trial)
         .Select(input => Change(trial, input, [NotFinite[0]], _ => 0))
         .Any(changed => changed.Results.Any(spec => changed.Expected[spec.Name].Any(double.IsNaN)));
