@@ -2,6 +2,7 @@
 
 #include "core.h"
 #include "machine.h"
+#include "nccl.h"
 #include "streams.h"
 
 #include <stdarg.h>
@@ -73,6 +74,8 @@ static int translate(enum api api, int status) {
     switch (api) {
     case API_NVRTC:
         return out_of_memory ? 1 : 11; // NVRTC_ERROR_OUT_OF_MEMORY, NVRTC_ERROR_INTERNAL_ERROR
+    case API_NCCL:
+        return out_of_memory || is_lost() ? 1 : 3; // ncclUnhandledCudaError, ncclInternalError
     case API_BLAS:
         return out_of_memory ? 3 : 13; // CUBLAS_STATUS_ALLOC_FAILED, CUBLAS_STATUS_EXECUTION_FAILED
     default:
@@ -132,9 +135,9 @@ const char* lost_reason(int status) {
 
 // --- Live objects, sorted by handle ----------------------------------------------------------------------------------
 
-static const char* const kind_names[] = {"context", "device memory",    "host memory", "stream",
-                                         "event",   "module",           "program",     "cuBLAS handle",
-                                         "graph",   "executable graph", "function"};
+static const char* const kind_names[] = {"context", "device memory",    "host memory",  "stream",
+                                         "event",   "module",           "program",      "cuBLAS handle",
+                                         "graph",   "executable graph", "communicator", "function"};
 static struct object** objects;
 static size_t object_count, object_capacity;
 static int64_t live[FAKECUDA_KINDS + 1];
@@ -234,8 +237,9 @@ static struct object* memory_from(size_t index) {
     return index < object_count ? objects[index] : NULL;
 }
 
+// Addresses lie behind all numbers.
 struct object* object_first_memory(void) {
-    return memory_from(0);
+    return memory_from(lower_bound(next_handle + 1));
 }
 
 struct object* object_next_memory(const struct object* object) {
@@ -365,7 +369,9 @@ bool pop_context(uint64_t* context) {
 
 void fakecuda_reset(void) {
     pthread_mutex_lock(&lock);
+    nccl_stop();
     streams_reset();
+    nccl_reset();
     machine_reset();
     for (size_t i = 0; i < object_count; i++) destroy(objects[i]);
     object_count = 0;

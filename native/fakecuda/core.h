@@ -1,4 +1,4 @@
-// What the three stand-ins (driver, compiler, BLAS) share: the lock, the plan of failures, the log, the tables of live
+// What the stand-ins (driver, compiler, BLAS, NCCL) share: the lock, the plan of failures, the log, the tables of live
 // objects.
 
 #ifndef FAKECUDA_CORE_H
@@ -26,13 +26,14 @@ enum {
     CUDA_ERROR_ILLEGAL_STATE = 401,
     CUDA_ERROR_NOT_FOUND = 500,
     CUDA_ERROR_NOT_READY = 600,
+    CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE = 720,
     CUDA_ERROR_UNSUPPORTED = 900, // while a stream is captured
     CUDA_ERROR_CAPTURE_INVALIDATED = 901,
     CUDA_ERROR_WRONG_THREAD = 908,
 };
 
 // Which library a function belongs to, since each has its own statuses.
-enum api { API_DRIVER, API_NVRTC, API_BLAS };
+enum api { API_DRIVER, API_NVRTC, API_BLAS, API_NCCL };
 
 // One exported function; it joins the list at its first call.
 struct function {
@@ -76,6 +77,7 @@ const char* lost_reason(int status);
 
 void violation(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
+struct clique;
 struct kernel;
 struct queue;
 struct work;
@@ -100,8 +102,10 @@ struct object {
     int64_t pushes;          // context: on the stacks of all threads
     int64_t time;            // event: nanoseconds, 0 before it was recorded
     uint64_t stream;         // BLAS
-    uint64_t recorded_in;    // event: the number of the queue, 0 before it was recorded
-    uint64_t recording;      // event: the order of its last recording
+    struct clique* clique;   // communicator: its group
+    int rank;                // communicator
+    uint64_t recorded_in;    // event, graph: the number of the queue that recorded or launched it last, 0 before
+    uint64_t recording;      // event, graph: the order of its last recording, or of the last work of its launch
     struct queue* queue;     // stream
     struct works works;      // graph
     char* text;              // module, program: the source; program's image after compilation in `image`

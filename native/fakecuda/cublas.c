@@ -1,10 +1,7 @@
 // cuBLAS as much as the library calls of it: products of column-major matrices, summed in double.
 
+#include "elements.h"
 #include "streams.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum {
     CUBLAS_STATUS_SUCCESS = 0,
@@ -13,15 +10,8 @@ enum {
     CUBLAS_STATUS_NOT_SUPPORTED = 15,
 };
 
-// cudaDataType and cublasComputeType_t.
-enum {
-    CUDA_R_32F = 0,
-    CUDA_R_64F = 1,
-    CUDA_R_16F = 2,
-    CUDA_R_16BF = 14,
-    CUBLAS_COMPUTE_32F = 68,
-    CUBLAS_COMPUTE_64F = 70
-};
+// cublasComputeType_t.
+enum { CUBLAS_COMPUTE_32F = 68, CUBLAS_COMPUTE_64F = 70 };
 
 #define BLAS(name) ENTER_OR_FAIL(API_BLAS, name)
 
@@ -81,66 +71,6 @@ FAKECUDA_EXPORT cublasStatus_t cublasSetMathMode(uint64_t handle, int mode) {
     return leave(found ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_INITIALIZED);
 }
 
-// --- Elements
-// ----------------------------------------------------------------------------------------------------------
-
-static size_t element_bytes(int type) { return type == CUDA_R_64F ? 8 : type == CUDA_R_32F ? 4 : 2; }
-
-static float bits_as_float(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static double half_to_double(uint16_t half) {
-    const int exponent = half >> 10 & 31, fraction = half & 1023;
-    const double sign = half >> 15 ? -1 : 1;
-    if (exponent == 31) return fraction != 0 ? NAN : sign * INFINITY;
-    return sign * (exponent == 0 ? ldexp(fraction, -24) : ldexp(1024 + fraction, exponent - 25));
-}
-
-// Rounds to nearest, ties to even, in steps of the result's last place.
-static uint16_t double_to_half(double value) {
-    const uint16_t sign = signbit(value) ? 0x8000 : 0;
-    const double magnitude = fabs(value);
-    if (isnan(value)) return sign | 0x7e00;
-    if (magnitude >= 65520) return sign | 0x7c00;
-    int exponent;
-    frexp(magnitude, &exponent);
-    if (exponent < -13) exponent = -13; // subnormal
-    const int steps = (int)nearbyint(ldexp(magnitude, 11 - exponent));
-    return (uint16_t)(sign | ((exponent + 13) * 1024 + steps));
-}
-
-static double load(const char* base, size_t index, int type) {
-    switch (type) {
-    case CUDA_R_64F:
-        return ((const double*)base)[index];
-    case CUDA_R_32F:
-        return (double)((const float*)base)[index];
-    case CUDA_R_16F:
-        return half_to_double(((const uint16_t*)base)[index]);
-    default:
-        return (double)bits_as_float((uint32_t)((const uint16_t*)base)[index] << 16);
-    }
-}
-
-static void store(char* base, size_t index, int type, double value) {
-    if (type == CUDA_R_64F) {
-        ((double*)base)[index] = value;
-    } else if (type == CUDA_R_32F) {
-        ((float*)base)[index] = (float)value;
-    } else if (type == CUDA_R_16F) {
-        ((uint16_t*)base)[index] = double_to_half(value);
-    } else {
-        const float single = (float)value;
-        uint32_t bits;
-        memcpy(&bits, &single, sizeof bits);
-        const uint32_t rounded = isnan(single) ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1u);
-        ((uint16_t*)base)[index] = (uint16_t)(rounded >> 16);
-    }
-}
-
 // --- The product
 // -------------------------------------------------------------------------------------------------------
 
@@ -166,7 +96,7 @@ static bool is_valid(const struct matrix* matrix, const char* name) {
 static double element(const struct matrix* matrix, bool transposed, int row, int column) {
     const int stored_row = transposed ? column : row, stored_column = transposed ? row : column;
     const size_t index = (size_t)stored_column * (size_t)matrix->pitch + (size_t)stored_row;
-    return load((const char*)(uintptr_t)matrix->address, index, matrix->type);
+    return element_load((const char*)(uintptr_t)matrix->address, index, matrix->type);
 }
 
 struct product {
@@ -197,8 +127,8 @@ static void run_product(struct work* work, struct queue* queue) {
                 sum = p->factor * sum + p->keep * element(&p->product, false, row, column);
             else
                 sum *= p->factor;
-            store((char*)(uintptr_t)p->product.address, (size_t)column * (size_t)p->product.pitch + (size_t)row,
-                  p->product.type, sum);
+            element_store((char*)(uintptr_t)p->product.address, (size_t)column * (size_t)p->product.pitch + (size_t)row,
+                          p->product.type, sum);
         }
         const size_t start = (size_t)column * (size_t)p->product.pitch * element_bytes(p->product.type);
         memory_written(p->product.address + start, (size_t)p->m * element_bytes(p->product.type));

@@ -156,9 +156,14 @@ FAKECUDA_EXPORT CUresult cuDeviceGetAttribute(int* value, int attribute, CUdevic
     case 76:
         *value = configuration.compute_capability % 10;
         break;
-    case 81: // shared memory per multiprocessor
+    case 81:
+        *value = GROUP_SHARED_BYTES + RESERVED_SHARED_BYTES;
+        break; // shared memory per multiprocessor
+    case 95:
+        *value = 1;
+        break; // cooperative launches
     case 97:
-        *value = 227 << 10;
+        *value = GROUP_SHARED_BYTES;
         break; // shared memory per block, by choice
     case 82:
         *value = 65536;
@@ -167,7 +172,7 @@ FAKECUDA_EXPORT CUresult cuDeviceGetAttribute(int* value, int attribute, CUdevic
         *value = 32;
         break; // blocks per multiprocessor
     case 111:
-        *value = 1024;
+        *value = RESERVED_SHARED_BYTES;
         break; // reserved shared memory
     case 41:
         *value = 1;

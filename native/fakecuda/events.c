@@ -87,9 +87,6 @@ FAKECUDA_EXPORT CUresult cuEventElapsedTime(float* milliseconds, uint64_t start,
     return leave(CUDA_SUCCESS);
 }
 
-// The wait itself is what stands before it in the queue.
-static void run_wait(struct work* work, struct queue* queue) { (void)work, (void)queue; }
-
 FAKECUDA_EXPORT CUresult cuStreamWaitEvent(uint64_t stream, uint64_t event, unsigned flags) {
     OR_FAIL(cuStreamWaitEvent);
     (void)flags;
@@ -99,7 +96,5 @@ FAKECUDA_EXPORT CUresult cuStreamWaitEvent(uint64_t stream, uint64_t event, unsi
     const struct object* object = find_in_context(event, FAKECUDA_EVENT, "cuStreamWaitEvent", &status);
     if (object == NULL) return leave(status);
     if (!is_not_captured(queue, "cuStreamWaitEvent")) return leave(CUDA_ERROR_UNSUPPORTED);
-    struct work work = {.run = run_wait, .bytes = sizeof work};
-    work.awaited_queue = object->recorded_in, work.awaited = object->recording;
-    return leave(submit(queue, &work));
+    return leave(submit_wait(queue, object));
 }

@@ -4,6 +4,7 @@
 #ifndef FAKECUDA_H
 #define FAKECUDA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define FAKECUDA_EXPORT __attribute__((visibility("default")))
@@ -20,6 +21,7 @@ enum fakecuda_kind {
     FAKECUDA_BLAS,
     FAKECUDA_GRAPH,
     FAKECUDA_GRAPH_EXECUTABLE,
+    FAKECUDA_COMMUNICATOR,
     FAKECUDA_KINDS,
     FAKECUDA_FUNCTION = FAKECUDA_KINDS, // goes with its module, so it is not counted
 };
@@ -43,6 +45,7 @@ struct fakecuda_launch {
     uint32_t shared_bytes;
     uint32_t argument_count;
     struct fakecuda_argument arguments[FAKECUDA_MAXIMUM_ARGUMENTS];
+    bool is_cooperative; // all groups are there at once
 };
 
 // Called in place of the kernel: on the launching thread, before cuLaunchKernel returns, unless streams have threads of
@@ -102,6 +105,9 @@ FAKECUDA_EXPORT void fakecuda_remove_barrier(const char* file, uint32_t line);
 struct ptx_counts;
 FAKECUDA_EXPORT const struct ptx_counts* fakecuda_counts(const char* kernel);
 FAKECUDA_EXPORT const char* fakecuda_counted_kernel(uint32_t index);
+
+// The communicators of this rank have the error from here on, as when a peer of them died.
+FAKECUDA_EXPORT void fakecuda_fail_rank(int rank, int status);
 
 FAKECUDA_EXPORT int64_t fakecuda_live(int kind);
 FAKECUDA_EXPORT int64_t fakecuda_live_bytes(void);

@@ -108,13 +108,14 @@ void machine_run(const struct ptx_module* module, const struct ptx_kernel* kerne
                              .grid = {launch->grid[0], launch->grid[1], launch->grid[2]},
                              .block = {launch->block[0], launch->block[1], launch->block[2]},
                              .shared_bytes = launch->shared_bytes,
+                             .is_cooperative = launch->is_cooperative,
                              .parameters = parameters,
                              .multiprocessors = MULTIPROCESSORS,
                              .removed_file = removed_file[0] == 0 ? NULL : removed_file,
                              .removed_line = removed_line,
                              .tag = ptx_next_tag(),
                              .report = report};
-    if (group_limit > 0 && run.grid[0] > group_limit) run.grid[0] = group_limit;
+    if (group_limit > 0 && run.grid[0] > group_limit && !run.is_cooperative) run.grid[0] = group_limit;
     struct ptx_memory* memory = snapshot(context, run.tag == 1, &run.memory_count);
     run.memory = memory;
     machine_enter();

@@ -7,6 +7,10 @@
 
 #define MULTIPROCESSORS 2
 
+// Shared memory that a group may have, and what each group takes besides.
+#define GROUP_SHARED_BYTES    (227u << 10)
+#define RESERVED_SHARED_BYTES 1024u
+
 bool is_ptx(const char* image);
 
 // Null, and the reason as a violation and in the text, when the machine cannot run it.

@@ -127,13 +127,29 @@ FAKECUDA_EXPORT CUresult cuModuleGetFunction(uint64_t* handle, uint64_t module, 
     return leave(CUDA_ERROR_NOT_FOUND);
 }
 
+// Shared memory that the text declares; the machine alone knows.
+static uint64_t declared_bytes(const struct object* function) {
+    return function->function->ptx == NULL ? 0 : function->function->ptx->shared_bytes;
+}
+
+// How many groups a multiprocessor holds at a time.
+static uint64_t resident_groups(const struct object* function, uint64_t threads, uint64_t dynamic_bytes) {
+    const uint64_t bytes = declared_bytes(function) + dynamic_bytes + RESERVED_SHARED_BYTES;
+    const uint64_t by_threads = 2048 / threads, by_bytes = (GROUP_SHARED_BYTES + RESERVED_SHARED_BYTES) / bytes;
+    return by_threads < by_bytes ? by_threads : by_bytes;
+}
+
 FAKECUDA_EXPORT CUresult cuFuncGetAttribute(int* value, int attribute, uint64_t function) {
     OR_FAIL(cuFuncGetAttribute);
-    if (object_find(function, FAKECUDA_FUNCTION, "cuFuncGetAttribute") == NULL) return leave(CUDA_ERROR_INVALID_HANDLE);
+    const struct object* found = object_find(function, FAKECUDA_FUNCTION, "cuFuncGetAttribute");
+    if (found == NULL) return leave(CUDA_ERROR_INVALID_HANDLE);
     switch (attribute) {
     case 0:
         *value = 1024;
         break; // threads per block
+    case 1:
+        *value = (int)declared_bytes(found);
+        break; // shared memory
     case 4:
         *value = 32;
         break; // registers
@@ -158,10 +174,10 @@ FAKECUDA_EXPORT CUresult cuFuncSetAttribute(uint64_t function, int attribute, in
 FAKECUDA_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, uint64_t function, int block_size,
                                                                      size_t shared_bytes) {
     OR_FAIL(cuOccupancyMaxActiveBlocksPerMultiprocessor);
-    (void)shared_bytes;
-    if (object_find(function, FAKECUDA_FUNCTION, "cuOccupancyMaxActiveBlocksPerMultiprocessor") == NULL)
-        return leave(CUDA_ERROR_INVALID_HANDLE);
-    *blocks = block_size > 0 ? 2048 / block_size : 0;
+    const struct object* found =
+        object_find(function, FAKECUDA_FUNCTION, "cuOccupancyMaxActiveBlocksPerMultiprocessor");
+    if (found == NULL) return leave(CUDA_ERROR_INVALID_HANDLE);
+    *blocks = block_size > 0 ? (int)resident_groups(found, (uint64_t)block_size, shared_bytes) : 0;
     return leave(CUDA_SUCCESS);
 }
 
@@ -240,34 +256,60 @@ static void run_launch(struct work* work, struct queue* queue) {
     machine_leave();
 }
 
+// A launch whose groups must all be there at once is refused when they cannot be.
+static bool is_too_large(const struct object* function, const struct fakecuda_launch* launch) {
+    const uint64_t threads = (uint64_t)launch->block[0] * launch->block[1] * launch->block[2];
+    const uint64_t groups = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2];
+    return groups > MULTIPROCESSORS * resident_groups(function, threads, launch->shared_bytes);
+}
+
+static CUresult launch_kernel(const char* name, uint64_t handle, struct fakecuda_launch shape, void** values) {
+    struct object* function = object_find(handle, FAKECUDA_FUNCTION, name);
+    if (function == NULL) return CUDA_ERROR_INVALID_HANDLE;
+    CUresult status;
+    struct queue* queue = queue_find(shape.stream, name, &status);
+    if (queue == NULL) return status;
+    if (function->context != current_context()) {
+        violation("%s: the kernel's context is not current on this thread", name);
+        return CUDA_ERROR_INVALID_CONTEXT;
+    }
+    const struct object* module = object_find(function->parent, FAKECUDA_MODULE, name);
+    struct launch work = WORK(struct launch, run_launch, launch_uses);
+    work.function = handle;
+    work.launch = shape;
+    work.launch.function = function->function->name;
+    work.launch.source = module->text;
+    work.launch.stream = queue->stream;
+    if (!is_valid_shape(&work.launch) || values == NULL) {
+        violation("%s: %s with a grid or block that no GPU takes", name, work.launch.function);
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    if (shape.is_cooperative && is_too_large(function, &work.launch)) return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
+    if (declared_bytes(function) + shape.shared_bytes > GROUP_SHARED_BYTES) return CUDA_ERROR_INVALID_VALUE;
+    status = read_arguments(&work.launch, function->function, values);
+    // A launch that failed at once is told of at once, so that it is known which it was.
+    return status == CUDA_SUCCESS ? submit(queue, &work.head) : status;
+}
+
 FAKECUDA_EXPORT CUresult cuLaunchKernel(uint64_t handle, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                                         unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                                         uint64_t stream, void** values, void** extra) {
     OR_FAIL(cuLaunchKernel);
-    struct object* function = object_find(handle, FAKECUDA_FUNCTION, "cuLaunchKernel");
-    if (function == NULL) return leave(CUDA_ERROR_INVALID_HANDLE);
-    CUresult status;
-    struct queue* queue = queue_find(stream, "cuLaunchKernel", &status);
-    if (queue == NULL) return leave(status);
-    if (function->context != current_context()) {
-        violation("cuLaunchKernel: the kernel's context is not current on this thread");
-        return leave(CUDA_ERROR_INVALID_CONTEXT);
-    }
-    const struct object* module = object_find(function->parent, FAKECUDA_MODULE, "cuLaunchKernel");
-    struct launch work = WORK(struct launch, run_launch, launch_uses);
-    work.function = handle;
-    work.launch = (struct fakecuda_launch){.function = function->function->name,
-                                           .source = module->text,
-                                           .stream = queue->stream,
-                                           .grid = {grid_x, grid_y, grid_z},
-                                           .block = {block_x, block_y, block_z},
-                                           .shared_bytes = shared_bytes};
-    if (!is_valid_shape(&work.launch) || values == NULL || extra != NULL) {
-        violation("cuLaunchKernel: %s with a grid or block that no GPU takes", work.launch.function);
-        return leave(CUDA_ERROR_INVALID_VALUE);
-    }
-    status = read_arguments(&work.launch, function->function, values);
-    if (status == CUDA_SUCCESS) status = submit(queue, &work.head);
-    // A launch that failed at once is told of at once, so that it is known which it was.
-    return leave(status);
+    const struct fakecuda_launch shape = {.stream = stream,
+                                          .grid = {grid_x, grid_y, grid_z},
+                                          .block = {block_x, block_y, block_z},
+                                          .shared_bytes = shared_bytes};
+    return leave(launch_kernel("cuLaunchKernel", handle, shape, extra == NULL ? values : NULL));
+}
+
+FAKECUDA_EXPORT CUresult cuLaunchCooperativeKernel(uint64_t handle, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                                                   unsigned block_x, unsigned block_y, unsigned block_z,
+                                                   unsigned shared_bytes, uint64_t stream, void** values) {
+    OR_FAIL(cuLaunchCooperativeKernel);
+    const struct fakecuda_launch shape = {.stream = stream,
+                                          .grid = {grid_x, grid_y, grid_z},
+                                          .block = {block_x, block_y, block_z},
+                                          .shared_bytes = shared_bytes,
+                                          .is_cooperative = true};
+    return leave(launch_kernel("cuLaunchCooperativeKernel", handle, shape, values));
 }

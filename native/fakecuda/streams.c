@@ -217,6 +217,15 @@ int submit(struct queue* queue, struct work* work) {
     return lost_status_now();
 }
 
+// The wait itself is what stands before it in the queue.
+static void run_wait(struct work* work, struct queue* queue) { (void)work, (void)queue; }
+
+int submit_wait(struct queue* queue, const struct object* awaited) {
+    struct work work = {.run = run_wait, .bytes = sizeof work};
+    work.awaited_queue = awaited->recorded_in, work.awaited = awaited->recording;
+    return submit(queue, &work);
+}
+
 // --- Queues ----------------------------------------------------------------------------------------------------------
 
 struct queue* queue_new(uint64_t stream, uint64_t context, bool is_blocking) {
@@ -432,10 +441,14 @@ FAKECUDA_EXPORT CUresult cuGraphLaunch(uint64_t executable, uint64_t stream) {
     if (!is_not_captured(queue, "cuGraphLaunch")) return leave(CUDA_ERROR_UNSUPPORTED);
     struct object* object = find_in_context(executable, FAKECUDA_GRAPH_EXECUTABLE, "cuGraphLaunch", &status);
     if (object == NULL) return leave(status);
+    // Launches of a graph run one after the other, in whatever streams.
+    if (object->recorded_in != queue->number) submit_wait(queue, object);
     // A copy, as the graph may go while its work runs.
     struct works works = works_copy(&object->works);
     for (struct work* work = works.first; work != NULL; work = work->next) submit(queue, work);
     works_free(&works);
+    object = object_peek(executable, FAKECUDA_GRAPH_EXECUTABLE);
+    if (object != NULL) object->recorded_in = queue->number, object->recording = orders;
     return leave(lost_status_now());
 }
 

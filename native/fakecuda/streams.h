@@ -59,6 +59,9 @@ struct queue* queue_new(uint64_t stream, uint64_t context, bool is_blocking);
 // status may be that of earlier work.
 int submit(struct queue* queue, struct work* work);
 
+// For what an event or a graph recorded last.
+int submit_wait(struct queue* queue, const struct object* awaited);
+
 // Until all is done that was queued so far. The status is that of a context that was lost meanwhile.
 void finish_up_to(uint64_t number, uint64_t order); // that queue, and what it waits for
 int finish(struct queue* queue);

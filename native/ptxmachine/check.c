@@ -59,8 +59,8 @@ u32 ptx_next_tag(void) {
 struct touch {
     u32 now; // the launch or epoch, in its place
     u32 who;
-    u32 time;
-    u32 shift;
+    u32 time;        // in a cooperative launch: what the group knows of the others
+    bool is_ordered; // of a cooperative launch
 };
 
 static u32 kind_of_global(u32 tag) { return tag >> GROUP_BITS & 7; }
@@ -89,7 +89,27 @@ static u32 next_global(u32 tag, const struct touch* t, enum access access) {
 #undef TAG
 }
 
-static u32 next_shared(u32 tag, const struct touch* t, enum access access) {
+// In a cooperative launch the bits of the group are its number and, above it, its count of releases. What came before
+// is as if it had not been; a tag that stands for many has the latest count of theirs.
+static u32 next_ordered(u32 tag, const struct touch* t, enum access access) {
+    const u32 kind = tag >> LAUNCH_SHIFT == t->now >> LAUNCH_SHIFT ? kind_of_global(tag) : NOBODY;
+    if (kind == NOBODY) return next_global(tag, t, access);
+    if (access == READ_ONLY && (kind == WRITTEN || kind == ATOMIC_ONE || kind == ATOMIC_ALL)) return 0;
+    const u32 time = (tag & MAX_GROUP) >> ORDER_GROUP_BITS, groups = (1u << ORDER_GROUP_BITS) - 1;
+    const bool is_of_all = kind == READ_ALL || kind == ATOMIC_ALL;
+    if (!is_of_all && (tag & groups) == (t->who & groups)) {
+        // A group that reads what it wrote leaves the time of the write.
+        if (access == READ && kind != READ_ONE) return tag;
+        return next_global((tag & ~MAX_GROUP) | t->who, t, access);
+    }
+    if (time < t->time) return next_global(0, t, access);
+    const u32 after = next_global(tag, t, access), kind_after = kind_of_global(after);
+    if (after == 0 || (kind_after != READ_ALL && kind_after != ATOMIC_ALL)) return after;
+    const u32 own = t->who >> ORDER_GROUP_BITS, latest = own > time ? own : time;
+    return (after & ~MAX_GROUP) | latest << ORDER_GROUP_BITS | (after & groups);
+}
+
+static inline __attribute__((always_inline)) u32 next_shared(u32 tag, const struct touch* t, enum access access) {
     const u32 thread = tag >> THREAD_SHIFT & 1023, time = tag & MAX_TIME;
     const u32 kind = tag >> EPOCH_SHIFT == t->now >> EPOCH_SHIFT ? tag >> 17 & 7 : NOBODY;
     const bool is_own = thread == t->who, is_same_warp = thread / LANES == t->who / LANES;
@@ -203,8 +223,8 @@ static _Noreturn void outside(struct warp* w, const struct instruction* in, u32 
 
 static u32 touch_words(const struct ptx_memory* block, u64 offset, u32 bytes, const struct touch* t,
                        enum access access) {
-    return touch_tags(block->tags, block->tags + (block->bytes + 3) / 4, offset, bytes, next_global, t, access,
-                      GROUP_BITS);
+    return touch_tags(block->tags, block->tags + (block->bytes + 3) / 4, offset, bytes,
+                      t->is_ordered ? next_ordered : next_global, t, access, GROUP_BITS);
 }
 
 static void touch_block(struct warp* w, const struct instruction* in, u32 lane, u32 lane_bytes,
@@ -224,7 +244,12 @@ static void touch_block(struct warp* w, const struct instruction* in, u32 lane, 
         }
     }
     if (block->tags == NULL || w->group->number >= MAX_GROUP) return;
-    const struct touch touch = {.now = w->group->worker->launch->tag << LAUNCH_SHIFT, .who = w->group->number};
+    struct touch touch = {.now = w->group->worker->launch->tag << LAUNCH_SHIFT, .who = w->group->number};
+    if (w->group->order != NULL) {
+        touch.who |= w->group->time << ORDER_GROUP_BITS;
+        touch.time = w->group->known_time;
+        touch.is_ordered = true;
+    }
     // Of a long stretch first the words that are whole; the ends are looked at byte by byte.
     const u64 end = offset + bytes, first = (offset + 3) / 4, last = end / 4;
     u32 against = 0;
@@ -236,7 +261,8 @@ static void touch_block(struct warp* w, const struct instruction* in, u32 lane, 
         against = touch_words(block, offset, bytes, &touch, access);
     }
     if (against == 0) return;
-    const u32 kind = kind_of_global(against), group = against & MAX_GROUP;
+    const u32 groups = w->group->order != NULL ? (1u << ORDER_GROUP_BITS) - 1 : MAX_GROUP;
+    const u32 kind = kind_of_global(against), group = against & groups;
     const char* did = kind == WRITTEN                            ? "wrote"
                       : kind == ATOMIC_ONE || kind == ATOMIC_ALL ? "updated atomically"
                                                                  : "read";
@@ -285,11 +311,11 @@ void check_global(struct warp* w, const struct instruction* in, const struct req
 
 void next_epoch(struct group* g) {
     if (g->epoch == MAX_EPOCH) {
-        memset(g->shared_tags, 0, (g->shared_bytes + 3) / 4 * sizeof *g->shared_tags);
-        memset(g->shared_byte_tags, 0, (g->shared_bytes + 3) / 4 * 4 * sizeof *g->shared_byte_tags);
+        memset(g->shared_tags, 0, 5 * g->tag_words * sizeof *g->shared_tags);
         g->epoch = 0;
     }
     g->epoch++;
+    if (g->order != NULL) pass_order(g);
     for (u32 i = 0; i < g->warp_count; i++) {
         g->warps[i].sync_time = 1;
         memset(g->warps[i].lane_time, 1, LANES);
@@ -331,6 +357,8 @@ static _Noreturn void shared_conflict(struct warp* w, const struct instruction* 
                                  : "read");
 }
 
+#define ALL_WRITTEN 0x01010101u
+
 // A request of whole words in one pass, where each lane's word is as an earlier one of the same kind left it, was read
 // by more than it, or was not touched since the barrier. False, with nothing done, where the rules must be asked.
 static inline bool touch_shared_row(struct warp* w, const struct request* r) {
@@ -351,12 +379,12 @@ static inline bool touch_shared_row(struct warp* w, const struct request* r) {
                   is_own = tag == fresh + i * step;
         const u32 is_read = (tag & of_warp) == read_warp || tag >> 17 == read_all;
         strange |= !(is_stale | is_own | (is_read & (r->access != WRITE)));
-        holes |= written[i] ^ 0x01010101u;
+        holes |= written[i] ^ ALL_WRITTEN;
     }
     if (strange || (holes != 0 && r->access != WRITE)) return false;
     for (u32 i = 0; i < count; i++) {
         tags[i] = tags[i] >> EPOCH_SHIFT != touch.now >> EPOCH_SHIFT ? fresh + i * step : tags[i];
-        if (r->access == WRITE) written[i] = 0x01010101u;
+        if (r->access == WRITE) written[i] = ALL_WRITTEN;
     }
     return true;
 }
@@ -365,6 +393,60 @@ static bool is_one_time(const struct warp* w) {
     u32 differs = 0;
     for (u32 i = 1; i < LANES; i++) differs |= w->lane_time[i] ^ w->lane_time[0];
     return differs == 0;
+}
+
+// A word that the warp, or others too, read at this time or in this epoch stays as it is when the warp reads it.
+static inline bool is_read_already(u32 tag, const struct touch* t) {
+    const u32 of_warp = ~(31u << THREAD_SHIFT), of_all = t->now >> 17 | READ_ALL;
+    const u32 by_warp = t->now | READ_WARP << 17 | t->who << THREAD_SHIFT | t->time;
+    return ((tag ^ by_warp) & of_warp) == 0 || tag >> 17 == of_all;
+}
+
+static _Noreturn void not_written(struct warp* w, const struct instruction* in, u32 lane, const struct request* r) {
+    const u8* hole = memchr(w->group->shared_written + r->addresses[lane], 0, r->bytes);
+    violate(w, in, lane, RUN_FAILED, "%s shared memory at %llu that nothing wrote", verb(r->access),
+            (unsigned long long)(hole - w->group->shared_written));
+}
+
+// A request of whole words, lane by lane. Of lanes side by side that read one address at one time, the first and the
+// last leave what all would.
+static inline __attribute__((always_inline)) void touch_shared_words(struct warp* w, const struct instruction* in,
+                                                                     const struct request* r, enum access access,
+                                                                     bool is_at_one_time) {
+    struct group* g = w->group;
+    const u32 words = r->bytes / 4, is_parts = g->epoch << EPOCH_SHIFT | PARTS << 17, kinds = ~0u << 17;
+    u64 before = ~0ull;
+    for (u32 rest = r->mask; rest != 0; rest &= rest - 1) {
+        const u32 lane = (u32)__builtin_ctz(rest), next = rest & (rest - 1);
+        const u64 address = r->addresses[lane];
+        if (access == READ && is_at_one_time && address == before && next != 0 &&
+            r->addresses[__builtin_ctz(next)] == address)
+            continue;
+        before = address;
+        const struct touch touch = {
+            .now = g->epoch << EPOCH_SHIFT, .who = w->index * LANES + lane, .time = w->lane_time[lane]};
+        u32 *tags = g->shared_tags + address / 4, *written = (u32*)(void*)(g->shared_written + address);
+        u32 holes = 0, is_new = 0;
+        for (u32 k = 0; k < words; k++) {
+            if (access == WRITE) written[k] = ALL_WRITTEN;
+            holes |= written[k] ^ ALL_WRITTEN;
+            is_new |= access != READ || !is_read_already(tags[k], &touch);
+        }
+        if (holes != 0) not_written(w, in, lane, r);
+        if (!is_new) continue;
+        for (u32 k = 0; k < words; k++) {
+            u32 against = 0;
+            if ((tags[k] & kinds) == is_parts) {
+                against = touch_tags(g->shared_tags, g->shared_byte_tags, address + 4 * k, 4, next_shared, &touch,
+                                     access, 17);
+            } else {
+                const u32 after = next_shared(tags[k], &touch, access);
+                if (after == 0) against = tags[k];
+                tags[k] = after;
+            }
+            if (against != 0) shared_conflict(w, in, lane, address, against, access);
+        }
+    }
 }
 
 void check_shared(struct warp* w, const struct instruction* in, const struct request* request) {
@@ -377,18 +459,23 @@ void check_shared(struct warp* w, const struct instruction* in, const struct req
         violate(w, in, i, RUN_ILLEGAL_ADDRESS, "%s %u bytes at %llu of %u bytes of shared memory", verb(r.access),
                 r.bytes, (unsigned long long)r.addresses[i], g->shared_bytes);
     const bool is_simple = r.pattern == ROW || (r.pattern == ALIKE && r.access == READ && r.count > 1);
-    if (r.bytes == 4 && is_simple && r.access != ATOMIC && is_one_time(w) && touch_shared_row(w, &r)) return;
+    const bool is_at_one_time = r.access != ATOMIC && is_one_time(w);
+    if (r.bytes == 4 && is_simple && is_at_one_time && touch_shared_row(w, &r)) return;
+    if (r.bytes >= 4 && r.access == READ) {
+        touch_shared_words(w, in, &r, READ, is_at_one_time);
+        return;
+    }
+    if (r.bytes >= 4 && r.access == WRITE) {
+        touch_shared_words(w, in, &r, WRITE, is_at_one_time);
+        return;
+    }
     FOR_LANES(i, r.mask) {
         const u64 address = r.addresses[i];
         const struct touch touch = {
             .now = g->epoch << EPOCH_SHIFT, .who = w->index * LANES + i, .time = w->lane_time[i]};
-        if (r.access == WRITE) {
-            memset(g->shared_written + address, 1, r.bytes);
-        } else {
-            const u8* hole = memchr(g->shared_written + address, 0, r.bytes);
-            if (hole != NULL)
-                violate(w, in, i, RUN_FAILED, "%s shared memory at %llu that nothing wrote", verb(r.access),
-                        (unsigned long long)(hole - g->shared_written));
+        for (u32 k = 0; k < r.bytes; k++) {
+            if (r.access == WRITE) g->shared_written[address + k] = 1;
+            if (g->shared_written[address + k] == 0) not_written(w, in, i, &r);
         }
         const u32 against =
             touch_tags(g->shared_tags, g->shared_byte_tags, address, r.bytes, next_shared, &touch, r.access, 17);

@@ -54,6 +54,8 @@ void count_shared(struct warp* w, const struct request* r) {
         u32 most = 0;
         for (u32 i = first; i < first + lanes; i++) {
             if (!has_lane(r->mask, i)) continue;
+            // Most lanes that share a word stand side by side.
+            if (i > first && has_lane(r->mask, i - 1) && r->addresses[i] == r->addresses[i - 1]) continue;
             for (u32 k = 0; k < words; k++) {
                 const u64 word = r->addresses[i] / 4 + k;
                 const u32 bank = word % LANES;

@@ -82,6 +82,7 @@ static void decode_load(struct parser* p, struct written* i, struct instruction*
     in->type = last_type(i);
     in->space = space_of_parameter(&i->operands[1], space_of(i));
     in->is_read_only = has_word(i, "nc") || is(i, "ldu");
+    in->is_acquire = has_word(i, "acquire");
     if (in->type == NO_TYPE) unknown(p, i);
     data_slots(p, in, &i->operands[0], true);
     in->offset = i->operands[1].offset;
@@ -108,6 +109,7 @@ static void decode_store(struct parser* p, struct written* i, struct instruction
     if (in->type == NO_TYPE || in->space == CONSTANT || in->space == PARAMETER) unknown(p, i);
     data_slots(p, in, &i->operands[1], false);
     in->offset = i->operands[0].offset;
+    in->is_release = has_word(i, "release");
     in->a = address_slot(p, &i->operands[0], &in->width);
     in->run = store;
     in->class = in->space == SHARED ? PTX_SHARED_STORE : in->space == LOCAL ? PTX_LOCAL : PTX_STORE;
@@ -125,6 +127,8 @@ static void decode_atomic(struct parser* p, struct written* i, struct instructio
     need(p, i, first + 1 + sources, first + 1 + sources);
     const char width = width_of(in->type);
     in->variant = (u8)operation;
+    in->is_acquire = has_word(i, "acquire") || has_word(i, "acq_rel");
+    in->is_release = has_word(i, "release") || has_word(i, "acq_rel");
     in->space = space_of(i);
     in->d = has_result ? target_slot(p, &i->operands[0], width) : scratch_register(p, width);
     in->offset = i->operands[first].offset;

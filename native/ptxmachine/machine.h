@@ -109,6 +109,7 @@ struct instruction {
     u8 space, count, width; // count: elements; width: bytes of the address register
     u8 compare, combine, is_combine_negated;
     u8 rounding, ftz, sat, variant, is_read_only;
+    u8 is_acquire, is_release;
 };
 
 struct location {
@@ -169,6 +170,7 @@ struct variable {
 struct entry {
     struct ptx_kernel head;
     const struct ptx_module* module;
+    u64 number; // no other entry ever has it
     struct instruction* code;
     u32 code_count;
     u32** lists; // what the instructions' lists point to
@@ -233,10 +235,13 @@ struct group {
     u8* shared_written;
     u32* shared_tags;
     u32* shared_byte_tags; // of words that were touched in part
+    size_t tag_words;      // there is room for: tags outlive the launch, and the epoch goes on
     u32 shared_bytes;
-    u32 epoch;     // counts barriers
-    u64 budget;    // instructions until the group counts as stuck
-    u32 reduction; // of the barrier: of predicates
+    u32 epoch;            // counts barriers
+    u64 budget;           // instructions until the group counts as stuck
+    u32 reduction;        // of the barrier: of predicates
+    struct order* order;  // of a cooperative launch, else null
+    u32 time, known_time; // its releases so far; those that it knows of every other group
 };
 
 // A thread of the host that runs groups.
@@ -253,6 +258,8 @@ struct worker {
     int status;
     u8* memory; // of the warps' files and of shared memory
     size_t memory_bytes;
+    u64 prepared_entry; // whose constants lie in the files of so many warps
+    u32 prepared_warps;
     struct worker* next; // idle
 };
 
@@ -412,10 +419,21 @@ void count_shared(struct warp* w, const struct request* request);
 // --- Parts --------------------------------------------------------------------------------------------------------
 
 // parse.c and decode.c: see there.
+void prepare_warp(struct warp* w, bool has_constants);
 bool run_group(struct worker* worker, u32 number);
 void finish_copies(struct warp* w);
 void reset_copies(struct warp* w);
 void free_copies(struct warp* w);
+
+// Cooperative launches (cooperative.c). A tag has 8 bits of the group and 11 of its count of releases.
+#define ORDER_GROUP_BITS 8
+#define ORDER_TIME_BITS  11
+int run_turns(struct worker** workers, u32 group_count);
+void release_word(struct warp* w, const struct instruction* in, u32 lane, u64 address);
+void acquire_word(struct warp* w, const struct instruction* in, u32 lane, u64 address);
+void note_write(struct warp* w);
+void wait_turn(struct warp* w, const struct instruction* in, u32 lane);
+void pass_order(struct group* g);
 void add_counts(const char* kernel, const struct ptx_counts* counts);
 void describe_location(const struct ptx_module* module, u32 location, char* text, size_t bytes);
 bool is_location(const struct ptx_module* module, u32 location, const char* file, u32 line);

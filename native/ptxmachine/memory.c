@@ -133,12 +133,30 @@ static void put(struct warp* w, const struct instruction* in, const struct reque
     }
 }
 
+// What orders groups of a cooperative launch: each lane's word.
+static void order_lanes(struct warp* w, const struct instruction* in, u32 mask,
+                        void (*with)(struct warp* w, const struct instruction* in, u32 lane, u64 address)) {
+    u64 addresses[LANES];
+    addresses_of(w, in, addresses);
+    FOR_LANES(i, mask) with(w, in, i, addresses[i]);
+}
+
 void load(struct warp* w, const struct instruction* in, u32 mask) {
-    access_memory(w, in, mask, type_bytes(in->type) * in->count, in->is_read_only ? READ_ONLY : READ, fetch);
+    const u32 bytes = type_bytes(in->type) * in->count;
+    if (w->group->order == NULL || !in->is_acquire) {
+        access_memory(w, in, mask, bytes, in->is_read_only ? READ_ONLY : READ, fetch);
+        return;
+    }
+    wait_turn(w, in, (u32)__builtin_ctz(mask));
+    access_memory(w, in, mask, bytes, ATOMIC, fetch);
+    order_lanes(w, in, mask, acquire_word);
 }
 
 void store(struct warp* w, const struct instruction* in, u32 mask) {
-    access_memory(w, in, mask, type_bytes(in->type) * in->count, WRITE, put);
+    const bool releases = w->group->order != NULL && in->is_release;
+    if (releases) order_lanes(w, in, mask, release_word);
+    if (w->group->order != NULL) note_write(w);
+    access_memory(w, in, mask, type_bytes(in->type) * in->count, releases ? ATOMIC : WRITE, put);
 }
 
 void load_parameter(struct warp* w, const struct instruction* in, u32 mask) {
@@ -200,6 +218,11 @@ static void update(struct warp* w, const struct instruction* in, const struct re
 }
 
 void atomic(struct warp* w, const struct instruction* in, u32 mask) {
+    if (w->group->order != NULL) {
+        note_write(w);
+        if (in->is_acquire) order_lanes(w, in, mask, acquire_word);
+        if (in->is_release) order_lanes(w, in, mask, release_word);
+    }
     access_memory(w, in, mask, type_bytes(in->type), ATOMIC, update);
 }
 

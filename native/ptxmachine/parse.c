@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 
 void parse_fail(struct parser* p, const char* format, ...) {
     char where[256] = "";
@@ -315,6 +316,8 @@ static void parse_body(struct parser* p) {
     }
 }
 
+static atomic_ullong entries = 1;
+
 static void parse_kernel(struct parser* p) {
     struct entry* entry = calloc(1, sizeof *entry);
     struct ptx_module* m = p->module;
@@ -323,6 +326,7 @@ static void parse_kernel(struct parser* p) {
     const struct token* name = next_word(p);
     snprintf(entry->head.name, sizeof entry->head.name, "%.*s", (int)name->length, name->start);
     entry->module = m;
+    entry->number = atomic_fetch_add(&entries, 1);
     p->entry = entry;
     p->location = 0;
     p->constant_bytes = p->register_bytes = p->variable_count = p->label_count = p->jump_count = p->constant_count = 0;

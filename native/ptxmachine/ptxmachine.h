@@ -80,6 +80,7 @@ struct ptx_launch {
     const struct ptx_kernel* kernel;
     uint32_t grid[3], block[3];
     uint32_t shared_bytes;           // dynamic
+    bool is_cooperative;             // all groups are there at once
     const uint8_t* parameters;       // parameter_bytes of them
     const struct ptx_memory* memory; // sorted by start
     size_t memory_count;

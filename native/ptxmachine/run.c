@@ -5,7 +5,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define WORKERS 2
+#define WORKERS      2
+#define SHARED_WARPS 32 // fewer are done before a helper has come
 
 struct machine_run {
     const struct ptx_launch* launch;
@@ -22,7 +23,18 @@ static u8* room(struct worker* worker, size_t bytes) {
     free(worker->memory);
     worker->memory = aligned_alloc(64, lines(bytes));
     worker->memory_bytes = lines(bytes);
+    worker->prepared_entry = 0;
     return memset(worker->memory, 0, bytes);
+}
+
+// Tags of earlier launches are of earlier epochs, as if they were not there.
+static void make_tags(struct group* g, size_t words) {
+    if (g->tag_words >= words) return;
+    free(g->shared_tags);
+    g->shared_tags = calloc(5 * words, sizeof *g->shared_tags);
+    g->shared_byte_tags = g->shared_tags + words;
+    g->tag_words = words;
+    g->epoch = 0;
 }
 
 static void prepare(struct worker* worker, struct machine_run* run) {
@@ -45,7 +57,7 @@ static void prepare(struct worker* worker, struct machine_run* run) {
     const size_t words = (g->shared_bytes + 3) / 4 + 1;
     const size_t file = lines(entry->file_bytes), local = lines(entry->head.local_bytes * (size_t)LANES);
     const size_t shared = lines(words * 4);
-    u8* at = room(worker, g->warp_count * (file + local) + 2 * shared + 5 * 4 * words);
+    u8* at = room(worker, g->warp_count * (file + local) + 2 * shared);
     for (u32 i = 0; i < g->warp_count; i++) {
         struct warp* w = &g->warps[i];
         w->group = g, w->index = i;
@@ -54,10 +66,11 @@ static void prepare(struct worker* worker, struct machine_run* run) {
     }
     g->shared = at, at += shared;
     g->shared_written = at, at += shared;
-    g->shared_tags = (u32*)(void*)at, at += 4 * words;
-    g->shared_byte_tags = (u32*)(void*)at;
-    memset(g->shared_tags, 0, 5 * 4 * words);
-    g->epoch = 0;
+    make_tags(g, words);
+
+    const bool has_constants = worker->prepared_entry == entry->number && worker->prepared_warps == g->warp_count;
+    for (u32 i = 0; i < g->warp_count; i++) prepare_warp(&g->warps[i], has_constants);
+    worker->prepared_entry = entry->number, worker->prepared_warps = g->warp_count;
 }
 
 static void work(struct worker* worker) {
@@ -115,7 +128,7 @@ static void* help(void* argument) {
 }
 
 // Null when all are busy.
-static struct helper* take_helper(struct worker* worker) {
+static struct helper* take_helper(void) {
     struct helper* helper = NULL;
     pthread_mutex_lock(&lock);
     for (u32 i = 0; i < WORKERS - 1 && helper == NULL; i++)
@@ -124,15 +137,17 @@ static struct helper* take_helper(struct worker* worker) {
         pthread_t thread;
         helper->has_started = pthread_create(&thread, NULL, help, helper) == 0 && pthread_detach(thread) == 0;
     }
-    if (helper != NULL && helper->has_started) {
-        helper->is_taken = true;
-        helper->worker = worker;
-        pthread_cond_broadcast(&changed);
-    } else {
-        helper = NULL;
-    }
+    if (helper != NULL && !helper->has_started) helper = NULL;
+    if (helper != NULL) helper->is_taken = true;
     pthread_mutex_unlock(&lock);
     return helper;
+}
+
+static void start_helper(struct helper* helper, struct worker* worker) {
+    pthread_mutex_lock(&lock);
+    helper->worker = worker;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
 }
 
 static void wait_for(struct helper* helper) {
@@ -148,10 +163,35 @@ static void sum(struct ptx_counts* to, const struct ptx_counts* from) {
     for (size_t i = 0; i < sizeof *to / sizeof *a; i++) a[i] += b[i];
 }
 
+// All groups at once, by this thread.
+static int run_cooperatively(const struct ptx_launch* launch, u32 group_count) {
+    struct machine_run run = {.launch = launch, .group_count = group_count};
+    struct worker** workers = calloc(group_count, sizeof *workers);
+    for (u32 i = 0; i < group_count; i++) workers[i] = take_worker(&run);
+    const int status = run_turns(workers, group_count);
+    struct ptx_counts counts = {
+        .launches = 1, .groups = group_count, .threads = (u64)group_count * workers[0]->group.thread_count};
+    for (u32 i = 0; i < group_count; i++) {
+        sum(&counts, &workers[i]->counts);
+        give_back(workers[i]);
+    }
+    add_counts(launch->kernel->name, &counts);
+    free(workers);
+    return status;
+}
+
 int ptx_run(const struct ptx_launch* launch) {
+    if (launch->is_cooperative) {
+        const u32 groups = launch->grid[0] * launch->grid[1] * launch->grid[2];
+        if (groups <= 1u << ORDER_GROUP_BITS) return run_cooperatively(launch, groups);
+        launch->report("a cooperative launch of more groups than the machine keeps apart");
+        return RUN_FAILED;
+    }
     struct machine_run run = {.launch = launch, .group_count = launch->grid[0] * launch->grid[1] * launch->grid[2]};
-    struct worker *own = take_worker(&run), *other = run.group_count > 1 ? take_worker(&run) : NULL;
-    struct helper* helper = other != NULL ? take_helper(other) : NULL;
+    struct worker *own = take_worker(&run), *other = NULL;
+    const bool is_long = run.group_count > 1 && (u64)run.group_count * own->group.warp_count >= SHARED_WARPS;
+    struct helper* helper = is_long ? take_helper() : NULL;
+    if (helper != NULL) start_helper(helper, other = take_worker(&run));
     work(own);
     if (helper != NULL) wait_for(helper);
     struct ptx_counts counts = own->counts;

@@ -223,17 +223,13 @@ static u32 special_value(const struct warp* w, enum special special, u32 lane) {
     }
 }
 
-static void start_warp(struct warp* w) {
+static bool is_of_group(enum special special) { return (special >= CTAID_X && special <= CTAID_Z) || special == SMID; }
+
+static void fill_specials(struct warp* w, bool of_group) {
     const struct entry* entry = w->group->worker->entry;
-    const u32 first = w->index * LANES, left = w->group->thread_count - first;
-    w->live = left >= LANES ? ALL_LANES : (1u << left) - 1;
-    w->fragments[0] = (struct fragment){0, w->live, READY};
-    w->fragment_count = 1;
-    w->carry = 0;
-    memcpy(w->file, entry->constants, entry->constant_bytes);
     for (u32 k = 0; k < entry->special_count; k++) {
         const struct special_slot* slot = &entry->specials[k];
-        if (slot->special == CLOCK64) continue;
+        if (slot->special == CLOCK64 || is_of_group(slot->special) != of_group) continue;
         for (u32 lane = 0; lane < LANES; lane++) {
             const u32 value = special_value(w, slot->special, lane);
             if (slot->special == DYNAMIC_START_64)
@@ -242,6 +238,22 @@ static void start_warp(struct warp* w) {
                 REG32(w, slot->slot)[lane] = value;
         }
     }
+}
+
+// What is the same in all groups of a launch: nothing writes constants and special registers.
+void prepare_warp(struct warp* w, bool has_constants) {
+    const struct entry* entry = w->group->worker->entry;
+    if (!has_constants) memcpy(w->file, entry->constants, entry->constant_bytes);
+    fill_specials(w, false);
+}
+
+static void start_warp(struct warp* w) {
+    const u32 first = w->index * LANES, left = w->group->thread_count - first;
+    w->live = left >= LANES ? ALL_LANES : (1u << left) - 1;
+    w->fragments[0] = (struct fragment){0, w->live, READY};
+    w->fragment_count = 1;
+    w->carry = 0;
+    fill_specials(w, true);
     reset_copies(w);
 }
 
