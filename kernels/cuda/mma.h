@@ -1,9 +1,10 @@
-// Matrix products of a warp on tensor cores, for the half types, and what feeds them: copies to shared memory that run
-// beside the code, and loads of fragments. Needs compute capability 8.0. A chunk is eight elements, 16 bytes; tiles in
-// shared memory are of chunks, which are swizzled so that eight that are loaded together lie in different banks.
+// Matrix products of a warp on tensor cores, for the half types, and the loads of fragments that feed them. A chunk is
+// eight elements, 16 bytes; tiles in shared memory are of chunks, which are swizzled so that eight that are loaded
+// together lie in different banks.
 
-#define CHUNK       8
-#define CHUNK_BYTES 16
+#include "cuda/copies.h"
+
+#define CHUNK 8
 
 // Depth of a slice in elements, in chunks (a line of memory) and in steps of a product; slices in shared memory: one is
 // multiplied, two are on their way.
@@ -21,26 +22,6 @@
 // Groups that a multiprocessor is to hold: with as many its shared memory is full.
 #undef RESIDENT_GROUPS
 #define RESIDENT_GROUPS (WIDE ? 2 : 3)
-
-#define COMMIT_COPIES() asm volatile("cp.async.commit_group;" ::: "memory")
-
-// Waits for all copies of this thread but those of the last `count` commits.
-#define WAIT_COPIES(count) asm volatile("cp.async.wait_group %0;" ::"n"(count) : "memory")
-
-// Addresses of global memory are numbers, made once: compilers like to add up their parts anew at each use.
-DEVICE u64 global_address(const scalar* pointer) {
-    u64 address;
-    asm volatile("cvta.to.global.u64 %0, %1;" : "=l"(address) : "l"(pointer));
-    return address;
-}
-
-DEVICE u32 shared_address(const void* pointer) { return (u32)__cvta_generic_to_shared(pointer); }
-
-// Copies a chunk, or sets it to zeros and reads nothing.
-DEVICE void copy_chunk(u32 target, u64 source, u32 is_inside) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(target), "l"(source), "r"(is_inside ? 16 : 0)
-                 : "memory");
-}
 
 // Four matrices of 8 x 8, whose rows are the chunks at the addresses that lanes 0 to 7, 8 to 15, ... give. A lane gets
 // two neighbours of row lane / 4 of each, or of that column.

@@ -31,6 +31,10 @@ KERNEL void augment_apply(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL cons
         GLOBAL const float* row = table + table_offset + sample * table_width;
         const augment_image image = AUGMENT_IMAGE_OF(x, sample, row);
         GLOBAL scalar* target = y + sample * channels * pixels;
+#if HAS_COLORS
+        const u32 colors = count_of(row), sharp = sharpness_of(row, colors);
+        GLOBAL const real* kept = statistics + statistics_offset + sample * statistic_count * STATISTICS_LENGTH;
+#endif
         const u32 start = (u32)(tile - sample * sample_tiles) * TILE_PIXELS + LOCAL_ID;
         for (u32 k = 0; k < 4; k++) {
             const u32 pixel = start + k * GROUP_SIZE;
@@ -39,8 +43,7 @@ KERNEL void augment_apply(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL cons
             for (u32 channel = 0; channel < channels; channel += 3) {
                 real v[3];
 #if HAS_COLORS
-                const u64 kept = statistics_offset + sample * statistic_count * STATISTICS_LENGTH;
-                colored(&image, row, count_of(row), r, column, statistics + kept, white, levels, statistic_count, v);
+                colored(&image, row, colors, sharp, r, column, kept, white, levels, statistic_count, v);
                 const u32 is_erased = (real)r >= row[TABLE_BOX] && (real)column >= row[TABLE_BOX + 1] &&
                                       (real)r < row[TABLE_BOX + 2] && (real)column < row[TABLE_BOX + 3];
 #else
@@ -50,9 +53,10 @@ KERNEL void augment_apply(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL cons
                 for (u32 i = 0; i < 3; i++) {
                     if (channel + i >= channels) continue;
                     const u32 c = channel + i;
-                    const real scale = of_channel(c, scale0, scale1, scale2, scale3);
-                    const real shift = of_channel(c, shift0, shift1, shift2, shift3);
-                    store(target, pixel * y_pixel + c * y_channel, is_erased ? erased : FMA(v[i], scale, shift));
+                    const real value = channel > 0 ? FMA(v[i], scale3, shift3)
+                                                   : FMA(v[i], of_channel(i, scale0, scale1, scale2, scale3),
+                                                         of_channel(i, shift0, shift1, shift2, shift3));
+                    store(target, pixel * y_pixel + c * y_channel, is_erased ? erased : value);
                 }
             }
         }
@@ -82,6 +86,7 @@ KERNEL void augment_statistics(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL
             if (needs && seen == statistic) code = code_of(row, i), op = i;
             seen += needs;
         }
+        const u32 sharp = sharpness_of(row, op);
         for (u32 k = 0; k < 3; k++) histogram[k * LEVELS + level] = 0;
         BARRIER();
         real sum = 0, most[6];
@@ -89,7 +94,7 @@ KERNEL void augment_statistics(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL
         for (u32 pixel = level; code != 0 && pixel < pixels; pixel += GROUP_SIZE) {
             const u32 r = quotient_31(pixel, row_inverse, row_shift);
             real v[3];
-            colored(&image, row, op, r, pixel - r * out_width, all, white, levels, statistic_count, v);
+            colored(&image, row, op, sharp, r, pixel - r * out_width, all, white, levels, statistic_count, v);
             sum += grey_of(v, channels);
             for (u32 k = 0; k < 3; k++) {
                 if (k >= channels) continue;

@@ -150,6 +150,31 @@ DEVICE void sampled(const augment_image* image, u32 row, u32 column, u32 first, 
                 values[k] = stored_value(image->x, image->input_type, at + k * image->x_channel);
         return;
     }
+    if (image->input_type == STORED_U8) {
+        // Bytes are finite, so that what lies outside is read elsewhere and weighs nothing.
+        const real left_weight = has_left ? 1 - across : 0, right_weight = has_right ? across : 0;
+        const real top_weight = has_top ? 1 - down : 0, bottom_weight = has_bottom ? down : 0;
+        const real inside = (left_weight + right_weight) * (top_weight + bottom_weight);
+        const u32 is_inside = has_left && has_right && has_top && has_bottom;
+        const real beside = is_inside ? 0 : image->fill * (1 - inside);
+        const u32 x_left = has_left ? (u32)x0 * image->x_pixel : 0;
+        const u32 x_right = has_right ? (u32)(x0 + 1) * image->x_pixel : 0;
+        const u32 upper = (has_top ? (u32)y0 * stride : 0) + first * image->x_channel;
+        const u32 lower = (has_bottom ? (u32)(y0 + 1) * stride : 0) + first * image->x_channel;
+        u32 places[4] = {upper + x_left, upper + x_right, lower + x_left, lower + x_right};
+        for (u32 k = 0; k < 3; k++) {
+            if (k >= count) continue;
+            real taps[4];
+            for (u32 tap = 0; tap < 4; tap++) {
+                taps[tap] = (real)image->x[places[tap]];
+                places[tap] += image->x_channel;
+            }
+            const real above = FMA(left_weight, taps[0], right_weight * taps[1]);
+            const real below = FMA(left_weight, taps[2], right_weight * taps[3]);
+            values[k] = FMA(top_weight, above, FMA(bottom_weight, below, beside));
+        }
+        return;
+    }
     for (u32 k = 0; k < 3; k++) {
         if (k >= count) continue;
         real taps[4];
@@ -200,21 +225,22 @@ DEVICE void color_pixel(real* v, u32 code, real value, GLOBAL const real* statis
         if (is_finite(value)) turn_hue(v, value);
         return;
     }
-    const u32 is_level = code == COLOR_POSTERIZE || code == COLOR_EQUALIZE, is_stretched = code == COLOR_AUTOCONTRAST;
-    const u32 kept = LEVELS - (LEVELS >> (value > 1 ? (u32)(value < 8 ? value : 8) : 1));
-    const real other = code == COLOR_CONTRAST ? statistics[0] : code == COLOR_SATURATION ? grey_of(v, channels) : 0;
-    for (u32 k = 0; k < 3; k++) {
-        if (k >= channels) continue;
-        if (is_level) {
+    if (code == COLOR_POSTERIZE || code == COLOR_EQUALIZE) {
+        const u32 kept = LEVELS - (LEVELS >> (value > 1 ? (u32)(value < 8 ? value : 8) : 1));
+        for (u32 k = 0; k < 3; k++) {
+            if (k >= channels) continue;
             const u32 level = level_of(v[k], levels);
             v[k] = code == COLOR_EQUALIZE ? statistics[k * LEVELS + level] : (real)(level & kept) / levels;
-        } else if (code == COLOR_SOLARIZE) {
-            v[k] = v[k] * levels >= value ? white - v[k] : v[k];
-        } else {
-            const real scale = is_stretched ? statistics[k * LEVELS + 1] : value;
-            const real least = is_stretched ? statistics[k * LEVELS] : 0;
-            v[k] = clamped(FMA(scale, v[k] - least, is_stretched ? 0 : (1 - value) * other), white);
         }
+    } else if (code == COLOR_SOLARIZE) {
+        for (u32 k = 0; k < 3; k++) v[k] = v[k] * levels >= value ? white - v[k] : v[k];
+    } else if (code == COLOR_AUTOCONTRAST) {
+        for (u32 k = 0; k < 3; k++)
+            if (k < channels) v[k] = clamped(statistics[k * LEVELS + 1] * (v[k] - statistics[k * LEVELS]), white);
+    } else {
+        const real other = code == COLOR_CONTRAST ? statistics[0] : code == COLOR_SATURATION ? grey_of(v, channels) : 0;
+        const real share = (1 - value) * other;
+        for (u32 k = 0; k < 3; k++) v[k] = clamped(FMA(value, v[k], share), white);
     }
 }
 
@@ -259,11 +285,11 @@ DEVICE u32 statistics_before(GLOBAL const float* row, u32 end) {
     return count;
 }
 
-// A pixel of the output after the first `end` colour ops. Sharpness weighs the pixel with its eight neighbours after
-// the ops before it, 5 to 1 each; the frame stays as it is.
-DEVICE void colored(const augment_image* image, GLOBAL const float* row, u32 end, u32 r, u32 column,
+// A pixel of the output after the first `end` colour ops, of which number `sharp` sharpens. Sharpness weighs the pixel
+// with its eight neighbours after the ops before it, 5 to 1 each; the frame stays as it is.
+DEVICE void colored(const augment_image* image, GLOBAL const float* row, u32 end, u32 sharp, u32 r, u32 column,
                     GLOBAL const real* statistics, real white, real levels, u32 statistic_count, real* v) {
-    const u32 channels = image->channels, sharp = sharpness_of(row, end);
+    const u32 channels = image->channels;
     sampled(image, r, column, 0, v);
     color_pixel_range(v, row, 0, sharp, 0, statistics, channels, white, levels, statistic_count);
     if (sharp == end) return;

@@ -127,7 +127,7 @@ KERNEL void average_pool2d_forward_2x2(GLOBAL const scalar* RESTRICT x, u64 x_of
         load8(x, from, top);
         load8(x, from + width, bottom);
         for (u32 i = 0; i < 4; i++)
-            results[i] = (top[2 * i] + top[2 * i + 1] + bottom[2 * i] + bottom[2 * i + 1]) / divisor;
+            results[i] = ((real)0 + top[2 * i] + top[2 * i + 1] + bottom[2 * i] + bottom[2 * i + 1]) / divisor;
         store4(y, 4 * job, results);
     }
 }

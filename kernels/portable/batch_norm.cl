@@ -6,44 +6,31 @@
 //   batch_norm_moments_columns  the same where the channels of a place do
 //   batch_norm_statistics       merges the parts: mean and inverse deviation, and the running ones
 //   batch_norm_apply            y
+//   batch_norm_clear            0 where lengths say that nothing counts
 //   batch_norm_forward          all of it in one launch, a work group a channel
 
 #include "types.h"
 #include "philox.h"
 #include "keep.h"
 #include "reduce.h"
-#include "moments.h"
-#include "batch_norm.h"
+#include "divisor.h"
+#include "batch_norm_moments.h"
 
-// The moments of `places` places of a channel. Distances are from a number that all items share, so that sums are
-// merged as sums: the mean of the elements that the items begin with, which no one element draws far from all others.
-// The mean is relative to it. `scratch` holds MOMENT_FIELDS * GROUP_SIZE values.
+// The moments of `places` places of a channel; the mean is relative to `reference`. `scratch` holds
+// MOMENT_FIELDS * GROUP_SIZE values.
 DEVICE INLINED moments plane_moments(GLOBAL const scalar* x, plane_walk walk, u64 places, real* reference,
                                      LOCAL real* scratch) {
+    const real from = plane_reference(x, walk, places, scratch);
     distance_sums sums = {0, 0, 0, 0};
-    real first[1] = {0};
-    if (LOCAL_ID < places) {
-        plane_walk begin = walk;
-        const plane_block block = next_block(&begin);
-        // A place behind the end of its plane, as planes have where they begin inside a block, has no element.
-        first[0] = load(x, block.end > block.first ? block.index + block.first : walk.begin);
-    }
-    if (LOCAL_ID == 0) scratch[0] = first[0];
-    BARRIER();
-    const real base = scratch[0];
-    BARRIER();
-    first[0] = LOCAL_ID < places ? first[0] - base : (real)0;
-    team_sums(first, 1, GROUP_SIZE, scratch);
-    const real from = base + first[0] / (real)(places < GROUP_SIZE ? places : GROUP_SIZE);
-    for (u64 place = LOCAL_ID; place < places; place += BLOCKS_AT_ONCE * GROUP_SIZE) {
-        plane_block blocks[BLOCKS_AT_ONCE];
-        stored8 stored[BLOCKS_AT_ONCE];
-        for (u32 i = 0; i < BLOCKS_AT_ONCE; i++) {
+    for (u64 place = LOCAL_ID; place < places; place += PLANE_BLOCKS_AT_ONCE * GROUP_SIZE) {
+        plane_block blocks[PLANE_BLOCKS_AT_ONCE];
+        stored8 stored[PLANE_BLOCKS_AT_ONCE];
+        for (u32 i = 0; i < PLANE_BLOCKS_AT_ONCE; i++) {
             blocks[i] = next_block(&walk);
             if (place + i * GROUP_SIZE >= places) blocks[i].first = blocks[i].end = 0;
             stored[i] = load_plane(x, blocks[i]);
         }
-        for (u32 i = 0; i < BLOCKS_AT_ONCE; i++) {
+        for (u32 i = 0; i < PLANE_BLOCKS_AT_ONCE; i++) {
             real values[8];
             widen8(stored[i], values);
             fill_beside(blocks[i], values, from);
@@ -59,18 +46,22 @@ DEVICE INLINED moments plane_moments(GLOBAL const scalar* x, plane_walk walk, u6
 
 // The parts of a unit are records of MOMENT_ROWS rows over all units.
 KERNEL void batch_norm_moments_planes(GLOBAL const scalar* x, u64 x_offset, GLOBAL real* partial, u64 partial_offset,
-                                      NORM_SHAPE_PARAMETERS, u64 splits, u64 share, u64 width) {
+                                      NORM_SHAPE_PARAMETERS, NORM_LENGTHS_PARAMETERS, u64 splits, u64 share,
+                                      u64 width) {
     SHARED real scratch[MOMENT_FIELDS * GROUP_SIZE];
+    const norm_lengths counted = lengths_of(lengths, lengths_offset, places, inverse, inverse_shift);
     const u64 units = sets * channels;
     x += x_offset;
     partial += partial_offset;
     for (u64 job = GROUP_ID; job < units * splits; job += GROUP_COUNT) {
         const u64 part = job / channels, channel = job - part * channels;
-        const u64 set = part / splits, split = part - set * splits, first = split * share;
-        const u64 places = outer * width - first < share ? outer * width - first : share;
-        const plane_walk walk = walk_from(first + LOCAL_ID, set * outer, channel, channels, inner, width);
+        const u64 set = part / splits, split = part - set * splits;
+        const u64 end = outer * width < (split + 1) * share ? outer * width : (split + 1) * share;
+        const u64 first = first_counted_place(counted.of_samples, split * share, end, set * outer, inner, width);
+        const plane_walk walk =
+            walk_from(first + LOCAL_ID, set * outer, channel, channels, inner, width, counted.of_samples);
         real reference;
-        const moments own = plane_moments(x, walk, places, &reference, scratch);
+        const moments own = plane_moments(x, walk, end - first, &reference, scratch);
         if (LOCAL_ID == 0)
             store_moments(partial + split * MOMENT_ROWS * units, set * channels + channel, units, reference, own);
     }
@@ -79,27 +70,40 @@ KERNEL void batch_norm_moments_planes(GLOBAL const scalar* x, u64 x_offset, GLOB
 // Here inner is 1: columns are channels. Distances are from a number that all rows of a part share, so that sums are
 // merged as sums: the mean of the rows that the items begin with, which no one element draws far from all others.
 KERNEL void batch_norm_moments_columns(GLOBAL const scalar* x, u64 x_offset, GLOBAL real* partial, u64 partial_offset,
-                                       NORM_SHAPE_PARAMETERS, u64 splits, u64 share, u64 tiles, u32 wide) {
+                                       NORM_SHAPE_PARAMETERS, NORM_LENGTHS_PARAMETERS, u64 splits, u64 share, u64 tiles,
+                                       u32 wide) {
     SHARED real scratch[8 * COLUMN_STRIDE];
     SHARED real firsts_of[TILE_COLUMNS], sums_of[TILE_COLUMNS], squares_of[TILE_COLUMNS], coarse_of[TILE_COLUMNS];
+    const norm_lengths counted = lengths_of(lengths, lengths_offset, places, inverse, inverse_shift);
     const u64 units = sets * channels, deep = GROUP_SIZE / wide, step = deep * channels;
     x += x_offset;
     partial += partial_offset;
     for (u64 job = GROUP_ID; job < sets * splits * tiles; job += GROUP_COUNT) {
-        const column_job own = column_job_at(job, outer, channels, splits, share, tiles, wide);
+        column_job own = column_job_at(job, outer, channels, splits, share, tiles, wide);
+        own.begin = first_counted_row(counted, own.begin, own.end);
         const u64 rows = own.end - own.begin, stop = own.count > 0 ? own.end * channels : 0;
-        const real heads = (real)(rows < deep ? rows : deep);
-        u64 index = (own.begin + depth_of(wide)) * channels + own.column;
+        real row_count[1] = {(real)rows};
+#if HAS_MASKS
+        count_rows(counted, own, wide, row_count, scratch);
+#endif
+        u64 head_rows = rows < deep ? rows : deep;
+        if (counted.of_samples != 0 && rows > 0) {
+            const u64 counts = counted_rows(counted, own.begin);
+            head_rows = head_rows < counts ? head_rows : counts;
+        }
+        const real heads = (real)head_rows;
+        u64 index = (own.begin + depth_of(wide)) * channels + own.column, row = own.begin + depth_of(wide);
         stored8 stored[BLOCKS_AT_ONCE];
         real from[8], sums[8], squares[8], coarse[8];
         for (u32 lane = 0; lane < 8; lane++) sums[lane] = squares[lane] = coarse[lane] = 0;
         // Every item loads it, with a row of its own or without.
-        widen8(load_columns(x, own.count > 0 ? own.begin * channels + own.column : 0, own.count), from);
+        widen8(load_columns(x, own.count > 0 && rows > 0 ? own.begin * channels + own.column : 0, own.count), from);
         if (index < stop) {
             load_rows(x, index, step, stop, own.count, stored);
             real first[8];
             widen8(stored[0], first);
-            for (u32 lane = 0; lane < 8; lane++) sums[lane] = first[lane] - from[lane];
+            if (depth_of(wide) < head_rows)
+                for (u32 lane = 0; lane < 8; lane++) sums[lane] = first[lane] - from[lane];
         }
         summed_columns(sums, wide, scratch, firsts_of);
         load_lanes(firsts_of, wide, sums);
@@ -109,19 +113,11 @@ KERNEL void batch_norm_moments_columns(GLOBAL const scalar* x, u64 x_offset, GLO
         }
         while (index < stop) {
             UNROLL
-            for (u32 i = 0; i < BLOCKS_AT_ONCE; i++) {
-                if (index + i * step < stop) {
-                    real values[8];
-                    widen8(stored[i], values);
-                    for (u32 lane = 0; lane < 8; lane++) {
-                        const real distance = values[lane] - from[lane], down = distance * MOMENTS_DOWN;
-                        sums[lane] += distance;
-                        squares[lane] = FMA(distance, distance, squares[lane]);
-                        coarse[lane] = FMA(down, down, coarse[lane]);
-                    }
-                }
-            }
+            for (u32 i = 0; i < BLOCKS_AT_ONCE; i++)
+                if (index + i * step < stop && row_counts(counted, row + i * deep))
+                    add_row(stored[i], from, sums, squares, coarse);
             index += BLOCKS_AT_ONCE * step;
+            row += BLOCKS_AT_ONCE * deep;
             if (index < stop) load_rows(x, index, step, stop, own.count, stored);
         }
         summed_columns(sums, wide, scratch, sums_of);
@@ -131,33 +127,10 @@ KERNEL void batch_norm_moments_columns(GLOBAL const scalar* x, u64 x_offset, GLO
             const u64 channel = 8 * own.tile * wide + i;
             if (channel < channels)
                 store_moments(partial + own.split * MOMENT_ROWS * units, own.set * channels + channel, units,
-                              load(x, own.begin * channels + channel) + firsts_of[i] / heads,
-                              moments_of((real)rows, sums_of[i], squares_of[i], coarse_of[i]));
+                              rows > 0 ? load(x, own.begin * channels + channel) + firsts_of[i] / heads : (real)0,
+                              moments_of(row_count[0], sums_of[i], squares_of[i], coarse_of[i]));
         }
     }
-}
-
-// Mean, what its rounding left, and inverse deviation: a row over the units each, 0 where there are no elements.
-DEVICE void store_statistics(GLOBAL real* statistics, u64 unit, u64 units, real reference, moments own, real epsilon) {
-    const real mean = reference + own.mean;
-    const u32 sound = are_finite(own);
-    statistics[unit] = sound ? mean : QUIET_NAN;
-    statistics[units + unit] = sound ? rest_of_sum(reference, own.mean, mean) : QUIET_NAN;
-    statistics[2 * units + unit] = own.count == 0 ? (real)0 : inverse_deviation_of(own, epsilon);
-}
-
-typedef struct {
-    real mean, variance;
-} running_pair;
-
-// `share` is that of the new value. Fewer than two elements have no deviation, and move nothing.
-DEVICE running_pair run_on(running_pair running, real reference, moments own, real share, u32 is_unbiased) {
-    if (own.count < 2) return running;
-    const real variance = variance_of(own), mean = are_finite(own) ? reference + own.mean : QUIET_NAN;
-    running.mean = (1 - share) * running.mean + share * mean;
-    running.variance =
-        (1 - share) * running.variance + share * (is_unbiased ? variance * (own.count / (own.count - 1)) : variance);
-    return running;
 }
 
 // The merged moments are a record, as a part is one. What is absent is not written. A group takes `wide` channels, a
@@ -169,7 +142,7 @@ KERNEL void batch_norm_statistics(GLOBAL const real* partial, u64 partial_offset
                                   u64 running_variance_offset, u64 sets, u64 channels, u64 splits, u32 wide,
                                   real epsilon, real share, u32 is_unbiased) {
     SHARED real scratch[MOMENT_FIELDS * GROUP_SIZE];
-    const u64 units = sets * channels, part_length = MOMENT_ROWS * units, deep = GROUP_SIZE / wide;
+    const u64 units = sets * channels, deep = GROUP_SIZE / wide;
     partial += partial_offset;
     for (u64 first = GROUP_ID * wide; first < channels; first += GROUP_COUNT * wide) {
         const u64 channel = first + block_of(wide);
@@ -184,19 +157,8 @@ KERNEL void batch_norm_statistics(GLOBAL const real* partial, u64 partial_offset
             moments own = {0, 0, 0, 0};
             real reference = 0;
             if (channel < channels) {
-                // The mean of the first part that has one.
-                real count = partial[unit];
-                reference = partial[units + unit];
-                for (u64 part = 1; part < splits && count == 0; part++) {
-                    count = partial[part * part_length + unit];
-                    reference = partial[part * part_length + units + unit];
-                }
-                for (u64 split = depth_of(wide); split < splits; split += PARTS_AT_ONCE * deep) {
-                    moments parts[PARTS_AT_ONCE];
-                    for (u32 i = 0; i < PARTS_AT_ONCE; i++)
-                        parts[i] = load_moments(partial, unit, units, reference, split + i * deep, splits);
-                    for (u32 i = 0; i < PARTS_AT_ONCE; i++) own = merged(own, parts[i]);
-                }
+                reference = first_reference(partial, unit, units, splits);
+                own = merged_parts(partial, unit, units, reference, depth_of(wide), deep, splits);
             }
             own = merged_depths(own, wide, scratch);
             if (LOCAL_ID < wide && channel < channels) {
@@ -219,7 +181,8 @@ KERNEL void batch_norm_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar
                              NORM_SHAPE_PARAMETERS, u64 splits, u64 share, u64 tiles, u32 wide, u32 is_variance,
                              real epsilon, NORM_EPILOGUE_PARAMETERS) {
     SHARED real centers[TILE_COLUMNS], slopes[TILE_COLUMNS], levels[TILE_COLUMNS];
-    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const norm_epilogue after = epilogue_of(rectifies, threshold, drop_scale, start, kept, kept_offset, kept_words,
+                                            scales, scales_offset, block_scale, key, key_offset, seed, offset);
     const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
                                          gamma_offset, beta, beta_offset);
     const u64 columns = channels * inner, jobs = sets * splits * tiles, deep = GROUP_SIZE / wide;
@@ -254,7 +217,7 @@ KERNEL void batch_norm_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar
                         widen8(load_columns(residual, at, own.count), added);
                         for (u32 lane = 0; lane < 8; lane++) values[lane] += added[lane];
                     }
-                    follow(values, start + at, rectifies, resolved, threshold, drop_scale);
+                    follow(values, at, after);
                     store_columns(y, at, own.count, values);
                 }
             }
@@ -264,15 +227,38 @@ KERNEL void batch_norm_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar
     }
 }
 
+// Makes 0 of what does not count, which is the end of each plane, or rows where channels come last. A run is a plane or
+// a row; `per_sample` of them are a sample.
+KERNEL void batch_norm_clear(GLOBAL scalar* y, u64 y_offset, GLOBAL const i32* lengths, u64 lengths_offset, u64 runs,
+                             u64 run_length, u64 width, u64 width_inverse, u32 width_shift, u64 per_sample,
+                             u64 per_sample_inverse, u32 per_sample_shift, u32 are_planes) {
+    const real zeros[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    y += y_offset;
+    lengths += lengths_offset;
+    for (u64 job = GLOBAL_ID; job < runs * width; job += GLOBAL_SIZE) {
+        const u64 run = quotient(job, width_inverse, width_shift);
+        const u64 sample = quotient(run, per_sample_inverse, per_sample_shift), place = run - sample * per_sample;
+        u64 counted = counted_places(lengths + sample, are_planes ? run_length : per_sample);
+        if (!are_planes) counted = place < counted ? run_length : 0;
+        if (counted == run_length) continue;
+        plane_walk walk;
+        walk.begin = run * run_length, walk.block = job - run * width, walk.inner = run_length, walk.width = width;
+        walk.stride = walk.stride_on = walk.blocks_on = 0, walk.samples_on = 0, walk.length = 0;
+        plane_block block = next_block(&walk);
+        const u64 first = run * run_length + counted;
+        if (first >= block.index + 8) continue;
+        if (first > block.index + block.first) block.first = (u32)(first - block.index);
+        store_plane(y, block, zeros);
+    }
+}
+
 // For channels of few elements, and one set.
-KERNEL void batch_norm_forward(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar* y, u64 y_offset,
-                               GLOBAL const scalar* residual, u64 residual_offset, GLOBAL const real* gamma,
-                               u64 gamma_offset, GLOBAL const real* beta, u64 beta_offset, GLOBAL real* statistics,
-                               u64 statistics_offset, GLOBAL real* running_mean, u64 running_mean_offset,
-                               GLOBAL real* running_variance, u64 running_variance_offset, NORM_SHAPE_PARAMETERS,
-                               u64 width, real epsilon, real share, u32 is_unbiased, NORM_EPILOGUE_PARAMETERS) {
+KERNEL void batch_norm_forward(BATCH_NORM_FORWARD_PARAMETERS) {
     SHARED real scratch[MOMENT_FIELDS * GROUP_SIZE];
-    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const norm_epilogue after = epilogue_of(rectifies, threshold, drop_scale, start, kept, kept_offset, kept_words,
+                                            scales, scales_offset, block_scale, key, key_offset, seed, offset);
+    const running_values running =
+        running_of(running_mean, running_mean_offset, running_variance, running_variance_offset, share, is_unbiased);
     const u64 places = outer * width;
     x += x_offset;
     y += y_offset;
@@ -280,19 +266,11 @@ KERNEL void batch_norm_forward(GLOBAL const scalar* x, u64 x_offset, GLOBAL scal
     if (gamma != 0) gamma += gamma_offset;
     if (beta != 0) beta += beta_offset;
     for (u64 channel = GROUP_ID; channel < channels; channel += GROUP_COUNT) {
-        const plane_walk begin = walk_from(LOCAL_ID, 0, channel, channels, inner, width);
+        const plane_walk begin = walk_from(LOCAL_ID, 0, channel, channels, inner, width, 0);
         real reference;
         const moments own = plane_moments(x, begin, places, &reference, scratch);
-        if (LOCAL_ID == 0) {
-            store_statistics(statistics + statistics_offset, channel, channels, reference, own, epsilon);
-            if (running_mean != 0) {
-                running_pair running = {running_mean[running_mean_offset + channel],
-                                        running_variance[running_variance_offset + channel]};
-                running = run_on(running, reference, own, share, is_unbiased);
-                running_mean[running_mean_offset + channel] = running.mean;
-                running_variance[running_variance_offset + channel] = running.variance;
-            }
-        }
+        if (LOCAL_ID == 0)
+            store_channel(statistics + statistics_offset, running, channel, channels, reference, own, epsilon);
         const real mean = reference + own.mean;
         const affine map = affine_of(mean, rest_of_sum(reference, own.mean, mean), inverse_deviation_of(own, epsilon),
                                      gamma, beta, channel);
@@ -307,7 +285,7 @@ KERNEL void batch_norm_forward(GLOBAL const scalar* x, u64 x_offset, GLOBAL scal
                 widen8(load_plane_alone(residual, block), added);
                 for (u32 lane = 0; lane < 8; lane++) values[lane] += added[lane];
             }
-            follow(values, start + block.index, rectifies, resolved, threshold, drop_scale);
+            follow(values, block.index, after);
             store_plane(y, block, values);
         }
     }

@@ -11,13 +11,76 @@
         u64 spread_offset, GLOBAL const real *gamma, u64 gamma_offset, GLOBAL const real *beta, u64 beta_offset
 
 // Elements are counted from `start` in the whole tensor of which this is a shard. A threshold of 65536 draws nothing.
-#define NORM_EPILOGUE_PARAMETERS u32 rectifies, u32 threshold, real drop_scale, u64 start, KEY_PARAMETERS
+// `kept` has a bit for each element, in memory's order, that says whether DropBlock keeps it; absent where it drops
+// none. What it keeps is multiplied by block_scale, or by what the first of `scales` says.
+#define NORM_EPILOGUE_PARAMETERS                                                                                       \
+    u32 rectifies, u32 threshold, real drop_scale, u64 start, GLOBAL const u32 *kept, u64 kept_offset, u64 kept_words, \
+        GLOBAL const real *scales, u64 scales_offset, real block_scale, KEY_PARAMETERS
+
+// Of a forward pass that is one launch over one set. Statistics are written, and so are running values, which may be
+// absent, with `share` the weight of the new ones. `width` is that of plane_walk.
+#define BATCH_NORM_FORWARD_PARAMETERS                                                                               \
+    GLOBAL const scalar *x, u64 x_offset, GLOBAL scalar *y, u64 y_offset, GLOBAL const scalar *residual,            \
+        u64 residual_offset, GLOBAL const real *gamma, u64 gamma_offset, GLOBAL const real *beta, u64 beta_offset,  \
+        GLOBAL real *statistics, u64 statistics_offset, GLOBAL real *running_mean, u64 running_mean_offset,         \
+        GLOBAL real *running_variance, u64 running_variance_offset, NORM_SHAPE_PARAMETERS, u64 width, real epsilon, \
+        real share, u32 is_unbiased, NORM_EPILOGUE_PARAMETERS
+
+// How many places of each sample count, from its first on; absent where all do. What does not count is not looked at,
+// and is 0 in what is written. Where channels come last a sample is `places` rows, and `inverse` and `inverse_shift`
+// divide by that number.
+#define NORM_LENGTHS_PARAMETERS \
+    GLOBAL const i32 *lengths, u64 lengths_offset, u64 places, u64 inverse, u32 inverse_shift
+
+// Whether there may be lengths or blocks that DropBlock drops is known when a kernel is compiled, as its loops have no
+// registers left for what is mostly absent. Kernels to which it is all one have no such switch.
+#if !HAS_MASKS
+#define HAS_MASKS 0
+#endif
+
+// A pass over a channel's elements loads so many blocks before it looks at the first. Along planes lengths take
+// registers of their own.
+#define BLOCKS_AT_ONCE       2
+#define PLANE_BLOCKS_AT_ONCE (BLOCKS_AT_ONCE - HAS_MASKS)
+
+typedef struct {
+    GLOBAL const i32* of_samples;
+    u64 places, inverse;
+    u32 shift;
+} norm_lengths;
+
+DEVICE norm_lengths lengths_of(NORM_LENGTHS_PARAMETERS) {
+    norm_lengths own;
+    own.of_samples = HAS_MASKS && lengths != 0 ? lengths + lengths_offset : 0;
+    own.places = places, own.inverse = inverse, own.shift = inverse_shift;
+    return own;
+}
+
+// Of a sample whose length is given. A length beyond the places is all of them, one below 0 is none.
+DEVICE u64 counted_places(GLOBAL const i32* of_sample, u64 places) {
+    if (of_sample == 0) return places;
+    const i32 length = *of_sample;
+    return length <= 0 ? 0 : (u64)length < places ? (u64)length : places;
+}
+
+// How many rows count from `row` on, as far as its sample goes.
+DEVICE u64 counted_rows(norm_lengths of, u64 row) {
+    const u64 sample = quotient(row, of.inverse, of.shift), place = row - sample * of.places;
+    const u64 counted = counted_places(of.of_samples + sample, of.places);
+    return counted > place ? counted - place : 0;
+}
+
+DEVICE u32 row_counts(norm_lengths of, u64 row) { return of.of_samples == 0 || counted_rows(of, row) > 0; }
+
+// The first row of `row` to `end` - 1 that counts, or `end`.
+DEVICE u64 first_counted_row(norm_lengths of, u64 row, u64 end) {
+    if (of.of_samples == 0) return row;
+    while (row < end && counted_rows(of, row) == 0) row = (quotient(row, of.inverse, of.shift) + 1) * of.places;
+    return row < end ? row : end;
+}
 
 // Columns that a group takes at most: as many have their coefficients in local memory.
-#define TILE_COLUMNS 512
-
-// A pass over a channel's elements loads so many blocks before it looks at the first.
-#define BLOCKS_AT_ONCE 2
+#define TILE_COLUMNS (2 * GROUP_SIZE)
 
 // An item that merges parts loads so many before it looks at the first.
 #define PARTS_AT_ONCE 4
@@ -60,35 +123,61 @@ DEVICE affine channel_affine(norm_channels own, u64 unit, u64 channel, u32 is_va
                      is_variance && !is_finite(spread) ? QUIET_NAN : inverse, own.gamma, own.beta, channel);
 }
 
-// Eight values; `index` is that of the first.
-DEVICE void follow(real* values, u64 index, u32 rectifies, random_key key, u32 threshold, real drop_scale) {
-    if (rectifies) {
-        for (u32 lane = 0; lane < 8; lane++) values[lane] = values[lane] <= 0 ? (real)0 : values[lane];
-    }
-    if (threshold < 65536u) {
-        const philox_block drawn = draw8(key, index);
+typedef struct {
+    u32 rectifies, threshold;
+    real drop_scale, block_scale;
+    u64 start, kept_words;
+    GLOBAL const u32* kept;
+    random_key key;
+} norm_epilogue;
+
+DEVICE norm_epilogue epilogue_of(NORM_EPILOGUE_PARAMETERS) {
+    norm_epilogue own;
+    own.rectifies = rectifies, own.threshold = threshold, own.drop_scale = drop_scale, own.start = start;
+    own.kept = HAS_MASKS && kept != 0 ? kept + kept_offset : 0;
+    own.kept_words = kept_words;
+    own.block_scale = !HAS_MASKS ? (real)1 : scales != 0 ? scales[scales_offset] : block_scale;
+    own.key = resolve_key(key, key_offset, seed, offset);
+    return own;
+}
+
+// Dropout and DropBlock of eight values; `index` is the first one's in this tensor.
+DEVICE void drop(real* values, u64 index, norm_epilogue after) {
+    if (after.threshold < 65536u) {
+        const philox_block drawn = draw8(after.key, after.start + index);
         for (u32 lane = 0; lane < 8; lane++)
-            values[lane] = philox_lane(drawn, lane) < threshold ? values[lane] * drop_scale : (real)0;
+            values[lane] = philox_lane(drawn, lane) < after.threshold ? values[lane] * after.drop_scale : (real)0;
+    }
+    if (after.kept != 0) {
+        // With VEC = 8 they lie in one word.
+        const u32 shift = (u32)(index % 32);
+        u32 bits = after.kept[index / 32] >> shift;
+#if VEC != 8
+        if (shift > 24 && index / 32 + 1 < after.kept_words) bits |= after.kept[index / 32 + 1] << (32 - shift);
+#endif
+        for (u32 lane = 0; lane < 8; lane++)
+            values[lane] = (bits >> lane & 1u) != 0 ? values[lane] * after.block_scale : (real)0;
     }
 }
 
+// Eight values behind the normalization.
+DEVICE void follow(real* values, u64 index, norm_epilogue after) {
+    if (after.rectifies) {
+        for (u32 lane = 0; lane < 8; lane++) values[lane] = values[lane] <= 0 ? (real)0 : values[lane];
+    }
+    drop(values, index, after);
+}
+
 // The gradient of eight normalized values from that of y: by y itself where it is given, as it is 0 where it was
-// rectified or dropped; else by the values, slope * distance + level, and the draws.
-DEVICE void lead_by_output(real* gradients, const real* y, real drop_scale) {
-    for (u32 lane = 0; lane < 8; lane++) gradients[lane] = y[lane] <= 0 ? (real)0 : gradients[lane] * drop_scale;
+// rectified or dropped; else by the values, slope * distance + level, and `drop`.
+DEVICE void lead_by_output(real* gradients, const real* y, norm_epilogue after) {
+    const real scale = after.drop_scale * after.block_scale;
+    for (u32 lane = 0; lane < 8; lane++) gradients[lane] = y[lane] <= 0 ? (real)0 : gradients[lane] * scale;
 }
 
 DEVICE void lead_by_values(real* gradients, const real* distances, const real* slope, const real* level) {
     for (u32 lane = 0; lane < 8; lane++)
         gradients[lane] = FMA(distances[lane], slope[lane], level[lane]) <= 0 ? (real)0 : gradients[lane];
-}
-
-DEVICE void lead_by_draws(real* gradients, u64 index, random_key key, u32 threshold, real drop_scale) {
-    if (threshold < 65536u) {
-        const philox_block drawn = draw8(key, index);
-        for (u32 lane = 0; lane < 8; lane++)
-            gradients[lane] = philox_lane(drawn, lane) < threshold ? gradients[lane] * drop_scale : (real)0;
-    }
 }
 
 // Blocks are eights of the whole tensor, so that they can be loaded wide; `width` of them cover a plane, wherever it
@@ -97,16 +186,29 @@ typedef struct {
     u64 begin, block;         // the plane's first element, and the block of it
     u64 inner, stride, width; // elements of a plane, and from one to the next; its blocks
     u64 stride_on, blocks_on; // what GROUP_SIZE places are
+    u32 samples_on;
+    GLOBAL const i32* length; // of the plane's sample; absent where all its places count
 } plane_walk;
 
-DEVICE plane_walk walk_from(u64 place, u64 first_plane, u64 channel, u64 channels, u64 inner, u64 width) {
+DEVICE plane_walk walk_from(u64 place, u64 first_plane, u64 channel, u64 channels, u64 inner, u64 width,
+                            GLOBAL const i32* lengths) {
     plane_walk walk;
     const u64 plane = place / width, planes_on = GROUP_SIZE / width;
     walk.begin = ((first_plane + plane) * channels + channel) * inner;
     walk.block = place - plane * width;
     walk.inner = inner, walk.stride = channels * inner, walk.width = width;
     walk.stride_on = planes_on * walk.stride, walk.blocks_on = GROUP_SIZE - planes_on * width;
+    walk.samples_on = (u32)planes_on;
+    walk.length = lengths != 0 ? lengths + first_plane + plane : 0;
     return walk;
+}
+
+// The first of the places `place` to `end` - 1 of a channel whose plane has an element that counts, or `end`.
+DEVICE u64 first_counted_place(GLOBAL const i32* lengths, u64 place, u64 end, u64 first_plane, u64 inner, u64 width) {
+    if (lengths == 0) return place;
+    u64 plane = place / width;
+    while (place < end && counted_places(lengths + first_plane + plane, inner) == 0) place = ++plane * width;
+    return place < end ? place : end;
 }
 
 // Lanes first to end - 1 of the block at `index` are the plane's.
@@ -118,16 +220,19 @@ typedef struct {
 DEVICE plane_block next_block(plane_walk* walk) {
     plane_block own;
     const u32 lead_in = (u32)walk->begin % 8;
-    // As far as the plane goes from the block's begin on: its lead-in counts.
-    const u64 covered = 8 * walk->block, length = walk->inner + lead_in;
+    // As far as the plane, or what counts of it, goes from the block's begin on: its lead-in counts.
+    const u64 covered = 8 * walk->block;
+    const u64 length = counted_places(walk->length, walk->inner) + lead_in;
     own.index = walk->begin - lead_in + covered;
     own.first = walk->block == 0 ? lead_in : 0u;
     own.end = length >= covered + 8 ? 8u : length > covered ? (u32)(length - covered) : 0u;
+    if (walk->length != 0) walk->length += walk->samples_on;
     walk->begin += walk->stride_on;
     walk->block += walk->blocks_on;
     if (walk->block >= walk->width) {
         walk->block -= walk->width;
         walk->begin += walk->stride;
+        if (walk->length != 0) walk->length++;
     }
     return own;
 }
@@ -204,6 +309,16 @@ DEVICE column_job column_job_at(u64 job, u64 outer, u64 columns, u64 splits, u64
     own.begin = own.set * outer + own.split * share;
     own.end = (own.split + 1) * share < outer ? own.begin + share : (own.set + 1) * outer;
     return own;
+}
+
+// The rows of a job that count, for every item; `scratch` holds GROUP_SIZE values. Kernels call it before anything else
+// of a job and only where it is compiled in: PoCL leaves out a loop behind a barrier that comes later or is never met.
+DEVICE INLINED void count_rows(norm_lengths of, column_job own, u32 wide, real* count, LOCAL real* scratch) {
+    count[0] = 0;
+    if (block_of(wide) == 0)
+        for (u64 row = own.begin + depth_of(wide); row < own.end; row += GROUP_SIZE / wide)
+            count[0] += row_counts(of, row) ? (real)1 : (real)0;
+    team_sums(count, 1, GROUP_SIZE, scratch);
 }
 
 DEVICE stored8 load_columns(GLOBAL const scalar* source, u64 index, u32 count) {

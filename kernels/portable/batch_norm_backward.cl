@@ -11,6 +11,7 @@
 #include "philox.h"
 #include "keep.h"
 #include "reduce.h"
+#include "divisor.h"
 #include "batch_norm.h"
 
 // What sums of gradients are stored as: sums of g and of g (x - mean), and the count of elements; each a row over all
@@ -20,8 +21,7 @@
 // The gradient g of eight normalized values, and the distances d of x from the mean. writes_dy says that results may
 // take the place of dy.
 DEVICE void plane_gradients(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLOBAL const scalar* y, plane_block block,
-                            u32 writes_dy, affine map, u64 start, u32 rectifies, random_key key, u32 threshold,
-                            real drop_scale, real* gradients, real* distances) {
+                            u32 writes_dy, affine map, norm_epilogue after, real* gradients, real* distances) {
     real slope[8], level[8], outputs[8];
     widen8(writes_dy ? load_plane_alone(dy, block) : load_plane(dy, block), gradients);
     widen8(load_plane(x, block), distances);
@@ -32,23 +32,22 @@ DEVICE void plane_gradients(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLO
         level[lane] = map.level;
     }
     if (y != 0) {
-        lead_by_output(gradients, outputs, drop_scale);
+        lead_by_output(gradients, outputs, after);
         return;
     }
-    if (rectifies) lead_by_values(gradients, distances, slope, level);
-    lead_by_draws(gradients, start + block.index, key, threshold, drop_scale);
+    if (after.rectifies) lead_by_values(gradients, distances, slope, level);
+    drop(gradients, block.index, after);
 }
 
 // Sums of g and of g d over places of a channel, and their elements, for each item of the group.
 DEVICE INLINED void plane_sums(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLOBAL const scalar* y, plane_walk walk,
-                               u32 writes_dy, u64 places, affine map, u64 start, u32 rectifies, random_key key,
-                               u32 threshold, real drop_scale, real* sums, LOCAL real* scratch) {
+                               u32 writes_dy, u64 places, affine map, norm_epilogue after, real* sums,
+                               LOCAL real* scratch) {
     sums[0] = sums[1] = sums[2] = 0;
     for (u64 place = LOCAL_ID; place < places; place += GROUP_SIZE) {
         const plane_block block = next_block(&walk);
         real gradients[8], distances[8], sum = 0, product = 0;
-        plane_gradients(dy, x, y, block, writes_dy, map, start, rectifies, key, threshold, drop_scale, gradients,
-                        distances);
+        plane_gradients(dy, x, y, block, writes_dy, map, after, gradients, distances);
         fill_beside(block, gradients, 0);
         fill_beside(block, distances, 0);
         for (u32 lane = 0; lane < 8; lane++) {
@@ -71,10 +70,12 @@ DEVICE void store_sums(GLOBAL real* rows, u64 unit, u64 units, const real* sums,
 // The parts of a unit are records of GRADIENT_ROWS rows over all units.
 KERNEL void batch_norm_sums_planes(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL const scalar* x, u64 x_offset,
                                    GLOBAL const scalar* y, u64 y_offset, GLOBAL real* partial, u64 partial_offset,
-                                   NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS, u64 splits, u64 share, u64 width,
-                                   NORM_EPILOGUE_PARAMETERS) {
+                                   NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS, NORM_LENGTHS_PARAMETERS, u64 splits,
+                                   u64 share, u64 width, NORM_EPILOGUE_PARAMETERS) {
     SHARED real scratch[GRADIENT_ROWS * GROUP_SIZE];
-    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const norm_lengths counted = lengths_of(lengths, lengths_offset, places, inverse, inverse_shift);
+    const norm_epilogue after = epilogue_of(rectifies, threshold, drop_scale, start, kept, kept_offset, kept_words,
+                                            scales, scales_offset, block_scale, key, key_offset, seed, offset);
     const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
                                          gamma_offset, beta, beta_offset);
     const u64 units = sets * channels;
@@ -85,11 +86,11 @@ KERNEL void batch_norm_sums_planes(GLOBAL const scalar* dy, u64 dy_offset, GLOBA
     for (u64 job = GROUP_ID; job < units * splits; job += GROUP_COUNT) {
         const u64 part = job / channels, channel = job - part * channels;
         const u64 set = part / splits, split = part - set * splits, first = split * share;
-        const u64 places = outer * width - first < share ? outer * width - first : share;
-        const plane_walk walk = walk_from(first + LOCAL_ID, set * outer, channel, channels, inner, width);
+        const u64 own_places = outer * width - first < share ? outer * width - first : share;
+        plane_walk walk = walk_from(first + LOCAL_ID, set * outer, channel, channels, inner, width, counted.of_samples);
         const affine map = channel_affine(of, set * channels + channel, channel, 0, 0);
         real sums[GRADIENT_ROWS];
-        plane_sums(dy, x, y, walk, 0, places, map, start, rectifies, resolved, threshold, drop_scale, sums, scratch);
+        plane_sums(dy, x, y, walk, 0, own_places, map, after, sums, scratch);
         if (LOCAL_ID == 0)
             store_sums(partial + split * GRADIENT_ROWS * units, set * channels + channel, units, sums, sums[2]);
     }
@@ -98,45 +99,62 @@ KERNEL void batch_norm_sums_planes(GLOBAL const scalar* dy, u64 dy_offset, GLOBA
 // The gradients g of eight columns and the distances of x, as plane_gradients has them. Slopes and levels stay in local
 // memory, as only a ReLU needs them.
 DEVICE INLINED void column_gradients(stored8 dy, stored8 x, GLOBAL const scalar* y, u64 index, u32 count, u32 wide,
-                                     const real* center, LOCAL const real* slopes, LOCAL const real* levels, u64 start,
-                                     u32 rectifies, random_key key, u32 threshold, real drop_scale, real* gradients,
-                                     real* distances) {
+                                     const real* center, LOCAL const real* slopes, LOCAL const real* levels,
+                                     norm_epilogue after, real* gradients, real* distances) {
     widen8(dy, gradients);
     widen8(x, distances);
     for (u32 lane = 0; lane < 8; lane++) distances[lane] -= center[lane];
     if (y != 0) {
         real outputs[8];
         widen8(load_columns(y, index, count), outputs);
-        lead_by_output(gradients, outputs, drop_scale);
+        lead_by_output(gradients, outputs, after);
         return;
     }
-    if (rectifies) {
+    if (after.rectifies) {
         real slope[8], level[8];
         load_lanes(slopes, wide, slope);
         load_lanes(levels, wide, level);
         lead_by_values(gradients, distances, slope, level);
     }
-    lead_by_draws(gradients, start + index, key, threshold, drop_scale);
+    drop(gradients, index, after);
+}
+
+// Adds the sums of g and of g times the distance of eight columns.
+DEVICE INLINED void add_products(stored8 dy, stored8 x, GLOBAL const scalar* y, u64 index, u32 count, u32 wide,
+                                 const real* center, LOCAL const real* slopes, LOCAL const real* levels,
+                                 norm_epilogue after, real* sums, real* products) {
+    real gradients[8], distances[8];
+    column_gradients(dy, x, y, index, count, wide, center, slopes, levels, after, gradients, distances);
+    for (u32 lane = 0; lane < 8; lane++) {
+        sums[lane] += gradients[lane];
+        products[lane] = FMA(gradients[lane], distances[lane], products[lane]);
+    }
 }
 
 KERNEL void batch_norm_sums_columns(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL const scalar* x, u64 x_offset,
                                     GLOBAL const scalar* y, u64 y_offset, GLOBAL real* partial, u64 partial_offset,
-                                    NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS, u64 splits, u64 share, u64 tiles,
-                                    u32 wide, NORM_EPILOGUE_PARAMETERS) {
+                                    NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS, NORM_LENGTHS_PARAMETERS, u64 splits,
+                                    u64 share, u64 tiles, u32 wide, NORM_EPILOGUE_PARAMETERS) {
     SHARED real centers[TILE_COLUMNS], slopes[TILE_COLUMNS], levels[TILE_COLUMNS];
     SHARED real scratch[8 * COLUMN_STRIDE], sums_of[TILE_COLUMNS], products_of[TILE_COLUMNS];
-    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const norm_epilogue after = epilogue_of(rectifies, threshold, drop_scale, start, kept, kept_offset, kept_words,
+                                            scales, scales_offset, block_scale, key, key_offset, seed, offset);
     const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
                                          gamma_offset, beta, beta_offset);
-    const u64 units = sets * channels, columns = channels * inner, step = GROUP_SIZE / wide * columns;
+    const norm_lengths counted = lengths_of(lengths, lengths_offset, places, inverse, inverse_shift);
+    const u64 units = sets * channels, columns = channels * inner, deep = GROUP_SIZE / wide, step = deep * columns;
     dy += dy_offset;
     x += x_offset;
     if (y != 0) y += y_offset;
     partial += partial_offset;
     for (u64 job = GROUP_ID; job < sets * splits * tiles; job += GROUP_COUNT) {
         const column_job own = column_job_at(job, outer, columns, splits, share, tiles, wide);
+        real row_count[1] = {(real)(own.end - own.begin)};
+#if HAS_MASKS
+        count_rows(counted, own, wide, row_count, scratch);
+#endif
         const u64 stop = own.count > 0 ? own.end * columns : 0;
-        u64 index = (own.begin + depth_of(wide)) * columns + own.column;
+        u64 index = (own.begin + depth_of(wide)) * columns + own.column, row = own.begin + depth_of(wide);
         stored8 gradient[BLOCKS_AT_ONCE], input[BLOCKS_AT_ONCE];
         // On their way while coefficients are made.
         if (index < stop) {
@@ -144,24 +162,18 @@ KERNEL void batch_norm_sums_columns(GLOBAL const scalar* dy, u64 dy_offset, GLOB
             load_rows(x, index, step, stop, own.count, input);
         }
         real center[8], sums[8], products[8];
-        tile_affines(own, of, channels, inner, wide, 0, 0, centers, slopes, levels);
+        tile_affines(own, of, channels, 1, wide, 0, 0, centers, slopes, levels); // inner is 1 here
         BARRIER();
         load_lanes(centers, wide, center);
         for (u32 lane = 0; lane < 8; lane++) sums[lane] = products[lane] = 0;
         while (index < stop) {
             UNROLL
-            for (u32 i = 0; i < BLOCKS_AT_ONCE; i++) {
-                if (index + i * step < stop) {
-                    real gradients[8], distances[8];
-                    column_gradients(gradient[i], input[i], y, index + i * step, own.count, wide, center, slopes,
-                                     levels, start, rectifies, resolved, threshold, drop_scale, gradients, distances);
-                    for (u32 lane = 0; lane < 8; lane++) {
-                        sums[lane] += gradients[lane];
-                        products[lane] = FMA(gradients[lane], distances[lane], products[lane]);
-                    }
-                }
-            }
+            for (u32 i = 0; i < BLOCKS_AT_ONCE; i++)
+                if (index + i * step < stop && row_counts(counted, row + i * deep))
+                    add_products(gradient[i], input[i], y, index + i * step, own.count, wide, center, slopes, levels,
+                                 after, sums, products);
             index += BLOCKS_AT_ONCE * step;
+            row += BLOCKS_AT_ONCE * deep;
             if (index < stop) {
                 load_rows(dy, index, step, stop, own.count, gradient);
                 load_rows(x, index, step, stop, own.count, input);
@@ -174,7 +186,7 @@ KERNEL void batch_norm_sums_columns(GLOBAL const scalar* dy, u64 dy_offset, GLOB
             const real both[2] = {sums_of[i], products_of[i]};
             if (channel < channels)
                 store_sums(partial + own.split * GRADIENT_ROWS * units, own.set * channels + channel, units, both,
-                           (real)(own.end - own.begin));
+                           row_count[0]);
         }
     }
 }
@@ -191,7 +203,7 @@ DEVICE correction correction_of(const real* sums, real center, real rest, real i
     const u32 sound = is_finite(center) && is_finite(rest) && is_finite(inverse);
     correction own;
     const real product = is_finite(sums[0]) ? sums[1] - rest * sums[0] : sums[1];
-    own.product = sound ? inverse * product : QUIET_NAN;
+    own.product = count == 0 ? (real)0 : sound ? inverse * product : QUIET_NAN;
     own.tilt = inverse * (own.product / count);
     own.shift = is_finite(own.product) && is_finite(sums[0]) ? sums[0] / count - rest * own.tilt : QUIET_NAN;
     return own;
@@ -266,7 +278,8 @@ KERNEL void batch_norm_apply_gradient(GLOBAL const scalar* dy, u64 dy_offset, GL
                                       u64 splits, u64 share, u64 tiles, u32 wide, NORM_EPILOGUE_PARAMETERS) {
     SHARED real centers[TILE_COLUMNS], slopes[TILE_COLUMNS], levels[TILE_COLUMNS];
     SHARED real shifts[TILE_COLUMNS], tilts[TILE_COLUMNS];
-    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const norm_epilogue after = epilogue_of(rectifies, threshold, drop_scale, start, kept, kept_offset, kept_words,
+                                            scales, scales_offset, block_scale, key, key_offset, seed, offset);
     const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
                                          gamma_offset, beta, beta_offset);
     const u64 columns = channels * inner, units = sets * channels, jobs = sets * splits * tiles;
@@ -301,8 +314,8 @@ KERNEL void batch_norm_apply_gradient(GLOBAL const scalar* dy, u64 dy_offset, GL
         load_lanes(tilts, wide, tilt);
         while (index < stop) {
             real gradients[8], distances[8];
-            column_gradients(gradient, input, y, index, own.count, wide, center, slopes, levels, start, rectifies,
-                             resolved, threshold, drop_scale, gradients, distances);
+            column_gradients(gradient, input, y, index, own.count, wide, center, slopes, levels, after, gradients,
+                             distances);
             if (dresidual != 0) store_columns(dresidual, index, own.count, gradients);
             for (u32 lane = 0; lane < 8; lane++)
                 gradients[lane] = slope[lane] * FMA(-tilt[lane], distances[lane], gradients[lane] - shift[lane]);
@@ -324,7 +337,8 @@ KERNEL void batch_norm_backward(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL c
                                 GLOBAL real* dbeta, u64 dbeta_offset, NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS,
                                 u64 width, NORM_EPILOGUE_PARAMETERS) {
     SHARED real scratch[GRADIENT_ROWS * GROUP_SIZE];
-    const random_key resolved = resolve_key(key, key_offset, seed, offset);
+    const norm_epilogue after = epilogue_of(rectifies, threshold, drop_scale, start, kept, kept_offset, kept_words,
+                                            scales, scales_offset, block_scale, key, key_offset, seed, offset);
     const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
                                          gamma_offset, beta, beta_offset);
     const u64 places = outer * width;
@@ -334,10 +348,10 @@ KERNEL void batch_norm_backward(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL c
     dx += dx_offset;
     if (dresidual != 0) dresidual += dresidual_offset;
     for (u64 channel = GROUP_ID; channel < channels; channel += GROUP_COUNT) {
-        const plane_walk begin = walk_from(LOCAL_ID, 0, channel, channels, inner, width);
+        const plane_walk begin = walk_from(LOCAL_ID, 0, channel, channels, inner, width, 0);
         const affine map = channel_affine(of, channel, channel, 0, 0);
         real sums[GRADIENT_ROWS];
-        plane_sums(dy, x, y, begin, 1, places, map, start, rectifies, resolved, threshold, drop_scale, sums, scratch);
+        plane_sums(dy, x, y, begin, 1, places, map, after, sums, scratch);
         const correction own = correction_of(sums, of.mean[channel], of.rest[channel], of.spread[channel]);
         if (LOCAL_ID == 0) {
             if (dgamma != 0) dgamma[dgamma_offset + channel] = own.product;
@@ -347,8 +361,7 @@ KERNEL void batch_norm_backward(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL c
         for (u64 place = LOCAL_ID; place < places; place += GROUP_SIZE) {
             const plane_block block = next_block(&walk);
             real gradients[8], distances[8];
-            plane_gradients(dy, x, y, block, 1, map, start, rectifies, resolved, threshold, drop_scale, gradients,
-                            distances);
+            plane_gradients(dy, x, y, block, 1, map, after, gradients, distances);
             if (dresidual != 0) store_plane(dresidual, block, gradients);
             for (u32 lane = 0; lane < 8; lane++)
                 gradients[lane] = map.slope * FMA(-own.tilt, distances[lane], gradients[lane] - own.shift);

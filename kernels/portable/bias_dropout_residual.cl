@@ -9,7 +9,8 @@
 //
 // Element i of the whole tensor takes lane i % 8 of Philox block i / 8, row n lane n % 8 of block 2^63 + n / 8, which
 // no element reaches. A work group takes 256 columns; its items are 32 wide with eight columns each, and 8 deep with
-// eight rows each, those that one block decides about.
+// eight rows each, those that one block decides about. An item's columns are neighbours, or fours in both halves of the
+// 256 where these are 16 bytes, so that neighbours' accesses stand side by side.
 
 #include "types.h"
 #include "philox.h"
@@ -26,9 +27,43 @@ DEVICE u32 keep_rows(random_key key, u64 row_block, u32 row_threshold) {
     return bits;
 }
 
-// Eight neighbours of a row, of which `count` exist; the others are 0.
+#define HAS_FOURS    (VEC == 8 && PAIRED)
+#define FOURS_APART  128
+#define ITEM_COLUMNS (HAS_FOURS ? 4 : 8)
+
+// The first column of this item in a tile, and how many it has.
+DEVICE u64 first_column(u64 tile) { return 256 * tile + ITEM_COLUMNS * (LOCAL_ID % 32); }
+
+DEVICE u32 column_count(u64 first, u64 columns) {
+    if (first >= columns) return 0;
+#if HAS_FOURS
+    return first + FOURS_APART < columns ? 8 : 4;
+#else
+    return columns - first < 8 ? (u32)(columns - first) : 8;
+#endif
+}
+
+// The draws of an item's columns in a row, whose first element has this index.
+DEVICE philox_block draw_columns(random_key key, u64 index) {
+#if HAS_FOURS
+    const philox_block left = philox(key, index / 8), right = philox(key, (index + FOURS_APART) / 8);
+    const u32 odd = index % 8 != 0;
+    const philox_block drawn = {{odd ? left.words[2] : left.words[0], odd ? left.words[3] : left.words[1],
+                                 odd ? right.words[2] : right.words[0], odd ? right.words[3] : right.words[1]}};
+    return drawn;
+#else
+    return draw8(key, index);
+#endif
+}
+
+// An item's columns of a row, of which `count` exist; the others are 0.
 DEVICE stored8 load_up_to_8(GLOBAL const scalar* source, u64 first, u32 count) {
-#if VEC == 8
+#if HAS_FOURS
+    stored8 stored = {{0}};
+    load4_f32(source + first, stored.values);
+    if (count > 4) load4_f32(source + first + FOURS_APART, stored.values + 4);
+    return stored;
+#elif VEC == 8
     return load8_stored(source, first);
 #else
     stored8 stored;
@@ -44,7 +79,10 @@ DEVICE stored8 load_up_to_8(GLOBAL const scalar* source, u64 first, u32 count) {
 }
 
 DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u32 count, const real* values) {
-#if VEC == 8
+#if HAS_FOURS
+    store4_f32(target + first, values);
+    if (count > 4) store4_f32(target + first + FOURS_APART, values + 4);
+#elif VEC == 8
     store8(target, first, values);
 #else
     for (u32 lane = 0; lane < 8; lane++)
@@ -52,7 +90,7 @@ DEVICE void store_up_to_8(GLOBAL scalar* target, u64 first, u32 count, const rea
 #endif
 }
 
-// Eight columns of a parameter that may be absent.
+// An item's columns of a parameter that may be absent.
 DEVICE void load_parameter(GLOBAL const scalar* parameter, u64 first, u32 count, real absent, real* values) {
     if (parameter != 0) {
         widen8(load_up_to_8(parameter, first, count), values);
@@ -78,10 +116,10 @@ KERNEL void bias_dropout_residual_forward(GLOBAL const scalar* x, u64 x_offset, 
     if (bias != 0) bias += bias_offset;
     if (channel_scale != 0) channel_scale += channel_scale_offset;
     for (u64 job = GROUP_ID; job < tiles * strips; job += GROUP_COUNT) {
-        const u64 strip = job / tiles, column = 256 * (job - strip * tiles) + 8 * (LOCAL_ID % 32);
+        const u64 strip = job / tiles, column = first_column(job - strip * tiles);
         const u64 row_block = 8 * (first_strip + strip) + LOCAL_ID / 32;
         if (column >= columns || 8 * row_block >= end_row) continue;
-        const u32 width = columns - column < 8 ? (u32)(columns - column) : 8;
+        const u32 width = column_count(column, columns);
         real added[8], factor[8];
         load_parameter(bias, column, width, 0, added);
         load_parameter(channel_scale, column, width, 1, factor);
@@ -97,7 +135,7 @@ KERNEL void bias_dropout_residual_forward(GLOBAL const scalar* x, u64 x_offset, 
             if (row > begin) {
                 real values[8], computed[8];
                 if (kept) {
-                    const philox_block drawn = draw8(resolved, (row - 1) * columns + column);
+                    const philox_block drawn = draw_columns(resolved, (row - 1) * columns + column);
                     widen8(past, values);
                     widen8(branch, computed);
                     for (u32 lane = 0; lane < 8; lane++) {
@@ -120,7 +158,9 @@ KERNEL void bias_dropout_residual_forward(GLOBAL const scalar* x, u64 x_offset, 
 // Each of the 256 items adds the eight rows of items for one column.
 DEVICE INLINED void store_tile_sums(const real* own, GLOBAL real* partial, u64 split, u64 tile, u64 columns,
                                     LOCAL real* sums) {
-    for (u32 lane = 0; lane < 8; lane++) sums[8 * LOCAL_ID + lane] = own[lane];
+    for (u32 lane = 0; lane < 8; lane++)
+        sums[256 * (LOCAL_ID / 32) + ITEM_COLUMNS * (LOCAL_ID % 32) + lane % ITEM_COLUMNS +
+             FOURS_APART * (lane / ITEM_COLUMNS)] = own[lane];
     BARRIER();
     real sum = 0;
     for (u32 depth = 0; depth < 8; depth++) sum += sums[256 * depth + LOCAL_ID];
@@ -150,8 +190,8 @@ KERNEL void bias_dropout_residual_backward(GLOBAL const scalar* dy, u64 dy_offse
     if (channel_scale != 0) channel_scale += channel_scale_offset;
     for (u64 job = GROUP_ID; job < tiles * splits; job += GROUP_COUNT) {
         const u64 split = job / tiles, tile = job - split * tiles;
-        const u64 column = 256 * tile + 8 * (LOCAL_ID % 32);
-        const u32 width = column >= columns ? 0 : columns - column < 8 ? (u32)(columns - column) : 8;
+        const u64 column = first_column(tile);
+        const u32 width = column_count(column, columns);
         real factor[8], bias_sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
         load_parameter(width > 0 ? channel_scale : 0, column, width, 1, factor);
 #if SCALE_GRADIENT
@@ -175,7 +215,7 @@ KERNEL void bias_dropout_residual_backward(GLOBAL const scalar* dy, u64 dy_offse
                 if (row > begin) {
                     real gradient[8] = {0, 0, 0, 0, 0, 0, 0, 0};
                     if (kept) {
-                        const philox_block drawn = draw8(resolved, (row - 1) * columns + column);
+                        const philox_block drawn = draw_columns(resolved, (row - 1) * columns + column);
                         widen8(coming, gradient);
 #if SCALE_GRADIENT
                         real computed[8];

@@ -8,6 +8,7 @@
 //   drop_block_spread  covers larger boxes in passes
 //   drop_block_scale   from the kept cells of each tile of the mask the scale of each unit of normalisation: cells /
 //                      kept cells
+//   drop_block_order   the bits in the order of the elements, for the pass of another op that drops on its way
 //   drop_block_apply   the map of x; FILL_NOISE writes normal numbers into the blocks
 //
 // The last pass over the bits turns dropped into kept and counts. A block never leaves its map, so in the row of all
@@ -15,6 +16,8 @@
 // to know where a row or a map ends, except for the draw.
 
 #include "types.h"
+#include "parts.h"
+#include "divisor.h"
 #include "philox.h"
 #include "math.h"
 #include "normal.h"
@@ -266,8 +269,34 @@ KERNEL void drop_block_scale(GLOBAL const u32* counts, u64 counts_offset, GLOBAL
     }
 }
 
+// Bit i of the target is that of element i. Elements and strides are as in drop_block_apply; an item makes a word.
+KERNEL void drop_block_order(GLOBAL const u32* mask, u64 mask_offset, GLOBAL u32* target, u64 target_offset, u64 count,
+                             u64 inner, u64 outer, u64 mask_inner, u64 mask_outer, u64 mask_sample) {
+    mask += mask_offset;
+    target += target_offset;
+    for (u64 word = GLOBAL_ID; 32 * word < count; word += GLOBAL_SIZE) {
+        const u64 line = 32 * word / inner, first = line / outer;
+        u64 i = 32 * word - line * inner, o = line - first * outer, sample = first;
+        u64 cell = sample * mask_sample + o * mask_outer + i * mask_inner;
+        const u32 lanes = count - 32 * word < 32 ? (u32)(count - 32 * word) : 32u;
+        u32 bits = 0;
+        for (u32 lane = 0; lane < lanes; lane++) {
+            bits |= (mask[cell / 32] >> (u32)(cell % 32) & 1u) << lane;
+            cell += mask_inner;
+            if (++i < inner) continue;
+            i = 0;
+            if (++o == outer) {
+                o = 0;
+                sample++;
+            }
+            cell = sample * mask_sample + o * mask_outer;
+        }
+        target[word] = bits;
+    }
+}
+
 // What stands in a dropped block: 0, or normal i % 4 of block NOISE + i / 4 (see normal.h).
-DEVICE real filling(random_key key, u64 index) {
+DEVICE real fill_at(random_key key, u64 index) {
 #if FILL_NOISE
     const philox_block drawn = philox(key, NOISE + index / 4);
     const u32 second_pair = index % 4 >= 2;
@@ -279,63 +308,83 @@ DEVICE real filling(random_key key, u64 index) {
 #endif
 }
 
+// Neighbours that a work item takes.
+#define LANES (VEC == 8 ? PART_LANES : 8)
+
 #if VEC == 8
-// Eight bits from a cell on: neighbours, or mask_inner apart, or eight times the same.
+#define ALL_LANES ((1u << LANES) - 1)
+
+// Bits of as many elements from a cell on: neighbours, or mask_inner apart, or the same one for all.
 DEVICE u32 bits_from(GLOBAL const u32* mask, u64 cell, u64 mask_inner) {
     const u32 shift = (u32)(cell % 32);
     u32 bits = mask[cell / 32] >> shift;
-    if (mask_inner == 0) return (bits & 1u) ? 0xffu : 0u;
+    if (mask_inner == 0) return (bits & 1u) ? ALL_LANES : 0u;
     if (mask_inner == 1) {
-        if (shift > 24) bits |= mask[cell / 32 + 1] << (32 - shift);
-        return bits & 0xffu;
+        if (shift > 32 - LANES) bits |= mask[cell / 32 + 1] << (32 - shift);
+        return bits & ALL_LANES;
     }
     bits &= 1u;
-    for (u32 lane = 1; lane < 8; lane++) {
+    for (u32 lane = 1; lane < LANES; lane++) {
         cell += mask_inner;
         bits |= (mask[cell / 32] >> (u32)(cell % 32) & 1u) << lane;
     }
     return bits;
 }
+
+// What stands in the elements from `index`, a multiple of four, on where they are dropped; nothing is drawn where all
+// are kept.
+DEVICE void fill_dropped(random_key key, u64 index, u32 keep, real* filling) {
+    for (u32 lane = 0; lane < LANES; lane++) filling[lane] = 0;
+#if FILL_NOISE
+    if (keep == ALL_LANES) return;
+    for (u32 i = 0; i < LANES; i += 4) {
+        float normals[4];
+        normals_of(philox(key, NOISE + (index + i) / 4), normals);
+        for (u32 lane = 0; lane < 4; lane++) filling[i + lane] = (real)normals[lane];
+    }
+#endif
+}
 #endif
 
 // x is [samples, outer, inner]: channels and cells in the order of the layout. The strides of mask and scales say how
 // many bits, or entries, the next sample, outer and inner index are away. Without scales all is multiplied by `scale`.
-// One work item serves eight elements; noise_start is the index of the first among all.
+// noise_start is the index of the first element among all.
 KERNEL void drop_block_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar* y, u64 y_offset,
                              GLOBAL const u32* mask, u64 mask_offset, GLOBAL const real* scales, u64 scales_offset,
-                             u64 count, u64 inner, u64 outer, u64 mask_inner, u64 mask_outer, u64 mask_sample,
-                             u64 scale_inner, u64 scale_outer, u64 scale_sample, real scale, u64 noise_start,
-                             KEY_PARAMETERS) {
+                             u64 count, u64 inner, u64 inner_inverse, u32 inner_shift, u64 outer, u64 outer_inverse,
+                             u32 outer_shift, u64 mask_inner, u64 mask_outer, u64 mask_sample, u64 scale_inner,
+                             u64 scale_outer, u64 scale_sample, real scale, u64 noise_start, KEY_PARAMETERS) {
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
     x += x_offset;
     y += y_offset;
     mask += mask_offset;
-    for (u64 first = 8 * GLOBAL_ID; first < count; first += 8 * GLOBAL_SIZE) {
-        const u64 line = first < inner ? 0 : first / inner;
-        u64 i = first - line * inner, sample = line / outer, o = line - sample * outer;
+    for (u64 first = LANES * GLOBAL_ID; first < count; first += LANES * GLOBAL_SIZE) {
+        const u64 line = quotient(first, inner_inverse, inner_shift);
+        u64 i = first - line * inner, sample = quotient(line, outer_inverse, outer_shift), o = line - sample * outer;
 #if VEC == 8
         // Neighbours of one line have one scale, unless it is of their channel and they are of one cell.
-        if (i + 8 <= inner && scale_inner == 0) {
-            real values[8];
-            load8(x, first, values);
+        if (i + LANES <= inner && scale_inner == 0 && noise_start % 4 == 0) {
+            real values[8], filling[8];
+            load_part(x, first, values);
             const real factor = scales != 0 ? scales[scales_offset + sample * scale_sample + o * scale_outer] : scale;
             const u32 keep = bits_from(mask, sample * mask_sample + o * mask_outer + i * mask_inner, mask_inner);
-            for (u32 lane = 0; lane < 8; lane++)
-                values[lane] = keep >> lane & 1 ? values[lane] * factor : filling(resolved, noise_start + first + lane);
-            store8(y, first, values);
+            fill_dropped(resolved, noise_start + first, keep, filling);
+            for (u32 lane = 0; lane < LANES; lane++)
+                values[lane] = keep >> lane & 1 ? values[lane] * factor : filling[lane];
+            store_part(y, first, values);
             continue;
         }
 #endif
         u32 keep = 0;
         real factors[8];
-        for (u32 lane = 0; lane < 8; lane++) {
+        // Behind the last element its cell is looked at again.
+        for (u32 lane = 0; lane < LANES; lane++) {
             factors[lane] = scale;
-            if (first + lane >= count) continue;
             const u64 cell = sample * mask_sample + o * mask_outer + i * mask_inner;
             keep |= (mask[cell / 32] >> (u32)(cell % 32) & 1u) << lane;
             if (scales != 0)
                 factors[lane] = scales[scales_offset + sample * scale_sample + o * scale_outer + i * scale_inner];
-            if (++i == inner) {
+            if (first + lane + 1 < count && ++i == inner) {
                 i = 0;
                 if (++o == outer) {
                     o = 0;
@@ -344,20 +393,20 @@ KERNEL void drop_block_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar
             }
         }
 #if VEC == 8
-        if (first + 8 <= count) {
+        if (first + LANES <= count) {
             real values[8];
-            load8(x, first, values);
-            for (u32 lane = 0; lane < 8; lane++)
+            load_part(x, first, values);
+            for (u32 lane = 0; lane < LANES; lane++)
                 values[lane] =
-                    keep >> lane & 1 ? values[lane] * factors[lane] : filling(resolved, noise_start + first + lane);
-            store8(y, first, values);
+                    keep >> lane & 1 ? values[lane] * factors[lane] : fill_at(resolved, noise_start + first + lane);
+            store_part(y, first, values);
             continue;
         }
 #endif
-        for (u32 lane = 0; lane < 8; lane++) {
+        for (u32 lane = 0; lane < LANES; lane++) {
             const u64 index = first + lane;
             if (index >= count) break;
-            store(y, index, keep >> lane & 1 ? load(x, index) * factors[lane] : filling(resolved, noise_start + index));
+            store(y, index, keep >> lane & 1 ? load(x, index) * factors[lane] : fill_at(resolved, noise_start + index));
         }
     }
 }

@@ -14,8 +14,8 @@
 // group has `rows_per_group` rows of `octets`.
 
 #include "types.h"
+#include "parts.h"
 #include "philox.h"
-#include "keep.h"
 #include "errors.h"
 
 #define NO_KEY (~(u64)0)
@@ -25,35 +25,39 @@ DEVICE u32 embedding_keeps(random_key key, u64 id, u64 n, u64 start, u64 period,
     // The division costs more than the draw; only sequences need it.
     const u64 line = period == 1 ? n : n / period;
     const u64 unit = (start + line) * stride + id * id_stride;
-    return keep8(key, unit - unit % 8, threshold) >> (u32)(unit % 8) & 1u;
+    if (threshold == 0u || threshold >= 65536u) return threshold != 0u;
+    return philox_lane(philox(key, unit / 8), (u32)(unit % 8)) < threshold;
 }
 
+// The parts of an octet stand in halves of a row, so that neighbours' parts stand side by side.
 KERNEL void embedding_dropout_forward(GLOBAL const i32* RESTRICT ids, u64 ids_offset,
                                       GLOBAL const scalar* RESTRICT table, u64 table_offset, GLOBAL scalar* RESTRICT y,
                                       u64 y_offset, GLOBAL u32* error, u64 error_offset, u64 count, u64 vocabulary,
                                       u64 width, u32 octets, u32 rows_per_group, u64 start, u64 period, u64 stride,
                                       u64 id_stride, u32 threshold, real scale, KEY_PARAMETERS) {
     const random_key resolved = resolve_key(key, key_offset, seed, offset);
-    for (u64 first = GROUP_ID * rows_per_group; first < count; first += GROUP_COUNT * rows_per_group) {
-        for (u32 item = LOCAL_ID; item < rows_per_group * octets; item += GROUP_SIZE) {
-            const u64 n = first + item / octets;
-            if (n >= count) break;
-            const u64 column = 8 * (u64)(item % octets);
+    // Where a row has more octets than a group items, it is the group's only one.
+    const u32 own_row = LOCAL_ID / octets, own_octet = LOCAL_ID - own_row * octets;
+    if (own_row >= rows_per_group) return;
+    for (u64 n = GROUP_ID * rows_per_group + own_row; n < count; n += GROUP_COUNT * rows_per_group) {
+        for (u32 octet = own_octet; octet < octets; octet += GROUP_SIZE) {
             const i32 id = ids[ids_offset + n];
             const u32 valid = id >= 0 && (u64)id < vocabulary;
-            if (!valid && column == 0) report_error(error, error_offset, n);
+            if (!valid && octet == 0) report_error(error, error_offset, n);
             const u32 keep =
                 valid && embedding_keeps(resolved, (u64)id, n, start, period, stride, id_stride, threshold);
             const u64 source = table_offset + (keep ? (u64)id * width : 0), target = y_offset + n * width;
 #if VEC == 8
             real values[8] = {0, 0, 0, 0, 0, 0, 0, 0};
             if (keep) {
-                load8(table, source + column, values);
+                for (u32 part = 0; part < PARTS; part++)
+                    load_part(table, source + PART_LANES * (octet + part * (u64)octets), values + PART_LANES * part);
                 for (u32 lane = 0; lane < 8; lane++) values[lane] *= scale;
             }
-            store8(y, target + column, values);
+            for (u32 part = 0; part < PARTS; part++)
+                store_part(y, target + PART_LANES * (octet + part * (u64)octets), values + PART_LANES * part);
 #else
-            for (u64 i = column; i < column + 8 && i < width; i++)
+            for (u64 i = 8 * (u64)octet; i < 8 * (u64)octet + 8 && i < width; i++)
                 store(y, target + i, keep ? load(table, source + i) * scale : (real)0);
 #endif
         }

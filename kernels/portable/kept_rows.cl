@@ -8,10 +8,15 @@
 //   kept_rows_scatter_add  y = x + scale * f where row i of f belongs to row rows[i] of y; a group takes part of a row
 
 #include "types.h"
+#include "parts.h"
+#include "divisor.h"
 #include "philox.h"
 #include "keep.h"
 #include "reduce.h"
 #include "errors.h"
+
+// Elements that an item moves at a time.
+#define LANES (VEC == 8 ? PART_LANES : 1)
 
 #define TILE_ROWS (8 * GROUP_SIZE)
 
@@ -85,11 +90,11 @@ KERNEL void kept_rows_list(GLOBAL i32* rows, u64 rows_offset, GLOBAL i32* kept, 
 // VEC = 8 needs rows of whole octets. A row that does not exist is reported and gives zeros.
 KERNEL void kept_rows_gather(GLOBAL const scalar* source, u64 source_offset, GLOBAL const i32* rows, u64 rows_offset,
                              GLOBAL scalar* result, u64 result_offset, GLOBAL u32* error, u64 error_offset,
-                             u64 source_rows, u64 count, u64 run, real scale) {
+                             u64 source_rows, u64 count, u64 run, u64 run_inverse, u32 run_shift, real scale) {
     source += source_offset;
     result += result_offset;
-    for (u64 first = VEC * GLOBAL_ID; first < count; first += VEC * GLOBAL_SIZE) {
-        const u64 i = first / run, in_run = first - i * run;
+    for (u64 first = LANES * GLOBAL_ID; first < count; first += LANES * GLOBAL_SIZE) {
+        const u64 i = quotient(first, run_inverse, run_shift), in_run = first - i * run;
         const i32 row = rows[rows_offset + i];
         const u32 exists = row >= 0 && (u64)row < source_rows;
         if (!exists && row != -1 && in_run == 0) report_error(error, error_offset, i);
@@ -97,10 +102,10 @@ KERNEL void kept_rows_gather(GLOBAL const scalar* source, u64 source_offset, GLO
 #if VEC == 8
         real values[8] = {0, 0, 0, 0, 0, 0, 0, 0};
         if (exists) {
-            load8(source, from, values);
-            for (u32 lane = 0; lane < 8; lane++) values[lane] *= scale;
+            load_part(source, from, values);
+            for (u32 lane = 0; lane < LANES; lane++) values[lane] *= scale;
         }
-        store8(result, first, values);
+        store_part(result, first, values);
 #else
         store(result, first, exists ? scale * load(source, from) : (real)0);
 #endif
@@ -139,17 +144,17 @@ KERNEL void kept_rows_scatter_add(GLOBAL const scalar* x, u64 x_offset, GLOBAL c
         if (!keep && has_x && x == y) continue;
         // Without x a kept row is scale * f, signs of zeros included: -0 is what adds nothing.
         const real absent = keep ? -(real)0 : (real)0;
-        for (u64 i = first + VEC * LOCAL_ID; i < end; i += VEC * GROUP_SIZE) {
+        for (u64 i = first + LANES * LOCAL_ID; i < end; i += LANES * GROUP_SIZE) {
             const u64 to = row * run + i, from = low * run + i;
 #if VEC == 8
             real values[8], branch[8];
-            for (u32 lane = 0; lane < 8; lane++) values[lane] = absent;
-            if (has_x) load8(x, to, values);
+            for (u32 lane = 0; lane < LANES; lane++) values[lane] = absent;
+            if (has_x) load_part(x, to, values);
             if (keep) {
-                load8(f, from, branch);
-                for (u32 lane = 0; lane < 8; lane++) values[lane] = FMA(scale, branch[lane], values[lane]);
+                load_part(f, from, branch);
+                for (u32 lane = 0; lane < LANES; lane++) values[lane] = FMA(scale, branch[lane], values[lane]);
             }
-            store8(y, to, values);
+            store_part(y, to, values);
 #else
             const real base = has_x ? load(x, to) : absent;
             store(y, to, keep ? FMA(scale, load(f, from), base) : base);

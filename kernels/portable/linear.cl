@@ -5,22 +5,26 @@
 //                         then a tree; or the same of every `splits`-th eight rows, to fill a large device
 
 #include "types.h"
+#include "parts.h"
+
+// Elements that an item moves at a time.
+#define LANES (VEC == 8 ? PART_LANES : 1)
 
 // VEC = 8 needs rows of whole eights. The column moves on with the row-major index: a division for each element would
 // cost more than all else.
 KERNEL void linear_add_bias(GLOBAL scalar* y, u64 y_offset, GLOBAL const scalar* RESTRICT bias, u64 bias_offset,
                             u64 rows, u64 columns) {
-    const u64 step = VEC * GLOBAL_SIZE % columns;
-    u64 column = VEC * GLOBAL_ID % columns;
+    const u64 step = LANES * GLOBAL_SIZE % columns;
+    u64 column = LANES * GLOBAL_ID % columns;
     y += y_offset;
     bias += bias_offset;
-    for (u64 i = VEC * GLOBAL_ID; i < rows * columns; i += VEC * GLOBAL_SIZE) {
+    for (u64 i = LANES * GLOBAL_ID; i < rows * columns; i += LANES * GLOBAL_SIZE) {
 #if VEC == 8
         real values[8], added[8];
-        load8(y, i, values);
-        load8(bias, column, added);
-        for (u32 lane = 0; lane < 8; lane++) values[lane] += added[lane];
-        store8(y, i, values);
+        load_part(y, i, values);
+        load_part(bias, column, added);
+        for (u32 lane = 0; lane < LANES; lane++) values[lane] += added[lane];
+        store_part(y, i, values);
 #else
         store(y, i, load(y, i) + load(bias, column));
 #endif
@@ -46,10 +50,10 @@ KERNEL void linear_backward_bias(GLOBAL const scalar* RESTRICT dy, u64 dy_offset
             const u64 step = 8 * splits * columns;
             u64 i = (8 * split + layer) * columns + column;
             // Several rows are on their way while the first is added.
-            for (; i + 3 * step < rows * columns; i += 4 * step) {
-                real values[4];
-                for (u32 row = 0; row < 4; row++) values[row] = load(dy, i + row * step);
-                for (u32 row = 0; row < 4; row++) sum += values[row];
+            for (; i + 7 * step < rows * columns; i += 8 * step) {
+                real values[8];
+                for (u32 row = 0; row < 8; row++) values[row] = load(dy, i + row * step);
+                for (u32 row = 0; row < 8; row++) sum += values[row];
             }
             for (; i < rows * columns; i += step) sum += load(dy, i);
         }

@@ -10,11 +10,11 @@
 
 #define NO_ROLE 0xffffffffu
 
-// Six groups hide what the memory takes to answer; with five the pass is slower. Sums of squares take more registers,
-// and weights one by one still more: two groups is what keeps the compiler from spilling.
+// Three groups hide what the memory takes to answer, and leave the registers that the pass needs. Told of two the
+// compiler takes more of them where there are sums of squares, and then only two fit. Before Ampere it spills.
 #if !DTYPE_F64
 #undef RESIDENT_GROUPS
-#define RESIDENT_GROUPS (VEC == 1 ? 2 : REDUCES ? 4 : 6)
+#define RESIDENT_GROUPS (__CUDA_ARCH__ >= 800 ? 3 : 2)
 #endif
 
 // The options that hold for a tile, ready to use.

@@ -8,8 +8,21 @@ namespace Kernels;
 
 public static unsafe partial class Augment
 {
-    /// <summary>Rows of the output that a thread takes at a time.</summary>
+    /// <summary>Rows of the output that a thread takes at a time where it does not take whole images.</summary>
     private const int RowsPerBand = 32;
+
+    /// <summary>Bytes of an image of the output, as it is computed, that stays in a core's cache.</summary>
+    private const long LargestKept = 4 << 20;
+
+    /// <summary>Of as many images each core can take whole ones.</summary>
+    private const long ManyImages = 64;
+
+    /// <summary>
+    /// Whether a thread of the CPU makes a whole image at once and takes the statistics of its ops on the way, while all its pixels are in
+    /// the cache, so that none is read twice and nobody needs to take statistics first.
+    /// </summary>
+    private static bool IsKept(in AugmentImageArguments image, bool isDouble) =>
+        (long)image.Channels * image.OutHeight * image.OutWidth * (isDouble ? sizeof(double) : sizeof(float)) <= LargestKept;
 
     private readonly struct CpuApply : ICpuKernel<AugmentApplyArguments>
     {
@@ -43,63 +56,150 @@ public static unsafe partial class Augment
         {
             AugmentApplyArguments a = arguments;
             AugmentImageArguments image = a.AugmentImage;
-            (long samples, long height) = ((long)(a.Tiles / a.SampleTiles), image.OutHeight);
-            long bands = (height + RowsPerBand - 1) / RowsPerBand;
+            (long samples, int height) = ((long)(a.Tiles / a.SampleTiles), (int)image.OutHeight);
+            bool isKept = IsKept(image, typeof(TReal) == typeof(double)), takesStatistics = isKept && a.AugmentColor.StatisticCount > 0;
+            int rows = takesStatistics || (isKept && samples >= ManyImages) ? height : Math.Min(height, RowsPerBand);
+            long bands = (height + rows - 1) / rows;
+            long rowBytes = (long)image.OutWidth * sizeof(T);
+            bool streaming = typeof(T) == typeof(TReal) && a.YPixel == 1 && rowBytes % sizeof(Vector512<T>) == 0
+                && CpuStreaming.Pays(a.Y.Pointer<T>(), samples * image.Channels * height * rowBytes);
             CpuParallel.For(samples * bands, piece =>
             {
                 (long sample, long band) = Math.DivRem(piece, bands);
+                (int First, int End) part = ((int)band * rows, (int)Math.Min(height, (band + 1) * rows));
                 float* row = a.Table.Pointer<float>() + (sample * a.TableWidth);
+
+                // Neighbours are read with the rows.
+                (int First, int End) read = (Math.Max(0, part.First - 1), Math.Min(height, part.End + 1));
+                long size = image.Channels * AugmentReader<TIn, TReal>.PaddedWidth(image);
+                long pixels = AugmentReader<TIn, TReal>.MostPixels(image, read.End - read.First) * sizeof(uint);
+                long ownBytes = (AugmentRow<TIn, TReal>.MemoryRows + (takesStatistics ? height + 1L : 0)) * size * sizeof(TReal);
+                byte* memory = CpuScratch.Take<byte>(ownBytes + pixels);
                 AugmentReader<TIn, TReal> reader = new(
-                    (TIn*)a.X.Pointer<byte>(), sample, samples, row, image, a.AugmentMap);
+                    (TIn*)a.X.Pointer<byte>(), sample, samples, row, image, a.AugmentMap, read,
+                    pixels > 0 ? (uint*)(memory + ownBytes) : null);
                 AugmentRow<TIn, TReal> pipeline = new(
-                    reader, hasColors ? row : null, a.Statistics.Pointer<TReal>(), sample, a.AugmentColor);
-                long elements = image.Channels * height * image.OutWidth;
-                T* y = a.Y.Pointer<T>() + (sample * elements);
-                for (long r = band * RowsPerBand; r < Math.Min(height, (band + 1) * RowsPerBand); r++)
+                    reader, hasColors ? row : null, a.Statistics.Pointer<TReal>(), sample, a.AugmentColor, (TReal*)memory);
+                int end = hasColors ? AugmentRow.CountOf(row) : 0, done = 0;
+                TReal* picture = null;
+                if (takesStatistics)
                 {
-                    TReal* values = pipeline.Row((int)r, hasColors ? AugmentRow.CountOf(row) : 0);
-                    StoreRow(a, hasColors ? row : null, y, (int)r, values, reader.Padded);
+                    picture = (TReal*)memory + (AugmentRow<TIn, TReal>.MemoryRows * size);
+                    done = TakeStatistics(a, pipeline, row, sample, ref picture);
+                }
+
+                bool isOwn = picture == null || pipeline.IsSharpened(done, end);
+                T* y = a.Y.Pointer<T>() + (sample * image.Channels * height * image.OutWidth);
+                for (int r = part.First; r < part.End; r++)
+                {
+                    TReal* values = isOwn ? pipeline.Buffer : picture + (r * size);
+                    pipeline.Make(r, done, end, picture, values);
+                    StoreRow(a, hasColors ? row : null, y, r, values, pipeline.Padded, streaming);
                 }
             });
         }
 
+        /// <summary>
+        /// Makes all rows by the ops before the last that needs statistics, and takes those of each in the same pass over them.
+        /// </summary>
+        /// <param name="a">The call.</param>
+        /// <param name="pipeline">The sample's.</param>
+        /// <param name="row">Its row of the table.</param>
+        /// <param name="sample">Its place in the batch.</param>
+        /// <param name="picture">Memory for one row more than the image has; then the rows, or null where no op needs statistics.</param>
+        /// <returns>The first op that is not done.</returns>
+        private static int TakeStatistics<TIn, TReal>(
+            in AugmentApplyArguments a, in AugmentRow<TIn, TReal> pipeline, float* row, long sample, ref TReal* picture)
+            where TIn : unmanaged
+            where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
+        {
+            // Rows that look at neighbours are written one place before where they were read, and a list sharpens once.
+            TReal* memory = picture;
+            TReal* made = null;
+            TReal* kept = a.Statistics.Pointer<TReal>() + (sample * a.AugmentColor.StatisticCount * StatisticsLength);
+            int done = 0;
+            for (int statistic = 0; statistic < a.AugmentColor.StatisticCount; statistic++)
+            {
+                int op = AugmentRow.OpOf(row, statistic);
+                if (op < 0) break;
+                TReal* target = made == null ? memory + pipeline.Size : pipeline.IsSharpened(done, op) ? memory : made;
+                AugmentStatistic<TReal> taken = new(AugmentRow.CodeOf(row, op), a.AugmentImage, a.AugmentColor, pipeline.Padded);
+                for (int r = 0; r < (int)a.AugmentImage.OutHeight; r++)
+                {
+                    pipeline.Make(r, done, op, made, target + (r * pipeline.Size));
+                    taken.Add(target + (r * pipeline.Size));
+                }
+
+                taken.Finish(kept + (statistic * StatisticsLength));
+                made = target;
+                done = op;
+            }
+
+            picture = made;
+            return done;
+        }
+
         /// <summary>Normalizes a row, erases what is in the box, where <paramref name="row"/> has one, and stores it.</summary>
-        private static void StoreRow<T, TReal>(in AugmentApplyArguments a, float* row, T* y, int r, TReal* values, int padded)
+        private static void StoreRow<T, TReal>(
+            in AugmentApplyArguments a, float* row, T* y, int r, TReal* values, int padded, bool streaming)
             where T : unmanaged
             where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
         {
             int width = (int)a.AugmentImage.OutWidth, channels = (int)a.AugmentImage.Channels;
             bool hasBox = row != null && r >= row[BoxPlace] && r < row[BoxPlace + 2] && row[BoxPlace + 1] < row[BoxPlace + 3];
+            (int left, int right) = hasBox ? (FirstFrom(row[BoxPlace + 1], width), FirstFrom(row[BoxPlace + 3], width)) : (0, 0);
             Span<double> scales = [a.Normalize.Scale0, a.Normalize.Scale1, a.Normalize.Scale2, a.Normalize.Scale3];
             Span<double> shifts = [a.Normalize.Shift0, a.Normalize.Shift1, a.Normalize.Shift2, a.Normalize.Shift3];
+            TReal erased = TReal.CreateTruncating(a.Erased);
             for (int channel = 0; channel < channels; channel++)
             {
                 TReal* from = values + ((long)channel * padded);
-                Vector512<TReal> scale = Vector512.Create(TReal.CreateTruncating(scales[Math.Min(channel, 3)]));
-                Vector512<TReal> shift = Vector512.Create(TReal.CreateTruncating(shifts[Math.Min(channel, 3)]));
-                for (int i = 0; i < width; i += Vector512<TReal>.Count)
-                    AugmentRow.Fma(Vector512.Load(from + i), scale, shift).Store(from + i);
-                if (hasBox)
-                {
-                    int left = FirstFrom(row[BoxPlace + 1], width), right = FirstFrom(row[BoxPlace + 3], width);
-                    new Span<TReal>(from + left, right - left).Fill(TReal.CreateTruncating(a.Erased));
-                }
-
+                TReal scale = TReal.CreateTruncating(scales[Math.Min(channel, 3)]);
+                TReal shift = TReal.CreateTruncating(shifts[Math.Min(channel, 3)]);
                 long place = (long)r * width;
                 T* to = y + (place * a.YPixel) + ((long)channel * a.YChannel);
-                if (a.YPixel == 1)
+                if (a.YPixel != 1)
                 {
-                    for (int i = 0; i < width; i += Vector512<TReal>.Count)
+                    for (int i = 0; i < width; i++)
                     {
-                        int count = Math.Min(Vector512<TReal>.Count, width - i);
-                        CpuReal.Store(to + i, Vector512.Load(from + i), count);
+                        TReal value = i >= left && i < right ? erased : TReal.FusedMultiplyAdd(from[i], scale, shift);
+                        to[(long)i * a.YPixel] = CpuElement.FromDouble<T>(double.CreateTruncating(value));
                     }
+                }
+                else if (streaming)
+                {
+                    StorePlane<T, TReal, StreamingStore>(from, scale, shift, erased, left, right, to, width);
+                }
+                else
+                {
+                    StorePlane<T, TReal, CachedStore>(from, scale, shift, erased, left, right, to, width);
+                }
+            }
+        }
 
-                    continue;
+        private static void StorePlane<T, TReal, TStore>(
+            TReal* from, TReal scale, TReal shift, TReal erased, int left, int right, T* to, int width)
+            where T : unmanaged
+            where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
+            where TStore : struct, IVectorStore
+        {
+            Vector512<TReal> scales = Vector512.Create(scale), shifts = Vector512.Create(shift), box = Vector512.Create(erased);
+            Vector512<TReal> first = Vector512.Create(TReal.CreateTruncating(left)), end = Vector512.Create(TReal.CreateTruncating(right));
+            for (int i = 0; i < width; i += Vector512<TReal>.Count)
+            {
+                int count = Math.Min(Vector512<TReal>.Count, width - i);
+                Vector512<TReal> value = AugmentRow.Fma(Vector512.Load(from + i), scales, shifts);
+                if (left < right)
+                {
+                    Vector512<TReal> column = Vector512<TReal>.Indices + Vector512.Create(TReal.CreateTruncating(i));
+                    Vector512<TReal> isErased = Vector512.GreaterThanOrEqual(column, first) & Vector512.LessThan(column, end);
+                    value = Vector512.ConditionalSelect(isErased, box, value);
                 }
 
-                for (int i = 0; i < width; i++)
-                    to[(long)i * a.YPixel] = CpuElement.FromDouble<T>(double.CreateTruncating(from[i]));
+                if (typeof(TStore) == typeof(StreamingStore))
+                    TStore.Store((byte*)(to + i), value.AsByte());
+                else
+                    CpuReal.Store(to + i, value, count);
             }
         }
     }
@@ -139,110 +239,23 @@ public static unsafe partial class Augment
             CpuParallel.For((long)a.Samples, sample =>
             {
                 float* row = a.Table.Pointer<float>() + (sample * a.TableWidth);
-                int op = -1;
-                for (int i = 0, seen = 0; i < AugmentRow.CountOf(row); i++)
-                {
-                    bool needs = AugmentRow.NeedsStatistics(AugmentRow.CodeOf(row, i));
-                    if (needs && seen++ == a.Statistic) op = i;
-                }
-
+                int op = AugmentRow.OpOf(row, (int)a.Statistic);
                 if (op < 0) return;
                 AugmentReader<TIn, TReal> reader = new(
                     (TIn*)a.X.Pointer<byte>(), sample, (long)a.Samples, row, a.AugmentImage, a.AugmentMap);
                 TReal* all = a.Statistics.Pointer<TReal>();
-                AugmentRow<TIn, TReal> pipeline = new(reader, row, all, sample, a.AugmentColor);
-                TReal* own = all + (((sample * a.AugmentColor.StatisticCount) + a.Statistic) * StatisticsLength);
-                switch (AugmentRow.CodeOf(row, op))
+                long size = a.AugmentImage.Channels * AugmentReader<TIn, TReal>.PaddedWidth(a.AugmentImage);
+                AugmentRow<TIn, TReal> pipeline = new(
+                    reader, row, all, sample, a.AugmentColor, CpuScratch.Take<TReal>(AugmentRow<TIn, TReal>.MemoryRows * size));
+                AugmentStatistic<TReal> taken = new(AugmentRow.CodeOf(row, op), a.AugmentImage, a.AugmentColor, pipeline.Padded);
+                for (int r = 0; r < (int)a.AugmentImage.OutHeight; r++)
                 {
-                    case Contrast: own[0] = Mean(a, pipeline, op); break;
-                    case Autocontrast: Extremes(a, pipeline, op, own); break;
-                    default: Curve(a, pipeline, op, own); break;
+                    pipeline.Make(r, 0, op, picture: null, pipeline.Buffer);
+                    taken.Add(pipeline.Buffer);
                 }
+
+                taken.Finish(all + (((sample * a.AugmentColor.StatisticCount) + a.Statistic) * StatisticsLength));
             });
-        }
-
-        private static TReal Mean<TIn, TReal>(in AugmentStatisticsArguments a, AugmentRow<TIn, TReal> pipeline, int op)
-            where TIn : unmanaged
-            where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
-        {
-            (int height, int width) = ((int)a.AugmentImage.OutHeight, (int)a.AugmentImage.OutWidth);
-            double sum = 0;
-            for (int r = 0; r < height; r++)
-            {
-                TReal* values = pipeline.Row(r, op);
-                for (int i = 0; i < width; i++)
-                    sum += double.CreateTruncating(AugmentRow.Grey(values, i, pipeline.Padded, (int)a.AugmentImage.Channels));
-            }
-
-            return TReal.CreateTruncating(sum / ((double)height * width));
-        }
-
-        private static void Extremes<TIn, TReal>(in AugmentStatisticsArguments a, AugmentRow<TIn, TReal> pipeline, int op, TReal* own)
-            where TIn : unmanaged
-            where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
-        {
-            int channels = (int)a.AugmentImage.Channels;
-            Span<TReal> least = stackalloc TReal[channels], most = stackalloc TReal[channels];
-            least.Fill(TReal.PositiveInfinity);
-            most.Fill(TReal.NegativeInfinity);
-            for (int r = 0; r < (int)a.AugmentImage.OutHeight; r++)
-            {
-                TReal* values = pipeline.Row(r, op);
-                for (int channel = 0; channel < channels; channel++)
-                {
-                    foreach (TReal value in new Span<TReal>(values + (channel * pipeline.Padded), (int)a.AugmentImage.OutWidth))
-                    {
-                        least[channel] = TReal.MinNumber(least[channel], value);
-                        most[channel] = TReal.MaxNumber(most[channel], value);
-                    }
-                }
-            }
-
-            TReal white = TReal.CreateTruncating(a.AugmentColor.White);
-            for (int channel = 0; channel < channels; channel++)
-            {
-                TReal range = most[channel] - least[channel];
-                own[channel * Levels] = range > TReal.Zero ? least[channel] : TReal.Zero;
-                own[(channel * Levels) + 1] = range > TReal.Zero ? white / range : TReal.One;
-            }
-        }
-
-        private static void Curve<TIn, TReal>(in AugmentStatisticsArguments a, AugmentRow<TIn, TReal> pipeline, int op, TReal* own)
-            where TIn : unmanaged
-            where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
-        {
-            int channels = (int)a.AugmentImage.Channels;
-            TReal levels = TReal.CreateTruncating(a.AugmentColor.Levels);
-            Span<int> histogram = stackalloc int[3 * Levels];
-            histogram.Clear();
-            for (int r = 0; r < (int)a.AugmentImage.OutHeight; r++)
-            {
-                TReal* values = pipeline.Row(r, op);
-                for (int channel = 0; channel < channels; channel++)
-                {
-                    foreach (TReal value in new Span<TReal>(values + (channel * pipeline.Padded), (int)a.AugmentImage.OutWidth))
-                        histogram[(channel * Levels) + AugmentRow.LevelOf(value, levels)]++;
-                }
-            }
-
-            for (int channel = 0; channel < channels; channel++)
-            {
-                Span<int> counts = histogram.Slice(channel * Levels, Levels);
-                int total = 0, last = 0;
-                for (int level = 0; level < Levels; level++)
-                {
-                    total += counts[level];
-                    if (counts[level] > 0) last = counts[level];
-                }
-
-                long step = (total - last) / (Levels - 1), below = 0;
-                for (int level = 0; level < Levels; level++)
-                {
-                    long mapped = step == 0 ? level : Math.Min((below + (step / 2)) / step, Levels - 1);
-                    own[(channel * Levels) + level] = TReal.CreateTruncating((double)mapped) / levels;
-                    below += counts[level];
-                }
-            }
         }
     }
 

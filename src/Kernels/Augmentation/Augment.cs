@@ -148,7 +148,8 @@ public static partial class Augment
             StatisticCount = (uint)statisticCount,
         };
         AugmentMapArguments map = images.Map(options, isNormalized);
-        for (int statistic = 0; statistic < statisticCount; statistic++)
+        bool isTakenOnTheWay = stream.Device.Kind == DeviceKind.Cpu && IsKept(images.Image, y.DType == DType.Float64);
+        for (int statistic = 0; statistic < statisticCount && !isTakenOnTheWay; statistic++)
         {
             stream.Launch(
                 StatisticsKernel,

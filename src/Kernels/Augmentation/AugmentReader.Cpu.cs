@@ -8,9 +8,9 @@ namespace Kernels;
 
 /// <summary>
 /// Reads one image through its affine map on the CPU, a row of the output at a time: whole rows of pixels where the map only moves them,
-/// else sixteen pixels side by side whose taps are gathered; in double pixel by pixel.
+/// else sixteen pixels side by side whose taps are gathered, or, of bytes, loaded from a box of whole pixels; in double pixel by pixel.
 /// </summary>
-internal readonly unsafe struct AugmentReader<TIn, TReal>
+internal readonly unsafe partial struct AugmentReader<TIn, TReal>
     where TIn : unmanaged
     where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
 {
@@ -28,8 +28,23 @@ internal readonly unsafe struct AugmentReader<TIn, TReal>
     private readonly AugmentMapArguments _map;
     private readonly TReal _a, _b, _c, _d, _e, _f, _middleX, _middleY, _outMiddleX, _outMiddleY;
 
+    /// <summary>What is read, in a box, where that pays.</summary>
+    private readonly AugmentPixels _pixels;
+    private readonly bool _isPacked;
+    private readonly bool _isMove;
+
+    /// <summary>Bytes go into a box of pixels first, where that pays; only rows that are told can be read then.</summary>
+    /// <param name="x">The batch.</param>
+    /// <param name="sample">The place in the batch.</param>
+    /// <param name="samples">Images of the batch.</param>
+    /// <param name="row">The sample's row of the table.</param>
+    /// <param name="image">Sizes and strides.</param>
+    /// <param name="map">What the row's numbers are in pixels.</param>
+    /// <param name="rows">The first row of the output that will be read, and the row after the last.</param>
+    /// <param name="pixels">Memory for <see cref="MostPixels"/> of these rows, or null.</param>
     public AugmentReader(
-        TIn* x, long sample, long samples, float* row, in AugmentImageArguments image, in AugmentMapArguments map)
+        TIn* x, long sample, long samples, float* row, in AugmentImageArguments image, in AugmentMapArguments map,
+        (int First, int End) rows = default, uint* pixels = null)
     {
         long elements = (long)image.Channels * image.Height * image.Width;
         _x = x + (sample * elements);
@@ -43,6 +58,10 @@ internal readonly unsafe struct AugmentReader<TIn, TReal>
         _f = Real(row[5]) * Real(map.UnitF);
         (_middleX, _middleY) = (Real(0.5 * (image.Width - 1.0)), Real(0.5 * (image.Height - 1.0)));
         (_outMiddleX, _outMiddleY) = (Real(0.5 * (image.OutWidth - 1.0)), Real(0.5 * (image.OutHeight - 1.0)));
+        _isMove = IsMove;
+        if (pixels == null || BoxOf(rows.First, rows.End) is not { } box) return;
+        _isPacked = true;
+        _pixels = new AugmentPixels(pixels, (byte*)_x, image, map.Border == Constant ? (uint)map.Fill : 0, box);
     }
 
     public int Channels => (int)_image.Channels;
@@ -52,7 +71,9 @@ internal readonly unsafe struct AugmentReader<TIn, TReal>
     public int OutHeight => (int)_image.OutHeight;
 
     /// <summary>From one channel of a row to the next.</summary>
-    public int Padded => (OutWidth + Width - 1) / Width * Width;
+    public int Padded => PaddedWidth(_image);
+
+    public static int PaddedWidth(in AugmentImageArguments image) => ((int)image.OutWidth + Width - 1) / Width * Width;
 
     private int RowStep => (int)(_image.Width * _image.XPixel);
 
@@ -69,7 +90,14 @@ internal readonly unsafe struct AugmentReader<TIn, TReal>
             return;
         }
 
+        if (_isMove && Moved(r, (float*)values)) return;
         (float x, float y) = (float.CreateTruncating(alongX), float.CreateTruncating(alongY));
+        if (_isPacked)
+        {
+            Packed(x, y, (float*)values);
+            return;
+        }
+
         for (int column = 0; column < OutWidth; column += Width) Sixteen(column, x, y, (float*)values + column);
     }
 
@@ -192,7 +220,10 @@ internal readonly unsafe struct AugmentReader<TIn, TReal>
             Vector512<float> t00 = Taps(from, channel, at, hasX0 & hasY0, fill), t01 = Taps(from, channel, at + right, hasX1 & hasY0, fill);
             Vector512<float> t10 = Taps(from, channel, at + below, hasX0 & hasY1, fill);
             Vector512<float> t11 = Taps(from, channel, at + right + below, hasX1 & hasY1, fill);
-            Mixed(Mixed(t00, t01, across), Mixed(t10, t11, across), down).Store(values + ((long)channel * Padded));
+            Vector512<float> made = HasLevels
+                ? Weighed(t00, t01, t10, t11, across, down)
+                : Mixed(Mixed(t00, t01, across), Mixed(t10, t11, across), down);
+            made.Store(values + ((long)channel * Padded));
         }
     }
 
@@ -206,6 +237,7 @@ internal readonly unsafe struct AugmentReader<TIn, TReal>
     private static Vector512<int> Inside(Vector512<int> place, Vector512<int> last) =>
         Vector512.LessThanOrEqual(place.AsUInt32(), last.AsUInt32()).AsInt32();
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private Vector512<float> Bordered(Vector512<float> x, float size, uint pixels)
     {
         if (_map.Border == Reflect)
@@ -265,9 +297,8 @@ internal readonly unsafe struct AugmentReader<TIn, TReal>
             for (int channel = 0; channel < 3; channel++)
             {
                 int shift = 8 * channel;
-                Vector512<float> upper = Linear(Byte(w00, shift), Byte(w01, shift), across);
-                Vector512<float> lower = Linear(Byte(w10, shift), Byte(w11, shift), across);
-                Linear(upper, lower, down).Store(values + ((long)channel * Padded));
+                Weighed(Byte(w00, shift), Byte(w01, shift), Byte(w10, shift), Byte(w11, shift), across, down)
+                    .Store(values + ((long)channel * Padded));
             }
 
             return;
@@ -283,22 +314,20 @@ internal readonly unsafe struct AugmentReader<TIn, TReal>
             {
                 // Two of the four bytes are neighbours that are both weighed.
                 Vector512<int> top = Window(from, start, at), bottom = Window(from, start, at + below);
-                Vector512<float> upper = Linear(Byte(top, 0), Byte(top, 8), across);
-                Linear(upper, Linear(Byte(bottom, 0), Byte(bottom, 8), across), down).Store(target);
+                Weighed(Byte(top, 0), Byte(top, 8), Byte(bottom, 0), Byte(bottom, 8), across, down).Store(target);
                 continue;
             }
 
             Vector512<float> t00 = Taps(from, channel, at, all, default), t01 = Taps(from, channel, at + right, all, default);
             Vector512<float> t10 = Taps(from, channel, at + below, all, default);
             Vector512<float> t11 = Taps(from, channel, at + right + below, all, default);
-            Mixed(Mixed(t00, t01, across), Mixed(t10, t11, across), down).Store(target);
+            Vector512<float> made = typeof(TIn) == typeof(byte)
+                ? Weighed(t00, t01, t10, t11, across, down)
+                : Mixed(Mixed(t00, t01, across), Mixed(t10, t11, across), down);
+            made.Store(target);
         }
 
         Vector512<float> Byte(Vector512<int> window, int shift) => Vector512.ConvertToSingle((window >>> shift) & byteMask);
-
-        // Bytes are finite, so that a weight of 0 needs no selection.
-        static Vector512<float> Linear(Vector512<float> a, Vector512<float> b, Vector512<float> share) =>
-            Vector512.FusedMultiplyAdd(share, b, (Vector512<float>.One - share) * a);
     }
 
     private bool CanGather => Avx2.IsSupported && _lastWindow >= 0;

@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Kernels.Cpu;
 
 namespace Kernels;
@@ -17,62 +18,90 @@ internal readonly unsafe struct AugmentRow<TIn, TReal>
     private readonly float* _row;
     private readonly TReal* _statistics;
     private readonly AugmentColorArguments _color;
-    private readonly TReal* _values;
+
+    /// <summary>Three rows, for the neighbours that sharpness weighs.</summary>
+    private readonly TReal* _near;
 
     /// <param name="reader">The image and its map.</param>
     /// <param name="row">The sample's row of the table; null for one without colour ops.</param>
     /// <param name="statistics">Those of the batch, or null.</param>
     /// <param name="sample">The place in the batch.</param>
     /// <param name="color">White, and how many ops have statistics.</param>
-    public AugmentRow(in AugmentReader<TIn, TReal> reader, float* row, TReal* statistics, long sample, in AugmentColorArguments color)
+    /// <param name="memory">Memory for <see cref="MemoryRows"/> rows.</param>
+    public AugmentRow(
+        in AugmentReader<TIn, TReal> reader, float* row, TReal* statistics, long sample, in AugmentColorArguments color, TReal* memory)
     {
         (_reader, _color) = (reader, color);
         _row = row;
         _statistics = statistics == null ? null : statistics + (sample * color.StatisticCount * AugmentRow.StatisticsLength);
-
-        // Three rows beside the one that is made, for the neighbours that sharpness weighs.
-        _values = CpuScratch.Take<TReal>(4L * reader.Channels * reader.Padded);
+        Buffer = memory;
+        _near = memory + Size;
     }
+
+    /// <summary>Rows of memory that it takes: one for the caller and three of its own.</summary>
+    public const int MemoryRows = 4;
 
     public int Padded => _reader.Padded;
 
-    /// <summary>Row <paramref name="r"/> after the first <paramref name="end"/> colour ops.</summary>
-    public TReal* Row(int r, int end)
+    /// <summary>Numbers of a row, with all its channels.</summary>
+    public long Size => (long)_reader.Channels * _reader.Padded;
+
+    /// <summary>A row for the caller.</summary>
+    public TReal* Buffer { get; }
+
+    /// <summary>Whether the ops from <paramref name="first"/> to <paramref name="end"/> - 1 look at neighbours.</summary>
+    public bool IsSharpened(int first, int end) => AugmentRow.SharpnessOf(_row, end) is var sharp && sharp >= first && sharp < end;
+
+    /// <summary>Makes row <paramref name="r"/> by the ops from <paramref name="first"/> to <paramref name="end"/> - 1.</summary>
+    /// <param name="r">The row.</param>
+    /// <param name="first">The first op.</param>
+    /// <param name="end">The op after the last.</param>
+    /// <param name="picture">All rows after the ops before the first; null to read them from the image, where the first is 0.</param>
+    /// <param name="target">Where the row is written; the row of the picture itself unless neighbours are looked at.</param>
+    public void Make(int r, int first, int end, TReal* picture, TReal* target)
     {
-        int sharp = 0;
-        while (sharp < end && AugmentRow.CodeOf(_row, sharp) != AugmentRow.Sharpness) sharp++;
-        if (sharp == end)
+        if (!IsSharpened(first, end))
         {
-            _reader.Read(r, _values);
-            Colors(_values, 0, end);
-            return _values;
+            Fetch(r, picture, target);
+            Colors(target, first, end);
+            return;
         }
 
-        long size = (long)_reader.Channels * _reader.Padded;
-        TReal* above = _values + size;
+        int sharp = AugmentRow.SharpnessOf(_row, end);
         bool isFrame = r == 0 || r + 1 == _reader.OutHeight;
         for (int i = isFrame ? 1 : 0; i < (isFrame ? 2 : 3); i++)
         {
-            _reader.Read(r + i - 1, above + (i * size));
-            Colors(above + (i * size), 0, sharp);
+            TReal* near = _near + (i * Size);
+            Fetch(r + i - 1, picture, near);
+            Colors(near, first, sharp);
         }
 
         if (isFrame)
-            Unsafe.CopyBlockUnaligned(_values, above + size, (uint)(size * sizeof(TReal)));
+            Copy(_near + Size, target);
         else
-            Sharpen(above, size, TReal.CreateTruncating(_row[AugmentRow.ValuePlace + sharp]));
-        Colors(_values, sharp + 1, end);
-        return _values;
+            Sharpen(_near, target, TReal.CreateTruncating(_row[AugmentRow.ValuePlace + sharp]));
+        Colors(target, sharp + 1, end);
     }
 
-    private void Sharpen(TReal* above, long size, TReal value)
+    private void Fetch(int r, TReal* picture, TReal* target)
     {
+        if (picture == null)
+            _reader.Read(r, target);
+        else if (picture + (r * Size) != target)
+            Copy(picture + (r * Size), target);
+    }
+
+    private void Copy(TReal* from, TReal* target) => Unsafe.CopyBlockUnaligned(target, from, (uint)(Size * sizeof(TReal)));
+
+    private void Sharpen(TReal* above, TReal* target, TReal value)
+    {
+        long size = Size;
         (TReal rest, TReal share) = (TReal.One - value, TReal.CreateTruncating(1.0 / 13));
         TReal white = TReal.CreateTruncating(_color.White), four = TReal.CreateTruncating(4);
         for (int channel = 0; channel < _reader.Channels; channel++)
         {
             TReal* middle = above + size + ((long)channel * _reader.Padded);
-            TReal* made = _values + ((long)channel * _reader.Padded);
+            TReal* made = target + ((long)channel * _reader.Padded);
             TReal* upper = middle - size;
             TReal* lower = middle + size;
             for (int i = 0; i < _reader.OutWidth; i++)
@@ -119,6 +148,22 @@ internal static unsafe class AugmentRow
     /// <summary>The code of a colour op, 0 for none.</summary>
     public static int CodeOf(float* row, int i) => row[CodePlace + i] is >= Brightness and <= Sharpness and var code ? (int)code : 0;
 
+    /// <summary>The first op that sharpens among the first <paramref name="end"/>, or <paramref name="end"/>.</summary>
+    public static int SharpnessOf(float* row, int end)
+    {
+        int sharp = 0;
+        while (sharp < end && CodeOf(row, sharp) != Sharpness) sharp++;
+        return sharp;
+    }
+
+    /// <summary>The op whose statistics are the <paramref name="statistic"/>-th of a row, from 0 on; -1 where there are fewer.</summary>
+    public static int OpOf(float* row, int statistic)
+    {
+        for (int i = 0, seen = 0; i < CountOf(row); i++)
+            if (NeedsStatistics(CodeOf(row, i)) && seen++ == statistic) return i;
+        return -1;
+    }
+
     public static bool NeedsStatistics(int code) => code is Contrast or Equalize or Autocontrast;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -132,13 +177,14 @@ internal static unsafe class AugmentRow
     public static TReal Clamp<TReal>(TReal value, TReal white)
         where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal> => !(value > TReal.Zero) ? TReal.Zero : value < white ? value : white;
 
-    public static int LevelOf<TReal>(TReal value, TReal levels)
-        where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal> =>
-        int.CreateTruncating(Clamp(value * levels, TReal.CreateTruncating(255)) + TReal.CreateTruncating(0.5));
-
-    public static TReal Grey<TReal>(TReal* values, int i, int padded, int channels)
-        where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal> =>
-        channels < 3 ? values[i] : GreyOf(values[i], values[i + padded], values[i + (2 * padded)]);
+    /// <summary>Greys of the pixels from a place of a row on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<TReal> Grey<TReal>(TReal* at, int padded, int channels)
+        where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
+    {
+        Vector512<TReal> red = Vector512.Load(at);
+        return channels < 3 ? red : GreyOf(red, Vector512.Load(at + padded), Vector512.Load(at + (2 * padded)));
+    }
 
     /// <summary>One op over a row of padded channels.</summary>
     public static void Color<TReal>(
@@ -158,15 +204,18 @@ internal static unsafe class AugmentRow
                 for (int channel = 0; channel < channels; channel++)
                 {
                     TReal* curve = statistics + (channel * Augment.Levels);
-                    Span<TReal> row = new(values + ((long)channel * padded), padded);
-                    switch (code)
+                    TReal* row = values + ((long)channel * padded);
+                    for (int i = 0; i < padded; i += Vector512<TReal>.Count)
                     {
-                        case Posterize: Reduce(row, value > 1 ? (int)MathF.Min(value, 8) : 1, levels); break;
-                        case Solarize: Invert(row, factor, white, levels); break;
-                        case Equalize:
-                            for (int i = 0; i < row.Length; i++) row[i] = curve[LevelOf(row[i], levels)];
-                            break;
-                        default: Stretch(row, curve[0], curve[1], white); break;
+                        Vector512<TReal> v = Vector512.Load(row + i);
+                        Vector512<TReal> made = code switch
+                        {
+                            Posterize => Reduce(v, value > 1 ? (int)MathF.Min(value, 8) : 1, levels),
+                            Solarize => Invert(v, factor, white, levels),
+                            Equalize => Mapped(LevelOf(v, levels), curve),
+                            _ => Clamp((v - Vector512.Create(curve[0])) * Vector512.Create(curve[1]), Vector512.Create(white)),
+                        };
+                        made.Store(row + i);
                     }
                 }
 
@@ -174,18 +223,29 @@ internal static unsafe class AugmentRow
         }
     }
 
+    /// <summary>NaN is black, and so is -0.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<TReal> Clamp<TReal>(Vector512<TReal> value, Vector512<TReal> white)
+    public static Vector512<TReal> Clamp<TReal>(Vector512<TReal> value, Vector512<TReal> white)
         where TReal : unmanaged
     {
+        // Of NaN and a number, and of two zeros, x86 takes the second.
+        if (Sse.IsSupported) return Vector512.MinNative(Vector512.MaxNative(value, Vector512<TReal>.Zero), white);
         value = Vector512.ConditionalSelect(Vector512.GreaterThan(value, Vector512<TReal>.Zero), value, Vector512<TReal>.Zero);
         return Vector512.ConditionalSelect(Vector512.LessThan(value, white), value, white);
     }
 
-    private static TReal GreyOf<TReal>(TReal red, TReal green, TReal blue)
-        where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal> => TReal.FusedMultiplyAdd(
-        TReal.CreateTruncating(0.2989), red,
-        TReal.FusedMultiplyAdd(TReal.CreateTruncating(0.587), green, TReal.CreateTruncating(0.114) * blue));
+    /// <summary>The level, 0 to 255, of values, as whole numbers; NaN is black.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<TReal> LevelOf<TReal>(Vector512<TReal> value, TReal levels)
+        where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal> => Floor(
+        Clamp(value * Vector512.Create(levels), Vector512.Create(TReal.CreateTruncating(255)))
+        + Vector512.Create(TReal.CreateTruncating(0.5)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<TReal> GreyOf<TReal>(Vector512<TReal> red, Vector512<TReal> green, Vector512<TReal> blue)
+        where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal> => Fma(
+        Vector512.Create(TReal.CreateTruncating(0.2989)), red,
+        Fma(Vector512.Create(TReal.CreateTruncating(0.587)), green, Vector512.Create(TReal.CreateTruncating(0.114)) * blue));
 
     private static void Blend<TReal>(TReal* values, int padded, int channels, TReal factor, TReal other, TReal most)
         where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
@@ -207,13 +267,11 @@ internal static unsafe class AugmentRow
         }
 
         Vector512<TReal> scale = Vector512.Create(factor), rest = Vector512.Create(TReal.One - factor), white = Vector512.Create(most);
-        Vector512<TReal> red = Vector512.Create(TReal.CreateTruncating(0.2989)), green = Vector512.Create(TReal.CreateTruncating(0.587));
-        Vector512<TReal> blue = Vector512.Create(TReal.CreateTruncating(0.114));
         for (long i = 0; i < padded; i += Vector512<TReal>.Count)
         {
             TReal* at = values + i;
             Vector512<TReal> r = Vector512.Load(at), g = Vector512.Load(at + padded), b = Vector512.Load(at + (2 * padded));
-            Vector512<TReal> other = rest * Fma(red, r, Fma(green, g, blue * b));
+            Vector512<TReal> other = rest * GreyOf(r, g, b);
             Clamp(Fma(scale, r, other), white).Store(at);
             Clamp(Fma(scale, g, other), white).Store(at + padded);
             Clamp(Fma(scale, b, other), white).Store(at + (2 * padded));
@@ -247,23 +305,30 @@ internal static unsafe class AugmentRow
         }
     }
 
-    private static void Reduce<TReal>(Span<TReal> row, int bits, TReal levels)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<TReal> Reduce<TReal>(Vector512<TReal> value, int bits, TReal levels)
         where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
     {
-        int kept = Augment.Levels - (Augment.Levels >> bits);
-        for (int i = 0; i < row.Length; i++) row[i] = TReal.CreateTruncating(LevelOf(row[i], levels) & kept) / levels;
+        // Powers of two, so that both products are exact.
+        TReal step = TReal.CreateTruncating(Augment.Levels >> bits);
+        return Floor(LevelOf(value, levels) * Vector512.Create(TReal.One / step)) * Vector512.Create(step) / Vector512.Create(levels);
     }
 
-    private static void Invert<TReal>(Span<TReal> row, TReal threshold, TReal white, TReal levels)
-        where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
-    {
-        for (int i = 0; i < row.Length; i++) row[i] = row[i] * levels >= threshold ? white - row[i] : row[i];
-    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<TReal> Invert<TReal>(Vector512<TReal> value, TReal threshold, TReal white, TReal levels)
+        where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal> => Vector512.ConditionalSelect(
+        Vector512.GreaterThanOrEqual(value * Vector512.Create(levels), Vector512.Create(threshold)),
+        Vector512.Create(white) - value,
+        value);
 
-    private static void Stretch<TReal>(Span<TReal> row, TReal least, TReal scale, TReal white)
+    /// <summary>Levels through a curve.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Vector512<TReal> Mapped<TReal>(Vector512<TReal> levels, TReal* curve)
         where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
     {
-        for (int i = 0; i < row.Length; i++) row[i] = Clamp((row[i] - least) * scale, white);
+        TReal* values = (TReal*)&levels;
+        for (int lane = 0; lane < Vector512<TReal>.Count; lane++) values[lane] = curve[int.CreateTruncating(values[lane])];
+        return levels;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -56,7 +56,7 @@ public static unsafe partial class SameClassNeighbours
                             {
                                 Vector512<TReal> own = Vector512.Create(values[(i * padded) + member]);
                                 Vector512<TReal> difference = own - Vector512.Load(values + (i * padded) + start);
-                                distances = FusedMultiplyAdd(difference, distances);
+                                distances = CpuReal.FusedMultiplyAdd(difference, difference, distances);
                             }
                         }
 
@@ -80,11 +80,6 @@ public static unsafe partial class SameClassNeighbours
 
         private static float Single<TReal>(TReal value)
             where TReal : unmanaged => typeof(TReal) == typeof(double) ? (float)(double)(object)value : (float)(object)value;
-
-        private static Vector512<TReal> FusedMultiplyAdd<TReal>(Vector512<TReal> difference, Vector512<TReal> sum)
-            where TReal : unmanaged => typeof(TReal) == typeof(double)
-            ? Vector512.FusedMultiplyAdd(difference.AsDouble(), difference.AsDouble(), sum.AsDouble()).As<double, TReal>()
-            : Vector512.FusedMultiplyAdd(difference.AsSingle(), difference.AsSingle(), sum.AsSingle()).As<float, TReal>();
 
         private static ulong Key(float distance, int row) =>
             ((ulong)(float.IsNaN(distance) ? 0x7f800000u : BitConverter.SingleToUInt32Bits(distance)) << 32) | (uint)row;

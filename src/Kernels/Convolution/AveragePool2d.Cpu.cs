@@ -10,6 +10,9 @@ public static unsafe partial class AveragePool2d
 {
     private const int Width = CpuElement.Width;
 
+    /// <summary>Channels whose sums over a map are made together.</summary>
+    private const int ChannelBlock = 512;
+
     private readonly struct CpuForward : ICpuKernel<AveragePool2dForwardArguments>
     {
         public static void Run<T>(in KernelVariant variant, in AveragePool2dForwardArguments a)
@@ -113,28 +116,39 @@ public static unsafe partial class AveragePool2d
             });
         }
 
+        /// <summary>
+        /// Cells in four interleaved sums: shorter chains, of additions and of roundings. Their channels are added block by block, so that
+        /// memory is read along its rows.
+        /// </summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static void Means<T, TReal>(T* x, T* y, long cells, long channels, TReal divisor)
             where T : unmanaged
             where TReal : unmanaged
         {
-            for (long i = 0; i < channels; i += Vector512<TReal>.Count)
+            TReal* sums = stackalloc TReal[4 * ChannelBlock];
+            for (long first = 0; first < channels; first += ChannelBlock)
             {
-                int count = (int)Math.Min(Vector512<TReal>.Count, channels - i);
-
-                // Cells in four interleaved sums: shorter chains, of additions and of roundings.
-                Vector512<TReal> a = Vector512<TReal>.Zero, b = a, c = a, d = a;
-                long cell = 0;
-                for (; cell + 4 <= cells; cell += 4)
+                int block = (int)Math.Min(ChannelBlock, channels - first);
+                new Span<TReal>(sums, 4 * ChannelBlock).Clear();
+                for (long cell = 0; cell < cells; cell++)
                 {
-                    T* from = x + (cell * channels) + i;
-                    a += CpuReal.Load<T, TReal>(from, count);
-                    b += CpuReal.Load<T, TReal>(from + channels, count);
-                    c += CpuReal.Load<T, TReal>(from + (2 * channels), count);
-                    d += CpuReal.Load<T, TReal>(from + (3 * channels), count);
+                    T* from = x + (cell * channels) + first;
+                    TReal* to = sums + (cell < (cells & ~3L) ? (cell & 3) * ChannelBlock : 0);
+                    for (int i = 0; i < block; i += Vector512<TReal>.Count)
+                    {
+                        int count = Math.Min(Vector512<TReal>.Count, block - i);
+                        (Vector512.Load(to + i) + CpuReal.Load<T, TReal>(from + i, count)).Store(to + i);
+                    }
                 }
 
-                for (; cell < cells; cell++) a += CpuReal.Load<T, TReal>(x + (cell * channels) + i, count);
-                CpuReal.Store(y + i, ((a + b) + (c + d)) / Vector512.Create(divisor), count);
+                for (int i = 0; i < block; i += Vector512<TReal>.Count)
+                {
+                    TReal* sum = sums + i;
+                    Vector512<TReal> a = Vector512.Load(sum), b = Vector512.Load(sum + ChannelBlock);
+                    Vector512<TReal> c = Vector512.Load(sum + (2 * ChannelBlock)), d = Vector512.Load(sum + (3 * ChannelBlock));
+                    int count = Math.Min(Vector512<TReal>.Count, block - i);
+                    CpuReal.Store(y + first + i, ((a + b) + (c + d)) / Vector512.Create(divisor), count);
+                }
             }
         }
     }
@@ -161,328 +175,309 @@ public static unsafe partial class AveragePool2d
         }
     }
 
-    /// <summary>What a window is divided by.</summary>
-    private readonly struct CpuDivisor(in PoolWindowArguments window, in AverageDivisorArguments divisor)
-    {
-        private readonly PoolWindowArguments _window = window;
-        private readonly AverageDivisorArguments _divisor = divisor;
-
-        public static CpuDivisor ForAll(in PoolWindowArguments window, double divisor) => new(
-            window, new AverageDivisorArguments { Divisor = divisor, CountsPadding = 0, PadBottom = 0, PadRight = 0 });
-
-        /// <summary>The number for all windows, or 0.</summary>
-        public double OfAll => _divisor.Divisor;
-
-        /// <summary>The product of what counts along the two axes, as floats have it.</summary>
-        public double Of(long row, long column)
-        {
-            if (OfAll != 0) return OfAll;
-            PoolWindowArguments w = _window;
-            long rows = Counted(row, w.StrideY, w.PadTop, _divisor.PadBottom, w.DilationY, w.WindowHeight, w.Height);
-            long columns = Counted(column, w.StrideX, w.PadLeft, _divisor.PadRight, w.DilationX, w.WindowWidth, w.Width);
-            return (double)rows * columns;
-        }
-
-        private long Counted(long output, long stride, long pad, long after, long dilation, long taps, long size)
-        {
-            bool countsPadding = _divisor.CountsPadding != 0;
-            long start = (output * stride) - pad, end = size + (countsPadding ? after : 0);
-            long first = countsPadding || start >= 0 ? 0 : (-start + dilation - 1) / dilation;
-            return Math.Min(taps, (end - start + dilation - 1) / dilation) - first;
-        }
-    }
-
     private static void Forward<T>(CpuPool pool, CpuDivisor divisor, T* x, T* y)
-        where T : unmanaged =>
+        where T : unmanaged
+    {
+        ForwardRows<T> rows = new(pool, divisor, x, y);
+        bool isVectorised = typeof(T) != typeof(double) && rows.Bytes <= CpuPool.MostBytes;
         CpuPool.ForLines(pool.Planes * pool.OutHeight, pool.Width * pool.Inner * pool.Window.StrideY, (first, end) =>
         {
-            for (long line = first; line < end; line++)
+            if (isVectorised)
             {
-                ForwardLine<T> forward = new(pool, divisor, x, y, line);
-                if (typeof(T) != typeof(double) && pool.Inner > 1)
-                    forward.Cells();
-                else if (typeof(T) != typeof(double) && pool.Window.StrideX <= CpuPool.MostVectorStride)
-                    forward.Vectors();
-                else
-                    forward.Columns(0, pool.OutWidth);
+                rows.Run(first, end);
+                return;
             }
+
+            for (long line = first; line < end; line++) Elements(pool, divisor, x, y, line);
         });
+    }
+
+    /// <summary>The windows of one row of the output, element by element, each summed row by row.</summary>
+    private static void Elements<T>(in CpuPool pool, in CpuDivisor divisor, T* x, T* y, long number)
+        where T : unmanaged
+    {
+        PoolWindowArguments window = pool.Window;
+        long inner = pool.Inner;
+        CpuPoolLine<T> line = new(pool, x, number);
+        for (long column = 0; column < pool.OutWidth; column++)
+        {
+            (long tap, long place) = line.FirstColumn(column);
+            double by = divisor.Of(line.Row, column);
+            for (long i = 0; i < inner; i++)
+            {
+                T* row = line.Rows + i;
+                (float sum, double wide) = (0, 0);
+                for (long r = line.FirstTap; r < line.EndTap; r++, row += line.RowStep)
+                {
+                    long w = place;
+                    for (long s = tap; s < window.WindowWidth && w < window.Width; s++, w += window.DilationX)
+                    {
+                        if (typeof(T) == typeof(double))
+                            wide += CpuElement.ToDouble(row[w * inner]);
+                        else
+                            sum += CpuElement.ToSingle(row[w * inner]);
+                    }
+                }
+
+                y[line.Output + (column * inner) + i] = typeof(T) == typeof(double)
+                    ? CpuElement.FromDouble<T>(wide / by) : CpuElement.FromSingle<T>(sum / (float)by);
+            }
+        }
+    }
 
     private static void Backward<T>(CpuPool pool, CpuDivisor divisor, T* dy, T* dx)
         where T : unmanaged
     {
-        bool streaming = CpuStreaming.Pays(dx, pool.Planes * pool.Height * pool.Width * pool.Inner * sizeof(T))
-            && pool.Width * sizeof(T) % Vector512<byte>.Count == 0
-            && pool.Window is { StrideX: 2, WindowWidth: 2, PadLeft: 0 };
-        bool vectors = divisor.OfAll != 0 && pool.Window.StrideX <= CpuPool.MostVectorStride && pool.Window.DilationX == 1;
+        PoolGradients<T, OfAll> gradients = new(pool, dy, dx, default, divisor);
+        bool isVectorised = typeof(T) != typeof(double) && gradients.Bytes <= CpuPool.MostBytes;
         CpuPool.ForLines(pool.Planes * pool.Height, pool.Width * pool.Inner, (first, end) =>
         {
-            for (long line = first; line < end; line++)
+            if (isVectorised)
             {
-                BackwardLine<T> backward = new(pool, divisor, dy, dx, line);
-                if (typeof(T) != typeof(double) && pool.Inner > 1)
-                    backward.Cells();
-                else if (typeof(T) == typeof(double) || !vectors)
-                    backward.Columns(0, pool.Width);
-                else if (streaming)
-                    backward.Vectors<StreamingStore>();
-                else
-                    backward.Vectors<CachedStore>();
-            }
-        });
-    }
-
-    /// <summary>The windows of one row of the output, each summed row by row.</summary>
-    private readonly ref struct ForwardLine<T>(in CpuPool pool, CpuDivisor divisor, T* x, T* y, long line)
-        where T : unmanaged
-    {
-        private readonly PoolWindowArguments _window = pool.Window;
-        private readonly long _inner = pool.Inner;
-        private readonly CpuPoolLine<T> _line = new(pool, x, line);
-        private readonly CpuDivisor _divisor = divisor;
-        private readonly T* _y = y;
-
-        /// <summary>Windows from column <paramref name="first"/> to <paramref name="end"/> - 1, element by element.</summary>
-        public void Columns(long first, long end)
-        {
-            for (long column = first; column < end; column++)
-            {
-                (long tap, long place) = _line.FirstColumn(column);
-                double by = _divisor.Of(_line.Row, column);
-                for (long i = 0; i < _inner; i++)
-                {
-                    T* row = _line.Rows + i;
-                    (float sum, double wide) = (0, 0);
-                    for (long r = _line.FirstTap; r < _line.EndTap; r++, row += _line.RowStep)
-                    {
-                        long w = place;
-                        for (long s = tap; s < _window.WindowWidth && w < _window.Width; s++, w += _window.DilationX)
-                        {
-                            if (typeof(T) == typeof(double))
-                                wide += CpuElement.ToDouble(row[w * _inner]);
-                            else
-                                sum += CpuElement.ToSingle(row[w * _inner]);
-                        }
-                    }
-
-                    _y[_line.Output + (column * _inner) + i] = typeof(T) == typeof(double)
-                        ? CpuElement.FromDouble<T>(wide / by) : CpuElement.FromSingle<T>(sum / (float)by);
-                }
-            }
-        }
-
-        /// <summary>Channels last: vectors of channels.</summary>
-        public void Cells()
-        {
-            for (long column = 0; column < _window.OutWidth; column++)
-            {
-                (long tap, long place) = _line.FirstColumn(column);
-                Vector512<float> by = Vector512.Create((float)_divisor.Of(_line.Row, column));
-                for (long i = 0; i < _inner; i += Width)
-                {
-                    int count = (int)Math.Min(Width, _inner - i);
-                    T* row = _line.Rows + i;
-                    Vector512<float> sum = Vector512<float>.Zero;
-                    for (long r = _line.FirstTap; r < _line.EndTap; r++, row += _line.RowStep)
-                    {
-                        long w = place;
-                        for (long s = tap; s < _window.WindowWidth && w < _window.Width; s++, w += _window.DilationX)
-                            sum += CpuElement.Load(row + (w * _inner), count);
-                    }
-
-                    CpuElement.Store(_y + _line.Output + (column * _inner) + i, sum / by, count);
-                }
-            }
-        }
-
-        /// <summary>
-        /// Channels first: vectors of neighbouring windows. Columns that lie in the padding are 0 where loads can be masked and windows are
-        /// divided alike; else windows that have such are taken one by one.
-        /// </summary>
-        public void Vectors()
-        {
-            bool masks = CpuPool.Masks && _divisor.OfAll != 0;
-            (long first, long end) = masks ? (0, _window.OutWidth) : (_line.FirstInside, _line.EndInside);
-            Columns(0, first);
-            for (long column = first; column < end; column += Width)
-            {
-                int count = (int)Math.Min(Width, end - column);
-                bool isInside = column >= _line.FirstInside && column + count <= _line.EndInside;
-                if (_window.StrideX == 1 && isInside)
-                    Windows<CpuPool.Neighbours>(column, count);
-                else if (_window.StrideX == 1)
-                    Windows<CpuPool.NeighboursWithin>(column, count);
-                else if (isInside)
-                    Windows<CpuPool.EverySecond>(column, count);
-                else
-                    Windows<CpuPool.EverySecondWithin>(column, count);
-            }
-
-            Columns(end, _window.OutWidth);
-        }
-
-        private void Windows<TLoad>(long column, int count)
-            where TLoad : struct, CpuPool.ILoad
-        {
-            long place = (column * _window.StrideX) - _window.PadLeft, width = _window.Width, step = _window.DilationX;
-            long taps = _window.WindowWidth * step, rowStep = _line.RowStep;
-
-            // All columns count alike in windows that lie in the map. Before the sum, which no call then drives out of its register.
-            Vector512<float> by = Vector512.Create((float)_divisor.Of(_line.Row, column)), sum = Vector512<float>.Zero;
-            T* row = _line.Rows + place;
-            for (long r = _line.FirstTap; r < _line.EndTap; r++, row += rowStep)
-            {
-                for (long ahead = 0; ahead < taps; ahead += step) sum += TLoad.Load(row + ahead, place + ahead, width, count, 0);
-            }
-
-            CpuElement.Store(_y + _line.Output + column, sum / by, count);
-        }
-    }
-
-    /// <summary>One row of the map: gradients of windows in their order.</summary>
-    private readonly ref struct BackwardLine<T>(in CpuPool pool, CpuDivisor divisor, T* dy, T* dx, long line)
-        where T : unmanaged
-    {
-        private readonly PoolWindowArguments _window = pool.Window;
-        private readonly long _inner = pool.Inner;
-        private readonly CpuPoolGradientLine _line = new(pool, line);
-        private readonly CpuDivisor _divisor = divisor;
-        private readonly T* _dy = dy;
-        private readonly T* _dx = dx;
-
-        /// <summary>Elements of columns <paramref name="first"/> to <paramref name="end"/> - 1, one by one.</summary>
-        public void Columns(long first, long end)
-        {
-            bool byAll = _divisor.OfAll != 0;
-            for (long w = first; w < end; w++)
-            {
-                uint place = (uint)w + _window.PadLeft;
-                (uint firstColumn, uint lastColumn) = _line.ColumnsOf(place);
-                for (long i = 0; i < _inner; i++)
-                {
-                    (float sum, double wide) = (0, 0);
-                    for (uint row = _line.FirstRow; row <= _line.LastRow; row++)
-                    {
-                        if (_line.RowTap(row) < 0) continue;
-                        for (uint column = firstColumn; column <= lastColumn; column++)
-                        {
-                            if (_line.ColumnTap(place, column) < 0) continue;
-                            T gradient = _dy[_line.Output(row, column) + i];
-                            double by = byAll ? 1 : _divisor.Of(row, column);
-                            if (typeof(T) == typeof(double))
-                                wide += CpuElement.ToDouble(gradient) / by;
-                            else
-                                sum += CpuElement.ToSingle(gradient) / (float)by;
-                        }
-                    }
-
-                    if (byAll) (sum, wide) = (sum / (float)_divisor.OfAll, wide / _divisor.OfAll);
-                    _dx[_line.Target + (w * _inner) + i] = typeof(T) == typeof(double)
-                        ? CpuElement.FromDouble<T>(wide) : CpuElement.FromSingle<T>(sum);
-                }
-            }
-        }
-
-        /// <summary>Channels last: vectors of channels.</summary>
-        public void Cells()
-        {
-            bool byAll = _divisor.OfAll != 0;
-            Vector512<float> all = Vector512.Create((float)_divisor.OfAll);
-            for (long w = 0; w < _window.Width; w++)
-            {
-                uint place = (uint)w + _window.PadLeft;
-                (uint firstColumn, uint lastColumn) = _line.ColumnsOf(place);
-                for (long i = 0; i < _inner; i += Width)
-                {
-                    int count = (int)Math.Min(Width, _inner - i);
-                    Vector512<float> sum = Vector512<float>.Zero;
-                    for (uint row = _line.FirstRow; row <= _line.LastRow; row++)
-                    {
-                        if (_line.RowTap(row) < 0) continue;
-                        for (uint column = firstColumn; column <= lastColumn; column++)
-                        {
-                            if (_line.ColumnTap(place, column) < 0) continue;
-                            Vector512<float> gradient = CpuElement.Load(_dy + _line.Output(row, column) + i, count);
-                            sum += byAll ? gradient : gradient / Vector512.Create((float)_divisor.Of(row, column));
-                        }
-                    }
-
-                    CpuElement.Store(_dx + _line.Target + (w * _inner) + i, byAll ? sum / all : sum, count);
-                }
-            }
-        }
-
-        /// <summary>
-        /// Channels first, windows one or two apart that are divided alike: vectors of neighbours, or of every second, whose windows all
-        /// exist; the others one by one.
-        /// </summary>
-        public void Vectors<TStore>()
-            where TStore : struct, IVectorStore
-        {
-            long stride = _window.StrideX, pad = _window.PadLeft;
-            if (stride == 1 && CpuPool.Masks)
-            {
-                Neighbours();
+                gradients.Run(first, end);
                 return;
             }
 
-            Vector512<float> all = Vector512.Create((float)_divisor.OfAll);
-            Columns(0, Math.Min(_window.Width, (_line.FirstInside * stride) - pad));
-            for (long m = _line.FirstInside; m < _line.EndInside; m += Width)
+            for (long line = first; line < end; line++) GatherElements(pool, divisor, dy, dx, line);
+        });
+    }
+
+    /// <summary>One row of the map, element by element: gradients of windows in their order.</summary>
+    private static void GatherElements<T>(in CpuPool pool, in CpuDivisor divisor, T* dy, T* dx, long number)
+        where T : unmanaged
+    {
+        PoolWindowArguments window = pool.Window;
+        CpuPoolGradientLine line = new(pool, number);
+        bool byAll = divisor.OfAll != 0;
+        for (long w = 0; w < pool.Width; w++)
+        {
+            uint place = (uint)w + window.PadLeft;
+            (uint firstColumn, uint lastColumn) = line.ColumnsOf(place);
+            for (long i = 0; i < pool.Inner; i++)
             {
-                int count = (int)Math.Min(Width, _line.EndInside - m);
-                Vector512<float> even = Vector512<float>.Zero, odd = even;
-                for (uint row = _line.FirstRow; row <= _line.LastRow; row++)
+                (float sum, double wide) = (0, 0);
+                for (uint row = line.FirstRow; row <= line.LastRow; row++)
                 {
-                    if (_line.RowTap(row) < 0) continue;
-                    for (long s = _window.WindowWidth - 1; s >= 0; s--)
+                    if (line.RowTap(row) < 0) continue;
+                    for (uint column = firstColumn; column <= lastColumn; column++)
                     {
-                        Vector512<float> gradient = CpuElement.Load(_dy + _line.Output(row, m - (s / stride)), count);
-                        if (stride == 2 && (s & 1) != 0)
-                            odd += gradient;
+                        if (line.ColumnTap(place, column) < 0) continue;
+                        T gradient = dy[line.Output(row, column) + i];
+                        double by = byAll ? 1 : divisor.Of(row, column);
+                        if (typeof(T) == typeof(double))
+                            wide += CpuElement.ToDouble(gradient) / by;
                         else
-                            even += gradient;
+                            sum += CpuElement.ToSingle(gradient) / (float)by;
                     }
                 }
 
-                T* target = _dx + _line.Target + (m * stride) - pad;
-                if (stride == 1)
-                    CpuElement.Store(target, even / all, count);
+                if (byAll) (sum, wide) = (sum / (float)divisor.OfAll, wide / divisor.OfAll);
+                dx[line.Target + (w * pool.Inner) + i] = typeof(T) == typeof(double)
+                    ? CpuElement.FromDouble<T>(wide) : CpuElement.FromSingle<T>(sum);
+            }
+        }
+    }
+
+    /// <summary>Each element of a window gets the same share.</summary>
+    private readonly struct OfAll : IPoolGradient
+    {
+        public static bool IsOfTaken => false;
+    }
+
+    /// <summary>
+    /// Windows in vectors, each summed row by row. Channels first, rows of the map are converted once for all that meet them.
+    /// </summary>
+    private sealed class ForwardRows<T>
+        where T : unmanaged
+    {
+        private readonly CpuPool _pool;
+        private readonly PoolWindowArguments _window;
+        private readonly PoolPhases _phases;
+        private readonly CpuDivisor _divisor;
+        private readonly T* _x;
+        private readonly T* _y;
+        private readonly bool _streams;
+
+        /// <summary>Elements of a row of the output.</summary>
+        private readonly long _length;
+
+        /// <summary>Rows of the map from the first to the last of a window, which are kept.</summary>
+        private readonly long _slots;
+
+        public ForwardRows(in CpuPool pool, CpuDivisor divisor, T* x, T* y)
+        {
+            (_pool, _window, _phases, _divisor) = (pool, pool.Window, new PoolPhases(pool.Window), divisor);
+            _x = x;
+            _y = y;
+            _length = pool.OutWidth * pool.Inner;
+            _slots = Math.Min(pool.Height, ((_window.WindowHeight - 1L) * _window.DilationY) + 1);
+            _streams = CpuStreaming.Pays(y, pool.Planes * pool.OutHeight * _length * sizeof(T));
+            Bytes = PoolMemory.BytesOf<T>(PoolStage<T>.LengthFor(_length)) + PoolMemory.BytesOf<float>(pool.OutWidth + Width)
+                + (pool.Inner > 1
+                    ? 0
+                    : PoolMemory.BytesOf<long>(_slots) + PoolMemory.BytesOf<float>(_slots * _phases.Length)
+                        + PoolMemory.BytesOf<long>(_window.WindowWidth) + PoolMemory.BytesOf<long>(_window.WindowHeight));
+        }
+
+        /// <summary>Memory that a thread needs.</summary>
+        public long Bytes { get; }
+
+        /// <summary>Rows of the output from <paramref name="first"/> to <paramref name="end"/> - 1, of all planes.</summary>
+        public void Run(long first, long end)
+        {
+            PoolMemory memory = new(CpuScratch.Take<byte>(Bytes));
+            PoolStage<T> outputs = new(
+                memory.Take<T>(PoolStage<T>.LengthFor(_length)), _y + (first * _length), _length, _streams, _pool.IsWhole);
+            Kept kept = new(this, ref memory);
+            (long plane, long row) = Math.DivRem(first, _pool.OutHeight);
+            for (long line = first; line < end; line++)
+            {
+                T* map = _x + (plane * _pool.Height * _pool.Width * _pool.Inner);
+                if (_pool.IsPairs && _divisor.OfAll != 0)
+                    Pairs(map + (row * _window.StrideY * _pool.Width), outputs.Row);
                 else
-                    CpuPool.StoreInTurns<T, TStore>(target, even / all, odd / all, count);
+                    kept.Windows(map, row, outputs.Row);
+                outputs.Next();
+                if (++row < _pool.OutHeight) continue;
+                (plane, row) = (plane + 1, 0);
+                kept.Clear();
             }
 
-            Columns(Math.Max(0, (_line.EndInside * stride) - pad), _window.Width);
+            outputs.Flush();
         }
 
-        /// <summary>Windows one apart where loads can be masked: windows that do not exist are 0.</summary>
-        private void Neighbours()
+        /// <summary>Windows of 2x2 side by side, which share nothing.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private void Pairs(T* row, T* outputs)
         {
-            for (long w = 0; w < _window.Width; w += Width)
+            long windows = _pool.OutWidth, width = _pool.Width;
+            Vector512<float> by = Vector512.Create((float)_divisor.OfAll);
+            for (long column = 0; column < windows; column += Width)
             {
-                int count = (int)Math.Min(Width, _window.Width - w);
-                long place = w + _window.PadLeft;
-                Vector512<float> sum = place >= _line.FirstInside && place + count <= _line.EndInside
-                    ? Windows<CpuPool.Neighbours>(place, count) : Windows<CpuPool.NeighboursWithin>(place, count);
-                CpuElement.Store(_dx + _line.Target + w, sum / Vector512.Create((float)_divisor.OfAll), count);
+                T* from = row + (2 * column);
+                (Vector512<float> even, Vector512<float> odd) = CpuPool.LoadPairs(from, windows - column);
+                Vector512<float> sum = Vector512<float>.Zero + even + odd;
+                (even, odd) = CpuPool.LoadPairs(from + width, windows - column);
+                CpuElement.Store(outputs + column, (sum + even + odd) / by);
             }
         }
 
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private Vector512<float> Windows<TLoad>(long place, int count)
-            where TLoad : struct, CpuPool.ILoad
+        /// <summary>Rows of one map, kept for the rows of windows to come.</summary>
+        private readonly ref struct Kept
         {
-            Vector512<float> sum = Vector512<float>.Zero;
-            long windows = _window.OutWidth, before = _window.WindowWidth - 1;
-            for (uint row = _line.FirstRow; row <= _line.LastRow; row++)
+            private readonly ForwardRows<T> _all;
+            private readonly float* _divisors;
+            private readonly PoolRing _ring;
+            private readonly float* _rows;
+            private readonly long* _offsets;
+            private readonly float** _rowOf;
+
+            public Kept(ForwardRows<T> all, ref PoolMemory memory)
             {
-                if (_line.RowTap(row) < 0) continue;
-                T* gradients = _dy + _line.Output(row, 0);
-                for (long column = place - before; column <= place; column++)
-                    sum += TLoad.Load(gradients + column, column, windows, count, 0);
+                _all = all;
+                _divisors = memory.Take<float>(all._pool.OutWidth + Width);
+                if (all._pool.Inner > 1) return;
+                long length = all._phases.Length;
+                _ring = new PoolRing(memory.Take<long>(all._slots), all._slots);
+                _rows = memory.Take<float>(all._slots * length);
+                _offsets = memory.Take<long>(all._window.WindowWidth);
+                _rowOf = (float**)memory.Take<long>(all._window.WindowHeight);
+                for (long tap = 0; tap < all._window.WindowWidth; tap++) _offsets[tap] = all._phases.OffsetOf(tap);
+                new Span<float>(_rows, (int)(all._slots * length)).Clear();
+                _ring.Clear();
             }
 
-            return sum;
+            /// <summary>The rows are those of another map.</summary>
+            public void Clear()
+            {
+                if (_all._pool.Inner == 1) _ring.Clear();
+            }
+
+            /// <summary>A row of windows.</summary>
+            public void Windows(T* map, long row, T* outputs)
+            {
+                PoolWindowArguments window = _all._window;
+                if (_all._divisor.OfAll == 0)
+                {
+                    for (long column = 0; column < window.OutWidth; column++) _divisors[column] = (float)_all._divisor.Of(row, column);
+                }
+
+                long start = (row * window.StrideY) - window.PadTop, step = window.DilationY;
+                long first = start >= 0 ? 0 : (-start + step - 1) / step;
+                long end = Math.Min(window.WindowHeight, (window.Height - start + step - 1) / step);
+                long rowLength = _all._pool.Width * _all._pool.Inner;
+                if (_all._pool.Inner > 1)
+                {
+                    Cells(map + ((start + (first * step)) * rowLength), end - first, outputs);
+                    return;
+                }
+
+                int count = 0;
+                for (long r = first; r < end; r++)
+                {
+                    long h = start + (r * step);
+                    bool isNew = _ring.Needs(h, out long slot);
+                    float* kept = _rowOf[count++] = _rows + (slot * _all._phases.Length);
+                    if (isNew) _all._phases.Fill(map + (h * rowLength), kept);
+                }
+
+                Neighbours(count, outputs);
+            }
+
+            /// <summary>Channels first: vectors of neighbouring windows, over so many rows.</summary>
+            [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+            private void Neighbours(int rows, T* outputs)
+            {
+                int taps = (int)_all._window.WindowWidth;
+                Vector512<float> all = Vector512.Create((float)_all._divisor.OfAll);
+                bool byAll = _all._divisor.OfAll != 0;
+                for (long column = 0; column < _all._length; column += Width)
+                {
+                    Vector512<float> sum = Vector512<float>.Zero;
+                    for (int r = 0; r < rows; r++)
+                    {
+                        float* row = _rowOf[r] + column;
+                        for (int s = 0; s < taps; s++) sum += Vector512.Load(row + _offsets[s]);
+                    }
+
+                    CpuElement.Store(outputs + column, sum / (byAll ? all : Vector512.Load(_divisors + column)));
+                }
+            }
+
+            /// <summary>Channels last: vectors of channels, over so many rows of the map.</summary>
+            [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+            private void Cells(T* from, long rows, T* outputs)
+            {
+                PoolWindowArguments window = _all._window;
+                long inner = _all._pool.Inner, step = window.DilationX, apart = step * inner;
+                long down = window.DilationY * _all._pool.Width * inner, stride = window.StrideX, start = -(long)window.PadLeft;
+                float all = (float)_all._divisor.OfAll;
+                for (long column = 0; column < window.OutWidth; column++, start += stride, outputs += inner)
+                {
+                    long first = start >= 0 ? 0 : (-start + step - 1) / step;
+                    long end = first;
+                    while (end < window.WindowWidth && start + (end * step) < window.Width) end++;
+                    T* cell = from + ((start + (first * step)) * inner);
+                    Vector512<float> by = Vector512.Create(all != 0 ? all : _divisors[column]);
+                    long i = 0;
+                    for (; i <= inner - Width; i += Width)
+                        CpuElement.Store(outputs + i, Sum(cell + i, rows, down, end - first, apart, Width) / by);
+                    if (i < inner) CpuElement.Store(outputs + i, Sum(cell + i, rows, down, end - first, apart, (int)(inner - i)) / by);
+                }
+            }
+
+            [MethodImpl(MethodImplOptions.AggressiveInlining)]
+            private static Vector512<float> Sum(T* row, long rows, long down, long columns, long apart, int count)
+            {
+                Vector512<float> sum = Vector512<float>.Zero;
+                for (; rows > 0; rows--, row += down)
+                {
+                    T* tap = row;
+                    for (long s = columns; s > 0; s--, tap += apart) sum += CpuElement.Load(tap, count);
+                }
+
+                return sum;
+            }
         }
     }
 }

@@ -152,6 +152,14 @@ public static partial class AveragePool2d
         LaunchBackward(stream, pool, new Divisor(pool.Taps, CountsPadding: true), dy, dx);
     }
 
+    /// <summary>The sum of each window, row by row.</summary>
+    internal static void LaunchSum<T>(DeviceStream stream, in Pool2d pool, DeviceTensor<T> x, DeviceTensor<T> y)
+        where T : unmanaged => LaunchForward(stream, pool, Divisor.None, x, y);
+
+    /// <summary>The gradient of that: for each element the sum over the windows that it is in.</summary>
+    internal static void LaunchSumGradient<T>(DeviceStream stream, in Pool2d pool, DeviceTensor<T> dy, DeviceTensor<T> dx)
+        where T : unmanaged => LaunchBackward(stream, pool, Divisor.None, dy, dx);
+
     private static void LaunchForward<T>(
         DeviceStream stream, in Pool2d pool, Divisor divisor, DeviceTensor<T> x, DeviceTensor<T> y)
         where T : unmanaged
@@ -356,6 +364,9 @@ public static partial class AveragePool2d
     /// <param name="CountsPadding">Whether taps in the padding count.</param>
     private readonly record struct Divisor(double OfAll, bool CountsPadding)
     {
+        /// <summary>Sums stay what they are.</summary>
+        public static Divisor None => new(1, CountsPadding: true);
+
         public static Divisor Of(in Pool2d pool, AveragePool2dOptions options)
         {
             bool counts = !options.ExcludesPadding;

@@ -37,11 +37,13 @@ public static partial class Conv2d
     private const uint WideSwitch = 1;
     private const uint BackwardSwitch = 2;
 
+    private static readonly DType[] Halves = [DType.Float16, DType.BFloat16];
+
     private static readonly KernelDefinition<Conv2dGatherArguments> TensorGatherKernel =
-        EntryPoints.Conv2dGatherMma.Halves<TensorGather>(["WIDE", "BACKWARD"], TensorGroupSize, TensorSharedBytes);
+        EntryPoints.Conv2dGatherMma.Cuda<TensorGather>(Halves, TensorGroupSize, TensorSharedBytes, switches: ["WIDE", "BACKWARD"]);
 
     private static readonly KernelDefinition<Conv2dBackwardFilterArguments> TensorBackwardFilterKernel =
-        EntryPoints.Conv2dBackwardFilterMma.Halves<TensorBackwardFilter>(["WIDE"], TensorGroupSize, TensorSharedBytes);
+        EntryPoints.Conv2dBackwardFilterMma.Cuda<TensorBackwardFilter>(Halves, TensorGroupSize, TensorSharedBytes, switches: ["WIDE"]);
 
     /// <summary>Why tensor cores leave a problem to the portable kernels, or null where they take it.</summary>
     /// <param name="device">Where it is to run.</param>

@@ -36,13 +36,22 @@ public static partial class Conv2d
     private const long PixelsOfDepthwiseSplit = 2048;
     private const long TileDepth = 16;
 
-    /// <summary>Channels of a group with channels last, and neighbours of a column that an item makes.</summary>
+    /// <summary>Channels of a group with channels last.</summary>
     private const int DepthwiseLanes = 32;
-    private const int DepthwiseResults = 8;
+
+    /// <summary>
+    /// What an item of a direct gather makes: of a column so many neighbours of one channel, or fewer of so many channels. With more
+    /// channels tiles take less time.
+    /// </summary>
+    private const int DirectResults = 8;
+    private const int NarrowResults = 4;
+    private const int NarrowChannels = 4;
 
     private const uint ChannelsLastSwitch = 1;
+    private const uint NarrowSwitch = 2;
 
     private static readonly string[] Switches = ["CHANNELS_LAST"];
+    private static readonly string[] DirectSwitches = [.. Switches, "NARROW"];
 
     private static readonly KernelDefinition<Conv2dGatherArguments> GatherKernel =
         EntryPoints.Conv2dGather.Float<CpuGather>(switches: Switches);
@@ -50,8 +59,8 @@ public static partial class Conv2d
     private static readonly KernelDefinition<Conv2dBackwardFilterArguments> BackwardFilterKernel =
         EntryPoints.Conv2dBackwardFilter.Float<CpuBackwardFilter>(switches: Switches);
 
-    private static readonly KernelDefinition<Conv2dGatherArguments> DepthwiseGatherKernel =
-        EntryPoints.Conv2dDepthwiseGather.Float<CpuDepthwiseGather>(switches: Switches);
+    private static readonly KernelDefinition<Conv2dGatherArguments> DirectGatherKernel =
+        EntryPoints.Conv2dDirectGather.Float<CpuDirectGather>(switches: DirectSwitches);
 
     private static readonly KernelDefinition<Conv2dBackwardFilterArguments> DepthwiseBackwardFilterKernel =
         EntryPoints.Conv2dDepthwiseBackwardFilter.Float<CpuDepthwiseBackwardFilter>(switches: Switches);
@@ -247,13 +256,16 @@ public static partial class Conv2d
         long width = backward ? Tiles(shape.XWidth, shape.StrideX) : shape.YWidth;
         long phases = backward ? (long)Math.Min(shape.StrideY, shape.XHeight) * Math.Min(shape.StrideX, shape.XWidth) : 1;
         long channels = backward ? shape.XChannels : shape.YChannels;
-        LaunchShape groups = shape.IsDepthwise
-            ? LaunchShape.Items((long)shape.Batch * (long)shape.Groups * channels * Tiles(height, DepthwiseResults) * width, GatherKernel)
+        bool isDirect = shape.IsDepthwise || channels <= NarrowChannels;
+        bool isNarrow = isDirect && !shape.IsDepthwise && channels > 1;
+        long pieces = isNarrow ? Tiles(height, NarrowResults) : channels * Tiles(height, DirectResults);
+        LaunchShape groups = isDirect
+            ? LaunchShape.Items((long)shape.Batch * (long)shape.Groups * pieces * width, DirectGatherKernel)
             : new LaunchShape(
                 Tiles(channels, TileRows) * (long)shape.Groups * phases * Tiles((long)shape.Batch * height * width, TileColumns));
         stream.Launch(
-            shape.IsDepthwise ? DepthwiseGatherKernel : GatherKernel,
-            Variant(result.DType, layout),
+            isDirect ? DirectGatherKernel : GatherKernel,
+            Variant(result.DType, layout, isNarrow),
             groups,
             new Conv2dGatherArguments
             {
@@ -268,8 +280,8 @@ public static partial class Conv2d
             });
     }
 
-    private static KernelVariant Variant(DType dtype, TensorLayout layout) =>
-        new(dtype, Switches: layout == TensorLayout.ChannelsLast ? ChannelsLastSwitch : 0);
+    private static KernelVariant Variant(DType dtype, TensorLayout layout, bool isNarrow = false) =>
+        new(dtype, Switches: (layout == TensorLayout.ChannelsLast ? ChannelsLastSwitch : 0) | (isNarrow ? NarrowSwitch : 0));
 
     /// <summary>A tensor of four dimensions.</summary>
     private static void Maps<T>(string op, DeviceStream stream, DeviceTensor<T> tensor, string name)

@@ -116,6 +116,19 @@ public static unsafe partial class Conv2d
         }
     }
 
+    /// <summary>Depthwise; to few channels otherwise, which the tiles of a CPU's products take as they are.</summary>
+    private readonly struct CpuDirectGather : ICpuKernel<Conv2dGatherArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in Conv2dGatherArguments arguments)
+            where T : unmanaged
+        {
+            if (arguments.Conv2dShape.IsDepthwise)
+                CpuDepthwiseGather.Run<T>(variant, arguments);
+            else
+                CpuGather.Run<T>(variant, arguments);
+        }
+    }
+
     private readonly struct CpuDepthwiseGather : ICpuKernel<Conv2dGatherArguments>
     {
         private const int ResultRows = 4;

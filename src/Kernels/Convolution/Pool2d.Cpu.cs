@@ -7,13 +7,19 @@ using Kernels.Devices.Cpu;
 namespace Kernels;
 
 /// <summary>A call of pooling as the CPU sees it: all kernels of a direction are one here.</summary>
-internal readonly record struct CpuPool(PoolWindowArguments Window, long Planes, long Inner)
+internal readonly unsafe record struct CpuPool(PoolWindowArguments Window, long Planes, long Inner)
 {
-    /// <summary>A line of windows or of elements is worked at in vectors where windows are at most so far apart.</summary>
-    public const int MostVectorStride = 2;
+    /// <summary>Rows that windows share are kept in memory of a thread up to this; beyond it elements go one by one.</summary>
+    public const long MostBytes = 16 << 20;
 
-    /// <summary>Whether loads of a part of a vector are as fast as whole ones.</summary>
-    public static bool Masks => Avx512BW.VL.IsSupported;
+    /// <summary>Windows of 2x2 side by side, channels first, all in the map.</summary>
+    public bool IsPairs => Inner == 1 && Width >= 2 * OutWidth && Height >= 2 * OutHeight
+        && Window is { WindowHeight: 2, WindowWidth: 2, StrideY: 2, StrideX: 2, PadTop: 0, PadLeft: 0, DilationY: 1, DilationX: 1 };
+
+    /// <summary>Vectors of a row of the map end with it, and those of a row of the output.</summary>
+    public bool IsWhole => Inner > 1
+        ? Inner % CpuElement.Width == 0
+        : Width % (2 * CpuElement.Width) == 0 && OutWidth % CpuElement.Width == 0;
 
     public long Height => Window.Height;
 
@@ -53,98 +59,60 @@ internal readonly record struct CpuPool(PoolWindowArguments Window, long Planes,
     public static void ForLines(long lines, long elementsOfLine, Action<long, long> body) =>
         CpuParallel.ForRange(lines, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, elementsOfLine)), body);
 
-    /// <summary>
-    /// How sixteen neighbouring windows get one of their taps; a type parameter, so that each loop is compiled for one way.
-    /// </summary>
-    public unsafe interface ILoad
-    {
-        /// <summary>
-        /// Elements for <paramref name="count"/> windows, the first of which lies on column <paramref name="place"/> of the map.
-        /// </summary>
-        static abstract Vector512<float> Load<T>(T* source, long place, long width, int count, float other)
-            where T : unmanaged;
-    }
-
-    /// <summary>Windows one apart, all in the map.</summary>
-    public readonly unsafe struct Neighbours : ILoad
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector512<float> Load<T>(T* source, long place, long width, int count, float other)
-            where T : unmanaged => CpuElement.Load(source, count);
-    }
-
-    /// <summary>Windows one apart, some beside the map, where another number stands.</summary>
-    public readonly unsafe struct NeighboursWithin : ILoad
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector512<float> Load<T>(T* source, long place, long width, int count, float other)
-            where T : unmanaged => LoadWithin(source, place, width, other);
-    }
-
-    /// <summary>Windows two apart, all in the map.</summary>
-    public readonly unsafe struct EverySecond : ILoad
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector512<float> Load<T>(T* source, long place, long width, int count, float other)
-            where T : unmanaged
-        {
-            const int Width = CpuElement.Width;
-            long left = width - place;
-            Vector512<float> low = CpuElement.Load(source, (int)Math.Min(Width, left));
-            Vector512<float> high = left > Width
-                ? CpuElement.Load(source + Width, (int)Math.Min(Width, left - Width)) : Vector512<float>.Zero;
-            return Even(low, high);
-        }
-    }
-
-    /// <summary>Windows two apart, some beside the map.</summary>
-    public readonly unsafe struct EverySecondWithin : ILoad
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector512<float> Load<T>(T* source, long place, long width, int count, float other)
-            where T : unmanaged => Even(
-                LoadWithin(source, place, width, other),
-                LoadWithin(source + CpuElement.Width, place + CpuElement.Width, width, other));
-    }
-
-    /// <summary>Sixteen elements from column <paramref name="place"/> on; what is beside the map is <paramref name="other"/>.</summary>
+    /// <summary>Elements 0, 2, 4, ... of two vectors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static unsafe Vector512<float> LoadWithin<T>(T* source, long place, long width, float other)
-        where T : unmanaged
-    {
-        Vector512<int> places = Vector512<int>.Indices + Vector512.Create((int)place);
-        Vector512<int> within = Vector512.LessThan(places.AsUInt32(), Vector512.Create((uint)width)).AsInt32();
-        if (typeof(T) == typeof(float)) return Avx512F.MaskLoad((float*)source, within.AsSingle(), Vector512.Create(other));
-        Vector256<ushort> words = Vector256.Narrow(within.GetLower().AsUInt32(), within.GetUpper().AsUInt32());
-        Vector256<ushort> stored = Avx512BW.VL.MaskLoad((ushort*)source, words, Vector256<ushort>.Zero);
-        return Vector512.ConditionalSelect(within.AsSingle(), CpuElement.Load((T*)&stored), Vector512.Create(other));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Even(Vector512<float> low, Vector512<float> high) => Avx512F.IsSupported
-        ? Avx512F.PermuteVar16x32x2(low, Vector512<int>.Indices * 2, high)
+    public static Vector512<float> Even(Vector512<float> low, Vector512<float> high) => Avx512F.IsSupported
+        ? Avx512F.PermuteVar16x32x2(low, Vector512.Create(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), high)
         : Vector512.Narrow(low.AsUInt64(), high.AsUInt64()).AsSingle();
 
-    /// <summary>Stores the elements of two vectors in turns, of each the first <paramref name="count"/>.</summary>
+    /// <summary>Elements 1, 3, 5, ... of two vectors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static unsafe void StoreInTurns<T, TStore>(T* target, Vector512<float> even, Vector512<float> odd, int count)
+    public static Vector512<float> Odd(Vector512<float> low, Vector512<float> high) => Avx512F.IsSupported
+        ? Avx512F.PermuteVar16x32x2(low, Vector512.Create(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), high)
+        : Vector512.Narrow(low.AsUInt64() >> 32, high.AsUInt64() >> 32).AsSingle();
+
+    /// <summary>The two elements of sixteen windows side by side, or of as many as there are.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Vector512<float> Even, Vector512<float> Odd) LoadPairs<T>(T* row, long windows)
         where T : unmanaged
-        where TStore : struct, IVectorStore
     {
-        const int Width = CpuElement.Width;
-        (Vector512<float> low, Vector512<float> high) = Interleave(even, odd);
-        if (count == Width)
+        const int Lanes = CpuElement.Width;
+        Vector512<float> low, high;
+        if (windows >= Lanes)
         {
-            CpuElement.Store32<T, TStore>(target, low, high);
-            return;
+            (low, high) = (CpuElement.Load(row), CpuElement.Load(row + Lanes));
+        }
+        else
+        {
+            int count = 2 * (int)windows;
+            low = CpuElement.Load(row, Math.Min(count, Lanes));
+            high = count > Lanes ? CpuElement.Load(row + Lanes, count - Lanes) : low;
         }
 
-        CpuElement.Store(target, low, Math.Min(Width, 2 * count));
-        if (2 * count > Width) CpuElement.Store(target + Width, high, (2 * count) - Width);
+        return (Even(low, high), Odd(low, high));
     }
 
+    /// <summary>Sixteen numbers below 256 in a byte each.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static (Vector512<float> Low, Vector512<float> High) Interleave(Vector512<float> even, Vector512<float> odd)
+    public static Vector128<byte> Narrow(Vector512<uint> numbers)
+    {
+        if (Avx512F.IsSupported) return Avx512F.ConvertToVector128Byte(numbers);
+        Vector256<ushort> words = Vector256.Narrow(numbers.GetLower(), numbers.GetUpper());
+        return Vector128.Narrow(words.GetLower(), words.GetUpper());
+    }
+
+    /// <summary>Sixteen bytes as numbers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<uint> Widen(Vector128<byte> bytes)
+    {
+        if (Avx512F.IsSupported) return Avx512F.ConvertToVector512UInt32(bytes);
+        Vector256<ushort> words = Vector256.Create(Vector128.WidenLower(bytes), Vector128.WidenUpper(bytes));
+        return Vector512.Create(Vector256.WidenLower(words), Vector256.WidenUpper(words));
+    }
+
+    /// <summary>The elements of two vectors in turns.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Vector512<float> Low, Vector512<float> High) Interleave(Vector512<float> even, Vector512<float> odd)
     {
         if (Avx512F.IsSupported)
         {
@@ -158,6 +126,37 @@ internal readonly record struct CpuPool(PoolWindowArguments Window, long Planes,
         return (
             (Vector512.WidenLower(evenBits) | (Vector512.WidenLower(oddBits) << 32)).AsSingle(),
             (Vector512.WidenUpper(evenBits) | (Vector512.WidenUpper(oddBits) << 32)).AsSingle());
+    }
+}
+
+/// <summary>What a window is divided by.</summary>
+internal readonly struct CpuDivisor(in PoolWindowArguments window, in AverageDivisorArguments divisor)
+{
+    private readonly PoolWindowArguments _window = window;
+    private readonly AverageDivisorArguments _divisor = divisor;
+
+    public static CpuDivisor ForAll(in PoolWindowArguments window, double divisor) => new(
+        window, new AverageDivisorArguments { Divisor = divisor, CountsPadding = 0, PadBottom = 0, PadRight = 0 });
+
+    /// <summary>The number for all windows, or 0.</summary>
+    public double OfAll => _divisor.Divisor;
+
+    /// <summary>The product of what counts along the two axes, as floats have it.</summary>
+    public double Of(long row, long column)
+    {
+        if (OfAll != 0) return OfAll;
+        PoolWindowArguments w = _window;
+        long rows = Counted(row, w.StrideY, w.PadTop, _divisor.PadBottom, w.DilationY, w.WindowHeight, w.Height);
+        long columns = Counted(column, w.StrideX, w.PadLeft, _divisor.PadRight, w.DilationX, w.WindowWidth, w.Width);
+        return (double)rows * columns;
+    }
+
+    private long Counted(long output, long stride, long pad, long after, long dilation, long taps, long size)
+    {
+        bool countsPadding = _divisor.CountsPadding != 0;
+        long start = (output * stride) - pad, end = size + (countsPadding ? after : 0);
+        long first = countsPadding || start >= 0 ? 0 : (-start + dilation - 1) / dilation;
+        return Math.Min(taps, (end - start + dilation - 1) / dilation) - first;
     }
 }
 

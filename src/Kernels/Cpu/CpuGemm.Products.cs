@@ -66,6 +66,9 @@ internal static unsafe partial class CpuGemm
         where TLanes : ILanes<TVector, TSum>
         where TProduct : unmanaged, ICpuProduct<TSum>
     {
+        /// <summary>Where a core has as many blocks, it matters little whether all have.</summary>
+        private const long EvenBlocks = 16;
+
         private readonly TProduct _product;
         private readonly long _rowBlocks;
         private readonly long _columnBlocks;
@@ -81,8 +84,8 @@ internal static unsafe partial class CpuGemm
             double work = (double)product.Rows * product.Columns * Math.Max(product.Depth, 1);
             long workers = work < InlineWork ? 1 : Environment.ProcessorCount;
 
-            // Few blocks are made as many as share out evenly.
-            if (rowBlocks * columnBlocks < 4 * workers)
+            // Few blocks are made as many as share out evenly: of thirteen on two cores one would wait for the other's seventh.
+            if (rowBlocks * columnBlocks < EvenBlocks * workers)
             {
                 if (product.Rows / TLanes.TileRows > product.Columns / PanelWidth)
                     rowBlocks = More(rowBlocks, columnBlocks, DivideUp(product.Rows, TLanes.TileRows));

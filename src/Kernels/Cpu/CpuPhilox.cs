@@ -8,16 +8,21 @@ namespace Kernels.Cpu;
 /// Philox for the CPU device: eight blocks at a time, one per 64-bit lane, because the widening 32-bit multiply works on such lanes and
 /// leaves both halves of the product where the next round wants them. Six instructions a round serve 64 elements.
 /// </summary>
-internal unsafe struct CpuPhilox
+internal unsafe partial struct CpuPhilox
 {
     /// <summary>Elements served by one <see cref="Draw"/>.</summary>
     public const int Lanes = 64;
 
     /// <summary>
     /// The block that each 64-bit lane computes. The final interleave collects the even lanes and then the odd ones, so this order makes
-    /// the 16-bit lanes come out in element order without a permutation.
+    /// the 16-bit lanes come out in element order without a permutation. A constant and no static field: code compiled ahead of time asks
+    /// before each use of such a field whether it was set, a call for which all vectors leave their registers.
     /// </summary>
-    private static readonly Vector512<ulong> BlockOfLane = Vector512.Create(0UL, 4, 1, 5, 2, 6, 3, 7);
+    private static Vector512<ulong> BlockOfLane
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Vector512.Create(0UL, 4, 1, 5, 2, 6, 3, 7);
+    }
 
     // Counter words 2 and 3 are the same for all blocks, so half of the first round is done once, here.
     private readonly Vector512<ulong> _word0;
@@ -47,6 +52,12 @@ internal unsafe struct CpuPhilox
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly void Draw(ulong block, out Vector512<ushort> first, out Vector512<ushort> second)
     {
+        if (!Vector256.IsHardwareAccelerated)
+        {
+            DrawNarrow(block, out first, out second);
+            return;
+        }
+
         Rounds(block, out Vector512<ulong> c0, out Vector512<ulong> c1, out Vector512<ulong> c2, out Vector512<ulong> c3);
         Vector512<ulong> words01 = Vector512.ConditionalSelect(Low32, c0, c1 << 32);
         Vector512<ulong> words23 = Vector512.ConditionalSelect(Low32, c2, c3 << 32);
@@ -61,6 +72,12 @@ internal unsafe struct CpuPhilox
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly void DrawPairs(ulong block, out Vector512<uint> words02, out Vector512<uint> words13)
     {
+        if (!Vector256.IsHardwareAccelerated)
+        {
+            DrawPairsNarrow(block, out words02, out words13);
+            return;
+        }
+
         Rounds(block, out Vector512<ulong> c0, out Vector512<ulong> c1, out Vector512<ulong> c2, out Vector512<ulong> c3);
         words02 = Vector512.ConditionalSelect(Low32, c0, c2 << 32).AsUInt32();
         words13 = Vector512.ConditionalSelect(Low32, c1, c3 << 32).AsUInt32();
@@ -112,18 +129,11 @@ internal unsafe struct CpuPhilox
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<ulong> MultiplyLowHalves(Vector512<ulong> left, Vector512<ulong> right)
-    {
-        if (Avx512F.IsSupported) return Avx512F.Multiply(left.AsUInt32(), right.AsUInt32());
-        if (Avx2.IsSupported)
-        {
-            return Vector512.Create(
-                Avx2.Multiply(left.GetLower().AsUInt32(), right.GetLower().AsUInt32()),
-                Avx2.Multiply(left.GetUpper().AsUInt32(), right.GetUpper().AsUInt32()));
-        }
-
-        return (left & Vector512.Create((ulong)uint.MaxValue)) * right;
-    }
+    private static Vector512<ulong> MultiplyLowHalves(Vector512<ulong> left, Vector512<ulong> right) => Avx512F.IsSupported
+        ? Avx512F.Multiply(left.AsUInt32(), right.AsUInt32())
+        : Vector512.Create(
+            Avx2.Multiply(left.GetLower().AsUInt32(), right.GetLower().AsUInt32()),
+            Avx2.Multiply(left.GetUpper().AsUInt32(), right.GetUpper().AsUInt32()));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<ulong> InterleaveEven(Vector512<ulong> left, Vector512<ulong> right)

@@ -32,6 +32,14 @@ internal static unsafe class CpuReal
             StorePart((TReal*)destination, value, count);
     }
 
+    /// <summary>a * b + c, rounded once.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<TReal> FusedMultiplyAdd<TReal>(Vector512<TReal> a, Vector512<TReal> b, Vector512<TReal> c)
+        where TReal : unmanaged =>
+        typeof(TReal) == typeof(double)
+            ? Vector512.FusedMultiplyAdd(a.AsDouble(), b.AsDouble(), c.AsDouble()).As<double, TReal>()
+            : Vector512.FusedMultiplyAdd(a.AsSingle(), b.AsSingle(), c.AsSingle()).As<float, TReal>();
+
     /// <summary>-1, 0 or 1; NaN for NaN.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<TReal> SignOf<TReal>(Vector512<TReal> x)

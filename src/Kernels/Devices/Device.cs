@@ -72,6 +72,15 @@ public abstract class Device : IDisposable
     /// <summary>Multiprocessors of a GPU; 0 for the CPU, where a row never waits for others.</summary>
     internal virtual int ComputeUnits => 0;
 
+    /// <summary>
+    /// Why kernels that keep what they have read in shared memory, and may wait for each other's groups, do not run here; null where they
+    /// do.
+    /// </summary>
+    internal virtual string? RejectResidentKernels() => "resident kernels are CUDA's";
+
+    /// <summary>How many groups of a kernel this device holds at a time, with so much shared memory each.</summary>
+    internal virtual long ResidentGroups(KernelDefinition kernel, in KernelVariant variant, int sharedBytes) => 0;
+
     /// <summary>Why a kernel for tensor cores whose groups have so much shared memory cannot run here; null where it can.</summary>
     internal virtual string? RejectTensorCores(int sharedBytes) => "tensor cores are CUDA's";
 

@@ -48,6 +48,9 @@ internal abstract class DeviceMemory : NativeHandle, IReleasable
     /// </summary>
     public event Action<DeviceStream, long, long>? Written;
 
+    /// <summary>Tells who lent the memory that nothing uses it any more.</summary>
+    public Action? Returned { get; set; }
+
     /// <summary>Tells who listens to <see cref="Written"/>.</summary>
     public void NoteWritten(DeviceStream stream, long firstByte, long bytes) => Written?.Invoke(stream, firstByte, bytes);
 
@@ -66,6 +69,7 @@ internal abstract class DeviceMemory : NativeHandle, IReleasable
             if (Bytes > 0) GC.RemoveMemoryPressure(Bytes);
         }
 
+        Returned?.Invoke();
         _context?.DangerousRelease();
     }
 

@@ -32,21 +32,18 @@ public abstract partial class DeviceStream
     /// waits.</exception>
     /// <exception cref="DeviceException">A kernel does not compile, memory is short, or the driver refuses the graph. The stream stays
     /// usable.</exception>
-    public DeviceGraph Capture(Action work)
-    {
-        GraphRecording recording = RecordWork(work, "DeviceStream.Capture");
-        try
-        {
-            // Kernel by kernel, each launch can be followed by a synchronisation.
-            return new DeviceGraph(Device, recording, Device.SynchronizeAfterLaunch ? null : Instantiate(recording));
-        }
-        catch
-        {
-            recording.Errors.Dispose();
-            recording.Dispose();
-            throw;
-        }
-    }
+    public DeviceGraph Capture(Action work) => GraphOf(RecordWork(work, "DeviceStream.Capture"));
+
+    /// <summary>Begins what <see cref="Capture"/> does, for callers that have no delegate to hand over.</summary>
+    internal void BeginCapture() => BeginRecording("DeviceStream.BeginCapture");
+
+    /// <summary>Ends it and makes the graph.</summary>
+    /// <exception cref="InvalidOperationException">The stream is not being captured.</exception>
+    internal DeviceGraph EndCapture() => GraphOf(EndRecording("DeviceStream.EndCapture"));
+
+    /// <summary>Ends it and forgets what was recorded.</summary>
+    /// <exception cref="InvalidOperationException">The stream is not being captured.</exception>
+    internal void AbandonCapture() => Forget(EndRecording("DeviceStream.AbandonCapture"));
 
     /// <summary>Compiles what the work would launch, and launches nothing.</summary>
     internal void Prepare(Action work)
@@ -76,29 +73,54 @@ public abstract partial class DeviceStream
     private GraphRecording RecordWork(Action work, string call)
     {
         ArgumentNullException.ThrowIfNull(work);
-        ThrowIfDisposed();
-        GraphRecording recording = new(Device);
+        BeginRecording(call);
         try
         {
-            if (Interlocked.CompareExchange(ref _recording, recording, null) is not null)
-                throw new InvalidOperationException($"{call}: the stream is being captured already.");
-            try
-            {
-                work();
-            }
-            finally
-            {
-                Volatile.Write(ref _recording, null);
-            }
-
-            return recording;
+            work();
         }
         catch
         {
-            recording.Errors.Dispose();
-            recording.Dispose();
+            Forget(EndRecording(call));
             throw;
         }
+
+        return EndRecording(call);
+    }
+
+    private void BeginRecording(string call)
+    {
+        ThrowIfDisposed();
+        GraphRecording recording = new(Device);
+        if (Interlocked.CompareExchange(ref _recording, recording, null) is null) return;
+        Forget(recording);
+        throw new InvalidOperationException($"{call}: the stream is being captured already.");
+    }
+
+    private GraphRecording EndRecording(string call)
+    {
+        GraphRecording recording = Recording ?? throw new InvalidOperationException($"{call}: the stream is not being captured.");
+        Volatile.Write(ref _recording, null);
+        return recording;
+    }
+
+    private DeviceGraph GraphOf(GraphRecording recording)
+    {
+        try
+        {
+            // Kernel by kernel, each launch can be followed by a synchronisation.
+            return new DeviceGraph(Device, recording, Device.SynchronizeAfterLaunch ? null : Instantiate(recording));
+        }
+        catch
+        {
+            Forget(recording);
+            throw;
+        }
+    }
+
+    private static void Forget(GraphRecording recording)
+    {
+        recording.Errors.Dispose();
+        recording.Dispose();
     }
 
     private void RecordLaunch<TArguments>(

@@ -222,6 +222,9 @@ public abstract partial class DeviceStream : IDisposable
     internal ScratchPool.Lease<T> RentScratch<T>(long length)
         where T : unmanaged => (Recording?.Scratch ?? Queue.Scratch).Rent<T>(length);
 
+    /// <summary>What groups of a cooperative launch in this stream count in.</summary>
+    internal TensorArgument GridCounter => (Recording?.Counter ?? Queue.Counter).Argument;
+
     /// <summary>
     /// Where a kernel reports the index of data it cannot use, lowest first (see <c>report_error</c> in the dialect).
     /// <paramref name="problem"/> ends the message of the exception that the next synchronisation throws.
@@ -266,6 +269,13 @@ public abstract partial class DeviceStream : IDisposable
     /// <summary>Copies to host memory and waits; for bad data alone, so that nothing more is looked for.</summary>
     internal void DownloadNow(DeviceMemory source, long sourceOffset, Span<byte> destination) =>
         DownloadCore(source, sourceOffset, destination);
+
+    /// <summary>Queues a copy to host memory of this device.</summary>
+    internal void Fetch(in TensorBytes source, DeviceMemory host) => DownloadAsyncCore(source.Memory, source.First, host, source.Bytes);
+
+    /// <summary>Queues a copy from host memory of this device, which stays as it is until the stream has come to it.</summary>
+    internal void Send(DeviceMemory host, in TensorBytes destination) =>
+        UploadAsyncCore(host, destination.Memory, destination.First, destination.Bytes);
 
     /// <summary>Tells who derives something from a tensor that this stream was told to write to it.</summary>
     internal void Wrote<T>(DeviceTensor<T> tensor)

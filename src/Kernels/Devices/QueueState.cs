@@ -17,6 +17,11 @@ internal class QueueState(Device device, Thread? owner = null, bool isBorrowed =
 
     public DataErrorLog Errors { get; } = new(device, looksAlways: isBorrowed);
 
+    public GridCounter Counter { get; } = new(device);
+
+    /// <summary>Its owner can capture it and launch the graph beside what is told to it later.</summary>
+    public bool IsBorrowed => isBorrowed;
+
     /// <summary>The handle means this queue on one thread alone.</summary>
     public bool IsOfOneThread => owner is not null;
 
@@ -57,6 +62,7 @@ internal class QueueState(Device device, Thread? owner = null, bool isBorrowed =
         lock (_lock) _launched.ForEach(graph => graph.ForgetErrors());
         Scratch.Dispose();
         Errors.Dispose();
+        Counter.Dispose();
     }
 }
 

@@ -25,6 +25,22 @@ internal static class TensorShape
         return count;
     }
 
+    /// <summary>
+    /// Whether strides, in elements, are those of dense rows. Where a dimension is 1, or nothing is there, they mean nothing.
+    /// </summary>
+    public static bool IsDense(ReadOnlySpan<long> shape, ReadOnlySpan<long> strides)
+    {
+        if (shape.Contains(0)) return true;
+        long expected = 1;
+        for (int i = shape.Length - 1; i >= 0; i--)
+        {
+            if (shape[i] != 1 && strides[i] != expected) return false;
+            expected *= shape[i];
+        }
+
+        return true;
+    }
+
     /// <summary>For messages: <c>[32, 64, 7, 7]</c>.</summary>
     public static string Format(ReadOnlySpan<long> shape) => $"[{string.Join(", ", shape.ToArray())}]";
 }

@@ -14,6 +14,8 @@ internal static class NativeLibraries
     internal const string Nvrtc = "libnvrtc";
     internal const string Cublas = "libcublas";
     internal const string OpenCl = "OpenCL";
+    internal const string Mpi = "libmpi";
+    internal const string Nccl = "libnccl";
 
     private const string FoldersVariable = "KERNELS_LIBRARY_PATH";
 
@@ -38,6 +40,16 @@ internal static class NativeLibraries
             linux: ["libOpenCL.so.1", "libOpenCL.so"],
             windows: ["OpenCL.dll"],
             macOS: ["/System/Library/Frameworks/OpenCL.framework/OpenCL"],
+            usualFolders: () => []),
+        [Nccl] = Find(Nccl, "KERNELS_LIBNCCL",
+            linux: ["libnccl.so.2", "libnccl.so"],
+            windows: [],
+            macOS: [],
+            usualFolders: ToolkitFolders),
+        [Mpi] = Find(Mpi, "KERNELS_LIBMPI",
+            linux: MpiFiles(),
+            windows: [],
+            macOS: [],
             usualFolders: () => []),
     };
 
@@ -165,6 +177,20 @@ internal static class NativeLibraries
             .OrderDescending(StringComparer.Ordinal)];
         string[] libraryFolders = OperatingSystem.IsWindows() ? ["bin", Path.Combine("bin", "x86_64")] : ["lib"];
         return [folder, .. packages.SelectMany(package => libraryFolders.Select(name => Path.Combine(package, name)))];
+    }
+
+    /// <summary>
+    /// The library of the launcher that started this process goes first: under another one each process would be alone. Open MPI is
+    /// libmpi.so.40, libraries with the binary interface of MPICH are libmpi.so.12 or libmpich.so.12. That of MPI 5 has the number of the
+    /// standard's interface, 1, but in MPICH 5.0.0 and 5.0.1, which number it 0.
+    /// </summary>
+    private static string[] MpiFiles()
+    {
+        const string openMpi = "libmpi.so.40", unnumbered = "libmpi.so";
+        string[] standard = ["libmpi_abi.so.1", "libmpi_abi.so.0"], mpich = ["libmpich.so.12", "libmpi.so.12"];
+        if (Variable("OMPI_COMM_WORLD_SIZE") is not null) return [openMpi, .. standard, unnumbered, .. mpich];
+        if (Variable("PMI_SIZE") is not null) return [.. mpich, .. standard, unnumbered, openMpi];
+        return [.. standard, openMpi, .. mpich, unnumbered];
     }
 
     private static string[] ToolkitFolders()

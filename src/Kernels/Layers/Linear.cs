@@ -63,7 +63,9 @@ public static unsafe class Linear
     /// <param name="dx">Gradient of the input, shape [rows, in], or null when it is not needed.</param>
     /// <param name="dWeight">Gradient of the weight, shape [out, in].</param>
     /// <param name="dBias">Gradient of the bias, shape [out], or null for a layer without one.</param>
-    /// <exception cref="ArgumentException">The shapes do not fit, a result overlaps an input, or a tensor is on another device.</exception>
+    /// <exception cref="ArgumentException">
+    /// The shapes do not fit, a result overlaps an input or another result, or a tensor is on another device.
+    /// </exception>
     public static void Backward<T>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> weight, DeviceTensor<T> dy,
         DeviceTensor<T>? dx, DeviceTensor<T> dWeight, DeviceTensor<T>? dBias)
@@ -74,6 +76,9 @@ public static unsafe class Linear
         CheckResult(Op, stream, dWeight, nameof(dWeight), weight.Shape);
         if (dx is not null) CheckResult(Op, stream, dx, nameof(dx), x.Shape);
         if (dBias is not null) CheckResult(Op, stream, dBias, nameof(dBias), [outputs]);
+        if (dx is not null) Check.Disjoint(Op, dWeight, nameof(dWeight), dx, nameof(dx));
+        if (dBias is not null) Check.Disjoint(Op, dWeight, nameof(dWeight), dBias, nameof(dBias));
+        if (dx is not null && dBias is not null) Check.Disjoint(Op, dx, nameof(dx), dBias, nameof(dBias));
 
         if (dx is not null)
         {

@@ -105,10 +105,7 @@ public static partial class CrossEntropy
     {
         const string Op = "CrossEntropy.ForwardBackward";
         CheckArguments(Op, stream, logits, targets, losses, options, classWeights, normalizer);
-        Check.Elementwise(Op, stream, logits, nameof(logits), dLogits, nameof(dLogits));
-        Check.Finite(Op, gradientScale, nameof(gradientScale));
-        CheckOutput(Op, targets, dLogits, nameof(dLogits), classWeights);
-        Check.Disjoint(Op, losses, nameof(losses), dLogits, nameof(dLogits));
+        CheckGradient(Op, stream, logits, targets, classWeights, losses, dLogits, gradientScale);
         if (normalizer is not null) Check.Disjoint(Op, normalizer, nameof(normalizer), dLogits, nameof(dLogits));
         if (lossGradient is not null)
         {
@@ -141,18 +138,34 @@ public static partial class CrossEntropy
         Check.Shape(op, losses, nameof(losses), options.Reduction == LossReduction.None ? rows : 1);
         Check.Disjoint(op, logits, nameof(logits), losses, nameof(losses));
         CheckOutput(op, targets, losses, nameof(losses), classWeights);
-        if (classWeights is not null)
-        {
-            Check.Tensor(op, stream, classWeights, nameof(classWeights));
-            Check.Shape(op, classWeights, nameof(classWeights), classes);
-        }
-
+        CheckWeights(op, stream, classWeights, classes);
         if (normalizer is null) return;
         Check.Tensor(op, stream, normalizer, nameof(normalizer));
         Check.Shape(op, normalizer, nameof(normalizer), 1);
         Check.Disjoint(op, logits, nameof(logits), normalizer, nameof(normalizer));
         Check.Disjoint(op, losses, nameof(losses), normalizer, nameof(normalizer));
         CheckOutput(op, targets, normalizer, nameof(normalizer), classWeights);
+    }
+
+    private static void CheckWeights<TReal>(string op, DeviceStream stream, DeviceTensor<TReal>? classWeights, long classes)
+        where TReal : unmanaged
+    {
+        if (classWeights is null) return;
+        Check.Tensor(op, stream, classWeights, nameof(classWeights));
+        Check.Shape(op, classWeights, nameof(classWeights), classes);
+    }
+
+    /// <summary>The gradient that is to be written, and its factor.</summary>
+    private static void CheckGradient<T, TReal>(
+        string op, DeviceStream stream, DeviceTensor<T> logits, CrossEntropyTargets targets, DeviceTensor<TReal>? classWeights,
+        DeviceTensor<TReal> losses, DeviceTensor<T> dLogits, double gradientScale)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        Check.Elementwise(op, stream, logits, nameof(logits), dLogits, nameof(dLogits));
+        Check.Finite(op, gradientScale, nameof(gradientScale));
+        CheckOutput(op, targets, dLogits, nameof(dLogits), classWeights);
+        Check.Disjoint(op, losses, nameof(losses), dLogits, nameof(dLogits));
     }
 
     private static void CheckOptions(string op, CrossEntropyOptions options)
@@ -193,33 +206,25 @@ public static partial class CrossEntropy
     private static void Launch<T, TReal>(
         string op, DeviceStream stream, DeviceTensor<T> logits, CrossEntropyTargets targets, DeviceTensor<TReal> losses,
         CrossEntropyOptions options, DeviceTensor<TReal>? classWeights, DeviceTensor<TReal>? normalizer, DeviceTensor<T>? gradient,
-        double gradientScale, DeviceTensor<TReal>? lossGradient)
+        double gradientScale, DeviceTensor<TReal>? lossGradient, DeviceTensor<TReal>? givenDivisor = null)
         where T : unmanaged
         where TReal : unmanaged
     {
         (long rows, long classes) = (logits.Shape[0], logits.Shape[1]);
         bool isMean = options.Reduction == LossReduction.Mean, isSoft = targets.Probabilities is not null;
-        TargetArguments target = new()
-        {
-            Labels = targets.Labels?.Argument ?? default,
-            OtherLabels = targets.OtherLabels?.Argument ?? default,
-            LabelShares = targets.SharesArgument,
-            ClassWeights = classWeights?.Argument ?? default,
-            Ignores = options.IgnoreIndex is null ? 0u : 1u,
-            IgnoreIndex = (uint)(options.IgnoreIndex ?? 0),
-        };
+        TargetArguments target = Target(targets, classWeights, options);
         double emptyMean = options.EmptyMean == EmptyMean.Zero ? 0 : double.NaN;
 
         // Where every row counts once the host divides by their number, whether the normalizer is asked for or not.
-        bool allCount = options.IgnoreIndex is null && (classWeights is null || isSoft);
-        bool dividesByWeights = isMean && !allCount;
+        bool allCount = AllCount(targets, classWeights, options);
+        bool dividesByWeights = isMean && !allCount && givenDivisor is null;
         using Rented<TReal> weightSum = new(stream, dividesByWeights && normalizer is null, 1);
         TensorArgument total = normalizer?.Argument ?? weightSum.Argument;
         if (dividesByWeights || normalizer is not null)
             SumWeights<TReal>(stream, logits.DType, target, rows, classes, isSoft || allCount, total);
 
-        TensorArgument divisor = dividesByWeights ? total : default;
-        double factor = !isMean || dividesByWeights ? 1 : rows == 0 ? emptyMean : 1.0 / rows;
+        TensorArgument divisor = givenDivisor?.Argument ?? (dividesByWeights ? total : default);
+        double factor = !isMean || dividesByWeights || givenDivisor is not null ? 1 : rows == 0 ? emptyMean : 1.0 / rows;
         bool isReduced = options.Reduction != LossReduction.None;
         using Rented<TReal> rowLosses = new(stream, isReduced, rows);
         if (rows > 0)
@@ -258,8 +263,25 @@ public static partial class CrossEntropy
                 stream.Launch(RowKernel, variant, split.Shape, arguments with { Split = split.Arguments(sums, sumsOnly) });
         }
 
-        if (isReduced) Sum<TReal>(stream, logits.DType, rowLosses.Argument, rows, divisor, factor, emptyMean, losses.Argument);
+        TensorArgument lossDivisor = isMean ? divisor : default;
+        if (isReduced) Sum<TReal>(stream, logits.DType, rowLosses.Argument, rows, lossDivisor, factor, emptyMean, losses.Argument);
     }
+
+    private static TargetArguments Target<TReal>(
+        CrossEntropyTargets targets, DeviceTensor<TReal>? classWeights, CrossEntropyOptions options)
+        where TReal : unmanaged => new()
+        {
+            Labels = targets.Labels?.Argument ?? default,
+            OtherLabels = targets.OtherLabels?.Argument ?? default,
+            LabelShares = targets.SharesArgument,
+            ClassWeights = classWeights?.Argument ?? default,
+            Ignores = options.IgnoreIndex is null ? 0u : 1u,
+            IgnoreIndex = (uint)(options.IgnoreIndex ?? 0),
+        };
+
+    /// <summary>Every row counts once in the normalizer.</summary>
+    private static bool AllCount<TReal>(CrossEntropyTargets targets, DeviceTensor<TReal>? classWeights, CrossEntropyOptions options)
+        where TReal : unmanaged => options.IgnoreIndex is null && (classWeights is null || targets.Probabilities is not null);
 
     private static void SumWeights<TReal>(
         DeviceStream stream, DType dtype, TargetArguments target, long rows, long classes, bool countsRows, TensorArgument total)

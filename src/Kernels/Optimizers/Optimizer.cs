@@ -95,6 +95,8 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         _table = new TensorTable<T>(
             op, device, _parameters, "parameters", [.. groups.SelectMany(group => group.Gradients)], "gradients", groupOf, i =>
                 TileLength(i, groupOf));
+        CheckNotUpdated(_settings.DeviceLossScale, nameof(_settings.DeviceLossScale));
+        CheckNotUpdated(_settings.DeviceLearningRates, nameof(_settings.DeviceLearningRates));
         string?[] own = ruleRoles(_options);
         RuleRoles =
             [.. own.Select(role =>
@@ -443,5 +445,12 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         if (tensor.Buffer.Memory.IsDisposed) throw new ObjectDisposedException(name, $"{_op}: {name} was disposed.");
         if (tensor.Device != device) throw new ArgumentException($"{_op}: {name} is on {tensor.Device}, expected {device}.", name);
         if (tensor.Length != length) throw new ArgumentException($"{_op}: {name} has {tensor.Length} elements, expected {length}.", name);
+    }
+
+    /// <summary>A step reads the number in every work item while it writes parameters.</summary>
+    private void CheckNotUpdated(DeviceTensor<float>? tensor, string name)
+    {
+        if (tensor is not null && _parameters.FirstOrDefault(parameter => parameter.Overlaps(tensor)) is { } parameter)
+            throw new ArgumentException($"{_op}: {name} and the parameter {parameter} overlap in memory.", name);
     }
 }

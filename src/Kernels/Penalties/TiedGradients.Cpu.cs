@@ -10,6 +10,9 @@ internal static unsafe class TiedGradientsKernels
 {
     public static readonly KernelDefinition<TiedGradientsSumArguments> Sum = EntryPoints.TiedGradientsSum.Float<CpuSum>();
 
+    /// <summary>Uses that are added up in a tree; trees join what there is one after the other.</summary>
+    private const int AtOnce = 4;
+
     private readonly struct CpuSum : ICpuKernel<TiedGradientsSumArguments>
     {
         public static void Run<T>(in KernelVariant variant, in TiedGradientsSumArguments arguments)
@@ -37,14 +40,28 @@ internal static unsafe class TiedGradientsKernels
                     for (long i = 0; i < tile.Count; i += Vector512<TReal>.Count)
                     {
                         int count = (int)Math.Min(Vector512<TReal>.Count, tile.Count - i);
-                        long use = firstUse;
-                        Vector512<TReal> sum = a.Adds != 0
-                            ? CpuReal.Load<T, TReal>(gradient + i, count) : CpuReal.Load<T, TReal>(uses + (long)places[use++] + i, count);
-                        for (; use < lastUse; use++) sum += CpuReal.Load<T, TReal>(uses + (long)places[use] + i, count);
+                        Vector512<TReal> sum = default;
+                        if (a.Adds != 0) sum = CpuReal.Load<T, TReal>(gradient + i, count);
+                        for (long use = firstUse; use < lastUse; use += AtOnce)
+                        {
+                            Vector512<TReal> four = Tree<T, TReal>(uses + i, places + use, Math.Min(AtOnce, lastUse - use), count);
+                            sum = a.Adds != 0 || use > firstUse ? sum + four : four;
+                        }
+
                         CpuReal.Store(gradient + i, sum, count);
                     }
                 }
             });
+        }
+
+        /// <summary>Neighbours are added, then neighbouring sums.</summary>
+        private static Vector512<TReal> Tree<T, TReal>(T* uses, ulong* places, long useCount, int count)
+            where T : unmanaged
+            where TReal : unmanaged
+        {
+            if (useCount == 1) return CpuReal.Load<T, TReal>(uses + (long)places[0], count);
+            long left = useCount > 2 ? 2 : 1;
+            return Tree<T, TReal>(uses, places, left, count) + Tree<T, TReal>(uses, places + left, useCount - left, count);
         }
     }
 }

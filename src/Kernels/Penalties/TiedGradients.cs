@@ -9,9 +9,10 @@ namespace Kernels;
 /// <typeparam name="T">Stored type of the gradients: float, Half, BFloat16 or double.</typeparam>
 /// <remarks>
 /// <para>
-/// gradient = use 1 + use 2 + ... in the order of the list, in float (double for double), rounded once when it is stored: the same bits
-/// every run, and more of them than by adding one use after the other to a half type. Each layer writes the gradient of its own use, and
-/// none waits for another.
+/// gradient = use 1 + use 2 + ... in float (double for double), rounded once when it is stored: the same bits every run, and more of them
+/// than by adding one use after the other to a half type. Every four uses are added as a binary tree, (1 + 2) + (3 + 4), and join what
+/// there is one after the other: up to eight are one binary tree over the list. Each layer writes the gradient of its own use, and none
+/// waits for another.
 /// </para>
 /// <para>
 /// NaN and infinities add up as IEEE 754 has it. Empty tensors are valid. Tensors stay the caller's and must outlive the object; a use may

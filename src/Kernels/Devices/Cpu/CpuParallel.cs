@@ -11,6 +11,9 @@ internal static class CpuParallel
     /// </summary>
     public const long ElementsPerChunk = 1 << 16;
 
+    /// <summary>A core takes a quarter of its share of what is left at a time: the last pieces go out one by one.</summary>
+    private const long Parts = 4;
+
     private static readonly ParallelOptions Options = new() { MaxDegreeOfParallelism = Environment.ProcessorCount };
 
     /// <summary>Calls <paramref name="body"/> for 0 to count - 1; inline when there is only one piece or one core.</summary>
@@ -22,7 +25,19 @@ internal static class CpuParallel
             return;
         }
 
-        Parallel.For(0, count, Options, body);
+        // The runtime's own loops hand out ever larger parts, and leave the last of them to one core.
+        long workers = Math.Min(count, Environment.ProcessorCount), next = 0;
+        Parallel.For(0, workers, Options, worker =>
+        {
+            while (true)
+            {
+                long first = Volatile.Read(ref next);
+                if (first >= count) break;
+                long end = first + Math.Max(1, (count - first) / (Parts * workers));
+                if (Interlocked.CompareExchange(ref next, end, first) != first) continue;
+                for (long i = first; i < end; i++) body(i);
+            }
+        });
     }
 
     /// <summary>

@@ -21,25 +21,30 @@ internal static unsafe class CpuStreaming
     public static bool Pays(void* destination, long bytes) => bytes >= ThresholdBytes && ((nuint)destination & (VectorBytes - 1)) == 0;
 
     /// <summary>Copies one part of a copy of <paramref name="totalBytes"/>.</summary>
-    public static void Copy(byte* source, byte* destination, long bytes, long totalBytes)
-    {
-        if (!Pays(destination, totalBytes))
-        {
-            Buffer.MemoryCopy(source, destination, bytes, bytes);
-            return;
-        }
+    public static void Copy(byte* source, byte* destination, long bytes, long totalBytes) =>
+        CopyPart(source, destination, bytes, Pays(destination, totalBytes));
 
+    /// <summary>Copies one part of what is stored past the caches, or not; it may begin anywhere.</summary>
+    public static void CopyPart(byte* source, byte* destination, long bytes, bool streams)
+    {
         long i = 0;
-        for (; i <= bytes - (4 * VectorBytes); i += 4 * VectorBytes)
+        if (streams)
         {
-            Vector512<byte> a = Vector512.Load(source + i);
-            Vector512<byte> b = Vector512.Load(source + i + VectorBytes);
-            Vector512<byte> c = Vector512.Load(source + i + (2 * VectorBytes));
-            Vector512<byte> d = Vector512.Load(source + i + (3 * VectorBytes));
-            a.StoreAlignedNonTemporal(destination + i);
-            b.StoreAlignedNonTemporal(destination + i + VectorBytes);
-            c.StoreAlignedNonTemporal(destination + i + (2 * VectorBytes));
-            d.StoreAlignedNonTemporal(destination + i + (3 * VectorBytes));
+            i = Math.Min(bytes, -(nint)destination & (VectorBytes - 1));
+            Buffer.MemoryCopy(source, destination, i, i);
+            for (; i <= bytes - (4 * VectorBytes); i += 4 * VectorBytes)
+            {
+                Vector512<byte> a = Vector512.Load(source + i);
+                Vector512<byte> b = Vector512.Load(source + i + VectorBytes);
+                Vector512<byte> c = Vector512.Load(source + i + (2 * VectorBytes));
+                Vector512<byte> d = Vector512.Load(source + i + (3 * VectorBytes));
+                a.StoreAlignedNonTemporal(destination + i);
+                b.StoreAlignedNonTemporal(destination + i + VectorBytes);
+                c.StoreAlignedNonTemporal(destination + i + (2 * VectorBytes));
+                d.StoreAlignedNonTemporal(destination + i + (3 * VectorBytes));
+            }
+
+            for (; i <= bytes - VectorBytes; i += VectorBytes) Vector512.Load(source + i).StoreAlignedNonTemporal(destination + i);
         }
 
         Buffer.MemoryCopy(source + i, destination + i, bytes - i, bytes - i);

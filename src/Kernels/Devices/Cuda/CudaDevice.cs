@@ -14,6 +14,14 @@ internal sealed unsafe class CudaDevice : Device
 
     private const nint PerThreadStream = 2;
 
+    /// <summary>The first that copies to shared memory beside its code, and multiplies tiles as conv2d does.</summary>
+    private const int Ampere = 80;
+
+    /// <summary>False with <c>KERNELS_NO_RESIDENT=1</c>.</summary>
+    private static readonly bool UsesResidentKernels = Environment.GetEnvironmentVariable("KERNELS_NO_RESIDENT") != "1";
+
+    private readonly bool _launchesCooperatively;
+
     private CudaDevice(DeviceDescription description, CudaContext context, int device)
         : base(description)
     {
@@ -23,6 +31,7 @@ internal sealed unsafe class CudaDevice : Device
         ComputeUnits = Attribute(CudaDeviceAttribute.MultiprocessorCount, device);
         ThreadsPerMultiprocessor = Attribute(CudaDeviceAttribute.MaxThreadsPerMultiprocessor, device);
         LargestSharedBytes = Attribute(CudaDeviceAttribute.MaxSharedMemoryPerBlockOptin, device);
+        _launchesCooperatively = Attribute(CudaDeviceAttribute.CooperativeLaunch, device) != 0;
         Programs = new CudaPrograms(this);
     }
 
@@ -47,10 +56,27 @@ internal sealed unsafe class CudaDevice : Device
 
     internal override string? RejectTensorCores(int sharedBytes)
     {
-        const int Needed = 80;
-        if (ComputeCapability < Needed) return $"compute capability {ComputeCapability / 10.0:0.0} is below {Needed / 10.0:0.0}";
+        if (RejectOlder() is { } reason) return reason;
         return LargestSharedBytes < sharedBytes
             ? $"a group may have {LargestSharedBytes} bytes of shared memory, {sharedBytes} are needed" : null;
+    }
+
+    internal override string? RejectResidentKernels()
+    {
+        if (!UsesResidentKernels) return "KERNELS_NO_RESIDENT=1 leaves them aside";
+        return RejectOlder() ?? (_launchesCooperatively ? null : "the driver has no cooperative launches for it");
+    }
+
+    internal override long ResidentGroups(KernelDefinition kernel, in KernelVariant variant, int sharedBytes)
+    {
+        using CudaContext.Scope scope = Context.MakeCurrent();
+        CudaKernel compiled = Programs.Get(kernel, variant);
+        if (sharedBytes > compiled.SharedBytes) return 0;
+        using HandleLease lease = new(compiled);
+        Context.ThrowIfFailed(
+            cuOccupancyMaxActiveBlocksPerMultiprocessor(out int resident, compiled.Function, kernel.GroupSize, (nuint)sharedBytes),
+            kernel.EntryPoint);
+        return (long)ComputeUnits * resident;
     }
 
     /// <summary>The most threads that are resident on a multiprocessor.</summary>
@@ -77,7 +103,11 @@ internal sealed unsafe class CudaDevice : Device
     {
         int count = Count(out string? reason);
         if (index < 0 || index >= count)
-            throw new DeviceNotAvailableException($"There is no device cuda:{index}: {reason ?? $"the driver reports {count}"}.");
+        {
+            reason = reason?.TrimEnd('.') ?? $"the driver reports {count}";
+            throw new DeviceNotAvailableException($"There is no device cuda:{index}: {reason}.");
+        }
+
         DeviceDescription description = Describe(index);
         if (!description.Available) throw new DeviceNotAvailableException($"{description.Id} ({description.Name}): {description.Reason}.");
         ThrowIfFailed(cuDeviceGet(out int device, index), "cuDeviceGet");
@@ -166,6 +196,9 @@ internal sealed unsafe class CudaDevice : Device
         if (!Context.IsPoisoned) Context.ReleaseAbandoned();
         Context.Dispose();
     }
+
+    private string? RejectOlder() =>
+        ComputeCapability < Ampere ? $"compute capability {ComputeCapability / 10.0:0.0} is below {Ampere / 10.0:0.0}" : null;
 
     private void CheckAllocation(CudaStatus status, long bytes, string call)
     {

@@ -24,13 +24,17 @@ internal sealed class CudaEventHandle(CudaContext context, nint value) : DriverH
 }
 
 /// <summary>A loaded module and one function of it. Launches of it that are queued are waited for before it goes.</summary>
-internal sealed class CudaKernel(CudaContext context, CudaQueues queues, nint module, nint function, int residentGroups)
+internal sealed class CudaKernel(
+    CudaContext context, CudaQueues queues, nint module, nint function, int residentGroups, int sharedBytes)
     : DriverHandle(context, module)
 {
     public nint Function { get; } = function;
 
     /// <summary>How many groups a multiprocessor holds at a time.</summary>
     public int ResidentGroups { get; } = residentGroups;
+
+    /// <summary>Shared memory that a launch may ask for beyond what the text declares.</summary>
+    public int SharedBytes { get; } = sharedBytes;
 
     public override void Release()
     {

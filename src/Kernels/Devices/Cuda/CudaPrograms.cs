@@ -46,7 +46,7 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
         nint function = compiled.Function;
         int registers = Attribute(CudaFunctionAttribute.NumRegs);
         int local = Attribute(CudaFunctionAttribute.LocalSizeBytes);
-        int shared = Attribute(CudaFunctionAttribute.SharedSizeBytes) + kernel.SharedBytes(variant);
+        int shared = Attribute(CudaFunctionAttribute.SharedSizeBytes) + compiled.SharedBytes;
         double occupancy = (double)compiled.ResidentGroups * kernel.GroupSize / device.ThreadsPerMultiprocessor;
         return new CudaKernelCost(registers, local, shared, compiled.ResidentGroups, occupancy);
 
@@ -107,10 +107,17 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
         {
             string call = nameof(cuModuleGetFunction);
             CudaStatus status = cuModuleGetFunction(out nint function, module, name);
-            int residentGroups = 0, sharedBytes = kernel.SharedBytes(variant);
+            int residentGroups = 0, sharedBytes = kernel.SharedBytes(variant), declared = 0;
+            if (status == CudaStatus.Success && sharedBytes > 0)
+            {
+                call = nameof(cuFuncGetAttribute);
+                status = cuFuncGetAttribute(out declared, CudaFunctionAttribute.SharedSizeBytes, function);
+            }
+
             if (status == CudaStatus.Success && sharedBytes > 0)
             {
                 call = nameof(cuFuncSetAttribute);
+                sharedBytes = Math.Min(sharedBytes, device.LargestSharedBytes - declared);
                 status = cuFuncSetAttribute(function, CudaFunctionAttribute.MaxDynamicSharedSizeBytes, sharedBytes);
             }
 
@@ -121,7 +128,8 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
                     out residentGroups, function, kernel.GroupSize, (nuint)sharedBytes);
             }
 
-            if (status == CudaStatus.Success) return new CudaKernel(device.Context, device.Queues, module, function, residentGroups);
+            if (status == CudaStatus.Success)
+                return new CudaKernel(device.Context, device.Queues, module, function, residentGroups, sharedBytes);
             cuModuleUnload(module);
             throw device.Context.Failure(status, call, kernel.EntryPoint);
         }

@@ -58,15 +58,24 @@ internal sealed unsafe class CudaStream(CudaDevice device, CudaQueueState queue,
         using HandleLease kernelLease = new(compiled);
         ulong* values = stackalloc ulong[TArguments.ParameterCount];
         void** parameters = stackalloc void*[TArguments.ParameterCount];
-        uint groups = (uint)Math.Clamp(shape.Groups, 1, device.MaximumGroups(compiled.ResidentGroups));
-        uint sharedBytes = (uint)kernel.SharedBytes(variant);
+        uint groups = (uint)(shape.IsCooperative
+            ? shape.Groups : Math.Clamp(shape.Groups, 1, device.MaximumGroups(compiled.ResidentGroups)));
+        uint group = (uint)kernel.GroupSize, sharedBytes = (uint)(shape.SharedBytes ?? compiled.SharedBytes);
         CudaArgumentBinder binder = new(values, parameters, variant.DType == DType.Float64);
         try
         {
             arguments.Bind(ref binder);
+            if (shape.IsCooperative)
+            {
+                device.Context.ThrowIfFailed(
+                    cuLaunchCooperativeKernel(compiled.Function, groups, 1, 1, group, 1, 1, sharedBytes, stream.Value, parameters),
+                    kernel.EntryPoint,
+                    nameof(cuLaunchCooperativeKernel));
+                return;
+            }
+
             device.Context.ThrowIfFailed(
-                cuLaunchKernel(
-                    compiled.Function, groups, 1, 1, (uint)kernel.GroupSize, 1, 1, sharedBytes, stream.Value, parameters, null),
+                cuLaunchKernel(compiled.Function, groups, 1, 1, group, 1, 1, sharedBytes, stream.Value, parameters, null),
                 kernel.EntryPoint,
                 nameof(cuLaunchKernel));
         }

@@ -18,12 +18,13 @@ internal readonly record struct EntryPoint<TArguments>(Assembly Assembly, string
         new(this, [DType.Float32, DType.Float16, DType.BFloat16, DType.Float64], vectorWidths, switches, groupSize, RunFloat<TCpu>);
 
     /// <summary>
-    /// Defines a kernel of <c>kernels/cuda/</c> over the half types. <typeparamref name="TCpu"/> does the same, and stands in for it where
-    /// tests have no GPU.
+    /// Defines a kernel of <c>kernels/cuda/</c>, with shared memory beyond what its text declares. <typeparamref name="TCpu"/> does the
+    /// same, and stands in for it where tests have no GPU.
     /// </summary>
-    public KernelDefinition<TArguments> Halves<TCpu>(string[] switches, int groupSize, Func<KernelVariant, int> sharedBytes)
+    public KernelDefinition<TArguments> Cuda<TCpu>(
+        DType[] dtypes, int groupSize, Func<KernelVariant, int> sharedBytes, int[]? vectorWidths = null, string[]? switches = null)
         where TCpu : ICpuKernel<TArguments> =>
-        new(this, [DType.Float16, DType.BFloat16], null, switches, groupSize, RunFloat<TCpu>) { SharedBytes = sharedBytes };
+        new(this, dtypes, vectorWidths, switches, groupSize, RunFloat<TCpu>) { SharedBytes = sharedBytes };
 
     /// <summary>Defines a kernel whose tensors have one fixed type, so that its text does not depend on a stored type.</summary>
     public KernelDefinition<TArguments> Fixed(
@@ -83,7 +84,9 @@ internal abstract class KernelDefinition
 
     public int GroupSize { get; }
 
-    /// <summary>Shared memory of a group beyond what the text declares: CUDA alone has it, and more than 48 KB only this way.</summary>
+    /// <summary>
+    /// Shared memory of a group beyond what the text declares, at most: CUDA alone has it, and more than 48 KB only this way.
+    /// </summary>
     public Func<KernelVariant, int> SharedBytes { get; init; } = static _ => 0;
 
     /// <summary>Both compilers take the text; else CUDA's alone.</summary>
@@ -139,6 +142,15 @@ internal readonly record struct KernelVariant(DType DType, int VectorWidth = 1, 
 /// <param name="Groups">Work groups that would do all the work in one pass.</param>
 internal readonly record struct LaunchShape(long Groups)
 {
+    /// <summary>Shared memory of a group where a launch needs less than the kernel's most.</summary>
+    public int? SharedBytes { get; init; }
+
+    /// <summary>
+    /// All groups are there at once, as they wait for each other: as many as there are, and no more than
+    /// <see cref="Device.ResidentGroups"/>.
+    /// </summary>
+    public bool IsCooperative { get; init; }
+
     /// <summary>One work item for each of <paramref name="items"/>.</summary>
     public static LaunchShape Items(long items, KernelDefinition kernel) => new((items + kernel.GroupSize - 1) / kernel.GroupSize);
 

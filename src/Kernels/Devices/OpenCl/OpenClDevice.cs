@@ -50,7 +50,7 @@ internal sealed unsafe class OpenClDevice : Device
         if (index < 0 || index >= devices.Count)
         {
             string found = devices.Count == 0 ? "" : $"{devices.Count} found{(reason is null ? "" : "; ")}";
-            throw new DeviceNotAvailableException($"There is no device opencl:{index}: {found}{reason}.");
+            throw new DeviceNotAvailableException($"There is no device opencl:{index}: {found}{reason?.TrimEnd('.')}.");
         }
 
         (nint platform, nint device) = devices[index];

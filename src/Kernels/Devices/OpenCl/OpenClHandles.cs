@@ -22,6 +22,11 @@ internal sealed class OpenClEventHandle(OpenClContext context, nint value) : Dri
     public override void Release() => Cl.ReleaseEvent(handle);
 }
 
+internal sealed class OpenClProgram(OpenClContext context, nint program) : DriverHandle(context, program)
+{
+    public override void Release() => Cl.ReleaseProgram(handle);
+}
+
 /// <summary>A kernel object. It stores its arguments, so whoever binds and enqueues it holds its lock meanwhile.</summary>
 internal sealed class OpenClKernel(OpenClContext context, nint kernel, string op) : DriverHandle(context, kernel)
 {

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
 using System.Text;
 using Kernels.Interop;
 using Silk.NET.OpenCL;
@@ -8,11 +9,13 @@ using static Kernels.Interop.OpenClLibrary;
 namespace Kernels.Devices.OpenCl;
 
 /// <summary>
-/// The compiled kernels of one OpenCL device: in memory by variant, behind that on disk by text, behind that the driver's compiler.
+/// The compiled kernels of one OpenCL device: in memory by variant, behind that programs by text, which kernels of one file share, behind
+/// that on disk, behind that the driver's compiler.
 /// </summary>
 internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
 {
     private readonly ConcurrentDictionary<(KernelDefinition, KernelVariant), Lazy<OpenClKernel>> _kernels = new();
+    private readonly ConcurrentDictionary<(string Text, string Options), Lazy<OpenClProgram>> _programs = new();
     private readonly string _compiler = string.Join(
         '|',
         new[] { DeviceInfo.Name, DeviceInfo.Vendor, DeviceInfo.Version, DeviceInfo.DriverVersion }
@@ -20,10 +23,10 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
     private volatile bool _disposed;
 
     /// <summary>
-    /// For tests: whether programs of a type are optimised, which takes most of a compiler's time. A text that was changed to be tried once
-    /// never is.
+    /// For tests: whether the program of a kernel is optimised, which takes most of a compiler's time. A text that was changed to be tried
+    /// once never is.
     /// </summary>
-    internal static Predicate<DType> Optimizes { get; set; } = _ => true;
+    internal static Func<KernelDefinition, KernelVariant, bool> Optimizes { get; set; } = (_, _) => true;
 
     /// <summary>
     /// Not by default with PoCL: it keeps what it compiled in a cache of its own, and to give out a program's binary it compiles all its
@@ -36,21 +39,7 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
     {
         Lazy<OpenClKernel> entry = _kernels.GetOrAdd(
             (kernel, variant), static (key, self) => new(() => self.Build(key.Item1, key.Item2)), this);
-        OpenClKernel compiled;
-        try
-        {
-            compiled = entry.Value;
-        }
-        catch
-        {
-            // A Lazy keeps its exception; forget it, so that a later call can succeed once memory or disk is back.
-            _kernels.TryRemove(new KeyValuePair<(KernelDefinition, KernelVariant), Lazy<OpenClKernel>>((kernel, variant), entry));
-            throw;
-        }
-
-        // Made while another thread disposed the device: nobody else would let go of it.
-        if (_disposed) compiled.Dispose();
-        return compiled;
+        return Value(_kernels, (kernel, variant), entry);
     }
 
     public void Dispose()
@@ -60,32 +49,71 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
         {
             if (kernel.IsValueCreated) kernel.Value.Dispose();
         }
+
+        foreach (Lazy<OpenClProgram> program in _programs.Values)
+        {
+            if (program.IsValueCreated) program.Value.Dispose();
+        }
     }
 
-    private static string Options(in KernelVariant variant) =>
-        KernelSource.Rewrite is null && Optimizes(variant.DType) ? "-cl-std=CL1.2" : "-cl-std=CL1.2 -cl-opt-disable";
+    private THandle Value<TKey, [DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicParameterlessConstructor)] THandle>(
+        ConcurrentDictionary<TKey, Lazy<THandle>> made, TKey key, Lazy<THandle> entry)
+        where TKey : notnull
+        where THandle : DriverHandle
+    {
+        THandle handle;
+        try
+        {
+            handle = entry.Value;
+        }
+        catch
+        {
+            // A Lazy keeps its exception; forget it, so that a later call can succeed once memory or disk is back.
+            made.TryRemove(new KeyValuePair<TKey, Lazy<THandle>>(key, entry));
+            throw;
+        }
+
+        // Made while another thread disposed the device: nobody else would let go of it.
+        if (_disposed) handle.Dispose();
+        return handle;
+    }
+
+    private static string Options(KernelDefinition kernel, in KernelVariant variant) =>
+        KernelSource.Rewrite is null && Optimizes(kernel, variant) ? "-cl-std=CL1.2" : "-cl-std=CL1.2 -cl-opt-disable";
 
     private OpenClKernel Build(KernelDefinition kernel, KernelVariant variant)
     {
-        string text = KernelSource.Assemble("opencl", kernel, variant);
-        string options = Options(variant);
+        (string Text, string Options) key = (KernelSource.Assemble("opencl", kernel, variant), Options(kernel, variant));
+        Lazy<OpenClProgram> entry = _programs.GetOrAdd(
+            key,
+            static (key, made) => new(() => made.Programs.Build(made.Kernel, key.Text, key.Options)),
+            (Programs: this, Kernel: kernel));
+        OpenClProgram program = Value(_programs, key, entry);
+        using HandleLease lease = new(program);
+        fixed (byte* name = Encoding.ASCII.GetBytes(kernel.EntryPoint + '\0'))
+        {
+            nint handle = Cl.CreateKernel(program.Value, name, out int status);
+            ThrowIfFailed(status, kernel.EntryPoint, "clCreateKernel");
+            return new OpenClKernel(device.Context, handle, kernel.EntryPoint);
+        }
+    }
+
+    private OpenClProgram Build(KernelDefinition kernel, string text, string options)
+    {
         string? key = KeepsBinaries ? ProgramCache.Key("opencl", text, options, _compiler) : null;
-        nint cached = key is not null && ProgramCache.TryRead(key) is { } binary ? FromBinary(binary, options, key) : 0;
-        nint program = cached == 0 ? FromSource(kernel, text, options) : cached;
+        nint program = key is not null && ProgramCache.TryRead(key) is { } binary ? FromBinary(binary, options, key) : 0;
+        if (program != 0) return new OpenClProgram(device.Context, program);
+        program = FromSource(kernel, text, options);
+        OpenClProgram compiled = new(device.Context, program);
         try
         {
-            if (cached == 0 && key is not null) ProgramCache.TryWrite(key, BinaryOf(program));
-            fixed (byte* name = Encoding.ASCII.GetBytes(kernel.EntryPoint + '\0'))
-            {
-                nint handle = Cl.CreateKernel(program, name, out int status);
-                ThrowIfFailed(status, kernel.EntryPoint, "clCreateKernel");
-                return new OpenClKernel(device.Context, handle, kernel.EntryPoint);
-            }
+            if (key is not null) ProgramCache.TryWrite(key, BinaryOf(program));
+            return compiled;
         }
-        finally
+        catch
         {
-            // A kernel keeps its program.
-            Cl.ReleaseProgram(program);
+            compiled.Dispose();
+            throw;
         }
     }
 

@@ -113,4 +113,12 @@ internal static unsafe partial class CudaDriver
         uint gridX, uint gridY, uint gridZ,
         uint blockX, uint blockY, uint blockZ,
         uint dynamicSharedMemoryBytes, nint stream, void** parameters, void** extra);
+
+    /// <summary>All groups are there at once, so that they may wait for each other; more than fit are refused.</summary>
+    [LibraryImport(NativeLibraries.Cuda)]
+    internal static partial CudaStatus cuLaunchCooperativeKernel(
+        nint function,
+        uint gridX, uint gridY, uint gridZ,
+        uint blockX, uint blockY, uint blockZ,
+        uint dynamicSharedMemoryBytes, nint stream, void** parameters);
 }

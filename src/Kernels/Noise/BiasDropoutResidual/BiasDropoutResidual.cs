@@ -156,23 +156,23 @@ public static unsafe partial class BiasDropoutResidual
             if (channelScale is not null) Check.Disjoint(Op, channelScale, nameof(channelScale), result, name);
         }
 
-        if (x is not null)
-        {
-            Check.FloatTensor(Op, stream, x, nameof(x));
-            Check.Shape(Op, x, nameof(x), dy.Shape);
-        }
-
-        if (dBias is not null && dChannelScale is not null) Check.Disjoint(Op, dBias, nameof(dBias), dChannelScale, nameof(dChannelScale));
         if (dChannelScale is not null)
         {
             if (channelScale is null)
                 throw new ArgumentNullException(nameof(channelScale), $"{Op}: {nameof(dChannelScale)} needs {nameof(channelScale)}.");
             if (x is null) throw new ArgumentNullException(nameof(x), $"{Op}: {nameof(dChannelScale)} needs {nameof(x)}.");
-            Check.Disjoint(Op, x, nameof(x), dx, nameof(dx));
-            Check.Disjoint(Op, x, nameof(x), dChannelScale, nameof(dChannelScale));
-            if (dBias is not null) Check.Disjoint(Op, x, nameof(x), dBias, nameof(dBias));
         }
 
+        if (x is not null)
+        {
+            Check.FloatTensor(Op, stream, x, nameof(x));
+            Check.Shape(Op, x, nameof(x), dy.Shape);
+            Check.Disjoint(Op, x, nameof(x), dx, nameof(dx));
+            if (dBias is not null) Check.Disjoint(Op, x, nameof(x), dBias, nameof(dBias));
+            if (dChannelScale is not null) Check.Disjoint(Op, x, nameof(x), dChannelScale, nameof(dChannelScale));
+        }
+
+        if (dBias is not null && dChannelScale is not null) Check.Disjoint(Op, dBias, nameof(dBias), dChannelScale, nameof(dChannelScale));
         (KeepThreshold elements, KeepThreshold rows) = Thresholds(dropProbability, options);
         if (dy.Length == 0 || elements.DropsAll || rows.DropsAll)
         {

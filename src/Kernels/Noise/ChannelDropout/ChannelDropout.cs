@@ -40,11 +40,10 @@ public readonly record struct ChannelDropoutOptions
 /// </remarks>
 public static unsafe class ChannelDropout
 {
-    private const uint Index32Switch = 1;
-    private const uint WholeBlocksSwitch = 2;
+    private const uint WholeBlocksSwitch = 1;
 
     private static readonly KernelDefinition<ChannelDropoutArguments> Kernel =
-        EntryPoints.ChannelDropout.Float<CpuShared>(vectorWidths: [1, 8], switches: ["INDEX_32", "WHOLE_BLOCKS"]);
+        EntryPoints.ChannelDropout.Float<CpuShared>(vectorWidths: [1, 8], switches: ["WHOLE_BLOCKS"]);
 
     /// <summary>Training: whole channels are dropped.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -123,11 +122,14 @@ public static unsafe class ChannelDropout
         bool vectors = x.IsVectorAligned && y.IsVectorAligned;
         long copies = vectors ? CopiesOfBlocks(axes, globalStart) : 0;
         int copiesPerJob = x.DType.SizeInBytes() == 2 ? 2 : 1;
-        long jobs = copies > 0 ? x.Length / 8 / copies * ((copies + copiesPerJob - 1) / copiesPerJob) : (x.Length + 7) / 8;
-        uint switches = (x.Length <= uint.MaxValue ? Index32Switch : 0) | (copies > 0 ? WholeBlocksSwitch : 0);
+        long stride = (copies + copiesPerJob - 1) / copiesPerJob;
+        bool isWhole = copies > 0;
+        long jobs = isWhole ? x.Length / 8 / copies * stride : (x.Length + 7) / 8;
+        InvariantDivisor run = InvariantDivisor.Of(!isWhole ? axes.Run : axes.Run > 1 ? 1 : axes.Units / 8);
+        InvariantDivisor units = InvariantDivisor.Of(isWhole ? stride : axes.Units), shared = InvariantDivisor.Of(axes.Shared);
         stream.Launch(
             Kernel,
-            new KernelVariant(x.DType, vectors ? 8 : 1, switches),
+            new KernelVariant(x.DType, vectors ? 8 : 1, isWhole ? WholeBlocksSwitch : 0),
             LaunchShape.Items(jobs, Kernel),
             new ChannelDropoutArguments
             {
@@ -138,6 +140,12 @@ public static unsafe class ChannelDropout
                 Shared = (ulong)axes.Shared,
                 Units = (ulong)axes.Units,
                 Run = (ulong)axes.Run,
+                RunInverse = run.Inverse,
+                RunShift = run.Shift,
+                UnitsInverse = units.Inverse,
+                UnitsShift = units.Shift,
+                SharedInverse = shared.Inverse,
+                SharedShift = shared.Shift,
                 Start = globalStart,
                 Threshold = threshold.Value,
                 Scale = threshold.Scale,

@@ -15,9 +15,13 @@ public static unsafe partial class DropBlock
     /// <summary>The map of x, 64 elements at a time: their keep bits in one word, their scale one for all or one each.</summary>
     private readonly struct CpuApply : ICpuKernel<DropBlockApplyArguments>
     {
-        private static readonly Vector512<uint> BitOfLane = Vector512.Create(
-            1u, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7, 1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14,
-            1 << 15);
+        private static Vector512<uint> BitOfLane
+        {
+            [MethodImpl(MethodImplOptions.AggressiveInlining)]
+            get => Vector512.Create(
+                1u, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7, 1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14,
+                1 << 15);
+        }
 
         public static void Run<T>(in KernelVariant variant, in DropBlockApplyArguments arguments)
             where T : unmanaged
@@ -146,7 +150,7 @@ public static unsafe partial class DropBlock
         }
 
         /// <summary>Bit row * channels + channel of the result is bit <c>row</c> of word <c>channel</c>.</summary>
-        private static void Transpose(ulong* words, int channels, int rows, ulong* bits)
+        public static void Transpose(ulong* words, int channels, int rows, ulong* bits)
         {
             ulong gathered = 0;
             int filled = 0;
@@ -229,6 +233,62 @@ public static unsafe partial class DropBlock
             Vector512<uint> dropped = Vector512.Equals(Vector512.Create((uint)(keep >> i)) & BitOfLane, Vector512<uint>.Zero);
             return Vector512.ConditionalSelect(dropped.AsSingle(), filling, x * factor);
         }
+    }
+
+    /// <summary>
+    /// Bits in the order of the elements: of whole words of a sample, channels last, 64 cells of each channel at a time as in
+    /// <see cref="CpuApply"/>; of others one by one.
+    /// </summary>
+    private static void CpuOrder(in KernelVariant variant, in DropBlockOrderArguments arguments)
+    {
+        DropBlockOrderArguments a = arguments;
+        ulong* mask = (ulong*)a.Mask.Pointer<uint>();
+        uint* target = a.Target.Pointer<uint>();
+        (long count, long inner, long outer) = ((long)a.Count, (long)a.Inner, (long)a.Outer);
+        if (a.MaskOuter == 1 && inner * outer % Group == 0)
+        {
+            long runs = (outer + Group - 1) / Group;
+            CpuParallel.ForRange(count / (inner * outer) * runs, Math.Max(1, CpuParallel.ElementsPerChunk / Group / inner), (first, end) =>
+            {
+                int length = (int)inner + (2 * Group);
+                ulong[] rentedWords = ArrayPool<ulong>.Shared.Rent(length), rentedBits = ArrayPool<ulong>.Shared.Rent(length);
+                fixed (ulong* words = rentedWords, bits = rentedBits)
+                {
+                    for (long run = first; run < end; run++)
+                    {
+                        (long sample, long part) = Math.DivRem(run, runs);
+                        long cell = part * Group, rows = Math.Min(Group, outer - cell);
+                        for (long channel = 0; channel < inner; channel++)
+                            words[channel] = Bits(mask, (sample * (long)a.MaskSample) + (channel * (long)a.MaskInner) + cell);
+                        CpuApply.Transpose(words, (int)inner, (int)rows, bits);
+                        long start = ((sample * outer) + cell) * inner;
+                        int length32 = (int)(rows * inner / 32);
+                        new ReadOnlySpan<uint>(bits, length32).CopyTo(new Span<uint>(target + (start / 32), length32));
+                    }
+                }
+
+                ArrayPool<ulong>.Shared.Return(rentedWords);
+                ArrayPool<ulong>.Shared.Return(rentedBits);
+            });
+            return;
+        }
+
+        CpuParallel.ForRange((count + 31) / 32, CpuParallel.ElementsPerChunk / 32, (first, end) =>
+        {
+            for (long word = first; word < end; word++)
+            {
+                uint bits = 0;
+                for (long i = 32 * word; i < Math.Min(count, 32 * (word + 1)); i++)
+                {
+                    (long line, long column) = Math.DivRem(i, inner);
+                    (long sample, long row) = Math.DivRem(line, outer);
+                    long cell = (sample * (long)a.MaskSample) + (row * (long)a.MaskOuter) + (column * (long)a.MaskInner);
+                    bits |= (uint)(mask[cell / 64] >> (int)(cell % 64) & 1) << (int)(i % 32);
+                }
+
+                target[word] = bits;
+            }
+        });
     }
 
     /// <summary>

@@ -217,42 +217,12 @@ public static unsafe partial class DropBlock
             return;
         }
 
-        // Whole 64-bit words, and one more: the CPU reads the mask in such.
-        using ScratchPool.Lease<uint> mask = stream.RentScratch<uint>((2 * ((maps.MaskCells + 63) / 64)) + 2);
-        MaskPasses passes = MaskPasses.Of(stream, geometry);
         Units units = Units.Of(maps, options.Normalization);
-        long tiles = (maps.MaskCells + passes.TileCells - 1) / passes.TileCells;
-        long tileUnits = units.Count > 0 ? ((passes.TileCells - 1) / units.Cells) + 2 : 0;
-        using ScratchPool.Lease<uint> counts = stream.RentScratch<uint>(tiles * tileUnits);
+        using ScratchPool.Lease<uint> mask = stream.RentScratch<uint>(WordsOf(maps.MaskCells));
         using ScratchPool.Lease<double> scales = stream.RentScratch<double>(units.Count);
-        CountArguments count = units.Count == 0 ? default : new CountArguments
-        {
-            Counts = counts.Argument,
-            UnitCells = (ulong)units.Cells,
-            TileUnits = (ulong)tileUnits,
-        };
-        passes.Launch(stream, mask.Argument, maps, geometry, plan, key, count);
-        if (units.Count > 0)
-        {
-            bool byGroup = units.Cells / passes.TileCells >= TilesPerItem;
-            stream.Launch(
-                ScaleKernel,
-                new KernelVariant(x.DType),
-                byGroup ? LaunchShape.GroupPerRow(units.Count) : LaunchShape.Items(units.Count, ScaleKernel),
-                new DropBlockScaleArguments
-                {
-                    Counts = counts.Argument,
-                    Scales = scales.Argument,
-                    Units = (ulong)units.Count,
-                    UnitCells = (ulong)units.Cells,
-                    TileCells = (ulong)passes.TileCells,
-                    TileUnits = (ulong)tileUnits,
-                    ByGroup = byGroup ? 1u : 0,
-                });
-        }
-
-        bool expected = options.Normalization == DropBlockNormalization.Expected;
+        DrawMask(stream, maps, geometry, plan, key, units, mask.Argument, scales.Argument, x.DType);
         Lines lines = Lines.Of(maps, units, options);
+        InvariantDivisor inner = InvariantDivisor.Of((long)lines.Inner), outer = InvariantDivisor.Of((long)lines.Outer);
         stream.Launch(
             ApplyKernel,
             new KernelVariant(
@@ -265,17 +235,62 @@ public static unsafe partial class DropBlock
                 Mask = mask.Argument,
                 Scales = units.Count > 0 ? scales.Argument : default,
                 Count = (ulong)x.Length,
-                Inner = lines.Inner,
-                Outer = lines.Outer,
+                Inner = inner.Value,
+                InnerInverse = inner.Inverse,
+                InnerShift = inner.Shift,
+                Outer = outer.Value,
+                OuterInverse = outer.Inverse,
+                OuterShift = outer.Shift,
                 MaskInner = lines.Mask.Inner,
                 MaskOuter = lines.Mask.Outer,
                 MaskSample = lines.Mask.Sample,
                 ScaleInner = lines.Scale.Inner,
                 ScaleOuter = lines.Scale.Outer,
                 ScaleSample = lines.Scale.Sample,
-                Scale = expected && plan.DropProbability < 1 ? 1 / (1 - plan.DropProbability) : 1,
+                Scale = FixedScale(options.Normalization, plan),
                 NoiseStart = options.GlobalStart * (ulong)(maps.Channels * maps.Cells),
                 Key = key.Argument,
+            });
+    }
+
+    /// <summary>The scale where no cells are counted.</summary>
+    private static double FixedScale(DropBlockNormalization normalization, DropBlockPlan plan) =>
+        normalization == DropBlockNormalization.Expected && plan.DropProbability < 1 ? 1 / (1 - plan.DropProbability) : 1;
+
+    /// <summary>Whole 64-bit words, and one more: the CPU reads masks in such.</summary>
+    private static long WordsOf(long bits) => (2 * ((bits + 63) / 64)) + 2;
+
+    /// <summary>The keep bits of all maps, and from their count the scale of each unit where there are units.</summary>
+    private static void DrawMask(
+        DeviceStream stream, in Maps maps, in DropBlockGeometry geometry, DropBlockPlan plan, RandomKeySource key, in Units units,
+        TensorArgument mask, TensorArgument scales, DType dtype)
+    {
+        MaskPasses passes = MaskPasses.Of(stream, geometry);
+        long tiles = (maps.MaskCells + passes.TileCells - 1) / passes.TileCells;
+        long tileUnits = units.Count > 0 ? ((passes.TileCells - 1) / units.Cells) + 2 : 0;
+        using ScratchPool.Lease<uint> counts = stream.RentScratch<uint>(tiles * tileUnits);
+        CountArguments count = units.Count == 0 ? default : new CountArguments
+        {
+            Counts = counts.Argument,
+            UnitCells = (ulong)units.Cells,
+            TileUnits = (ulong)tileUnits,
+        };
+        passes.Launch(stream, mask, maps, geometry, plan, key, count);
+        if (units.Count == 0) return;
+        bool byGroup = units.Cells / passes.TileCells >= TilesPerItem;
+        stream.Launch(
+            ScaleKernel,
+            new KernelVariant(dtype),
+            byGroup ? LaunchShape.GroupPerRow(units.Count) : LaunchShape.Items(units.Count, ScaleKernel),
+            new DropBlockScaleArguments
+            {
+                Counts = counts.Argument,
+                Scales = scales,
+                Units = (ulong)units.Count,
+                UnitCells = (ulong)units.Cells,
+                TileCells = (ulong)passes.TileCells,
+                TileUnits = (ulong)tileUnits,
+                ByGroup = byGroup ? 1u : 0,
             });
     }
 

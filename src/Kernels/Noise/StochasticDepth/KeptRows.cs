@@ -138,6 +138,7 @@ public static partial class KeptRows
         Check.Disjoint(Op, rows, nameof(rows), result, nameof(result));
         Check.Finite(Op, scale, nameof(scale));
         if (result.Length == 0) return;
+        InvariantDivisor divisor = InvariantDivisor.Of(run);
         int width = run % 8 == 0 && source.IsVectorAligned && result.IsVectorAligned ? 8 : 1;
         using DataErrorSlot error = stream.DataErrorSlot(Op, $"of {nameof(rows)} is neither -1 nor one of {sourceRows} rows");
         stream.Launch(
@@ -152,7 +153,9 @@ public static partial class KeptRows
                 Error = error.Argument,
                 SourceRows = (ulong)sourceRows,
                 Count = (ulong)result.Length,
-                Run = (ulong)run,
+                Run = divisor.Value,
+                RunInverse = divisor.Inverse,
+                RunShift = divisor.Shift,
                 Scale = scale,
             });
     }

@@ -161,7 +161,7 @@ public static partial class StochasticDepth
         }
 
         KeepThreshold threshold = Threshold(BackwardName, dropProbability);
-        (ulong run, ulong start) = Rows(BackwardName, dy, options);
+        (InvariantDivisor run, ulong start) = Rows(BackwardName, dy, options);
         if (dy.Length == 0) return;
         bool vectors = dy.IsVectorAligned && df.IsVectorAligned && dx?.IsVectorAligned != false && (!options.Relu || y!.IsVectorAligned);
         stream.Launch(
@@ -175,7 +175,9 @@ public static partial class StochasticDepth
                 Df = df.Argument,
                 Dx = dx?.Argument ?? default,
                 Count = (ulong)dy.Length,
-                Run = run,
+                Run = run.Value,
+                RunInverse = run.Inverse,
+                RunShift = run.Shift,
                 Start = start,
                 Threshold = threshold.Value,
                 Scale = TrainingScale(threshold, options.Scaling),
@@ -220,7 +222,7 @@ public static partial class StochasticDepth
     {
         Check.Elementwise(op, stream, x, nameof(x), y, nameof(y));
         Check.Elementwise(op, stream, f, nameof(f), y, nameof(y));
-        (ulong run, ulong start) = Rows(op, x, options);
+        (InvariantDivisor run, ulong start) = Rows(op, x, options);
         if (x.Length == 0) return;
         stream.Launch(
             ForwardKernel,
@@ -232,7 +234,9 @@ public static partial class StochasticDepth
                 F = f.Argument,
                 Y = y.Argument,
                 Count = (ulong)x.Length,
-                Run = run,
+                Run = run.Value,
+                RunInverse = run.Inverse,
+                RunShift = run.Shift,
                 Start = start,
                 Threshold = threshold,
                 Scale = scale,
@@ -241,11 +245,11 @@ public static partial class StochasticDepth
     }
 
     /// <summary>Elements that have one decision, and the number of the first decision.</summary>
-    private static (ulong Run, ulong Start) Rows<T>(string op, DeviceTensor<T> x, StochasticDepthOptions options)
+    private static (InvariantDivisor Run, ulong Start) Rows<T>(string op, DeviceTensor<T> x, StochasticDepthOptions options)
         where T : unmanaged
     {
-        if (options.Mode == StochasticDepthMode.Batch || x.Shape.Length == 0) return ((ulong)x.Length, 0);
+        if (options.Mode == StochasticDepthMode.Batch || x.Shape.Length == 0) return (InvariantDivisor.Of(Math.Max(1, x.Length)), 0);
         Check.IndexRange(op, x.Shape[0], options.GlobalStart);
-        return ((ulong)(x.Length / Math.Max(1, x.Shape[0])), options.GlobalStart);
+        return (InvariantDivisor.Of(Math.Max(1, x.Length / Math.Max(1, x.Shape[0]))), options.GlobalStart);
     }
 }

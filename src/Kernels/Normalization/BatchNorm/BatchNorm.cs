@@ -55,10 +55,11 @@ public static partial class BatchNorm
         const string Op = "BatchNorm.Forward";
         NormGeometry geometry = NormChecks.Forward(
             Op, stream, x, residual: null, gamma, beta, y, statistics, runningMean, runningVariance, options);
+        NormEpilogue epilogue = NormChecks.NoEpilogue(Op, options);
         if (NormChecks.IsEmpty(stream, geometry, statistics)) return;
         NormPasses.Forward(
             stream, geometry, x, residual: null, gamma, beta, y, statistics, NormChecks.Running(runningMean, runningVariance, options),
-            options.Epsilon, NormEpilogue.None);
+            options.Epsilon, epilogue);
     }
 
     /// <summary>Inference: normalizes by the running statistics, y = gamma * (x - mean) / sqrt(variance + epsilon) + beta.</summary>
@@ -105,8 +106,9 @@ public static partial class BatchNorm
     {
         const string Op = "BatchNorm.Backward";
         NormGeometry geometry = NormChecks.Backward(Op, stream, x, gamma, beta: null, statistics, dy, dx, dGamma, dBeta, options);
+        NormEpilogue epilogue = NormChecks.NoEpilogue(Op, options);
         if (NormChecks.IsEmpty(stream, geometry, dGamma, dBeta)) return;
         NormPasses.Backward(
-            stream, geometry, x, y: null, gamma, beta: null, statistics, dy, dx, dResidual: null, dGamma, dBeta, NormEpilogue.None);
+            stream, geometry, x, y: null, gamma, beta: null, statistics, dy, dx, dResidual: null, dGamma, dBeta, epilogue);
     }
 }

@@ -106,6 +106,7 @@ public static partial class BatchNormAddRelu
             Check.Disjoint(Op, dx, nameof(dx), dResidual, nameof(dResidual));
             Check.Disjoint(Op, x, nameof(x), dResidual, nameof(dResidual));
             Check.Disjoint(Op, y, nameof(y), dResidual, nameof(dResidual));
+            NormChecks.ApartFromLengths<T, TReal>(Op, options, dResidual, nameof(dResidual));
             NormChecks.ApartFromChannels(Op, dResidual, nameof(dResidual), gamma, nameof(gamma));
             NormChecks.ApartFromChannels(Op, dResidual, nameof(dResidual), statistics, nameof(statistics));
             NormChecks.ApartFromChannels(Op, dResidual, nameof(dResidual), dGamma, nameof(dGamma));

@@ -23,6 +23,36 @@ public enum VarianceEstimate
 }
 
 /// <summary>
+/// DropBlock in the pass of <see cref="BatchNormRelu"/> or <see cref="BatchNormAddRelu"/>: blocks of the maps that the ReLU gives are
+/// dropped to +0, and the rest is multiplied by cells / kept cells. The mask is that of <see cref="Kernels.DropBlock"/> with the same
+/// settings and key; nothing is stored for it, and backward draws it again.
+/// </summary>
+public sealed record BatchNormDropBlockOptions
+{
+    /// <summary>Cells of a block along each spatial axis, or one size for all, each at least 1; one larger than the map is clamped to
+    /// it.</summary>
+    public IReadOnlyList<long>? BlockSize { get; init; }
+
+    /// <summary>How much to drop.</summary>
+    public DropBlockRate Rate { get; init; }
+
+    /// <summary>
+    /// Random key of the blocks, one offset for each call; another than dropout's, where there is both. Backward takes the key of its
+    /// forward call.
+    /// </summary>
+    public RandomKeySource Key { get; init; }
+
+    /// <summary>Whether the channels of a sample share one mask.</summary>
+    public bool SharedChannels { get; init; }
+
+    /// <summary>
+    /// How the scale of the kept cells is found: one for the call, so <see cref="DropBlockNormalization.Batch"/>, the default,
+    /// <see cref="DropBlockNormalization.Expected"/> or <see cref="DropBlockNormalization.None"/>.
+    /// </summary>
+    public DropBlockNormalization Normalization { get; init; }
+}
+
+/// <summary>
 /// Settings of <see cref="BatchNorm"/>, <see cref="BatchNormRelu"/> and <see cref="BatchNormAddRelu"/>; the default has PyTorch's values
 /// and conventions.
 /// </summary>
@@ -60,10 +90,24 @@ public readonly record struct BatchNormOptions
     public VarianceEstimate RunningVariance { get; init; }
 
     /// <summary>
+    /// Blocks of maps that are dropped in the same pass, in training; for <see cref="BatchNormRelu"/> and <see cref="BatchNormAddRelu"/>
+    /// alone. Null for none, as by default.
+    /// </summary>
+    public BatchNormDropBlockOptions? DropBlock { get; init; }
+
+    /// <summary>
     /// For dropout in the same pass (<see cref="BatchNormRelu"/>): index of the first element in the whole tensor of which the arguments
-    /// are a shard. Statistics are the shard's own.
+    /// are a shard; with <see cref="DropBlock"/> that of a sample. Statistics are the shard's own.
     /// </summary>
     public ulong GlobalStart { get; init; }
+
+    /// <summary>
+    /// How many places of each sample count, from its first on, shape [batch]; null when all do, as by default. The places of a sample are
+    /// those of its spatial axes in order: time steps of a padded sequence; 0 leaves a sample out. What does not count is not looked at, is
+    /// no part of statistics and gradients, and is 0 in outputs and gradients. A number beyond the places is all of them, one below 0 none.
+    /// Statistics of a channel without any place that counts are 0.
+    /// </summary>
+    public DeviceTensor<int>? Lengths { get; init; }
 
     /// <summary>The weight of the new value.</summary>
     internal double NewShare => MomentumWeighs == MomentumWeight.NewValue ? Momentum : 1 - Momentum;

@@ -9,10 +9,12 @@ namespace Kernels;
 /// Statistics, shapes, types and settings are those of <see cref="BatchNorm"/>, the decisions those of <see cref="Dropout"/>: element i of
 /// the dense order takes the decision of index i + <see cref="BatchNormOptions.GlobalStart"/>. Nothing is stored for either mask:
 /// <c>Backward</c> calculates z from x again and draws again. A probability of 0 draws nothing, so that the op is normalization and ReLU.
+/// With <see cref="BatchNormOptions.DropBlock"/> y is also dropped in blocks and multiplied by cells / kept cells, in the same pass.
 /// </para>
 /// <para>
 /// A dropped element is +0, NaN included; NaN passes the ReLU and its gradient. Errors are those of <see cref="BatchNorm"/>, and
-/// <see cref="ArgumentOutOfRangeException"/> for a probability that is NaN or outside [0, 1].
+/// <see cref="ArgumentOutOfRangeException"/> for a probability that is NaN or outside [0, 1]; those of <see cref="DropBlock"/>, and for a
+/// scale of each sample or map and a shard that begins inside a sample.
 /// </para>
 /// </remarks>
 public static partial class BatchNormRelu

@@ -36,7 +36,7 @@ internal struct CpuNormMap
     public void Correct(double sum, double product, double rest, double inverse, double count, out double dGamma)
     {
         bool sound = double.IsFinite(Center) && double.IsFinite(rest) && double.IsFinite(inverse);
-        dGamma = sound ? inverse * (double.IsFinite(sum) ? product - (rest * sum) : product) : double.NaN;
+        dGamma = count == 0 ? 0 : sound ? inverse * (double.IsFinite(sum) ? product - (rest * sum) : product) : double.NaN;
         Tilt = inverse * (dGamma / count);
         Shift = double.IsFinite(dGamma) && double.IsFinite(sum) ? (sum / count) - (rest * Tilt) : double.NaN;
     }

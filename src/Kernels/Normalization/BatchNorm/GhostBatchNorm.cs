@@ -38,10 +38,11 @@ public static partial class GhostBatchNorm
         const string Op = "GhostBatchNorm.Forward";
         NormGeometry geometry = NormChecks.Forward(
             Op, stream, x, residual: null, gamma, beta, y, statistics, runningMean, runningVariance, options, ghostSize);
+        NormEpilogue epilogue = NormChecks.NoEpilogue(Op, options);
         if (NormChecks.IsEmpty(stream, geometry, statistics)) return;
         NormPasses.Forward(
             stream, geometry, x, residual: null, gamma, beta, y, statistics, NormChecks.Running(runningMean, runningVariance, options),
-            options.Epsilon, NormEpilogue.None);
+            options.Epsilon, epilogue);
     }
 
     /// <summary>Gradients of training; those of gamma and beta are sums over the ghost batches.</summary>
@@ -64,8 +65,9 @@ public static partial class GhostBatchNorm
         const string Op = "GhostBatchNorm.Backward";
         NormGeometry geometry = NormChecks.Backward(
             Op, stream, x, gamma, beta: null, statistics, dy, dx, dGamma, dBeta, options, ghostSize);
+        NormEpilogue epilogue = NormChecks.NoEpilogue(Op, options);
         if (NormChecks.IsEmpty(stream, geometry, dGamma, dBeta)) return;
         NormPasses.Backward(
-            stream, geometry, x, y: null, gamma, beta: null, statistics, dy, dx, dResidual: null, dGamma, dBeta, NormEpilogue.None);
+            stream, geometry, x, y: null, gamma, beta: null, statistics, dy, dx, dResidual: null, dGamma, dBeta, epilogue);
     }
 }

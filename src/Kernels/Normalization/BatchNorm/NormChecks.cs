@@ -10,11 +10,28 @@ internal static class NormChecks
         string op, DeviceStream stream, DeviceTensor<T> source, string sourceName, DeviceTensor<T> destination, string destinationName)
         where T : unmanaged => Check.Elementwise(op, stream, source, sourceName, destination, destinationName);
 
-    public static NormGeometry Geometry<T>(string op, DeviceTensor<T> x, string name, in BatchNormOptions options)
+    public static NormGeometry Geometry<T>(
+        string op, DeviceStream stream, DeviceTensor<T> x, string name, in BatchNormOptions options)
         where T : unmanaged
     {
         options.Validate(op);
-        return NormGeometry.Of(op, x.Shape, name, options.Layout);
+        NormGeometry geometry = NormGeometry.Of(op, x.Shape, name, options.Layout);
+        if (options.Lengths is not { } lengths) return geometry;
+        Check.Tensor(op, stream, lengths, nameof(options.Lengths));
+        Check.Shape(op, lengths, nameof(options.Lengths), x.Shape[0]);
+        return geometry with { Lengths = lengths.Argument };
+    }
+
+    /// <summary>Lengths share no memory with what is written: elements, and results of channels.</summary>
+    public static void ApartFromLengths<T, TReal>(
+        string op, in BatchNormOptions options, DeviceTensor<T>? written, string name,
+        params ReadOnlySpan<(DeviceTensor<TReal>? Tensor, string Name)> results)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        if (options.Lengths is not { } lengths) return;
+        if (written is not null) Check.Disjoint(op, lengths, nameof(options.Lengths), written, name);
+        AllDisjoint(op, lengths, nameof(options.Lengths), [], results);
     }
 
     /// <summary>The tensors of training; the residual may be absent, and so may ghost batches.</summary>
@@ -28,13 +45,14 @@ internal static class NormChecks
         Pair(op, stream, x, nameof(x), y, nameof(y));
         Check.Disjoint(op, x, nameof(x), y, nameof(y));
         if (residual is not null) Pair(op, stream, residual, nameof(residual), y, nameof(y));
-        NormGeometry geometry = Geometry(op, x, nameof(x), options);
+        NormGeometry geometry = Geometry(op, stream, x, nameof(x), options);
         if (ghostSize is not null) geometry = geometry.InGhosts(op, x.Shape, ghostSize.Value);
         Training(op, x, nameof(x), geometry);
         Inputs(op, stream, geometry, y, nameof(y), gamma, beta);
         Results(
             op, stream, geometry, x, nameof(x), y, nameof(y), gamma, beta, statistics, runningMean, runningVariance,
             StatisticsShape(geometry, ghostSize));
+        ApartFromLengths(op, options, y, nameof(y), Written(statistics, runningMean, runningVariance));
         if (residual is null) return geometry;
         AllDisjoint<T, TReal>(op, residual, nameof(residual), [], Written(statistics, runningMean, runningVariance));
         return geometry;
@@ -50,10 +68,11 @@ internal static class NormChecks
     {
         Pair(op, stream, x, nameof(x), y, nameof(y));
         if (residual is not null) Pair(op, stream, residual, nameof(residual), y, nameof(y));
-        NormGeometry geometry = Geometry(op, x, nameof(x), options);
+        NormGeometry geometry = Geometry(op, stream, x, nameof(x), options);
         Inputs(op, stream, geometry, y, nameof(y), gamma, beta);
         Channel(op, stream, runningMean, nameof(runningMean), y, nameof(y), geometry.Channels);
         Channel(op, stream, runningVariance, nameof(runningVariance), y, nameof(y), geometry.Channels);
+        ApartFromLengths<T, TReal>(op, options, y, nameof(y));
         return geometry;
     }
 
@@ -125,7 +144,7 @@ internal static class NormChecks
         Check.FloatTensor(op, stream, x, nameof(x));
         Check.Shape(op, x, nameof(x), dy.Shape);
         Check.Disjoint(op, x, nameof(x), dx, nameof(dx));
-        NormGeometry geometry = Geometry(op, x, nameof(x), options);
+        NormGeometry geometry = Geometry(op, stream, x, nameof(x), options);
         if (ghostSize is not null) geometry = geometry.InGhosts(op, x.Shape, ghostSize.Value);
         Training(op, x, nameof(x), geometry);
         Inputs(op, stream, geometry, dx, nameof(dx), gamma, beta);
@@ -137,6 +156,7 @@ internal static class NormChecks
             [(gamma, nameof(gamma)), (beta, nameof(beta)), (statistics, nameof(statistics))];
         AllDisjoint(op, x, nameof(x), inputs, results);
         AllDisjoint(op, dy, nameof(dy), [], results);
+        ApartFromLengths(op, options, dx, nameof(dx), results);
         return geometry;
     }
 
@@ -149,7 +169,13 @@ internal static class NormChecks
         if (channels is not null) Check.Disjoint(op, elements, elementsName, channels, channelsName);
     }
 
-    /// <summary>A ReLU and dropout.</summary>
+    /// <summary>Nothing follows, so there is nothing to drop blocks of.</summary>
+    public static NormEpilogue NoEpilogue(string op, in BatchNormOptions options) => options.DropBlock is null
+        ? NormEpilogue.None
+        : throw new ArgumentException(
+            $"{op}: {nameof(options.DropBlock)} is for {nameof(BatchNormRelu)} and {nameof(BatchNormAddRelu)}.", nameof(options));
+
+    /// <summary>A ReLU, dropout and DropBlock.</summary>
     public static NormEpilogue Epilogue<T>(
         string op, DeviceStream stream, DeviceTensor<T> x, double dropProbability, RandomKeySource key, in BatchNormOptions options)
         where T : unmanaged
@@ -157,7 +183,36 @@ internal static class NormChecks
         Check.Probability(op, dropProbability, nameof(dropProbability));
         Check.Key(op, stream, key, nameof(key));
         Check.IndexRange(op, x.Length, options.GlobalStart);
-        return new NormEpilogue(true, KeepThreshold.FromDropProbability(dropProbability), options.GlobalStart, key);
+        return new NormEpilogue(true, KeepThreshold.FromDropProbability(dropProbability), options.GlobalStart, key)
+        {
+            Blocks = Blocks(op, stream, x.Shape, options),
+        };
+    }
+
+    private static DropBlock.Request Blocks(string op, DeviceStream stream, ReadOnlySpan<long> shape, in BatchNormOptions options)
+    {
+        if (options.DropBlock is not { } block) return default;
+        if (block.BlockSize is null)
+        {
+            throw new ArgumentNullException(
+                nameof(block.BlockSize), $"{op}: {nameof(options.DropBlock)}.{nameof(block.BlockSize)} is null.");
+        }
+
+        ulong sample = (ulong)TensorShape.Count(shape[1..]);
+        if (sample > 0 && options.GlobalStart % sample != 0)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(options.GlobalStart), options.GlobalStart,
+                $"{op}: with {nameof(options.DropBlock)} a shard begins with a sample of {sample} elements.");
+        }
+
+        return DropBlock.Request.Of(op, stream, shape, [.. block.BlockSize], block.Rate, block.Key, new DropBlockOptions
+        {
+            Layout = options.Layout,
+            SharedChannels = block.SharedChannels,
+            Normalization = block.Normalization,
+            GlobalStart = sample == 0 ? 0 : options.GlobalStart / sample,
+        });
     }
 
     /// <summary>True where there is nothing to normalize; statistics are then 0.</summary>

@@ -8,6 +8,12 @@ namespace Kernels;
 /// </summary>
 internal readonly record struct NormGeometry(long Sets, long Outer, long Channels, long Inner)
 {
+    /// <summary>Places of a sample: elements of a plane, or rows where channels come last.</summary>
+    public long Places { get; init; } = Inner;
+
+    /// <summary>How many places of each sample count; absent where all do.</summary>
+    public TensorArgument Lengths { get; init; }
+
     public long Units => Sets * Channels;
 
     /// <summary>Elements of a unit.</summary>
@@ -21,6 +27,21 @@ internal readonly record struct NormGeometry(long Sets, long Outer, long Channel
 
     public NormShapeArguments Argument =>
         new() { Sets = (ulong)Sets, Outer = (ulong)Outer, Channels = (ulong)Channels, Inner = (ulong)Inner };
+
+    public NormLengthsArguments LengthsArgument
+    {
+        get
+        {
+            InvariantDivisor places = InvariantDivisor.Of(Math.Max(1, Places));
+            return new NormLengthsArguments
+            {
+                Lengths = Lengths,
+                Places = (ulong)Places,
+                Inverse = places.Inverse,
+                InverseShift = places.Shift,
+            };
+        }
+    }
 
     /// <summary>The samples in sets of <paramref name="ghostSize"/>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">That is no number of samples that divides the batch.</exception>
@@ -48,7 +69,7 @@ internal readonly record struct NormGeometry(long Sets, long Outer, long Channel
 
         return layout == TensorLayout.ChannelsFirst
             ? new NormGeometry(1, shape[0], shape[1], TensorShape.Count(shape[2..]))
-            : new NormGeometry(1, TensorShape.Count(shape[..^1]), shape[^1], 1);
+            : new NormGeometry(1, TensorShape.Count(shape[..^1]), shape[^1], 1) { Places = TensorShape.Count(shape[1..^1]) };
     }
 }
 
@@ -62,10 +83,13 @@ internal readonly record struct PlaneParts(long Width, long Splits, long Share)
     private const long MostBlocks = 16;
     private const long FewestBlocks = 4;
 
+    /// <summary>Blocks that cover so many neighbours wherever they begin; whole blocks begin with one.</summary>
+    public static long BlocksOf(long elements) => elements % 8 == 0 ? elements / 8 : (elements + 14) / 8;
+
     public static PlaneParts Of(in NormGeometry geometry)
     {
         const long Group = KernelDefinition.DefaultGroupSize;
-        long width = geometry.Inner % 8 == 0 ? geometry.Inner / 8 : (geometry.Inner + 14) / 8;
+        long width = BlocksOf(geometry.Inner);
         long places = geometry.Outer * width;
         long splits = NormParts.Splits(places, geometry.Units, FewestBlocks * Group, MostBlocks * Group);
         long share = NormParts.CeilingOf(NormParts.CeilingOf(places, splits), Group) * Group;

@@ -12,11 +12,13 @@ internal static unsafe partial class NormPasses
     private static double GradientInDouble(
         double dy, double z, double* y, ulong index, in NormEpilogueArguments epilogue, RandomKey key)
     {
-        if (y != null) return *y <= 0 ? 0 : dy * epilogue.DropScale;
-        if (epilogue.Rectifies != 0 && z <= 0) dy = 0;
-        if (epilogue.Threshold < AllKept) dy = Philox.Lane(key, index) < epilogue.Threshold ? dy * epilogue.DropScale : 0;
-        return dy;
+        if (y != null) return *y <= 0 ? 0 : dy * epilogue.DropScale * BlockScale<double>(epilogue);
+        return DropInDouble(epilogue.Rectifies != 0 && z <= 0 ? 0 : dy, index, epilogue, key);
     }
+
+    /// <summary>Where y says what passed nothing is drawn.</summary>
+    private static void DispatchBackward<TBody>(TBody body, bool hasOutput, in NormEpilogueArguments epilogue)
+        where TBody : struct, ICpuNormBody => Dispatch(body, hasOutput, epilogue.Rectifies != 0, !hasOutput && Drops(epilogue));
 
     private static void AddSumsInDouble(
         double* dy, double* x, double* y, long count, ulong index, in CpuNormMap map, in NormEpilogueArguments epilogue, RandomKey key,
@@ -65,7 +67,7 @@ internal static unsafe partial class NormPasses
             if (typeof(T) == typeof(double))
                 Units<T, double, CpuNormForm<Off, Off, Off>>(arguments, gradients);
             else
-                Dispatch(new Body<T>(arguments, gradients), arguments.Y.IsPresent, arguments.NormEpilogue);
+                DispatchBackward(new Body<T>(arguments, gradients), arguments.Y.IsPresent, arguments.NormEpilogue);
             if (typeof(T) == typeof(double))
                 Store<double>(arguments, gradients);
             else
@@ -122,9 +124,9 @@ internal static unsafe partial class NormPasses
             CpuNormMap map = MapOf<TReal>(a.NormChannel, unit, channel, isVariance: false, 0);
             RandomKey key = a.NormEpilogue.Key.Resolve();
             ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
-            CpuKeepLanes keep = new(key, a.NormEpilogue.Threshold, buffer);
+            CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
             CpuPlaneCoefficients coefficients = new(map);
-            float scale = (float)a.NormEpilogue.DropScale;
+            float scale = ScaleOf(a.NormEpilogue);
             CpuGradientSums sums = default;
             (double sum, double product) = (0, 0);
             for (long n = set * outer; n < (set + 1) * outer; n++)
@@ -180,7 +182,7 @@ internal static unsafe partial class NormPasses
             if (typeof(T) == typeof(double))
                 Jobs<T, double, CpuNormForm<Off, Off, Off>>(arguments);
             else
-                Dispatch(new Body<T>(arguments), arguments.Y.IsPresent, arguments.NormEpilogue);
+                DispatchBackward(new Body<T>(arguments), arguments.Y.IsPresent, arguments.NormEpilogue);
         }
 
         private readonly struct Body<T>(BatchNormSumsPlanesArguments a) : ICpuNormBody
@@ -202,11 +204,12 @@ internal static unsafe partial class NormPasses
                 CpuNormMap map = MapOf<TReal>(a.NormChannel, unit, unit % channels, isVariance: false, 0);
                 RandomKey key = a.NormEpilogue.Key.Resolve();
                 ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
-                CpuKeepLanes keep = new(key, a.NormEpilogue.Threshold, buffer);
+                CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
                 CpuPlaneCoefficients coefficients = new(map);
                 CpuGradientSums sums = default;
                 (double sum, double product, long elements) = (0, 0, 0);
-                foreach ((long at, long count) in new CpuPlaneRuns(a.NormShape, unit, split, (long)a.Share, (long)a.Width))
+                foreach ((long at, long count) in new CpuPlaneRuns(
+                    a.NormShape, new CpuNormLengths(a.NormLengths), unit, split, (long)a.Share, (long)a.Width))
                 {
                     ulong index = a.NormEpilogue.Start + (ulong)at;
                     elements += count;
@@ -220,7 +223,7 @@ internal static unsafe partial class NormPasses
                     {
                         CpuNormRuns.Sums<T, TForm>(
                             At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), count, index, coefficients, keep,
-                            (float)a.NormEpilogue.DropScale, ref sums);
+                            ScaleOf(a.NormEpilogue), ref sums);
                     }
                 }
 
@@ -242,7 +245,7 @@ internal static unsafe partial class NormPasses
             if (typeof(T) == typeof(double))
                 InDouble(arguments);
             else
-                Dispatch(new Body<T>(arguments), arguments.Y.IsPresent, arguments.NormEpilogue);
+                DispatchBackward(new Body<T>(arguments), arguments.Y.IsPresent, arguments.NormEpilogue);
         }
 
         private static (long Set, long Split, long Begin, long End) RowsOf(in BatchNormSumsColumnsArguments a, long part)
@@ -259,20 +262,24 @@ internal static unsafe partial class NormPasses
             {
                 (long set, long split, long begin, long end) = RowsOf(a, part);
                 RandomKey key = a.NormEpilogue.Key.Resolve();
+                CpuNormLengths lengths = new(a.NormLengths);
                 for (long channel = 0; channel < channels; channel++)
                 {
                     long unit = (set * channels) + channel;
                     CpuNormMap map = MapOf<double>(a.NormChannel, unit, channel, isVariance: false, 0);
-                    (double sum, double product) = (0, 0);
-                    for (long at = (begin * channels) + channel; at < end * channels; at += channels)
+                    (double sum, double product, long rows) = (0, 0, 0);
+                    for (long row = begin; row < end; row++)
                     {
+                        if (lengths.Counted(row, 1) == 0) continue;
+                        rows++;
+                        long at = (row * channels) + channel;
                         AddSumsInDouble(
                             At<double>(a.Dy, at), At<double>(a.X, at), At<double>(a.Y, at), 1, a.NormEpilogue.Start + (ulong)at, map,
                             a.NormEpilogue, key, ref sum, ref product);
                     }
 
                     StoreSums(
-                        a.Partial.Pointer<double>() + (split * GradientRows * units), unit, units, sum, product, end - begin);
+                        a.Partial.Pointer<double>() + (split * GradientRows * units), unit, units, sum, product, rows);
                 }
             });
         }
@@ -305,10 +312,12 @@ internal static unsafe partial class NormPasses
             long stride = (channels + CpuElement.Width - 1) / CpuElement.Width * CpuElement.Width;
             (long set, long split, long begin, long end) = RowsOf(a, part);
             ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
-            CpuKeepLanes keep = new(a.NormEpilogue.Key.Resolve(), a.NormEpilogue.Threshold, buffer);
+            CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
             float* floats = (float*)NativeMemory.AlignedAlloc(
                 (nuint)(2 * stride * (sizeof(float) + sizeof(double))), (nuint)Vector512<byte>.Count);
             double* doubles = (double*)(floats + (2 * stride));
+            CpuNormLengths lengths = new(a.NormLengths);
+            long rows = 0;
             try
             {
                 NativeMemory.Clear(doubles, (nuint)(2 * stride * sizeof(double)));
@@ -317,10 +326,12 @@ internal static unsafe partial class NormPasses
                     NativeMemory.Clear(floats, (nuint)(2 * stride * sizeof(float)));
                     for (long row = first; row < Math.Min(end, first + Chunk); row++)
                     {
+                        if (lengths.Counted(row, 1) == 0) continue;
+                        rows++;
                         long at = row * channels;
                         CpuNormRuns.ColumnSums<T, TForm>(
                             At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), channels, a.NormEpilogue.Start + (ulong)at, coefficients,
-                            keep, (float)a.NormEpilogue.DropScale, floats, floats + stride);
+                            keep, ScaleOf(a.NormEpilogue), floats, floats + stride);
                     }
 
                     for (long c = 0; c < 2 * stride; c += Vector512<float>.Count)
@@ -333,7 +344,7 @@ internal static unsafe partial class NormPasses
 
                 float* partial = a.Partial.Pointer<float>() + (split * GradientRows * units);
                 for (long c = 0; c < channels; c++)
-                    StoreSums(partial, (set * channels) + c, units, doubles[c], doubles[stride + c], end - begin);
+                    StoreSums(partial, (set * channels) + c, units, doubles[c], doubles[stride + c], rows);
             }
             finally
             {
@@ -407,7 +418,7 @@ internal static unsafe partial class NormPasses
             if (typeof(T) == typeof(double))
                 Planes<T, double, CpuNormForm<Off, Off, Off>, CachedStore>(arguments);
             else
-                Dispatch(new Body<T>(arguments), arguments.Y.IsPresent, arguments.NormEpilogue);
+                DispatchBackward(new Body<T>(arguments), arguments.Y.IsPresent, arguments.NormEpilogue);
         }
 
         private static CpuNormMap CorrectedMap<TReal>(in BatchNormApplyGradientArguments a, long unit, long channel)
@@ -449,7 +460,7 @@ internal static unsafe partial class NormPasses
             {
                 RandomKey key = a.NormEpilogue.Key.Resolve();
                 ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
-                CpuKeepLanes keep = new(key, a.NormEpilogue.Threshold, buffer);
+                CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
                 for (long plane = first; plane < end; plane++)
                 {
                     (long row, long channel) = Math.DivRem(plane, channels);
@@ -466,7 +477,7 @@ internal static unsafe partial class NormPasses
                     {
                         CpuNormRuns.Backward<T, TStore, TForm, CpuPlaneCoefficients>(
                             At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), At<T>(a.Dx, at), At<T>(a.Dresidual, at), inner, index,
-                            new CpuPlaneCoefficients(map), keep, (float)a.NormEpilogue.DropScale);
+                            new CpuPlaneCoefficients(map), keep, ScaleOf(a.NormEpilogue));
                     }
                 }
             });
@@ -488,13 +499,13 @@ internal static unsafe partial class NormPasses
                 CpuParallel.ForRange(outer, Math.Max(1, CpuParallel.ElementsPerChunk / channels), (first, end) =>
                 {
                     ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
-                    CpuKeepLanes keep = new(a.NormEpilogue.Key.Resolve(), a.NormEpilogue.Threshold, buffer);
+                    CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
                     for (long row = firstRow + first; row < firstRow + end; row++)
                     {
                         long at = row * channels;
                         CpuNormRuns.Backward<T, TStore, TForm, CpuColumnCoefficients>(
                             At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), At<T>(a.Dx, at), At<T>(a.Dresidual, at), channels,
-                            a.NormEpilogue.Start + (ulong)at, coefficients, keep, (float)a.NormEpilogue.DropScale);
+                            a.NormEpilogue.Start + (ulong)at, coefficients, keep, ScaleOf(a.NormEpilogue));
                     }
                 });
             }

@@ -18,10 +18,36 @@ internal static unsafe partial class NormPasses
             where TForm : struct, ICpuNormForm;
     }
 
+    /// <summary>Forward, with a residual or without.</summary>
     private static void Dispatch<TBody>(TBody body, bool hasSecond, in NormEpilogueArguments epilogue)
+        where TBody : struct, ICpuNormBody => Dispatch(body, hasSecond, epilogue.Rectifies != 0, Drops(epilogue));
+
+    private static bool Drops(in NormEpilogueArguments epilogue) => epilogue.Threshold < AllKept || epilogue.Kept.IsPresent;
+
+    /// <summary>The decisions of the elements of a call.</summary>
+    private static CpuKeepLanes KeepOf(in NormEpilogueArguments epilogue, ushort* buffer) => new(
+        epilogue.Key.Resolve(), epilogue.Threshold, buffer, (ulong*)epilogue.Kept.Pointer<uint>(), epilogue.Start);
+
+    /// <summary>What is kept is multiplied by this.</summary>
+    private static float ScaleOf(in NormEpilogueArguments epilogue) => (float)(epilogue.DropScale * BlockScale<float>(epilogue));
+
+    private static double BlockScale<TReal>(in NormEpilogueArguments epilogue)
+        where TReal : unmanaged => Number<TReal>(epilogue.Scales, 0, epilogue.BlockScale);
+
+    /// <summary>Dropout and DropBlock of an element; <paramref name="index"/> is that of the whole tensor.</summary>
+    private static double DropInDouble(double value, ulong index, in NormEpilogueArguments epilogue, RandomKey key)
+    {
+        if (epilogue.Threshold < AllKept)
+            value = Philox.Lane(key, index) < epilogue.Threshold ? value * epilogue.DropScale : 0;
+        if (!epilogue.Kept.IsPresent) return value;
+        ulong at = index - epilogue.Start;
+        return (epilogue.Kept.Pointer<uint>()[at / 32] >> (int)(at % 32) & 1) != 0 ? value * BlockScale<double>(epilogue) : 0;
+    }
+
+    private static void Dispatch<TBody>(TBody body, bool hasSecond, bool rectifies, bool drops)
         where TBody : struct, ICpuNormBody
     {
-        switch (hasSecond, epilogue.Rectifies != 0, epilogue.Threshold < AllKept)
+        switch (hasSecond, rectifies, drops)
         {
             case (false, false, false): body.Run<CpuNormForm<Off, Off, Off>>(); break;
             case (false, false, true): body.Run<CpuNormForm<Off, Off, On>>(); break;
@@ -73,9 +99,7 @@ internal static unsafe partial class NormPasses
             double z = Math.FusedMultiplyAdd(x[i] - map.Center, map.Slope, map.Level);
             if (residual != null) z += residual[i];
             if (epilogue.Rectifies != 0 && z <= 0) z = 0;
-            if (epilogue.Threshold < AllKept)
-                z = Philox.Lane(key, index + (ulong)i) < epilogue.Threshold ? z * epilogue.DropScale : 0;
-            y[i] = z;
+            y[i] = DropInDouble(z, index + (ulong)i, epilogue, key);
         }
     }
 
@@ -177,7 +201,7 @@ internal static unsafe partial class NormPasses
                 Number<TReal>(a.Beta, channel, 0));
             RandomKey key = a.NormEpilogue.Key.Resolve();
             ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
-            CpuKeepLanes keep = new(key, a.NormEpilogue.Threshold, buffer);
+            CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
             CpuPlaneCoefficients coefficients = new(map);
 
             // Backwards: what was read last is what the cache has.
@@ -193,7 +217,7 @@ internal static unsafe partial class NormPasses
                 else
                 {
                     CpuNormRuns.Forward<T, TStore, TForm, CpuPlaneCoefficients>(
-                        x + at, past, y + at, inner, index, coefficients, keep, (float)a.NormEpilogue.DropScale);
+                        x + at, past, y + at, inner, index, coefficients, keep, ScaleOf(a.NormEpilogue));
                 }
             }
         }
@@ -211,8 +235,12 @@ internal static unsafe partial class NormPasses
             {
                 (long split, long unit) = Math.DivRem(job, units);
                 CpuMomentSums sums = default;
-                foreach ((long first, long count) in new CpuPlaneRuns(a.NormShape, unit, split, (long)a.Share, (long)a.Width))
+                foreach ((long first, long count) in new CpuPlaneRuns(
+                    a.NormShape, new CpuNormLengths(a.NormLengths), unit, split, (long)a.Share, (long)a.Width))
+                {
                     sums.Add(a.X.Pointer<T>() + first, count);
+                }
+
                 if (typeof(T) == typeof(double))
                     sums.Total().Store(a.Partial.Pointer<double>() + (split * MomentRows * units), unit, units);
                 else
@@ -221,8 +249,11 @@ internal static unsafe partial class NormPasses
         }
     }
 
-    /// <summary>The runs of neighbours that are the places of a part of a unit: first element and count of each.</summary>
-    private struct CpuPlaneRuns(NormShapeArguments shape, long unit, long split, long share, long width)
+    /// <summary>
+    /// The runs of neighbours that are the places of a part of a unit, as far as they count: first element and count of each.
+    /// </summary>
+    private struct CpuPlaneRuns(
+        NormShapeArguments shape, CpuNormLengths lengths, long unit, long split, long share, long width)
     {
         private readonly long _end = Math.Min((split + 1) * share, (long)shape.Outer * width);
         private long _place = split * share;
@@ -239,9 +270,10 @@ internal static unsafe partial class NormPasses
                 long blocks = Math.Min(width - block, _end - _place);
                 _place += blocks;
                 (long set, long channel) = Math.DivRem(unit, (long)shape.Channels);
-                long begin = ((((set * (long)shape.Outer) + plane) * (long)shape.Channels) + channel) * (long)shape.Inner;
+                long row = (set * (long)shape.Outer) + plane, begin = ((row * (long)shape.Channels) + channel) * (long)shape.Inner;
                 long first = Math.Max(begin, (begin / 8 * 8) + (8 * block));
-                long end = Math.Min(begin + (long)shape.Inner, (begin / 8 * 8) + (8 * (block + blocks)));
+                long end = Math.Min(
+                    begin + lengths.Counted(row, (long)shape.Inner), (begin / 8 * 8) + (8 * (block + blocks)));
                 if (end <= first) continue;
                 Current = (first, end - first);
                 return true;
@@ -290,19 +322,25 @@ internal static unsafe partial class NormPasses
             double* doubles = (double*)(floats + (FloatRows * stride));
             try
             {
-                for (long first = begin; first < end; first += Chunk)
+                long merged = 0;
+                foreach ((long runBegin, long runEnd, bool counts) in new CpuNormLengths(a.NormLengths).RowRuns(begin, end))
                 {
-                    long last = Math.Min(end, first + Chunk);
-                    T* x = a.X.Pointer<T>() + (first * channels);
-                    AddRows(x, last - first, channels, floats, stride);
-                    Merge(first - begin, last - first, floats, doubles, stride);
+                    for (long first = runBegin; counts && first < runEnd; first += Chunk)
+                    {
+                        long rows = Math.Min(Chunk, runEnd - first);
+                        AddRows(a.X.Pointer<T>() + (first * channels), rows, channels, floats, stride);
+                        Merge(merged, rows, floats, doubles, stride);
+                        merged += rows;
+                    }
                 }
 
-                float* rows = a.Partial.Pointer<float>() + (split * MomentRows * units);
+                float* record = a.Partial.Pointer<float>() + (split * MomentRows * units);
                 for (long c = 0; c < channels; c++)
                 {
-                    new CpuMoments { Count = end - begin, Reference = doubles[c], Squares = doubles[stride + c] }
-                        .Store(rows, (set * channels) + c, units);
+                    CpuMoments own = merged == 0
+                        ? default
+                        : new CpuMoments { Count = merged, Reference = doubles[c], Squares = doubles[stride + c] };
+                    own.Store(record, (set * channels) + c, units);
                 }
             }
             finally
@@ -368,19 +406,22 @@ internal static unsafe partial class NormPasses
             for (long c = 0; c < channels; c++)
             {
                 CpuMoments total = default;
-                for (long first = begin; first < end; first += ChunkOfDoubles)
+                foreach ((long runBegin, long runEnd, bool counts) in new CpuNormLengths(a.NormLengths).RowRuns(begin, end))
                 {
-                    long last = Math.Min(end, first + ChunkOfDoubles);
-                    double* x = a.X.Pointer<double>() + c;
-                    double from = x[first * channels], sum = 0, squares = 0;
-                    for (long row = first; row < last; row++)
+                    for (long first = runBegin; counts && first < runEnd; first += ChunkOfDoubles)
                     {
-                        double distance = x[row * channels] - from;
-                        sum += distance;
-                        squares += distance * distance;
-                    }
+                        long last = Math.Min(runEnd, first + ChunkOfDoubles);
+                        double* x = a.X.Pointer<double>() + c;
+                        double from = x[first * channels], sum = 0, squares = 0;
+                        for (long row = first; row < last; row++)
+                        {
+                            double distance = x[row * channels] - from;
+                            sum += distance;
+                            squares += distance * distance;
+                        }
 
-                    total.Merge(CpuMoments.Of(last - first, from, sum, squares));
+                        total.Merge(CpuMoments.Of(last - first, from, sum, squares));
+                    }
                 }
 
                 total.Store(rows, (set * channels) + c, units);
@@ -424,106 +465,6 @@ internal static unsafe partial class NormPasses
                     RunOn(
                         a.RunningMean.Pointer<TReal>(), a.RunningVariance.Pointer<TReal>(), channel, total, a.Share, a.IsUnbiased != 0);
                 }
-            }
-        }
-    }
-
-    private readonly struct CpuApply : ICpuKernel<BatchNormApplyArguments>
-    {
-        public static void Run<T>(in KernelVariant variant, in BatchNormApplyArguments arguments)
-            where T : unmanaged
-        {
-            if (typeof(T) == typeof(double))
-                InDouble(arguments);
-            else
-                Dispatch(new Body<T>(arguments), arguments.Residual.IsPresent, arguments.NormEpilogue);
-        }
-
-        private static void InDouble(BatchNormApplyArguments a)
-        {
-            (long outer, long channels, long inner) = ((long)a.NormShape.Outer, (long)a.NormShape.Channels, (long)a.NormShape.Inner);
-            CpuParallel.ForRange(Length(a.NormShape) / inner, Math.Max(1, CpuParallel.ElementsPerChunk / inner), (first, end) =>
-            {
-                RandomKey key = a.NormEpilogue.Key.Resolve();
-                double* residual = a.Residual.Pointer<double>();
-                for (long plane = first; plane < end; plane++)
-                {
-                    (long row, long channel) = Math.DivRem(plane, channels);
-                    long unit = (row / outer * channels) + channel, at = plane * inner;
-                    CpuNormMap map = MapOf<double>(a.NormChannel, unit, channel, a.IsVariance != 0, a.Epsilon);
-                    ForwardInDouble(
-                        a.X.Pointer<double>() + at, residual == null ? null : residual + at, a.Y.Pointer<double>() + at, inner,
-                        a.NormEpilogue.Start + (ulong)at, map, a.NormEpilogue, key);
-                }
-            });
-        }
-
-        private readonly struct Body<T>(BatchNormApplyArguments a) : ICpuNormBody
-            where T : unmanaged
-        {
-            public void Run<TForm>()
-                where TForm : struct, ICpuNormForm
-            {
-                bool isPlane = a.NormShape.Inner > 1;
-                bool streams = a.X.Pointer<T>() != a.Y.Pointer<T>()
-                    && Streams(a.Y.Pointer<T>(), Length(a.NormShape), (long)(isPlane ? a.NormShape.Inner : a.NormShape.Channels));
-                if (isPlane && streams) Planes<T, TForm, StreamingStore>(a);
-                if (isPlane && !streams) Planes<T, TForm, CachedStore>(a);
-                if (!isPlane && streams) Rows<T, TForm, StreamingStore>(a);
-                if (!isPlane && !streams) Rows<T, TForm, CachedStore>(a);
-            }
-        }
-
-        private static void Planes<T, TForm, TStore>(BatchNormApplyArguments a)
-            where T : unmanaged
-            where TForm : struct, ICpuNormForm
-            where TStore : struct, IVectorStore
-        {
-            (long outer, long channels, long inner) = ((long)a.NormShape.Outer, (long)a.NormShape.Channels, (long)a.NormShape.Inner);
-            CpuParallel.ForRange(Length(a.NormShape) / inner, Math.Max(1, CpuParallel.ElementsPerChunk / inner), (first, end) =>
-            {
-                ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
-                CpuKeepLanes keep = new(a.NormEpilogue.Key.Resolve(), a.NormEpilogue.Threshold, buffer);
-                T* residual = a.Residual.Pointer<T>();
-                for (long plane = first; plane < end; plane++)
-                {
-                    (long row, long channel) = Math.DivRem(plane, channels);
-                    long unit = (row / outer * channels) + channel, at = plane * inner;
-                    CpuPlaneCoefficients coefficients =
-                        new(MapOf<float>(a.NormChannel, unit, channel, a.IsVariance != 0, a.Epsilon));
-                    CpuNormRuns.Forward<T, TStore, TForm, CpuPlaneCoefficients>(
-                        a.X.Pointer<T>() + at, residual == null ? null : residual + at, a.Y.Pointer<T>() + at, inner,
-                        a.NormEpilogue.Start + (ulong)at, coefficients, keep, (float)a.NormEpilogue.DropScale);
-                }
-            });
-        }
-
-        private static void Rows<T, TForm, TStore>(BatchNormApplyArguments a)
-            where T : unmanaged
-            where TForm : struct, ICpuNormForm
-            where TStore : struct, IVectorStore
-        {
-            (long outer, long channels) = ((long)a.NormShape.Outer, (long)a.NormShape.Channels);
-            for (long set = 0; set < (long)a.NormShape.Sets; set++)
-            {
-                long firstRow = set * outer;
-                using CpuColumnMaps maps = new(channels);
-                for (long channel = 0; channel < channels; channel++)
-                    maps.Set(channel, MapOf<float>(a.NormChannel, (set * channels) + channel, channel, a.IsVariance != 0, a.Epsilon));
-                CpuColumnCoefficients coefficients = maps.Coefficients;
-                CpuParallel.ForRange(outer, Math.Max(1, CpuParallel.ElementsPerChunk / channels), (first, end) =>
-                {
-                    ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
-                    CpuKeepLanes keep = new(a.NormEpilogue.Key.Resolve(), a.NormEpilogue.Threshold, buffer);
-                    T* residual = a.Residual.Pointer<T>();
-                    for (long row = firstRow + first; row < firstRow + end; row++)
-                    {
-                        long at = row * channels;
-                        CpuNormRuns.Forward<T, TStore, TForm, CpuColumnCoefficients>(
-                            a.X.Pointer<T>() + at, residual == null ? null : residual + at, a.Y.Pointer<T>() + at, channels,
-                            a.NormEpilogue.Start + (ulong)at, coefficients, keep, (float)a.NormEpilogue.DropScale);
-                    }
-                });
             }
         }
     }

@@ -10,6 +10,12 @@ namespace Kernels;
 /// <param name="Key">Random key.</param>
 internal readonly record struct NormEpilogue(bool Rectifies, KeepThreshold Kept, ulong GlobalStart, RandomKeySource Key)
 {
+    /// <summary>The blocks that are dropped besides.</summary>
+    public DropBlock.Request Blocks { get; init; }
+
+    /// <summary>Their mask, where it has been drawn.</summary>
+    public DropBlock.Kept Drawn { private get; init; }
+
     public static NormEpilogue None => new(false, KeepThreshold.FromDropProbability(0), 0, default(RandomKey));
 
     /// <summary>A ReLU alone.</summary>
@@ -24,6 +30,10 @@ internal readonly record struct NormEpilogue(bool Rectifies, KeepThreshold Kept,
         Threshold = Kept.Value,
         DropScale = Kept.DropsAll ? 1 : Kept.Scale,
         Start = GlobalStart,
+        Kept = Drawn.Bits,
+        KeptWords = (ulong)Drawn.Words,
+        Scales = Drawn.Scales,
+        BlockScale = Blocks.Drops ? Drawn.Scale : 1,
         Key = Key.Argument,
     };
 }
@@ -33,7 +43,8 @@ internal readonly record struct NormRunning(TensorArgument Mean, TensorArgument 
 
 /// <summary>
 /// The launches of batch normalization, checked arguments in their way. On a GPU channels of few elements are one launch, of a work group
-/// each; others are three: moments or sums in parts, their merging, and the pass that applies it. On the CPU one launch serves whenever the
+/// each, and so are on CUDA those that fit into shared memory, forward; others are three: moments or sums in parts, their merging, and the
+/// pass that applies it. On the CPU one launch serves whenever the
 /// elements of a channel lie side by side, as a core then finds them in its cache when it applies what they came to.
 /// </summary>
 internal static partial class NormPasses
@@ -55,68 +66,81 @@ internal static partial class NormPasses
     public const int GradientRows = 3;
 
     private static readonly int[] Widths = [1, Philox.LanesPerBlock];
+    private static readonly string[] Masks = ["HAS_MASKS"];
 
     private static readonly KernelDefinition<BatchNormMomentsPlanesArguments> MomentsPlanes =
-        EntryPoints.BatchNormMomentsPlanes.Float<CpuMomentsPlanes>(Widths);
+        EntryPoints.BatchNormMomentsPlanes.Float<CpuMomentsPlanes>(Widths, Masks);
 
     private static readonly KernelDefinition<BatchNormMomentsColumnsArguments> MomentsColumns =
-        EntryPoints.BatchNormMomentsColumns.Float<CpuMomentsColumns>(Widths);
+        EntryPoints.BatchNormMomentsColumns.Float<CpuMomentsColumns>(Widths, Masks);
 
     private static readonly KernelDefinition<BatchNormStatisticsArguments> StatisticsKernel =
         EntryPoints.BatchNormStatistics.Float<CpuStatistics>();
 
-    private static readonly KernelDefinition<BatchNormApplyArguments> ApplyKernel = EntryPoints.BatchNormApply.Float<CpuApply>(Widths);
+    private static readonly KernelDefinition<BatchNormApplyArguments> ApplyKernel =
+        EntryPoints.BatchNormApply.Float<CpuApply>(Widths, Masks);
+
+    private static readonly KernelDefinition<BatchNormClearArguments> ClearKernel = EntryPoints.BatchNormClear.Float<CpuClear>(Widths);
 
     private static readonly KernelDefinition<BatchNormForwardArguments> ForwardKernel =
-        EntryPoints.BatchNormForward.Float<CpuForward>(Widths);
+        EntryPoints.BatchNormForward.Float<CpuForward>(Widths, Masks);
 
     private static readonly KernelDefinition<BatchNormSumsPlanesArguments> SumsPlanes =
-        EntryPoints.BatchNormSumsPlanes.Float<CpuSumsPlanes>(Widths);
+        EntryPoints.BatchNormSumsPlanes.Float<CpuSumsPlanes>(Widths, Masks);
 
     private static readonly KernelDefinition<BatchNormSumsColumnsArguments> SumsColumns =
-        EntryPoints.BatchNormSumsColumns.Float<CpuSumsColumns>(Widths);
+        EntryPoints.BatchNormSumsColumns.Float<CpuSumsColumns>(Widths, Masks);
 
     private static readonly KernelDefinition<BatchNormGradientsArguments> GradientsKernel =
         EntryPoints.BatchNormGradients.Float<CpuGradients>();
 
     private static readonly KernelDefinition<BatchNormApplyGradientArguments> ApplyGradientKernel =
-        EntryPoints.BatchNormApplyGradient.Float<CpuApplyGradient>(Widths);
+        EntryPoints.BatchNormApplyGradient.Float<CpuApplyGradient>(Widths, Masks);
 
     private static readonly KernelDefinition<BatchNormBackwardArguments> BackwardKernel =
-        EntryPoints.BatchNormBackward.Float<CpuBackward>(Widths);
+        EntryPoints.BatchNormBackward.Float<CpuBackward>(Widths, Masks);
 
     /// <summary>Training: statistics of the units, running values, and y.</summary>
     public static void Forward<T, TReal>(
         DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, DeviceTensor<T>? residual, DeviceTensor<TReal>? gamma,
         DeviceTensor<TReal>? beta, DeviceTensor<T> y, DeviceTensor<TReal> statistics, in NormRunning running, double epsilon,
-        in NormEpilogue epilogue)
+        NormEpilogue epilogue)
         where T : unmanaged
         where TReal : unmanaged
     {
+        using DropBlock.Kept drawn = epilogue.Blocks.Draw(stream, x.DType);
+        epilogue = epilogue with { Drawn = drawn };
         bool vectors = TakesVectors(geometry, epilogue, x, y, residual);
-        if (IsOneLaunch(stream, geometry))
+        bool isOneLaunch = IsOneLaunch(stream, geometry);
+        if (isOneLaunch || RejectResident(stream, geometry, x.DType, vectors, epilogue) is null)
         {
-            stream.Launch(
-                ForwardKernel,
-                Variant<T>(vectors),
-                LaunchShape.GroupPerRow(geometry.Channels),
-                new BatchNormForwardArguments
-                {
-                    X = x.Argument,
-                    Y = y.Argument,
-                    Residual = residual?.Argument ?? default,
-                    Gamma = gamma?.Argument ?? default,
-                    Beta = beta?.Argument ?? default,
-                    Statistics = statistics.Argument,
-                    RunningMean = running.Mean,
-                    RunningVariance = running.Variance,
-                    NormShape = geometry.Argument,
-                    Width = (ulong)PlaneParts.Of(geometry).Width,
-                    Epsilon = epsilon,
-                    Share = running.NewShare,
-                    IsUnbiased = running.IsUnbiased ? 1u : 0,
-                    NormEpilogue = epilogue.Argument,
-                });
+            BatchNormForwardArguments arguments = new()
+            {
+                X = x.Argument,
+                Y = y.Argument,
+                Residual = residual?.Argument ?? default,
+                Gamma = gamma?.Argument ?? default,
+                Beta = beta?.Argument ?? default,
+                Statistics = statistics.Argument,
+                RunningMean = running.Mean,
+                RunningVariance = running.Variance,
+                NormShape = geometry.Argument,
+                Width = (ulong)PlaneParts.Of(geometry).Width,
+                Epsilon = epsilon,
+                Share = running.NewShare,
+                IsUnbiased = running.IsUnbiased ? 1u : 0,
+                NormEpilogue = epilogue.Argument,
+            };
+            if (isOneLaunch)
+            {
+                stream.Launch(
+                    ForwardKernel, Variant<T>(vectors, epilogue.Blocks.Drops), LaunchShape.GroupPerRow(geometry.Channels), arguments);
+            }
+            else
+            {
+                ForwardResident<T, TReal>(stream, geometry, arguments);
+            }
+
             return;
         }
 
@@ -133,7 +157,7 @@ internal static partial class NormPasses
         ColumnParts parts = ColumnParts.Of(geometry, sums: false);
         stream.Launch(
             ApplyKernel,
-            Variant<T>(TakesVectors(geometry, epilogue, x, y, residual)),
+            Variant<T>(TakesVectors(geometry, epilogue, x, y, residual), epilogue.Blocks.Drops),
             new LaunchShape(parts.Jobs(geometry)),
             new BatchNormApplyArguments
             {
@@ -150,22 +174,27 @@ internal static partial class NormPasses
                 Epsilon = epsilon,
                 NormEpilogue = epilogue.Argument,
             });
+        Clear(stream, geometry, y);
     }
 
     /// <summary>Gradients; y stands for the residual and the draws where it is given.</summary>
     public static void Backward<T, TReal>(
         DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> x, DeviceTensor<T>? y, DeviceTensor<TReal>? gamma,
         DeviceTensor<TReal>? beta, DeviceTensor<TReal> statistics, DeviceTensor<T> dy, DeviceTensor<T> dx, DeviceTensor<T>? dResidual,
-        DeviceTensor<TReal>? dGamma, DeviceTensor<TReal>? dBeta, in NormEpilogue epilogue)
+        DeviceTensor<TReal>? dGamma, DeviceTensor<TReal>? dBeta, NormEpilogue epilogue)
         where T : unmanaged
         where TReal : unmanaged
     {
+        using DropBlock.Kept drawn = epilogue.Blocks.Draw(stream, x.DType);
+        epilogue = epilogue with { Drawn = drawn };
         NormChannelArguments channels = Channels(geometry, statistics, gamma, beta);
         if (IsOneLaunch(stream, geometry))
         {
             stream.Launch(
                 BackwardKernel,
-                Variant<T>(TakesVectors(geometry, epilogue, dy, x, y) && dx.IsVectorAligned && dResidual?.IsVectorAligned != false),
+                Variant<T>(
+                    TakesVectors(geometry, epilogue, dy, x, y) && dx.IsVectorAligned && dResidual?.IsVectorAligned != false,
+                    epilogue.Blocks.Drops),
                 LaunchShape.GroupPerRow(geometry.Channels),
                 new BatchNormBackwardArguments
                 {
@@ -199,7 +228,9 @@ internal static partial class NormPasses
         ColumnParts parts = ColumnParts.Of(geometry, sums: false);
         stream.Launch(
             ApplyGradientKernel,
-            Variant<T>(TakesVectors(geometry, epilogue, dy, x, y) && dx.IsVectorAligned && dResidual?.IsVectorAligned != false),
+            Variant<T>(
+                TakesVectors(geometry, epilogue, dy, x, y) && dx.IsVectorAligned && dResidual?.IsVectorAligned != false,
+                epilogue.Blocks.Drops),
             new LaunchShape(parts.Jobs(geometry)),
             new BatchNormApplyGradientArguments
             {
@@ -217,6 +248,8 @@ internal static partial class NormPasses
                 Wide = parts.Wide,
                 NormEpilogue = epilogue.Argument,
             });
+        Clear(stream, geometry, dx);
+        if (dResidual is not null) Clear(stream, geometry, dResidual);
     }
 
     /// <summary>The channels' numbers, with the statistics of training.</summary>
@@ -276,7 +309,7 @@ internal static partial class NormPasses
         bool isRecord = splits == 1 && !statistics.IsPresent;
         using ScratchPool.Lease<TReal> scratch = stream.RentScratch<TReal>(isRecord ? 0 : splits * MomentRows * geometry.Units);
         TensorArgument partial = isRecord ? record : scratch.Argument;
-        KernelVariant variant = Variant<T>(TakesVectors(geometry, NormEpilogue.None, x, x, null));
+        KernelVariant variant = Variant<T>(TakesVectors(geometry, NormEpilogue.None, x, x, null), geometry.Lengths.IsPresent);
         if (geometry.HasPlanes)
         {
             stream.Launch(
@@ -288,6 +321,7 @@ internal static partial class NormPasses
                     X = x.Argument,
                     Partial = partial,
                     NormShape = geometry.Argument,
+                    NormLengths = geometry.LengthsArgument,
                     Splits = (ulong)splits,
                     Share = (ulong)planes.Share,
                     Width = (ulong)planes.Width,
@@ -304,6 +338,7 @@ internal static partial class NormPasses
                     X = x.Argument,
                     Partial = partial,
                     NormShape = geometry.Argument,
+                    NormLengths = geometry.LengthsArgument,
                     Splits = (ulong)splits,
                     Share = (ulong)columns.Share,
                     Tiles = (ulong)columns.Tiles,
@@ -326,7 +361,8 @@ internal static partial class NormPasses
         ColumnParts columns = ColumnParts.Of(geometry, sums: true);
         long splits = geometry.HasPlanes ? planes.Splits : columns.Splits;
         using ScratchPool.Lease<TReal> partial = stream.RentScratch<TReal>(splits * GradientRows * geometry.Units);
-        KernelVariant variant = Variant<T>(TakesVectors(geometry, epilogue, dy, x, y));
+        KernelVariant variant = Variant<T>(
+            TakesVectors(geometry, epilogue, dy, x, y), geometry.Lengths.IsPresent || epilogue.Blocks.Drops);
         if (geometry.HasPlanes)
         {
             stream.Launch(
@@ -341,6 +377,7 @@ internal static partial class NormPasses
                     Partial = partial.Argument,
                     NormChannel = channels,
                     NormShape = geometry.Argument,
+                    NormLengths = geometry.LengthsArgument,
                     Splits = (ulong)splits,
                     Share = (ulong)planes.Share,
                     Width = (ulong)planes.Width,
@@ -361,6 +398,7 @@ internal static partial class NormPasses
                     Partial = partial.Argument,
                     NormChannel = channels,
                     NormShape = geometry.Argument,
+                    NormLengths = geometry.LengthsArgument,
                     Splits = (ulong)splits,
                     Share = (ulong)columns.Share,
                     Tiles = (ulong)columns.Tiles,
@@ -399,9 +437,41 @@ internal static partial class NormPasses
             });
     }
 
+    /// <summary>
+    /// Makes 0 of what does not count: a launch of its own, so that the passes keep their registers where everything counts.
+    /// </summary>
+    private static void Clear<T>(DeviceStream stream, in NormGeometry geometry, DeviceTensor<T> results)
+        where T : unmanaged
+    {
+        if (!geometry.Lengths.IsPresent) return;
+        long runLength = geometry.HasPlanes ? geometry.Inner : geometry.Channels;
+        long runs = geometry.Sets * geometry.Outer * geometry.Columns / runLength;
+        long width = PlaneParts.BlocksOf(runLength);
+        InvariantDivisor blocks = InvariantDivisor.Of(width);
+        InvariantDivisor sample = InvariantDivisor.Of(geometry.HasPlanes ? geometry.Channels : geometry.Places);
+        stream.Launch(
+            ClearKernel,
+            Variant<T>(geometry.Columns % Philox.LanesPerBlock == 0 && results.IsVectorAligned),
+            LaunchShape.Items(runs * width, ClearKernel),
+            new BatchNormClearArguments
+            {
+                Y = results.Argument,
+                Lengths = geometry.Lengths,
+                Runs = (ulong)runs,
+                RunLength = (ulong)runLength,
+                Width = (ulong)width,
+                WidthInverse = blocks.Inverse,
+                WidthShift = blocks.Shift,
+                PerSample = sample.Value,
+                PerSampleInverse = sample.Inverse,
+                PerSampleShift = sample.Shift,
+                ArePlanes = geometry.HasPlanes ? 1u : 0,
+            });
+    }
+
     private static bool IsOneLaunch(DeviceStream stream, in NormGeometry geometry)
     {
-        if (!geometry.HasPlanes) return false;
+        if (!geometry.HasPlanes || geometry.Lengths.IsPresent) return false;
         return stream.Device.Kind == DeviceKind.Cpu
             ? geometry.Units >= FewestOfCores
             : geometry.Sets == 1 && geometry.Count <= MostOfGroup;
@@ -409,6 +479,10 @@ internal static partial class NormPasses
 
     private static KernelVariant Variant<T>(bool vectors)
         where T : unmanaged => new(DTypes.Of<T>(), vectors ? Philox.LanesPerBlock : 1);
+
+    /// <summary>Of a kernel that asks for lengths and blocks only where there are any.</summary>
+    private static KernelVariant Variant<T>(bool vectors, bool hasMasks)
+        where T : unmanaged => Variant<T>(vectors) with { Switches = hasMasks ? 1u : 0 };
 
     private static bool TakesVectors<T>(
         in NormGeometry geometry, in NormEpilogue epilogue, DeviceTensor<T> a, DeviceTensor<T> b, DeviceTensor<T>? c)

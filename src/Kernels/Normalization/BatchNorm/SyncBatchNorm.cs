@@ -42,7 +42,7 @@ public static partial class SyncBatchNorm
     /// <param name="stream">Queue to run in.</param>
     /// <param name="x">Input, two to five dimensions; may be empty.</param>
     /// <param name="moments">Output, shape [5, channels].</param>
-    /// <param name="options">Layout.</param>
+    /// <param name="options">Layout and lengths.</param>
     internal static void Statistics<T, TReal>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<TReal> moments, BatchNormOptions options)
         where T : unmanaged
@@ -50,8 +50,9 @@ public static partial class SyncBatchNorm
     {
         const string Op = "SyncBatchNorm.Statistics";
         Check.FloatTensor(Op, stream, x, nameof(x));
-        NormGeometry geometry = NormChecks.Geometry(Op, x, nameof(x), options);
+        NormGeometry geometry = NormChecks.Geometry(Op, stream, x, nameof(x), options);
         NormChecks.Channel(Op, stream, moments, nameof(moments), x, nameof(x), MomentRows, geometry.Channels);
+        NormChecks.ApartFromLengths<T, TReal>(Op, options, null, nameof(x), (moments, nameof(moments)));
         if (NormChecks.IsEmpty(stream, geometry, moments)) return;
         NormPasses.Statistics<T, TReal>(stream, geometry, x, moments.Argument, statistics: default, running: default, epsilon: 1);
     }
@@ -102,7 +103,7 @@ public static partial class SyncBatchNorm
     /// <param name="beta">What is added to each channel, shape [channels], or null for 0.</param>
     /// <param name="statistics">What <c>Finish</c> gave.</param>
     /// <param name="y">Output, shape of <paramref name="x"/>.</param>
-    /// <param name="options">Layout.</param>
+    /// <param name="options">Layout and lengths.</param>
     internal static void Apply<T, TReal>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<TReal>? gamma, DeviceTensor<TReal>? beta, DeviceTensor<TReal> statistics,
         DeviceTensor<T> y, BatchNormOptions options)
@@ -112,13 +113,15 @@ public static partial class SyncBatchNorm
         const string Op = "SyncBatchNorm.Apply";
         NormChecks.Pair(Op, stream, x, nameof(x), y, nameof(y));
         Check.Disjoint(Op, x, nameof(x), y, nameof(y));
-        NormGeometry geometry = NormChecks.Geometry(Op, x, nameof(x), options);
+        NormGeometry geometry = NormChecks.Geometry(Op, stream, x, nameof(x), options);
         NormChecks.Inputs(Op, stream, geometry, y, nameof(y), gamma, beta);
         NormChecks.Channel(Op, stream, statistics, nameof(statistics), y, nameof(y), BatchNorm.StatisticRows, geometry.Channels);
+        NormChecks.ApartFromLengths<T, TReal>(Op, options, y, nameof(y));
+        NormEpilogue epilogue = NormChecks.NoEpilogue(Op, options);
         if (x.Length == 0) return;
         NormPasses.Apply(
             stream, geometry, x, residual: null, NormPasses.Channels(geometry, statistics, gamma, beta), y, isVariance: false, epsilon: 1,
-            NormEpilogue.None);
+            epilogue);
     }
 
     /// <summary>What dx of all shards needs from this one, and the shard's part of the gradients of gamma and beta.</summary>
@@ -129,7 +132,7 @@ public static partial class SyncBatchNorm
     /// <param name="sums">Output, shape [3, channels].</param>
     /// <param name="dGamma">The shard's gradient of gamma, shape [channels], or null when it is not needed.</param>
     /// <param name="dBeta">The shard's gradient of beta, shape [channels], or null when it is not needed.</param>
-    /// <param name="options">Layout.</param>
+    /// <param name="options">Layout and lengths.</param>
     internal static void ReduceGradient<T, TReal>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<TReal> statistics, DeviceTensor<T> dy, DeviceTensor<TReal> sums,
         DeviceTensor<TReal>? dGamma, DeviceTensor<TReal>? dBeta, BatchNormOptions options)
@@ -141,13 +144,14 @@ public static partial class SyncBatchNorm
         NormChecks.Channel(Op, stream, sums, nameof(sums), x, nameof(x), GradientRows, geometry.Channels);
         if (dGamma is not null) NormChecks.Channel(Op, stream, dGamma, nameof(dGamma), x, nameof(x), geometry.Channels);
         if (dBeta is not null) NormChecks.Channel(Op, stream, dBeta, nameof(dBeta), x, nameof(x), geometry.Channels);
-        NormChecks.AllDisjoint(
-            Op, dy, nameof(dy), [(statistics, nameof(statistics))],
-            [(sums, nameof(sums)), (dGamma, nameof(dGamma)), (dBeta, nameof(dBeta))]);
+        (DeviceTensor<TReal>?, string)[] results = [(sums, nameof(sums)), (dGamma, nameof(dGamma)), (dBeta, nameof(dBeta))];
+        NormChecks.AllDisjoint(Op, dy, nameof(dy), [(statistics, nameof(statistics))], results);
+        NormChecks.ApartFromLengths<T, TReal>(Op, options, null, nameof(x), results);
+        NormEpilogue epilogue = NormChecks.NoEpilogue(Op, options);
         if (NormChecks.IsEmpty(stream, geometry, sums, dGamma, dBeta)) return;
         NormPasses.Gradients(
             stream, geometry, x, y: null, NormPasses.Channels(geometry, statistics, gamma: null, beta: null), statistics, dy, sums.Argument,
-            corrections: default, dGamma, dBeta, NormEpilogue.None);
+            corrections: default, dGamma, dBeta, epilogue);
     }
 
     /// <summary>
@@ -161,7 +165,7 @@ public static partial class SyncBatchNorm
     /// <param name="sums">What <c>ReduceGradient</c> gave for all shards, shape [shards, 3, channels], or [1, 3, channels] with their
     /// sum.</param>
     /// <param name="dx">Gradient of x, shape of <paramref name="x"/>; may be <paramref name="dy"/>.</param>
-    /// <param name="options">Layout.</param>
+    /// <param name="options">Layout and lengths.</param>
     internal static void ApplyGradient<T, TReal>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<TReal>? gamma, DeviceTensor<TReal> statistics, DeviceTensor<T> dy,
         DeviceTensor<TReal> sums, DeviceTensor<T> dx, BatchNormOptions options)
@@ -177,13 +181,15 @@ public static partial class SyncBatchNorm
         NormChecks.Channel(
             Op, stream, sums, nameof(sums), dx, nameof(dx), sums.Shape[0], GradientRows, geometry.Channels);
         Check.Disjoint(Op, dx, nameof(dx), statistics, nameof(statistics));
+        NormChecks.ApartFromLengths<T, TReal>(Op, options, dx, nameof(dx));
+        NormEpilogue epilogue = NormChecks.NoEpilogue(Op, options);
         if (x.Length == 0) return;
         using ScratchPool.Lease<TReal> corrections = stream.RentScratch<TReal>(2 * geometry.Channels);
         NormPasses.MergeGradients<TReal, TReal>(
             stream, records, sums.Argument, sums.Shape[0], statistics, record: default, corrections.Argument, null, null);
         NormPasses.ApplyGradient(
             stream, geometry, x, y: null, NormPasses.Channels(geometry, statistics, gamma, beta: null), corrections.Argument, dy, dx,
-            dResidual: null, NormEpilogue.None);
+            dResidual: null, epilogue);
     }
 
     /// <summary>Records of at least one shard.</summary>
@@ -209,7 +215,7 @@ public static partial class SyncBatchNorm
         Check.FloatTensor(op, stream, x, nameof(x));
         Check.FloatTensor(op, stream, dy, nameof(dy));
         Check.Shape(op, x, nameof(x), dy.Shape);
-        NormGeometry geometry = NormChecks.Geometry(op, x, nameof(x), options);
+        NormGeometry geometry = NormChecks.Geometry(op, stream, x, nameof(x), options);
         Check.FloatTensor(op, stream, statistics, nameof(statistics));
         Check.Shape(op, statistics, nameof(statistics), BatchNorm.StatisticRows, geometry.Channels);
         return geometry;

@@ -1,16 +1,25 @@
-// Convolution of each channel by itself, where a group is one input channel: y[n, g m + j, p, q] = b[g m + j] + sum
-// over r, s of w[g m + j, r, s] x[n, g, ...] as in conv2d.cl, and its gradients. There is nothing to multiply by a
-// matrix, so memory sets the time (Howard et al., "MobileNets", arXiv:1704.04861, 2017).
+// Convolution without tiles of a matrix product: y[n, k, p, q] = b[k] + sum over c, r, s of w[k, c, r, s] x[n, c, ...]
+// as in conv2d.cl, and its gradients, where a group of channels has one or few results. Depthwise, with one input to a
+// group, memory sets the time (Howard et al., "MobileNets", arXiv:1704.04861, 2017); to or from the three channels of
+// an image nearly all of a tile of 64 would be empty.
 //
-//   conv2d_depthwise_gather           y from x, or with `backward` dx from dy; an item makes eight neighbours of a
-//                                     column and keeps the elements that their taps share in registers
+//   conv2d_direct_gather              y from x, or with `backward` dx from dy; an item makes neighbours of a column and
+//                                     keeps the elements that their taps share in registers: eight of one channel, or
+//                                     with NARROW four of four channels, which take the same elements
 //   conv2d_depthwise_backward_filter  dw from x and dy, and the bias' gradient; with more than one split to rows of
 //                                     `partial`, for partial_sums.cl to add
 
 #include "types.h"
 #include "im2col.h"
 
-#define ITEM_RESULTS 8
+// Neighbours of a column, and channels, that an item makes.
+#if NARROW
+#define ITEM_RESULTS  4
+#define ITEM_CHANNELS 4
+#else
+#define ITEM_RESULTS  8
+#define ITEM_CHANNELS 1
+#endif
 // Rows of taps that share the elements of a column, and taps that share a pass over the pixels.
 #define ROWS 3
 #define TAPS 9
@@ -43,14 +52,19 @@ DEVICE real element_at(GLOBAL const scalar* source, i32 y, u32 height) {
     return (u32)y < height ? load(source, 0) : (real)0;
 }
 
-KERNEL void conv2d_depthwise_gather(CONV2D_GATHER_PARAMETERS) {
-    // Outputs of a channel; a group has one input.
-    const u32 multiple = y_channels;
-    const u64 image_channels = backward ? groups * multiple : groups, channels = backward ? groups : groups * multiple;
+KERNEL void conv2d_direct_gather(CONV2D_GATHER_PARAMETERS) {
+    const u32 image_channels = backward ? y_channels : x_channels, channels = backward ? x_channels : y_channels;
     const u32 image_height = backward ? y_height : x_height, image_width = backward ? y_width : x_width;
-    const map_strides image_strides = strides_of(image_channels, image_height, image_width);
-    const map_strides strides = strides_of(channels, backward ? x_height : y_height, backward ? x_width : y_width);
-    const u32 area = filter_height * filter_width;
+    const map_strides image_strides = strides_of(groups * image_channels, image_height, image_width);
+    const map_strides strides =
+        strides_of(groups * channels, backward ? x_height : y_height, backward ? x_width : y_width);
+    // The filter is KCRS, or KRSC with channels last; the sums over it have fewer than 2^31 terms.
+    const u32 area = filter_height * filter_width, per_output = area * x_channels;
+    const u32 filter_input = CHANNELS_LAST ? 1 : area, filter_column = CHANNELS_LAST ? x_channels : 1;
+    const u32 filter_row = filter_column * filter_width;
+    const u32 of_image = backward ? per_output : filter_input, of_result = backward ? filter_input : per_output;
+    const u32 group_blocks = (channels + ITEM_CHANNELS - 1) / ITEM_CHANNELS;
+    const u64 channel_blocks = groups * group_blocks;
     const u32 phases_y = backward ? (stride_y < x_height ? stride_y : x_height) : 1;
     const u32 phases_x = backward ? (stride_x < x_width ? stride_x : x_width) : 1;
     image += image_offset;
@@ -67,39 +81,44 @@ KERNEL void conv2d_depthwise_gather(CONV2D_GATHER_PARAMETERS) {
                      : forward_axis(y_width, filter_width, stride_x, dilation_x, padding_left);
         const u64 row_step = (u64)vertical.step * image_strides.row;
         const u32 climbs = vertical.step == vertical.tap_step, slides = climbs || vertical.step == -vertical.tap_step;
+        // From a tap to the one below it in a phase, and to the one that the same elements meet next.
+        const i32 apart = (i32)(vertical.filter_step * filter_row), slide = climbs ? apart : -apart;
         const u32 blocks = (vertical.results + ITEM_RESULTS - 1) / ITEM_RESULTS;
-        const u64 count = batch * channels * blocks * horizontal.results;
+        const u64 count = batch * channel_blocks * blocks * horizontal.results;
         // Neighbouring items have neighbouring addresses: columns of a row, or channels of a pixel.
-        const u32 low_count = CHANNELS_LAST ? (u32)channels : horizontal.results;
+        const u32 low_count = CHANNELS_LAST ? (u32)channel_blocks : horizontal.results;
         const u32 middle_count = CHANNELS_LAST ? horizontal.results : blocks;
-        const u64 high_count = CHANNELS_LAST ? blocks : channels;
+        const u64 high_count = CHANNELS_LAST ? blocks : channel_blocks;
         const digits4 step = digits4_of(GLOBAL_SIZE, low_count, middle_count, high_count);
         digits4 at = digits4_of(GLOBAL_ID, low_count, middle_count, high_count);
         for (u64 item = GLOBAL_ID; item < count; item += GLOBAL_SIZE) {
-            const u64 channel = CHANNELS_LAST ? at.inner.low : at.inner.high;
+            const u32 channel_block = CHANNELS_LAST ? at.inner.low : (u32)at.inner.high;
+            const u32 group = group_blocks == 1 ? channel_block : channel_block / group_blocks;
+            const u32 first_channel = ITEM_CHANNELS * (channel_block - group * group_blocks);
+            const u32 channels_left = channels - first_channel;
             const u32 right = CHANNELS_LAST ? at.inner.middle : at.inner.low;
             const u32 first = ITEM_RESULTS * (CHANNELS_LAST ? (u32)at.inner.high : at.inner.middle);
             const i32 first_y = (i32)first * vertical.step + vertical.first;
             const i32 first_x = (i32)right * horizontal.step + horizontal.first;
-            real sums[ITEM_RESULTS] = {0};
-            // A channel of x gathers from each of its outputs.
-            for (u32 output = 0; output < (backward ? multiple : 1); output++) {
-                const u64 filter_channel = backward ? channel * multiple + output : channel;
-                const u64 image_channel = backward ? filter_channel : multiple == 1 ? channel : (u32)channel / multiple;
+            real sums[ITEM_CHANNELS * ITEM_RESULTS] = {0};
+            GLOBAL const scalar* group_filter = filter + (u64)group * y_channels * per_output +
+                                                (u64)first_channel * of_result + vertical.filter_first * filter_row +
+                                                horizontal.filter_first * filter_column;
+            for (u32 c = 0; c < image_channels; c++) {
                 GLOBAL const scalar* plane =
-                    image + at.outer * image_strides.batch + image_channel * image_strides.channel;
-                GLOBAL const scalar* taps =
-                    filter + filter_channel * area + vertical.filter_first * filter_width + horizontal.filter_first;
+                    image + at.outer * image_strides.batch + ((u64)group * image_channels + c) * image_strides.channel;
+                GLOBAL const scalar* taps = group_filter;
+                group_filter += of_image;
                 for (u32 s = 0; s < horizontal.taps; s++) {
                     const i32 x = first_x + (i32)s * horizontal.tap_step;
                     // Outside, the height is 0: no row is inside.
                     const u32 height = (u32)x < image_width ? image_height : 0;
                     GLOBAL const scalar* column = plane + (height > 0 ? (u32)x * image_strides.column : 0);
+                    GLOBAL const scalar* row = taps;
+                    taps += horizontal.filter_step * filter_column;
                     for (u32 r = 0; r < vertical.taps; r += ROWS) {
                         const i32 y = first_y + (i32)r * vertical.tap_step;
-                        GLOBAL const scalar* row =
-                            taps + r * vertical.filter_step * filter_width + s * horizontal.filter_step;
-                        const u32 apart = vertical.filter_step * filter_width, left = vertical.taps - r;
+                        const u32 left = vertical.taps - r;
                         if (slides) {
                             // Neighbours' taps see the same elements, in the order of the taps or against it.
                             const i32 lowest = climbs ? y : y - (ROWS - 1) * vertical.step;
@@ -109,36 +128,52 @@ KERNEL void conv2d_depthwise_gather(CONV2D_GATHER_PARAMETERS) {
                                 values[i] = element_at(source, lowest + (i32)i * vertical.step, height);
                                 source += row_step;
                             }
-                            for (u32 i = 0; i < ROWS; i++) {
-                                const u32 tap = climbs ? i : ROWS - 1 - i;
-                                if (tap >= left) continue;
-                                const real weight = load(row, tap * apart);
-                                for (u32 e = 0; e < ITEM_RESULTS; e++) sums[e] = FMA(weight, values[e + i], sums[e]);
+                            GLOBAL const scalar* tap = climbs ? row : row + (ROWS - 1) * apart;
+                            for (u32 i = 0; i < ROWS; i++, tap += slide) {
+                                if ((climbs ? i : ROWS - 1 - i) >= left) continue;
+                                for (u32 k = 0; k < ITEM_CHANNELS; k++) {
+                                    const real weight = k < channels_left ? load(tap, (u64)k * of_result) : (real)0;
+                                    for (u32 e = 0; e < ITEM_RESULTS; e++) {
+                                        const u32 to = k * ITEM_RESULTS + e;
+                                        sums[to] = FMA(weight, values[e + i], sums[to]);
+                                    }
+                                }
                             }
                         } else {
                             for (u32 tap = 0; tap < ROWS && tap < left; tap++) {
                                 const i32 at_tap = y + (i32)tap * vertical.tap_step;
-                                const real weight = load(row, tap * apart);
                                 GLOBAL const scalar* source = column + (u64)(i64)at_tap * image_strides.row;
+                                real weights[ITEM_CHANNELS];
+                                for (u32 k = 0; k < ITEM_CHANNELS; k++)
+                                    weights[k] =
+                                        k < channels_left ? load(row + (i32)tap * apart, (u64)k * of_result) : (real)0;
                                 for (u32 e = 0; e < ITEM_RESULTS; e++) {
                                     const real value = element_at(source, at_tap + (i32)e * vertical.step, height);
                                     source += row_step;
-                                    sums[e] = FMA(weight, value, sums[e]);
+                                    for (u32 k = 0; k < ITEM_CHANNELS; k++) {
+                                        const u32 to = k * ITEM_RESULTS + e;
+                                        sums[to] = FMA(weights[k], value, sums[to]);
+                                    }
                                 }
                             }
                         }
+                        row += ROWS * apart;
                     }
                 }
             }
-            const real added = has_bias ? load(bias, channel) : (real)0;
+            const u64 channel = (u64)group * channels + first_channel;
             const u64 to = at.outer * strides.batch + channel * strides.channel +
                            (horizontal.result_first + (u64)right * horizontal.result_step) * strides.column;
-            for (u32 e = 0; e < ITEM_RESULTS; e++) {
-                real value = has_bias ? sums[e] + added : sums[e];
-                if (has_relu && value <= 0) value = 0;
-                if (first + e < vertical.results)
-                    store(result, to + (vertical.result_first + (u64)(first + e) * vertical.result_step) * strides.row,
-                          value);
+            for (u32 k = 0; k < ITEM_CHANNELS && k < channels_left; k++) {
+                const real added = has_bias ? load(bias, channel + k) : (real)0;
+                for (u32 e = 0; e < ITEM_RESULTS; e++) {
+                    real value = sums[k * ITEM_RESULTS + e];
+                    if (has_bias) value += added;
+                    if (has_relu && value <= 0) value = 0;
+                    const u64 row = vertical.result_first + (u64)(first + e) * vertical.result_step;
+                    if (first + e < vertical.results)
+                        store(result, to + k * strides.channel + row * strides.row, value);
+                }
             }
             at = sum4_of(at, step, low_count, middle_count, high_count);
         }
