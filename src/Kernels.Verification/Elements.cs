@@ -54,7 +54,14 @@ public static class Elements
 
         // Benches have problems of 100 million elements, for which one thread would take longer than all that is measured.
         const long PieceLength = 1 << 16;
-        Parallel.For(0, (count + PieceLength - 1) / PieceLength, piece =>
+        long pieces = (count + PieceLength - 1) / PieceLength;
+        if (pieces > 1)
+            Parallel.For(0, pieces, Fill);
+        else if (pieces == 1)
+            Fill(0);
+        return values;
+
+        void Fill(long piece)
         {
             long end = Math.Min(count, (piece + 1) * PieceLength);
             for (long i = piece * PieceLength; i < end; i += 4)
@@ -62,8 +69,7 @@ public static class Elements
                 uint[] words = PhiloxReference.Block(seed, stream, (ulong)i / 4);
                 for (int j = 0; j < 4 && i + j < end; j++) values[i + j] = Round(dtype, low + ((high - low) * (words[j] / 4294967296.0)));
             }
-        });
-        return values;
+        }
     }
 
     /// <summary>The largest finite number, half of it, 0 and their negatives, in a random order.</summary>

@@ -30,6 +30,7 @@ public sealed class GuardedTensors : DeviceTensors, IDisposable
         IReadOnlyList<(string Source, string Destination)>? inPlace = null)
     {
         _stream = stream;
+        Specs = [.. specs.Select(spec => spec.DType.IsFloat() ? spec with { Values = [] } : spec)];
         try
         {
             Create(specs, elementOffset, inPlace);
@@ -40,6 +41,8 @@ public sealed class GuardedTensors : DeviceTensors, IDisposable
             throw;
         }
     }
+
+    public override IReadOnlyList<TensorSpec> Specs { get; }
 
     public override DeviceTensor<T> Get<T>(string name) => (DeviceTensor<T>)_entries[name].Tensor;
 

@@ -30,6 +30,9 @@ public abstract class OpCase
     /// <summary>Calls that must be refused.</summary>
     public virtual IReadOnlyList<BadInput> BadInputs => [];
 
+    /// <summary>True when an entry takes a random key.</summary>
+    public virtual bool TakesKey => false;
+
     /// <summary>Pairs (source, destination) of tensor names that may be the same memory in a problem.</summary>
     public virtual IReadOnlyList<(string Source, string Destination)> InPlacePairs(Problem problem) => [];
 

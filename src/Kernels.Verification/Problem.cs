@@ -73,9 +73,15 @@ public sealed class ReferenceValues(IReadOnlyList<TensorSpec> specs)
 /// <summary>The device's side of a problem: tensors by name.</summary>
 public abstract class DeviceTensors
 {
+    /// <summary>What they are, without the values of floating-point ones; empty where nobody knows.</summary>
+    public virtual IReadOnlyList<TensorSpec> Specs => [];
+
     /// <summary>The tensor of this name.</summary>
     public abstract DeviceTensor<T> Get<T>(string name)
         where T : unmanaged;
+
+    /// <summary>What the op gets for a key: the key itself, unless a test has it in device memory.</summary>
+    public virtual RandomKeySource Key(RandomKey key) => key;
 }
 
 /// <summary>A call that must be refused: which exception, before anything is launched.</summary>

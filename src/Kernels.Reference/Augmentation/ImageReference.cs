@@ -22,15 +22,17 @@ public sealed record ImageReference(int Images, int Channels, int Height, int Wi
                 {
                     for (int column = 0; column < Width; column++)
                     {
-                        int inImage = ChannelsLast
-                            ? (((row * Width) + column) * Channels) + channel
-                            : (((channel * Height) + row) * Width) + column;
-                        body((image * Elements) + inImage, image, channel, row, column);
+                        body(Index(image, channel, row, column), image, channel, row, column);
                     }
                 }
             }
         }
     }
+
+    /// <summary>The place of an element in memory.</summary>
+    public int Index(int image, int channel, int row, int column) => ChannelsLast
+        ? (image * Elements) + (((row * Width) + column) * Channels) + channel
+        : (image * Elements) + (((channel * Height) + row) * Width) + column;
 
     /// <summary>Whether a pixel is in box number <paramref name="box"/>: top, left, bottom, right.</summary>
     public static bool IsInBox(int[] boxes, int box, int row, int column) =>

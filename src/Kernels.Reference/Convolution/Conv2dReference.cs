@@ -73,7 +73,8 @@ public sealed record Conv2dReference
                 if (down % Stride.Y != 0 || right % Stride.X != 0) continue;
                 (int p, int q) = (down / Stride.Y, right / Stride.X);
                 bool inside = p >= 0 && p < height && q >= 0 && q < width;
-                sum += (inside ? dy[YIndex(n, g, k, p, q)] : 0) * filter[FilterIndex(g, k, c, r, s)];
+                int at = inside ? MapIndex(n, (g * Outputs) + k, p, q, Groups * Outputs, height, width) : 0;
+                sum += (inside ? dy[at] : 0) * filter[FilterIndex(g, k, c, r, s)];
             }
 
             dx[XIndex(n, g, c, h, w)] = sum;

@@ -105,6 +105,28 @@ public static class DropBlockReference
         }
     }
 
+    /// <summary>
+    /// Whether each element is kept, [samples, channels, cells] or [samples, cells, channels]; channels may share a mask.
+    /// </summary>
+    public static bool[] OfElements(ReadOnlySpan<bool> keep, int samples, int channels, int cells, bool isShared, bool isChannelsLast)
+    {
+        bool[] elements = new bool[samples * channels * cells];
+        for (int n = 0; n < samples; n++)
+        {
+            for (int c = 0; c < channels; c++)
+            {
+                for (int cell = 0; cell < cells; cell++)
+                {
+                    int map = isShared ? n : (n * channels) + c;
+                    int i = isChannelsLast ? (((n * cells) + cell) * channels) + c : (((n * channels) + c) * cells) + cell;
+                    elements[i] = keep[(map * cells) + cell];
+                }
+            }
+        }
+
+        return elements;
+    }
+
     /// <summary>Cells over kept cells of each unit of <paramref name="unitCells"/> neighbours; 0 where none is kept.</summary>
     public static double[] Scales(ReadOnlySpan<bool> keep, int unitCells)
     {

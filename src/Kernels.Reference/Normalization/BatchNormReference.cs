@@ -16,7 +16,11 @@ public sealed record BatchNormReference(int Sets, int Outer, int Channels, int I
     /// <summary>What the arithmetic type makes of a number; the mean is kept as that and the rest.</summary>
     public Func<double, double> Round { get; init; } = value => value;
 
-    private int Count => Outer * Inner;
+    /// <summary>How many places of each sample count, from its first on; empty when all do.</summary>
+    public int[] Lengths { get; init; } = [];
+
+    /// <summary>Places of a sample.</summary>
+    public int Places { get; init; } = Inner;
 
     private int Units => Sets * Channels;
 
@@ -27,13 +31,13 @@ public sealed record BatchNormReference(int Sets, int Outer, int Channels, int I
     public void Statistics(ReadOnlySpan<double> x, Span<double> statistics)
     {
         statistics.Clear();
-        if (Count == 0) return;
         for (int set = 0; set < Sets; set++)
         {
             for (int channel = 0; channel < Channels; channel++)
             {
                 int unit = (set * Channels) + channel;
-                (double first, double distance, double variance) = Moments(x, set, channel);
+                (int count, double first, double distance, double variance) = Moments(x, set, channel);
+                if (count == 0) continue;
                 double mean = Round(first + distance);
                 statistics[unit] = mean;
                 statistics[Units + unit] = distance - (mean - first);
@@ -42,16 +46,18 @@ public sealed record BatchNormReference(int Sets, int Outer, int Channels, int I
         }
     }
 
-    /// <summary>Running values: (1 - share) * running + share * value, set by set in order.</summary>
+    /// <summary>
+    /// Running values: (1 - share) * running + share * value, set by set in order; fewer than two elements move nothing.
+    /// </summary>
     public void Run(ReadOnlySpan<double> x, Span<double> runningMean, Span<double> runningVariance, double share, bool isUnbiased)
     {
-        if (Count == 0) return;
         for (int set = 0; set < Sets; set++)
         {
             for (int channel = 0; channel < Channels; channel++)
             {
-                (double first, double distance, double variance) = Moments(x, set, channel);
-                if (isUnbiased) variance *= Count / (Count - 1.0);
+                (int count, double first, double distance, double variance) = Moments(x, set, channel);
+                if (count < 2) continue;
+                if (isUnbiased) variance *= count / (count - 1.0);
                 runningMean[channel] = ((1 - share) * runningMean[channel]) + (share * (first + distance));
                 runningVariance[channel] = ((1 - share) * runningVariance[channel]) + (share * variance);
             }
@@ -95,7 +101,7 @@ public sealed record BatchNormReference(int Sets, int Outer, int Channels, int I
                 for (int i = 0; i < Inner; i++)
                 {
                     int at = (((n * Channels) + channel) * Inner) + i;
-                    y[at] = (factor * Normalized(x[at], statistics, n / Outer, channel)) + shift;
+                    y[at] = Counts(n, i) ? (factor * Normalized(x[at], statistics, n / Outer, channel)) + shift : 0;
                 }
             }
         }
@@ -109,6 +115,7 @@ public sealed record BatchNormReference(int Sets, int Outer, int Channels, int I
         ReadOnlySpan<double> x, ReadOnlySpan<double> gamma, ReadOnlySpan<double> statistics, ReadOnlySpan<double> g, Span<double> dx,
         Span<double> dGamma, Span<double> dBeta)
     {
+        dx.Clear();
         dGamma.Clear();
         dBeta.Clear();
         for (int set = 0; set < Sets; set++)
@@ -116,8 +123,10 @@ public sealed record BatchNormReference(int Sets, int Outer, int Channels, int I
             for (int channel = 0; channel < Channels; channel++)
             {
                 LongSum sums = default, products = default;
+                int count = 0;
                 foreach (int at in Elements(set, channel))
                 {
+                    count++;
                     sums.Add(g[at]);
                     products.Add(g[at] * Normalized(x[at], statistics, set, channel));
                 }
@@ -126,7 +135,7 @@ public sealed record BatchNormReference(int Sets, int Outer, int Channels, int I
                 double slope = (gamma.IsEmpty ? 1 : gamma[channel]) * statistics[(2 * Units) + (set * Channels) + channel];
                 if (!double.IsFinite(sum) || !double.IsFinite(product) || !double.IsFinite(slope)) slope = double.NaN;
                 foreach (int at in Elements(set, channel))
-                    dx[at] = slope * (g[at] - (sum / Count) - (Normalized(x[at], statistics, set, channel) * (product / Count)));
+                    dx[at] = slope * (g[at] - (sum / count) - (Normalized(x[at], statistics, set, channel) * (product / count)));
                 if (!dGamma.IsEmpty) dGamma[channel] += product;
                 if (!dBeta.IsEmpty) dBeta[channel] += sum;
             }
@@ -142,23 +151,45 @@ public sealed record BatchNormReference(int Sets, int Outer, int Channels, int I
         return sound ? (x - mean - rest) * inverse : double.NaN;
     }
 
-    /// <summary>The mean as a first element and the distance from it, and the variance.</summary>
-    internal (double First, double Distance, double Variance) Moments(ReadOnlySpan<double> x, int set, int channel)
+    /// <summary>The count, the mean as a first element and the distance from it, and the variance.</summary>
+    internal (int Count, double First, double Distance, double Variance) Moments(ReadOnlySpan<double> x, int set, int channel)
     {
-        double first = x[(set * Outer * Channels * Inner) + (channel * Inner)];
+        int count = Elements(set, channel).Count();
+        if (count == 0) return default;
+        double first = x[Elements(set, channel).First()];
         LongSum sum = default, squares = default;
         foreach (int at in Elements(set, channel)) sum.Add(x[at] - first);
-        double distance = sum.Total / Count;
+        double distance = sum.Total / count;
         foreach (int at in Elements(set, channel)) squares.Add((x[at] - first - distance) * (x[at] - first - distance));
-        return double.IsFinite(squares.Total) ? (first, distance, squares.Total / Count) : (double.NaN, double.NaN, double.NaN);
+        return double.IsFinite(squares.Total)
+            ? (count, first, distance, squares.Total / count) : (count, double.NaN, double.NaN, double.NaN);
     }
 
-    /// <summary>Where the elements of a channel of a set are.</summary>
-    private IEnumerable<int> Elements(int set, int channel)
+    /// <summary>Makes 0 of what does not count.</summary>
+    public void Select(Span<double> values)
+    {
+        for (int at = 0; at < values.Length; at++)
+        {
+            if (!Counts(at / (Channels * Inner), at % Inner)) values[at] = 0;
+        }
+    }
+
+    /// <summary>Whether an element counts, by its row and its place in it.</summary>
+    private bool Counts(int row, int i)
+    {
+        int place = (row * Inner) + i;
+        return Lengths.Length == 0 || place % Places < Lengths[place / Places];
+    }
+
+    /// <summary>Where the elements of a channel of a set are that count.</summary>
+    internal IEnumerable<int> Elements(int set, int channel)
     {
         for (int n = set * Outer; n < (set + 1) * Outer; n++)
         {
-            for (int i = 0; i < Inner; i++) yield return (((n * Channels) + channel) * Inner) + i;
+            for (int i = 0; i < Inner; i++)
+            {
+                if (Counts(n, i)) yield return (((n * Channels) + channel) * Inner) + i;
+            }
         }
     }
 

@@ -2,7 +2,8 @@ namespace Kernels.Reference;
 
 /// <summary>
 /// What follows batch normalization in the same pass: y = m * max(0, z + residual) / q for normalized values z. Element i takes the
-/// decision of <see cref="DropoutReference"/> at start + i. NaN passes the ReLU and its gradient; what is dropped is 0.
+/// decision of <see cref="DropoutReference"/> at start + i. NaN passes the ReLU and its gradient; what is dropped is 0. DropBlock may drop
+/// besides, and multiplies what it keeps by a scale of its own.
 /// </summary>
 /// <param name="DropProbability">Probability to drop an element.</param>
 /// <param name="Start">Index of the first element in the whole tensor.</param>
@@ -10,7 +11,13 @@ namespace Kernels.Reference;
 /// <param name="Offset">The key's offset.</param>
 public sealed record BatchNormReluReference(double DropProbability, ulong Start, ulong Seed, ulong Offset)
 {
-    private double Scale => 65536.0 / DropoutReference.Threshold(DropProbability);
+    /// <summary>What <see cref="DropBlockReference"/> keeps, in the order of memory; empty where it drops nothing.</summary>
+    public IReadOnlyList<bool> Kept { get; init; } = [];
+
+    /// <summary>Cells over kept cells.</summary>
+    public double BlockScale { get; init; } = 1;
+
+    private double Scale => BlockScale * 65536.0 / DropoutReference.Threshold(DropProbability);
 
     /// <summary>The output; the residual may be empty: 0.</summary>
     public void Forward(ReadOnlySpan<double> z, ReadOnlySpan<double> residual, Span<double> y)
@@ -31,9 +38,9 @@ public sealed record BatchNormReluReference(double DropProbability, ulong Start,
     /// <summary>The gradient of z and residual, by the output: it is 0 where an element was rectified or dropped.</summary>
     public void BackwardByOutput(ReadOnlySpan<double> y, ReadOnlySpan<double> dy, Span<double> g)
     {
-        double scale = DropProbability == 1 ? 1 : Scale;
+        double scale = DropProbability == 1 ? BlockScale : Scale;
         for (int i = 0; i < y.Length; i++) g[i] = y[i] <= 0 ? 0 : dy[i] * scale;
     }
 
-    private bool Keeps(int i) => DropoutReference.Keeps(DropProbability, Seed, Offset, Start + (ulong)i);
+    private bool Keeps(int i) => (Kept.Count == 0 || Kept[i]) && DropoutReference.Keeps(DropProbability, Seed, Offset, Start + (ulong)i);
 }

@@ -21,8 +21,8 @@ public sealed record SyncBatchNormReference(int Channels, Func<double, double> R
         if (x.IsEmpty) return;
         for (int channel = 0; channel < Channels; channel++)
         {
-            (double first, double distance, double variance) = shard.Moments(x, set: 0, channel);
-            Store(record, channel, x.Length / Channels, first, distance, variance * (x.Length / Channels));
+            (int count, double first, double distance, double variance) = shard.Moments(x, set: 0, channel);
+            Store(record, channel, count, first, distance, variance * count);
         }
     }
 
@@ -66,12 +66,14 @@ public sealed record SyncBatchNormReference(int Channels, Func<double, double> R
     {
         shard.Backward(x, [], statistics, dy, new double[x.Length], dGamma, dBeta);
         sums.Clear();
-        for (int i = 0; i < x.Length; i++)
+        for (int channel = 0; channel < Channels; channel++)
         {
-            int channel = i / shard.Inner % Channels;
-            sums[channel] += dy[i];
-            sums[Channels + channel] += dy[i] * (x[i] - statistics[channel]);
-            sums[(2 * Channels) + channel]++;
+            foreach (int i in shard.Elements(set: 0, channel))
+            {
+                sums[channel] += dy[i];
+                sums[Channels + channel] += dy[i] * (x[i] - statistics[channel]);
+                sums[(2 * Channels) + channel]++;
+            }
         }
     }
 

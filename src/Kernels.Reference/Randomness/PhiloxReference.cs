@@ -13,18 +13,18 @@ public static class PhiloxReference
     /// own.</param>
     public static uint[] Block(ReadOnlySpan<uint> counter, ReadOnlySpan<uint> key, int rounds = 10)
     {
-        uint[] state = counter.ToArray();
-        uint[] roundKey = key.ToArray();
+        (uint c0, uint c1, uint c2, uint c3) = (counter[0], counter[1], counter[2], counter[3]);
+        (uint k0, uint k1) = (key[0], key[1]);
         for (int round = 0; round < rounds; round++)
         {
-            ulong left = 0xD2511F53UL * state[0];
-            ulong right = 0xCD9E8D57UL * state[2];
-            state = [High(right) ^ state[1] ^ roundKey[0], Low(right), High(left) ^ state[3] ^ roundKey[1], Low(left)];
-            roundKey[0] = unchecked(roundKey[0] + 0x9E3779B9u);
-            roundKey[1] = unchecked(roundKey[1] + 0xBB67AE85u);
+            ulong left = 0xD2511F53UL * c0;
+            ulong right = 0xCD9E8D57UL * c2;
+            (c0, c1, c2, c3) = (High(right) ^ c1 ^ k0, Low(right), High(left) ^ c3 ^ k1, Low(left));
+            k0 = unchecked(k0 + 0x9E3779B9u);
+            k1 = unchecked(k1 + 0xBB67AE85u);
         }
 
-        return state;
+        return [c0, c1, c2, c3];
     }
 
     /// <summary>

@@ -12,6 +12,8 @@ public sealed class AdaptiveDropoutCase : OpCase
 
     public override string Op => "adaptive-dropout";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new AdaptiveProblem("forward", [0], "zero elements"),
@@ -129,7 +131,8 @@ public sealed class AdaptiveDropoutCase : OpCase
         {
             case "forward":
                 AdaptiveDropout.Forward(
-                    stream, tensors.Get<T>("x"), tensors.Get<T>("pre"), tensors.Get<T>("y"), p.Alpha, p.Beta, Key, p.GlobalStart);
+                    stream, tensors.Get<T>("x"), tensors.Get<T>("pre"), tensors.Get<T>("y"), p.Alpha, p.Beta, tensors.Key(Key),
+                    p.GlobalStart);
                 break;
             case "infer":
                 AdaptiveDropout.Infer(stream, tensors.Get<T>("x"), tensors.Get<T>("pre"), tensors.Get<T>("y"), p.Alpha, p.Beta);
@@ -137,16 +140,16 @@ public sealed class AdaptiveDropoutCase : OpCase
             case "backward":
                 AdaptiveDropout.Backward(
                     stream, tensors.Get<T>("x"), tensors.Get<T>("pre"), tensors.Get<T>("dy"), tensors.Get<T>("dx"), tensors.Get<T>("dpre"),
-                    p.Alpha, p.Beta, p.Estimator, Key, p.GlobalStart);
+                    p.Alpha, p.Beta, p.Estimator, tensors.Key(Key), p.GlobalStart);
                 break;
             case "forward-per-element":
                 AdaptiveDropout.ForwardPerElement(
-                    stream, tensors.Get<T>("x"), tensors.Get<T>("probabilities"), tensors.Get<T>("y"), Key,
+                    stream, tensors.Get<T>("x"), tensors.Get<T>("probabilities"), tensors.Get<T>("y"), tensors.Key(Key),
                     new() { Scaling = p.Scaling, GlobalStart = p.GlobalStart });
                 break;
             default:
                 AdaptiveDropout.BackwardPerElement(
-                    stream, tensors.Get<T>("dy"), tensors.Get<T>("probabilities"), tensors.Get<T>("dx"), Key,
+                    stream, tensors.Get<T>("dy"), tensors.Get<T>("probabilities"), tensors.Get<T>("dx"), tensors.Key(Key),
                     new() { Scaling = p.Scaling, GlobalStart = p.GlobalStart });
                 break;
         }

@@ -9,6 +9,8 @@ public sealed class AlphaDropoutCase : OpCase
 
     public override string Op => "alpha-dropout";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new DropoutProblem("forward", [0], "zero elements", 0.5),
@@ -58,9 +60,9 @@ public sealed class AlphaDropoutCase : OpCase
     {
         DropoutProblem p = (DropoutProblem)problem;
         if (p.Entry == "forward")
-            AlphaDropout.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.DropProbability, Key, p.GlobalStart);
+            AlphaDropout.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.DropProbability, tensors.Key(Key), p.GlobalStart);
         else
-            AlphaDropout.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.DropProbability, Key, p.GlobalStart);
+            AlphaDropout.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.DropProbability, tensors.Key(Key), p.GlobalStart);
     }
 
     public override void Reference(Problem problem, ReferenceValues values)

@@ -12,6 +12,8 @@ public sealed class AttentionDropoutCase : OpCase
 
     public override string Op => "attention-dropout";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         .. OfEntry("forward"),
@@ -105,12 +107,12 @@ public sealed class AttentionDropoutCase : OpCase
         DeviceTensor<T>? mask = p.MaskShape is null ? null : tensors.Get<T>("mask");
         if (p.Entry == "forward")
         {
-            AttentionDropout.Forward(stream, scores, lengths, mask, tensors.Get<T>("y"), scale, drop, Key, options);
+            AttentionDropout.Forward(stream, scores, lengths, mask, tensors.Get<T>("y"), scale, drop, tensors.Key(Key), options);
         }
         else
         {
             DeviceTensor<T> dy = tensors.Get<T>("dy"), dscores = tensors.Get<T>("dscores");
-            AttentionDropout.Backward(stream, scores, lengths, mask, dy, dscores, scale, drop, Key, options);
+            AttentionDropout.Backward(stream, scores, lengths, mask, dy, dscores, scale, drop, tensors.Key(Key), options);
         }
     }
 

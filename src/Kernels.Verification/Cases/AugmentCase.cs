@@ -22,6 +22,8 @@ public sealed class AugmentCase : OpCase
 
     public override string Op => "augment";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         Apply([2, 3, 5, 7], (5, 7), "the identity moves bits", [Identity, Identity], "identity"),
@@ -35,6 +37,15 @@ public sealed class AugmentCase : OpCase
         Apply([1, 9, 20, 3], (10, 19), "bytes, channels last", [Slanted], "slanted") with
         {
             Bytes8 = true, Tolerance = Places, Options = ChannelsLast with { OutputLayout = TensorLayout.ChannelsFirst },
+        },
+        Apply([1, 3, 9, 40], (10, 39), "bytes, whose edge goes on", [Slanted], "slanted") with
+        {
+            Bytes8 = true, Tolerance = Places, Options = new() { Border = ImageBorder.Edge },
+        },
+        Apply([1, 6, 7, 3], (5, 18), "bytes, mirrored, the nearest", [[1.5, 0.25, 2, -0.5, 1, 3]], "far out") with
+        {
+            Bytes8 = true, Tolerance = Places,
+            Options = ChannelsLast with { Border = ImageBorder.Reflect, Interpolation = ImageInterpolation.Nearest },
         },
         Apply([1, 2, 8, 8], (8, 20), "the edge goes on", [[1.5, 0.25, 2, -0.5, 1, 3]], "far out") with
         {
@@ -123,7 +134,47 @@ public sealed class AugmentCase : OpCase
             using DeviceTensor<float> x = device.Allocate<float>(2, 3, 0, 5), y = device.Allocate<float>(2, 3, 4, 5);
             Augment.Forward(stream, x, null, y, new AugmentPolicy(), Key);
         }),
+        new("a table of one dimension", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> table = device.Allocate<float>(Augment.TableWidth);
+            Augment.Draw(stream, null, table, 8, 8, new AugmentPolicy(), Key);
+        }),
+        new("a drawn table of another width", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> table = device.Allocate<float>(2, 6);
+            Augment.Draw(stream, null, table, 8, 8, new AugmentPolicy(), Key);
+        }),
+        new("ids of another batch", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> table = device.Allocate<float>(2, Augment.TableWidth);
+            using DeviceTensor<ulong> ids = device.Allocate<ulong>(3);
+            Augment.Draw(stream, ids, table, 8, 8, new AugmentPolicy(), Key);
+        }),
+        new("no policy", typeof(ArgumentNullException), (device, stream) =>
+        {
+            using DeviceTensor<float> table = device.Allocate<float>(2, Augment.TableWidth);
+            Augment.Draw(stream, null, table, 8, 8, null!, Key);
+        }),
+        Bad("a negative height of the cutout", typeof(ArgumentOutOfRangeException), new AugmentPolicy { CutoutSize = (-1, 2) }),
+        Bad("a negative width of the cutout", typeof(ArgumentOutOfRangeException), new AugmentPolicy { CutoutSize = (2, -1) }),
+        Bad("negative padding below", typeof(ArgumentOutOfRangeException), new AugmentPolicy { Padding = (0, -1, 0, 0) }),
+        Bad("negative padding on the left", typeof(ArgumentOutOfRangeException), new AugmentPolicy { Padding = (0, 0, -1, 0) }),
+        Bad("negative padding on the right", typeof(ArgumentOutOfRangeException), new AugmentPolicy { Padding = (0, 0, 0, -1) }),
+        Bad("no such layout", typeof(ArgumentOutOfRangeException), new AugmentPolicy(), new() { Layout = (TensorLayout)7 }),
+        Bad("no such interpolation", typeof(ArgumentOutOfRangeException), new AugmentPolicy(),
+            new() { Interpolation = (ImageInterpolation)7 }),
+        Bad("no such border", typeof(ArgumentOutOfRangeException), new AugmentPolicy(), new() { Border = (ImageBorder)7 }),
+        Bad("a fill that is NaN", typeof(ArgumentOutOfRangeException), new AugmentPolicy(), new() { Fill = double.NaN }),
+        Bad("an erased value that is infinite", typeof(ArgumentOutOfRangeException), new AugmentPolicy(),
+            new() { Erased = double.PositiveInfinity }),
     ];
+
+    private static BadInput Bad(string name, Type exception, AugmentPolicy policy, AugmentOptions options = default) =>
+        new(name, exception, (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(2, 3, 4, 5), y = device.Allocate<float>(2, 3, 4, 5);
+            Augment.Forward(stream, x, null, y, policy, Key, options);
+        });
 
     public override double LargestInput(DType dtype) => Math.Min(1e30, Elements.Largest(dtype) / 4);
 
@@ -167,10 +218,11 @@ public sealed class AugmentCase : OpCase
             case "draw":
                 DeviceTensor<ulong>? ids = p.HasSampleIds ? tensors.Get<ulong>("sample_ids") : null;
                 Augment.Draw(
-                    stream, ids, tensors.Get<float>("table"), (p.Geometry.Height, p.Geometry.Width), p.Out, p.Policy, Key, p.Options);
+                    stream, ids, tensors.Get<float>("table"), (p.Geometry.Height, p.Geometry.Width), p.Out, p.Policy, tensors.Key(Key),
+                    p.Options);
                 break;
             default:
-                Augment.Forward(stream, tensors.Get<byte>("x"), null, tensors.Get<T>("y"), p.Policy, Key, p.Options);
+                Augment.Forward(stream, tensors.Get<byte>("x"), null, tensors.Get<T>("y"), p.Policy, tensors.Key(Key), p.Options);
                 break;
         }
     }

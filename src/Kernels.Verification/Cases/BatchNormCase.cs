@@ -9,7 +9,14 @@ public class BatchNormCase : OpCase
 
     public override string Op => "batch-norm";
 
-    public override IReadOnlyList<Problem> Problems { get; } = [.. Forward("forward"), .. Infer(), .. Forward("backward")];
+    public override IReadOnlyList<Problem> Problems { get; } =
+    [
+        .. Forward("forward"),
+        new BatchNormProblem("forward", [3, 2, 2740], "parts of channels that wait for each other, maps that begin inside blocks"),
+        new BatchNormProblem("forward", [50, 264], "parts of rows that wait for each other, two tiles"),
+        .. Infer(),
+        .. Forward("backward"),
+    ];
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =
     [
@@ -42,6 +49,13 @@ public class BatchNormCase : OpCase
             new() { Layout = TensorLayout.ChannelsLast })),
         new("a layout that is none", typeof(ArgumentOutOfRangeException), (device, stream) => Call(device, stream, [3, 4], options:
             new() { Layout = (TensorLayout)7 })),
+        new("lengths of another batch", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<int> lengths = device.Allocate<int>(4);
+            Call(device, stream, [3, 4], options: new() { Lengths = lengths });
+        }),
+        new("blocks dropped where no ReLU follows", typeof(ArgumentException), (device, stream) => Call(device, stream, [3, 4, 5], options:
+            new() { DropBlock = new() { BlockSize = [2] } })),
         new("epsilon is 0", typeof(ArgumentOutOfRangeException), (device, stream) => Call(device, stream, [3, 4], options:
             new() { Epsilon = 0 })),
         new("epsilon is NaN", typeof(ArgumentOutOfRangeException), (device, stream) => Call(device, stream, [3, 4], options:
@@ -65,6 +79,12 @@ public class BatchNormCase : OpCase
             using DeviceTensor<float> statistics = device.Allocate<float>(3, 4);
             BatchNorm.Forward(stream, x, statistics.Slice(0, 1).Reshape(4), null, y, statistics, null, null);
         }),
+        new("epsilon is infinite", typeof(ArgumentOutOfRangeException), (device, stream) => Call(device, stream, [3, 4], options:
+            new() { Epsilon = double.PositiveInfinity })),
+        new("a momentum that weighs neither value", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Call(device, stream, [3, 4], options: new() { MomentumWeighs = (MomentumWeight)7 })),
+        new("a variance of another kind", typeof(ArgumentOutOfRangeException), (device, stream) => Call(device, stream, [3, 4], options:
+            new() { RunningVariance = (VarianceEstimate)7 })),
     ];
 
     public override Problem? OfLength(long length) => new BatchNormProblem("forward", [3, 2, length], "every length");
@@ -90,7 +110,7 @@ public class BatchNormCase : OpCase
     public override bool IsStateOrSetting(string input) => input == "statistics";
 
     public override ArgumentUse UseOf(Problem problem, string tensor) =>
-        tensor is "gamma" or "beta" or "dgamma" or "dbeta" || (tensor.StartsWith("running", StringComparison.Ordinal)
+        tensor is "lengths" or "gamma" or "beta" or "dgamma" or "dbeta" || (tensor.StartsWith("running", StringComparison.Ordinal)
             && problem.Entry == "forward") ? ArgumentUse.Optional : ArgumentUse.Required;
 
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
@@ -99,7 +119,7 @@ public class BatchNormCase : OpCase
         DType real = dtype == DType.Float64 ? DType.Float64 : DType.Float32;
         long[] channels = [p.Channels];
         TensorSpec x = p.Input("x", dtype, seed);
-        List<TensorSpec> specs = [x];
+        List<TensorSpec> specs = [x, .. p.LengthsSpec()];
         if (p.HasGamma) specs.Add(Input("gamma", real, channels, seed));
         if (p.Entry != "backward")
         {
@@ -190,7 +210,7 @@ public class BatchNormCase : OpCase
         if (p.Entry == "infer")
         {
             BatchNorm.Infer(stream, x, gamma, beta, tensors.Get<TReal>("running_mean"), tensors.Get<TReal>("running_variance"),
-                tensors.Get<T>("y"), p.Options);
+                tensors.Get<T>("y"), p.With(tensors));
         }
         else if (p.GhostSize > 0)
         {
@@ -200,12 +220,12 @@ public class BatchNormCase : OpCase
         {
             BatchNorm.Forward(stream, x, gamma, beta, tensors.Get<T>("y"), tensors.Get<TReal>("statistics"),
                 p.HasRunning ? tensors.Get<TReal>("running_mean") : null, p.HasRunning ? tensors.Get<TReal>("running_variance") : null,
-                p.Options);
+                p.With(tensors));
         }
         else
         {
             BatchNorm.Backward(stream, x, gamma, tensors.Get<TReal>("statistics"), tensors.Get<T>("dy"), tensors.Get<T>("dx"),
-                tensors.Get<TReal>("dgamma"), tensors.Get<TReal>("dbeta"), p.Options);
+                tensors.Get<TReal>("dgamma"), tensors.Get<TReal>("dbeta"), p.With(tensors));
         }
     }
 
@@ -219,12 +239,12 @@ public class BatchNormCase : OpCase
         {
             GhostBatchNorm.Forward(stream, x, gamma, beta, tensors.Get<T>("y"), tensors.Get<TReal>("statistics"),
                 p.HasRunning ? tensors.Get<TReal>("running_mean") : null, p.HasRunning ? tensors.Get<TReal>("running_variance") : null,
-                p.GhostSize, p.Options);
+                p.GhostSize, p.With(tensors));
         }
         else
         {
             GhostBatchNorm.Backward(stream, x, gamma, tensors.Get<TReal>("statistics"), tensors.Get<T>("dy"), tensors.Get<T>("dx"),
-                tensors.Get<TReal>("dgamma"), tensors.Get<TReal>("dbeta"), p.GhostSize, p.Options);
+                tensors.Get<TReal>("dgamma"), tensors.Get<TReal>("dbeta"), p.GhostSize, p.With(tensors));
         }
     }
 
@@ -249,6 +269,12 @@ public class BatchNormCase : OpCase
         },
         new(entry, [2, 1, 2104], "more elements than a group takes"),
         new(entry, [1, 2, 4099], "the same, odd, two of them") { HasRunning = false },
+        new(entry, [5, 3, 11], "padded: the first sample, part of one, all of one, too many") { Lengths = [0, 4, 0, 11, 12] },
+        new(entry, [4, 3, 5, 8], "padded, channels last, the last of none")
+        {
+            Layout = TensorLayout.ChannelsLast, Lengths = [0, 7, 15, -1],
+        },
+        new(entry, [3, 2, 6], "no place counts") { Lengths = [0, 0, 0] },
         new(entry, [70001, 3], "more than 65,535 rows") { HasBeta = false },
         new(entry, [300, 301, 3], "more than 65,535 maps"),
         new(entry, [4, 3, 7, 9], "a mean far larger than the deviation") { IsFar = true, HasExtremes = true, HasRunning = false },
@@ -267,6 +293,7 @@ public class BatchNormCase : OpCase
     [
         new("infer", [0, 3, 4], "no samples"),
         new("infer", [1, 5], "one sample"),
+        new("infer", [3, 2, 8], "padded") { Lengths = [3, 0, 8] },
         new("infer", [3, 8, 5, 5], "maps that begin inside blocks"),
         new("infer", [3, 5, 6, 13], "channels last, odd") { Layout = TensorLayout.ChannelsLast },
         new("infer", [3, 40, 3], "many rows of an item, no gamma, no beta")
@@ -305,6 +332,9 @@ public record BatchNormProblem(string Entry, long[] Shape, string Reason) : Prob
 
     public bool IsExtreme => IsFar || IsHuge;
 
+    /// <summary>Places of each sample that count; empty when all do.</summary>
+    public int[] Lengths { get; init; } = [];
+
     /// <summary>Samples of a ghost batch; 0 for all.</summary>
     public long GhostSize { get; init; }
 
@@ -335,6 +365,7 @@ public record BatchNormProblem(string Entry, long[] Shape, string Reason) : Prob
     public override string Text =>
         $"{string.Join('x', Shape)}{(Layout == TensorLayout.ChannelsLast ? " channels last" : "")}"
         + $"{(HasGamma ? "" : " no gamma")}{(HasBeta ? "" : " no beta")}{(GhostSize > 0 ? $" ghosts of {GhostSize}" : "")}"
+        + (Lengths.Length > 0 ? $" lengths {string.Join('+', Lengths)}" : "")
         + (Shards.Length > 8 ? $" {Shards.Length} shards" : Shards.Length > 0 ? $" shards {string.Join('+', Shards)}" : "");
 
     /// <summary>Forward and inference read x and write y, backward reads x and dy and writes dx; steps do their part of it.</summary>
@@ -355,9 +386,19 @@ public record BatchNormProblem(string Entry, long[] Shape, string Reason) : Prob
         return new BatchNormReference((int)Sets, (int)outer, (int)Channels, (int)inner)
         {
             Epsilon = Options.Epsilon,
+            Lengths = Lengths,
+            Places = (int)Math.Max(1, Count / Math.Max(1, Shape[0])),
             Round = value => Elements.Round(real, value),
         };
     }
+
+    /// <summary>The tensor of lengths, where there are any.</summary>
+    public IReadOnlyList<TensorSpec> LengthsSpec() => Lengths.Length == 0
+        ? [] : [new("lengths", DType.Int32, [Lengths.Length], TensorRole.Input, [.. Lengths.Select(length => (double)length)])];
+
+    /// <summary>The options with the tensors of a call.</summary>
+    public virtual BatchNormOptions With(DeviceTensors tensors) =>
+        Lengths.Length == 0 ? Options : Options with { Lengths = tensors.Get<int>("lengths") };
 
     public TensorSpec Input(string name, DType dtype, ulong seed)
     {

@@ -12,6 +12,8 @@ public sealed class BatchNormReluCase : BatchNormFollowedCase
 
     public override string Op => "batch-norm-relu";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<(string Source, string Destination)> InPlacePairs(Problem problem) => problem.Entry switch
     {
         "infer" => [("x", "y")],
@@ -22,16 +24,16 @@ public sealed class BatchNormReluCase : BatchNormFollowedCase
     private protected override void Forward<T, TReal>(
         DeviceStream stream, BatchNormReluProblem p, DeviceTensors tensors, in Channels<TReal> of) => BatchNormRelu.Forward(
         stream, tensors.Get<T>("x"), of.Gamma, of.Beta, tensors.Get<T>("y"), tensors.Get<TReal>("statistics"), of.Mean, of.Variance,
-        p.DropProbability, Key, p.Options);
+        p.DropProbability, tensors.Key(Key), p.With(tensors));
 
     private protected override void Infer<T, TReal>(
         DeviceStream stream, BatchNormReluProblem p, DeviceTensors tensors, in Channels<TReal> of) => BatchNormRelu.Infer(
-        stream, tensors.Get<T>("x"), of.Gamma, of.Beta, of.Mean!, of.Variance!, tensors.Get<T>("y"), p.Options);
+        stream, tensors.Get<T>("x"), of.Gamma, of.Beta, of.Mean!, of.Variance!, tensors.Get<T>("y"), p.With(tensors));
 
     private protected override void Backward<T, TReal>(
         DeviceStream stream, BatchNormReluProblem p, DeviceTensors tensors, in Channels<TReal> of) => BatchNormRelu.Backward(
         stream, tensors.Get<T>("x"), of.Gamma, of.Beta, tensors.Get<TReal>("statistics"), tensors.Get<T>("dy"), tensors.Get<T>("dx"),
-        tensors.Get<TReal>("dgamma"), tensors.Get<TReal>("dbeta"), p.DropProbability, Key, p.Options);
+        tensors.Get<TReal>("dgamma"), tensors.Get<TReal>("dbeta"), p.DropProbability, tensors.Key(Key), p.With(tensors));
 }
 
 /// <summary>What batch normalization with a ReLU, dropout and perhaps a residual behind it has in common.</summary>
@@ -60,6 +62,21 @@ public abstract class BatchNormFollowedCase : OpCase
         {
             GlobalStart = ulong.MaxValue,
         })),
+        new("blocks of no size", typeof(ArgumentNullException), (device, stream) => Call(device, stream, [3, 4, 5], 0, new()
+        {
+            DropBlock = new(),
+        })),
+        new("blocks without a spatial axis", typeof(ArgumentException), (device, stream) => Call(device, stream, [3, 4], 0, new()
+        {
+            DropBlock = new() { BlockSize = [2] },
+        })),
+        new("blocks with a scale for each map", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Call(device, stream, [3, 4, 5], 0, new()
+            {
+                DropBlock = new() { BlockSize = [2], Normalization = DropBlockNormalization.Map },
+            })),
+        new("blocks of a shard inside a sample", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Call(device, stream, [3, 4, 5], 0, new() { DropBlock = new() { BlockSize = [2] }, GlobalStart = 19 })),
     ];
 
     /// <summary>Whether a residual is added.</summary>
@@ -78,8 +95,9 @@ public abstract class BatchNormFollowedCase : OpCase
     public override bool IsStateOrSetting(string input) => input == "statistics";
 
     public override ArgumentUse UseOf(Problem problem, string tensor) =>
-        tensor is "gamma" or "beta" or "dgamma" or "dbeta" or "dresidual" || (tensor.StartsWith("running", StringComparison.Ordinal)
-            && problem.Entry == "forward") ? ArgumentUse.Optional : ArgumentUse.Required;
+        tensor is "lengths" or "gamma" or "beta" or "dgamma" or "dbeta" or "dresidual"
+            || (tensor.StartsWith("running", StringComparison.Ordinal) && problem.Entry == "forward")
+                ? ArgumentUse.Optional : ArgumentUse.Required;
 
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
     {
@@ -87,7 +105,7 @@ public abstract class BatchNormFollowedCase : OpCase
         DType real = dtype == DType.Float64 ? DType.Float64 : DType.Float32;
         long[] channels = [p.Channels];
         TensorSpec x = p.Input("x", dtype, seed);
-        List<TensorSpec> specs = [x];
+        List<TensorSpec> specs = [x, .. p.LengthsSpec()];
         if (Adds && p.Entry != "backward") specs.Add(Input("residual", dtype, p.Shape, seed));
         double[] gamma = [], beta = [];
         if (p.HasGamma)
@@ -102,7 +120,7 @@ public abstract class BatchNormFollowedCase : OpCase
             beta = Input("beta", real, channels, seed).Values;
         }
 
-        double kept = p.DropProbability == 1 ? 1 : 65536.0 / DropoutReference.Threshold(p.DropProbability);
+        double kept = p.DropProbability == 1 ? 1 : p.Followed(Key).BlockScale * 65536.0 / DropoutReference.Threshold(p.DropProbability);
         if (p.Entry != "backward")
         {
             bool isTraining = p.Entry == "forward";
@@ -132,6 +150,7 @@ public abstract class BatchNormFollowedCase : OpCase
         statistics = [.. statistics.Select(value => Elements.Round(real, value))];
         reference.Apply(x.Values, gamma, beta, statistics, y);
         p.Followed(Key).Forward(y, Input("residual", dtype, p.Shape, seed).Values, y);
+        reference.Select(y);
         double steepest = statistics.Skip(2 * (int)p.Channels).DefaultIfEmpty(1).Max();
         Tolerance sum = MatMulCase.SumOfProducts(p.Count);
         if (Adds) specs.Add(new TensorSpec("y", dtype, p.Shape, TensorRole.Input, [.. y.Select(value => Elements.Round(dtype, value))]));
@@ -143,7 +162,8 @@ public abstract class BatchNormFollowedCase : OpCase
             ArithmeticRoundings = sum.ArithmeticRoundings + 8,
         }));
         specs.Add(Output("dbeta", real, channels, sum with { Floor = 2 * kept * sum.Floor }));
-        if (Adds) specs.Add(Output("dresidual", dtype, p.Shape, new Tolerance(1, 2, 0, "a product with a rounded scale")));
+        int roundingsOfScale = p.Block.Length > 0 ? 4 : 2;
+        if (Adds) specs.Add(Output("dresidual", dtype, p.Shape, new Tolerance(1, roundingsOfScale, 0, "a product with a rounded scale")));
 
         // With x far from what the statistics are of, what the channel takes off cancels; against a double that shows in double.
         double roundings = (dtype == DType.Float64 ? 64 : 1) * (16 + (2 * sum.ArithmeticRoundings));
@@ -172,6 +192,7 @@ public abstract class BatchNormFollowedCase : OpCase
             if (Adds)
             {
                 p.Followed(Key).BackwardByOutput(values["y"], values["dy"], values["dresidual"]);
+                reference.Select(values["dresidual"]);
                 z = values["dresidual"];
             }
             else
@@ -189,12 +210,14 @@ public abstract class BatchNormFollowedCase : OpCase
         {
             reference.Infer(values["x"], gamma, beta, values["running_mean"], values["running_variance"], z);
             (p with { DropProbability = 0 }).Followed(Key).Forward(z, residual, values["y"]);
+            reference.Select(values["y"]);
             return;
         }
 
         reference.Statistics(values["x"], values["statistics"]);
         reference.Forward(values["x"], gamma, beta, z);
         p.Followed(Key).Forward(z, residual, values["y"]);
+        reference.Select(values["y"]);
         if (p.HasRunning) reference.Run(values["x"], values["running_mean"], values["running_variance"], p.NewShare, isUnbiased: true);
     }
 
@@ -246,6 +269,18 @@ public abstract class BatchNormFollowedCase : OpCase
         {
             Layout = TensorLayout.ChannelsLast, Options = new() { GlobalStart = (1UL << 33) + 3 },
         },
+        new(entry, [3, 4, 10], "padded", 0.3) { Lengths = [7, 0, 10] },
+        new(entry, [3, 5, 7, 9], "blocks and dropout, maps across words", 0.25) { Block = [3], BlockRate = 0.3, HasRunning = false },
+        new(entry, [1, 2, 4104], "blocks of a channel of several groups", 0) { Block = [37], BlockRate = 0.2, HasRunning = false },
+        new(entry, [2, 5, 6, 8], "blocks, channels last", 0)
+        {
+            Layout = TensorLayout.ChannelsLast, Block = [2, 3], BlockRate = 0.2, HasRunning = false,
+        },
+        new(entry, [3, 5, 6, 13], "blocks that channels share, the expected scale, a shard, channels last, odd", 0.3)
+        {
+            Layout = TensorLayout.ChannelsLast, Block = [2], BlockRate = 0.2, SharesMask = true, HasRunning = false,
+            BlockNormalization = DropBlockNormalization.Expected, Options = new() { GlobalStart = 7 * 5 * 6 * 13 },
+        },
         new(entry, [3, 4, 9], "p = 1: zeros", 1) { HasGamma = false, HasBeta = false },
         new(entry, [1, 2, 4099], "more elements than a group takes, odd", 0.1) { HasRunning = false },
     ];
@@ -257,6 +292,7 @@ public abstract class BatchNormFollowedCase : OpCase
         new("forward", [32, 64, 56, 56], "ResNet's first stage", 0),
         new("backward", [32, 64, 56, 56], "ResNet's first stage", 0),
         new("forward", [32, 56, 56, 64], "channels last, with dropout", 0.1) { Layout = TensorLayout.ChannelsLast },
+        new("forward", [32, 64, 56, 56], "ResNet's first stage with DropBlock", 0) { Block = [7], BlockRate = 0.1 },
     ];
 
     private static IEnumerable<BatchNormReluProblem> OfInference() =>
@@ -286,14 +322,61 @@ public abstract class BatchNormFollowedCase : OpCase
 public sealed record BatchNormReluProblem(string Entry, long[] Shape, string Reason, double DropProbability)
     : BatchNormProblem(Entry, Shape, Reason)
 {
+    private static readonly RandomKey BlockKey = new(0x5eed_b10c, 5);
+
     /// <summary>True where a residual is read, too.</summary>
     public bool Adds { get; init; }
 
-    public override string Text => $"{base.Text}{(Entry == "infer" ? "" : $" p={DropProbability:0.###}")}";
+    /// <summary>Cells of dropped blocks along each axis, or one size for all; empty where none are dropped.</summary>
+    public long[] Block { get; init; } = [];
+
+    /// <summary>The share of cells that they are to be.</summary>
+    public double BlockRate { get; init; }
+
+    public bool SharesMask { get; init; }
+
+    public DropBlockNormalization BlockNormalization { get; init; }
+
+    public override string Text => $"{base.Text}{(Entry == "infer" ? "" : $" p={DropProbability:0.###}")}"
+        + (Block.Length == 0 ? "" : $" block={string.Join('x', Block)} {BlockRate:0.###}{(SharesMask ? " shared" : "")}");
+
+    public override BatchNormOptions With(DeviceTensors tensors) => Block.Length == 0 ? base.With(tensors) : base.With(tensors) with
+    {
+        DropBlock = new()
+        {
+            BlockSize = Block,
+            Rate = DropBlockRate.Exact(BlockRate),
+            Key = tensors.Key(BlockKey),
+            SharedChannels = SharesMask,
+            Normalization = BlockNormalization,
+        },
+    };
 
     /// <summary>Those of batch normalization; with a residual forward reads it, and backward reads y and writes its gradient.</summary>
     public override long Bytes(int elementBytes) =>
         base.Bytes(elementBytes) + (Adds ? (Entry == "backward" ? 2 : 1) * elementBytes * Length : 0);
 
-    public BatchNormReluReference Followed(RandomKey key) => new(DropProbability, Options.GlobalStart, key.Seed, key.Offset);
+    public BatchNormReluReference Followed(RandomKey key)
+    {
+        BatchNormReluReference reference = new(DropProbability, Options.GlobalStart, key.Seed, key.Offset);
+        if (Block.Length == 0) return reference;
+        long[] axes = Layout == TensorLayout.ChannelsFirst ? Shape[2..] : Shape[1..^1];
+        int[] map = [.. Enumerable.Repeat(1, 3 - axes.Length), .. axes.Select(size => (int)size)];
+        int[] block = [.. map.Select((size, axis) => axis < 3 - axes.Length ? 1 : (int)Math.Min(size, BlockOf(axis - 3 + axes.Length)))];
+        (int samples, int channels, int cells) = ((int)Shape[0], (int)Channels, map.Aggregate(1, (product, size) => product * size));
+        int maskChannels = SharesMask ? 1 : channels;
+        double threshold = DropBlockReference.Threshold(DropBlockReference.ExactGamma(map, block, BlockRate));
+        ulong firstMap = Options.GlobalStart / (ulong)(channels * cells) * (ulong)maskChannels;
+        bool[] keep = DropBlockReference.Keep(samples * maskChannels, map, block, threshold, BlockKey.Seed, BlockKey.Offset, firstMap);
+        return reference with
+        {
+            Kept = DropBlockReference.OfElements(
+                keep, samples, channels, cells, SharesMask, Layout == TensorLayout.ChannelsLast),
+            BlockScale = BlockNormalization == DropBlockNormalization.Batch
+                ? DropBlockReference.Scales(keep, keep.Length)[0]
+                : 1 / (1 - DropBlockReference.DropProbability(map, block, threshold / 4294967296.0)),
+        };
+    }
+
+    private long BlockOf(int axis) => Block[Block.Length == 1 ? 0 : axis];
 }

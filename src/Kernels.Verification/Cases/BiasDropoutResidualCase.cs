@@ -9,6 +9,8 @@ public sealed class BiasDropoutResidualCase : OpCase
 
     public override string Op => "bias-dropout-residual";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } = [.. new[] { "forward", "backward" }.SelectMany(OfEntry)];
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =
@@ -126,14 +128,15 @@ public sealed class BiasDropoutResidualCase : OpCase
         if (p.Entry == "forward")
         {
             BiasDropoutResidual.Forward(
-                stream, tensors.Get<T>("x"), bias, scale, tensors.Get<T>("residual"), tensors.Get<T>("y"), p.DropProbability, Key, options);
+                stream, tensors.Get<T>("x"), bias, scale, tensors.Get<T>("residual"), tensors.Get<T>("y"), p.DropProbability,
+                tensors.Key(Key), options);
             return;
         }
 
         BiasDropoutResidual.Backward(
             stream, tensors.Get<T>("x"), bias, scale, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.HasBias
                 ? tensors.Get<T>("dbias") : null,
-            p.HasScale ? tensors.Get<T>("dscale") : null, p.DropProbability, Key, options);
+            p.HasScale ? tensors.Get<T>("dscale") : null, p.DropProbability, tensors.Key(Key), options);
     }
 
     public override void Reference(Problem problem, ReferenceValues values)

@@ -9,6 +9,8 @@ public sealed class ChannelDropoutCase : OpCase
 
     public override string Op => "channel-dropout";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new SharedDropoutProblem("forward", [0, 3, 5], [2], "an empty batch", 0.5),
@@ -72,7 +74,7 @@ public sealed class ChannelDropoutCase : OpCase
     {
         SharedDropoutProblem p = (SharedDropoutProblem)problem;
         (string source, string destination) = InPlacePairs(problem)[0];
-        ChannelDropout.Apply(stream, tensors.Get<T>(source), tensors.Get<T>(destination), p.SharedAxes, p.DropProbability, Key,
+        ChannelDropout.Apply(stream, tensors.Get<T>(source), tensors.Get<T>(destination), p.SharedAxes, p.DropProbability, tensors.Key(Key),
             p.GlobalStart);
     }
 

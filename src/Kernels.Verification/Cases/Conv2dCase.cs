@@ -123,7 +123,7 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
 
     private static IEnumerable<Problem> Odd(string entry)
     {
-        Conv2dProblem strided = new(entry, 2, 4, 11, 10, 6, 3, 4, "all settings at once, two groups")
+        Conv2dProblem strided = new(entry, 2, 10, 11, 10, 12, 3, 4, "all settings at once, two groups")
         {
             Stride = (2, 3),
             Dilation = (2, 1),
@@ -133,7 +133,7 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
         return
         [
             strided,
-            strided with { ChannelsLast = true },
+            strided with { ChannelsLast = true, Channels = 4, Outputs = 6, Reason = "few channels, all settings at once, two groups" },
             new Conv2dProblem(entry, 2, 20, 5, 9, 24, 3, 3, "channels last, padded") { Padding = 1, ChannelsLast = true },
             // The first has several slices of taps and the last is short; each has a tile of pixels and one that is not full.
             new Conv2dProblem(entry, 2, 24, 9, 8, 72, 3, 3, "channels last in eights, one past a tile of channels")

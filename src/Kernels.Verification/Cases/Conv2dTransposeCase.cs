@@ -51,6 +51,14 @@ public sealed class Conv2dTransposeCase() : ConvolutionCase(isTransposed: true)
         new("output of a shape that leads elsewhere", typeof(ArgumentException), (device, stream) =>
             Forward(device, stream, [1, 4, 6, 5], 4)),
         new("bias of the inputs", typeof(ArgumentException), (device, stream) => Forward(device, stream, [1, 4, 5, 5], 2)),
+        new("rows cut off by the output's padding", typeof(ArgumentOutOfRangeException), (_, _) =>
+            Conv2dTranspose.OutputShape([1, 2, 3, 3], [2, 4, 3, 3], new() { Stride = 2 }, (-1, 0))),
+        new("columns cut off by the output's padding", typeof(ArgumentOutOfRangeException), (_, _) =>
+            Conv2dTranspose.OutputShape([1, 2, 3, 3], [2, 4, 3, 3], new() { Stride = 2 }, (0, -1))),
+        new("as many more columns as the stride", typeof(ArgumentOutOfRangeException), (_, _) =>
+            Conv2dTranspose.OutputShape([1, 2, 3, 3], [2, 4, 3, 3], new() { Stride = 2 }, (0, 2))),
+        new("narrower than its padding", typeof(ArgumentException), (_, _) =>
+            Conv2dTranspose.OutputShape([1, 2, 1, 1], [2, 4, 1, 1], new() { Padding = (0, 0, 2, 2) })),
     ];
 
     protected override void Forward<T>(

@@ -110,6 +110,51 @@ public sealed class CrossEntropyCase : OpCase
             CrossEntropy.ForwardBackward(
                 stream, logits, labels, null, dLosses, losses, logits, null, 1, new CrossEntropyOptions { Reduction = LossReduction.Sum });
         }),
+        new("a smoothing of no convention", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4);
+            using DeviceTensor<int> labels = device.Allocate<int>(4);
+            CrossEntropy.Forward(
+                stream, logits, labels, null, losses, null, new() { SmoothingConvention = (LabelSmoothing)7 });
+        }),
+        new("a mean of nothing that is neither", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4);
+            using DeviceTensor<int> labels = device.Allocate<int>(4);
+            CrossEntropy.Forward(stream, logits, labels, null, losses, null, new() { EmptyMean = (EmptyMean)7 });
+        }),
+        new("a shard's normalizer of one dimension", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> logits = device.Allocate<float>(4), normalizer = device.Allocate<float>(1);
+            using DeviceTensor<int> labels = device.Allocate<int>(4);
+            CrossEntropy.Normalizer(stream, logits, labels, null, normalizer);
+        }),
+        new("a normalizer for each row", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), normalizer = device.Allocate<float>(4);
+            using DeviceTensor<int> labels = device.Allocate<int>(4);
+            CrossEntropy.Normalizer(stream, logits, labels, null, normalizer);
+        }),
+        new("a divisor for each row", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4),
+                divisor = device.Allocate<float>(4);
+            using DeviceTensor<int> labels = device.Allocate<int>(4);
+            CrossEntropy.ForwardBackwardShard(stream, logits, labels, null, divisor, null, losses, logits);
+        }),
+        new("a divisor among the losses", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4);
+            using DeviceTensor<int> labels = device.Allocate<int>(4);
+            CrossEntropy.ForwardBackwardShard(stream, logits, labels, null, losses.Slice(1, 1), null, losses, logits);
+        }),
+        new("a divisor in the gradient", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4);
+            using DeviceTensor<int> labels = device.Allocate<int>(4);
+            CrossEntropy.ForwardBackwardShard(
+                stream, logits, labels, null, logits.Slice(0, 1).Reshape(3).Slice(0, 1), null, losses, logits);
+        }),
     ];
 
     public override IReadOnlyList<(string Source, string Destination)> InPlacePairs(Problem problem) =>

@@ -11,6 +11,8 @@ public sealed class CutMixCase : OpCase
 
     public override string Op => "cutmix";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new CutMixProblem("draw", [1, 1, 1, 1], "one pixel"),
@@ -165,7 +167,8 @@ public sealed class CutMixCase : OpCase
         MixupProblem m = p.Mixing;
         CutMix.Draw(
             stream, m.HasIds ? tensors.Get<ulong>("sampleIds") : null, m.HasLabels ? tensors.Get<int>("labels") : null, pairs,
-            m.HasLabels ? tensors.Get<int>("otherLabels") : null, tensors.Get<TReal>("shares"), boxes, p.Shape[2], p.Shape[3], m.Alpha, Key,
+            m.HasLabels ? tensors.Get<int>("otherLabels") : null, tensors.Get<TReal>("shares"), boxes, p.Shape[2], p.Shape[3], m.Alpha,
+            tensors.Key(Key),
             m.Options);
     }
 

@@ -11,6 +11,8 @@ public sealed class CutoutCase : OpCase
 
     public override string Op => "cutout";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new CutoutProblem("forward", [0, 1, 4, 4], 2, "no images"),
@@ -84,9 +86,9 @@ public sealed class CutoutCase : OpCase
         CutoutProblem p = (CutoutProblem)problem;
         DeviceTensor<ulong>? ids = p.HasIds ? tensors.Get<ulong>("sampleIds") : null;
         if (p.Entry == "forward")
-            Cutout.Forward(stream, tensors.Get<T>("x"), ids, tensors.Get<T>("y"), p.Side, Key, p.Options);
+            Cutout.Forward(stream, tensors.Get<T>("x"), ids, tensors.Get<T>("y"), p.Side, tensors.Key(Key), p.Options);
         else
-            Cutout.Backward(stream, tensors.Get<T>("dy"), ids, tensors.Get<T>("dx"), p.Side, Key, p.Options);
+            Cutout.Backward(stream, tensors.Get<T>("dy"), ids, tensors.Get<T>("dx"), p.Side, tensors.Key(Key), p.Options);
     }
 
     public override void Reference(Problem problem, ReferenceValues values)

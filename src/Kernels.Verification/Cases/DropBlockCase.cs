@@ -9,6 +9,8 @@ public sealed class DropBlockCase : OpCase
 
     public override string Op => "drop-block";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new DropBlockProblem("forward", [0, 3, 8, 8], [3], "an empty batch", 0.2),
@@ -171,12 +173,15 @@ public sealed class DropBlockCase : OpCase
         switch (p.Entry)
         {
             case "forward":
-                DropBlock.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.Block, p.DropBlockRate, Key, p.Options);
+                DropBlock.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.Block, p.DropBlockRate, tensors.Key(Key), p.Options);
                 break;
             case "backward":
-                DropBlock.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.Block, p.DropBlockRate, Key, p.Options);
+                DropBlock.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.Block, p.DropBlockRate, tensors.Key(Key),
+                    p.Options);
                 break;
-            default: DropBlock.ExportMask(stream, tensors.Get<uint>("mask"), p.Shape, p.Block, p.DropBlockRate, Key, p.Options); break;
+            default:
+                DropBlock.ExportMask(stream, tensors.Get<uint>("mask"), p.Shape, p.Block, p.DropBlockRate, tensors.Key(Key), p.Options);
+                break;
         }
     }
 

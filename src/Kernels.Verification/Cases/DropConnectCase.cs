@@ -9,6 +9,8 @@ public sealed class DropConnectCase : OpCase
 
     public override string Op => "drop-connect";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new DropConnectProblem("forward", 0, 4, 3, "an empty batch", 0.5),
@@ -110,14 +112,14 @@ public sealed class DropConnectCase : OpCase
         if (p.Entry == "forward")
         {
             DropConnect.Forward(stream, x, weight, p.HasBias
-                ? tensors.Get<T>("bias") : null, tensors.Get<T>("y"), p.DropProbability, Key, p.Options);
+                ? tensors.Get<T>("bias") : null, tensors.Get<T>("y"), p.DropProbability, tensors.Key(Key), p.Options);
             return;
         }
 
         DropConnect.Backward(
             stream, x, weight, tensors.Get<T>("dy"), tensors.Get<T>("dx"), tensors.Get<T>("dweight"), p.HasBias
                 ? tensors.Get<T>("dbias") : null,
-            p.DropProbability, Key, p.Options);
+            p.DropProbability, tensors.Key(Key), p.Options);
     }
 
     public override void Reference(Problem problem, ReferenceValues values)

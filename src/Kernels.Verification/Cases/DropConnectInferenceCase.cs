@@ -9,6 +9,8 @@ public sealed class DropConnectInferenceCase : OpCase
 
     public override string Op => "drop-connect-inference";
 
+    public override bool TakesKey => true;
+
     public override string ApiName => "DropConnect.Infer";
 
     public override IReadOnlyList<Problem> Problems { get; } =
@@ -77,7 +79,7 @@ public sealed class DropConnectInferenceCase : OpCase
         DropConnect.Infer(
             stream, tensors.Get<T>("x"), tensors.Get<T>("weight"), p.HasBias ? tensors.Get<T>("bias") : null, tensors.Get<T>("y"),
             p.HasMoments ? tensors.Get<T>("mean") : null, p.HasMoments
-                ? tensors.Get<T>("variance") : null, p.DropProbability, p.Activation, p.Samples, Key,
+                ? tensors.Get<T>("variance") : null, p.DropProbability, p.Activation, p.Samples, tensors.Key(Key),
             p.Options);
     }
 

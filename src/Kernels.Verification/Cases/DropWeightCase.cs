@@ -9,6 +9,8 @@ public sealed class DropWeightCase : OpCase
 
     public override string Op => "drop-weight";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new DropoutProblem("forward", [0, 8], "zero elements", 0.5),
@@ -64,9 +66,15 @@ public sealed class DropWeightCase : OpCase
     {
         DropoutProblem p = (DropoutProblem)problem;
         if (p.Entry == "forward")
-            DropWeight.Forward(stream, tensors.Get<T>("weight"), tensors.Get<T>("dropped"), p.DropProbability, Key, p.GlobalStart);
+        {
+            DropWeight.Forward(stream, tensors.Get<T>("weight"), tensors.Get<T>("dropped"), p.DropProbability, tensors.Key(Key),
+                p.GlobalStart);
+        }
         else
-            DropWeight.Backward(stream, tensors.Get<T>("ddropped"), tensors.Get<T>("dweight"), p.DropProbability, Key, p.GlobalStart);
+        {
+            DropWeight.Backward(stream, tensors.Get<T>("ddropped"), tensors.Get<T>("dweight"), p.DropProbability, tensors.Key(Key),
+                p.GlobalStart);
+        }
     }
 
     public override void Reference(Problem problem, ReferenceValues values)

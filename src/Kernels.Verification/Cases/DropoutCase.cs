@@ -9,6 +9,8 @@ public sealed class DropoutCase : OpCase
 
     public override string Op => "dropout";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new DropoutProblem("forward", [0], "zero elements", 0.5),
@@ -89,6 +91,28 @@ public sealed class DropoutCase : OpCase
             using DeviceTensor<uint> mask = device.Allocate<uint>(1);
             Dropout.ExportMask(stream, mask, -1, 0.5, Key);
         }),
+        new("mask words of a wrong number", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<uint> mask = device.Allocate<uint>(1);
+            Dropout.ExportMask(stream, mask, 33, 0.5, Key);
+        }),
+        new("mask beyond 2^64", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<uint> mask = device.Allocate<uint>(1);
+            Dropout.ExportMask(stream, mask, 32, 0.5, Key, new DropoutOptions { GlobalStart = ulong.MaxValue });
+        }),
+        new("no mask", typeof(ArgumentNullException), (device, stream) => Dropout.ExportMask(stream, null!, 32, 0.5, Key)),
+        new("a mask to apply that is null", typeof(ArgumentNullException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(32);
+            Dropout.ApplyMask(stream, x, null!, x, 0.5);
+        }),
+        new("a masked result of a wrong shape", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(32), y = device.Allocate<float>(31);
+            using DeviceTensor<uint> mask = device.Allocate<uint>(1);
+            Dropout.ApplyMask(stream, x, mask, y, 0.5);
+        }),
     ];
 
     public override Problem? OfLength(long length) => new DropoutProblem("forward", [length], "every length", 0.5);
@@ -117,8 +141,12 @@ public sealed class DropoutCase : OpCase
         DropoutOptions options = new() { Scaling = p.Scaling, GlobalStart = p.GlobalStart };
         switch (p.Entry)
         {
-            case "forward": Dropout.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.DropProbability, Key, options); break;
-            case "backward": Dropout.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.DropProbability, Key, options); break;
+            case "forward":
+                Dropout.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.DropProbability, tensors.Key(Key), options);
+                break;
+            case "backward":
+                Dropout.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.DropProbability, tensors.Key(Key), options);
+                break;
             default: Dropout.Infer(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.DropProbability, p.Scaling); break;
         }
     }

@@ -9,6 +9,8 @@ public sealed class EmbeddingDropoutCase : OpCase
 
     public override string Op => "embedding-dropout";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new EmbeddingProblem("forward", [0], 5, 8, "no ids", 0.5),
@@ -86,6 +88,18 @@ public sealed class EmbeddingDropoutCase : OpCase
             using DeviceTensor<float> dTable = device.Allocate<float>(6, 4);
             EmbeddingDropout.Backward(stream, ids, dy, dTable, 0.5, Key);
         }),
+        new("a table of more rows than an int can number", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<int> ids = device.Allocate<int>(4);
+            using DeviceTensor<float> dy = device.Allocate<float>(4, 0), dTable = device.Allocate<float>(1L << 31, 0);
+            EmbeddingDropout.Backward(stream, ids, dy, dTable, 0.5, Key);
+        }),
+        new("rows of more elements than an int can count", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<int> ids = device.Allocate<int>(0);
+            using DeviceTensor<float> dy = device.Allocate<float>(0, 1L << 31), dTable = device.Allocate<float>(0, 1L << 31);
+            EmbeddingDropout.Backward(stream, ids, dy, dTable, 0.5, Key);
+        }),
     ];
 
     public override Problem? ForwardOf(Problem problem) =>
@@ -124,13 +138,14 @@ public sealed class EmbeddingDropoutCase : OpCase
         DeviceTensor<int> ids = tensors.Get<int>("ids");
         if (p.Entry == "forward")
         {
-            EmbeddingDropout.Forward(stream, ids, tensors.Get<T>("table"), tensors.Get<T>("y"), p.DropProbability, Key, p.Options);
+            EmbeddingDropout.Forward(stream, ids, tensors.Get<T>("table"), tensors.Get<T>("y"), p.DropProbability, tensors.Key(Key),
+                p.Options);
             return;
         }
 
         DeviceTensor<T> dTable = tensors.Get<T>("dtable");
         if (p.Entry == "backward") stream.Fill(dTable, default);
-        EmbeddingDropout.Backward(stream, ids, tensors.Get<T>("dy"), dTable, p.DropProbability, Key, p.Options);
+        EmbeddingDropout.Backward(stream, ids, tensors.Get<T>("dy"), dTable, p.DropProbability, tensors.Key(Key), p.Options);
     }
 
     public override void Reference(Problem problem, ReferenceValues values)

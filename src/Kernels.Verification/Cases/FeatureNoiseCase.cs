@@ -11,6 +11,8 @@ public sealed class FeatureNoiseCase : OpCase
 
     public override string Op => "feature-noise";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new FeatureProblem("deviations", 0, 3, "no rows"),
@@ -111,7 +113,8 @@ public sealed class FeatureNoiseCase : OpCase
 
         DeviceTensor<ulong>? ids = p.OneClass ? null : tensors.Get<ulong>("sampleIds");
         FeatureNoise.Forward(
-            stream, tensors.Get<T>("x"), ids, labels, tensors.Get<TReal>("deviations"), tensors.Get<T>("y"), p.Low, Key, p.FirstSample);
+            stream, tensors.Get<T>("x"), ids, labels, tensors.Get<TReal>("deviations"), tensors.Get<T>("y"), p.Low, tensors.Key(Key),
+            p.FirstSample);
     }
 
     private static void Forward(Device device, DeviceStream stream, double factor, long[] deviationsShape, ulong firstSample = 0)

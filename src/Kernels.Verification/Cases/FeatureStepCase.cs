@@ -67,7 +67,7 @@ public abstract class FeatureStepCase : OpCase
         FeatureProblem p = (FeatureProblem)problem;
         Step(
             stream, tensors.Get<T>("x"), p.OneClass ? null : tensors.Get<ulong>("sampleIds"), tensors.Get<T>("pool"),
-            tensors.Get<int>("neighbours"), tensors.Get<T>("y"), (p.Low, p.High), Key, p.FirstSample);
+            tensors.Get<int>("neighbours"), tensors.Get<T>("y"), (p.Low, p.High), tensors.Key(Key), p.FirstSample);
     }
 
     public override void Reference(Problem problem, ReferenceValues values)
@@ -81,7 +81,7 @@ public abstract class FeatureStepCase : OpCase
     /// <summary>The op's call.</summary>
     protected abstract void Step<T>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<ulong>? sampleIds, DeviceTensor<T> pool, DeviceTensor<int> neighbours,
-        DeviceTensor<T> y, AugmentRange step, RandomKey key, ulong firstSample)
+        DeviceTensor<T> y, AugmentRange step, RandomKeySource key, ulong firstSample)
         where T : unmanaged;
 
     private void Step(Device device, DeviceStream stream, AugmentRange step, long[] neighboursShape)
@@ -97,13 +97,15 @@ public sealed class FeatureInterpolateCase : FeatureStepCase
 {
     public override string Op => "feature-interpolate";
 
+    public override bool TakesKey => true;
+
     protected override uint Number => 13;
 
     protected override int Direction => 1;
 
     protected override void Step<T>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<ulong>? sampleIds, DeviceTensor<T> pool, DeviceTensor<int> neighbours,
-        DeviceTensor<T> y, AugmentRange step, RandomKey key, ulong firstSample) =>
+        DeviceTensor<T> y, AugmentRange step, RandomKeySource key, ulong firstSample) =>
         FeatureInterpolate.Forward(stream, x, sampleIds, pool, neighbours, y, step, key, firstSample);
 }
 
@@ -118,6 +120,6 @@ public sealed class FeatureExtrapolateCase : FeatureStepCase
 
     protected override void Step<T>(
         DeviceStream stream, DeviceTensor<T> x, DeviceTensor<ulong>? sampleIds, DeviceTensor<T> pool, DeviceTensor<int> neighbours,
-        DeviceTensor<T> y, AugmentRange step, RandomKey key, ulong firstSample) =>
+        DeviceTensor<T> y, AugmentRange step, RandomKeySource key, ulong firstSample) =>
         FeatureExtrapolate.Forward(stream, x, sampleIds, pool, neighbours, y, step, key, firstSample);
 }

@@ -9,6 +9,8 @@ public sealed class GaussianDropoutCase : OpCase
 
     public override string Op => "gaussian-dropout";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new GaussianProblem("forward", [0], "zero elements", 0.5),
@@ -61,9 +63,9 @@ public sealed class GaussianDropoutCase : OpCase
     {
         GaussianProblem p = (GaussianProblem)problem;
         if (p.Entry == "forward")
-            GaussianDropout.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.Strength, Key, p.GlobalStart);
+            GaussianDropout.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.Strength, tensors.Key(Key), p.GlobalStart);
         else
-            GaussianDropout.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.Strength, Key, p.GlobalStart);
+            GaussianDropout.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.Strength, tensors.Key(Key), p.GlobalStart);
     }
 
     public override void Reference(Problem problem, ReferenceValues values)

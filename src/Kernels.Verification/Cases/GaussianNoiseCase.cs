@@ -9,6 +9,8 @@ public sealed class GaussianNoiseCase : OpCase
 
     public override string Op => "gaussian-noise";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new GaussianProblem("forward", [0], "zero elements", 0.5),
@@ -48,7 +50,7 @@ public sealed class GaussianNoiseCase : OpCase
     public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
     {
         GaussianProblem p = (GaussianProblem)problem;
-        GaussianNoise.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.Strength, Key, p.GlobalStart);
+        GaussianNoise.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.Strength, tensors.Key(Key), p.GlobalStart);
     }
 
     public override void Reference(Problem problem, ReferenceValues values)

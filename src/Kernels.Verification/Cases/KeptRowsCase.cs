@@ -9,6 +9,8 @@ public sealed class KeptRowsCase : OpCase
 
     public override string Op => "kept-rows";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new KeptRowsProblem("list", 0, 1, "no rows", 0.5),
@@ -69,6 +71,26 @@ public sealed class KeptRowsCase : OpCase
             using DeviceTensor<int> rows = device.Allocate<int>(4);
             KeptRows.ScatterAdd(stream, null, y, rows, y, 1);
         }),
+        new("a negative number of rows", typeof(ArgumentOutOfRangeException), (_, _) => KeptRows.OnHost(-1, 0.5, Key)),
+        new("p above 1, on the host", typeof(ArgumentOutOfRangeException), (_, _) => KeptRows.OnHost(4, 1.5, Key)),
+        new("rows beyond 2^64, on the host", typeof(ArgumentOutOfRangeException), (_, _) => KeptRows.OnHost(4, 0.5, Key, ulong.MaxValue)),
+        new("rows beyond 2^64", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<int> rows = device.Allocate<int>(4), kept = device.Allocate<int>(1);
+            KeptRows.List(stream, rows, kept, 0.5, Key, ulong.MaxValue);
+        }),
+        new("rows in a table", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> source = device.Allocate<float>(4, 3), result = device.Allocate<float>(2, 3);
+            using DeviceTensor<int> rows = device.Allocate<int>(2, 2);
+            KeptRows.Gather(stream, source, rows, result);
+        }),
+        new("a factor that is NaN", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> source = device.Allocate<float>(4, 3), result = device.Allocate<float>(2, 3);
+            using DeviceTensor<int> rows = device.Allocate<int>(2);
+            KeptRows.Gather(stream, source, rows, result, double.NaN);
+        }),
     ];
 
     public override IReadOnlyList<(string Source, string Destination)> InPlacePairs(Problem problem) =>
@@ -113,7 +135,7 @@ public sealed class KeptRowsCase : OpCase
         DeviceTensor<int> rows = tensors.Get<int>("rows");
         switch (p.Entry)
         {
-            case "list": KeptRows.List(stream, rows, tensors.Get<int>("kept"), p.DropProbability, Key, p.GlobalStart); break;
+            case "list": KeptRows.List(stream, rows, tensors.Get<int>("kept"), p.DropProbability, tensors.Key(Key), p.GlobalStart); break;
             case "gather": KeptRows.Gather(stream, Get("x"), rows, Get("y")); break;
             case "gather backward": KeptRows.ScatterAdd(stream, null, Get("dy"), rows, Get("dx"), 1); break;
             case "scatter":

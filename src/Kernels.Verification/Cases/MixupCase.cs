@@ -11,6 +11,8 @@ public sealed class MixupCase : OpCase
 
     public override string Op => "mixup";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new MixupProblem("draw", 1, 1, "one row is its own partner"),
@@ -210,7 +212,7 @@ public sealed class MixupCase : OpCase
             case "draw":
                 Mixup.Draw(
                     stream, p.HasIds ? tensors.Get<ulong>("sampleIds") : null, p.HasLabels ? tensors.Get<int>("labels") : null, pairs,
-                    p.HasLabels ? tensors.Get<int>("otherLabels") : null, shares, p.Alpha, Key, p.Options);
+                    p.HasLabels ? tensors.Get<int>("otherLabels") : null, shares, p.Alpha, tensors.Key(Key), p.Options);
                 break;
             case "forward" when p.PoolRows > 0:
                 Mixup.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("pool"), pairs, shares, tensors.Get<T>("y"));

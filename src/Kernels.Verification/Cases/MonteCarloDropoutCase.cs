@@ -9,6 +9,8 @@ public sealed class MonteCarloDropoutCase : OpCase
 
     public override string Op => "monte-carlo-dropout";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new MonteCarloProblem("forward", 0, [5], "no passes", 0.5),
@@ -50,6 +52,11 @@ public sealed class MonteCarloDropoutCase : OpCase
             using DeviceTensor<float> variance = device.Allocate<float>(4);
             MonteCarloDropout.Statistics(stream, y, mean, variance);
         }),
+        new("a scalar has no passes", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> y = device.Allocate<float>(), mean = device.Allocate<float>(), variance = device.Allocate<float>();
+            MonteCarloDropout.Statistics(stream, y, mean, variance);
+        }),
     ];
 
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
@@ -70,7 +77,7 @@ public sealed class MonteCarloDropoutCase : OpCase
     {
         MonteCarloProblem p = (MonteCarloProblem)problem;
         if (p.Entry == "forward")
-            MonteCarloDropout.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.DropProbability, Key);
+            MonteCarloDropout.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.DropProbability, tensors.Key(Key));
         else
             MonteCarloDropout.Statistics(stream, tensors.Get<T>("y"), tensors.Get<T>("mean"), tensors.Get<T>("variance"));
     }

@@ -53,6 +53,11 @@ public sealed class ParameterSnapshotCase : OpCase
             using ParameterSnapshot<float> snapshot = new(device, []);
             snapshot.GetSaved(0);
         }),
+        new("a parameter before the first", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using ParameterSnapshot<float> snapshot = new(device, []);
+            snapshot.GetSaved(-1);
+        }),
     ];
 
     /// <summary>Where the copy is checked, and where it is restored to after being overwritten here.</summary>

@@ -9,6 +9,8 @@ public sealed class RandomCase : OpCase
 
     public override string Op => "random";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<DType> DTypes { get; } = [DType.Float32];
 
     public override IReadOnlyList<Problem> Problems { get; } =
@@ -39,7 +41,7 @@ public sealed class RandomCase : OpCase
         [Output("words", DType.UInt32, [4 * ((RandomProblem)problem).Blocks], Tolerance.Exact)];
 
     public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors) =>
-        RandomBits.Fill(stream, tensors.Get<uint>("words"), Key, ((RandomProblem)problem).FirstBlock);
+        RandomBits.Fill(stream, tensors.Get<uint>("words"), tensors.Key(Key), ((RandomProblem)problem).FirstBlock);
 
     public override void Reference(Problem problem, ReferenceValues values)
     {

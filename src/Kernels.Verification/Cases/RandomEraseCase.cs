@@ -11,6 +11,8 @@ public sealed class RandomEraseCase : OpCase
 
     public override string Op => "random-erase";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new RandomEraseProblem("forward", [0, 1, 4, 4], "no images"),
@@ -82,9 +84,9 @@ public sealed class RandomEraseCase : OpCase
         RandomEraseProblem p = (RandomEraseProblem)problem;
         DeviceTensor<ulong>? ids = p.HasIds ? tensors.Get<ulong>("sampleIds") : null;
         if (p.Entry == "forward")
-            RandomErase.Forward(stream, tensors.Get<T>("x"), ids, tensors.Get<T>("y"), p.Area, p.Aspect, Key, p.Options);
+            RandomErase.Forward(stream, tensors.Get<T>("x"), ids, tensors.Get<T>("y"), p.Area, p.Aspect, tensors.Key(Key), p.Options);
         else
-            RandomErase.Backward(stream, tensors.Get<T>("dy"), ids, tensors.Get<T>("dx"), p.Area, p.Aspect, Key, p.Options);
+            RandomErase.Backward(stream, tensors.Get<T>("dy"), ids, tensors.Get<T>("dx"), p.Area, p.Aspect, tensors.Key(Key), p.Options);
     }
 
     public override void Reference(Problem problem, ReferenceValues values)

@@ -9,6 +9,8 @@ public sealed class StochasticDepthCase : OpCase
 
     public override string Op => "stochastic-depth";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new StochasticDepthProblem("forward", [0, 5], "no rows", 0.5),
@@ -121,11 +123,13 @@ public sealed class StochasticDepthCase : OpCase
         DeviceTensor<T> Get(string name) => tensors.Get<T>(name);
         switch (p.Entry)
         {
-            case "forward": StochasticDepth.Forward(stream, Get("x"), Get("f"), Get("y"), p.DropProbability, Key, p.Options); break;
+            case "forward":
+                StochasticDepth.Forward(stream, Get("x"), Get("f"), Get("y"), p.DropProbability, tensors.Key(Key), p.Options);
+                break;
             case "infer": StochasticDepth.Infer(stream, Get("x"), Get("f"), Get("y"), p.DropProbability, p.Options); break;
             default:
                 DeviceTensor<T>? y = p.Relu ? Get("y") : null, dx = p.Entry == "backward" ? Get("dx") : null;
-                StochasticDepth.Backward(stream, y, Get("dy"), dx, Get("df"), p.DropProbability, Key, p.Options);
+                StochasticDepth.Backward(stream, y, Get("dy"), dx, Get("df"), p.DropProbability, tensors.Key(Key), p.Options);
                 break;
         }
     }

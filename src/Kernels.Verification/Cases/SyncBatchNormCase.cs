@@ -13,6 +13,7 @@ public sealed class SyncBatchNormCase : OpCase
     [
         .. OfShard("statistics"),
         Of("statistics", [1, 3], "one value a channel"),
+        Of("statistics", [3, 2, 9], "padded") with { Lengths = [0, 5, 9] },
         Of("statistics", [3, 2, 5, 7], "a mean far larger than the deviation") with { IsFar = true, HasExtremes = true },
         Of("statistics", [9, 4], "squares that overflow") with { IsHuge = true, HasExtremes = true },
         Of("merge", [4, 5], "one record") with { Shards = [4] },
@@ -82,6 +83,47 @@ public sealed class SyncBatchNormCase : OpCase
             using DeviceTensor<float> statistics = device.Allocate<float>(3, 4), sums = device.Allocate<float>(1, 3, 5);
             SyncBatchNorm.ApplyGradient(stream, x, null, statistics, dx, sums, dx);
         }),
+        new("moments of other channels", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(3, 4), moments = device.Allocate<float>(5, 3);
+            SyncBatchNorm.Statistics(stream, x, moments);
+        }),
+        new("a merged record of other channels", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> moments = device.Allocate<float>(2, 5, 4), merged = device.Allocate<float>(5, 3);
+            SyncBatchNorm.Merge(stream, moments, merged);
+        }),
+        new("applied in place", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(3, 4), statistics = device.Allocate<float>(3, 4);
+            SyncBatchNorm.Apply(stream, x, null, null, statistics, x);
+        }),
+        new("applied with statistics of other channels", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(3, 4), y = device.Allocate<float>(3, 4);
+            using DeviceTensor<float> statistics = device.Allocate<float>(3, 3);
+            SyncBatchNorm.Apply(stream, x, null, null, statistics, y);
+        }),
+        new("applied with a gamma of other channels", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(3, 4), y = device.Allocate<float>(3, 4);
+            using DeviceTensor<float> statistics = device.Allocate<float>(3, 4), gamma = device.Allocate<float>(3);
+            SyncBatchNorm.Apply(stream, x, gamma, null, statistics, y);
+        }),
+        new("sums of a shard of other channels", typeof(ArgumentException), (device, stream) => Reduce(device, stream, 3, 4)),
+        new("sums over the statistics", typeof(ArgumentException), (device, stream) => Reduce(device, stream, 4, 0)),
+        new("a gradient over its input", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(3, 4), dy = device.Allocate<float>(3, 4);
+            using DeviceTensor<float> statistics = device.Allocate<float>(3, 4), sums = device.Allocate<float>(1, 3, 4);
+            SyncBatchNorm.ApplyGradient(stream, x, null, statistics, dy, sums, x);
+        }),
+        new("a gradient over the statistics", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(3, 4), statistics = device.Allocate<float>(3, 4);
+            using DeviceTensor<float> sums = device.Allocate<float>(1, 3, 4);
+            SyncBatchNorm.ApplyGradient(stream, x, null, statistics, statistics, sums, statistics);
+        }),
     ];
 
     public override IReadOnlyList<(string Source, string Destination)> InPlacePairs(Problem problem) =>
@@ -97,7 +139,7 @@ public sealed class SyncBatchNormCase : OpCase
     public override bool IsStateOrSetting(string input) => input is "statistics" or "records";
 
     public override ArgumentUse UseOf(Problem problem, string tensor) =>
-        tensor is "gamma" or "beta" or "dgamma" or "dbeta" || tensor.StartsWith("running", StringComparison.Ordinal)
+        tensor is "lengths" or "gamma" or "beta" or "dgamma" or "dbeta" || tensor.StartsWith("running", StringComparison.Ordinal)
             ? ArgumentUse.Optional : ArgumentUse.Required;
 
     public override IReadOnlyList<TensorSpec> Tensors(Problem problem, DType dtype, ulong seed)
@@ -116,7 +158,7 @@ public sealed class SyncBatchNormCase : OpCase
         switch (p.Entry)
         {
             case "statistics":
-                return [x, Output("moments", real, [5, p.Channels], moment)];
+                return [x, .. p.LengthsSpec(), Output("moments", real, [5, p.Channels], moment)];
             case "merge":
                 return [Records(p, real, x.Values), Output("merged", real, [5, p.Channels], moment)];
             case "finish":
@@ -207,7 +249,7 @@ public sealed class SyncBatchNormCase : OpCase
         switch (p.Entry)
         {
             case "statistics":
-                SyncBatchNorm.Statistics(stream, tensors.Get<T>("x"), tensors.Get<TReal>("moments"), p.Options);
+                SyncBatchNorm.Statistics(stream, tensors.Get<T>("x"), tensors.Get<TReal>("moments"), p.With(tensors));
                 return;
             case "merge":
                 SyncBatchNorm.Merge(stream, tensors.Get<TReal>("records"), tensors.Get<TReal>("merged"));
@@ -283,6 +325,14 @@ public sealed class SyncBatchNormCase : OpCase
         }
 
         return new TensorSpec("records", statistics.DType, [p.Shards.Length, 3, p.Channels], TensorRole.Input, [.. records]);
+    }
+
+    /// <summary>Sums of so many channels, or in the place of the statistics where there are none.</summary>
+    private static void Reduce(Device device, DeviceStream stream, long channels, long ownChannels)
+    {
+        using DeviceTensor<float> x = device.Allocate<float>(3, 4), statistics = device.Allocate<float>(3, 4);
+        using DeviceTensor<float> own = device.Allocate<float>(3, channels);
+        SyncBatchNorm.ReduceGradient(stream, x, statistics, x, ownChannels == 0 ? statistics : own, null, null);
     }
 
     private static void Finish(Device device, DeviceStream stream, long[] records, BatchNormOptions options = default)

@@ -9,6 +9,8 @@ public sealed class VariationalDropoutCase : OpCase
 
     public override string Op => "variational-dropout";
 
+    public override bool TakesKey => true;
+
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         new SharedDropoutProblem("forward", [0, 4, 6], [0], "no time steps", 0.5),
@@ -62,9 +64,15 @@ public sealed class VariationalDropoutCase : OpCase
         SharedDropoutProblem p = (SharedDropoutProblem)problem;
         VariationalDropoutOptions options = new() { Layout = p.SharedAxes[0] == 0 ? SequenceLayout.TimeFirst : SequenceLayout.BatchFirst };
         if (p.Entry == "forward")
-            VariationalDropout.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.DropProbability, Keys.Hidden, options);
+        {
+            VariationalDropout.Forward(stream, tensors.Get<T>("x"), tensors.Get<T>("y"), p.DropProbability, tensors.Key(Keys.Hidden),
+                options);
+        }
         else
-            VariationalDropout.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.DropProbability, Keys.Hidden, options);
+        {
+            VariationalDropout.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.DropProbability, tensors.Key(Keys.Hidden),
+                options);
+        }
     }
 
     public override void Reference(Problem problem, ReferenceValues values)
