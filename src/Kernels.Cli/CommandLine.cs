@@ -24,6 +24,7 @@ internal static class CommandLine
         VerifyCommand.Create(),
         BenchCommand.Create(),
         StudyCommand.Create(),
+        RanksCommand.Create(),
         InspectCommand.Create(),
         OccupancyCommand.Create(),
         SummaryCommand.Create(),

@@ -37,6 +37,19 @@ internal static class Markdown
         .. rows.Select(Line),
     ];
 
+    /// <summary>The rows of all tables in a page, each by the names of its columns.</summary>
+    public static IEnumerable<IReadOnlyDictionary<string, string>> Rows(IEnumerable<string> page)
+    {
+        string[]? header = null;
+        foreach (string line in page)
+        {
+            string[]? cells = line is ['|', .., '|'] ? [.. line[1..^1].Split(" | ").Select(cell => cell.Trim())] : null;
+            if (header is null || cells is null) header = cells;
+            else if (cells.Length == header.Length && !cells[0].StartsWith("---", StringComparison.Ordinal))
+                yield return header.Zip(cells).ToDictionary(cell => cell.First, cell => cell.Second);
+        }
+    }
+
     private static string Line(IEnumerable<string> cells) =>
         $"| {string.Join(" | ", cells.Select(cell => cell.Replace("|", "\\|", StringComparison.Ordinal)))} |";
 }

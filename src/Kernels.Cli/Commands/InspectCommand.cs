@@ -18,47 +18,51 @@ internal static class InspectCommand
         Option<string?> tools = CommandOptions.Text("--tools", "Folder of cuobjdump, if it is not on PATH or in CUDA's folder.", "FOLDER");
         Option<string?> measured = CommandOptions.Text(
             "--measured", "Set the times of a GPU beside the ceilings of a report: rows that bench --json wrote.", "FILE.json");
+        Option<string?> before = CommandOptions.Text(
+            "--before", "Set the first ceilings that an earlier report has beside those of this one.", "FILE.md");
         Option<string?> report = CommandOptions.Text("--report", "Write the result to a Markdown file.", "FILE.md");
         Option<bool> json = CommandOptions.Json();
         Command command = new("inspect", "Read the machine code of the kernels for Hopper, and say what it allows; needs no GPU.")
         {
-            op, kernel, dtypes, tools, measured, report, json,
+            op, kernel, dtypes, tools, measured, before, report, json,
         };
         command.SetWork((parsed, stop) =>
         {
             string? file = parsed.GetValue(report);
-            string[] left = [file ?? "", parsed.GetValue(tools) ?? "", "--report", "--tools", "--json"];
+            string[] left =
+                [file ?? "", parsed.GetValue(tools) ?? "", parsed.GetValue(before) ?? "", "--report", "--tools", "--before", "--json"];
             IReadOnlyList<MeasuredTable.Time>? times = parsed.GetValue(measured) is { } path ? MeasuredTable.Read(path) : null;
+            EarlierCeilings earlier = parsed.GetValue(before) is { } page ? EarlierCeilings.Read(page) : EarlierCeilings.None;
             InspectionRequest request = new(
                 parsed.GetValue(op),
                 parsed.GetValue(kernel),
                 parsed.GetValue(dtypes) is { Length: > 0 } types ? types : ["f32", "bf16"],
                 parsed.GetValue(tools),
                 $"kernels {string.Join(' ', parsed.Tokens.Select(token => token.Value).Where(word => !left.Contains(word)))}");
-            return Run(request, times, file, parsed.GetValue(json), stop);
+            return Run(request, times, earlier, file, parsed.GetValue(json), stop);
         });
         return command;
     }
 
     private static int Run(
-        InspectionRequest request, IReadOnlyList<MeasuredTable.Time>? measured, string? path, bool json, CancellationToken stop)
+        InspectionRequest request, IReadOnlyList<MeasuredTable.Time>? measured, EarlierCeilings earlier, string? path, bool json,
+        CancellationToken stop)
     {
         using ReportFile? file = path is null ? null : ReportFile.Open(path);
-        List<InspectRow> rows = Output.WithStatus(status => Inspector.Inspect(request, status)
-            .TakeWhile(_ => !stop.IsCancellationRequested)
+        List<InspectRow> rows = Output.WithStatus(status => Inspector.Inspect(request, status, stop)
             .OrderBy(kernel => kernel.Name, StringComparer.Ordinal)
             .SelectMany(InspectRow.From)
             .ToList());
-        file?.Write(InspectPage.Text(rows, measured, request.Command));
+        file?.Write(InspectPage.Text(rows, measured, earlier, request.Command));
         if (json) Output.WriteJson(rows);
-        else Print(rows);
+        else Print(rows, earlier);
         return stop.IsCancellationRequested ? ExitCode.Interrupted : ExitCode.Success;
     }
 
-    private static void Print(List<InspectRow> rows)
+    private static void Print(List<InspectRow> rows, EarlierCeilings earlier)
     {
         IAnsiConsole console = Output.ForPeople();
-        Print(console, InspectTable.Ceilings(rows), InspectTable.CeilingCaption);
+        Print(console, InspectTable.Ceilings(rows, earlier), InspectTable.CeilingCaption);
         Print(console, InspectTable.Products(rows), InspectTable.ProductCaption);
         Print(console, InspectTable.Counts(rows), InspectTable.CountCaption);
     }

@@ -27,6 +27,20 @@ internal static class Output
         return console;
     }
 
+    /// <summary>Text without colours, whatever the stream is: launchers of ranks give each a terminal, and collect what it says.</summary>
+    public static IAnsiConsole CreatePlain(TextWriter writer, int width)
+    {
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Out = new AnsiConsoleOutput(writer),
+            Ansi = AnsiSupport.Yes,
+            ColorSystem = ColorSystemSupport.NoColors,
+            Interactive = InteractionSupport.No,
+        });
+        console.Profile.Width = width;
+        return console;
+    }
+
     /// <summary>Runs work that tells where it is: a line on standard error where that is a terminal, nothing elsewhere.</summary>
     public static T WithStatus<T>(Func<Action<string>, T> work)
     {

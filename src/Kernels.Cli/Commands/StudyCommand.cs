@@ -34,26 +34,32 @@ internal static class StudyCommand
         Option<string?> report = CommandOptions.Text(
             "--report", $"Where the HTML report goes; {DefaultReport} if not given, none with --json.", "FILE.html");
         Option<string?> device = CommandOptions.Text(
-            "--device", "Device to train on (see 'kernels devices'); the fastest kind there is if not given.", "ID");
+            "--device", "Device to train on (see 'kernels devices'), for ranks several, taken in turn; the fastest kind if not given.",
+            "ID[,ID]");
         Option<string?> data = CommandOptions.Text(
             "--data",
             $"Folder with the four files of Fashion-MNIST; also {FashionMnist.DirectoryVariable}. Or '{FullData}': train on all images " +
             $"of the training file but the last {StudyData.ValidationCount:N0} instead of the first {StudyData.TrainCount:N0}.",
             $"DIR|{FullData}");
         Option<string?> resume = CommandOptions.Text(
-            "--resume", "Keep finished runs in this file, and take those that it has.", "FILE");
+            "--resume", "Keep finished runs in this file, and take those that it has; on ranks go on with a run that was stopped, too.",
+            "FILE");
+        RankOptions ranks = new();
         Option<bool> json = CommandOptions.Json();
 
         Command command = new("study", "Train on real images and show what each regularizer does to the generalization gap.")
         {
             quick, recipe, seeds, epochs, tune, tuned, parallel, report, device, data, resume, json,
         };
+        ranks.AddTo(command);
         command.SetWork((arguments, stop) =>
         {
             bool asJson = arguments.GetValue(json), isQuick = arguments.GetValue(quick), isTuning = arguments.GetValue(tune);
             string[] names = arguments.GetValue(recipe) ?? [];
             IReadOnlyList<Recipe> recipes = [.. Recipes.All.Where(
                 r => names.Length == 0 ? !isQuick || Recipes.Quick.Contains(r.Name) : names.Contains(r.Name))];
+            RankRequest? rankRequest = ranks.Read(arguments, arguments.GetValue(resume));
+            if (rankRequest is not null) recipes = OnRanks(recipes, areNamed: names.Length > 0);
             Request request = new(
                 arguments.GetValue(tuned) is { } file ? StudyJson.Tuned(recipes, file) : recipes,
                 arguments.GetValue(seeds) ?? (isQuick ? 1 : isTuning ? DefaultTuningSeeds : DefaultSeeds),
@@ -63,22 +69,56 @@ internal static class StudyCommand
                 arguments.GetValue(device),
                 arguments.GetValue(data),
                 arguments.GetValue(resume),
+                rankRequest,
                 asJson);
+            if (request.Ranks is not null && (isTuning || request.SideBySide > 1))
+                throw new ArgumentException("Ranks train one network at a time: neither --tune nor --parallel goes with them.");
             return isTuning ? Tune(request, stop) : Run(request, stop);
         });
         return command;
     }
 
+    /// <summary>Without those that train a network for their images, which ranks do not share.</summary>
+    private static IReadOnlyList<Recipe> OnRanks(IReadOnlyList<Recipe> recipes, bool areNamed)
+    {
+        Recipe[] learned = [.. recipes.Where(recipe => recipe.IsLearned)];
+        return learned.Length == 0 || !areNamed
+            ? [.. recipes.Except(learned)]
+            : throw new ArgumentException(
+                $"Ranks train no networks that make images: {string.Join(", ", learned.Select(recipe => recipe.Name))}.");
+    }
+
     private static int Run(Request request, CancellationToken stop)
     {
-        using Device device = Device.Open(request.Device);
-        using ReportFile? report = request.ReportPath is null ? null : ReportFile.Open(request.ReportPath);
-        StudyConsole screen = new(request.Json, isTuning: false);
-        StudyResult study = RunStudy(request, device, screen, stop);
+        if (request.Ranks is null)
+        {
+            using Device device = Device.Open(request.Device);
+            return Run(request, device, ranks: null, stop);
+        }
+
+        using RankSession ranks = new(request.Ranks, request.Device);
+        try
+        {
+            return Run(request, ranks.Device, ranks, stop);
+        }
+        catch (Exception e) when (e is not OperationCanceledException && ranks.EndAll(e))
+        {
+            throw;
+        }
+    }
+
+    private static int Run(Request request, Device device, RankSession? ranks, CancellationToken stop)
+    {
+        bool speaks = ranks?.IsRoot != false;
+        using ReportFile? report = request.ReportPath is null || !speaks ? null : ReportFile.Open(request.ReportPath);
+        StudyConsole screen = ranks?.IsProcess == true
+            ? StudyConsole.OfProcess(request.Json, speaks)
+            : new StudyConsole(request.Json, isTuning: false);
+        StudyResult study = RunStudy(request, device, ranks, screen, stop);
         try
         {
             if (study.Runs.Count > 0) screen.WriteResult(study);
-            if (request.Json) Console.Out.WriteLine(StudyJson.Write(study.Runs, study.DeviceId));
+            if (request.Json && speaks) Console.Out.WriteLine(StudyJson.Write(study.Runs, study.DeviceId));
         }
         finally
         {
@@ -100,7 +140,8 @@ internal static class StudyCommand
         StudyConsole screen = new(request.Json, isTuning: true);
         StudyData data = StudyData.ForTuning(Load(request, screen, stop, out string directory));
         IReadOnlyList<RunResult> results = Train(
-            request with { Settings = Tuning.SettingsOf(request.Settings) }, device, screen, data, directory, runs, stop);
+            request with { Settings = Tuning.SettingsOf(request.Settings) }, device, ranks: null, screen, data, directory, runs, stop,
+            sources: null);
         if (results.Count == 0) stop.ThrowIfCancellationRequested();
         IReadOnlyList<TuningScore> scores = Tuning.Scores(results);
         screen.WriteTuning(scores);
@@ -109,22 +150,31 @@ internal static class StudyCommand
     }
 
     /// <summary>Trains until all runs are done, or until it is stopped; a run that was not finished is none.</summary>
-    private static StudyResult RunStudy(Request request, Device device, StudyConsole screen, CancellationToken stop)
+    private static StudyResult RunStudy(
+        Request request, Device device, RankSession? ranks, StudyConsole screen, CancellationToken stop)
     {
-        FashionMnist images = Load(request, screen, stop, out string directory);
+        string directory = "";
+        FashionMnist images = ranks is null ? LoadImages() : ranks.FirstOnRoot(LoadImages);
         StudyData data = request.Data == FullData ? StudyData.Full(images) : StudyData.From(images);
         (Recipe, int)[] runs =
             [.. request.Recipes.SelectMany(recipe => Enumerable.Range(1, request.Seeds).Select(seed => (recipe, seed)))];
         Stopwatch clock = Stopwatch.StartNew();
-        IReadOnlyList<RunResult> results = Train(request, device, screen, data, directory, runs, stop);
+        ImageSources sources = new(device, data, request.Settings, GanFile(request));
+        IReadOnlyList<RunResult> results = Train(request, device, ranks, screen, data, directory, runs, stop, sources);
+        HashSet<int> failed = [.. sources.Gans.Results.Where(gan => gan.Failure is not null).Select(gan => gan.Seed)];
+        int without = runs.Count(run => run.Item1.Generated is { IsOfGan: true } && failed.Contains(run.Item2));
         return new StudyResult(
-            request.Settings, StudySizes.Of(data), device.Id, device.Name, DateTimeOffset.Now, clock.Elapsed.TotalSeconds, results,
-            runs.Length - results.Count)
+            request.Settings, StudySizes.Of(data), device.Id, ranks is null ? device.Name : $"{device.Name}, {ranks.Description}",
+            DateTimeOffset.Now, clock.Elapsed.TotalSeconds, results, runs.Length - results.Count - without)
         {
+            Gans = sources.Gans.Results,
+            Autoencoders = sources.Autoencoders.Results,
             Sheets = results.Select(result => result.Recipe).Where(recipe => recipe.Augmentation is not null)
                 .DistinctBy(recipe => recipe.Name)
                 .ToDictionary(recipe => recipe.Name, recipe => AugmentationSheet.Draw(device, data, recipe.Augmentation!)),
         };
+
+        FashionMnist LoadImages() => Load(request, screen, stop, out directory);
     }
 
     private static FashionMnist Load(Request request, StudyConsole screen, CancellationToken stop, out string directory)
@@ -138,20 +188,38 @@ internal static class StudyCommand
     }
 
     private static IReadOnlyList<RunResult> Train(
-        Request request, Device device, StudyConsole screen, StudyData data, string directory,
-        IReadOnlyList<(Recipe Recipe, int Seed)> runs, CancellationToken stop)
+        Request request, Device device, RankSession? ranks, StudyConsole screen, StudyData data, string directory,
+        IReadOnlyList<(Recipe Recipe, int Seed)> runs, CancellationToken stop, ImageSources? sources)
     {
         int[] seeds = [.. runs.Select(run => run.Seed).Distinct()];
-        screen.WriteIntroduction(request.Settings, StudySizes.Of(data), seeds, $"{device.Id} ({device.Name})", directory);
-        string conditions = $"{device.Id} {device.Name}, {data.Train.Count} images, points {request.Settings.DensePoints}, " +
-            $"epochs {request.Settings.Epochs}";
-        FinishedRuns? finished = request.ResumePath is null ? null : new(request.ResumePath, conditions);
+        string place = $"{device.Id} ({device.Name})";
+        screen.WriteIntroduction(
+            request.Settings, StudySizes.Of(data), seeds, ranks is null ? place : $"{place}, {ranks.Description}", directory);
+        string conditions = $"{ranks?.Conditions ?? $"{device.Id} {device.Name}"}, {data.Train.Count} images, " +
+            $"points {request.Settings.DensePoints}, epochs {request.Settings.Epochs}";
+        FinishedRuns? finished = request.ResumePath is null || ranks?.IsRoot == false ? null : new(request.ResumePath, conditions);
         IReadOnlyList<RunResult> results = [];
         screen.WithProgress(
             runs,
-            progress => results = StudyRuns.Train(device, data, request.Settings, runs, request.SideBySide, progress, stop, finished));
+            progress =>
+            {
+                results = ranks is null
+                    ? StudyRuns.Train(device, data, request.Settings, runs, request.SideBySide, progress, stop, finished, sources)
+                    : ranks.Train(data, request.Settings, runs, conditions, progress, stop, finished);
+
+                // Runs that had finished before have not asked for their GAN, which the report shows.
+                foreach (int seed in runs.Where(run => run.Recipe.Generated is { IsOfGan: true }).Select(run => run.Seed).Distinct())
+                {
+                    if (!stop.IsCancellationRequested) sources?.Gans.Of(seed, progress, CancellationToken.None);
+                }
+            });
         return results;
     }
+
+    /// <summary>Beside the report, or beside the finished runs: there another study finds them.</summary>
+    private static Func<int, string>? GanFile(Request request) => (request.ReportPath ?? request.ResumePath) is { } file
+        ? seed => Path.ChangeExtension(Path.GetFullPath(file), $".gan-{seed}.checkpoint")
+        : null;
 
     /// <summary>The user's request.</summary>
     private sealed record Request(
@@ -163,5 +231,6 @@ internal static class StudyCommand
         string? Device,
         string? Data,
         string? ResumePath,
+        RankRequest? Ranks,
         bool Json);
 }

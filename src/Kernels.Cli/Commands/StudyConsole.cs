@@ -17,7 +17,10 @@ internal sealed class StudyConsole
     private readonly IAnsiConsole _console;
     private readonly IAnsiConsole _progress;
     private readonly bool _isTuning;
+    private readonly bool _isPlain;
 
+    /// <param name="isJson">Standard output is for scripts.</param>
+    /// <param name="isTuning">Settings are compared, not recipes.</param>
     public StudyConsole(bool isJson, bool isTuning)
     {
         _isTuning = isTuning;
@@ -25,7 +28,19 @@ internal sealed class StudyConsole
         _console = isJson ? _progress : Output.Create(Console.Out, Console.IsOutputRedirected, LogWidth);
     }
 
-    private bool IsLive => !Console.IsErrorRedirected && _progress.Profile.Capabilities.Interactive;
+    private StudyConsole(TextWriter output, TextWriter progress)
+    {
+        _isPlain = true;
+        _progress = Output.CreatePlain(progress, LogWidth);
+        _console = Output.CreatePlain(output, LogWidth);
+    }
+
+    private bool IsLive => !_isPlain && !Console.IsErrorRedirected && _progress.Profile.Capabilities.Interactive;
+
+    /// <summary>The screen of one process of several, which says nothing unless it speaks for all.</summary>
+    public static StudyConsole OfProcess(bool isJson, bool speaks) => speaks
+        ? new StudyConsole(isJson ? Console.Error : Console.Out, Console.Error)
+        : new StudyConsole(TextWriter.Null, TextWriter.Null);
 
     public void WriteIntroduction(StudySettings settings, StudySizes sizes, IReadOnlyList<int> seeds, string device, string dataDirectory)
     {
@@ -55,7 +70,7 @@ internal sealed class StudyConsole
             {
                 Dictionary<string, ProgressTask> tasks = runs.GroupBy(run => run.Recipe.Name).ToDictionary(
                     recipe => recipe.Key, recipe => context.AddTask(recipe.Key, autoStart: false, maxValue: recipe.Count()));
-                work(new LiveProgress(tasks, notes, _isTuning));
+                work(new LiveProgress(_progress, context, tasks, notes, _isTuning));
             });
     }
 
@@ -109,9 +124,36 @@ internal sealed class StudyConsole
 
         _console.WriteLine();
         table.Write(_console);
+        WriteGans(study.Gans);
         _console.WriteLine();
         _console.Write(new Text(StudyReading.Of(study)));
         _console.WriteLine();
+        foreach (RunResult run in study.Runs.Where(run => run.Ranks is not null).DistinctBy(run => run.Recipe.Name)) WriteUse(run);
+    }
+
+    private void WriteGans(IReadOnlyList<GanResult> gans)
+    {
+        if (gans.Count == 0) return;
+        OutputTable table = new(
+            ("GAN", false), ("as asked %", true), ("worst class %", true), ("distance", true), ("of real ones", true), ("p", true),
+            ("seconds", true));
+        foreach (GanResult gan in gans)
+        {
+            GanQuality? quality = gan.Quality;
+            table.AddRow(
+                $"seed {gan.Seed}" + (gan.Failure is null ? "" : ", given up"),
+                quality is null ? "" : $"{100 * quality.Agreement.Average():0.0}",
+                quality is null ? "" : $"{100 * quality.Agreement.Min():0.0}",
+                quality is null ? "" : $"{quality.Distance.Average():0.0}",
+                quality is null ? "" : $"{quality.RealDistance.Average():0.0}",
+                $"{gan.Curve.Max(epoch => epoch.Probability):0.00}",
+                $"{gan.Seconds:0}");
+        }
+
+        _console.WriteLine();
+        table.Write(_console);
+        foreach (GanResult gan in gans.Where(gan => gan.File is not null))
+            _console.Profile.Out.Writer.WriteLine($"GAN of seed {gan.Seed}: {gan.File}");
     }
 
     /// <summary>The settings of each recipe, the best first.</summary>
@@ -147,6 +189,17 @@ internal sealed class StudyConsole
         _console.Profile.Out.Writer.WriteLine($"Report with learning curves: {path}");
     }
 
+    /// <summary>What ranks have cost in a step.</summary>
+    private void WriteUse(RunResult run)
+    {
+        RankUse use = run.Ranks!;
+        _console.Profile.Out.Writer.WriteLine(
+            $"{run.Recipe.Name} on {use.Ranks} {(use.Ranks == 1 ? "rank" : "ranks")}, " +
+            $"{use.Shards} {(use.Shards == 1 ? "shard" : "shards")}, {use.Transport}: " +
+            $"{1e3 * use.Seconds:0.00} ms a step, {1e3 * use.Waited:0.00} of them for other ranks; {use.Calls:0.#} calls, " +
+            $"{use.BytesSent / 1e3:0.0} kB sent by a rank");
+    }
+
     private static string Describe(EpochReport report, CurvePoint? point, bool isTuning)
     {
         string text = $"loss {report.BatchLoss:0.000}";
@@ -172,8 +225,14 @@ internal sealed class StudyConsole
             new Text(_notes.GetValueOrDefault(task) ?? "");
     }
 
-    private sealed class LiveProgress(Dictionary<string, ProgressTask> tasks, NoteColumn notes, bool isTuning) : IStudyProgress
+    private static string Describe(GanEpoch epoch) =>
+        $"D {epoch.RealLoss + epoch.GeneratedLoss:0.00}  G {epoch.GeneratorLoss:0.00}  sign {epoch.Sign:0.00}  p {epoch.Probability:0.00}";
+
+    private sealed class LiveProgress(
+        IAnsiConsole console, ProgressContext context, Dictionary<string, ProgressTask> tasks, NoteColumn notes, bool isTuning)
+        : IStudyProgress
     {
+        private readonly Dictionary<int, ProgressTask> _gans = [];
         private readonly Dictionary<string, CurvePoint> _lastPoints = [];
         private readonly Dictionary<(string Name, string Setting, int Seed), double> _shares = [];
 
@@ -194,6 +253,18 @@ internal sealed class StudyConsole
             Advance(result.Recipe, result.Seed, 1);
         }
 
+        public void OnGan(GanReport report)
+        {
+            if (!_gans.TryGetValue(report.Seed, out ProgressTask? task))
+                _gans[report.Seed] = task = context.AddTask($"GAN, seed {report.Seed}", maxValue: report.Epochs);
+            task.Value = report.Failure is null ? report.Epoch : report.Epochs;
+            notes[task] = report.Failure is { } failure
+                ? $"given up: {failure}"
+                : $"epoch {report.Epoch}  {Describe(report.Means)}";
+        }
+
+        public void OnNote(string note) => console.WriteLine(note);
+
         private void Advance(Recipe recipe, int seed, double share)
         {
             (string, string, int) run = (recipe.Name, recipe.Setting, seed);
@@ -211,6 +282,16 @@ internal sealed class StudyConsole
             if (!isTuning && report.Epoch % EpochsPerLine == 0 && report.Epoch < report.Epochs)
                 Write(report.Recipe, report.Seed, $"epoch {report.Epoch,3}/{report.Epochs}  {Describe(report, report.Point, isTuning)}");
         }
+
+        public void OnGan(GanReport report)
+        {
+            if (report.Epoch % EpochsPerLine != 0 && report.Epoch < report.Epochs && report.Failure is null) return;
+            string failure = report.Failure is { } reason ? $"  given up: {reason}" : "";
+            OnNote(
+                $"{"GAN",-22}seed {report.Seed}  epoch {report.Epoch,3}/{report.Epochs}  {Describe(report.Means)}{failure}");
+        }
+
+        public void OnNote(string note) => console.Profile.Out.Writer.WriteLine(note);
 
         public void OnRunEnd(RunResult result)
         {

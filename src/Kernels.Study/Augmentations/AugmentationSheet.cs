@@ -26,7 +26,7 @@ internal static class AugmentationSheet
             stream.Upload<ulong>(values, keys);
             float[] row = new float[count * train.Features];
             TrainingStep step = new(stream, keys, samples, labels);
-            stream.Download(layers.Apply(step, new TrainingBatch(images, samples, labels, labels)).Images, row);
+            stream.Download(layers.Apply(step, new TrainingBatch(images, samples, labels)).Images, row);
             rows.Add(row);
         }
 

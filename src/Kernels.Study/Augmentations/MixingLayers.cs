@@ -8,6 +8,8 @@ internal abstract class MixingLayer : InputLayer
     private DeviceTensor<int> _others = null!;
     private DeviceTensor<float> _shares = null!;
 
+    public override bool MixesImages => true;
+
     public override void Build(in InputShape shape)
     {
         _y = Images(shape);
@@ -21,7 +23,7 @@ internal abstract class MixingLayer : InputLayer
         DeviceTensor<float> y = Rows(_y, batch), shares = Rows(_shares, batch);
         DeviceTensor<int> pairs = Rows(_pairs, batch), others = Rows(_others, batch);
         Mix(step, batch, pairs, others, shares, y);
-        return batch with { Images = y, Targets = CrossEntropyTargets.Mixed(batch.Labels, others, shares) };
+        return batch with { Images = y, Mixed = new MixedLabels(others, shares) };
     }
 
     protected abstract void Mix(

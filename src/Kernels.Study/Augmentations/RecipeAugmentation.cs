@@ -55,10 +55,21 @@ internal sealed record RecipeAugmentation(string Description, Func<IReadOnlyList
 }
 
 /// <summary>
-/// What a step trains on: images [rows, 1, height, width], their numbers in the training set, their labels, and the targets.
+/// What a step trains on: images [rows, 1, height, width], their numbers in the training set, and their labels.
 /// </summary>
 internal readonly record struct TrainingBatch(
-    DeviceTensor<float> Images, DeviceTensor<ulong> Samples, DeviceTensor<int> Labels, CrossEntropyTargets Targets);
+    DeviceTensor<float> Images, DeviceTensor<ulong> Samples, DeviceTensor<int> Labels, MixedLabels? Mixed = null)
+{
+    public CrossEntropyTargets Targets => Mixed is { } mixed ? CrossEntropyTargets.Mixed(Labels, mixed.Others, mixed.Shares) : Labels;
+
+    /// <summary>Some of its rows.</summary>
+    public TrainingBatch Slice(long first, long count) => new(
+        Images.Slice(first, count), Samples.Slice(first, count), Labels.Slice(first, count),
+        Mixed is { } mixed ? new MixedLabels(mixed.Others.Slice(first, count), mixed.Shares.Slice(first, count)) : null);
+}
+
+/// <summary>The labels of the images that were mixed into those of a batch, and what is left of its own.</summary>
+internal readonly record struct MixedLabels(DeviceTensor<int> Others, DeviceTensor<float> Shares);
 
 /// <summary>What input layers are built for: at most so many images of a size, and how their pixels were standardised.</summary>
 internal readonly record struct InputShape(Device Device, int MaximumRows, int Height, int Width, Standardization Pixels);
@@ -67,6 +78,9 @@ internal readonly record struct InputShape(Device Device, int MaximumRows, int H
 internal abstract class InputLayer : IDisposable
 {
     private readonly List<IDisposable> _tensors = [];
+
+    /// <summary>Whether an image is changed by others of its batch. Else it is changed alike in whatever batch it comes.</summary>
+    public virtual bool MixesImages => false;
 
     /// <summary>Allocates, once and before all else.</summary>
     public abstract void Build(in InputShape shape);
@@ -106,6 +120,10 @@ internal sealed class InputLayers : IDisposable
         (_layers, _shape) = (augmentation?.Layers() ?? [], shape);
         foreach (InputLayer layer in _layers) layer.Build(shape);
     }
+
+    public bool MixImages => _layers.Any(layer => layer.MixesImages);
+
+    public bool ChangeImages => _layers.Count > 0;
 
     /// <summary>The batch with rows of pixels as images, changed by one layer after the other.</summary>
     public TrainingBatch Apply(in TrainingStep step, TrainingBatch batch)

@@ -19,6 +19,9 @@ internal sealed record FashionMnist(LabeledImages Train, LabeledImages Test)
     public const int Pixels = Side * Side;
     public const int Classes = 10;
 
+    private static readonly string[] ClassNames =
+        ["T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"];
+
     /// <summary>The folder of Debian's package dataset-fashion-mnist.</summary>
     public const string DebianDirectory = "/usr/share/datasets/fashion-mnist";
 
@@ -50,6 +53,9 @@ internal sealed record FashionMnist(LabeledImages Train, LabeledImages Test)
         "t10k-labels-idx1-ubyte.gz", 10_000, IsImages: false, "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34");
 
     public static IReadOnlyList<FashionMnistFile> Files { get; } = [TrainImages, TrainLabels, TestImages, TestLabels];
+
+    /// <summary>What the images of a label show.</summary>
+    public static string ClassName(int label) => ClassNames[label];
 
     /// <summary>
     /// The folder to read: the one the user names, else the Debian package's, else null, which means the download cache.

@@ -4,6 +4,19 @@ namespace Kernels.Study;
 internal sealed record Examples(float[] Images, int[] Labels, int Features)
 {
     public int Count => Labels.Length;
+
+    /// <summary>Those whose place is right.</summary>
+    public Examples Where(Func<int, bool> isRight)
+    {
+        int[] places = [.. Enumerable.Range(0, Count).Where(isRight)];
+        float[] images = new float[places.Length * Features];
+        for (int i = 0; i < places.Length; i++)
+            Images.AsSpan(places[i] * Features, Features).CopyTo(images.AsSpan(i * Features));
+        return new Examples(images, [.. places.Select(place => Labels[place])], Features);
+    }
+
+    /// <summary>These and then others of the same size.</summary>
+    public Examples Then(Examples next) => new([.. Images, .. next.Images], [.. Labels, .. next.Labels], Features);
 }
 
 /// <summary>
@@ -18,6 +31,12 @@ internal readonly record struct Standardization(double Mean, double Deviation)
 
     /// <summary>The level, black being 0 and white 1.</summary>
     public double LevelOf(float value) => (value * Deviation) + Mean;
+
+    /// <summary>The level as a byte, what is darker than black being black.</summary>
+    public byte ByteOf(float value) => (byte)Math.Round(255 * Math.Clamp(LevelOf(value), 0, 1));
+
+    /// <summary>What a level becomes.</summary>
+    public double ValueOf(double level) => (level - Mean) / Deviation;
 }
 
 /// <summary>

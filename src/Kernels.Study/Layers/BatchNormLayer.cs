@@ -4,7 +4,7 @@ namespace Kernels.Study;
 /// Batch normalization of maps: by the batch in training, by running statistics with PyTorch's conventions in an evaluation; with or
 /// without a ReLU in the same pass. Factors start at 1, what is added at 0; neither is regularized.
 /// </summary>
-internal sealed class BatchNormLayer(bool hasRelu) : Layer
+internal sealed partial class BatchNormLayer(bool hasRelu) : Layer
 {
     private static readonly RandomKey NoKey = new(0, 0);
 

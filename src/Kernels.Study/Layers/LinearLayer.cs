@@ -61,11 +61,14 @@ internal sealed class DropConnectLayer(int outputs, double probability, int samp
     {
         (DeviceTensor<float> w, DeviceTensor<float> b) = (Weight.Value, Bias.Value);
         if (step is { } training)
-            DropConnect.Forward(stream, X, w, b, y, probability, training.KeyFor(RandomPurpose.DropConnect, place));
+            DropConnect.Forward(stream, X, w, b, y, probability, training.KeyFor(RandomPurpose.DropConnect, place), Shard(training));
         else
             DropConnect.Infer(stream, X, w, b, y, null, null, probability, DropConnectActivation.Relu, samples, EvaluationKey);
     }
 
     protected override void ApplyGradient(in TrainingStep step, DeviceTensor<float> dy, DeviceTensor<float>? dx) => DropConnect.Backward(
-        step.Stream, X, Weight.Value, dy, dx, Weight.Gradient, Bias.Gradient, probability, step.KeyFor(RandomPurpose.DropConnect, place));
+        step.Stream, X, Weight.Value, dy, dx, Weight.Gradient, Bias.Gradient, probability, step.KeyFor(RandomPurpose.DropConnect, place),
+        Shard(step));
+
+    private static DropConnectOptions Shard(in TrainingStep step) => new() { GlobalStart = step.FirstRow };
 }

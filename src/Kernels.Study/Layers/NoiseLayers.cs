@@ -19,20 +19,26 @@ internal abstract class NoiseLayer(RandomPurpose purpose, int place) : Layer
         X = x;
         DeviceTensor<float> y = Rows(_y, x);
         if (step is not { } training) return Infer(stream, x, y) ? y : x;
-        Apply(stream, x, y, training.KeyFor(purpose, place));
+        Apply(stream, x, y, training.KeyFor(purpose, place), training.FirstRow);
         return y;
     }
 
     public override DeviceTensor<float> Backward(in TrainingStep step, DeviceTensor<float> dy)
     {
-        ApplyGradient(step.Stream, dy, step.KeyFor(purpose, place));
+        ApplyGradient(step.Stream, dy, step.KeyFor(purpose, place), step.FirstRow);
         return dy;
     }
 
-    protected abstract void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key);
+    /// <summary>Fills <paramref name="y"/>; the first row is this one of the whole batch.</summary>
+    protected abstract void Apply(
+        DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key, ulong firstRow);
 
     /// <summary>Carries the gradient back, in place.</summary>
-    protected abstract void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key);
+    protected abstract void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key, ulong firstRow);
+
+    /// <summary>The place of the first element in that of the whole batch.</summary>
+    protected static ulong FirstElement(DeviceTensor<float> rows, ulong firstRow) =>
+        firstRow == 0 ? 0 : firstRow * (ulong)(rows.Length / rows.Shape[0]);
 
     /// <summary>The inference rule: fills <paramref name="y"/> and returns true, or does nothing.</summary>
     protected virtual bool Infer(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y) => false;
@@ -41,21 +47,25 @@ internal abstract class NoiseLayer(RandomPurpose purpose, int place) : Layer
 /// <summary>Dropout with inverted scaling: y = x m / (1 - p), m = 0 with probability p.</summary>
 internal sealed class DropoutLayer(double probability, int place) : NoiseLayer(RandomPurpose.Dropout, place)
 {
-    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key) =>
-        Dropout.Forward(stream, x, y, probability, key);
+    protected override void Apply(
+        DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key, ulong firstRow) =>
+        Dropout.Forward(stream, x, y, probability, key, Shard(x, firstRow));
 
-    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key) =>
-        Dropout.Backward(stream, gradient, gradient, probability, key);
+    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key, ulong firstRow) =>
+        Dropout.Backward(stream, gradient, gradient, probability, key, Shard(gradient, firstRow));
+
+    private static DropoutOptions Shard(DeviceTensor<float> rows, ulong firstRow) => new() { GlobalStart = FirstElement(rows, firstRow) };
 }
 
 /// <summary>Gaussian dropout: y = x (1 + sigma z), z standard normal, sigma^2 = p / (1 - p).</summary>
 internal sealed class GaussianDropoutLayer(double probability, int place) : NoiseLayer(RandomPurpose.GaussianDropout, place)
 {
-    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key) =>
-        GaussianDropout.Forward(stream, x, y, probability, key);
+    protected override void Apply(
+        DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key, ulong firstRow) =>
+        GaussianDropout.Forward(stream, x, y, probability, key, FirstElement(x, firstRow));
 
-    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key) =>
-        GaussianDropout.Backward(stream, gradient, gradient, probability, key);
+    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key, ulong firstRow) =>
+        GaussianDropout.Backward(stream, gradient, gradient, probability, key, FirstElement(gradient, firstRow));
 }
 
 /// <summary>
@@ -67,8 +77,9 @@ internal sealed class GaussianDropoutLayer(double probability, int place) : Nois
 /// </remarks>
 internal sealed class AdaptiveDropoutLayer(double alpha, double beta, int place) : NoiseLayer(RandomPurpose.AdaptiveDropout, place)
 {
-    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key) =>
-        AdaptiveDropout.Forward(stream, x, x, y, alpha, beta, key);
+    protected override void Apply(
+        DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key, ulong firstRow) =>
+        AdaptiveDropout.Forward(stream, x, x, y, alpha, beta, key, FirstElement(x, firstRow));
 
     protected override bool Infer(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y)
     {
@@ -76,9 +87,10 @@ internal sealed class AdaptiveDropoutLayer(double alpha, double beta, int place)
         return true;
     }
 
-    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key) =>
+    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key, ulong firstRow) =>
         AdaptiveDropout.Backward(
-            stream, X, X, gradient, gradient, dPre: null, alpha, beta, AdaptiveEstimator.MaskConstant, key);
+            stream, X, X, gradient, gradient, dPre: null, alpha, beta, AdaptiveEstimator.MaskConstant, key,
+            FirstElement(gradient, firstRow));
 }
 
 /// <summary>
@@ -96,18 +108,19 @@ internal sealed class DropBlockLayer(double probability, int size, int place) : 
         return base.Build(input);
     }
 
-    protected override void Apply(DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key) =>
-        DropBlock.Forward(stream, x, y, _block, _rate, key);
+    protected override void Apply(
+        DeviceStream stream, DeviceTensor<float> x, DeviceTensor<float> y, RandomKeySource key, ulong firstRow) =>
+        DropBlock.Forward(stream, x, y, _block, _rate, key, new DropBlockOptions { GlobalStart = firstRow });
 
-    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key) =>
-        DropBlock.Backward(stream, gradient, gradient, _block, _rate, key);
+    protected override void ApplyGradient(DeviceStream stream, DeviceTensor<float> gradient, RandomKeySource key, ulong firstRow) =>
+        DropBlock.Backward(stream, gradient, gradient, _block, _rate, key, new DropBlockOptions { GlobalStart = firstRow });
 }
 
 /// <summary>
 /// Noise in feature space: y = x + factor * sigma * z, z standard normal, sigma the deviation of each feature among the examples of its
 /// class in the batch, which the gradient takes as a constant.
 /// </summary>
-internal sealed class FeatureNoiseLayer(double factor, int place) : Layer
+internal sealed partial class FeatureNoiseLayer(double factor, int place) : Layer
 {
     private DeviceTensor<float> _deviations = null!;
     private DeviceTensor<float> _y = null!;
@@ -124,10 +137,13 @@ internal sealed class FeatureNoiseLayer(double factor, int place) : Layer
         if (step is not { } training) return x;
         DeviceTensor<float> y = Rows(_y, x);
         FeatureNoise.Deviations(stream, x, training.Labels, _deviations);
-        FeatureNoise.Forward(
-            stream, x, training.Samples, training.Labels, _deviations, y, factor, training.KeyFor(RandomPurpose.Augmentation, place));
+        AddNoise(training, x, _deviations, y);
         return y;
     }
 
     public override DeviceTensor<float> Backward(in TrainingStep step, DeviceTensor<float> dy) => dy;
+
+    private void AddNoise(in TrainingStep step, DeviceTensor<float> x, DeviceTensor<float> deviations, DeviceTensor<float> y) =>
+        FeatureNoise.Forward(
+            step.Stream, x, step.Samples, step.Labels, deviations, y, factor, step.KeyFor(RandomPurpose.Augmentation, place));
 }

@@ -4,10 +4,8 @@ namespace Kernels.Study;
 /// A residual block: y = ReLU(x + f(x)), f being its layers, the first of which writes to a buffer of its own and the last of which keeps
 /// the shape. With a probability to drop f it is stochastic depth, decided for each example of a batch.
 /// </summary>
-internal sealed class ResidualLayer(IReadOnlyList<Layer> layers, double dropProbability, int place) : Layer
+internal sealed partial class ResidualLayer(IReadOnlyList<Layer> layers, double dropProbability, int place) : Layer
 {
-    private static readonly StochasticDepthOptions Block = new() { Relu = true };
-
     private readonly Sequence _branch = new(layers);
     private DeviceTensor<float> _skipGradient = null!;
     private DeviceTensor<float> _y = null!;
@@ -22,25 +20,23 @@ internal sealed class ResidualLayer(IReadOnlyList<Layer> layers, double dropProb
         return _branch.Build(input with { NeedsGradient = true });
     }
 
+    public override void Initialize(DeviceStream stream, RandomKey key) => _branch.Initialize(stream, key);
+
     public override DeviceTensor<float> Forward(DeviceStream stream, in TrainingStep? step, DeviceTensor<float> x)
     {
         _y = _branch.Forward(stream, step, x);
         if (step is { } training)
-            StochasticDepth.Forward(stream, x, _y, _y, dropProbability, training.KeyFor(RandomPurpose.StochasticDepth, place), Block);
+            Join(training, x);
         else
-            StochasticDepth.Infer(stream, x, _y, _y, dropProbability, Block);
+            StochasticDepth.Infer(stream, x, _y, _y, dropProbability, Block(0));
         return _y;
     }
 
     public override DeviceTensor<float> Backward(in TrainingStep step, DeviceTensor<float> dy)
     {
-        DeviceTensor<float> skip = Rows(_skipGradient, dy);
-        RandomKeySource key = step.KeyFor(RandomPurpose.StochasticDepth, place);
-        StochasticDepth.Backward(step.Stream, _y, dy, dx: skip, df: dy, dropProbability, key, Block);
+        Split(step, dy);
         DeviceTensor<float> dx = _branch.Backward(step, dy)!;
-
-        // Through the branch and past it: a block of stochastic depth 0 is the plain sum of two tensors.
-        StochasticDepth.Infer(step.Stream, dx, skip, dx, dropProbability: 0);
+        AddSkip(step, dx);
         return dx;
     }
 
@@ -49,4 +45,25 @@ internal sealed class ResidualLayer(IReadOnlyList<Layer> layers, double dropProb
         _branch.Dispose();
         base.Dispose();
     }
+
+    private static StochasticDepthOptions Block(ulong firstRow) => new() { Relu = true, GlobalStart = firstRow };
+
+    /// <summary>y from what the branch gave, in place.</summary>
+    private void Join(in TrainingStep step, DeviceTensor<float> x)
+    {
+        RandomKeySource key = step.KeyFor(RandomPurpose.StochasticDepth, place);
+        StochasticDepth.Forward(step.Stream, x, _y, _y, dropProbability, key, Block(step.FirstRow));
+    }
+
+    /// <summary>The gradient of the branch's output in place of that of y; the other part is kept.</summary>
+    private void Split(in TrainingStep step, DeviceTensor<float> dy)
+    {
+        RandomKeySource key = step.KeyFor(RandomPurpose.StochasticDepth, place);
+        StochasticDepth.Backward(
+            step.Stream, _y, dy, dx: Rows(_skipGradient, dy), df: dy, dropProbability, key, Block(step.FirstRow));
+    }
+
+    /// <summary>Through the branch and past it: a block of stochastic depth 0 is the plain sum of two tensors.</summary>
+    private void AddSkip(in TrainingStep step, DeviceTensor<float> dx) =>
+        StochasticDepth.Infer(step.Stream, dx, Rows(_skipGradient, dx), dx, dropProbability: 0);
 }

@@ -18,6 +18,12 @@ internal sealed record Recipe(string Name, string Summary)
     /// <summary>How the images are changed in training; null for not at all. Evaluations see them as they are.</summary>
     public RecipeAugmentation? Augmentation { get; init; }
 
+    /// <summary>Images that take the place of real ones in training and were made of these; null for none.</summary>
+    public GeneratedImages? Generated { get; init; }
+
+    /// <summary>How training makes new images of two of a class; null for not at all.</summary>
+    public MergingPlan? Merging { get; init; }
+
     /// <summary>The loss of training. Evaluations measure the plain one.</summary>
     public CrossEntropyOptions Loss { get; init; } = new();
 
@@ -45,6 +51,9 @@ internal sealed record Recipe(string Name, string Summary)
 
     /// <summary>The values of what is tuned in it, in words.</summary>
     public string Setting { get; init; } = "";
+
+    /// <summary>Networks make images for it.</summary>
+    public bool IsLearned => Generated is not null || Merging is not null;
 
     public bool IsReference => Reference == Name;
 }

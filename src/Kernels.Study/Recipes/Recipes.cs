@@ -87,6 +87,7 @@ internal static class Recipes
             Optimizer = settings => settings.Adam with { WeightDecay = 1, WeightDecayMode = WeightDecayMode.Decoupled },
         },
         .. CnnRecipes.All,
+        .. LearnedRecipes.All,
     ];
 
     /// <summary>Those that <c>--quick</c> trains: one of each kind, within three minutes on two cores.</summary>

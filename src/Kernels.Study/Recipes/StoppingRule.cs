@@ -25,14 +25,22 @@ internal sealed record StoppingRule(StoppingMetric Metric, int Window, int Patie
     }
 
     /// <summary>The rule's state in one run.</summary>
-    public sealed class Run(StoppingRule rule)
+    public sealed class Run(StoppingRule rule, EarlyStoppingState? state = null, IEnumerable<double>? last = null)
     {
-        private readonly Queue<double> _last = new();
-        private readonly EarlyStopping _stopping = new(new EarlyStoppingOptions
-        {
-            Mode = rule.Metric == StoppingMetric.Loss ? MetricMode.Minimize : MetricMode.Maximize,
-            Patience = rule.Patience,
-        });
+        private readonly Queue<double> _last = new(last ?? []);
+        private readonly EarlyStopping _stopping = new(
+            new EarlyStoppingOptions
+            {
+                Mode = rule.Metric == StoppingMetric.Loss ? MetricMode.Minimize : MetricMode.Maximize,
+                Patience = rule.Patience,
+            },
+            state);
+
+        /// <summary>What a run that goes on needs, with <see cref="Last"/>.</summary>
+        public EarlyStoppingState State => _stopping.State;
+
+        /// <summary>The last scores, fewer than the window.</summary>
+        public IReadOnlyCollection<double> Last => _last;
 
         /// <summary>True right after the best epoch so far.</summary>
         public bool IsBest => _stopping.IsBest;

@@ -11,6 +11,16 @@ internal static class GreyImage
     public static string DataUri(int width, int height, Func<int, int, double> levelAt) =>
         $"data:image/png;base64,{Convert.ToBase64String(Png(width, height, levelAt))}";
 
+    /// <summary>Images of clothing, an image after the other, in so many rows.</summary>
+    public static string SheetUri(byte[] levels, int rows)
+    {
+        const int Side = FashionMnist.Side;
+        int columns = levels.Length / (rows * FashionMnist.Pixels);
+        return DataUri(
+            columns * Side, rows * Side,
+            (x, y) => levels[(((y / Side * columns) + (x / Side)) * FashionMnist.Pixels) + (y % Side * Side) + (x % Side)] / 255.0);
+    }
+
     public static byte[] Png(int width, int height, Func<int, int, double> levelAt)
     {
         byte[] header = new byte[13];

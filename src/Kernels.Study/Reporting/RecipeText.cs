@@ -6,7 +6,7 @@ internal static class RecipeText
     public static string Of(Recipe recipe, StudySettings settings)
     {
         OptimizerOptions optimizer = recipe.Optimizer(settings);
-        string[] methods = [.. Methods(recipe, optimizer)];
+        string[] methods = [.. Methods(recipe, optimizer, settings)];
         List<string> text = methods.Length == 0 ? [recipe.Summary] : [.. methods];
         if (recipe.Network.Description(settings) is { } network) text.Add(network);
         if (optimizer is AdamWOptions)
@@ -24,12 +24,14 @@ internal static class RecipeText
     }
 
     /// <summary>What the recipe adds to its network and optimizer without regularization, one text per method.</summary>
-    private static IEnumerable<string> Methods(Recipe recipe, OptimizerOptions optimizer)
+    private static IEnumerable<string> Methods(Recipe recipe, OptimizerOptions optimizer, StudySettings settings)
     {
         if (optimizer.L1 > 0) yield return L1Penalty(optimizer.L1);
         if (optimizer.WeightDecay > 0) yield return WeightDecay(optimizer.WeightDecay, optimizer.WeightDecayMode);
         if (recipe.Network.Method is { } method) yield return method.Description;
         if (recipe.Augmentation is { } augmentation) yield return augmentation.Description;
+        if (recipe.Generated is { } generated) yield return Generated(generated, settings);
+        if (recipe.Merging is { } merging) yield return merging.Description;
         if (recipe.Loss.Smoothing > 0) yield return SmoothedLabels(recipe.Loss.Smoothing);
         if (recipe.Loss.ConfidencePenalty > 0) yield return ConfidencePenalty(recipe.Loss.ConfidencePenalty);
         if (recipe.AverageDecay is { } decay) yield return AveragedWeights(decay);
@@ -50,6 +52,16 @@ internal static class RecipeText
             "moments do not see it, so every weight shrinks by the same share, whatever its gradients are.",
         _ => $"L2 penalty, proximal: after each step w ← w / (1 + ηλ) for each weight w, with λ = {strength:0.######}.",
     };
+
+    private static string Generated(GeneratedImages images, StudySettings settings) =>
+        $"Of the images that an epoch sees, {100 * images.Share:0} % are made by a network of the same seed in place of real ones, so " +
+        "that the number of steps stays. " + images.Source switch
+        {
+            ImageSource.Gan => "They are those of the GAN.",
+            ImageSource.FilteredGan =>
+                $"They are those of the GAN that a network trained by {Gans.Judge} on the same training images takes for what was asked.",
+            _ => settings.Autoencoder.Description,
+        };
 
     private static string SmoothedLabels(double epsilon) =>
         $"Label smoothing: in training the target of an image is (1 − ε)·(its label) + ε/K on each of the K classes, ε = {epsilon:0.##}, " +

@@ -30,6 +30,9 @@ internal static class ReportStyle
         figure { margin: 18px 0; }
         figcaption { font-size: 0.9rem; line-height: 1.4; color: var(--soft); margin-bottom: 6px; max-width: 46rem; }
         .sheet { width: min(100%, 672px); image-rendering: pixelated; border: 1px solid var(--grid); }
+        .stages { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 14px; }
+        .stages figure { margin: 0; }
+        .stages .sheet { width: 100%; }
         @media print {
           .curves { break-before: page; }
           .curves h2 { margin-top: 0; }

@@ -21,7 +21,31 @@ internal sealed record StudyRow(
     long Parameters,
     double ZeroWeights,
     double Seconds,
-    string Device);
+    string Device)
+{
+    /// <summary>Ranks and what a step cost them; absent where there were none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Ranks { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Shards { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Transport { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? StepMilliseconds { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? WaitedMilliseconds { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? StepCalls { get; init; }
+
+    /// <summary>That one rank sent.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? StepBytes { get; init; }
+}
 
 /// <summary>
 /// One setting of a recipe in the output of <c>kernels study --tune --json</c>: means over seeds, on the images that recipes are tuned by,
@@ -105,5 +129,14 @@ internal sealed partial class StudyJson : JsonSerializerContext
         run.Parameters,
         Math.Round(run.ZeroWeights, 6),
         Math.Round(run.Seconds, 3),
-        device);
+        device)
+    {
+        Ranks = run.Ranks?.Ranks,
+        Shards = run.Ranks?.Shards,
+        Transport = run.Ranks?.Transport,
+        StepMilliseconds = run.Ranks is { } time ? Math.Round(1e3 * time.Seconds, 4) : null,
+        WaitedMilliseconds = run.Ranks is { } waited ? Math.Round(1e3 * waited.Waited, 4) : null,
+        StepCalls = run.Ranks is { } calls ? Math.Round(calls.Calls, 2) : null,
+        StepBytes = run.Ranks is { } bytes ? Math.Round(bytes.BytesSent) : null,
+    };
 }

@@ -27,6 +27,8 @@ internal static class StudyReading
         text.Append(Sparsity([.. study.Summaries.Where(summary => summary.ZeroWeights >= Visible)]));
         if (study.Summaries.Count > 1) text.Append(' ').Append(Comparison(study.Summaries, baseline));
 
+        foreach (GanResult gan in study.Gans.Where(gan => gan.Failure is not null))
+            text.Append($" The GAN of seed {gan.Seed} was given up: {gan.Failure}. There is no run with its images in these numbers.");
         text.Append(' ').Append(Caution(study));
         if (study.MissingRuns > 0)
         {
@@ -88,7 +90,8 @@ internal static class StudyReading
 
     private static string TwoComparisons(RecipeSummary summary) =>
         $"{summary.Recipe.Name} is {summary.TestGain!.Value.Percent(signed: true)} points from {summary.Recipe.Reference}, and " +
-        $"{summary.OtherTestGain!.Value.Percent(signed: true)} from {summary.Recipe.AlsoComparedWith}, its own network.";
+        $"{summary.OtherTestGain!.Value.Percent(signed: true)} from {summary.Recipe.AlsoComparedWith}, " +
+        (summary.Recipe.Generated is null ? "its own network." : "the same without generated images.");
 
     private static string Sparsity(IReadOnlyList<RecipeSummary> sparse) => sparse.Count == 0
         ? ""

@@ -31,6 +31,8 @@ internal static class StudyReport
         </div>
         </section>
         {Sheets(study)}
+        {GanSection.Of(study)}
+        {MergingSection.Of(study)}
         {ReportMethod.Section(study)}
         """);
 

@@ -39,7 +39,10 @@ internal sealed class FinishedRuns
     public RunResult? Find(Recipe recipe, int seed) => !_runs.TryGetValue((recipe.Name, recipe.Setting, seed), out FinishedRun? run)
         ? null
         : new RunResult(
-            recipe, seed, run.Epochs, run.BestEpoch, run.Final, run.Curve, run.Parameters, run.ZeroWeights, run.Seconds);
+            recipe, seed, run.Epochs, run.BestEpoch, run.Final, run.Curve, run.Parameters, run.ZeroWeights, run.Seconds)
+        {
+            Merging = run.Merging,
+        };
 
     /// <summary>Adds a run. To be called from one thread at a time.</summary>
     /// <exception cref="DatasetException">The file cannot be written.</exception>
@@ -47,7 +50,7 @@ internal sealed class FinishedRuns
     {
         FinishedRun line = new(
             _conditions, run.Recipe.Name, run.Recipe.Setting, run.Seed, run.Epochs, run.BestEpoch, run.Final, run.Curve, run.Parameters,
-            run.ZeroWeights, run.Seconds);
+            run.ZeroWeights, run.Seconds, run.Merging);
         try
         {
             File.AppendAllText(_path, $"{JsonSerializer.Serialize(line, FinishedRunJson.Default.FinishedRun)}\n");
@@ -71,7 +74,8 @@ internal sealed record FinishedRun(
     IReadOnlyList<CurvePoint> Curve,
     long Parameters,
     double ZeroWeights,
-    double Seconds);
+    double Seconds,
+    MergingSheet? Merging = null);
 
 // A run may diverge: its loss is then the text "NaN".
 [JsonSourceGenerationOptions(NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]

@@ -9,15 +9,28 @@ internal sealed class Network : IDisposable
     private readonly Sequence _layers;
     private readonly DeviceTensor<float> _logitGradient;
 
-    public Network(Device device, IReadOnlyList<Layer> layers, int features, int maximumRows)
+    /// <param name="device">Where it is.</param>
+    /// <param name="layers">One after the other.</param>
+    /// <param name="inputShape">The shape of one example.</param>
+    /// <param name="maximumRows">At most so many examples at once.</param>
+    /// <param name="needsGradient">Whether a pass back goes through to the input.</param>
+    public Network(
+        Device device, IReadOnlyList<Layer> layers, IReadOnlyList<long> inputShape, int maximumRows, bool needsGradient = false)
     {
         _layers = new Sequence(layers);
-        LayerInput logits = _layers.Build(new LayerInput(device, maximumRows, [features], NeedsGradient: false));
+        LayerInput logits = _layers.Build(new LayerInput(device, maximumRows, inputShape, needsGradient));
         _logitGradient = device.Allocate<float>(maximumRows, logits.Features);
         Parameters = _layers.Parameters;
     }
 
-    /// <summary>In the order of the layers; gradients are valid after <see cref="Backward"/>.</summary>
+    public Network(Device device, IReadOnlyList<Layer> layers, int features, int maximumRows)
+        : this(device, layers, [features], maximumRows)
+    {
+    }
+
+    public Layer Layers => _layers;
+
+    /// <summary>In the order of the layers; gradients are valid after <see cref="Backward(TrainingStep, long)"/>.</summary>
     public IReadOnlyList<Parameter> Parameters { get; }
 
     /// <summary>Numbers in all parameters.</summary>
@@ -29,7 +42,7 @@ internal sealed class Network : IDisposable
     /// <summary>All that training changes.</summary>
     public IReadOnlyList<DeviceTensor<float>> State => [.. Parameters.Select(parameter => parameter.Value), .. Statistics];
 
-    /// <summary>Draws the weights; the layers have made all else.</summary>
+    /// <summary>Draws the weights; the layers have made all else, or make it of them.</summary>
     public void Initialize(DeviceStream stream, RandomKey key)
     {
         ulong index = 0;
@@ -39,6 +52,8 @@ internal sealed class Network : IDisposable
             for (int i = 0; i < weights.Length; i++) weights[i] = (float)(parameter.Bound * StudyRandom.Symmetric(key, index++));
             stream.Upload<float>(weights, parameter.Value);
         }
+
+        _layers.Initialize(stream, key with { Offset = key.Offset + 1 });
     }
 
     /// <summary>
@@ -52,6 +67,12 @@ internal sealed class Network : IDisposable
 
     /// <summary>Fills the gradients from <see cref="LogitGradient"/>, for the batch of the last forward pass.</summary>
     public void Backward(TrainingStep step, long rows) => _layers.Backward(step, LogitGradient(rows));
+
+    /// <summary>
+    /// The same from a gradient of the output in its own shape, which may be written over; returns that of the input where it was asked
+    /// for.
+    /// </summary>
+    public DeviceTensor<float>? Backward(TrainingStep step, DeviceTensor<float> dy) => _layers.Backward(step, dy);
 
     /// <summary>The share of weights, without biases, that are exactly 0. Waits for the stream.</summary>
     public double ZeroWeights(DeviceStream stream)

@@ -42,6 +42,13 @@ internal abstract class NetworkOptimizer : IDisposable
     /// <summary>Copies the moving averages of the network's parameters to those of another of the same layers.</summary>
     public abstract void CopyAverages(DeviceStream stream, Network target);
 
+    /// <summary>Adds all that it remembers. Waits for the stream.</summary>
+    public abstract void Save(DeviceStream stream, Checkpoint checkpoint, string name);
+
+    /// <summary>Goes on from what was saved; to be called when the network has its parameters.</summary>
+    /// <exception cref="DatasetException">The checkpoint has not what this optimizer remembers.</exception>
+    public abstract void Load(DeviceStream stream, Checkpoint checkpoint, string name);
+
     public virtual void Dispose() => _rates.Dispose();
 
     private sealed class Groups<TOptions> : NetworkOptimizer
@@ -74,6 +81,24 @@ internal abstract class NetworkOptimizer : IDisposable
                 stream.Copy(
                     _optimizer.GetState(OptimizerState.AverageWeight, i), target.Parameters[_order[i]].Value);
             }
+        }
+
+        public override void Save(DeviceStream stream, Checkpoint checkpoint, string name)
+        {
+            checkpoint.Set(stream, $"{name} steps", _optimizer.StepCounts);
+            ForEachState((state, i) => checkpoint.Set(stream, $"{name} {state} {_order[i]}", _optimizer.GetState(state, i)));
+        }
+
+        public override void Load(DeviceStream stream, Checkpoint checkpoint, string name)
+        {
+            ForEachState((state, i) => checkpoint.Load(stream, $"{name} {state} {_order[i]}", _optimizer.GetState(state, i)));
+            _optimizer.Resume(stream, checkpoint.Values<ulong>($"{name} steps")[0]);
+        }
+
+        private void ForEachState(Action<string, int> use)
+        {
+            foreach (string state in _optimizer.StateNames)
+                for (int i = 0; i < _order.Length; i++) use(state, i);
         }
 
         public override void Dispose()

@@ -4,11 +4,11 @@ namespace Kernels.Study;
 /// One network in training. A step is captured as a graph, once for each size of a batch; what changes from step to step (the images, their
 /// labels, the random keys, the learning rates) is copied to where the graph reads it.
 /// </summary>
-internal sealed class NetworkTraining : IDisposable
+internal sealed class NetworkTraining : IRunTraining
 {
     private readonly Device _device;
     private readonly DeviceStream _stream;
-    private readonly DeviceExamples _train;
+    private readonly TrainingSet _train;
     private readonly Recipe _recipe;
     private readonly int _seed;
     private readonly int _epochs;
@@ -23,7 +23,7 @@ internal sealed class NetworkTraining : IDisposable
     private readonly Dictionary<long, DeviceGraph> _steps = [];
 
     public NetworkTraining(
-        Device device, DeviceStream stream, DeviceExamples train, Standardization pixels, Recipe recipe, StudySettings settings, int seed)
+        Device device, DeviceStream stream, TrainingSet train, Standardization pixels, Recipe recipe, StudySettings settings, int seed)
     {
         (_device, _stream, _train, _recipe, _seed) = (device, stream, train, recipe, seed);
         (_epochs, _batchSize) = (settings.EpochsOf(recipe), settings.BatchSizeOf(recipe));
@@ -52,7 +52,7 @@ internal sealed class NetworkTraining : IDisposable
         {
             cancellation.ThrowIfCancellationRequested();
             long start = (long)step * _batchSize, rows = Math.Min(_batchSize, _train.Count - start);
-            EmbeddingDropout.Infer(_stream, _epoch.Order.Slice(start, rows), _train.Images, _batch.Images.Slice(0, rows));
+            EmbeddingDropout.Infer(_stream, _epoch.Order.Slice(start, rows), _train.Table.Images, _batch.Images.Slice(0, rows));
             _stream.Copy(_epoch.Samples.Slice(start, rows), _batch.Samples.Slice(0, rows));
             _stream.Copy(_epoch.Labels.Slice(start, rows), _batch.Labels.Slice(0, rows));
             _stream.Copy(_epoch.Keys.Slice(step, 1), _batch.Keys);
@@ -88,7 +88,7 @@ internal sealed class NetworkTraining : IDisposable
     {
         (DeviceTensor<ulong> samples, DeviceTensor<int> labels) = (_batch.Samples.Slice(0, rows), _batch.Labels.Slice(0, rows));
         TrainingStep step = new(_stream, _batch.Keys.Reshape(StepKeys.Count, 2), samples, labels);
-        TrainingBatch batch = _inputs.Apply(step, new TrainingBatch(_batch.Images.Slice(0, rows), samples, labels, labels));
+        TrainingBatch batch = _inputs.Apply(step, new TrainingBatch(_batch.Images.Slice(0, rows), samples, labels));
         DeviceTensor<float> logits = _network.Forward(_stream, batch.Images, step);
         CrossEntropy.ForwardBackward(
             _stream, logits, batch.Targets, classWeights: null, lossGradient: null, _batch.Losses.Slice(0, rows),
@@ -102,64 +102,6 @@ internal sealed class NetworkTraining : IDisposable
         _optimizer.CopyAverages(_stream, averaged);
         foreach ((DeviceTensor<float> own, DeviceTensor<float> copy) in _network.Statistics.Zip(averaged.Statistics))
             _stream.Copy(own, copy);
-    }
-
-    /// <summary>What the steps of an epoch read, and their losses.</summary>
-    private sealed class EpochInputs(Device device, int count, int steps) : IDisposable
-    {
-        private readonly ulong[] _samples = new ulong[count];
-        private readonly int[] _labels = new int[count];
-        private readonly ulong[] _keys = new ulong[steps * StepKeys.Count * 2];
-        private readonly float[] _rates = new float[steps * NetworkOptimizer.GroupCount];
-        private readonly float[] _losses = new float[count];
-
-        /// <summary>Places of the images in the order in which they are used.</summary>
-        public DeviceTensor<int> Order { get; } = device.Allocate<int>(count);
-
-        /// <summary>The same, as the numbers of samples.</summary>
-        public DeviceTensor<ulong> Samples { get; } = device.Allocate<ulong>(count);
-
-        public DeviceTensor<int> Labels { get; } = device.Allocate<int>(count);
-
-        public DeviceTensor<ulong> Keys { get; } = device.Allocate<ulong>(steps, StepKeys.Count * 2);
-
-        public DeviceTensor<float> Rates { get; } = device.Allocate<float>(steps, NetworkOptimizer.GroupCount);
-
-        public DeviceTensor<float> Losses { get; } = device.Allocate<float>(count);
-
-        public void Fill(DeviceStream stream, DeviceExamples train, int seed, int epoch, Func<long, double> rateAt)
-        {
-            int[] order = StudyRandom.Permutation(StudyRandom.KeyFor(seed, RandomPurpose.BatchOrder, epoch), count);
-            for (int i = 0; i < count; i++) (_samples[i], _labels[i]) = ((ulong)order[i], train.HostLabels[order[i]]);
-            for (int i = 0; i < steps; i++)
-            {
-                long step = ((long)epoch * steps) + i;
-                StepKeys.Write(seed, epoch, step, _keys.AsSpan(i * StepKeys.Count * 2));
-                _rates.AsSpan(i * NetworkOptimizer.GroupCount, NetworkOptimizer.GroupCount).Fill((float)rateAt(step));
-            }
-
-            stream.Upload<int>(order, Order);
-            stream.Upload<ulong>(_samples, Samples);
-            stream.Upload<int>(_labels, Labels);
-            stream.Upload<ulong>(_keys, Keys);
-            stream.Upload<float>(_rates, Rates);
-        }
-
-        public double MeanLoss(DeviceStream stream)
-        {
-            stream.Download(Losses, _losses);
-            return _losses.Average(loss => (double)loss);
-        }
-
-        public void Dispose()
-        {
-            Order.Dispose();
-            Samples.Dispose();
-            Labels.Dispose();
-            Keys.Dispose();
-            Rates.Dispose();
-            Losses.Dispose();
-        }
     }
 
     /// <summary>What a captured step reads and writes at fixed places, with the learning rates of the optimizer.</summary>

@@ -21,12 +21,22 @@ internal sealed record RunResult(
     double ZeroWeights,
     double Seconds)
 {
+    /// <summary>How its ranks shared the work; null where there was but one process and no ranks.</summary>
+    public RankUse? Ranks { get; init; }
+
+    /// <summary>What a network made of two images each, as training went on; null for most recipes.</summary>
+    public MergingSheet? Merging { get; init; }
+
     /// <summary>The generalization gap: training minus test accuracy.</summary>
     public double Gap => Final.Train.Accuracy - Final.Test.Accuracy;
 }
 
 /// <summary>The state of a run after an epoch; the point is there when the curves got one.</summary>
-internal sealed record EpochReport(Recipe Recipe, int Seed, int Epoch, int Epochs, double BatchLoss, CurvePoint? Point);
+internal sealed record EpochReport(Recipe Recipe, int Seed, int Epoch, int Epochs, double BatchLoss, CurvePoint? Point)
+{
+    /// <summary>The mean loss of each batch, where ranks have trained it.</summary>
+    public IReadOnlyList<double> StepLosses { get; init; } = [];
+}
 
 /// <summary>Told how the study goes on.</summary>
 internal interface IStudyProgress
@@ -34,6 +44,16 @@ internal interface IStudyProgress
     void OnEpoch(EpochReport report);
 
     void OnRunEnd(RunResult result);
+
+    /// <summary>A GAN whose images runs wait for.</summary>
+    void OnGan(GanReport report)
+    {
+    }
+
+    /// <summary>Something that a person should know.</summary>
+    void OnNote(string note)
+    {
+    }
 }
 
 /// <summary>A study, what it was run with, and how many runs it was stopped before.</summary>
@@ -49,6 +69,12 @@ internal sealed record StudyResult(
 {
     /// <summary>For each recipe that changes the images a sheet of them, an address that contains a picture.</summary>
     public IReadOnlyDictionary<string, string> Sheets { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>The GANs whose images runs were trained with, and those that failed.</summary>
+    public IReadOnlyList<GanResult> Gans { get; init; } = [];
+
+    /// <summary>The autoencoders whose images runs were trained with.</summary>
+    public IReadOnlyList<AutoencoderResult> Autoencoders { get; init; } = [];
 
     public IReadOnlyList<RecipeSummary> Summaries { get; } = RecipeSummary.Of(Runs);
 

@@ -13,6 +13,14 @@ internal enum RandomPurpose
     Evaluation,
     DropBlock,
     Augmentation,
+    GanWeights,
+    GanOrder,
+    GanLatents,
+    GanClasses,
+    GanAugmentation,
+    GeneratedOrder,
+    Merging,
+    Autoencoder,
 }
 
 /// <summary>The keys of one training step: one for each purpose at each place of a network.</summary>
@@ -67,13 +75,17 @@ internal static class StudyRandom
         int[] order = [.. Enumerable.Range(0, count)];
         for (int i = count - 1; i > 0; i--)
         {
-            // The high half of a 64 x 64 bit product: a number from 0 to i without division, its bias below 2^-32.
-            int j = (int)Math.BigMul(Draw(key, (ulong)i), (ulong)(i + 1), out _);
+            int j = Below(i + 1, key, (ulong)i);
             (order[i], order[j]) = (order[j], order[i]);
         }
 
         return order;
     }
+
+    /// <summary>
+    /// A number from 0 to <paramref name="count"/> - 1: the high half of a product of 64 x 64 bits, without division, its bias below 2^-32.
+    /// </summary>
+    public static int Below(int count, RandomKey key, ulong index) => (int)Math.BigMul(Draw(key, index), (ulong)count, out _);
 
     private static ulong Draw(RandomKey key, ulong index)
     {

@@ -30,6 +30,12 @@ internal sealed record StudySettings
     /// <summary>Adam without regularization: AdamW without decay.</summary>
     public AdamWOptions Adam => new() { LearningRate = AdamLearningRate, WeightDecay = 0 };
 
+    /// <summary>The GAN whose images some recipes train on.</summary>
+    public GanPlan Gan { get; init; } = new();
+
+    /// <summary>The autoencoder in whose latent space one recipe mixes images.</summary>
+    public AutoencoderPlan Autoencoder { get; init; } = new();
+
     /// <summary>The curves get a point each so many epochs: a look at 10,000 test images costs more than two epochs of training.</summary>
     public int EpochsPerPoint { get; init; } = 15;
 

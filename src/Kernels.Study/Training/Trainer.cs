@@ -6,6 +6,8 @@ namespace Kernels.Study;
 internal sealed class Trainer : IDisposable
 {
     private readonly Device _device;
+    private readonly StudyData _data;
+    private readonly ImageSources _sources;
     private readonly StudySettings _settings;
     private readonly Standardization _pixels;
     private readonly DeviceStream _stream;
@@ -14,9 +16,9 @@ internal sealed class Trainer : IDisposable
     private readonly DeviceExamples _validation;
     private readonly DeviceExamples _test;
 
-    public Trainer(Device device, StudyData data, StudySettings settings)
+    public Trainer(Device device, StudyData data, StudySettings settings, ImageSources? sources = null)
     {
-        _device = device;
+        (_device, _data, _sources) = (device, data, sources ?? new ImageSources(device, data, settings));
         _settings = settings;
         _pixels = data.Pixels;
         _stream = device.CreateStream();
@@ -26,10 +28,16 @@ internal sealed class Trainer : IDisposable
         _test = new DeviceExamples(device, data.Test);
     }
 
+    /// <exception cref="NoImagesException">The recipe trains on made images, and there are none.</exception>
     public RunResult Run(Recipe recipe, int seed, IStudyProgress progress, CancellationToken cancellation = default)
     {
+        // What makes images serves several runs: its time is its own.
+        using DeviceExamples? table = recipe.Generated is { } generated ? WithImages(generated, seed, progress, cancellation) : null;
         Stopwatch clock = Stopwatch.StartNew();
-        using NetworkTraining training = new(_device, _stream, _train, _pixels, recipe, _settings, seed);
+        TrainingSet set = table is null ? new(_train) : new(table, _train.Count, recipe.Generated!.Share);
+        using IRunTraining training = recipe.Merging is { } merging
+            ? new MergingTraining(_device, _stream, _train, _pixels, merging, recipe, _settings, seed)
+            : new NetworkTraining(_device, _stream, set, _pixels, recipe, _settings, seed);
         Network network = training.Evaluated;
         using ParameterSnapshot<float>? best = recipe.Stopping is null ? null : new(_device, network.State);
         StoppingRule.Run? stopping = recipe.Stopping is { } rule ? new(rule) : null;
@@ -61,7 +69,10 @@ internal sealed class Trainer : IDisposable
 
         RunResult result = new(
             recipe, seed, epoch, bestEpoch, final, curve, network.ParameterCount, network.ZeroWeights(_stream),
-            clock.Elapsed.TotalSeconds);
+            clock.Elapsed.TotalSeconds)
+        {
+            Merging = training.Sheet,
+        };
         progress.OnRunEnd(result);
         return result;
     }
@@ -74,6 +85,10 @@ internal sealed class Trainer : IDisposable
         _evaluator.Dispose();
         _stream.Dispose();
     }
+
+    /// <summary>The training images and behind them those that were made.</summary>
+    private DeviceExamples WithImages(GeneratedImages generated, int seed, IStudyProgress progress, CancellationToken cancellation) =>
+        new(_device, _data.Train.Then(_sources.Of(generated, seed, progress, cancellation)));
 
     private CurvePoint Measure(Network network, int epoch) => new(
         epoch, _evaluator.Measure(network, _train), _evaluator.Measure(network, _validation), _evaluator.Measure(network, _test));
