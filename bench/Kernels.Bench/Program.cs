@@ -32,13 +32,23 @@ Option<string> artifacts = new("--artifacts")
     Description = "Folder for results and logs.",
     DefaultValueFactory = _ => "BenchmarkDotNet.Artifacts",
 };
+Option<string?> native = new("--native")
+{
+    Description = "Times calls of this libkernels.so beside managed ones, on the CPU, and nothing else.",
+};
 RootCommand root = new(
     "BenchmarkDotNet over the case table, with warm caches. `kernels bench` measures with cold ones and against more peers.")
 {
-    filter, device, dtypes, quick, artifacts,
+    filter, device, dtypes, quick, artifacts, native,
 };
 root.SetAction(parsed =>
 {
+    if (parsed.GetValue(native) is { } library)
+    {
+        NativeCalls.Run(library);
+        return 0;
+    }
+
     using OpBenchmarks.Place place = OpBenchmarks.Place.Open(parsed.GetValue(device)!);
     OpBenchmarks.Here = place;
     string pattern = parsed.GetValue(filter)!;

@@ -4,6 +4,12 @@
 # and HTML pages in OUT (default: results beside this script).
 set -uo pipefail
 
+case ${1:-} in -*)
+    sed -n '2,/^[^#]/ s/^# //p' "${BASH_SOURCE[0]}"
+    exit 2
+    ;;
+esac
+
 here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 out=${1:-$here/results}
 mkdir -p "$out/logs"
@@ -55,9 +61,10 @@ find_library() { # PATTERN
     printf '%s' "$found"
 }
 
-found() { # PATTERN
-    local library
-    library=$(find_library "$1")
+# found VARIABLE PATTERN: the library that a variable names for this program, or else the one that it will find.
+found() {
+    local library=${!1:-}
+    [[ -n $library ]] || library=$(find_library "$2")
     printf '%s' "${library:-not found}"
 }
 
@@ -71,11 +78,11 @@ sanitizer=$(command -v compute-sanitizer || compgen -G '/usr/local/cuda*/bin/com
 
 : >"$out/run.log"
 say "Kernels on $(uname -srm), $(nproc) processors, $(date -u +%Y-%m-%dT%H:%MZ)"
-say "driver:     $(found 'libcuda.so*')"
-say "NVRTC:      $(found 'libnvrtc.so*')"
-say "cuBLAS:     $(found 'libcublas.so*')"
-say "cuDNN:      $(found 'libcudnn.so*')"
-say "OpenCL:     $(found 'libOpenCL.so*')"
+say "driver:     $(found KERNELS_LIBCUDA 'libcuda.so*')"
+say "NVRTC:      $(found KERNELS_LIBNVRTC 'libnvrtc.so*')"
+say "cuBLAS:     $(found KERNELS_LIBCUBLAS 'libcublas.so*')"
+say "cuDNN:      $(found KERNELS_LIBCUDNN 'libcudnn.so*')"
+say "OpenCL:     $(found KERNELS_LIBOPENCL 'libOpenCL.so*')"
 about_torch='import sys, torch; print(torch.__version__, "in", sys.executable)'
 say "PyTorch:    $([[ -n $python ]] && "$python" -c "$about_torch" || echo 'not found')"
 say "sanitizer:  ${sanitizer:-not found}"
@@ -87,13 +94,13 @@ kernels devices 2>&1 | tee -a "$out/run.log"
 printf '| step | result | seconds |\n| --- | --- | --- |\n' >"$out/steps.md"
 
 # step NAME LIMIT COMMAND...: runs it under a time limit; its log is logs/NAME.log, what it prints to stdout NAME.json where the name ends
-# in -json.
+# in -json. Who is told to stop ends between two problems, and has a minute for it: one that is killed leaves no results.
 step() {
     local name=$1 limit=$2 status=0 start=$SECONDS result
     shift 2
     local target=$out/logs/$name.out
     [[ $name != *-json ]] || target=$out/${name%-json}.json
-    timeout -k 10 "$limit" "$@" >"$target" 2>"$out/logs/$name.log" || status=$?
+    timeout -k 60 "$limit" "$@" >"$target" 2>"$out/logs/$name.log" || status=$?
     case $status in
         0) result=passed ;;
         124 | 137) result="cut off after $limit s" ;;
@@ -156,12 +163,17 @@ if [[ $cuda -gt 0 ]]; then
     [[ -n $sanitizer ]] || skip sanitizer 'compute-sanitizer was not found'
     wait
     side_by_side=$(nproc)
+    if [[ -n $python && -d $here/native/python ]]; then
+        step python-tests 240 env -C "$here/native/python" "$python" -m unittest discover -v -t . tests
+    else
+        skip python-tests 'no PyTorch, or no native library in the bundle'
+    fi
     step bench-cuda-json 540 "$cli" bench --device cuda:0 --dtype f32 bf16 --json \
         --report "$out/bench-cuda.html" --report "$out/bench-cuda.md"
     step study-cuda-json 240 "$cli" study --device cuda:0 --quick --json --report "$out/study-cuda.html"
     step occupancy-json 240 "$cli" occupancy --device cuda:0 --json
 else
-    for name in verify-cuda tests-cuda sanitizer bench-cuda study-cuda occupancy; do skip "$name" 'no CUDA device'; done
+    for name in verify-cuda tests-cuda sanitizer python-tests bench-cuda study-cuda occupancy; do skip "$name" 'no CUDA device'; done
 fi
 
 step verify-all-json 900 bash -c 'each_op "$@"' each_op "$cli" verify --device all

@@ -3,7 +3,8 @@ namespace Kernels.Benchmarks;
 /// <summary>
 /// One measurement beside one peer, as <c>kernels bench --json</c> prints it; without a peer the fields from <c>peer</c> on are null. Times
 /// are medians: <c>milliseconds</c> and all that follows from it with cold caches, the warm ones right after. <c>Low</c> and <c>High</c>
-/// are the ends of 95 % intervals.
+/// are the ends of 95 % intervals. Where PyTorch's process could take the op in, <c>besideMilliseconds</c> is its time there, by the same
+/// events on the same stream, and the speed-up is to that; <c>graph...</c> are replays of graphs of both, there too.
 /// </summary>
 internal sealed record BenchRow(
     string Device,
@@ -34,7 +35,11 @@ internal sealed record BenchRow(
     double? PeerWarmMilliseconds,
     double? Speedup,
     double? SpeedupLow,
-    double? SpeedupHigh)
+    double? SpeedupHigh,
+    double? BesideMilliseconds,
+    double? GraphMilliseconds,
+    double? PeerGraphMilliseconds,
+    double? GraphSpeedup)
 {
     /// <summary>A row for each peer that has a time, or one row if none has.</summary>
     /// <param name="device">The device's id.</param>
@@ -49,14 +54,16 @@ internal sealed record BenchRow(
             m.Time.Warm.Value, m.Bytes, m.Bytes / time.Value / 1e6, copy.Value, copy.Low, copy.High, copy.Value / time.Value,
             m.Flops > 0 ? m.Flops : null, gflops, 1e9 * gflops / peak,
             Peer: null, PeerCall: null, PeerMilliseconds: null, PeerMillisecondsLow: null, PeerMillisecondsHigh: null,
-            PeerWarmMilliseconds: null, Speedup: null, SpeedupLow: null, SpeedupHigh: null);
+            PeerWarmMilliseconds: null, Speedup: null, SpeedupLow: null, SpeedupHigh: null, BesideMilliseconds: null,
+            GraphMilliseconds: null,
+            PeerGraphMilliseconds: null, GraphSpeedup: null);
         PeerMeasurement[] timed = [.. m.Peers.Where(peer => peer.Time is not null)];
         return timed.Length == 0 ? [alone] : timed.Select(peer => Beside(alone, time, peer, peer.Time!.Value));
     }
 
     private static BenchRow Beside(BenchRow alone, Median ours, PeerMeasurement peer, MedianTiming time)
     {
-        Median speedup = time.Cold / ours;
+        Median speedup = time.Cold / (peer.Ours?.Cold ?? ours);
         return alone with
         {
             Peer = peer.Peer,
@@ -68,6 +75,10 @@ internal sealed record BenchRow(
             Speedup = speedup.Value,
             SpeedupLow = speedup.Low,
             SpeedupHigh = speedup.High,
+            BesideMilliseconds = peer.Ours?.Cold.Value,
+            GraphMilliseconds = peer.Graph?.Ours.Value,
+            PeerGraphMilliseconds = peer.Graph?.Theirs.Value,
+            GraphSpeedup = peer.Graph is { } graph ? (graph.Theirs / graph.Ours).Value : null,
         };
     }
 }

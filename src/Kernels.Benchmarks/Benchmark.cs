@@ -76,8 +76,17 @@ public sealed class Benchmark : IDisposable
     /// <summary>A peer in one measurement: its prepared call, or why there is none.</summary>
     private sealed record PeerSide(Peer Peer, PeerCall? Call, Contestant? Contestant, string? Reason)
     {
+        /// <summary>
+        /// A peer that has no fast way to do something may take minutes for a call, as oneDNN's reference implementations do.
+        /// </summary>
+        private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
         public PeerMeasurement Result => Contestant is { Failure: null }
             ? new PeerMeasurement(Peer.Label, Peer.Name, Call!.Name, Contestant.Medians, Reason: null)
+            {
+                Ours = Contestant.OursMedians,
+                Graph = Contestant.GraphMedians,
+            }
             : new PeerMeasurement(Peer.Label, Peer.Name, Call: null, Time: null, Contestant?.Failure ?? Reason);
 
         public static PeerSide Prepare(Peer peer, OpCase op, Problem problem, DType dtype, DeviceTensors tensors, DeviceTimer timer)
@@ -85,7 +94,8 @@ public sealed class Benchmark : IDisposable
             try
             {
                 PeerCall call = PeerException.Guard(() => peer.Prepare(op, problem, dtype, tensors));
-                return new PeerSide(peer, call, new Contestant(() => PeerException.Guard(() => call.Time(timer))), Reason: null);
+                Contestant contestant = new(() => PeerException.Guard(() => call.Time(timer)), () => call.Beside, Patience);
+                return new PeerSide(peer, call, contestant, Reason: null);
             }
             catch (PeerException e)
             {

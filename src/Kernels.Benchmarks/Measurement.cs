@@ -36,4 +36,24 @@ public sealed record Measurement(
 /// <param name="Call">What was timed, in the peer's own terms; null when nothing was.</param>
 /// <param name="Time">Medians, or null when there are none.</param>
 /// <param name="Reason">Why there are none, or null.</param>
-public sealed record PeerMeasurement(string Label, string Peer, string? Call, MedianTiming? Time, string? Reason);
+public sealed record PeerMeasurement(string Label, string Peer, string? Call, MedianTiming? Time, string? Reason)
+{
+    /// <summary>
+    /// Medians of the op where a peer with a process of its own could take it in: in that process, on the peer's stream, by its events, in
+    /// turn with it. Null where it could not.
+    /// </summary>
+    public MedianTiming? Ours { get; init; }
+
+    /// <summary>Medians of both as replays of graphs, without the host's work between launches; null where there are none.</summary>
+    public GraphTimes<Median>? Graph { get; init; }
+}
+
+/// <summary>Milliseconds of two replays, each with its inputs in memory.</summary>
+/// <param name="Ours">Of a graph of the op.</param>
+/// <param name="Theirs">Of a graph of the peer's call.</param>
+public readonly record struct GraphTimes<T>(T Ours, T Theirs);
+
+/// <summary>What a peer measured beside its own call in its process.</summary>
+/// <param name="Ours">The op.</param>
+/// <param name="Graph">Replays of both, or null.</param>
+internal sealed record BesideTimes(Timing Ours, GraphTimes<double>? Graph);

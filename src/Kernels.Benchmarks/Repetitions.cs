@@ -20,9 +20,10 @@ public sealed record RepetitionPlan(int WarmUps, int Minimum, int Maximum, TimeS
 }
 
 /// <summary>One of those who take turns: its repetitions so far.</summary>
-internal sealed class Contestant(Func<Timing> run)
+internal sealed class Contestant(Func<Timing> run, Func<BesideTimes?>? beside = null, TimeSpan? patience = null)
 {
     private readonly List<Timing> _times = [];
+    private readonly List<BesideTimes> _beside = [];
 
     /// <summary>Why it left the race, or null.</summary>
     public string? Failure { get; private set; }
@@ -30,7 +31,22 @@ internal sealed class Contestant(Func<Timing> run)
     public int Count => _times.Count;
 
     /// <summary>Medians of cold and warm times, each of its own.</summary>
-    public MedianTiming Medians => new(Median.Of(_times.Select(time => time.Cold)), Median.Of(_times.Select(time => time.Warm)));
+    public MedianTiming Medians => Of(_times);
+
+    /// <summary>Medians of the op in the peer's process, or null.</summary>
+    public MedianTiming? OursMedians => _beside.Count == 0 ? null : Of([.. _beside.Select(times => times.Ours)]);
+
+    /// <summary>Medians of replays in the peer's process, or null.</summary>
+    public GraphTimes<Median>? GraphMedians
+    {
+        get
+        {
+            GraphTimes<double>[] graphs = [.. _beside.Select(times => times.Graph).OfType<GraphTimes<double>>()];
+            return graphs.Length == 0
+                ? null
+                : new(Median.Of(graphs.Select(graph => graph.Ours)), Median.Of(graphs.Select(graph => graph.Theirs)));
+        }
+    }
 
     /// <summary>Takes a turn. A peer that fails leaves the race; a failure of ours is a defect and goes on up.</summary>
     public void TakeTurn(bool measured)
@@ -39,13 +55,24 @@ internal sealed class Contestant(Func<Timing> run)
         try
         {
             Timing time = run();
-            if (measured) _times.Add(time);
+            if (!measured)
+            {
+                if (patience is { } limit && time.Cold > limit.TotalMilliseconds)
+                    Failure = $"a call takes {time.Cold / 1000:0} s; the bench waits for {limit.TotalSeconds:0} s";
+                return;
+            }
+
+            _times.Add(time);
+            if (beside?.Invoke() is { } times) _beside.Add(times);
         }
         catch (PeerException e)
         {
             Failure = e.Message;
         }
     }
+
+    private static MedianTiming Of(IReadOnlyCollection<Timing> times) =>
+        new(Median.Of(times.Select(time => time.Cold)), Median.Of(times.Select(time => time.Warm)));
 }
 
 /// <summary>

@@ -8,8 +8,10 @@ internal static class InspectPage
 {
     /// <param name="rows">What was found.</param>
     /// <param name="measured">Times from a GPU to set beside it, or null.</param>
+    /// <param name="earlier">Ceilings of an earlier page.</param>
     /// <param name="command">The command line that repeats the page.</param>
-    public static string Text(IReadOnlyList<InspectRow> rows, IReadOnlyList<MeasuredTable.Time>? measured, string command)
+    public static string Text(
+        IReadOnlyList<InspectRow> rows, IReadOnlyList<MeasuredTable.Time>? measured, EarlierCeilings earlier, string command)
     {
         InspectRow[] wide = [.. rows.Where(row => !row.Variant.StartsWith("VEC=1", StringComparison.Ordinal) || IsAlone(row, rows))];
         string[] lines =
@@ -24,14 +26,22 @@ internal static class InspectPage
             "",
             .. Markdown.Wrapped(InspectTable.CeilingCaption),
             "",
-            .. Table(InspectTable.Ceilings(wide)),
+            .. Table(InspectTable.Ceilings(wide, earlier)),
+            "",
+            "## Below the aim",
+            "",
+            .. Markdown.Wrapped(
+                $"Aimed at is {string.Join(" and ", Gpu.All.Select(gpu => $"{100 * gpu.AimedShare:0}% of a copy on the {gpu.FullName}"))}. "
+                + "These variants have no room for it."),
+            "",
+            .. Table(InspectTable.BelowTheAim(wide)),
             "",
             .. Measured(rows, measured),
             "## Ceilings without wide accesses",
             "",
             "Launched where an address is not on 16 bytes, or a row or block is not whole.",
             "",
-            .. Table(InspectTable.Ceilings(rows.Except(wide))),
+            .. Table(InspectTable.Ceilings(rows.Except(wide), earlier)),
             "",
             "## Matrix products",
             "",
@@ -40,6 +50,8 @@ internal static class InspectPage
             .. Table(InspectTable.Products(rows)),
             "",
             "## Other loops",
+            "",
+            .. Table(InspectTable.Reasons(rows)),
             "",
             .. Markdown.Wrapped(InspectTable.CountCaption),
             "",

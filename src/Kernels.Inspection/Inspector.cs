@@ -1,3 +1,5 @@
+using System.IO.Compression;
+using System.Runtime.ExceptionServices;
 using Kernels.Devices;
 using Kernels.Devices.Cuda;
 using Kernels.Verification;
@@ -40,14 +42,46 @@ internal static class Inspector
 {
     public const string Architecture = "sm_90";
 
+    /// <summary>Looks at kernels; at those that are done when it is stopped.</summary>
     /// <exception cref="ToolkitException">The disassembler or the compiler is missing.</exception>
     /// <exception cref="ArgumentException">There is no such op, kernel or type.</exception>
-    public static IEnumerable<KernelInspection> Inspect(InspectionRequest request, Action<string> status)
+    public static IReadOnlyList<KernelInspection> Inspect(
+        InspectionRequest request, Action<string> status, CancellationToken stop = default)
     {
         KernelDefinition[] kernels = [.. Selected(request)];
         Toolkit toolkit = Toolkit.Find(request.ToolFolder);
-        if (!NvrtcProgram.TryVersion(out _, out string? reason)) throw new ToolkitException($"NVRTC: {reason}");
-        return Inspect(kernels, request.DTypes, toolkit, status);
+        if (!NvrtcProgram.TryVersion(out Version compiler, out string? reason)) throw new ToolkitException($"NVRTC: {reason}");
+        // Kernels of one file share the text of a variant, so that one compilation serves them all.
+        var programs =
+            from kernel in kernels
+            from variant in kernel.Variants
+            where request.DTypes.Count == 0 || request.DTypes.Contains(variant.DType.ShortName())
+            group (kernel, variant) by (kernel.File, Text: KernelSource.Assemble("cuda", kernel, variant));
+        try
+        {
+            // The compiler takes one text at a time; meanwhile others are read.
+            return [.. programs.AsParallel().AsOrdered().SelectMany(program => stop.IsCancellationRequested ? [] : Inspected(program))];
+        }
+        catch (AggregateException e)
+        {
+            ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+            throw;
+        }
+
+        KernelInspection[] Inspected(IGrouping<(string File, string Text), (KernelDefinition Kernel, KernelVariant Variant)> program)
+        {
+            KernelVariant first = program.First().Variant;
+            lock (toolkit) status($"{program.Key.File} {first.DType.ShortName()} VEC={first.VectorWidth}");
+            string listing = Listing(toolkit, program.Key.Text, program.Key.File, compiler);
+            IReadOnlyDictionary<string, KernelCode> codes = SassListing.Parse(listing);
+            IReadOnlyDictionary<string, ResourceUsage> usages = SassListing.ParseResources(listing);
+            return [.. program.Select(member =>
+            {
+                ResourceUsage usage = usages[member.Kernel.EntryPoint];
+                usage = usage with { SharedBytes = usage.SharedBytes + member.Kernel.SharedBytes(member.Variant) };
+                return Read(member.Kernel, member.Variant, usage, codes[member.Kernel.EntryPoint]);
+            })];
+        }
     }
 
     /// <summary>A kernel by its code as <c>cuobjdump</c> prints it.</summary>
@@ -60,7 +94,9 @@ internal static class Inspector
             graph.Loops.ToDictionary(loop => loop, loop => TurnPaths.Of(graph, loop, search));
         Dictionary<Pass, PassCost> found = [];
         HashSet<CodeLoop> taken = [];
-        string note = passes.Count == 0 ? "not one number of bytes for an element" : "";
+        string note = passes.Count > 0 ? ""
+            : KernelWork.Multiplies(kernel) ? WithoutCeiling.IsOfProducts
+            : WithoutCeiling.ReasonOf(kernel.EntryPoint) ?? "not one number of bytes for an element";
         // What stores shows better which loop it is.
         foreach (Pass pass in passes.OrderBy(pass => pass.Writes == default))
         {
@@ -68,10 +104,11 @@ internal static class Inspector
                 .Select(loop => PassCost.Match(graph, paths[loop], pass, variant.DType))
                 .Where(cost => cost is not null)
                 .OrderBy(cost => cost!.Path.Detours)
-                .ThenBy(cost => cost!.Elements != PassCost.UsualElements)
+                .ThenBy(cost => cost!.Elements != pass.Elements)
                 .ThenBy(cost => (double)cost!.Path.Accesses / cost.Elements!.Value)
                 .ThenBy(cost => (double)cost!.Path.Forbidden / cost.Elements!.Value)
                 .ThenByDescending(cost => cost!.Elements)
+                .ThenByDescending(cost => cost!.Path.Loop.Depth)
                 .ThenBy(cost => graph.Blocks[cost!.Path.Loop.Header].First)
                 .FirstOrDefault();
             if (cost is null)
@@ -92,29 +129,21 @@ internal static class Inspector
         return new KernelInspection(kernel, variant, usage, Occupancy.Of(usage, kernel.GroupSize), code, passes, costs, products, note);
     }
 
-    private static IEnumerable<KernelInspection> Inspect(
-        KernelDefinition[] kernels, IReadOnlyList<string> dtypes, Toolkit toolkit, Action<string> status)
+    /// <summary>The machine code as text, from the cache of programs where it is there: between two calls few kernels change.</summary>
+    private static string Listing(Toolkit toolkit, string text, string file, Version compiler)
     {
-        // Kernels of one file share the text of a variant, so that one compilation serves them all.
-        foreach (var program in
-            from kernel in kernels
-            from variant in kernel.Variants
-            where dtypes.Count == 0 || dtypes.Contains(variant.DType.ShortName())
-            group (kernel, variant) by (kernel.File, Text: KernelSource.Assemble("cuda", kernel, variant)))
+        string key = ProgramCache.Key("listing", text, Architecture, $"NVRTC {compiler}", toolkit.Identity);
+        if (ProgramCache.TryRead(key) is { } known)
         {
-            (KernelDefinition first, KernelVariant variant) = program.First();
-            status($"{first.File} {variant.DType.ShortName()} VEC={variant.VectorWidth}");
-            byte[] image = NvrtcProgram.Compile(program.Key.Text, $"kernels/{first.File}", Architecture);
-            string listing = toolkit.Disassemble(image);
-            IReadOnlyDictionary<string, KernelCode> codes = SassListing.Parse(listing);
-            IReadOnlyDictionary<string, ResourceUsage> usages = SassListing.ParseResources(listing);
-            foreach ((KernelDefinition kernel, KernelVariant of) in program)
-            {
-                ResourceUsage usage = usages[kernel.EntryPoint];
-                usage = usage with { SharedBytes = usage.SharedBytes + kernel.SharedBytes(of) };
-                yield return Read(kernel, of, usage, codes[kernel.EntryPoint]);
-            }
+            using StreamReader reader = new(new BrotliStream(new MemoryStream(known), CompressionMode.Decompress));
+            return reader.ReadToEnd();
         }
+
+        string listing = toolkit.Disassemble(NvrtcProgram.Compile(text, $"kernels/{file}", Architecture));
+        using MemoryStream packed = new();
+        using (StreamWriter writer = new(new BrotliStream(packed, CompressionLevel.Fastest))) writer.Write(listing);
+        ProgramCache.TryWrite(key, packed.ToArray());
+        return listing;
     }
 
     private static IEnumerable<KernelDefinition> Selected(InspectionRequest request)

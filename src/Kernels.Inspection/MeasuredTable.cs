@@ -18,6 +18,9 @@ internal static class MeasuredTable
     {
         ["relu forward"] = "relu_forward",
         ["relu backward"] = "relu_backward",
+        ["tanh forward"] = "activation_forward",
+        ["tanh backward"] = "activation_backward",
+        ["mean-squared-error backward"] = "mean_squared_error",
         ["dropout forward"] = "dropout_apply",
         ["dropout backward"] = "dropout_apply",
         ["alpha-dropout forward"] = "alpha_dropout",

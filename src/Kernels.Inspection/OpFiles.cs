@@ -8,11 +8,19 @@ namespace Kernels.Inspection;
 internal static class OpFiles
 {
     private static readonly string[] Convolution =
-        ["conv2d", "conv2d_depthwise", "partial_sums", "cuda/conv2d.gather.cu", "cuda/conv2d.filter.cu", "cuda/conv2d.layout.cu"];
+        ["conv2d", "conv2d_direct", "partial_sums", "cuda/conv2d.gather.cu", "cuda/conv2d.filter.cu", "cuda/conv2d.layout.cu"];
+
+    private static readonly string[] BatchNorm = ["batch_norm", "batch_norm_backward", "cuda/batch_norm.resident.cu"];
 
     private static readonly Dictionary<string, string[]> Shared = new()
     {
         ["gaussian-dropout"] = ["gaussian_noise"],
+        ["leaky-relu"] = ["activation"],
+        ["tanh"] = ["activation"],
+        ["sigmoid"] = ["activation"],
+        ["nearest-upsample"] = ["average_pool2d"],
+        ["mean-squared-error"] = ["mean_squared_error", "norm_penalty"],
+        ["gan-loss"] = ["gan_loss", "partial_sums"],
         ["mixup"] = ["mixup", "mixup_draw"],
         ["cutmix"] = ["cutmix", "mixup_draw"],
         ["cutout"] = ["cutout", "erase_draw"],
@@ -25,12 +33,12 @@ internal static class OpFiles
         ["conv2d-transpose"] = Convolution,
         ["linear"] = ["linear", "matmul", "partial_sums"],
         ["bias-dropout-residual"] = ["bias_dropout_residual", "partial_sums"],
-        ["batch-norm"] = ["batch_norm", "batch_norm_backward"],
+        ["batch-norm"] = BatchNorm,
         ["soft-sharing"] = ["soft_sharing", "norm_penalty"],
-        ["batch-norm-relu"] = ["batch_norm", "batch_norm_backward"],
+        ["batch-norm-relu"] = [.. BatchNorm, "drop_block"],
         ["ghost-batch-norm"] = ["batch_norm", "batch_norm_backward"],
         ["sync-batch-norm"] = ["batch_norm", "batch_norm_backward"],
-        ["batch-norm-add-relu"] = ["batch_norm", "batch_norm_backward"],
+        ["batch-norm-add-relu"] = [.. BatchNorm, "drop_block"],
         ["sgd"] = ["sgd", "optimizer_step"],
         ["adam"] = ["adam", "optimizer_step"],
         ["adamw"] = ["adam", "optimizer_step"],

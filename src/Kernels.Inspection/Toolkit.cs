@@ -22,6 +22,9 @@ internal sealed class Toolkit
 
     private Toolkit(string program) => _program = program;
 
+    /// <summary>What tells this tool from others, and from later ones in its place.</summary>
+    public string Identity => $"{_program} {File.GetLastWriteTimeUtc(_program).Ticks}";
+
     /// <exception cref="ToolkitException">It is nowhere; the message says how to get it.</exception>
     public static Toolkit Find(string? folder = null) => TryFind(out Toolkit? toolkit, out string? reason, folder)
         ? toolkit!

@@ -1,27 +1,7 @@
 """What the functions of this folder are made with: the registry of ops and the problem of a case."""
 
 import torch
-
-OPS = {}
-
-
-class Unsupported(Exception):
-    """PyTorch has nothing that does the same."""
-
-
-def require(condition, reason):
-    if not condition:
-        raise Unsupported(reason)
-
-
-def op(name, entry, call):
-    """Registers what makes the call to time for an op's entry; `call` names what users of PyTorch would write."""
-
-    def register(make):
-        OPS[name, entry] = (call, make)
-        return make
-
-    return register
+from registry import OPS, Unsupported, op, require  # what the modules of ops are made with
 
 
 class Case:

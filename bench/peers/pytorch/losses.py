@@ -1,4 +1,4 @@
-"""Losses of logits."""
+"""Losses."""
 
 import torch
 from case import op, require
@@ -81,5 +81,59 @@ def entropy_backward(case):
             else:  # as torch.distributions users do: a large negative logit, since -inf times 0 is NaN
                 entropy = row_entropy(logits.masked_fill(mask, torch.finfo(case.dtype).min))
             return torch.autograd.grad(entropy, logits, slopes)
+
+    return call
+
+
+@op("mean-squared-error", "forward", "torch.nn.functional.mse_loss")
+def mean_squared_error_forward(case):
+    predictions, targets = case.uniform(case["shape"]), case.uniform(case["shape"])
+    return lambda: torch.nn.functional.mse_loss(predictions, targets)
+
+
+@op("mean-squared-error", "backward", "torch.nn.functional.mse_loss and its backward")
+def mean_squared_error_backward(case):
+    targets = case.uniform(case["shape"])
+    return loss_and_gradient([case.uniform(case["shape"])], lambda x: torch.nn.functional.mse_loss(x, targets))
+
+
+def gan_losses(case):
+    """The losses of the discriminator and of the generator, of one logit each."""
+    if case["form"] == "Hinge":
+        return lambda real: torch.relu(1 - real), lambda generated: torch.relu(1 + generated), torch.neg
+    softplus = torch.nn.functional.softplus
+    return lambda real: softplus(-real), softplus, lambda generated: softplus(-generated)
+
+
+@op("gan-loss", "discriminator", "means of softplus or relu of the logits of both sides and of their signs, and autograd")
+def gan_loss_discriminator(case):
+    of_real, of_generated, _ = gan_losses(case)
+    logits = [case.uniform(case["real"], low=-3, high=3), case.uniform(case["generated"], low=-3, high=3)]
+
+    def loss(real, generated):
+        (real > 0).to(real.dtype).mean(), (generated > 0).to(real.dtype).mean()
+        return of_real(real).mean() + of_generated(generated).mean()
+
+    return loss_and_gradient(logits, loss)
+
+
+@op("gan-loss", "generator", "the mean of softplus or of the logits and that of their signs, and autograd")
+def gan_loss_generator(case):
+    _, _, of_generator = gan_losses(case)
+
+    def loss(generated):
+        (generated > 0).to(generated.dtype).mean()
+        return of_generator(generated).mean()
+
+    return loss_and_gradient([case.uniform(case["generated"], low=-3, high=3)], loss)
+
+
+def loss_and_gradient(inputs, loss):
+    for tensor in inputs:
+        tensor.requires_grad_()
+
+    def call():
+        with torch.enable_grad():
+            return torch.autograd.grad(loss(*inputs), inputs)
 
     return call

@@ -1,4 +1,4 @@
-"""Batch normalization and ReLU."""
+"""Batch and spectral normalization, the minibatch standard deviation, and ReLU."""
 
 import torch
 from case import gradient, op
@@ -138,3 +138,39 @@ def batch_norm(case):
         channel(1.5) if case["hasGamma"] else None,
         channel(0.5) if case["hasBeta"] else None,
     )
+
+
+@op("minibatch-deviation", "forward", "var, sqrt, mean and cat, as StyleGAN2's layer has them")
+def minibatch_deviation_forward(case):
+    x = case.uniform(*case["shape"])
+    return lambda: minibatch_deviation(x, case["groupSize"])
+
+
+@op("minibatch-deviation", "backward", "autograd through var, sqrt, mean and cat")
+def minibatch_deviation_backward(case):
+    return gradient([case.uniform(*case["shape"])], lambda x: minibatch_deviation(x, case["groupSize"]))
+
+
+def minibatch_deviation(x, group_size):
+    deviations = (x.reshape(group_size, -1, *x.shape[1:]).var(dim=0, unbiased=False) + 1e-8).sqrt()
+    column = deviations.flatten(1).mean(dim=1).repeat(group_size).reshape(-1, 1, *[1] * (x.dim() - 2))
+    return torch.cat([x, column.expand(-1, 1, *x.shape[2:])], dim=1)
+
+
+@op("spectral-norm", "forward", "torch.nn.utils.parametrizations.spectral_norm in training")
+def spectral_norm_forward(case):
+    normalization, weight = spectral_norm(case)
+    return lambda: normalization(weight)
+
+
+@op("spectral-norm", "backward", "autograd through torch.nn.utils.parametrizations.spectral_norm")
+def spectral_norm_backward(case):
+    normalization, weight = spectral_norm(case)
+    return gradient([weight], normalization)
+
+
+def spectral_norm(case):
+    layer = torch.nn.Module()
+    layer.weight = torch.nn.Parameter(case.uniform(*case["shape"]))
+    torch.nn.utils.parametrizations.spectral_norm(layer)
+    return layer.parametrizations.weight[0], layer.parametrizations.weight.original.detach()

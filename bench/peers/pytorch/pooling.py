@@ -1,4 +1,4 @@
-"""Pooling."""
+"""Pooling and upsampling."""
 
 import torch
 from case import gradient, op, require
@@ -54,6 +54,18 @@ def average_pool2d_settings(case):
     window, divisor = both(case["window"]), case["divisor"]
     stride = both(case["stride"]) if case["stride"] else window
     return window, stride, padding_of(case), case["ceilMode"], not case["excludesPadding"], None if divisor is None else int(divisor)
+
+
+@op("nearest-upsample", "forward", "torch.nn.functional.interpolate, nearest")
+def nearest_upsample_forward(case):
+    x, factor = maps_of(case), tuple(both(case["factor"]))
+    return lambda: torch.nn.functional.interpolate(x, scale_factor=factor, mode="nearest")
+
+
+@op("nearest-upsample", "backward", "autograd through torch.nn.functional.interpolate, nearest")
+def nearest_upsample_backward(case):
+    factor = tuple(both(case["factor"]))
+    return gradient([maps_of(case)], lambda x: torch.nn.functional.interpolate(x, scale_factor=factor, mode="nearest"))
 
 
 def both(size):

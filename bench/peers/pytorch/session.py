@@ -1,29 +1,20 @@
-"""PyTorch's side of `kernels bench`: times the cases that the command sends, one JSON object a line, on standard input.
+"""PyTorch's side of `kernels bench`: times the cases that the command sends (conversation.py of ../python).
 
-    {"do": "start", "device": "cpu", "threads": 2}       -> {"name": "PyTorch 2.1.0 (OpenBLAS 0.3.21)", "threads": 2}
-    {"do": "prepare", "op": "dropout", "dtype": "f32",
-     "problem": {"entry": "forward", "shape": [1024]}}   -> {"call": "torch.nn.functional.dropout"} or {"unsupported": "why not"}
-    {"do": "run"}                                        -> {"cold": 1.25, "warm": 1.01}    milliseconds of one call each
+Started with "package", the folder of this library's Python package, it times the library too, in the same process, on the same stream
+and by the same events, and on CUDA both once more as replays of a graph. Then `prepare` brings the "tensors" of the problem and tells
+"ours", the function that is timed, or "oursUnsupported"; and `run` gives "ours": {"cold", "warm"} and "graph": {"ours", "theirs"} besides.
 
-Any reply may be {"error": "..."} instead; the next request is answered all the same. A repetition is one message, so the command can
-take turns between its own runs and these. `cold` follows a rewrite of a large buffer, `warm` follows `cold` at once.
-
-To add an op, write a function under @op(name, entry, what it calls) in a file of its family; it gets the case, makes its tensors and
-returns the call to time.
 Works with PyTorch 1.13 and later, on the CPU and on CUDA; needs nothing but PyTorch.
 """
 
-import json
 import re
-import sys
-import time
 
 import torch
-import augmentation, dropout, losses, normalization, optimizers, penalties, pooling, products  # each registers its ops
+import ours
+import activations, augmentation, dropout, losses, normalization, optimizers, penalties, pooling, products  # each registers its ops
 from case import OPS, Case, Unsupported
+from conversation import FLUSH_BYTES, first_line, time_cpu
 
-FLUSH_BYTES = 256 << 20  # more than the last-level cache of common devices
-REST = 0.03  # seconds in which OpenMP's threads stop waiting actively: what they burn is missing to whoever is timed next
 HEAD_START = 2_000_000  # GPU clock cycles, about a millisecond: the host queues everything meanwhile, so its own time is not measured
 
 
@@ -40,15 +31,24 @@ class Session:
             torch.cuda.set_device(self.device)
             # Float products in float precision, as ours are.
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+            # Everything is queued on one stream, which, unlike the default one, can be captured.
+            torch.cuda.set_stream(torch.cuda.Stream())
         self.flush = torch.zeros(FLUSH_BYTES, dtype=torch.uint8, device=self.device)
-        self.call = None
+        self.call = self.ours = self.graphs = None
+        self.kernels, reply = None, {}
+        if request.get("package"):
+            try:
+                self.kernels = ours.load(request["package"])
+                reply["kernels"] = self.kernels.__version__
+            except ImportError as error:
+                reply["noKernels"] = first_line(error)
         facts = [f"CUDA {torch.version.cuda}" if self.device.type == "cuda" else blas_in_use()]
         if request.get("keepsHeap"):
             facts.append("heap kept")  # by the environment of this process; only the name is made here
-        return {"name": f"PyTorch {torch.__version__} ({', '.join(facts)})", "threads": torch.get_num_threads()}
+        return {**reply, "name": f"PyTorch {torch.__version__} ({', '.join(facts)})", "threads": torch.get_num_threads()}
 
     def prepare(self, request):
-        self.call = None  # frees the tensors of the problem before
+        self.call = self.ours = self.graphs = None  # frees the tensors of the problem before
         key = request["op"], request["problem"]["entry"]
         if key not in OPS:
             return {"unsupported": "no counterpart"}
@@ -59,37 +59,55 @@ class Session:
         except (Unsupported, NotImplementedError, RuntimeError) as error:
             self.call = None
             return {"unsupported": first_line(error)}
-        return {"call": call}
+        return {"call": call, **(self.prepare_ours(request) if self.kernels else {})}
+
+    def prepare_ours(self, request):
+        try:
+            name, self.ours = ours.prepare(self.kernels, request, self.device)
+            self.ours()
+        except (Unsupported, RuntimeError) as error:
+            self.ours = None
+            return {"oursUnsupported": first_line(error)}
+        if self.device.type != "cuda":
+            return {"ours": name}
+        try:
+            self.graphs = {"ours": capture(self.ours), "theirs": capture(self.call)}
+        except RuntimeError as error:  # some of PyTorch's recipes wait for the device
+            return {"ours": name, "noGraph": first_line(error)}
+        return {"ours": name}
 
     def run(self, request):
-        cold, warm = self.time_cuda() if self.device.type == "cuda" else self.time_cpu()
-        return {"cold": cold, "warm": warm}
+        timed = self.time_cuda if self.device.type == "cuda" else lambda call: time_cpu(call, lambda: self.flush.fill_(1))
+        reply = {}
+        if self.ours is not None:
+            cold, warm = timed(self.ours)
+            reply["ours"] = {"cold": cold, "warm": warm}
+        reply["cold"], reply["warm"] = timed(self.call)
+        if self.graphs is not None:
+            reply["graph"] = {side: self.time_cuda(graph.replay)[0] for side, graph in self.graphs.items()}
+        return reply
 
-    def time_cpu(self):
-        self.flush.fill_(1)
-        start = time.perf_counter_ns()
-        result = self.call()
-        middle = time.perf_counter_ns()
-        del result  # freeing the result is not part of the op
-        again = time.perf_counter_ns()
-        result = self.call()
-        end = time.perf_counter_ns()
-        del result
-        time.sleep(REST)
-        return (middle - start) / 1e6, (end - again) / 1e6
-
-    def time_cuda(self):
+    def time_cuda(self, call):
         start, middle, end = (torch.cuda.Event(enable_timing=True) for _ in range(3))
         if hasattr(torch.cuda, "_sleep"):
             torch.cuda._sleep(HEAD_START)
         self.flush.fill_(1)
         start.record()
-        self.call()
+        call()
         middle.record()
-        self.call()
+        call()
         end.record()
         end.synchronize()
         return start.elapsed_time(middle), middle.elapsed_time(end)
+
+
+def capture(call):
+    """A graph of one call on the current stream, on which it has run before: what it needs is there."""
+    graph = torch.cuda.CUDAGraph()
+    torch.cuda.synchronize()
+    with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
+        call()
+    return graph
 
 
 def blas_in_use():
@@ -113,20 +131,3 @@ def blas_in_use():
         if found:
             return f"{name} {found[1]}" if found.groups() else name
     return "unknown BLAS"
-
-
-def first_line(error):
-    return f"{type(error).__name__}: {error}".strip().split("\n")[0]
-
-
-def converse(replies):
-    """Answers every line of standard input by one line to `replies`."""
-    session = Session()
-    answers = {"start": session.start, "prepare": session.prepare, "run": session.run}
-    for line in sys.stdin:
-        try:
-            request = json.loads(line)
-            reply = answers[request["do"]](request)
-        except Exception as error:  # the conversation goes on, whatever went wrong
-            reply = {"error": first_line(error)}
-        print(json.dumps(reply), file=replies, flush=True)

@@ -40,6 +40,9 @@ public abstract class PeerCall : IDisposable
 
     public virtual void Dispose() => GC.SuppressFinalize(this);
 
+    /// <summary>What the last repetition measured of the op in the peer's own process; null where it could not be taken there.</summary>
+    internal virtual BesideTimes? Beside => null;
+
     /// <summary>One repetition, from cold caches and right after.</summary>
     /// <exception cref="PeerException">It failed.</exception>
     internal abstract Timing Time(DeviceTimer timer);

@@ -2,17 +2,20 @@ using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 
 namespace Kernels.Benchmarks;
 
 /// <summary>Requests and replies over a pair of streams, one JSON object a line each.</summary>
 internal sealed class JsonConversation(TextWriter requests, TextReader replies, TimeSpan patience)
 {
-    private static readonly JsonSerializerOptions Options = new()
+    /// <summary>How problems are written, all public properties by their camel-case names.</summary>
+    internal static JsonSerializerOptions Options { get; } = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
         Converters = { new JsonStringEnumConverter() },
+        TypeInfoResolver = new DefaultJsonTypeInfoResolver { Modifiers = { LeaveOutTensors } },
     };
 
     /// <summary>True once the two sides have lost each other: after a silence the next line would answer an older request.</summary>
@@ -26,6 +29,16 @@ internal sealed class JsonConversation(TextWriter requests, TextReader replies, 
         if (IsBroken) throw new PeerException("the conversation broke off earlier");
         JsonElement reply = Parse(Exchange(JsonSerializer.Serialize(request, Options)));
         return reply.TryGetProperty("error", out JsonElement error) ? throw new PeerException(error.ToString()) : reply;
+    }
+
+    /// <summary>An op's options may have tensors. They are no settings of a problem, and cannot be written.</summary>
+    private static void LeaveOutTensors(JsonTypeInfo type)
+    {
+        for (int i = type.Properties.Count - 1; i >= 0; i--)
+        {
+            Type kind = type.Properties[i].PropertyType;
+            if (kind.IsGenericType && kind.GetGenericTypeDefinition() == typeof(DeviceTensor<>)) type.Properties.RemoveAt(i);
+        }
     }
 
     private string Exchange(string request)

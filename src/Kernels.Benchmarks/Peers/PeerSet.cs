@@ -6,6 +6,7 @@ public sealed class PeerSet : IDisposable
     private static readonly (string Id, DeviceKind[] Kinds, Func<DeviceStream, IReadOnlyList<Peer>> Open)[] Known =
     [
         ("pytorch", [DeviceKind.Cpu, DeviceKind.Cuda], stream => PyTorchPeer.Start(stream.Device)),
+        ("opencv", [DeviceKind.Cpu], _ => [OpenCvPeer.Start()]),
         ("onednn", [DeviceKind.Cpu], stream => [new OneDnnPeer(stream)]),
         ("cudnn", [DeviceKind.Cuda], stream => [new CudnnPeer(stream)]),
         ("cublas", [DeviceKind.Cuda], stream => [new CublasPeer(stream)]),
@@ -21,7 +22,7 @@ public sealed class PeerSet : IDisposable
     public static IReadOnlyList<string> Names { get; } = [.. Known.Select(known => known.Id)];
 
     /// <summary>Names of those that live in this process and queue their work on our stream.</summary>
-    public static IReadOnlyList<string> InProcess { get; } = [.. Names.Where(name => name != "pytorch")];
+    public static IReadOnlyList<string> InProcess { get; } = [.. Names.Where(name => name is not ("pytorch" or "opencv"))];
 
     /// <summary>Those that are installed and run on the device.</summary>
     public IReadOnlyList<Peer> Found { get; }

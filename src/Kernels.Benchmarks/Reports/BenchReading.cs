@@ -25,8 +25,8 @@ internal static class BenchReading
             .. from m in result.Measurements
                from side in m.Peers
                where side.Peer == peer.Name && side.Time is not null
-               orderby side.Time!.Value.Cold.Value / m.Time.Cold.Value
-               select (m, side.Time!.Value.Cold.Value / m.Time.Cold.Value),
+               orderby side.Time!.Value.Cold.Value / (side.Ours ?? m.Time).Cold.Value
+               select (m, side.Time!.Value.Cold.Value / (side.Ours ?? m.Time).Cold.Value),
         ];
         if (cases.Length == 0) yield break;
         if (cases.Length == 1)

@@ -35,7 +35,7 @@ internal sealed record BenchTable(int WordColumns, IReadOnlyList<string> Header,
             return
             [
                 BenchResult.CaseName(m), row.Shape, .. Type(row.Dtype), WithMargin(m.Time.Cold, BenchFormat.Milliseconds),
-                BenchFormat.Limit(row), .. result.Sides(m).Select(peer => peer.Time is { } time ? Ratio(time, m.Time) : ""),
+                BenchFormat.Limit(row), .. result.Sides(m).Select(peer => peer.Time is { } time ? Ratio(time, peer.Ours ?? m.Time) : ""),
             ];
         }
 

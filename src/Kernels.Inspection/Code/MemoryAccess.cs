@@ -16,6 +16,11 @@ internal enum MemorySpace
 /// <param name="Bytes">Bytes of one lane: 16 at most.</param>
 internal sealed partial record MemoryAccess(MemorySpace Space, bool IsStore, int Bytes)
 {
+    private const int CopiedBytes = 16;
+
+    /// <summary>To shared memory, beside the code: no register gets what is loaded, so that nothing waits for it.</summary>
+    public bool IsCopy { get; init; }
+
     /// <summary>The access that an instruction of SASS or PTX makes; null where it makes none.</summary>
     public static MemoryAccess? Of(Instruction instruction)
     {
@@ -23,6 +28,9 @@ internal sealed partial record MemoryAccess(MemorySpace Space, bool IsStore, int
         return parts[0] switch
         {
             "LDG" or "LD" => new(MemorySpace.Global, false, SassBytes(parts)),
+            "LDGSTS" => new(MemorySpace.Global, false, SassBytes(parts)) { IsCopy = true },
+            "cp" when parts.Contains("async") && parts.Contains("global") =>
+                new(MemorySpace.Global, false, CopiedBytes) { IsCopy = true },
             "STG" or "ST" => new(MemorySpace.Global, true, SassBytes(parts)),
             "LDS" => new(MemorySpace.Shared, false, SassBytes(parts)),
             "STS" => new(MemorySpace.Shared, true, SassBytes(parts)),

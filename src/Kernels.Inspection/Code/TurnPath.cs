@@ -20,7 +20,16 @@ internal sealed record TurnPath(
 /// <param name="MostLoaded">Bytes that a lane loads in a turn.</param>
 /// <param name="MostStored">Bytes that it stores.</param>
 /// <param name="TellsSpecialFunctions">Whether ways with other numbers of special functions are told apart too.</param>
-internal sealed record PathSearch(int MostLoaded, int MostStored, bool TellsSpecialFunctions);
+internal sealed record PathSearch(int MostLoaded, int MostStored, bool TellsSpecialFunctions)
+{
+    /// <summary>
+    /// The one way that touches most memory, whatever that is. Accesses under predicates are made, as long as none forbids the other: to
+    /// tell all that some of them may be makes ways beyond number.
+    /// </summary>
+    public static PathSearch OfMost { get; } = new(int.MaxValue, int.MaxValue, TellsSpecialFunctions: false) { IsOfMost = true };
+
+    public bool IsOfMost { get; private init; }
+}
 
 /// <summary>
 /// Finds the ways through a turn of a loop, one for each amount of memory that a turn can touch: that without detours and with the fewest,
@@ -98,7 +107,8 @@ internal static class TurnPaths
             // An access under a predicate is made or not, and so are all under the same one.
             bool? known = instruction.IsGuarded ? way.DecisionOf(instruction.Guard) : true;
             if (known != false) touched.Keep(way.Made(access).Deciding(instruction.Guard, true));
-            if (known != true) touched.Keep((way with { Forbidden = way.Forbidden + 1 }).Deciding(instruction.Guard, false));
+            if (known == false || (known is null && !search.IsOfMost))
+                touched.Keep((way with { Forbidden = way.Forbidden + 1 }).Deciding(instruction.Guard, false));
         }
 
         return touched;
@@ -117,8 +127,9 @@ internal static class TurnPaths
         public void Keep(Way way)
         {
             if (way.Loaded > search.MostLoaded || way.Stored > search.MostStored) return;
-            (int, int, int, string) key = (way.Loaded, way.Stored, way.Special, way.Decided);
-            if (!_best.TryGetValue(key, out Way? other) || way.IsBetterThan(other)) _best[key] = way;
+            (int, int, int, string) key = search.IsOfMost ? (0, 0, 0, "") : (way.Loaded, way.Stored, way.Special, way.Decided);
+            if (!_best.TryGetValue(key, out Way? other) || (search.IsOfMost ? way.TouchesMoreThan(other) : way.IsBetterThan(other)))
+                _best[key] = way;
         }
 
         public Ways Changed(Func<Way, Way> change)
@@ -156,6 +167,9 @@ internal static class TurnPaths
 
         public bool IsBetterThan(Way other) => (Detours, Accesses, Forbidden, -Instructions)
             .CompareTo((other.Detours, other.Accesses, other.Forbidden, -other.Instructions)) < 0;
+
+        public bool TouchesMoreThan(Way other) => (Detours, -Loaded - Stored, -Instructions)
+            .CompareTo((other.Detours, -other.Loaded - other.Stored, -other.Instructions)) < 0;
 
         public Way Made(MemoryAccess access) => access.IsStore
             ? this with { Stored = Stored + access.Bytes, Accesses = Accesses + 1 }

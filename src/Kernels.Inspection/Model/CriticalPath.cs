@@ -39,7 +39,7 @@ internal static partial class CriticalPath
     };
 
     private static bool HasResult(Instruction instruction) =>
-        instruction.Operands.Count > 0 && instruction.Access is not { IsStore: true }
+        instruction.Operands.Count > 0 && instruction.Access is not ({ IsStore: true } or { IsCopy: true })
         && (Pipes.Of(instruction) != Pipe.Control || instruction.Opcode.StartsWith("B2R", StringComparison.Ordinal));
 
     /// <summary>The registers of the first operand, and predicates right behind it: carries and second results.</summary>

@@ -2,11 +2,13 @@ using Kernels.Devices;
 
 namespace Kernels.Inspection;
 
-/// <summary>What is moved for an element of an op: so many values of the stored type, and so many of the arithmetic type.</summary>
-internal readonly record struct Traffic(int Scalars, int Reals = 0)
+/// <summary>
+/// What is moved for an element of an op: so many values of the stored type, so many of the arithmetic type, and so many bytes of an image.
+/// </summary>
+internal readonly record struct Traffic(int Scalars, int Reals = 0, int Levels = 0)
 {
     public int Bytes(DType dtype) =>
-        (Scalars * dtype.SizeInBytes()) + (Reals * (dtype == DType.Float64 ? sizeof(double) : sizeof(float)));
+        (Scalars * dtype.SizeInBytes()) + (Reals * (dtype == DType.Float64 ? sizeof(double) : sizeof(float))) + Levels;
 }
 
 /// <summary>A loop that each element goes through once.</summary>
@@ -16,8 +18,10 @@ internal readonly record struct Traffic(int Scalars, int Reals = 0)
 /// <param name="Again">What it reads that a cache has, as it was just read.</param>
 /// <param name="Exponentials">How many an element needs, which tells the loop from others that move as much.</param>
 /// <param name="Elements">Elements of a turn, as a rule.</param>
+/// <param name="Beside">Bytes that a turn reads of tables, whatever its elements are.</param>
 internal sealed record Pass(
-    string Name, Traffic Reads, Traffic Writes, Traffic Again = default, int Exponentials = 0, int Elements = PassCost.UsualElements);
+    string Name, Traffic Reads, Traffic Writes, Traffic Again = default, int Exponentials = 0, int Elements = PassCost.UsualElements,
+    int Beside = 0);
 
 /// <summary>
 /// What a kernel must move, from which a ceiling follows. A kernel that is not here has none: its loops are counted and no more.
@@ -32,19 +36,29 @@ internal static class KernelWork
 
     private static readonly Pass Gradient = new("gradient", default, new(1), Again: new(1), Exponentials: 1, Chunk);
 
+    private static readonly Pass Means = new("means", new(1), default, Elements: 16);
+
+    private static readonly Pass Deviations = new("deviations", default, default, Again: new(1), Elements: 16);
+
     private static readonly Pass Results = new("results", default, new(1), Elements: Chunk);
+
+    private static readonly Pass[] Resident = [new("sums", new(1), default), new("results", default, new(1))];
 
     private static readonly Dictionary<string, Pass[]> Passes = new()
     {
         ["relu_forward"] = Elementwise(1, 1),
         ["relu_backward"] = Elementwise(2, 1),
+        ["activation_forward"] = Elementwise(1, 1),
+        ["activation_backward"] = Elementwise(2, 1),
+        ["mean_squared_error"] = Elementwise(2, 1),
+        ["gan_loss"] = Elementwise(1, 1),
         ["dropout_apply"] = Elementwise(1, 1),
         ["dropout_scale"] = Elementwise(1, 1),
         ["dropout_apply_mask"] = Elementwise(1, 1),
         ["alpha_dropout"] = Elementwise(1, 1),
         ["gaussian_noise"] = Elementwise(1, 1),
         ["monte_carlo_dropout"] = Elementwise(0, 1),
-        ["channel_dropout"] = Elementwise(1, 1),
+        ["channel_dropout"] = [new(OnlyPass, new(1), new(1), Elements: 16)],
         ["drop_block_apply"] = Elementwise(1, 1),
         ["adaptive_dropout_forward"] = Elementwise(2, 1),
         ["adaptive_dropout_infer"] = Elementwise(2, 1),
@@ -64,20 +78,47 @@ internal static class KernelWork
         // What an element does not need is not read.
         ["cutmix_apply"] = Elementwise(1, 1),
         ["cutout_fill"] = Elementwise(1, 1),
+        ["differentiable_augment_draw"] = Elementwise(1, 0),
+        ["differentiable_augment_apply"] = Elementwise(1, 1),
         ["feature_noise"] = Elementwise(1, 1),
         ["linear_add_bias"] = Elementwise(1, 1),
-        ["batch_norm_moments_planes"] = Elementwise(1, 0),
+        ["linear_backward_bias"] = Elementwise(1, 0),
+        ["batch_norm_moments_planes"] = [new(OnlyPass, new(1), default, Elements: 16)],
+        ["batch_norm_moments_columns"] = [new(OnlyPass, new(1), default, Elements: 16)],
         ["batch_norm_apply"] = Elementwise(1, 1),
+
+        // What they keep is read from shared memory.
+        ["batch_norm_resident_planes"] = Resident,
+        ["batch_norm_resident_columns"] = Resident,
         ["batch_norm_sums_planes"] = Elementwise(2, 0),
-        ["batch_norm_sums_columns"] = Elementwise(2, 0),
+        ["batch_norm_sums_columns"] = [new(OnlyPass, new(2), default, Elements: 16)],
         ["batch_norm_apply_gradient"] = Elementwise(2, 1),
+        ["spectral_norm_rows"] = Elementwise(1, 0),
+        ["spectral_norm_columns"] = Elementwise(1, 0),
+        ["spectral_norm_apply"] = Elementwise(1, 1),
+        ["spectral_norm_overlap"] = Elementwise(2, 0),
+        ["spectral_norm_backward"] = Elementwise(1, 1),
         ["parameter_snapshot_save"] = Elementwise(1, 1),
-        ["parameter_snapshot_restore"] = Elementwise(1, 1),
+        ["parameter_snapshot_restore"] = [new(OnlyPass, new(1), new(1), Elements: Chunk)],
         ["gradient_squares"] = Elementwise(1, 0),
         ["norm_penalty_tiles"] = Elementwise(1, 0),
         ["norm_penalty_tiles HAS_GRADIENT"] = Elementwise(2, 1),
         ["soft_sharing_tiles"] = Elementwise(2, 0),
         ["soft_sharing_tiles HAS_GRADIENT"] = Elementwise(4, 2),
+
+        // For an element of a use, four of which have their places in a table, or of a pass over the network.
+        ["tied_gradients_sum"] = [new("uses", new(1), default, Elements: Chunk, Beside: 4 * sizeof(ulong))],
+        ["monte_carlo_statistics"] = [new("passes", new(1), default, Elements: 16)],
+
+        ["minibatch_deviation_forward"] = [Means, Deviations, new("copies", default, new(1), Again: new(1))],
+        ["minibatch_deviation_backward"] = [Means, Deviations, new("gradients", new(1), new(1), Again: new(1))],
+
+        // Three channels of a pixel, from four of the image's.
+        ["augment_apply"] = [new(OnlyPass, new(0, Levels: 1), new(1), Elements: 3)],
+
+        // Elements of two bytes, whatever the type is called.
+        ["conv2d_pack"] = [new(OnlyPass, new(0, Levels: 2), new(0, Levels: 2), Elements: 16)],
+        ["conv2d_unpack"] = [new(OnlyPass, new(0, Levels: 2), new(0, Levels: 2), Elements: 16)],
 
         // For an element of y: the four of x that are its own, and an index, which is less than an element.
         ["max_pool2d_forward_2x2"] = Elementwise(4, 1),
@@ -85,7 +126,7 @@ internal static class KernelWork
         ["max_pool2d_backward_2x2"] = Elementwise(1, 4),
         ["average_pool2d_forward_2x2"] = Elementwise(4, 1),
         ["average_pool2d_backward_2x2"] = Elementwise(1, 4),
-        ["average_pool2d_global"] = Elementwise(1, 0),
+        ["average_pool2d_global"] = [new(OnlyPass, new(1), default, Elements: Chunk)],
         ["average_pool2d_global_channels"] = Elementwise(1, 0),
         ["average_pool2d_global_backward"] = Elementwise(0, 1),
         ["max_pool2d_backward_3x3"] = [new(OnlyPass, new(1), new(4), Again: new(1))],
@@ -104,10 +145,10 @@ internal static class KernelWork
     };
 
     /// <summary>Kernels of matrix products: what counts is how many of its products' turns a multiprocessor gets.</summary>
-    private static readonly HashSet<string> Products =
-    [
+    public static IReadOnlySet<string> Products { get; } = new HashSet<string>
+    {
         "matmul", "conv2d_gather", "conv2d_backward_filter", "conv2d_gather_mma", "conv2d_backward_filter_mma",
-    ];
+    };
 
     /// <summary>Kernels with passes, some with a switch behind the name under which they are others.</summary>
     public static IEnumerable<string> Names => Passes.Keys;

@@ -16,12 +16,10 @@ internal sealed record PassCost(string Name, IReadOnlyList<Instruction> Turn, Tu
     // What is read for a row on the way, such as its place or its bias.
     private const int MostExtra = 64;
 
-    private const int MostUnknown = 256;
-
-    /// <summary>The search for ways that passes could match; for all up to some size where there are none.</summary>
+    /// <summary>The search for ways that passes could match; for the one that touches most where there are none.</summary>
     public static PathSearch SearchFor(IReadOnlyList<Pass> passes, DType dtype)
     {
-        if (passes.Count == 0) return new PathSearch(MostUnknown, MostUnknown, TellsSpecialFunctions: false);
+        if (passes.Count == 0) return PathSearch.OfMost;
         int loaded = passes.Max(pass => pass.Reads.Bytes(dtype) + pass.Again.Bytes(dtype));
         int stored = passes.Max(pass => pass.Writes.Bytes(dtype));
         // More than the usual number fit into registers only where an element is small.
@@ -39,7 +37,9 @@ internal sealed record PassCost(string Name, IReadOnlyList<Instruction> Turn, Tu
         int stored = pass.Writes.Bytes(dtype), loaded = pass.Reads.Bytes(dtype) + pass.Again.Bytes(dtype);
         (TurnPath path, int elements) = PossibleElements.Prepend(pass.Elements)
             .SelectMany((elements, rank) => paths.Where(path => path.StoredBytes == elements * stored
-                    && (stored == 0 ? path.LoadedBytes == elements * loaded : path.LoadedBytes >= elements * loaded)
+                    && (stored == 0
+                        ? path.LoadedBytes == (elements * loaded) + pass.Beside
+                        : path.LoadedBytes >= (elements * loaded) + pass.Beside)
                     && path.SpecialFunctions >= Math.Min(elements * pass.Exponentials, TurnPaths.MostSpecialFunctions))
                 .Select(path => (Path: path, Elements: elements, Rank: rank)))
             .OrderBy(fit => fit.Path.Detours)
@@ -84,8 +84,15 @@ internal sealed record PassCost(string Name, IReadOnlyList<Instruction> Turn, Tu
         return accesses;
     }
 
-    /// <summary>Clocks that a warp alone takes for the turn.</summary>
-    public int Clocks => CriticalPath.Clocks(Turn, Accesses(stores: false));
+    /// <summary>Clocks that a warp alone takes for the turn, behind one like it: what that has loaded for it is on its way.</summary>
+    public int Clocks
+    {
+        get
+        {
+            IReadOnlyList<Instruction> loads = Accesses(stores: false);
+            return CriticalPath.Clocks([.. Turn, .. Turn], loads) - CriticalPath.Clocks(Turn, loads);
+        }
+    }
 
     public Sectors SectorsOf(bool stores) => Sectors.Of(Turn, Accesses(stores));
 

@@ -33,11 +33,6 @@ internal sealed record ProductShare(PassCost Cost, double OfPeak, string Bound)
     private static int Multiplications(PassCost cost) =>
         cost.Turn.Count(instruction => instruction.Opcode.StartsWith("FFMA", StringComparison.Ordinal));
 
-    // A copy to shared memory (LDGSTS) moves 16 bytes of a lane there.
-    private static double LoadStoreClocks(Instruction instruction)
-    {
-        const int CopiedBytes = 16;
-        int bytes = instruction.Access?.Bytes ?? (instruction.Opcode.StartsWith("LDGSTS", StringComparison.Ordinal) ? CopiedBytes : 0);
-        return Gpu.WarpLanes * Math.Max(1.0 / Gpu.LsuLanes, (double)bytes / Gpu.L1Bytes);
-    }
+    private static double LoadStoreClocks(Instruction instruction) =>
+        Gpu.WarpLanes * Math.Max(1.0 / Gpu.LsuLanes, (double)(instruction.Access?.Bytes ?? 0) / Gpu.L1Bytes);
 }

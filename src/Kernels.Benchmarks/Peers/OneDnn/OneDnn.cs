@@ -11,7 +11,11 @@ internal static unsafe partial class OneDnn
     internal const int ForwardTraining = 64;
     internal const int ForwardInference = 96;
     internal const int Backward = 128;
-    internal const int EltwiseRelu = 31;
+    internal const int EltwiseRelu = 0x1f, EltwiseTanh = 0x2f, EltwiseLogistic = 0xaf;
+
+    /// <summary>The same, whose gradient is taken from the output.</summary>
+    internal const int EltwiseReluOfOutput = 0x100, EltwiseTanhOfOutput = 0x101, EltwiseLogisticOfOutput = 0x104;
+
     internal const int ConvolutionAuto = 3;
     internal const int DeconvolutionDirect = 10;
     internal const int PoolingMax = 0x1ff, PoolingAverageIncludingPadding = 0x2ff, PoolingAverageExcludingPadding = 0x3ff;

@@ -59,8 +59,12 @@ internal sealed unsafe class OneDnnPeer : Peer
             ("x", p.Rows, p.Inputs, false), ("weight", p.Inputs, p.Outputs, true), p.HasBias ? "bias" : null,
             ("y", p.Rows, p.Outputs, false)),
         ("batch-norm", BatchNormProblem { HasGamma: true, HasBeta: true } p) => program => program.BatchNorm(p),
-        ("relu", ReluProblem p) => program => program.Relu(
-            p.Shape.Aggregate(1L, (product, dimension) => product * dimension), backward: p.Entry == "backward"),
+        ("relu", ReluProblem { Entry: "forward" } p) => program => program.Elementwise("relu", EltwiseRelu, 0, Count(p.Shape)),
+        ("relu", ReluProblem p) => program => program.ElementwiseGradient("relu", EltwiseRelu, 0, Count(p.Shape), from: "x"),
+        (_, ActivationProblem { Entry: "forward" } p) => program =>
+            program.Elementwise(op.Op, Eltwise(op.Op).Forward, LeakyReluCase.Slope, Count(p.Shape)),
+        (_, ActivationProblem p) => program =>
+            program.ElementwiseGradient(op.Op, Eltwise(op.Op).Backward, LeakyReluCase.Slope, Count(p.Shape), from: "y"),
         ("conv2d", Conv2dProblem { Entry: not "forward relu" } p) => program => program.Convolution(p, isTransposed: false),
         ("conv2d-transpose", Conv2dProblem p) => program => program.Convolution(p, isTransposed: true),
         ("max-pool2d", MaxPool2dProblem { Dilation: null } p) => program => program.Pool(p, PoolingMax),
@@ -68,4 +72,13 @@ internal sealed unsafe class OneDnnPeer : Peer
             program.Pool(p, p.ExcludesPadding ? PoolingAverageExcludingPadding : PoolingAverageIncludingPadding),
         _ => null,
     };
+
+    private static (int Forward, int Backward) Eltwise(string activation) => activation switch
+    {
+        "tanh" => (EltwiseTanh, EltwiseTanhOfOutput),
+        "sigmoid" => (EltwiseLogistic, EltwiseLogisticOfOutput),
+        _ => (EltwiseRelu, EltwiseReluOfOutput),
+    };
+
+    private static long Count(long[] shape) => shape.Aggregate(1L, (product, dimension) => product * dimension);
 }

@@ -26,26 +26,28 @@ internal sealed unsafe partial class OneDnnProgram(nint engine, nint stream, DTy
         return bias is null ? "dnnl_matmul" : "dnnl_matmul with bias";
     }
 
-    /// <summary>ReLU of <paramref name="count"/> elements.</summary>
-    public string Relu(long count, bool backward)
+    /// <summary>A function of each of <paramref name="count"/> elements.</summary>
+    public string Elementwise(string function, int algorithm, float alpha, long count)
     {
         byte* shape = stackalloc byte[DescriptorBytes], op = stackalloc byte[DescriptorBytes];
         Add(Source, "x", shape, 1, count);
-        if (!backward)
-        {
-            Add(Destination, "y", shape, 1, count);
-            ThrowIfFailed(dnnl_eltwise_forward_desc_init(op, ForwardTraining, EltwiseRelu, shape, 0, 0));
-            Create(op);
-            return "dnnl_eltwise_forward, relu";
-        }
+        Add(Destination, "y", shape, 1, count);
+        ThrowIfFailed(dnnl_eltwise_forward_desc_init(op, ForwardTraining, algorithm, shape, alpha, 0));
+        Create(op);
+        return $"dnnl_eltwise_forward, {function}";
+    }
 
+    /// <summary>Its gradient from the input x, or from the output y where the algorithm says so.</summary>
+    public string ElementwiseGradient(string function, int algorithm, float alpha, long count, string from)
+    {
+        byte* shape = stackalloc byte[DescriptorBytes], op = stackalloc byte[DescriptorBytes], forward = stackalloc byte[DescriptorBytes];
+        Add(from == "x" ? Source : Destination, from, shape, 1, count);
         Add(DestinationGradient, "dy", shape, 1, count);
         Add(SourceGradient, "dx", shape, 1, count);
-        byte* forward = stackalloc byte[DescriptorBytes];
-        ThrowIfFailed(dnnl_eltwise_forward_desc_init(forward, ForwardTraining, EltwiseRelu, shape, 0, 0));
-        ThrowIfFailed(dnnl_eltwise_backward_desc_init(op, EltwiseRelu, shape, shape, 0, 0));
+        ThrowIfFailed(dnnl_eltwise_forward_desc_init(forward, ForwardTraining, algorithm, shape, alpha, 0));
+        ThrowIfFailed(dnnl_eltwise_backward_desc_init(op, algorithm, shape, shape, alpha, 0));
         CreateBackward(op, forward);
-        return "dnnl_eltwise_backward, relu";
+        return $"dnnl_eltwise_backward, {function}";
     }
 
     /// <summary>Batch normalization. It keeps the variance in the rows of the statistics that are no mean.</summary>

@@ -1,4 +1,4 @@
-"""Holds the session, or says that there is no PyTorch."""
+"""Holds the session of a library, or says that the library is not there."""
 
 import json
 import os
@@ -12,7 +12,8 @@ def main():
     os.dup2(2, 1)
 
     try:
-        from session import converse
+        from conversation import converse
+        from session import Session
     except ImportError as error:
         sys.stdin.readline()
         print(json.dumps({"error": f"{type(error).__name__}: {error}".split("\n")[0]}), file=replies, flush=True)
@@ -21,7 +22,7 @@ def main():
     # The command says when it is over, by closing the input; signals to the whole group are for it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    converse(replies)
+    converse(Session(), replies)
 
 
 main()
