@@ -13,9 +13,9 @@ public sealed class ArrowTests
     private static readonly string[][] Layers =
     [
         ["Kernels", "Kernels.Reference", "Kernels.Reporting", "Kernels.Generators"],
-        ["Kernels.Verification"],
-        ["Kernels.Benchmarks", "Kernels.Inspection", "Kernels.Study"],
-        ["Kernels.Cli", "Kernels.Native", "Kernels.Bench"],
+        ["Kernels.Verification", "Kernels.Bindings"],
+        ["Kernels.Benchmarks", "Kernels.Inspection", "Kernels.Native", "Kernels.Study"],
+        ["Kernels.Cli", "Kernels.Bench"],
         ["Kernels.Tests"],
     ];
 
@@ -30,6 +30,7 @@ public sealed class ArrowTests
         ["Interop"] = ["Errors"],
         ["Devices"] = ["Interop", "Randomness", "Errors"],
         ["Cpu"] = ["Devices", "Randomness", "Errors"],
+        ["Collectives"] = ["Cpu", "Devices", "Interop", "Errors", "Penalties"],
     };
 
     private static readonly string[] FamiliesMayUse = ["Cpu", "Devices", "Randomness", "Errors"];

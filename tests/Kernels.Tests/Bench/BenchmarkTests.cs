@@ -1,5 +1,6 @@
 using Kernels.Benchmarks;
 using Kernels.Verification;
+using Kernels.Verification.Cases;
 using Xunit;
 
 namespace Kernels.Tests.Bench;
@@ -112,7 +113,32 @@ public sealed class BenchmarkTests
         DropoutProblem original = new("forward", [1000], "", 0.1) { Scaling = DropoutScaling.Original };
         Assert.NotEmpty(Assert.Throws<PeerException>(() => pytorch.Prepare(Op("dropout"), original, DType.Float32, none)).Message);
         pytorch.Prepare(Op("relu"), new ReluProblem("forward", [5], ""), DType.Float64, none).Dispose();
+        foreach (Problem problem in SmallAugmentations()) pytorch.Prepare(Op("augment"), problem, DType.Float32, none).Dispose();
     }
+
+    [Fact]
+    public void OpenCvTimesAugment()
+    {
+        using Device device = Device.Open("cpu");
+        using DeviceStream stream = device.CreateStream();
+        using PeerSet peers = PeerSet.Find(stream, ["opencv"]);
+        Assert.SkipWhen(peers.Found.Count == 0, string.Join(' ', peers.Missing));
+        Assert.StartsWith("OpenCV ", peers.Found[0].Name, StringComparison.Ordinal);
+        using DeviceTimer timer = new(stream);
+        using GuardedTensors none = new(stream, []);
+        foreach (Problem problem in SmallAugmentations())
+        {
+            using PeerCall call = peers.Found[0].Prepare(Op("augment"), problem, DType.Float32, none);
+            Assert.True(call.Time(timer) is { Cold: > 0, Warm: > 0 }, problem.Text);
+        }
+
+        AugmentProblem turned = SmallAugmentations().First() with { Policy = new AugmentPolicy { VerticalFlip = 0.5 } };
+        Assert.NotEmpty(Assert.Throws<PeerException>(() => peers.Found[0].Prepare(Op("augment"), turned, DType.Float32, none)).Message);
+    }
+
+    /// <summary>What is timed of the fused op, which peers have for no other problem, of few pixels.</summary>
+    private static IEnumerable<AugmentProblem> SmallAugmentations() =>
+        Op("augment").BenchProblems.Cast<AugmentProblem>().Select(problem => problem with { Shape = [3, 3, 20, 30], Out = (20, 30) });
 
     private static OpCase Op(string name) => OpCase.All.Single(op => op.Op == name);
 

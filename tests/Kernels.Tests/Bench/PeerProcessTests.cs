@@ -30,6 +30,13 @@ public sealed class PeerProcessTests
         Assert.Equal("Inverted", problem.GetProperty("scaling").GetString());
     }
 
+    /// <summary>Whatever a case's problems have for properties, a peer in another process can be told.</summary>
+    [Fact]
+    public void EveryProblemCanBeSent() => Assert.All(
+        OpCase.All.SelectMany(op => op.Problems.Concat(op.BenchProblems)),
+        problem => Assert.Contains(
+            "\"entry\":", JsonSerializer.Serialize((object)problem, JsonConversation.Options), StringComparison.Ordinal));
+
     [Fact]
     public void AnErrorIsAnAnswerLikeAnyOther()
     {

@@ -47,6 +47,19 @@ public sealed class RepetitionsTests
     }
 
     [Fact]
+    public void APeerThatIsTooSlowLeavesTheRaceBeforeItIsMeasured()
+    {
+        Contestant ours = new(() => new Timing(30_000, 1));
+        Contestant peer = new(() => new Timing(30_000, 1), patience: TimeSpan.FromSeconds(10));
+
+        Repetitions.Run(TwoAndThree, ours, peer);
+
+        Assert.Equal("a call takes 30 s; the bench waits for 10 s", peer.Failure);
+        Assert.Equal(0, peer.Count);
+        Assert.Equal(3, ours.Count);
+    }
+
+    [Fact]
     public void APeerThatFailsLeavesTheRace()
     {
         int turns = 0;

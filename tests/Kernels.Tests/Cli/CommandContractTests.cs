@@ -80,6 +80,8 @@ public sealed class CommandContractTests
     [InlineData("tpu", "study", "--quick", "--device", "tpu", "--json")]
     [InlineData("sgd", "study", "--recipe", "sgd", "--json")]
     [InlineData("--seeds", "study", "--seeds", "0", "--json")]
+    [InlineData("8 shards of a batch cannot be dealt evenly to 3 ranks", "study", "--ranks", "3", "--json")]
+    [InlineData("--shards", "study", "--shards", "4", "--json")]
     public void WrongArgumentsAreOneLineOnStandardError(string named, params string[] arguments)
     {
         TestProcess command = KernelsCommand.Run(arguments);

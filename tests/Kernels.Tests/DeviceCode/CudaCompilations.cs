@@ -46,10 +46,15 @@ internal static class CudaCompilations
     }
 
     /// <summary>
-    /// Not asked of double, which is for verification: its division is a call that saves registers on the stack. Nor of bfloat16, whose
-    /// texts differ from those of Half by two conversions.
+    /// Whether the assembler tells registers, which takes as long as the compiler. Not asked of double, which is for verification: its
+    /// division is a call that saves registers on the stack. Nor of a half type where float is asked, which holds the same values in the
+    /// registers and more of what was loaded.
     /// </summary>
-    public static bool CountsRegisters(DType dtype, string file) =>
+    public static bool CountsRegisters(DType dtype, string file) => !TiledFiles.Contains(file)
+        && (dtype == DType.Float32 || (dtype == DType.Float16 && file.StartsWith("cuda/", StringComparison.Ordinal)));
+
+    /// <summary>Whether a text must keep its arrays in registers.</summary>
+    public static bool KeepsToRegisters(DType dtype, string file) =>
         dtype is DType.Float32 or DType.Float16 && !TiledFiles.Contains(file);
 
     public static CudaCompilation Of(KernelProgram program) =>

@@ -12,23 +12,23 @@ namespace Kernels.Tests.DeviceCode;
 public sealed class CudaLimitTests
 {
     /// <summary>Kernels whose stores of eight elements are not all 16 bytes wide.</summary>
-    private static readonly Exceptions SplitStores = [];
+    private static readonly Exceptions SplitStores =
+    [
+        ("a lane stores pairs, side by side with its neighbours'", "f32", "conv2d_unpack"),
+    ];
 
     /// <summary>Kernels whose stores touch more sectors than their bytes need.</summary>
     private static readonly Exceptions SurplusSectors =
     [
         ("a lane owns 32 bytes, so that each of its stores touches half sectors", "f32",
-            "batch_norm_apply batch_norm_apply_gradient bias_dropout_residual_backward bias_dropout_residual_forward channel_dropout "
-            + "drop_block_apply embedding_dropout_forward kept_rows_gather kept_rows_scatter_add linear_add_bias stochastic_depth_backward "
-            + "stochastic_depth_forward"),
+            "batch_norm_apply batch_norm_apply_gradient batch_norm_resident_columns batch_norm_resident_planes"),
     ];
 
     /// <summary>Kernels that divide by what is known at run time only, for each element or eight of them.</summary>
     private static readonly Exceptions Divisions =
     [
-        ("the row of eight elements is a quotient", "f32 bf16",
-            "channel_dropout drop_block_apply embedding_dropout_forward kept_rows_gather stochastic_depth_backward "
-            + "stochastic_depth_forward"),
+        ("the sequence of a position is a quotient", "f32 bf16", "embedding_dropout_forward"),
+        ("the place of a tile is a quotient", "f32", "conv2d_pack conv2d_unpack"),
     ];
 
     private static readonly string[] DivisionOpcodes = ["div", "rem"];

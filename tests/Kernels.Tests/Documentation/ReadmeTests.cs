@@ -33,6 +33,9 @@ public sealed partial class ReadmeTests
         Assert.InRange(lines[1], 20, 60);
     }
 
+    private static readonly Lazy<HashSet<string>> HeaderNames =
+        new(() => [.. Variable().Matches(Repository.Read("native/include/kernels.h")).Select(match => match.Value)]);
+
     /// <summary>An op is there under its name, with the type that has it and a link to its page.</summary>
     [Fact]
     public void EveryOpIsInTheTable() =>
@@ -58,11 +61,13 @@ public sealed partial class ReadmeTests
         Assert.Empty(documented.Except(read));
     }
 
-    private static IEnumerable<string> Variables(string text) => Variable().Matches(text).Select(match => match.Value);
+    /// <summary>What looks like one, and is no constant of the C interface.</summary>
+    private static IEnumerable<string> Variables(string text) =>
+        Variable().Matches(text).Select(match => match.Value).Except(HeaderNames.Value);
 
     [GeneratedRegex(@"right: (?<right>[0-9.]+)")]
     private static partial Regex Training();
 
-    [GeneratedRegex(@"\bKERNELS_[A-Z_]+\b")]
+    [GeneratedRegex(@"\bKERNELS_[A-Z_]*[A-Z]\b")]
     private static partial Regex Variable();
 }

@@ -17,6 +17,9 @@ public sealed class SpecialValuesTests(TestDevices devices)
 
     private static readonly double[] Columns = [double.NaN, double.PositiveInfinity, double.NegativeInfinity, -0.0];
 
+    /// <summary>What is tried, the same on every device.</summary>
+    private static readonly Lazy<Filling[]> Fillings = new(() => [.. AllFillings()]);
+
     /// <summary>
     /// A row for each input and what depends on it: the input is the special value throughout, the others are as in the op's case.
     /// </summary>
@@ -25,20 +28,7 @@ public sealed class SpecialValuesTests(TestDevices devices)
     public void TheDeviceDoesWhatTheTableSays(string deviceId)
     {
         using DeviceStream stream = devices.CreateStream(deviceId);
-        StringBuilder table = new();
-        foreach (OpCase op in OpCase.All.Where(op => !OnOtherPages.Contains(op.Op)))
-        {
-            foreach (IGrouping<string, Problem> entry in op.Problems.Where(CaseRun.IsSmall).GroupBy(problem => problem.Entry))
-            {
-                // The largest has most of every kind of element.
-                IEnumerable<Problem> bySize = entry.OrderByDescending(problem => problem.Bytes(4));
-                Trial[] trials = [.. bySize.Select(problem => new Trial(op, problem, DType.Float32)).Where(IsUsual)];
-                foreach (string input in trials.SelectMany(Inputs).Distinct())
-                    table.Append(Rows(stream, trials.First(trial => Shows(trial, input)), input));
-            }
-        }
-
-        string text = table.ToString();
+        string text = string.Concat(Fillings.Value.Select(filling => Rows(stream, filling)));
         Assert.True(Repository.Read(PagePath).Contains(text, StringComparison.Ordinal), $"{PagePath} should have the table\n{text}");
     }
 
@@ -49,25 +39,28 @@ public sealed class SpecialValuesTests(TestDevices devices)
     private static IEnumerable<string> Inputs(Trial trial) =>
         trial.Specs.Where(spec => CaseRows.ReadsFloats(spec) && spec.Length > 0).Select(spec => spec.Name);
 
-    /// <summary>What depends on an input, as a NaN shows.</summary>
-    private static IEnumerable<string> Results(Trial trial, string input)
-    {
-        ReferenceValues ofNaN = Filled(trial, input, double.NaN).Expected;
-        IEnumerable<TensorSpec> floats = trial.Results.Where(spec => spec.DType.IsFloat());
-        return floats.Select(spec => spec.Name).Where(name => !ofNaN[name].SequenceEqual(trial.Expected[name]));
-    }
-
-    /// <summary>Whether nothing that depends on the input is NaN without it.</summary>
-    private static bool Shows(Trial trial, string input) =>
-        Inputs(trial).Contains(input) && !Results(trial, input).Any(result => trial.Expected[result].Any(double.IsNaN));
+    /// <summary>
+    /// Of each entry and input the largest problem in which nothing that depends on the input is NaN without it: the largest has most of
+    /// every kind of element.
+    /// </summary>
+    private static IEnumerable<Filling> AllFillings() =>
+        from op in OpCase.All
+        where !OnOtherPages.Contains(op.Op)
+        from entry in op.Problems.Where(CaseRun.IsSmall).GroupBy(problem => problem.Entry)
+        let trials = entry.OrderByDescending(problem => problem.Bytes(4))
+            .Select(problem => new Trial(op, problem, DType.Float32)).Where(IsUsual).ToArray()
+        from input in trials.SelectMany(Inputs).Distinct()
+        select trials.Where(trial => Inputs(trial).Contains(input)).Select(trial => new Filling(trial, input))
+            .First(filling => !filling.Results.Any(result => filling.Trial.Expected[result].Any(double.IsNaN)));
 
     /// <summary>The rows of an input; results that fare alike share one.</summary>
-    private static string Rows(DeviceStream stream, Trial trial, string input)
+    private static string Rows(DeviceStream stream, Filling filling)
     {
+        (Trial trial, string input) = (filling.Trial, filling.Input);
         Dictionary<string, double[]>[] columns = [.. Columns.Select(value => Run(stream, Filled(trial, input, value)))];
-        ReferenceValues right = trial.Expected, rightOfNaN = Filled(trial, input, double.NaN).Expected;
+        ReferenceValues right = trial.Expected, rightOfNaN = filling.OfNaN;
         StringBuilder rows = new();
-        foreach (IGrouping<string, string> alike in Results(trial, input).GroupBy(Cells))
+        foreach (IGrouping<string, string> alike in filling.Results.GroupBy(Cells))
             rows.Append($"| {trial.Op} | {trial.Problem.Entry} | {input} | {string.Join(", ", alike)} | {alike.Key} |\n");
         return rows.ToString();
 
@@ -96,6 +89,16 @@ public sealed class SpecialValuesTests(TestDevices devices)
         string kinds = string.Join(", ", values.Select(Kind).Distinct().OrderBy(kind => Array.IndexOf(Order, kind)));
         kinds = kinds.Replace("+Inf, -Inf", "±Inf", StringComparison.Ordinal).Replace("+0, -0", "±0", StringComparison.Ordinal);
         return kinds.Length == 0 ? "–" : kinds;
+    }
+
+    /// <summary>An input filled with special values.</summary>
+    private sealed record Filling(Trial Trial, string Input)
+    {
+        public ReferenceValues OfNaN { get; } = Filled(Trial, Input, double.NaN).Expected;
+
+        /// <summary>What depends on the input, as a NaN shows.</summary>
+        public IEnumerable<string> Results => Trial.Results.Where(spec => spec.DType.IsFloat()).Select(spec => spec.Name)
+            .Where(name => !OfNaN[name].SequenceEqual(Trial.Expected[name]));
     }
 
     private static readonly string[] Order = ["NaN", "+Inf", "-Inf", "finite", "+0", "-0"];

@@ -8,6 +8,11 @@ public abstract class CudaScenario : Scenario
     protected CudaScenario()
         : base("KERNELS_LIBCUDA", StandIns.Cuda)
     {
+        // What an earlier scenario of this process has left to finalizers is released by threads of the pool.
+        Collect();
+        SpinWait.SpinUntil(() => ThreadPool.PendingWorkItemCount == 0, TimeSpan.FromSeconds(1));
+        FakeCuda.SetAsync(Environment.GetEnvironmentVariable("FAKECUDA_ASYNC") == "1");
+        FakeCuda.SetLatency(0);
         FakeCuda.Reset();
         FakeCuda.Configure();
         KernelBodies.Install();

@@ -18,6 +18,7 @@ internal enum FakeKind
     Blas,
     Graph,
     GraphExecutable,
+    Communicator,
 }
 
 /// <summary>The controls of the stand-in for libcuda; native/fakecuda/fakecuda.h says what each does.</summary>
@@ -46,6 +47,8 @@ internal static unsafe class FakeCuda
         (delegate* unmanaged<uint, void>)Export("limit_groups");
     private static readonly delegate* unmanaged<byte*, uint, void> RemoveBarrierFunction =
         (delegate* unmanaged<byte*, uint, void>)Export("remove_barrier");
+    private static readonly delegate* unmanaged<int, int, void> FailRankFunction =
+        (delegate* unmanaged<int, int, void>)Export("fail_rank");
     private static readonly delegate* unmanaged<int> DepthFunction = (delegate* unmanaged<int>)Export("context_depth");
     private static readonly delegate* unmanaged<ulong> ViolationsFunction = (delegate* unmanaged<ulong>)Export("violations");
     private static readonly delegate* unmanaged<ulong, byte*> ViolationFunction = (delegate* unmanaged<ulong, byte*>)Export("violation");
@@ -74,7 +77,7 @@ internal static unsafe class FakeCuda
     public static void PutOff() => PutOffFunction(1);
 
     /// <summary>Each stream does its work meanwhile, on a thread of its own, from here on; a reset does not end that.</summary>
-    public static void SetAsync() => SetAsyncFunction(1);
+    public static void SetAsync(bool on = true) => SetAsyncFunction(on ? 1 : 0);
 
     /// <summary>Calls since the last reset that wait for the device, or may.</summary>
     public static long Waits => (long)WaitsFunction();
@@ -83,6 +86,9 @@ internal static unsafe class FakeCuda
     {
         fixed (byte* name = Zeroed(function)) FailFunction(call, name, (int)status, sticky ? 1 : 0);
     }
+
+    /// <summary>The communicators of this rank have the error from here on.</summary>
+    public static void FailRank(int rank, NcclResult result) => FailRankFunction(rank, (int)result);
 
     public static long Calls(string? function = null)
     {

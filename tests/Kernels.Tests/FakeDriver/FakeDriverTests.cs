@@ -7,8 +7,8 @@ using Xunit;
 namespace Kernels.Tests.FakeDriver;
 
 /// <summary>
-/// The CUDA and OpenCL devices on drivers that fail on demand: each row is a scenario in a process of its own. Without a C compiler there
-/// is no stand-in, and the rows are skipped.
+/// The CUDA and OpenCL devices on drivers that fail on demand: each row is a scenario, run in a process that rows of the same settings
+/// share. Without a C compiler there is no stand-in, and the rows are skipped.
 /// </summary>
 public sealed class FakeDriverTests
 {
@@ -66,6 +66,12 @@ public sealed class FakeDriverTests
         { nameof(CudaAsync), nameof(CudaAsync.WhatGoesUnderQueuedWorkIsReported), "" },
         { nameof(CudaAsync), nameof(CudaAsync.TheLegacyStreamTakesTurns), "" },
         { nameof(CudaAsync), nameof(CudaAsync.WhatIsDestroyedIsStillDone), "" },
+        { nameof(NcclRanks), nameof(NcclRanks.CallsAreAsOverEveryTransport), "" },
+        { nameof(NcclRanks), nameof(NcclRanks.StreamsTakeTurns), "" },
+        { nameof(NcclRanks), nameof(NcclRanks.RanksThatAreMissingEndCalls), "" },
+        { nameof(NcclRanks), nameof(NcclRanks.DifferentCallsAreSeen), "" },
+        { nameof(NcclRanks), nameof(NcclRanks.FailuresEndCalls), "" },
+        { nameof(NcclRanks), nameof(NcclRanks.ArgumentsAreChecked), "" },
     };
 
     /// <summary>As <see cref="CudaScenarios"/>, on a real OpenCL.</summary>
@@ -84,7 +90,7 @@ public sealed class FakeDriverTests
     public async Task Cuda(string type, string method, string setting)
     {
         StandIns.SkipUnlessBuilt(StandIns.Cuda);
-        await Run(type, method, setting);
+        await Run(CudaScenarios, type, method, setting);
     }
 
     [Theory]
@@ -94,7 +100,7 @@ public sealed class FakeDriverTests
         StandIns.SkipUnlessBuilt(StandIns.OpenCl);
         DeviceDescription first = OpenClDevice.Describe()[0];
         Assert.SkipUnless(first.Available, $"{first.Id}: {first.Reason}");
-        await Run(type, method, setting, ("KERNELS_LIBOPENCL", StandIns.OpenCl));
+        await Run(OpenClScenarios, type, method, setting, ("KERNELS_LIBOPENCL", StandIns.OpenCl));
     }
 
     /// <summary>Two processes compile everything at once into one cache; a third finds it complete.</summary>
@@ -133,16 +139,22 @@ public sealed class FakeDriverTests
         Assert.Empty(scenarios.Except(rows));
     }
 
-    private static async Task Run(string type, string method, string setting, params (string Name, string Value)[] environment)
+    private static async Task Run(
+        TheoryData<string, string, string> rows, string type, string method, string setting,
+        params (string Name, string Value)[] environment)
     {
-        using TemporaryFolder cache = new();
-        (string, string)[] chosen = setting switch
+        if (setting == Cached)
         {
-            "" => [],
-            Cached => [("KERNELS_CACHE", cache.Path)],
-            _ => [(setting.Split('=')[0], setting.Split('=')[1])],
-        };
-        await ScenarioProcess.Run(TypeOf(type), method, [.. environment, .. chosen]);
+            using TemporaryFolder cache = new();
+            await ScenarioProcess.Run(TypeOf(type), method, [.. environment, (setting.TrimEnd('='), cache.Path)]);
+            return;
+        }
+
+        (string, string)[] chosen = setting.Length == 0 ? [] : [(setting.Split('=')[0], setting.Split('=')[1])];
+        await ScenarioProcess.RunShared(
+            TypeOf(type), method,
+            rows.Select(row => row.Data).Where(row => row.Item3 == setting).Select(row => (TypeOf(row.Item1), row.Item2)),
+            [.. environment, .. chosen]);
     }
 
     private static Type TypeOf(string name) =>

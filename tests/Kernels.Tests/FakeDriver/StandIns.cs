@@ -16,6 +16,9 @@ internal static class StandIns
     /// <summary>What stands between the library and the real OpenCL.</summary>
     public static string OpenCl => Path.Combine(Folder, "libfaultopencl.so");
 
+    /// <summary>MPI 5's common binary interface over Open MPI or MPICH.</summary>
+    public static string MpiAbi => Path.Combine(Folder, "libmpi_abi.so");
+
     public static void SkipUnlessBuilt(string library) => Assert.SkipUnless(
         File.Exists(library), $"{Path.GetFileName(library)} is not in {Folder}: build.sh builds native/ where there is a C compiler");
 }

@@ -37,7 +37,8 @@ public sealed class InspectorTests
         Assert.False(mask.HasCeiling);
         Assert.NotEmpty(mask.Costs);
         Assert.All(InspectRow.From(mask), row => Assert.Equal((null, null), (row.Elements, row.H100FractionOfCopy)));
-        Assert.Contains("dropout_mask", InspectPage.Text([.. InspectRow.From(mask)], null, "kernels inspect"), StringComparison.Ordinal);
+        string page = InspectPage.Text([.. InspectRow.From(mask)], null, EarlierCeilings.None, "kernels inspect");
+        Assert.Contains("dropout_mask", page, StringComparison.Ordinal);
     }
 
     /// <summary>Products on tensor cores are counted as such, and shared memory that a launch adds is the group's.</summary>

@@ -119,6 +119,16 @@ public sealed class ListingTests
     }
 
     [Theory]
+    [InlineData("LDGSTS.E.BYPASS.128", "[R9], [R2.64]")]
+    [InlineData("cp.async.cg.shared.global", "[%r5], [%rd1], 16, %r6")]
+    public void CopiesToSharedMemoryAreLoadsWithoutAResult(string opcode, string operands)
+    {
+        Instruction instruction = new("", opcode, operands.Split(", "));
+        Assert.Equal(new MemoryAccess(MemorySpace.Global, IsStore: false, 16) { IsCopy = true }, instruction.Access);
+        Assert.Empty(instruction.Written);
+    }
+
+    [Theory]
     [InlineData("ld.param.u64", "%rd1, [scale_param_0]")]
     [InlineData("ATOMG.E.ADD.STRONG.GPU", "PT, R2, [R2.64], R5")]
     [InlineData("LDC", "R1, c[0x0][0x28]")]

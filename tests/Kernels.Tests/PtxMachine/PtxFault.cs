@@ -13,6 +13,9 @@ internal sealed record PtxFault(string Name, string Body, string? Report, CudaSt
 
     public uint Groups { get; init; } = 1;
 
+    /// <summary>All groups are there at once.</summary>
+    public bool IsCooperative { get; init; }
+
     /// <summary>Nothing writes the memory before the launch.</summary>
     public bool IsFresh { get; init; }
 
@@ -24,8 +27,80 @@ internal sealed record PtxFault(string Name, string Body, string? Report, CudaSt
     private const string Neighbour = "xor.b32 %r4, %r2, 4; mov.u32 %r5, tile; add.u32 %r5, %r5, %r4;";
     private const string FarNeighbour = "xor.b32 %r4, %r2, 128; mov.u32 %r5, tile; add.u32 %r5, %r5, %r4;";
 
+    /// <summary>One thread of each group writes the group's word.</summary>
+    private const string WriteOfGroup =
+        """
+        setp.eq.u32 %p0, %r0, 33;
+        mul.wide.u32 %rd2, %r1, 4;
+        add.s64 %rd2, %rd0, %rd2;
+        add.u32 %r4, %r1, 1;
+        @%p0 st.global.u32 [%rd2+64], %r4;
+
+        """;
+
+    /// <summary>Another adds up the words of four groups.</summary>
+    private const string SumOfGroups =
+        """
+        setp.ne.u32 %p4, %r0, 40;
+        @%p4 bra $end;
+        ld.global.v4.u32 {%r4, %r5, %r6, %r7}, [%rd0+64];
+        add.u32 %r4, %r4, %r5;
+        add.u32 %r6, %r6, %r7;
+        add.u32 %r4, %r4, %r6;
+        setp.ne.u32 %p5, %r4, 10;
+        @%p5 trap;
+        $end:
+        """;
+
+    /// <summary>
+    /// A barrier of the grid: the first group adds what makes the top bit change when all others have added 1, and all wait for that, so
+    /// that the counter is ready for the next one.
+    /// </summary>
+    private static string GridBarrier(string before = "bar.sync 0;", string order = "acq_rel", string after = "bar.sync 0;") =>
+        $"""
+        {before}
+        setp.ne.u32 %p1, %r0, 0;
+        @%p1 bra $done;
+        setp.eq.u32 %p2, %r1, 0;
+        mov.u32 %r5, %nctaid.x;
+        mov.u32 %r6, 0x80000001;
+        sub.u32 %r5, %r6, %r5;
+        selp.u32 %r5, %r5, 1, %p2;
+        atom.add.{order}.gpu.global.u32 %r6, [%rd0], %r5;
+        $wait:
+        ld.acquire.gpu.global.u32 %r7, [%rd0];
+        xor.b32 %r7, %r7, %r6;
+        setp.ge.s32 %p3, %r7, 0;
+        @%p3 bra $wait;
+        $done:
+        {after}
+
+        """;
+
     public static IReadOnlyList<PtxFault> All { get; } =
     [
+        new("a barrier of the grid", WriteOfGroup + GridBarrier() + SumOfGroups, null, CudaStatus.Success)
+        { Threads = 64, Groups = 4, IsCooperative = true },
+        new("two of them, the second before words are written again",
+            WriteOfGroup + GridBarrier() + SumOfGroups + GridBarrier().Replace("$", "$again", StringComparison.Ordinal)
+                + "add.u32 %r4, %r1, 5; @%p0 st.global.u32 [%rd2+64], %r4;",
+            null, CudaStatus.Success)
+        { Threads = 64, Groups = 4, IsCooperative = true },
+        new("words are written again without the second",
+            WriteOfGroup + GridBarrier() + SumOfGroups + "add.u32 %r4, %r1, 5; @%p0 st.global.u32 [%rd2+64], %r4;", "in this launch")
+        { Threads = 64, Groups = 4, IsCooperative = true },
+        new("a barrier of the grid that releases nothing", WriteOfGroup + GridBarrier(order: "relaxed") + SumOfGroups, "in this launch")
+        { Threads = 64, Groups = 4, IsCooperative = true },
+        new("no barrier of the group ahead of it: words are read before they are written",
+            WriteOfGroup + GridBarrier(before: "") + SumOfGroups, "trap")
+        { Threads = 64, Groups = 4, IsCooperative = true },
+        new("no barrier of the group behind it", WriteOfGroup + GridBarrier(after: "") + SumOfGroups, "in this launch")
+        { Threads = 64, Groups = 4, IsCooperative = true },
+        new("a barrier to which one group does not come",
+            "setp.eq.u32 %p0, %r1, 2; @%p0 bra $end;" + GridBarrier() + "$end:", "waits for a word", CudaStatus.LaunchTimeout)
+        { Threads = 64, Groups = 4, IsCooperative = true },
+        new("more groups than fit at once", "", null, CudaStatus.CooperativeLaunchTooLarge)
+        { Threads = 1024, Groups = 5, IsCooperative = true },
         new("the last word", "st.global.u32 [%rd1], %r0;", null, CudaStatus.Success) { Threads = 64 },
         new("one word too far",
             "st.global.u32 [%rd1+4], %r0;", "thread (63, 0, 0) of group (0, 0, 0): writes 4 bytes at", CudaStatus.IllegalAddress)

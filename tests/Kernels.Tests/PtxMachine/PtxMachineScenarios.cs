@@ -49,7 +49,8 @@ public sealed class PtxMachineScenarios : Scenario
         {
             Step(fault.Name);
             (CudaStatus status, _, string[] violations) =
-                PtxText.Run(fault.Body, fault.IsFresh ? null : new uint[64], fault.Threads, fault.Groups, functions: fault.Functions);
+                PtxText.Run(fault.Body, fault.IsFresh ? null : new uint[64], fault.Threads, fault.Groups, functions: fault.Functions,
+                isCooperative: fault.IsCooperative);
             bool isReported = fault.Report is null
                 ? violations.Length == 0
                 : violations.Any(text => Contains(text, "probe") && Contains(text, fault.Report));
@@ -107,7 +108,7 @@ public sealed class PtxMachineScenarios : Scenario
             Step(barrier.ToString());
             string? report = FirstReport(barrier);
             Report($"{barrier}: {report}");
-            if (report is null || !Contains(report, "shared memory")) missed.Add($"{barrier}: {report ?? "nothing is reported"}");
+            if (report is null || !Contains(report, barrier.Report)) missed.Add($"{barrier}: {report ?? "nothing is reported"}");
         }
 
         Assert.True(missed.Count == 0, string.Join('\n', missed));
@@ -174,7 +175,7 @@ public sealed class PtxMachineScenarios : Scenario
                     using DeviceStream stream = device.CreateStream();
                     foreach (Problem problem in op.Problems.Where(IsShort)
                         .OrderByDescending(_telling.Contains).ThenByDescending(CaseRun.IsSmall)
-                        .ThenByDescending(problem => problem.Bytes(1)))
+                        .ThenByDescending(problem => problem.Flops).ThenByDescending(problem => problem.Bytes(1)))
                     {
                         Step($"{barrier} in {problem}");
                         Run(stream, op, problem, barrier.TypeOf(op));

@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Kernels.Tests.PtxMachine;
 
-/// <summary>The machine for PTX itself, in a process of its own for each scenario: what it calculates, and what it reports.</summary>
+/// <summary>The machine for PTX itself, in a process of its own: what it calculates, and what it reports.</summary>
 public sealed class PtxMachineTests
 {
     public static TheoryData<string> Scenarios =>
@@ -22,7 +22,8 @@ public sealed class PtxMachineTests
     {
         StandIns.SkipUnlessBuilt(StandIns.Cuda);
         Assert.SkipUnless(NvrtcProgram.TryVersion(out _, out string? reason), $"NVRTC: {reason}");
-        await ScenarioProcess.Run(
-            typeof(PtxMachineScenarios), scenario, ("KERNELS_LIBNVRTC", ""), ("KERNELS_CACHE", ""), ("KERNELS_NO_CUBLAS", "1"));
+        await ScenarioProcess.RunShared(
+            typeof(PtxMachineScenarios), scenario, Scenarios.Select(row => (typeof(PtxMachineScenarios), row.Data)),
+            ("KERNELS_LIBNVRTC", ""), ("KERNELS_CACHE", ""), ("KERNELS_NO_CUBLAS", "1"));
     }
 }

@@ -50,21 +50,22 @@ internal static unsafe class PtxText
     /// <param name="length">Words, where nothing is written.</param>
     /// <param name="beforeReset">Looks at the stand-in before it forgets.</param>
     /// <param name="functions">Functions of the module.</param>
+    /// <param name="isCooperative">All groups are there at once.</param>
     public static (CudaStatus Status, uint[] Words, string[] Violations) Run(
         string body, uint[]? words = null, uint threads = 32, uint groups = 1, int length = 64, Action? beforeReset = null,
-        string functions = "")
+        string functions = "", bool isCooperative = false)
     {
         FakeCuda.Reset();
         uint[] result = words is null ? new uint[length] : [.. words];
         byte[] image = Encoding.ASCII.GetBytes($"{Frame}{functions}\n{Head}{body}\nret;\n}}\n\0");
-        CudaStatus status = Launch(image, words, result, threads, groups);
+        CudaStatus status = Launch(image, words, result, threads, groups, isCooperative);
         string[] violations = [.. FakeCuda.Violations];
         beforeReset?.Invoke();
         FakeCuda.Reset();
         return (status, result, violations);
     }
 
-    private static CudaStatus Launch(byte[] image, uint[]? words, uint[] result, uint threads, uint groups)
+    private static CudaStatus Launch(byte[] image, uint[]? words, uint[] result, uint threads, uint groups, bool isCooperative)
     {
         Succeed(cuInit(0));
         Succeed(cuDeviceGet(out int device, 0));
@@ -87,7 +88,9 @@ internal static unsafe class PtxText
         nint function;
         fixed (byte* name = "probe\0"u8) Succeed(cuModuleGetFunction(out function, module, name));
         void* argument = &memory;
-        CudaStatus status = cuLaunchKernel(function, groups, 1, 1, threads, 1, 1, 0, 0, &argument, null);
+        CudaStatus status = isCooperative
+            ? cuLaunchCooperativeKernel(function, groups, 1, 1, threads, 1, 1, 0, 0, &argument)
+            : cuLaunchKernel(function, groups, 1, 1, threads, 1, 1, 0, 0, &argument, null);
         if (status == CudaStatus.Success) status = cuCtxSynchronize();
         if (status != CudaStatus.Success) return status;
         fixed (uint* to = result) return cuMemcpyDtoHAsync_v2(to, memory, bytes, 0);

@@ -11,6 +11,7 @@ internal sealed record RemovedBarrier(string File, int Line)
     private const string Barrier = "BARRIER();";
     private const string Reductions = "portable/reduce.h";
     private const string Moments = "portable/moments.h";
+    private const string Grid = "cuda/grid.h";
 
     /// <summary>Of a text that is not an op's own.</summary>
     private static readonly Dictionary<string, string[]> OpsOfFiles = new()
@@ -18,7 +19,9 @@ internal sealed record RemovedBarrier(string File, int Line)
         ["portable/partial_sums.cl"] = ["bias-dropout-residual"],
         ["portable/batch_norm_backward.cl"] = ["batch-norm", "ghost-batch-norm"],
         [Moments] = ["batch-norm", "ghost-batch-norm"],
-        ["portable/conv2d_depthwise.cl"] = ["conv2d"],
+        ["portable/conv2d_direct.cl"] = ["conv2d"],
+        ["cuda/batch_norm.resident.cu"] = ["batch-norm"],
+        [Grid] = ["batch-norm"],
         ["cuda/conv2d.gather.cu"] = ["conv2d"],
         ["cuda/conv2d.filter.cu"] = ["conv2d"],
         ["cuda/conv2d.layout.cu"] = ["conv2d"],
@@ -28,7 +31,7 @@ internal sealed record RemovedBarrier(string File, int Line)
     /// <summary>Every barrier of the texts, as CUDA compiles them.</summary>
     public static IReadOnlyList<RemovedBarrier> All { get; } =
     [
-        .. KernelCatalog.All.Select(kernel => kernel.File).Append(Reductions).Append(Moments).Distinct().Order(StringComparer.Ordinal)
+        .. KernelCatalog.All.Select(kernel => kernel.File).Concat([Reductions, Moments, Grid]).Distinct().Order(StringComparer.Ordinal)
             .SelectMany(Of),
     ];
 
@@ -36,6 +39,9 @@ internal sealed record RemovedBarrier(string File, int Line)
     public IEnumerable<OpCase> Ops => OpsOfFiles.TryGetValue(File, out string[]? ops)
         ? ops.Select(name => OpCase.All.Single(op => op.Op == name))
         : OpCase.All.Where(op => Path.GetFileNameWithoutExtension(File) == op.Op.Replace('-', '_'));
+
+    /// <summary>What is reported: a barrier of the grid orders accesses to global memory.</summary>
+    public string Report => File == Grid ? "device memory" : "shared memory";
 
     /// <summary>The type in which an op runs it.</summary>
     public DType TypeOf(OpCase op) => File.StartsWith("cuda/", StringComparison.Ordinal) ? DType.Float16 : op.DTypes[0];

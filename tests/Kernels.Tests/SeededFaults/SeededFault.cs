@@ -14,6 +14,9 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     /// <summary>The reason of the problem that shows it, which is looked at first: others would be compiled in vain.</summary>
     public required string At { get; init; }
 
+    private const string Activation = "portable/activation.cl";
+    private const string SquaredError = "portable/mean_squared_error.cl";
+    private const string GanLoss = "portable/gan_loss.cl";
     private const string Philox = "portable/philox.h";
     private const string Dropout = "portable/dropout.cl";
     private const string MatMul = "portable/matmul.cl";
@@ -32,11 +35,13 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string DropConnect = "portable/drop_connect.cl";
     private const string Inference = "portable/drop_connect_inference.cl";
     private const string Conv2d = "portable/conv2d.cl";
-    private const string Depthwise = "portable/conv2d_depthwise.cl";
+    private const string Direct = "portable/conv2d_direct.cl";
     private const string TensorCores = "cuda/mma.h";
     private const string TensorGather = "cuda/conv2d.gather.cu";
     private const string TensorFilter = "cuda/conv2d.filter.cu";
     private const string TensorLayout = "cuda/conv2d.layout.cu";
+    private const string NormMoments = "portable/batch_norm_moments.h";
+    private const string ResidentNorm = "cuda/batch_norm.resident.cu";
     private const string Im2Col = "portable/im2col.h";
     private const string Blocks = "portable/blocks.h";
     private const string Embedding = "portable/embedding_dropout.cl";
@@ -53,6 +58,9 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string FeatureNoise = "portable/feature_noise.cl";
     private const string MixupDraw = "portable/mixup_draw.cl";
     private const string Boxes = "portable/boxes.h";
+    private const string MinibatchDeviation = "portable/minibatch_deviation.cl";
+    private const string SpectralNorm = "portable/spectral_norm.cl";
+    private const string DifferentiableAugment = "portable/differentiable_augment.cl";
 
     public static IReadOnlyList<SeededFault> All { get; } =
     [
@@ -221,6 +229,20 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "the gradient passes where it should stop", "relu", "portable/relu.cl", "outputs[lane] <= 0 ? (real)0 : values[lane]",
             "values[lane]") { At = "rows with a tail" },
         new(
+            "tanh cancels near 0", "tanh", Activation, "size < SMALL_TANH ? small : x < 0 ? -large : large", "x < 0 ? -large : large")
+        { At = "arguments near 0, and far from it" },
+        new("what is positive leaks", "leaky-relu", Activation, "output <= 0 ? slope", "output >= 0 ? slope") { At = "one element" },
+        new(
+            "a difference is not squared", "mean-squared-error", SquaredError, "FMA(difference, factors.share * difference, sum)",
+            "FMA(difference, factors.share, sum)") { At = "one element" },
+        new(
+            "another gradient is written over", "mean-squared-error", SquaredError, "FMA(factors.slope, difference, gradients[lane])",
+            "factors.slope * difference") { At = "added to another gradient" },
+        new("the softplus overflows", "gan-loss", GanLoss, "EXP(z < 0 ? z : -z)", "EXP(z)") { At = "logits far from 0" },
+        new(
+            "a small loss has lost its digits", "gan-loss", GanLoss, "sum == 1 ? t : t * LOG(sum) * reciprocal(sum - 1)", "LOG(sum)")
+        { At = "a discriminator that is sure" },
+        new(
             "examples share the decisions of the first", "channel-dropout", "portable/channel_dropout.cl", "outer * units + unit", "unit")
         { At = "the same units, channels last" },
         new(
@@ -275,11 +297,30 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "no barrier before layers are added", "bias-dropout-residual", PartialSums, "layers[LOCAL_ID] = sum;\n        BARRIER();",
             "layers[LOCAL_ID] = sum;") { At = "rows of whole vectors" },
         new(
-            "the running variance is biased", "batch-norm", BatchNorm, "variance * (own.count / (own.count - 1))", "variance")
+            "the running variance is biased", "batch-norm", NormMoments, "variance * (own.count / (own.count - 1))", "variance")
         { At = "odd maps of odd channels" },
         new(
             "one set's channels are normalized by another's", "batch-norm", "portable/batch_norm.h",
             "own.mean[unit], own.rest", "own.mean[0], own.rest") { At = "channels last, odd" },
+        new(
+            "rows behind the last one are the first once more", "batch-norm", BatchNorm,
+            "index + i * step < stop && row_counts(counted, row + i * deep)", "row_counts(counted, row + i * deep)")
+        { At = "channels last, odd" },
+        new(
+            "the last part of a channel is left out", "batch-norm", ResidentNorm, "LOCAL_ID, GROUP_SIZE, splits)",
+            "LOCAL_ID, GROUP_SIZE, splits - 1)")
+        { At = "parts of channels that wait for each other, maps that begin inside blocks" },
+        new(
+            "what is kept is the half block before", "batch-norm", ResidentNorm, "x + index + 4 * copy", "x + index")
+        { At = "parts of rows that wait for each other, two tiles" },
+        new(
+            "blocks of a word are those of the word before", "batch-norm-relu", "portable/batch_norm.h",
+            "after.kept[index / 32 + 1] << (32 - shift)", "after.kept[index / 32] << (32 - shift)")
+        { At = "blocks and dropout, maps across words" },
+        new(
+            "channels take the bits of neighbouring cells", "batch-norm-add-relu", DropBlock,
+            "cell += mask_inner;\n            if (++i < inner) continue;", "cell += 1;\n            if (++i < inner) continue;")
+        { At = "blocks, channels last" },
         new(
             "means that are apart add nothing to the squares", "sync-batch-norm", Moments, "+ apart * apart * weight", "+ 0 * weight")
         { At = "three records, one empty; Keras's conventions" },
@@ -290,7 +331,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "dx keeps its part along x", "batch-norm", BatchNormBackward, "own.tilt = inverse * (own.product / count);", "own.tilt = 0;")
         { At = "odd maps of odd channels" },
         new(
-            "one element moves the running values", "sync-batch-norm", BatchNorm, "if (own.count < 2) return running;", "")
+            "one element moves the running values", "sync-batch-norm", NormMoments, "if (own.count < 2) return running;", "")
         { At = "one value in all: no deviation, no running values" },
         new(
             "a mean is not by the elements of all shards", "sync-batch-norm", BatchNormBackward, "const real count = sums[2];",
@@ -372,6 +413,36 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "rows > height || columns > width") { At = "odd sides" },
         new("noise is the same in every image", "random-erase", "portable/cutout.cl", "+ in_image / 4)", "+ in_image / 8)")
         { At = "noise, odd sides" },
+        new(
+            "what is shifted comes from the other side", "differentiable-augment", DifferentiableAugment,
+            "backward ? -ahead : ahead", "ahead")
+        { At = "odd sides" },
+        new(
+            "the mean of the gradient counts what was cut", "differentiable-augment", DifferentiableAugment,
+            "if (backward) bits &=", "if (0) bits &=")
+        { At = "odd sides" },
+        new(
+            "the second part of the mean is forgotten", "differentiable-augment", DifferentiableAugment,
+            "part < parts; part++", "part < 1; part++")
+        { At = "two tiles, a mean of two parts" },
+        new(
+            "sets are of neighbours", "minibatch-deviation", MinibatchDeviation,
+            "y + (set + member * sets)", "y + (set * members + member)")
+        { At = "odd sides, two sets" },
+        new(
+            "the root is of the variance alone", "minibatch-deviation", MinibatchDeviation,
+            "SQRT(roots[lane] + epsilon)", "SQRT(roots[lane])")
+        { At = "one sample, one feature" },
+        new("the gradient has the first sample's distance", "minibatch-deviation", MinibatchDeviation,
+            "values[lane] - first[lane] - means[lane], roots", "values[lane] - first[lane], roots")
+        { At = "odd sides, two sets" },
+        new("u is not of length 1", "spectral-norm", SpectralNorm, "products[row] * unit.first * unit.second", "products[row]")
+        { At = "odd sides, three steps" },
+        new("rows of u are counted in octets", "spectral-norm", SpectralNorm, "row += last;", "row += 0;") { At = "odd sides" },
+        new(
+            "the second tile of the overlap is forgotten", "spectral-norm", SpectralNorm,
+            "tile < tiles; tile += GROUP_SIZE", "tile < 1; tile += GROUP_SIZE")
+        { At = "two tiles, whole octets" },
         new("the row is its own neighbour", "same-class-neighbours", Neighbours, "|| other == row", "")
         { At = "more wanted than classes have" },
         new(
@@ -409,6 +480,9 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "maps of all kinds" },
         new("taps are weighed the wrong way round", "augment", AugmentImage, "FMA(across, taps[1], (1 - across) * taps[0])",
             "FMA(across, taps[0], (1 - across) * taps[1])") { At = "all taps inside, or some" },
+        new("bytes are weighed the wrong way round", "augment", AugmentImage, "FMA(left_weight, taps[2], right_weight * taps[3])",
+            "FMA(right_weight, taps[2], left_weight * taps[3])") { At = "bytes" },
+        new("bytes beside the image are black", "augment", AugmentImage, "image->fill * (1 - inside)", "0") { At = "bytes" },
         new("the last column is outside", "augment", AugmentImage, "(u32)(x0 + 1) < image->width", "(u32)(x0 + 2) < image->width")
         { At = "all taps inside, or some" },
         new("a mirror image is not mirrored", "augment", AugmentImage, "(i32)turns & 1 ? span - rest : rest", "rest")
@@ -445,10 +519,10 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "one element, one use" },
         new(
             "a short row has the decision of the row before", "stochastic-depth", StochasticDepth,
-            "row++;\n                keep = keeps(resolved, start + row, threshold);", "row++;") { At = "rows shorter than an octet" },
+            "row++;\n            keep = keeps(key, start + row, threshold);", "row++;") { At = "rows shorter than an octet" },
         new(
-            "the shard's first row is ignored", "stochastic-depth", StochasticDepth, "keeps(resolved, start + row, threshold)",
-            "keeps(resolved, row, threshold)") { At = "a shard off a block boundary" },
+            "the shard's first row is ignored", "stochastic-depth", StochasticDepth, "keeps(key, start + row, threshold)",
+            "keeps(key, row, threshold)") { At = "a shard off a block boundary" },
         new(
             "the padding reads the neighbouring row", "conv2d", Im2Col, "(u32)(column.x + depth.x) < way.width",
             "(u32)(column.x + depth.x) <= way.width") { At = "odd maps, padded" },
@@ -464,8 +538,10 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "a split starts late", "conv2d", Conv2d, "first_pixel = split * pixels_per_split",
             "first_pixel = split * (pixels_per_split + 1)")
         { At = "several splits, the last one short" },
-        new("a window slides without its elements", "conv2d", Depthwise, "values[e + i]", "values[e]")
+        new("a window slides without its elements", "conv2d", Direct, "values[e + i]", "values[e]")
         { At = "depthwise, two outputs a channel" },
+        new("few channels share a bias", "conv2d", Direct, "load(bias, channel + k)", "load(bias, channel)")
+        { At = "few channels, all settings at once, two groups" },
         new(
             "a carry between short digits is lost", "conv2d", TensorCores, "a.middle + b.middle + low_carry", "a.middle + b.middle",
             DType.Float16) { At = "channels last in eights, one past a tile of channels" },
@@ -482,7 +558,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new(
             "channels beyond a group's are its neighbour's", "conv2d", TensorLayout, "channel + 1 < channels) high",
             "channel + 1 < packed_channels) high", DType.Float16) { At = "much work, channels last, two groups" },
-        new("half of the tree over pixels is missing", "conv2d", Depthwise, "half_size = GROUP_SIZE / 2", "half_size = GROUP_SIZE / 4")
+        new("half of the tree over pixels is missing", "conv2d", Direct, "half_size = GROUP_SIZE / 2", "half_size = GROUP_SIZE / 4")
         { At = "depthwise, two outputs a channel" },
     ];
 

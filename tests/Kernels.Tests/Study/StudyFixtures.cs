@@ -6,7 +6,17 @@ namespace Kernels.Tests.Study;
 internal static class StudyFixtures
 {
     public static readonly StudySettings SmallSettings =
-        new() { Widths = [12, 24, 16, 4], ImageHeight = 3, Epochs = 8, BatchSize = 7, EpochsPerPoint = 3, DensePoints = 2 };
+        new()
+        {
+            Widths = [12, 24, 16, 4],
+            ImageHeight = 3,
+            Epochs = 8,
+            BatchSize = 7,
+            EpochsPerPoint = 3,
+            DensePoints = 2,
+            Gan = new GanPlan { Latents = 6, GeneratorMaps = 8, DiscriminatorMaps = 4, Hidden = 8, BatchSize = 8, SheetColumns = 2 },
+            Autoencoder = new AutoencoderPlan { Latents = 4, EncoderMaps = (4, 4), DecoderMaps = 8, BatchSize = 8 },
+        };
 
     public static StudyData SmallData() => new(Examples(40, 1), Examples(24, 2), Examples(30, 3));
 
@@ -21,6 +31,21 @@ internal static class StudyFixtures
         new DateTimeOffset(2025, 1, 2, 3, 4, 5, TimeSpan.Zero),
         12.5,
         [.. recipes.SelectMany((name, i) => Enumerable.Range(1, seeds).Select(seed => Run(Recipes.Find(name), seed, 0.01 * i)))]);
+
+    /// <summary>A GAN of two sheets, each class of which is recognized a little better than the one before.</summary>
+    public static GanResult Gan(int seed)
+    {
+        byte[] levels = new byte[2 * FashionMnist.Classes * FashionMnist.Pixels];
+        double[] agreement = [.. Enumerable.Range(0, FashionMnist.Classes).Select(label => 0.81 + (0.02 * label))];
+        double[] distance = [.. agreement.Select(_ => 8.0)];
+        GanEpoch[] curve =
+            [new(1, 0.5f, 0.4f, 2, 2, 0.6f, 0, 0), new(0.9f, 0.6f, 0.5f, 1, 1, 0.7f, 0.1f, 1), new(float.NaN, 0, 0, 0, 0, 0, 0, 1)];
+        return new GanResult(seed, 3, curve, [new GanSheet(1, levels), new GanSheet(2, levels)], 12)
+        {
+            Quality = new GanQuality(0.86, agreement, distance, distance),
+            Neighbours = new GanNeighbours(levels, 4, 5),
+        };
+    }
 
     private static Examples Examples(int count, int seed)
     {

@@ -122,6 +122,34 @@ public sealed class StudyReportTests
     }
 
     [Fact]
+    public void GansAndMergedImagesAreShown()
+    {
+        StudyResult plain = StudyFixtures.Result(2, "cnn", "cnn+gan", "cnn-gan-only", "cnn+smart", "cnn+pair-mean");
+        MergingSheet merged = new([1, 40], [0.9, 0.4], new byte[4 * FashionMnist.Classes * FashionMnist.Pixels]);
+        StudyResult study = plain with
+        {
+            Runs = [.. plain.Runs.Select(run => run.Recipe.Name == "cnn+smart" ? run with { Merging = merged } : run)],
+            Gans = [StudyFixtures.Gan(1), StudyFixtures.Gan(2) with { Quality = null, Failure = "its images are <all> alike" }],
+            Autoencoders =
+                [new AutoencoderResult(1, 0.01, new Examples([], [], 0), new byte[7 * FashionMnist.Classes * FashionMnist.Pixels])],
+        };
+        XElement html = Parse(StudyReport.Html(study));
+        string text = html.Value;
+
+        Assert.Contains("takes 90.0% of its images for the class asked for, 81.0% in the worst class: clear classes", text,
+            StringComparison.Ordinal);
+        Assert.Contains("gained +1.0 ± 0.0 (cnn+gan) points over cnn", text, StringComparison.Ordinal);
+        Assert.Contains("One that saw generated images only", text, StringComparison.Ordinal);
+        Assert.Contains("The GAN of seed 2 was given up: its images are <all> alike", text, StringComparison.Ordinal);
+        Assert.Contains("cnn+smart +3.0 ± 0.0, cnn+pair-mean +4.0 ± 0.0", text, StringComparison.Ordinal);
+
+        // Two sheets of the GAN, its nearest images, and one each of the network that merges and of the autoencoder.
+        Assert.Equal(5, html.Descendants("img").Count());
+        Assert.All(html.Descendants("img"), image => Assert.NotEmpty((string)image.Attribute("alt")!));
+        Assert.Equal(1 + plain.Summaries.Count + 3, html.Descendants("svg").Count());
+    }
+
+    [Fact]
     public void ReadingWarnsOfASingleSeed() =>
         Assert.Contains("standard error of 0.4 points", StudyReading.Of(StudyFixtures.Result(1, "baseline")), StringComparison.Ordinal);
 

@@ -11,7 +11,10 @@ public sealed class TuningTests
     [Fact]
     public void EveryGridHasSixteenSettings()
     {
-        Assert.All(Recipes.All.Where(recipe => recipe.Network is CnnPlan), recipe => Assert.Contains(recipe, Tuned));
+        // Recipes with learned images have the settings of what they are compared with: nothing but the images differs.
+        Assert.All(
+            Recipes.All.Where(recipe => recipe is { Network: CnnPlan, Generated: null, Merging: null }),
+            recipe => Assert.Contains(recipe, Tuned));
         Assert.All(Tuned, recipe =>
         {
             IReadOnlyList<Recipe> settings = recipe.Grid!.Settings;

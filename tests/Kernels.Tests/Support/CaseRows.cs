@@ -12,15 +12,15 @@ public static class CaseRows
     public static TheoryData<string, string, DType> All => Where(_ => true);
 
     /// <summary>
-    /// The same, the last device first: of two theories side by side, one then does not wait for the compiler that the other one is using.
-    /// </summary>
-    public static TheoryData<string, string, DType> AllFromTheLastDevice => Where(_ => true, TestDevices.All.Reverse());
-
-    /// <summary>
     /// Rows for what tests the checks, not the ops: what is compared, and how, is decided on the host by the type, so every type runs on
-    /// the CPU, and one on each other device shows that its buffers and guard zones are seen.
+    /// the CPU, and on each other device one of the ops with tensors of a kind shows that its buffers and guard zones are seen.
     /// </summary>
-    public static TheoryData<string, string, DType> Controls => AllTypesOnTheCpu(TestDevices.All);
+    public static TheoryData<string, string, DType> Controls =>
+    [
+        .. from row in AllTypesOnTheCpu(TestDevices.All)
+           where row.Data.Item1 == "cpu" || OfEachKind.Value.Contains(row.Data.Item2)
+           select row,
+    ];
 
     /// <summary>
     /// Rows for what repeats: on other devices than the CPU, whose code differs by type, which work item does what when is the same
@@ -29,9 +29,9 @@ public static class CaseRows
     public static TheoryData<string, string, DType> OfOrders => AllTypesOnTheCpu(TestDevices.All.Reverse());
 
     /// <summary>
-    /// The same again for what addresses decide, which on the machine for PTX float and a half type show for double.
+    /// All rows for what addresses decide, which on the machine for PTX float and a half type show for double.
     /// </summary>
-    public static TheoryData<string, string, DType> OfTellingTypes => Telling(AllFromTheLastDevice);
+    public static TheoryData<string, string, DType> OfTellingTypes => Telling(All);
 
     /// <summary>Ops with a problem for each length.</summary>
     public static TheoryData<string, string, DType> OfEveryLength => Where(op => op.OfLength(1) is not null);
@@ -57,19 +57,26 @@ public static class CaseRows
     ];
 
     /// <summary>
-    /// Devices and ops with a gradient. Not the machine for PTX: what its double has, to the last bits, is what the reference and so the
-    /// others have.
+    /// The CPU and ops with a gradient. What other devices have in double is what the reference has to the last bits, and so what the CPU
+    /// has, which central differences know to half as many.
     /// </summary>
     public static TheoryData<string, string> WithGradients =>
     [
         .. from device in TestDevices.All
-           where !MachineDriver.Runs(device.Id)
+           where device.Kind == DeviceKind.Cpu
            from op in Ops
            where op.Problems.Any(problem => op.ForwardOf(problem) is not null)
            select (device.Id, op.Op),
     ];
 
     public static TheoryData<string, string> DevicesAndOps => [.. from device in TestDevices.All from op in Ops select (device.Id, op.Op)];
+
+    /// <summary>Devices and ops that take a random key.</summary>
+    public static TheoryData<string, string> DevicesAndOpsWithKeys =>
+        [.. from device in TestDevices.All from op in Ops where op.TakesKey select (device.Id, op.Op)];
+
+    /// <summary>All ops, for what a call decides before it comes to a device.</summary>
+    public static TheoryData<string> OpNames => [.. from op in Ops select op.Op];
 
     /// <summary>Devices and calls that must be refused.</summary>
     public static TheoryData<string, string, string> BadInputs =>
@@ -81,6 +88,15 @@ public static class CaseRows
             : OpCase.All;
 
     private static readonly OpCase[] AllOps = [.. OpCase.All];
+
+    /// <summary>One op for each set of roles and types that tensors of an op have.</summary>
+    private static readonly Lazy<HashSet<string>> OfEachKind = new(() =>
+    [
+        .. from op in Ops
+           let tensors = op.Problems.Where(CaseRun.IsSmall).SelectMany(problem => op.Tensors(problem, op.DTypes[0], 0))
+           group op.Op by string.Join(' ', tensors.Select(spec => $"{spec.Role} {spec.DType}").Distinct().Order()) into kind
+           select kind.First(),
+    ]);
 
     public static OpCase Op(string name) => OpCase.All.Single(op => op.Op == name);
 
@@ -101,12 +117,14 @@ public static class CaseRows
            select (device.Id, op.Op, dtype),
     ];
 
-    private static TheoryData<string, string, DType> Where(Func<OpCase, bool> matches, IEnumerable<DeviceDescription>? devices = null) =>
+    /// <summary>Devices that try the same follow one another, so that what is right is computed once for them.</summary>
+    private static TheoryData<string, string, DType> Where(Func<OpCase, bool> matches) =>
     [
-        .. from device in devices ?? TestDevices.All
-           from op in Ops
+        .. from op in Ops
            where matches(op)
-           from dtype in op.DTypes.Where(dtype => IsRun(device, op, dtype))
+           from dtype in op.DTypes
+           from device in TestDevices.All
+           where IsRun(device, op, dtype)
            select (device.Id, op.Op, dtype),
     ];
 

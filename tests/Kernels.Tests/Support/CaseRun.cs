@@ -9,14 +9,18 @@ internal sealed class CaseRun : IDisposable
 {
     private const int MaximumShown = 8;
 
+    /// <summary>
+    /// Operations beyond which a problem is there for tensor cores, which leave less work to the kernels that all devices have.
+    /// </summary>
+    private const long MostFlops = 1 << 22;
+
     private readonly List<string> _failures = [];
     private readonly string _name;
+    private readonly TrialShelf? _shelf;
 
     /// <summary>Opens the row; skips the test where the device is missing or cannot calculate in the type.</summary>
-    public CaseRun(TestDevices devices, string deviceId, string op, DType dtype)
-        : this(devices, deviceId, CaseRows.Op(op), dtype)
-    {
-    }
+    public CaseRun(TestDevices devices, string deviceId, string op, DType dtype, TrialShelf? shelf = null)
+        : this(devices, deviceId, CaseRows.Op(op), dtype) => _shelf = shelf;
 
     public CaseRun(TestDevices devices, string deviceId, OpCase op, DType dtype)
     {
@@ -35,7 +39,8 @@ internal sealed class CaseRun : IDisposable
     public DType DType { get; }
 
     /// <summary>Problems that are cheap enough to be run dozens of times.</summary>
-    public IEnumerable<Problem> SmallProblems => Op.Problems.Where(IsSmall);
+    public IEnumerable<Problem> SmallProblems =>
+        Op.Problems.Where(problem => IsSmall(problem) && (problem.Flops <= MostFlops || HasTensorCores));
 
     /// <summary>
     /// All problems in the op's first type, the small ones in the others: a large one is there for its number of groups and its long
@@ -65,7 +70,14 @@ internal sealed class CaseRun : IDisposable
     public bool HasFailed => _failures.Count > 0;
 
     /// <summary>A problem of the op in this row's type.</summary>
-    public Trial Try(Problem problem) => new(Op, problem, DType);
+    public Trial Try(Problem problem) => OnShelf(problem, "", () => new(Op, problem, DType));
+
+    /// <summary>The same with other tensors.</summary>
+    /// <param name="trial">Of this row.</param>
+    /// <param name="variation">Names the change, as no other change of the problem is named.</param>
+    /// <param name="change">Gives the tensor that takes a tensor's place.</param>
+    public Trial Vary(Trial trial, string variation, Func<TensorSpec, TensorSpec> change) =>
+        OnShelf(trial.Problem, variation, () => trial.With(change));
 
     /// <summary>Runs a problem and notes what differs from the reference.</summary>
     public void Verify(Trial trial, string situation = "", int elementOffset = 0, bool inPlace = false)
@@ -80,6 +92,11 @@ internal sealed class CaseRun : IDisposable
         _failures.Count == 0, $"{_name}: {_failures.Count} failures\n{string.Join('\n', _failures.Take(MaximumShown))}");
 
     public void Dispose() => Stream.Dispose();
+
+    private Trial OnShelf(Problem problem, string variation, Func<Trial> make) =>
+        _shelf is null ? make() : _shelf.Get(Op, problem, DType, variation, make);
+
+    private bool HasTensorCores => Stream.Device.Kind == DeviceKind.Cuda && DType is DType.Float16 or DType.BFloat16;
 
     private IEnumerable<Problem> Largest() =>
         SmallProblems.GroupBy(problem => problem.Entry).Select(entry => entry.MaxBy(problem => problem.Bytes(1))!);

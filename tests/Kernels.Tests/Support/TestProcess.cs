@@ -83,11 +83,15 @@ internal sealed record TestProcess(int ExitCode, string Output, string Error)
     public static Task<TestProcess> RunTests(
         IEnumerable<string> arguments, IReadOnlyDictionary<string, string?> environment, TimeSpan limit)
     {
+        string[] command = CommandOfTests(arguments);
+        return Run(command[0], command[1..], environment: environment, limit: limit);
+    }
+
+    /// <summary>The command that runs those tests of this assembly that the arguments choose.</summary>
+    public static string[] CommandOfTests(IEnumerable<string> arguments)
+    {
         string assembly = typeof(TestProcess).Assembly.Location, program = Environment.ProcessPath!;
         bool isProgram = Path.GetFileNameWithoutExtension(program) == Path.GetFileNameWithoutExtension(assembly);
-        string[] all = ["-noLogo", "-noColor", .. arguments];
-        return isProgram
-            ? Run(program, all, environment: environment, limit: limit)
-            : RunDotnet(assembly, all, environment: environment, limit: limit);
+        return [.. isProgram ? (string[])[program] : [Host, "exec", assembly], "-noLogo", "-noColor", .. arguments];
     }
 }

@@ -21,11 +21,13 @@ public sealed class ReferenceTheory(TestDevices devices)
 
     private static readonly int[] EveryOffset = [.. Enumerable.Range(1, 15)];
 
+    private static readonly TrialShelf Shelf = new();
+
     [Theory]
-    [MemberData(nameof(CaseRows.AllFromTheLastDevice), MemberType = typeof(CaseRows))]
+    [MemberData(nameof(CaseRows.All), MemberType = typeof(CaseRows))]
     public void EveryProblem_Matches(string deviceId, string op, DType dtype)
     {
-        using CaseRun run = new(devices, deviceId, op, dtype);
+        using CaseRun run = new(devices, deviceId, op, dtype, Shelf);
         foreach (Problem problem in run.AllProblems) run.Verify(run.Try(problem));
         run.AssertNoFailures();
     }
@@ -34,7 +36,7 @@ public sealed class ReferenceTheory(TestDevices devices)
     [MemberData(nameof(CaseRows.OfEveryLength), MemberType = typeof(CaseRows))]
     public void EveryLength_Matches(string deviceId, string op, DType dtype)
     {
-        using CaseRun run = new(devices, deviceId, op, dtype);
+        using CaseRun run = new(devices, deviceId, op, dtype, Shelf);
         foreach (int length in IsFast(run) ? Enumerable.Range(0, LongestLength + 1) : TellingLengths)
             run.Verify(run.Try(run.Op.OfLength(length)!));
         run.AssertNoFailures();
@@ -44,7 +46,7 @@ public sealed class ReferenceTheory(TestDevices devices)
     [MemberData(nameof(CaseRows.OfTellingTypes), MemberType = typeof(CaseRows))]
     public void EveryElementOffset_Matches(string deviceId, string op, DType dtype)
     {
-        using CaseRun run = new(devices, deviceId, op, dtype);
+        using CaseRun run = new(devices, deviceId, op, dtype, Shelf);
         int[] offsets = TellingOffsets(dtype);
         int turn = (int)dtype + (run.IsInterpreted ? 1 : 0);
         foreach (Trial trial in run.SmallProblems.Select(run.Try))
@@ -68,7 +70,7 @@ public sealed class ReferenceTheory(TestDevices devices)
     [MemberData(nameof(CaseRows.InPlace), MemberType = typeof(CaseRows))]
     public void InPlace_GivesTheBitsOfOutOfPlace(string deviceId, string op, DType dtype)
     {
-        using CaseRun run = new(devices, deviceId, op, dtype);
+        using CaseRun run = new(devices, deviceId, op, dtype, Shelf);
         foreach (Trial trial in run.TellingProblems.Where(problem => run.Op.InPlacePairs(problem).Count > 0).Select(run.Try))
         {
             byte[] outOfPlace = Verifier.OutputBytes(run.Stream, trial), inPlace = Verifier.OutputBytes(run.Stream, trial, inPlace: true);

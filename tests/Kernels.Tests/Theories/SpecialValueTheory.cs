@@ -25,11 +25,13 @@ public sealed class SpecialValueTheory(TestDevices devices)
     /// <summary>Colours are clamped, which leaves no NaN to lose.</summary>
     private const string Clamping = "color-jitter";
 
+    private static readonly TrialShelf Shelf = new();
+
     [Theory]
     [MemberData(nameof(CaseRows.WithFloatInputs), MemberType = typeof(CaseRows))]
     public void SpecialValues_ComeOutAsInTheReference(string deviceId, string op, DType dtype)
     {
-        using CaseRun run = new(devices, deviceId, op, dtype);
+        using CaseRun run = new(devices, deviceId, op, dtype, Shelf);
         foreach (Trial trial in run.SmallProblems.Select(run.Try))
         {
             foreach (TensorSpec input in FloatInputs(trial)) Verify(run, trial, input);
@@ -67,7 +69,7 @@ public sealed class SpecialValueTheory(TestDevices devices)
     }
 
     private static bool AnswersNaN(Trial trial) => FloatInputs(trial)
-        .Select(input => Change(trial, input, [NotFinite[0]], _ => 0))
+        .Select(input => trial.With(Changed(input, [NotFinite[0]], _ => 0)))
         .Any(changed => changed.Results.Any(spec => changed.Expected[spec.Name].Any(double.IsNaN)));
 
     private static IEnumerable<TensorSpec> FloatInputs(Trial trial) =>
@@ -75,27 +77,39 @@ public sealed class SpecialValueTheory(TestDevices devices)
 
     private static void Verify(CaseRun run, Trial trial, TensorSpec input)
     {
+        // The values one after another, from the first element on, and again and again. The period is odd at the smallest gap, so each
+        // value comes into each lane of a vector.
+        Trial Mixed(NamedValue[] values, int gap)
+        {
+            int period = (gap * values.Length) + 1;
+            return Change($"{gap} apart", values, index => index % period % gap == 0 && index % period / gap < values.Length
+                ? index % period / gap : -1);
+        }
+
+        Trial Change(string places, NamedValue[] values, Func<int, int> indexOf) => run.Vary(
+            trial, $"{input.Name}: {string.Join(' ', values.Select(value => value.Name))} {places}", Changed(input, values, indexOf));
+
         // State fits the other inputs: another finite value in its place is no input that must be computed well.
         bool isFixed = trial.Problem.HasExtremes || run.Op.IsStateOrSetting(input.Name);
         // Apart, as what is right beside an extreme value is right to within its rounding.
         NamedValue[] special = [.. isFixed ? NotFinite : [.. NotFinite, new("-0", -0.0), new("subnormal", Subnormal(run.DType))]];
         NamedValue[] extremes = isFixed ? [] : Extremes(trial);
 
-        Trial dense = Mixed(trial, input, special, gap: 2);
+        Trial dense = Mixed(special, gap: 2);
         bool staysInPlace = input.Length >= special.Length * 2 && IsTelling(dense, trial);
         Trial mixed = staysInPlace || input.Length < special.Length
             ? dense
-            : Mixed(trial, input, special, (int)(input.Length - 1) / (special.Length - 1));
+            : Mixed(special, (int)(input.Length - 1) / (special.Length - 1));
         bool isMixed = staysInPlace || (input.Length >= special.Length && (!IsArithmetic(run.DType) || IsTelling(mixed, trial)));
         if (isMixed) run.Verify(mixed, $"special values among others of {input.Name}");
-        if (staysInPlace && !isFixed) run.Verify(Mixed(trial, input, extremes, gap: 2), $"extremes among others of {input.Name}");
+        if (staysInPlace && !isFixed) run.Verify(Mixed(extremes, gap: 2), $"extremes among others of {input.Name}");
         NamedValue[] alone = [.. isMixed ? [] : special, .. staysInPlace ? [] : extremes];
         foreach (NamedValue value in alone)
-            run.Verify(Change(trial, input, [value], index => index % 3 == 0 ? 0 : -1), $"{value.Name} in every third of {input.Name}");
+            run.Verify(Change("in every third", [value], index => index % 3 == 0 ? 0 : -1), $"{value.Name} in every third of {input.Name}");
 
         if (staysInPlace || input.Length == 1 || run.DType != DType.Float32 || run.IsInterpreted) return;
         foreach (NamedValue value in (IEnumerable<NamedValue>)[.. special, .. extremes])
-            run.Verify(Change(trial, input, [value], _ => 0), $"{value.Name} all over {input.Name}");
+            run.Verify(Change("all over", [value], _ => 0), $"{value.Name} all over {input.Name}");
     }
 
     /// <summary>
@@ -119,19 +133,8 @@ public sealed class SpecialValueTheory(TestDevices devices)
         mixed.Expected[spec.Name].Zip(usual.Expected[spec.Name]).Count(pair => !double.IsFinite(pair.First) && double.IsFinite(pair.Second))
             <= spec.Length / 2);
 
-    /// <summary>
-    /// The values one after another, from the first element on, and again and again. The period is odd at the smallest gap, so each value
-    /// comes into each lane of a vector.
-    /// </summary>
-    private static Trial Mixed(Trial trial, TensorSpec input, NamedValue[] values, int gap)
-    {
-        int period = (gap * values.Length) + 1;
-        return Change(trial, input, values, index => index % period % gap == 0 && index % period / gap < values.Length
-            ? index % period / gap : -1);
-    }
-
-    /// <summary>The trial with values in place of those elements of an input for which there is an index.</summary>
-    private static Trial Change(Trial trial, TensorSpec input, NamedValue[] values, Func<int, int> indexOf) => trial.With(spec =>
+    /// <summary>Puts values in place of those elements of an input for which there is an index.</summary>
+    private static Func<TensorSpec, TensorSpec> Changed(TensorSpec input, NamedValue[] values, Func<int, int> indexOf) => spec =>
     {
         // Terms as large as the value cancel to within their own rounding.
         double magnitude = values.Max(value => double.IsFinite(value.Value) ? Math.Max(1, Math.Abs(value.Value)) : 1);
@@ -139,7 +142,7 @@ public sealed class SpecialValueTheory(TestDevices devices)
         if (spec.Name != input.Name) return spec with { Tolerance = tolerance };
         double[] changed = [.. spec.Values.Select((usual, i) => indexOf(i) is >= 0 and var index ? values[index].Value : usual)];
         return spec with { Values = changed, Tolerance = tolerance };
-    });
+    };
 
     /// <summary>A quarter of the smallest normal number, which has few enough bits for every type.</summary>
     private static double Subnormal(DType dtype) => dtype switch
