@@ -30,6 +30,8 @@ Usage: .\build.ps1 VERB [ARGS]
   lint            check the layout and style of C#, kernels and native code
   bench [FILTER]  run the benchmarks whose name matches FILTER (none: all)
   pack            make the NuGet packages in .artifacts\package
+  native [LEVEL]  make kernels.dll for programs without .NET, and .artifacts\native\kernels-win-x64.tar.xz of it, for processors with AVX2
+                  or for those of another level (base, x86-64-v3, x86-64-v4)
 
 KERNELS_NO_INSTALL=1 forbids every installation; what is missing is then skipped and said.
 '@
@@ -203,6 +205,42 @@ function Invoke-Pack {
     Get-ChildItem $packages | ForEach-Object { $_.Name }
 }
 
+# A compiler ahead of time decides how wide vectors are; build.sh has a front on Linux that chooses between builds, here there is one.
+function Invoke-Native {
+    Install-Sdk
+    $level = if ($rest.Count -gt 0) { $rest[0] } else { 'x86-64-v3' }
+    if ('base', 'x86-64-v3', 'x86-64-v4' -notcontains $level) {
+        Stop-Build "native takes a level (base, x86-64-v3, x86-64-v4), not '$level'"
+    }
+    $native = Join-Path $artifacts 'native'
+    $published = Join-Path $artifacts "publish\native-$level"
+    $instructions = if ($level -eq 'base') { '' } else { $level }
+    Invoke-InRoot @('publish', 'src/Kernels.Native', '-c', 'Release', '-r', 'win-x64', '-p:SharedLibrary=true',
+        "-p:InstructionLevel=$instructions", '-p:RunAnalyzers=false', '-o', $published, '--nologo', '-v:quiet', '-tl:off')
+    if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
+    $stage = Join-Path $native 'stage\kernels'
+    if (Test-Path $stage) { Remove-Item -Recurse -Force $stage }
+    foreach ($folder in 'lib', 'include') { New-Item -ItemType Directory -Force -Path (Join-Path $stage $folder) | Out-Null }
+    Copy-Item (Join-Path $published 'Kernels.Native.dll') (Join-Path $stage 'lib\kernels.dll')
+    $import = Join-Path $artifacts 'bin\Kernels.Native\release_win-x64\native\Kernels.Native.lib'
+    if (Test-Path $import) { Copy-Item $import (Join-Path $stage 'lib\kernels.lib') }
+    Copy-Item (Join-Path $root 'native\include\kernels.*') (Join-Path $stage 'include')
+    foreach ($folder in 'examples', 'python') {
+        $from = Join-Path $root "native\$folder"
+        if (Test-Path $from) { Copy-Item -Recurse $from (Join-Path $stage $folder) }
+    }
+    Get-ChildItem $stage -Recurse -Directory -Filter '__pycache__' | Remove-Item -Recurse -Force
+    Copy-Item (Join-Path $root 'LICENSE') $stage
+    $page = [IO.File]::ReadAllText((Join-Path $root 'kernels\docs\native.md'))
+    # The page as it stands beside these files, without what is about the repository.
+    $page = $page -replace '(?s)## How it is checked.*', '' -replace '(?m)^ +\./build\.sh native.*\r?\n\r?\n', ''
+    $page = $page -replace '\]\(\.\./\.\./native/', '](' -replace '\[([^]]*)\]\([a-z]+\.md[^)]*\)', '$1'
+    [IO.File]::WriteAllText((Join-Path $stage 'README.md'), $page)
+    & tar -C (Join-Path $native 'stage') -cJf (Join-Path $native 'kernels-win-x64.tar.xz') kernels
+    if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
+    Write-Message 'made .artifacts\native\kernels-win-x64.tar.xz'
+}
+
 $env:DOTNET_NOLOGO = '1'
 $env:DOTNET_CLI_TELEMETRY_OPTOUT = '1'
 $env:DOTNET_GENERATE_ASPNET_CERTIFICATE = 'false'
@@ -215,6 +253,7 @@ switch ($verb) {
     'lint' { Invoke-Lint }
     'bench' { Invoke-Bench }
     'pack' { Invoke-Pack }
+    'native' { Invoke-Native }
     { $_ -in 'help', '-h', '--help' } { Show-Usage }
     default {
         Write-Message "unknown verb '$verb'"

@@ -19,6 +19,9 @@ Usage: ./build.sh VERB [ARGS]
   bench [FILTER]  run the benchmarks whose name matches FILTER (none: all)
   bundle          make .artifacts/bundle/kernels-linux-x64.tar.xz: tests, benches, images and run.sh for a machine without .NET
   pack            make the NuGet packages in .artifacts/package
+  native [--test] [LEVEL]  make libkernels for programs without .NET, and .artifacts/native/kernels-OS-PROCESSOR.tar.xz of it; for all
+                  levels of instructions (base, x86-64-v3, x86-64-v4), or for those named; --test runs the tests on each that this
+                  processor has
 
 KERNELS_NO_INSTALL=1 forbids every installation; what is missing is then skipped and said.
 EOF
@@ -172,7 +175,7 @@ build_native() {
         return
     fi
     mkdir -p "$artifacts/native"
-    for name in fakecuda faultopencl; do
+    for name in fakecuda faultopencl mpi_abi; do
         library=$artifacts/native/lib$name.so
         mapfile -t folders < <(library_folders "$name")
         [[ ! -e $library || -n $(find "${folders[@]}" -newer "$library") ]] || continue
@@ -181,6 +184,125 @@ build_native() {
         "$compiler" "${options[@]}" -fvisibility=hidden -fPIC -shared -o "$library.new" "${sources[@]}" -lm -ldl -lpthread &&
             mv "$library.new" "$library" || fail "$compiler could not build native/$name"
     done
+}
+
+# A compiler ahead of time decides how wide vectors are, so there is a build of the library for each level of instructions, and a front
+# that takes the best for the processor at hand.
+library_levels() {
+    case $(uname -m) in
+        x86_64) printf '%s\n' base x86-64-v3 x86-64-v4 ;;
+        *) echo base ;;
+    esac
+}
+
+# The levels that this processor has, the best one last.
+own_levels() {
+    local flags
+    flags=" $(grep -m1 '^flags' /proc/cpuinfo 2>/dev/null) "
+    echo base
+    [[ $(uname -m)$flags != x86_64*\ avx2\ * ]] || echo x86-64-v3
+    [[ $(uname -m)$flags != x86_64*\ avx512vl\ * ]] || echo x86-64-v4
+}
+
+library_extension() {
+    if [[ $(uname) == Darwin ]]; then echo dylib; else echo so; fi
+}
+
+# runtime_identifier: of this machine, as .NET has it.
+runtime_identifier() {
+    local os=linux processor=x64
+    [[ $(uname) != Darwin ]] || os=osx
+    case $(uname -m) in aarch64 | arm64) processor=arm64 ;; esac
+    echo "$os-$processor"
+}
+
+# build_library LEVEL...: libkernels and its builds for these levels, in .artifacts/native; false, with the reason on stderr, if they cannot
+# be had. What is newer than the sources stays.
+build_library() {
+    local level library folder log compiler=${CC:-cc} extension bindings=$artifacts/bin/Kernels.Bindings/release/Kernels.Bindings.dll
+    local sources=("$root/src/Kernels" "$root/src/Kernels.Native" "$root/src/Kernels.Bindings" "$root/kernels/portable" "$root/kernels/cuda"
+        "$root/kernels/dialect")
+    extension=$(library_extension)
+    mkdir -p "$artifacts/native" "$artifacts/setup"
+    has "$compiler" || { say "libkernels is not built: it needs a C compiler, as the linker"; return 1; }
+    for level in "$@"; do
+        library=$artifacts/native/libkernels-$level.$extension
+        [[ ! -e $library || -n $(find "${sources[@]}" -type f -newer "$library" -print -quit) ]] || continue
+        say "compiling libkernels ahead of time for $level"
+        log=$artifacts/setup/native-$level.log
+        folder=$artifacts/publish/native-$level
+        if ! in_root dotnet publish src/Kernels.Native -c Release -r "$(runtime_identifier)" -p:SharedLibrary=true \
+            -p:InstructionLevel="${level#base}" -p:RunAnalyzers=false -o "$folder" --nologo -v:quiet -tl:off >"$log" 2>&1; then
+            say "libkernels is not built: $(grep -m1 -o 'error .*' "$log" || echo "see .artifacts/setup/native-$level.log")"
+            return 1
+        fi
+        mv "$folder/Kernels.Native.$extension" "$library"
+    done
+    library=$artifacts/native/libkernels.$extension
+    if [[ $(uname) != Linux ]]; then
+        cp "$artifacts/native/libkernels-base.$extension" "$library"
+        return
+    fi
+    [[ ! -e $library || -n $(find "$root/native/library" "$root/native/include" -type f -newer "$library") ]] || return 0
+    in_root dotnet exec "$bindings" functions "$artifacts/bin/Kernels.Native/release_$(runtime_identifier)/Kernels.Native.dll" \
+        "$artifacts/native/functions.h" &&
+        "$compiler" -std=gnu11 -O2 -Wall -Wextra -fvisibility=hidden -fPIC -shared -Wl,-soname,libkernels.so -I"$root/native/include" \
+            -I"$artifacts/native" "$root/native/library/library.c" -o "$library.new" -ldl -lpthread &&
+        mv "$library.new" "$library"
+}
+
+# One archive: the library, its header and table, the Python package, examples. Tests have theirs in a folder of their own.
+make_native() { # [--test] [LEVEL...]
+    local folder=${KERNELS_TEST_ARCHIVE:-$artifacts/native} stage archive level levels=() extension tests=
+    for level in "$@"; do
+        case $level in
+            --test) tests=yes ;;
+            base | x86-64-v3 | x86-64-v4) levels+=("$level") ;;
+            *) fail "native takes --test and levels (base, x86-64-v3, x86-64-v4), not '$level'" ;;
+        esac
+    done
+    ensure_sdk
+    has xz || { can_apt && may_install && apt_install xz-utils; } || fail "xz is needed to make the archive"
+    [[ ${#levels[@]} != 0 ]] || mapfile -t levels < <(library_levels)
+    [[ $(uname) == Linux ]] || levels=(base)
+    build_library "${levels[@]}" || fail "without the library there is no archive"
+    extension=$(library_extension)
+    stage=$folder/stage/kernels
+    archive=$folder/kernels-$(runtime_identifier).tar.xz
+    rm -rf "$stage" "$archive"
+    mkdir -p "$stage/lib" "$stage/include"
+    cp "$artifacts/native/libkernels.$extension" "$stage/lib/"
+    if [[ $(uname) == Linux ]]; then
+        for level in "${levels[@]}"; do cp "$artifacts/native/libkernels-$level.$extension" "$stage/lib/"; done
+    fi
+    cp "$root"/native/include/kernels.* "$stage/include/"
+    cp -R "$root/native/examples" "$stage/examples"
+    [[ ! -d $root/native/python ]] || cp -R "$root/native/python" "$stage/python"
+    find "$stage" -name __pycache__ -prune -exec rm -rf {} +
+    cp "$root/LICENSE" "$stage/"
+    # The page as it stands beside these files, without what is about the repository.
+    sed -E '/^## How it is checked/,$ d; /^ +\.\/build.sh native/,+1 d; s#\]\(\.\./\.\./native/#](#g
+        s#\[([^]]*)\]\([a-z]+\.md[^)]*\)#\1#g' "$root/kernels/docs/native.md" >"$stage/README.md"
+    tar -C "$folder/stage" -c kernels | xz -T0 >"$archive"
+    say "$(du -h "$archive" | cut -f1) in ${archive#"$root/"}"
+    [[ -z $tests ]] || test_library "${levels[@]}"
+}
+
+# test_library LEVEL...: what programs see of the library, by each of its builds that this processor can run.
+test_library() {
+    local level failed=
+    compile_quick tests/Kernels.Tests
+    build_native
+    for level in "$@"; do
+        if [[ " $(own_levels | tr '\n' ' ') " != *" $level "* ]]; then
+            say "this processor has no $level, so that build is not tested"
+            continue
+        fi
+        say "testing libkernels of $level"
+        KERNELS_INSTRUCTION_SET=$level run_test_program -class 'Kernels.Tests.Native.SharedLibraryTests' \
+            -class 'Kernels.Tests.Native.PythonTests' || failed+=" $level"
+    done
+    [[ -z $failed ]] || fail "tests on libkernels failed:$failed"
 }
 
 build() {
@@ -262,6 +384,11 @@ run_tests() {
     ensure_nvrtc
     compile_quick tests/Kernels.Tests
     build_native
+    build_library "$(own_levels | tail -n 1)" || say "the tests on libkernels are skipped"
+    run_test_program "$@"
+}
+
+run_test_program() {
     local log=$artifacts/test.log status=0
     dotnet exec "$(output Kernels.Tests)" -noColor -noAutoReporters -reporter condensed "$@" 2>&1 | tee "$log" || status=$?
     [[ " $* " != *" -list "* ]] || return $status
@@ -293,7 +420,8 @@ pack() {
     local project
     ensure_sdk
     for project in Kernels Kernels.Reference Kernels.Cli; do
-        in_root dotnet pack "src/$project" -c Release -o "$artifacts/package" --nologo -v:quiet -tl:off >&2
+        in_root dotnet pack "src/$project" -c Release -p:ContinuousIntegrationBuild=true -o "$artifacts/package" --nologo -v:quiet \
+            -tl:off >&2
     done
     ls "$artifacts/package"
 }
@@ -333,6 +461,8 @@ bundle() {
     done
     rm -rf "$stage"/bin/*.xml "$stage"/bin/*.pdb
     cp -R "$root/bench/peers" "$stage/peers"
+    # Benches on a GPU time the library in PyTorch's process where it is there.
+    if (make_native); then cp -R "$artifacts/native/stage/kernels" "$stage/native"; else say "the bundle has no native library"; fi
     ensure_data
     bundle_data "$stage/data"
     cp "$root/bench/bundle/run.sh" "$root/LICENSE" "$stage/"
@@ -360,6 +490,7 @@ case $verb in
     bench) bench "$@" ;;
     bundle) bundle ;;
     pack) pack ;;
+    native) make_native "$@" ;;
     help | -h | --help) usage ;;
     *)
         say "unknown verb '$verb'"
