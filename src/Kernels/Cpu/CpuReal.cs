@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Kernels.Cpu;
 
@@ -12,24 +13,23 @@ internal static unsafe class CpuReal
     public static Vector512<TReal> Load<T, TReal>(T* source, int count)
         where T : unmanaged
         where TReal : unmanaged =>
-        typeof(TReal) == typeof(double) ? Load((TReal*)source, count) : CpuElement.Load(source, count).As<float, TReal>();
+        typeof(TReal) == typeof(double)
+            ? LoadDoubles((double*)source, count).As<double, TReal>()
+            : CpuElement.Load(source, count).As<float, TReal>();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<TReal> Load<TReal>(TReal* source, int count)
-        where TReal : unmanaged =>
-        count == Vector512<TReal>.Count ? Vector512.Load(source) : LoadPart(source, count);
+        where TReal : unmanaged => Load<TReal, TReal>(source, count);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store<T, TReal>(T* destination, Vector512<TReal> value, int count)
         where T : unmanaged
         where TReal : unmanaged
     {
-        if (typeof(T) != typeof(TReal))
-            CpuElement.Store(destination, value.As<TReal, float>(), count);
-        else if (count == Vector512<TReal>.Count)
-            value.Store((TReal*)destination);
+        if (typeof(TReal) == typeof(double))
+            StoreDoubles((double*)destination, value.As<TReal, double>(), count);
         else
-            StorePart((TReal*)destination, value, count);
+            CpuElement.Store(destination, value.As<TReal, float>(), count);
     }
 
     /// <summary>a * b + c, rounded once.</summary>
@@ -65,18 +65,39 @@ internal static unsafe class CpuReal
         return CpuElement.Load((T*)&stored).As<float, TReal>();
     }
 
+    // As CpuElement does with float: without a call, at which a caller's loop would put its vectors on the stack.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<double> LoadDoubles(double* source, int count)
+    {
+        if (count == Vector512<double>.Count) return Vector512.Load(source);
+        return Avx512F.IsSupported ? Avx512F.MaskLoad(source, First(count), Vector512<double>.Zero) : LoadPart(source, count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void StoreDoubles(double* destination, Vector512<double> value, int count)
+    {
+        if (count == Vector512<double>.Count)
+            value.Store(destination);
+        else if (Avx512F.IsSupported)
+            Avx512F.MaskStore(destination, First(count), value);
+        else
+            StorePart(destination, value, count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<double> First(int count) =>
+        Vector512.LessThan(Vector512<long>.Indices, Vector512.Create((long)count)).AsDouble();
+
     // Out of line: memory taken from the stack inside a caller's loop would add up.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static Vector512<TReal> LoadPart<TReal>(TReal* source, int count)
-        where TReal : unmanaged
+    private static Vector512<double> LoadPart(double* source, int count)
     {
-        Vector512<TReal> part = default;
-        Unsafe.CopyBlockUnaligned(&part, source, (uint)(count * sizeof(TReal)));
+        Vector512<double> part = default;
+        Unsafe.CopyBlockUnaligned(&part, source, (uint)(count * sizeof(double)));
         return part;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void StorePart<TReal>(TReal* destination, Vector512<TReal> value, int count)
-        where TReal : unmanaged =>
-        Unsafe.CopyBlockUnaligned(destination, &value, (uint)(count * sizeof(TReal)));
+    private static void StorePart(double* destination, Vector512<double> value, int count) =>
+        Unsafe.CopyBlockUnaligned(destination, &value, (uint)(count * sizeof(double)));
 }

@@ -164,7 +164,7 @@ internal readonly unsafe struct CpuOptimizerPass<TSingle, TDouble> : ICpuKernel<
                 }
 
                 OptimizerTile<T, TReal> work = new(a, tile, group.IsFirst);
-                work.Update(group, rule);
+                work.Update(group, ref rule);
                 if (group.MaximumNorm > 0) work.Project(group);
                 if (a.CountsZeros != 0) work.CountZeros(a.Zeros.Pointer<uint>() + tile.Tensor);
             }
@@ -202,31 +202,41 @@ internal readonly unsafe struct OptimizerTile<T, TReal>
         _isFirst = isFirst;
     }
 
-    public void Update<TRule>(in CpuOptimizerGroup<TReal> group, TRule rule)
+    public void Update<TRule>(in CpuOptimizerGroup<TReal> group, ref TRule rule)
         where TRule : struct, IOptimizerRule<TRule, TReal>
     {
-        bool averages = _average != null && group.MaximumNorm == 0;
-        for (long i = 0; i < _count; i += Vector512<TReal>.Count)
-        {
-            int part = (int)Math.Min(Vector512<TReal>.Count, _count - i);
-            Vector512<TReal> weight = CpuReal.Load<T, TReal>(_parameter + i, part);
-            if (_master != null && !_isFirst)
-            {
-                // A parameter that its copy does not round to was written by someone else, and holds.
-                Vector512<TReal> master = CpuReal.Load(_master + i, part);
-                weight = Vector512.ConditionalSelect(Vector512.Equals(CpuReal.Round<T, TReal>(master), weight), master, weight);
-            }
+        long i = 0;
+        for (; i <= _count - Vector512<TReal>.Count; i += Vector512<TReal>.Count) Update(group, ref rule, i, Vector512<TReal>.Count);
+        if (i < _count) UpdateRest(group, ref rule, i);
+    }
 
-            Vector512<TReal> first = State(_first, i, part), second = State(_second, i, part), third = State(_third, i, part);
-            Vector512<TReal> slope = group.Slope(weight, CpuReal.Load<T, TReal>(_gradient + i, part));
-            weight = group.Shrink(rule.Move(group, weight, slope, ref first, ref second, ref third));
-            if (_first != null) CpuReal.Store(_first + i, first, part);
-            if (_second != null) CpuReal.Store(_second + i, second, part);
-            if (_third != null) CpuReal.Store(_third + i, third, part);
-            if (_master != null) CpuReal.Store(_master + i, weight, part);
-            CpuReal.Store(_parameter + i, weight, part);
-            if (averages) CpuReal.Store(_average + i, group.Averaged(State(_average, i, part), weight), part);
+    // Out of the loop, which then knows the length of what it loads and stores, and keeps its vectors in registers.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void UpdateRest<TRule>(in CpuOptimizerGroup<TReal> group, ref TRule rule, long i)
+        where TRule : struct, IOptimizerRule<TRule, TReal> => Update(group, ref rule, i, (int)(_count - i));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Update<TRule>(in CpuOptimizerGroup<TReal> group, ref TRule rule, long i, int part)
+        where TRule : struct, IOptimizerRule<TRule, TReal>
+    {
+        Vector512<TReal> weight = CpuReal.Load<T, TReal>(_parameter + i, part);
+        if (_master != null && !_isFirst)
+        {
+            // A parameter that its copy does not round to was written by someone else, and holds.
+            Vector512<TReal> master = CpuReal.Load(_master + i, part);
+            weight = Vector512.ConditionalSelect(Vector512.Equals(CpuReal.Round<T, TReal>(master), weight), master, weight);
         }
+
+        Vector512<TReal> first = State(_first, i, part), second = State(_second, i, part), third = State(_third, i, part);
+        Vector512<TReal> slope = group.Slope(weight, CpuReal.Load<T, TReal>(_gradient + i, part));
+        weight = group.Shrink(rule.Move(group, weight, slope, ref first, ref second, ref third));
+        if (_first != null) CpuReal.Store(_first + i, first, part);
+        if (_second != null) CpuReal.Store(_second + i, second, part);
+        if (_third != null) CpuReal.Store(_third + i, third, part);
+        if (_master != null) CpuReal.Store(_master + i, weight, part);
+        CpuReal.Store(_parameter + i, weight, part);
+        if (_average != null && group.MaximumNorm == 0)
+            CpuReal.Store(_average + i, group.Averaged(State(_average, i, part), weight), part);
     }
 
     /// <summary>Scales a row that is too long, and only then lets it into the average.</summary>
