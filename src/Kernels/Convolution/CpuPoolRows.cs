@@ -9,7 +9,7 @@ namespace Kernels;
 /// <summary>
 /// How a row of a map, channels first, is laid out for vectors of neighbouring windows: as many phases as windows are apart, each with
 /// every so manieth element, so that a tap of neighbouring windows is a run of neighbours. What is beside the map stands there as another
-/// number.
+/// number. Rows of narrow maps lie side by side in each phase, so that vectors are full and a row is worth its loops.
 /// </summary>
 internal readonly unsafe struct PoolPhases
 {
@@ -17,12 +17,20 @@ internal readonly unsafe struct PoolPhases
     private readonly long _pad;
     private readonly long _dilation;
 
-    public PoolPhases(in PoolWindowArguments window)
+    public PoolPhases(in PoolWindowArguments window, long planes)
     {
         (_width, _pad, _dilation, Stride) = (window.Width, window.PadLeft, window.DilationX, window.StrideX);
         long reach = (window.WindowWidth - 1) * _dilation;
-        Pitch = (window.OutWidth + (reach / Stride) + (2 * CpuElement.Width) + 1) & ~(long)(CpuElement.Width - 1);
+        MapLength = window.OutWidth + ((reach + Stride - 1) / Stride);
+        Maps = CpuPool.MapsAbreast(MapLength, planes);
+        Pitch = ((Maps * MapLength) + (reach / Stride) + (3 * CpuElement.Width)) & ~(long)(CpuElement.Width - 1);
     }
+
+    /// <summary>Maps side by side.</summary>
+    public long Maps { get; }
+
+    /// <summary>From one of them to the next, in a phase.</summary>
+    public long MapLength { get; }
 
     public long Stride { get; }
 
@@ -35,7 +43,7 @@ internal readonly unsafe struct PoolPhases
     /// <summary>Where a tap of the first window is; those of the others follow.</summary>
     public long OffsetOf(long tap) => (tap * _dilation % Stride * Pitch) + (tap * _dilation / Stride);
 
-    /// <summary>Lays out a row. What is beside the map has been written before and stays.</summary>
+    /// <summary>Lays out a row of a map. What is beside the map has been written before and stays.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Fill<T>(T* row, float* phases)
         where T : unmanaged
@@ -87,17 +95,21 @@ internal readonly unsafe struct PoolPhases
 }
 
 /// <summary>
-/// Rows that follow each other in memory, made in a cache and moved some at a time. A row may be written
-/// two vectors past its end.
+/// Rows of a map that follow each other in memory, made in a cache and moved some at a time; or of several maps side by side, a row of each
+/// at a time. A row may be written four vectors past its end.
 /// </summary>
 internal unsafe struct PoolStage<T>
     where T : unmanaged
 {
-    /// <summary>Elements that are moved at a time, unless a row has more.</summary>
+    /// <summary>Elements of a map that are moved at a time, unless a row has more.</summary>
     private const long Elements = 2048;
+
+    /// <summary>The same for all maps side by side.</summary>
+    private const long ElementsOfAll = 8192;
 
     private readonly T* _memory;
     private readonly long _length;
+    private readonly long _mapLength;
     private readonly long _rows;
     private readonly bool _streams;
     private readonly bool _isDirect;
@@ -105,23 +117,30 @@ internal unsafe struct PoolStage<T>
     private long _count;
 
     /// <param name="memory">As many elements as <see cref="LengthFor"/> says.</param>
-    /// <param name="target">Where the first row goes.</param>
+    /// <param name="target">Where the first row of the first map goes.</param>
     /// <param name="length">Elements of a row.</param>
+    /// <param name="mapLength">Elements from a map to the next.</param>
+    /// <param name="maps">Maps side by side.</param>
     /// <param name="streams">Whether rows go past the caches.</param>
     /// <param name="isWhole">Whether nothing is written past a row, so that one may be made where it goes.</param>
-    public PoolStage(T* memory, T* target, long length, bool streams, bool isWhole)
+    public PoolStage(T* memory, T* target, long length, long mapLength, long maps, bool streams, bool isWhole)
     {
-        (_length, _rows, _streams, _isDirect) = (length, RowsOf(length), streams, isWhole && !streams);
+        (_length, _mapLength, _rows, Maps) = (length, mapLength, RowsOf(length, maps), maps);
+        (_streams, _isDirect) = (streams, isWhole && !streams);
         _memory = memory;
         _target = target;
     }
 
-    /// <summary>Where the next row is to be written.</summary>
-    public readonly T* Row => _isDirect ? _target : _memory + (_count * _length);
+    /// <summary>Maps that there are side by side: at the end of all they may be fewer.</summary>
+    public long Maps { get; set; }
 
-    public static long LengthFor(long length) => (RowsOf(length) * length) + (2 * CpuElement.Width);
+    public static long LengthFor(long length, long maps) => maps * PitchOf(length, RowsOf(length, maps));
 
-    /// <summary>The row has been written.</summary>
+    /// <summary>Where a map's next row is to be written.</summary>
+    public readonly T* RowOf(long map) =>
+        _isDirect ? _target + (map * _mapLength) : _memory + (map * PitchOf(_length, _rows)) + (_count * _length);
+
+    /// <summary>The row has been written, of all maps.</summary>
     public void Next()
     {
         if (_isDirect)
@@ -130,15 +149,30 @@ internal unsafe struct PoolStage<T>
             Flush();
     }
 
+    /// <summary>The maps have been written; others follow. Where there is one at a time its rows follow those of the one before.</summary>
+    public void NextMaps()
+    {
+        if (Maps == 1) return;
+        Flush();
+        _target += (Maps - 1) * _mapLength;
+    }
+
     /// <summary>Moves what has been written.</summary>
     public void Flush()
     {
-        CpuStreaming.CopyPart((byte*)_memory, (byte*)_target, _count * _length * sizeof(T), _streams);
+        for (long map = 0; map < Maps && _count > 0; map++)
+        {
+            byte* from = (byte*)(_memory + (map * PitchOf(_length, _rows)));
+            CpuStreaming.CopyPart(from, (byte*)(_target + (map * _mapLength)), _count * _length * sizeof(T), _streams);
+        }
+
         _target += _count * _length;
         _count = 0;
     }
 
-    private static long RowsOf(long length) => Math.Max(1, Elements / Math.Max(1, length));
+    private static long RowsOf(long length, long maps) => Math.Max(1, Math.Min(Elements, ElementsOfAll / maps) / Math.Max(1, length));
+
+    private static long PitchOf(long length, long rows) => (rows * length) + (4 * CpuElement.Width);
 }
 
 /// <summary>Memory of a thread, handed out piece by piece, each on 64 bytes.</summary>
@@ -159,17 +193,27 @@ internal unsafe ref struct PoolMemory(byte* memory)
     }
 }
 
-/// <summary>Rows of the map, by number, that were made before and are kept for the windows of the next rows.</summary>
+/// <summary>Rows, by number, that were made before and are kept for what meets them later.</summary>
 internal readonly unsafe struct PoolRing(long* held, long slots)
 {
     /// <summary>Nothing is kept.</summary>
     public void Clear() => new Span<long>(held, (int)slots).Fill(-1);
 
-    /// <summary>Where the row is kept, and whether it must be made.</summary>
+    /// <summary>Where a row is kept.</summary>
+    public long SlotOf(long row) => (long)((ulong)row % (ulong)slots);
+
+    /// <summary>Where a row is kept that is so many after another, less than there are slots.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public bool Needs(long row, out long slot)
+    public long After(long slot, long rows)
     {
-        slot = (long)((ulong)row % (ulong)slots);
+        slot += rows;
+        return slot < slots ? slot : slot - slots;
+    }
+
+    /// <summary>Whether the row must be made.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool Needs(long row, long slot)
+    {
         if (held[slot] == row) return false;
         held[slot] = row;
         return true;

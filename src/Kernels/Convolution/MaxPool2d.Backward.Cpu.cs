@@ -7,16 +7,15 @@ public static unsafe partial class MaxPool2d
     private static void Backward<T>(CpuPool pool, PoolTaps indices, T* dy, T* dx)
         where T : unmanaged
     {
-        PoolGradients<T, OfTaken> gradients = new(pool, dy, dx, indices, default);
-        bool isVectorised = typeof(T) != typeof(double) && gradients.Bytes <= CpuPool.MostBytes;
+        PoolGradients<T, PoolMaximum> gradients = new(pool, dy, dx, indices, default);
+        if (typeof(T) != typeof(double) && gradients.Bytes <= CpuPool.MostBytes)
+        {
+            CpuPool.ForLines(gradients.Lines, gradients.ElementsOfLine, gradients.Run);
+            return;
+        }
+
         CpuPool.ForLines(pool.Planes * pool.Height, pool.Width * pool.Inner, (first, end) =>
         {
-            if (isVectorised)
-            {
-                gradients.Run(first, end);
-                return;
-            }
-
             for (long line = first; line < end; line++) GatherElements(pool, indices, dy, dx, line);
         });
     }
@@ -53,11 +52,5 @@ public static unsafe partial class MaxPool2d
                     ? CpuElement.FromDouble<T>(wide) : CpuElement.FromSingle<T>(sum);
             }
         }
-    }
-
-    /// <summary>An element gets the gradients of windows that took it.</summary>
-    private readonly struct OfTaken : IPoolGradient
-    {
-        public static bool IsOfTaken => true;
     }
 }

@@ -6,11 +6,41 @@ using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
+/// <summary>What a window is to its elements.</summary>
+internal interface IPoolKind
+{
+    /// <summary>True for their largest, whose index is known and which gets all of the gradient; else they are averaged.</summary>
+    static abstract bool IsMaximum { get; }
+}
+
+/// <summary>The largest element.</summary>
+internal readonly struct PoolMaximum : IPoolKind
+{
+    public static bool IsMaximum => true;
+}
+
+/// <summary>The mean of the elements.</summary>
+internal readonly struct PoolMean : IPoolKind
+{
+    public static bool IsMaximum => false;
+}
+
 /// <summary>A call of pooling as the CPU sees it: all kernels of a direction are one here.</summary>
 internal readonly unsafe record struct CpuPool(PoolWindowArguments Window, long Planes, long Inner)
 {
     /// <summary>Rows that windows share are kept in memory of a thread up to this; beyond it elements go one by one.</summary>
     public const long MostBytes = 16 << 20;
+
+    /// <summary>Elements that are asked for ahead of time are no further away, so that they are still in a cache when it comes.</summary>
+    private const long MostAhead = 1 << 16;
+
+    private const int CacheLine = 64;
+
+    /// <summary>
+    /// Floats of rows of maps side by side: vectors enough to be worth what a row costs besides, and that none is loaded just after parts
+    /// of it were stored, for which it would have to wait.
+    /// </summary>
+    private const long FloatsAbreast = 256;
 
     /// <summary>Windows of 2x2 side by side, channels first, all in the map.</summary>
     public bool IsPairs => Inner == 1 && Width >= 2 * OutWidth && Height >= 2 * OutHeight
@@ -54,6 +84,41 @@ internal readonly unsafe record struct CpuPool(PoolWindowArguments Window, long 
         },
         (long)jobs / lines.Columns / lines.Rows,
         Inner: 1);
+
+    /// <summary>Maps whose rows, so long each, are worked on side by side.</summary>
+    public static long MapsAbreast(long length, long planes) => Math.Clamp(FloatsAbreast / length, 1, Math.Max(1, planes));
+
+    /// <summary>How far ahead elements are asked for where maps that are worked on side by side have so many.</summary>
+    public static long AheadOf(long elements) => Math.Min(elements, MostAhead);
+
+    /// <summary>Asks for elements before they are looked at; they need not exist.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch<T>(T* elements, long count)
+        where T : unmanaged
+    {
+        if (!Sse.IsSupported) return;
+        for (byte* line = (byte*)elements; line < (byte*)(elements + count); line += CacheLine) Sse.Prefetch1(line);
+    }
+
+    /// <summary>Takes values that are larger than the best so far, or NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Take(ref Vector512<float> best, ref Vector512<uint> at, Vector512<float> values, Vector512<uint> taps)
+    {
+        Vector512<float> taken;
+        if (Avx512F.IsSupported)
+        {
+            // The instruction gives its second operand where the first is NaN; behind infinity nothing but NaN is taken.
+            Vector512<float> limit = Avx512F.Min(best, Vector512.Create(float.PositiveInfinity));
+            taken = Avx512F.CompareNotLessThanOrEqual(values, limit);
+        }
+        else
+        {
+            taken = Vector512.GreaterThan(values, best) | ~Vector512.Equals(values, values);
+        }
+
+        best = Vector512.ConditionalSelect(taken, values, best);
+        at = Vector512.ConditionalSelect(taken.AsUInt32(), taps, at);
+    }
 
     /// <summary>Calls for the lines of all planes, of which a core takes enough at a time to have elements for it.</summary>
     public static void ForLines(long lines, long elementsOfLine, Action<long, long> body) =>
@@ -141,15 +206,16 @@ internal readonly struct CpuDivisor(in PoolWindowArguments window, in AverageDiv
     /// <summary>The number for all windows, or 0.</summary>
     public double OfAll => _divisor.Divisor;
 
-    /// <summary>The product of what counts along the two axes, as floats have it.</summary>
-    public double Of(long row, long column)
-    {
-        if (OfAll != 0) return OfAll;
-        PoolWindowArguments w = _window;
-        long rows = Counted(row, w.StrideY, w.PadTop, _divisor.PadBottom, w.DilationY, w.WindowHeight, w.Height);
-        long columns = Counted(column, w.StrideX, w.PadLeft, _divisor.PadRight, w.DilationX, w.WindowWidth, w.Width);
-        return (double)rows * columns;
-    }
+    /// <summary>The number for a window.</summary>
+    public double Of(long row, long column) => OfAll != 0 ? OfAll : (double)Rows(row) * Columns(column);
+
+    /// <summary>Rows that count where not all windows have one number, which is the product of rows and columns.</summary>
+    public long Rows(long row) => Counted(
+        row, _window.StrideY, _window.PadTop, _divisor.PadBottom, _window.DilationY, _window.WindowHeight, _window.Height);
+
+    /// <summary>The same of columns.</summary>
+    public long Columns(long column) => Counted(
+        column, _window.StrideX, _window.PadLeft, _divisor.PadRight, _window.DilationX, _window.WindowWidth, _window.Width);
 
     private long Counted(long output, long stride, long pad, long after, long dilation, long taps, long size)
     {
@@ -177,10 +243,6 @@ internal readonly unsafe ref struct CpuPoolLine<T>
         Rows = x + (((plane * pool.Height) + place) * pool.Width * pool.Inner);
         RowStep = _window.DilationY * pool.Width * pool.Inner;
         Output = line * pool.OutWidth * pool.Inner;
-        long stride = _window.StrideX, reach = ((long)_window.WindowWidth - 1) * _window.DilationX;
-        long last = pool.Width + _window.PadLeft - reach - 1;
-        FirstInside = Math.Min(pool.OutWidth, (_window.PadLeft + stride - 1) / stride);
-        EndInside = last < 0 ? FirstInside : Math.Max(FirstInside, Math.Min(pool.OutWidth, (last / stride) + 1));
     }
 
     /// <summary>Number of the row of windows in its plane.</summary>
@@ -200,12 +262,6 @@ internal readonly unsafe ref struct CpuPoolLine<T>
 
     /// <summary>The first element of the row of the output.</summary>
     public long Output { get; }
-
-    /// <summary>All columns of a window lie in the map: from this window.</summary>
-    public long FirstInside { get; }
-
-    /// <summary>To the one before this.</summary>
-    public long EndInside { get; }
 
     /// <summary>The first tap of a row of a window that lies in the map, and where.</summary>
     public (long Tap, long Place) FirstColumn(long column)
@@ -232,9 +288,6 @@ internal readonly ref struct CpuPoolGradientLine
         _plane = plane * pool.OutHeight * pool.OutWidth * _inner;
         _place = (uint)h + _window.PadTop;
         (FirstRow, LastRow) = Range(_place, (_window.WindowHeight - 1) * _window.DilationY, _window.StrideY, _window.OutHeight);
-        long stride = _window.StrideX, pad = _window.PadLeft;
-        FirstInside = Math.Max((_window.WindowWidth - 1) / stride, (pad + stride - 1) / stride);
-        EndInside = Math.Max(FirstInside, Math.Min(pool.OutWidth, (pool.Width + pad) / stride));
     }
 
     /// <summary>The first element of the row.</summary>
@@ -245,15 +298,6 @@ internal readonly ref struct CpuPoolGradientLine
 
     /// <summary>To this one.</summary>
     public uint LastRow { get; }
-
-    /// <summary>
-    /// With taps side by side and windows one or two apart: elements stride * m to stride * (m + 1) - 1, the padding included, lie in the
-    /// map and all windows that they are in exist, from this m on.
-    /// </summary>
-    public long FirstInside { get; }
-
-    /// <summary>To the one before this.</summary>
-    public long EndInside { get; }
 
     /// <summary>The row's tap in a row of windows, or -1.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -5,7 +5,7 @@ namespace Kernels.Tests.Convolution;
 
 /// <summary>
 /// Pooling of maps that cores of the CPU share, each from somewhere in the middle of one: floats, in vectors and with rows that are kept
-/// for the next, against doubles, element by element. All sums are of small integers, so exact in both.
+/// for the next, against doubles, element by element. All sums are of small integers, so exact in both; of what is largest some are NaN.
 /// </summary>
 public sealed class PoolPiecesTests
 {
@@ -18,6 +18,11 @@ public sealed class PoolPiecesTests
     [InlineData(3, 2, 1, TensorLayout.ChannelsLast, 2, 243)]
     [InlineData(3, 3, 1, TensorLayout.ChannelsLast, 18, 27)] // no row is shared; a vector and a rest
     [InlineData(2, 2, 0, TensorLayout.ChannelsLast, 32, 27)] // whole vectors
+    [InlineData(5, 1, 2, TensorLayout.ChannelsLast, 18, 27)] // so many columns that their parts of windows are kept
+    [InlineData(5, 1, 2, TensorLayout.ChannelsFirst, 23, 20)] // narrow maps side by side, of the last fewer
+    [InlineData(3, 2, 1, TensorLayout.ChannelsFirst, 31, 13)]
+    [InlineData(2, 3, 0, TensorLayout.ChannelsFirst, 31, 13)]
+    [InlineData(3, 1, 1, TensorLayout.ChannelsFirst, 11, 32)] // in rows of whole vectors
     public void FloatsAreWhatDoublesAre(int window, int stride, int padding, TensorLayout layout, int channels, int width)
     {
         // 3 pieces of 65,536 elements or fewer, which no plane begins with.
@@ -37,7 +42,7 @@ public sealed class PoolPiecesTests
         where T : unmanaged, INumber<T>
     {
         MaxPool2dOptions options = new() { Stride = stride, Padding = padding, Layout = layout };
-        using DeviceTensor<T> x = Numbers(shape, 7), dx = stream.Device.Allocate<T>(shape);
+        using DeviceTensor<T> x = Numbers(shape, 7, hasNan: isMaximum), dx = stream.Device.Allocate<T>(shape);
         long[] outputs = MaxPool2d.OutputShape(shape, window, options);
         using DeviceTensor<T> y = stream.Device.Allocate<T>(outputs), dy = Numbers(outputs, 5);
         using DeviceTensor<byte> indices = stream.Device.Allocate<byte>(outputs);
@@ -57,11 +62,16 @@ public sealed class PoolPiecesTests
         IEnumerable<double> taps = isMaximum ? indices.ToArray(stream).Select(tap => (double)tap) : [];
         return [.. y.ToArray(stream).Concat(dx.ToArray(stream)).Select(double.CreateChecked), .. taps];
 
-        DeviceTensor<T> Numbers(long[] shape, int seed)
+        DeviceTensor<T> Numbers(long[] shape, int seed, bool hasNan = false)
         {
             Random random = new(seed);
             T[] values = new T[shape.Aggregate(1L, (product, size) => product * size)];
-            for (int i = 0; i < values.Length; i++) values[i] = T.CreateChecked(random.Next(-9, 10));
+            for (int i = 0; i < values.Length; i++)
+            {
+                int value = random.Next(-9, 10);
+                values[i] = T.CreateChecked(hasNan && value == 9 ? double.NaN : hasNan && value < -6 ? double.NegativeInfinity : value);
+            }
+
             return stream.Device.Upload<T>(values, shape);
         }
     }
