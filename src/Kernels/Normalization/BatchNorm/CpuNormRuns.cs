@@ -126,6 +126,9 @@ internal readonly struct Off : ISwitch
 /// <summary>Loops over a run of neighbours in float: a plane, or a row.</summary>
 internal static unsafe class CpuNormRuns
 {
+    /// <summary>Rows over which sums of columns stay in registers.</summary>
+    public const int Band = 16;
+
     /// <summary>y of a run; <paramref name="index"/> is that of its first element for the draws.</summary>
     public static void Forward<T, TStore, TForm, TCoefficients>(
         T* x, T* residual, T* y, long count, ulong index, in TCoefficients coefficients, in CpuKeepLanes keep, float dropScale)
@@ -229,35 +232,123 @@ internal static unsafe class CpuNormRuns
         }
     }
 
-    /// <summary>Sums of g and of g (x - center) of a row, added to those of each column.</summary>
+    /// <summary>Sums of g and of g (x - center) of rows, added to those of each column.</summary>
     public static void ColumnSums<T, TForm>(
-        T* dy, T* x, T* y, long count, ulong index, in CpuColumnCoefficients coefficients, in CpuKeepLanes keep, float dropScale,
-        float* sums, float* products)
+        T* dy, T* x, T* y, long rows, long channels, ulong index, in CpuColumnCoefficients coefficients, in CpuKeepLanes keep,
+        float dropScale, float* sums, float* products)
         where T : unmanaged
         where TForm : struct, ICpuNormForm
     {
         Vector512<float> scales = Vector512.Create(dropScale);
         Vector512<ushort> limits = Vector512.Create(keep.Limit);
-        for (long start = 0; start < count; start += CpuKeepLanes.Segment)
-        {
-            int length = (int)Math.Min(CpuKeepLanes.Segment, count - start);
-            ushort* lanes = TForm.Drops ? keep.Draw(index + (ulong)start, length) : null;
-            for (int i = 0; i < length; i += 16)
-            {
-                int part = Math.Min(16, length - i);
-                Vector512<int> low = default;
-                if (TForm.Drops) CpuKeepLanes.Masks(lanes + i, limits, out low, out _);
-                long at = start + i;
-                Vector512<float> a = CpuElement.Load(x + at, part) - coefficients.Center(at);
-                Vector512<float> g = Gradient<T, TForm, CpuColumnCoefficients>(
-                    CpuElement.Load(dy + at, part), a, TForm.HasSecond ? CpuElement.Load(y + at, part) : default, coefficients, at, low,
-                    scales);
 
-                // The arrays have room for whole vectors; what is beyond the row is not looked at.
-                (Vector512.Load(sums + at) + g).Store(sums + at);
-                Vector512.FusedMultiplyAdd(g, a, Vector512.Load(products + at)).Store(products + at);
+        // Draws serve several rows only where they reach to the end of each.
+        long band = TForm.Drops ? Math.Clamp(CpuKeepLanes.Segment / channels, 1, Band) : Band;
+        for (long row = 0; row < rows; row += band)
+        {
+            int height = (int)Math.Min(band, rows - row);
+            for (long start = 0; start < channels; start += CpuKeepLanes.Segment)
+            {
+                int length = (int)Math.Min(CpuKeepLanes.Segment, channels - start);
+                long at = (row * channels) + start;
+                ushort* lanes = TForm.Drops ? keep.Draw(index + (ulong)at, (int)((height - 1) * channels) + length) : null;
+                ColumnPointers<T> from = new(dy + at, x + at, TForm.HasSecond ? y + at : null, lanes, sums + start, products + start);
+                int i = 0;
+                for (; i + 64 <= length; i += 64) WideColumns<T, TForm>(from, i, height, channels, start, coefficients, limits, scales);
+                for (; i + 16 <= length; i += 16) Columns<T, TForm>(from, i, 16, height, channels, start, coefficients, limits, scales);
+                if (i < length) LastColumns<T, TForm>(from, i, length - i, height, channels, start, coefficients, limits, scales);
             }
         }
+    }
+
+    // Out of line, as its loads of parts of a vector may be calls, around which no vector stays in a register.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void LastColumns<T, TForm>(
+        in ColumnPointers<T> from, int i, int count, int rows, long channels, long start, in CpuColumnCoefficients coefficients,
+        Vector512<ushort> limits, Vector512<float> scales)
+        where T : unmanaged
+        where TForm : struct, ICpuNormForm =>
+        Columns<T, TForm>(from, i, count, rows, channels, start, coefficients, limits, scales);
+
+    /// <summary>The sums of 64 columns stay in registers for a few rows, of which whole lines are read one after the other.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void WideColumns<T, TForm>(
+        in ColumnPointers<T> from, int i, int rows, long channels, long start, in CpuColumnCoefficients coefficients,
+        Vector512<ushort> limits, Vector512<float> scales)
+        where T : unmanaged
+        where TForm : struct, ICpuNormForm
+    {
+        float* sums = from.Sums + i, products = from.Products + i;
+        Vector512<float> sum0 = Vector512.Load(sums), product0 = Vector512.Load(products);
+        Vector512<float> sum1 = Vector512.Load(sums + 16), product1 = Vector512.Load(products + 16);
+        Vector512<float> sum2 = Vector512.Load(sums + 32), product2 = Vector512.Load(products + 32);
+        Vector512<float> sum3 = Vector512.Load(sums + 48), product3 = Vector512.Load(products + 48);
+        long at = i, column = start + i;
+        for (int row = 0; row < rows; row++, at += channels)
+        {
+            Vector512<int> keep0 = default, keep1 = default, keep2 = default, keep3 = default;
+            if (TForm.Drops) CpuKeepLanes.Masks(from.Lanes + at, limits, out keep0, out keep1);
+            if (TForm.Drops) CpuKeepLanes.Masks(from.Lanes + at + 32, limits, out keep2, out keep3);
+            AddRow<T, TForm>(from, at, 16, coefficients, column, keep0, scales, ref sum0, ref product0);
+            AddRow<T, TForm>(from, at + 16, 16, coefficients, column + 16, keep1, scales, ref sum1, ref product1);
+            AddRow<T, TForm>(from, at + 32, 16, coefficients, column + 32, keep2, scales, ref sum2, ref product2);
+            AddRow<T, TForm>(from, at + 48, 16, coefficients, column + 48, keep3, scales, ref sum3, ref product3);
+        }
+
+        sum0.Store(sums);
+        sum1.Store(sums + 16);
+        sum2.Store(sums + 32);
+        sum3.Store(sums + 48);
+        product0.Store(products);
+        product1.Store(products + 16);
+        product2.Store(products + 32);
+        product3.Store(products + 48);
+    }
+
+    /// <summary>The same of up to 16 columns.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Columns<T, TForm>(
+        in ColumnPointers<T> from, int i, int count, int rows, long channels, long start, in CpuColumnCoefficients coefficients,
+        Vector512<ushort> limits, Vector512<float> scales)
+        where T : unmanaged
+        where TForm : struct, ICpuNormForm
+    {
+        // The arrays have room for whole vectors; what is beyond the row is not looked at.
+        Vector512<float> sum = Vector512.Load(from.Sums + i), product = Vector512.Load(from.Products + i);
+        long at = i;
+        for (int row = 0; row < rows; row++, at += channels)
+        {
+            Vector512<int> keep = default;
+            if (TForm.Drops) CpuKeepLanes.Masks(from.Lanes + at, limits, out keep, out _);
+            AddRow<T, TForm>(from, at, count, coefficients, start + i, keep, scales, ref sum, ref product);
+        }
+
+        sum.Store(from.Sums + i);
+        product.Store(from.Products + i);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddRow<T, TForm>(
+        in ColumnPointers<T> from, long at, int count, in CpuColumnCoefficients coefficients, long column, Vector512<int> keep,
+        Vector512<float> scales, ref Vector512<float> sum, ref Vector512<float> product)
+        where T : unmanaged
+        where TForm : struct, ICpuNormForm
+    {
+        Vector512<float> a = CpuElement.Load(from.X + at, count) - coefficients.Center(column);
+        Vector512<float> g = Gradient<T, TForm, CpuColumnCoefficients>(
+            CpuElement.Load(from.Dy + at, count), a, TForm.HasSecond ? CpuElement.Load(from.Y + at, count) : default, coefficients, column,
+            keep, scales);
+        sum += g;
+        product = Vector512.FusedMultiplyAdd(g, a, product);
+    }
+
+    /// <summary>Where a band of rows and the sums of its columns begin.</summary>
+    private readonly struct ColumnPointers<T>(T* dy, T* x, T* y, ushort* lanes, float* sums, float* products)
+        where T : unmanaged
+    {
+        public readonly T* Dy = dy, X = x, Y = y;
+        public readonly ushort* Lanes = lanes;
+        public readonly float* Sums = sums, Products = products;
     }
 
     /// <summary>dx of a run, and the gradient of the residual where it is wanted.</summary>

@@ -123,6 +123,14 @@ internal readonly record struct ColumnParts(uint Wide, long Tiles, long Splits, 
         return new ColumnParts((uint)wide, tiles, NormParts.CeilingOf(geometry.Outer, share), share);
     }
 
+    /// <summary>On the CPU: whole rows, and as many of them as are worth a hand-over and the merging of their sums.</summary>
+    public static ColumnParts OfCores(in NormGeometry geometry)
+    {
+        const long FewestElements = 1 << 16, Rows = 64;
+        long share = NormParts.CeilingOf(NormParts.CeilingOf(FewestElements, geometry.Columns), Rows) * Rows;
+        return new ColumnParts(1, 1, NormParts.CeilingOf(geometry.Outer, share), share);
+    }
+
     public long Jobs(in NormGeometry geometry) => geometry.Sets * Splits * Tiles;
 
     private static long PowerOfTwo(long count) => (long)BitOperations.RoundUpToPowerOf2((ulong)Math.Clamp(count, 1, 1 << 20));

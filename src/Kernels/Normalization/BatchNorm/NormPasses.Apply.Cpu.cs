@@ -86,8 +86,8 @@ internal static unsafe partial class NormPasses
             (long outer, long channels) = ((long)a.NormShape.Outer, (long)a.NormShape.Channels);
             for (long set = 0; set < (long)a.NormShape.Sets; set++)
             {
-                long firstRow = set * outer;
-                using CpuColumnMaps maps = new(channels);
+                long firstRow = set * outer, together = CpuColumnMaps.RowsTogether(channels);
+                using CpuColumnMaps maps = new(channels, together);
                 for (long channel = 0; channel < channels; channel++)
                     maps.Set(channel, MapOf<float>(a.NormChannel, (set * channels) + channel, channel, a.IsVariance != 0, a.Epsilon));
                 CpuColumnCoefficients coefficients = maps.Coefficients;
@@ -96,12 +96,16 @@ internal static unsafe partial class NormPasses
                     ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
                     CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
                     T* residual = a.Residual.Pointer<T>();
-                    for (long row = firstRow + first; row < firstRow + end; row++)
+
+                    // From the last row on: what the statistics read last is what the cache has.
+                    long stop = firstRow + outer - first;
+                    for (long row = firstRow + outer - end; row < stop; row += together)
                     {
                         long at = row * channels;
                         CpuNormRuns.Forward<T, TStore, TForm, CpuColumnCoefficients>(
-                            a.X.Pointer<T>() + at, residual == null ? null : residual + at, a.Y.Pointer<T>() + at, channels,
-                            a.NormEpilogue.Start + (ulong)at, coefficients, keep, ScaleOf(a.NormEpilogue));
+                            a.X.Pointer<T>() + at, residual == null ? null : residual + at, a.Y.Pointer<T>() + at,
+                            Math.Min(together, stop - row) * channels, a.NormEpilogue.Start + (ulong)at, coefficients, keep,
+                            ScaleOf(a.NormEpilogue));
                     }
                 });
             }

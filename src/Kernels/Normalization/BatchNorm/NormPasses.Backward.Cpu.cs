@@ -57,7 +57,9 @@ internal static unsafe partial class NormPasses
     private static T* At<T>(TensorArgument tensor, long index)
         where T : unmanaged => tensor.IsPresent ? tensor.Pointer<T>() + index : null;
 
-    /// <summary>Sums, gradients and dx of a channel at a time, so that its elements are still in the cache for dx.</summary>
+    /// <summary>
+    /// Sums, gradients and dx of a channel, or of a few neighbours, at a time, so that their elements are still in the cache for dx.
+    /// </summary>
     private readonly struct CpuBackward : ICpuKernel<BatchNormBackwardArguments>
     {
         public static void Run<T>(in KernelVariant variant, in BatchNormBackwardArguments arguments)
@@ -103,17 +105,17 @@ internal static unsafe partial class NormPasses
         {
             bool streams = a.Dx.Pointer<T>() != a.Dy.Pointer<T>()
                 && Streams(a.Dx.Pointer<T>(), Length(a.NormShape), (long)a.NormShape.Inner);
-            CpuParallel.For(gradients.Length, unit =>
+            ForNeighbours<T>(a.NormShape, (unit, count) =>
             {
                 if (streams)
-                    Unit<T, TReal, TForm, StreamingStore>(a, unit, gradients);
+                    Neighbours<T, TReal, TForm, StreamingStore>(a, unit, count, gradients);
                 else
-                    Unit<T, TReal, TForm, CachedStore>(a, unit, gradients);
+                    Neighbours<T, TReal, TForm, CachedStore>(a, unit, count, gradients);
             });
         }
 
-        private static void Unit<T, TReal, TForm, TStore>(
-            in BatchNormBackwardArguments a, long unit, (double Gamma, double Beta)[] gradients)
+        private static void Neighbours<T, TReal, TForm, TStore>(
+            in BatchNormBackwardArguments a, long unit, int count, (double Gamma, double Beta)[] gradients)
             where T : unmanaged
             where TReal : unmanaged
             where TForm : struct, ICpuNormForm
@@ -121,55 +123,85 @@ internal static unsafe partial class NormPasses
         {
             (long outer, long channels, long inner) = ((long)a.NormShape.Outer, (long)a.NormShape.Channels, (long)a.NormShape.Inner);
             (long set, long channel) = Math.DivRem(unit, channels);
-            CpuNormMap map = MapOf<TReal>(a.NormChannel, unit, channel, isVariance: false, 0);
             RandomKey key = a.NormEpilogue.Key.Resolve();
             ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
             CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
-            CpuPlaneCoefficients coefficients = new(map);
             float scale = ScaleOf(a.NormEpilogue);
-            CpuGradientSums sums = default;
-            (double sum, double product) = (0, 0);
+            Unit* units = stackalloc Unit[count];
+            new Span<Unit>(units, count).Clear();
+            for (int i = 0; i < count; i++)
+            {
+                units[i].Map = MapOf<TReal>(a.NormChannel, unit + i, channel + i, isVariance: false, 0);
+                units[i].Coefficients = new CpuPlaneCoefficients(units[i].Map);
+            }
+
             for (long n = set * outer; n < (set + 1) * outer; n++)
             {
                 long at = ((n * channels) + channel) * inner;
-                ulong index = a.NormEpilogue.Start + (ulong)at;
-                if (typeof(T) == typeof(double))
+                for (int i = 0; i < count; i++, at += inner)
                 {
-                    AddSumsInDouble(
-                        At<double>(a.Dy, at), At<double>(a.X, at), At<double>(a.Y, at), inner, index, map, a.NormEpilogue, key, ref sum,
-                        ref product);
-                }
-                else
-                {
-                    CpuNormRuns.Sums<T, TForm>(
-                        At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), inner, index, coefficients, keep, scale, ref sums);
+                    ulong index = a.NormEpilogue.Start + (ulong)at;
+                    if (count > 1)
+                    {
+                        Prefetch(a.Dy.Pointer<T>() + at + (channels * inner), inner);
+                        Prefetch(a.X.Pointer<T>() + at + (channels * inner), inner);
+                    }
+
+                    if (typeof(T) == typeof(double))
+                    {
+                        AddSumsInDouble(
+                            At<double>(a.Dy, at), At<double>(a.X, at), At<double>(a.Y, at), inner, index, units[i].Map, a.NormEpilogue, key,
+                            ref units[i].Sum, ref units[i].Product);
+                    }
+                    else
+                    {
+                        CpuNormRuns.Sums<T, TForm>(
+                            At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), inner, index, units[i].Coefficients, keep, scale,
+                            ref units[i].Sums);
+                    }
                 }
             }
 
-            if (typeof(T) != typeof(double)) (sum, product) = sums.Total();
-            double inverse = CpuElement.ToDouble(a.NormChannel.Spread.Pointer<TReal>()[unit]);
-            map.Correct(sum, product, RestOf<TReal>(a.NormChannel, unit), inverse, outer * inner, out double dGamma);
-            gradients[unit] = (dGamma, sum);
-            coefficients = new CpuPlaneCoefficients(map);
+            for (int i = 0; i < count; i++)
+            {
+                (double sum, double product) = typeof(T) == typeof(double) ? (units[i].Sum, units[i].Product) : units[i].Sums.Total();
+                double inverse = CpuElement.ToDouble(a.NormChannel.Spread.Pointer<TReal>()[unit + i]);
+                units[i].Map.Correct(sum, product, RestOf<TReal>(a.NormChannel, unit + i), inverse, outer * inner, out double dGamma);
+                gradients[unit + i] = (dGamma, sum);
+                units[i].Coefficients = new CpuPlaneCoefficients(units[i].Map);
+            }
 
             // Backwards: what was read last is what the cache has.
             for (long n = ((set + 1) * outer) - 1; n >= set * outer; n--)
             {
                 long at = ((n * channels) + channel) * inner;
-                ulong index = a.NormEpilogue.Start + (ulong)at;
-                if (typeof(T) == typeof(double))
+                for (int i = 0; i < count; i++, at += inner)
                 {
-                    BackwardInDouble(
-                        At<double>(a.Dy, at), At<double>(a.X, at), At<double>(a.Y, at), At<double>(a.Dx, at), At<double>(a.Dresidual, at),
-                        inner, index, map, a.NormEpilogue, key);
-                }
-                else
-                {
-                    CpuNormRuns.Backward<T, TStore, TForm, CpuPlaneCoefficients>(
-                        At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), At<T>(a.Dx, at), At<T>(a.Dresidual, at), inner, index,
-                        coefficients, keep, scale);
+                    ulong index = a.NormEpilogue.Start + (ulong)at;
+                    if (count > 1 && typeof(TStore) == typeof(CachedStore))
+                        Prefetch(a.Dx.Pointer<T>() + at - (channels * inner), inner);
+                    if (typeof(T) == typeof(double))
+                    {
+                        BackwardInDouble(
+                            At<double>(a.Dy, at), At<double>(a.X, at), At<double>(a.Y, at), At<double>(a.Dx, at),
+                            At<double>(a.Dresidual, at), inner, index, units[i].Map, a.NormEpilogue, key);
+                    }
+                    else
+                    {
+                        CpuNormRuns.Backward<T, TStore, TForm, CpuPlaneCoefficients>(
+                            At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), At<T>(a.Dx, at), At<T>(a.Dresidual, at), inner, index,
+                            units[i].Coefficients, keep, scale);
+                    }
                 }
             }
+        }
+
+        private struct Unit
+        {
+            public CpuNormMap Map;
+            public CpuPlaneCoefficients Coefficients;
+            public CpuGradientSums Sums;
+            public double Sum, Product;
         }
     }
 
@@ -316,29 +348,26 @@ internal static unsafe partial class NormPasses
             float* floats = (float*)NativeMemory.AlignedAlloc(
                 (nuint)(2 * stride * (sizeof(float) + sizeof(double))), (nuint)Vector512<byte>.Count);
             double* doubles = (double*)(floats + (2 * stride));
-            CpuNormLengths lengths = new(a.NormLengths);
             long rows = 0;
             try
             {
                 NativeMemory.Clear(doubles, (nuint)(2 * stride * sizeof(double)));
-                for (long first = begin; first < end; first += Chunk)
+                foreach ((long runBegin, long runEnd, bool counts) in new CpuNormLengths(a.NormLengths).RowRuns(begin, end))
                 {
-                    NativeMemory.Clear(floats, (nuint)(2 * stride * sizeof(float)));
-                    for (long row = first; row < Math.Min(end, first + Chunk); row++)
+                    for (long first = runBegin; counts && first < runEnd; first += Chunk)
                     {
-                        if (lengths.Counted(row, 1) == 0) continue;
-                        rows++;
-                        long at = row * channels;
+                        long height = Math.Min(Chunk, runEnd - first), at = first * channels;
+                        rows += height;
+                        NativeMemory.Clear(floats, (nuint)(2 * stride * sizeof(float)));
                         CpuNormRuns.ColumnSums<T, TForm>(
-                            At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), channels, a.NormEpilogue.Start + (ulong)at, coefficients,
-                            keep, ScaleOf(a.NormEpilogue), floats, floats + stride);
-                    }
-
-                    for (long c = 0; c < 2 * stride; c += Vector512<float>.Count)
-                    {
-                        (Vector512<double> lower, Vector512<double> upper) = Vector512.Widen(Vector512.Load(floats + c));
-                        (Vector512.Load(doubles + c) + lower).Store(doubles + c);
-                        (Vector512.Load(doubles + c + Vector512<double>.Count) + upper).Store(doubles + c + Vector512<double>.Count);
+                            At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), height, channels, a.NormEpilogue.Start + (ulong)at,
+                            coefficients, keep, ScaleOf(a.NormEpilogue), floats, floats + stride);
+                        for (long c = 0; c < 2 * stride; c += Vector512<float>.Count)
+                        {
+                            (Vector512<double> lower, Vector512<double> upper) = Vector512.Widen(Vector512.Load(floats + c));
+                            (Vector512.Load(doubles + c) + lower).Store(doubles + c);
+                            (Vector512.Load(doubles + c + Vector512<double>.Count) + upper).Store(doubles + c + Vector512<double>.Count);
+                        }
                     }
                 }
 
@@ -355,7 +384,7 @@ internal static unsafe partial class NormPasses
 
     private readonly struct CpuGradients : ICpuKernel<BatchNormGradientsArguments>
     {
-        private const long ChannelsPerChunk = 64;
+        private const long ChannelsPerChunk = 16;
 
         public static void Run<T>(in KernelVariant variant, in BatchNormGradientsArguments arguments)
             where T : unmanaged
@@ -491,8 +520,8 @@ internal static unsafe partial class NormPasses
             (long outer, long channels) = ((long)a.NormShape.Outer, (long)a.NormShape.Channels);
             for (long set = 0; set < (long)a.NormShape.Sets; set++)
             {
-                long firstRow = set * outer;
-                using CpuColumnMaps maps = new(channels);
+                long firstRow = set * outer, together = CpuColumnMaps.RowsTogether(channels);
+                using CpuColumnMaps maps = new(channels, together);
                 for (long channel = 0; channel < channels; channel++)
                     maps.Set(channel, CorrectedMap<float>(a, (set * channels) + channel, channel));
                 CpuColumnCoefficients coefficients = maps.Coefficients;
@@ -500,12 +529,16 @@ internal static unsafe partial class NormPasses
                 {
                     ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
                     CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
-                    for (long row = firstRow + first; row < firstRow + end; row++)
+
+                    // From the last row on: what the sums read last is what the cache has.
+                    long stop = firstRow + outer - first;
+                    for (long row = firstRow + outer - end; row < stop; row += together)
                     {
                         long at = row * channels;
                         CpuNormRuns.Backward<T, TStore, TForm, CpuColumnCoefficients>(
-                            At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), At<T>(a.Dx, at), At<T>(a.Dresidual, at), channels,
-                            a.NormEpilogue.Start + (ulong)at, coefficients, keep, ScaleOf(a.NormEpilogue));
+                            At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), At<T>(a.Dx, at), At<T>(a.Dresidual, at),
+                            Math.Min(together, stop - row) * channels, a.NormEpilogue.Start + (ulong)at, coefficients, keep,
+                            ScaleOf(a.NormEpilogue));
                     }
                 });
             }

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Kernels.Cpu;
 using Kernels.Devices;
 using Kernels.Devices.Cpu;
@@ -126,7 +127,38 @@ internal static unsafe partial class NormPasses
             ((1 - share) * CpuElement.ToDouble(runningVariance[channel])) + (share * variance));
     }
 
-    /// <summary>Moments, statistics and y of a channel at a time, so that its elements are still in the cache for y.</summary>
+    /// <summary>
+    /// Calls <paramref name="body"/> with the first of some units and their count. Small planes of neighbouring channels go together: each
+    /// alone would be a few lines of memory, far from the next.
+    /// </summary>
+    private static void ForNeighbours<T>(in NormShapeArguments shape, Action<long, int> body)
+        where T : unmanaged
+    {
+        const long RowBytes = 8192, CachedBytes = 256 << 10, FewestJobs = 16;
+        long channels = (long)shape.Channels, plane = Math.Max(1, (long)shape.Inner * sizeof(T));
+        long most = Math.Min(RowBytes / plane, CachedBytes / plane / Math.Max(1, (long)shape.Outer));
+        long together = Math.Max(1, Math.Min(most, channels / FewestJobs)), jobs = ((channels - 1) / together) + 1;
+        CpuParallel.For((long)shape.Sets * jobs, job =>
+        {
+            (long set, long part) = Math.DivRem(job, jobs);
+            long first = part * together;
+            body((set * channels) + first, (int)Math.Min(together, channels - first));
+        });
+    }
+
+    /// <summary>
+    /// Asks for a small plane of the next turn, as the processor does not foresee where the next sample begins. It may lie outside the
+    /// tensor.
+    /// </summary>
+    private static void Prefetch<T>(T* plane, long count)
+        where T : unmanaged
+    {
+        for (long i = 0; Sse.IsSupported && i < count; i += Vector512<byte>.Count / sizeof(T)) Sse.Prefetch0(plane + i);
+    }
+
+    /// <summary>
+    /// Moments, statistics and y of a channel, or of a few neighbours, at a time, so that their elements are still in the cache for y.
+    /// </summary>
     private readonly struct CpuForward : ICpuKernel<BatchNormForwardArguments>
     {
         public static void Run<T>(in KernelVariant variant, in BatchNormForwardArguments arguments)
@@ -168,16 +200,17 @@ internal static unsafe partial class NormPasses
             where TForm : struct, ICpuNormForm
         {
             bool streams = Streams(a.Y.Pointer<T>(), Length(a.NormShape), (long)a.NormShape.Inner);
-            CpuParallel.For(moments.Length, unit =>
+            ForNeighbours<T>(a.NormShape, (unit, count) =>
             {
                 if (streams)
-                    Unit<T, TReal, TForm, StreamingStore>(a, unit, moments);
+                    Neighbours<T, TReal, TForm, StreamingStore>(a, unit, count, moments);
                 else
-                    Unit<T, TReal, TForm, CachedStore>(a, unit, moments);
+                    Neighbours<T, TReal, TForm, CachedStore>(a, unit, count, moments);
             });
         }
 
-        private static void Unit<T, TReal, TForm, TStore>(in BatchNormForwardArguments a, long unit, CpuMoments[] moments)
+        private static void Neighbours<T, TReal, TForm, TStore>(
+            in BatchNormForwardArguments a, long unit, int count, CpuMoments[] moments)
             where T : unmanaged
             where TReal : unmanaged
             where TForm : struct, ICpuNormForm
@@ -188,38 +221,65 @@ internal static unsafe partial class NormPasses
             T* x = a.X.Pointer<T>();
             T* residual = a.Residual.Pointer<T>();
             T* y = a.Y.Pointer<T>();
-            CpuMomentSums sums = default;
-            for (long n = set * outer; n < (set + 1) * outer; n++) sums.Add(x + (((n * channels) + channel) * inner), inner);
-            CpuMoments own = moments[unit] = sums.Total();
-            TReal* statistics = a.Statistics.Pointer<TReal>();
-            StoreStatistics(statistics, unit, moments.Length, own, a.Epsilon);
+            Unit* units = stackalloc Unit[count];
+            new Span<Unit>(units, count).Clear();
+            for (long n = set * outer; n < (set + 1) * outer; n++)
+            {
+                T* planes = x + (((n * channels) + channel) * inner);
+                for (int i = 0; i < count; i++, planes += inner)
+                {
+                    if (count > 1) Prefetch(planes + (channels * inner), inner);
+                    units[i].Sums.Add(planes, inner);
+                }
+            }
 
-            // From what is stored, as backward has it.
-            CpuNormMap map = CpuNormMap.Of(
-                CpuElement.ToDouble(statistics[unit]), CpuElement.ToDouble(statistics[moments.Length + unit]),
-                CpuElement.ToDouble(statistics[(2 * moments.Length) + unit]), Number<TReal>(a.Gamma, channel, 1),
-                Number<TReal>(a.Beta, channel, 0));
+            TReal* statistics = a.Statistics.Pointer<TReal>();
+            for (int i = 0; i < count; i++)
+            {
+                long at = unit + i;
+                StoreStatistics(statistics, at, moments.Length, moments[at] = units[i].Sums.Total(), a.Epsilon);
+
+                // From what is stored, as backward has it.
+                units[i].Map = CpuNormMap.Of(
+                    CpuElement.ToDouble(statistics[at]), CpuElement.ToDouble(statistics[moments.Length + at]),
+                    CpuElement.ToDouble(statistics[(2 * moments.Length) + at]), Number<TReal>(a.Gamma, channel + i, 1),
+                    Number<TReal>(a.Beta, channel + i, 0));
+                units[i].Coefficients = new CpuPlaneCoefficients(units[i].Map);
+            }
+
             RandomKey key = a.NormEpilogue.Key.Resolve();
             ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
             CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
-            CpuPlaneCoefficients coefficients = new(map);
+            float scale = ScaleOf(a.NormEpilogue);
 
             // Backwards: what was read last is what the cache has.
             for (long n = ((set + 1) * outer) - 1; n >= set * outer; n--)
             {
                 long at = ((n * channels) + channel) * inner;
-                ulong index = a.NormEpilogue.Start + (ulong)at;
-                T* past = residual == null ? null : residual + at;
-                if (typeof(T) == typeof(double))
+                for (int i = 0; i < count; i++, at += inner)
                 {
-                    ForwardInDouble((double*)(x + at), (double*)past, (double*)(y + at), inner, index, map, a.NormEpilogue, key);
-                }
-                else
-                {
-                    CpuNormRuns.Forward<T, TStore, TForm, CpuPlaneCoefficients>(
-                        x + at, past, y + at, inner, index, coefficients, keep, ScaleOf(a.NormEpilogue));
+                    ulong index = a.NormEpilogue.Start + (ulong)at;
+                    T* past = residual == null ? null : residual + at;
+                    if (count > 1 && typeof(TStore) == typeof(CachedStore)) Prefetch(y + at - (channels * inner), inner);
+                    if (typeof(T) == typeof(double))
+                    {
+                        ForwardInDouble(
+                            (double*)(x + at), (double*)past, (double*)(y + at), inner, index, units[i].Map, a.NormEpilogue, key);
+                    }
+                    else
+                    {
+                        CpuNormRuns.Forward<T, TStore, TForm, CpuPlaneCoefficients>(
+                            x + at, past, y + at, inner, index, units[i].Coefficients, keep, scale);
+                    }
                 }
             }
+        }
+
+        private struct Unit
+        {
+            public CpuMomentSums Sums;
+            public CpuNormMap Map;
+            public CpuPlaneCoefficients Coefficients;
         }
     }
 
@@ -283,155 +343,9 @@ internal static unsafe partial class NormPasses
         }
     }
 
-    /// <summary>Moments of parts of all channels at once, whose elements lie side by side.</summary>
-    private readonly struct CpuMomentsColumns : ICpuKernel<BatchNormMomentsColumnsArguments>
-    {
-        /// <summary>Rows whose sums are kept in float.</summary>
-        private const long Chunk = 256, ChunkOfDoubles = 64;
-
-        private const int FloatRows = 4, DoubleRows = 2;
-
-        public static void Run<T>(in KernelVariant variant, in BatchNormMomentsColumnsArguments arguments)
-            where T : unmanaged
-        {
-            BatchNormMomentsColumnsArguments a = arguments;
-            CpuParallel.For((long)(a.NormShape.Sets * a.Splits), part =>
-            {
-                if (typeof(T) == typeof(double))
-                    PartInDouble(a, part);
-                else
-                    Part<T>(a, part);
-            });
-        }
-
-        private static (long Set, long Split, long Begin, long End) RowsOf(in BatchNormMomentsColumnsArguments a, long part)
-        {
-            (long set, long split) = Math.DivRem(part, (long)a.Splits);
-            long outer = (long)a.NormShape.Outer, begin = split * (long)a.Share;
-            return (set, split, (set * outer) + begin, (set * outer) + Math.Min(outer, begin + (long)a.Share));
-        }
-
-        private static void Part<T>(in BatchNormMomentsColumnsArguments a, long part)
-            where T : unmanaged
-        {
-            long channels = (long)a.NormShape.Channels, units = (long)a.NormShape.Sets * channels;
-            long stride = (channels + CpuElement.Width - 1) / CpuElement.Width * CpuElement.Width;
-            (long set, long split, long begin, long end) = RowsOf(a, part);
-            float* floats = (float*)NativeMemory.AlignedAlloc(
-                (nuint)(stride * ((FloatRows * sizeof(float)) + (DoubleRows * sizeof(double)))), (nuint)Vector512<byte>.Count);
-            double* doubles = (double*)(floats + (FloatRows * stride));
-            try
-            {
-                long merged = 0;
-                foreach ((long runBegin, long runEnd, bool counts) in new CpuNormLengths(a.NormLengths).RowRuns(begin, end))
-                {
-                    for (long first = runBegin; counts && first < runEnd; first += Chunk)
-                    {
-                        long rows = Math.Min(Chunk, runEnd - first);
-                        AddRows(a.X.Pointer<T>() + (first * channels), rows, channels, floats, stride);
-                        Merge(merged, rows, floats, doubles, stride);
-                        merged += rows;
-                    }
-                }
-
-                float* record = a.Partial.Pointer<float>() + (split * MomentRows * units);
-                for (long c = 0; c < channels; c++)
-                {
-                    CpuMoments own = merged == 0
-                        ? default
-                        : new CpuMoments { Count = merged, Reference = doubles[c], Squares = doubles[stride + c] };
-                    own.Store(record, (set * channels) + c, units);
-                }
-            }
-            finally
-            {
-                NativeMemory.AlignedFree(floats);
-            }
-        }
-
-        /// <summary>The first row, and sums of distances from it: plain, squared, and squared when scaled down.</summary>
-        private static void AddRows<T>(T* x, long rows, long channels, float* floats, long stride)
-            where T : unmanaged
-        {
-            Vector512<float> down = Vector512.Create(CpuMoments.Down);
-            for (long c = 0; c < channels; c += CpuElement.Width)
-                CpuElement.Load(x + c, (int)Math.Min(CpuElement.Width, channels - c)).Store(floats + c);
-            NativeMemory.Clear(floats + stride, (nuint)(3 * stride * sizeof(float)));
-            for (long row = 0; row < rows; row++, x += channels)
-            {
-                for (long c = 0; c < channels; c += CpuElement.Width)
-                {
-                    Vector512<float> value = CpuElement.Load(x + c, (int)Math.Min(CpuElement.Width, channels - c));
-                    Vector512<float> distance = value - Vector512.Load(floats + c), scaled = distance * down;
-                    float* sums = floats + stride + c;
-                    (Vector512.Load(sums) + distance).Store(sums);
-                    Vector512.FusedMultiplyAdd(distance, distance, Vector512.Load(sums + stride)).Store(sums + stride);
-                    Vector512.FusedMultiplyAdd(scaled, scaled, Vector512.Load(sums + (2 * stride))).Store(sums + (2 * stride));
-                }
-            }
-        }
-
-        /// <summary>Merges the sums over <paramref name="rows"/> rows into mean and squares over <paramref name="before"/> rows.</summary>
-        private static void Merge(long before, long rows, float* floats, double* doubles, long stride)
-        {
-            Vector512<double> unscaled = Vector512.Create(1 / (double)CpuMoments.Down);
-            double share = rows / (double)(before + rows);
-            for (long c = 0; c < stride; c += Vector512<double>.Count)
-            {
-                Vector512<double> sum = Widened(floats + stride + c), squares = Widened(floats + (2 * stride) + c);
-                Vector512<double> coarse = Widened(floats + (3 * stride) + c) * unscaled * unscaled;
-                squares = Vector512.ConditionalSelect(Vector512.Equals(squares - squares, Vector512<double>.Zero), squares, coarse);
-                Vector512<double> distance = sum / rows, mean = Widened(floats + c) + distance;
-                squares = squares - (distance * sum);
-                squares = Vector512.ConditionalSelect(Vector512.LessThan(squares, Vector512<double>.Zero), Vector512<double>.Zero, squares);
-                if (before > 0)
-                {
-                    Vector512<double> known = Vector512.Load(doubles + c), apart = mean - known;
-                    squares += Vector512.Load(doubles + stride + c) + (apart * apart * (before * share));
-                    mean = known + (apart * share);
-                }
-
-                mean.Store(doubles + c);
-                squares.Store(doubles + stride + c);
-            }
-        }
-
-        private static Vector512<double> Widened(float* values) => Vector512.WidenLower(Vector512.Create(Vector256.Load(values), default));
-
-        private static void PartInDouble(in BatchNormMomentsColumnsArguments a, long part)
-        {
-            long channels = (long)a.NormShape.Channels, units = (long)a.NormShape.Sets * channels;
-            (long set, long split, long begin, long end) = RowsOf(a, part);
-            double* rows = a.Partial.Pointer<double>() + (split * MomentRows * units);
-            for (long c = 0; c < channels; c++)
-            {
-                CpuMoments total = default;
-                foreach ((long runBegin, long runEnd, bool counts) in new CpuNormLengths(a.NormLengths).RowRuns(begin, end))
-                {
-                    for (long first = runBegin; counts && first < runEnd; first += ChunkOfDoubles)
-                    {
-                        long last = Math.Min(runEnd, first + ChunkOfDoubles);
-                        double* x = a.X.Pointer<double>() + c;
-                        double from = x[first * channels], sum = 0, squares = 0;
-                        for (long row = first; row < last; row++)
-                        {
-                            double distance = x[row * channels] - from;
-                            sum += distance;
-                            squares += distance * distance;
-                        }
-
-                        total.Merge(CpuMoments.Of(last - first, from, sum, squares));
-                    }
-                }
-
-                total.Store(rows, (set * channels) + c, units);
-            }
-        }
-    }
-
     private readonly struct CpuStatistics : ICpuKernel<BatchNormStatisticsArguments>
     {
-        private const long ChannelsPerChunk = 64;
+        private const long ChannelsPerChunk = 16;
 
         public static void Run<T>(in KernelVariant variant, in BatchNormStatisticsArguments arguments)
             where T : unmanaged
@@ -469,34 +383,44 @@ internal static unsafe partial class NormPasses
         }
     }
 
-    /// <summary>Maps of columns in arrays with room for whole vectors.</summary>
+    /// <summary>Maps of columns in arrays with room for whole vectors, once for each of so many rows.</summary>
     private readonly struct CpuColumnMaps : IDisposable
     {
-        private const int Rows = 5;
+        private const int Maps = 5;
 
-        private readonly float* _rows;
-        private readonly long _stride;
+        /// <summary>Elements of narrow rows that one loop takes together; their maps stay in the first-level cache.</summary>
+        private const long ElementsTogether = 512;
 
-        public CpuColumnMaps(long columns)
+        private readonly float* _maps;
+        private readonly long _columns, _end, _stride;
+
+        public CpuColumnMaps(long columns, long rows = 1)
         {
+            (_columns, _end) = (columns, rows * columns);
+
             // A loop takes two vectors at a time.
-            _stride = (columns + (2 * CpuElement.Width) - 1) / CpuElement.Width * CpuElement.Width;
-            nuint bytes = (nuint)(Rows * _stride * sizeof(float));
-            _rows = (float*)NativeMemory.AlignedAlloc(bytes, (nuint)Vector512<byte>.Count);
-            NativeMemory.Clear(_rows, bytes);
+            _stride = (_end + (2 * CpuElement.Width) - 1) / CpuElement.Width * CpuElement.Width;
+            nuint bytes = (nuint)(Maps * _stride * sizeof(float));
+            _maps = (float*)NativeMemory.AlignedAlloc(bytes, (nuint)Vector512<byte>.Count);
+            NativeMemory.Clear(_maps, bytes);
         }
 
-        public CpuColumnCoefficients Coefficients => new(_rows, _stride);
+        public CpuColumnCoefficients Coefficients => new(_maps, _stride);
+
+        public static long RowsTogether(long columns) => Math.Max(1, ElementsTogether / columns);
 
         public void Set(long column, in CpuNormMap map)
         {
-            _rows[column] = (float)map.Center;
-            _rows[_stride + column] = (float)map.Slope;
-            _rows[(2 * _stride) + column] = (float)map.Level;
-            _rows[(3 * _stride) + column] = (float)map.Shift;
-            _rows[(4 * _stride) + column] = (float)map.Tilt;
+            for (long at = column; at < _end; at += _columns)
+            {
+                _maps[at] = (float)map.Center;
+                _maps[_stride + at] = (float)map.Slope;
+                _maps[(2 * _stride) + at] = (float)map.Level;
+                _maps[(3 * _stride) + at] = (float)map.Shift;
+                _maps[(4 * _stride) + at] = (float)map.Tilt;
+            }
         }
 
-        public void Dispose() => NativeMemory.AlignedFree(_rows);
+        public void Dispose() => NativeMemory.AlignedFree(_maps);
     }
 }

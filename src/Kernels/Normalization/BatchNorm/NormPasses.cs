@@ -304,7 +304,7 @@ internal static partial class NormPasses
         where TReal : unmanaged
     {
         PlaneParts planes = PlaneParts.Of(geometry);
-        ColumnParts columns = ColumnParts.Of(geometry, sums: true);
+        ColumnParts columns = ColumnsOfSums(stream, geometry);
         long splits = geometry.HasPlanes ? planes.Splits : columns.Splits;
         bool isRecord = splits == 1 && !statistics.IsPresent;
         using ScratchPool.Lease<TReal> scratch = stream.RentScratch<TReal>(isRecord ? 0 : splits * MomentRows * geometry.Units);
@@ -358,7 +358,7 @@ internal static partial class NormPasses
         where TReal : unmanaged
     {
         PlaneParts planes = PlaneParts.Of(geometry);
-        ColumnParts columns = ColumnParts.Of(geometry, sums: true);
+        ColumnParts columns = ColumnsOfSums(stream, geometry);
         long splits = geometry.HasPlanes ? planes.Splits : columns.Splits;
         using ScratchPool.Lease<TReal> partial = stream.RentScratch<TReal>(splits * GradientRows * geometry.Units);
         KernelVariant variant = Variant<T>(
@@ -468,6 +468,9 @@ internal static partial class NormPasses
                 ArePlanes = geometry.HasPlanes ? 1u : 0,
             });
     }
+
+    private static ColumnParts ColumnsOfSums(DeviceStream stream, in NormGeometry geometry) =>
+        stream.Device.Kind == DeviceKind.Cpu ? ColumnParts.OfCores(geometry) : ColumnParts.Of(geometry, sums: true);
 
     private static bool IsOneLaunch(DeviceStream stream, in NormGeometry geometry)
     {
