@@ -61,6 +61,16 @@ public sealed class AdaptiveDropoutCase : OpCase
             using DeviceTensor<float> x = device.Allocate<float>(4);
             AdaptiveDropout.Backward(stream, x, x, x, x, null, 1, 0, (AdaptiveEstimator)5, Key);
         }),
+        new("alpha is NaN in backward", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(4), dx = device.Allocate<float>(4);
+            AdaptiveDropout.Backward(stream, x, x, x, dx, null, double.NaN, 0, AdaptiveEstimator.Expectation, Key);
+        }),
+        new("beta is infinite in backward", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(4), dx = device.Allocate<float>(4);
+            AdaptiveDropout.Backward(stream, x, x, x, dx, null, 1, double.PositiveInfinity, AdaptiveEstimator.Expectation, Key);
+        }),
         new("one tensor for both gradients", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> x = device.Allocate<float>(4);

@@ -75,6 +75,11 @@ public abstract class BatchNormFollowedCase : OpCase
             {
                 DropBlock = new() { BlockSize = [2], Normalization = DropBlockNormalization.Map },
             })),
+        new("blocks by a key of three words", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<ulong> key = device.Allocate<ulong>(3);
+            Call(device, stream, [3, 4, 5], 0, new() { DropBlock = new() { BlockSize = [2], Key = key } });
+        }),
         new("blocks of a shard inside a sample", typeof(ArgumentOutOfRangeException), (device, stream) =>
             Call(device, stream, [3, 4, 5], 0, new() { DropBlock = new() { BlockSize = [2] }, GlobalStart = 19 })),
     ];

@@ -56,6 +56,7 @@ public sealed class DropConnectCase : OpCase
         new("p is NaN", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, [5, 3], [5], [2, 5], double.NaN)),
         new("p below 0", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, [5, 3], [5], [2, 5], -0.5)),
         new("weight of a wrong shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, [5, 4], [5], [2, 5], 0.5)),
+        new("a scalar weight", typeof(ArgumentException), (device, stream) => Forward(device, stream, [], [5], [2, 5], 0.5)),
         new("bias of a wrong shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, [5, 3], [4], [2, 5], 0.5)),
         new("output of a wrong shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, [5, 3], [5], [3, 5], 0.5)),
         new("shard beyond the masks of the weights", typeof(ArgumentOutOfRangeException), (device, stream) =>

@@ -74,6 +74,12 @@ public sealed class EmbeddingDropoutCase : OpCase
         new("output of another width", typeof(ArgumentException), (device, stream) => Forward(device, stream, [4], [4, 5], 0.5)),
         new("sequences of one dimension", typeof(ArgumentException), (device, stream) =>
             Forward(device, stream, [4], [4, 3], 0.5, new EmbeddingDropoutOptions { Scope = EmbeddingDropoutScope.Sequence })),
+        new("a table of one dimension", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<int> ids = device.Allocate<int>(4);
+            using DeviceTensor<float> table = device.Allocate<float>(6), y = device.Allocate<float>(4, 3);
+            EmbeddingDropout.Forward(stream, ids, table, y, 0.5, Key);
+        }),
         new("unknown scope", typeof(ArgumentOutOfRangeException), (device, stream) =>
             Forward(device, stream, [4], [4, 3], 0.5, new EmbeddingDropoutOptions { Scope = (EmbeddingDropoutScope)7 })),
         new("padding index outside the table", typeof(ArgumentOutOfRangeException), (device, stream) =>

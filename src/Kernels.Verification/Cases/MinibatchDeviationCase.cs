@@ -42,6 +42,7 @@ public sealed class MinibatchDeviationCase : OpCase
         new("the channel in another place", typeof(ArgumentException), (device, stream) =>
             Forward(device, stream, [6, 2, 4], [6, 2, 5], 2)),
         new("no channels", typeof(ArgumentException), (device, stream) => Forward(device, stream, [6], [6], 2)),
+        new("one dimension has no channels to join", typeof(ArgumentException), (_, _) => MinibatchDeviation.OutputShape([6])),
         new("overlap", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceBuffer<float> buffer = device.AllocateBuffer<float>(16);

@@ -29,7 +29,7 @@ public sealed class NearestUpsampleCase : OpCase
         new("an output of another shape", typeof(ArgumentException), (device, stream) =>
             Forward(device, stream, [1, 2, 3, 4], [1, 2, 6, 4], 2)),
         new("a row of more than 2^31 - 1", typeof(ArgumentException), (device, stream) =>
-            Forward(device, stream, [0, 1, 1, 2], [0, 1, 1, 2], new Size2d(1, int.MaxValue))),
+            Forward(device, stream, [0, 1, 1, 2], [0, 1, 1, 2L * int.MaxValue], new Size2d(1, int.MaxValue))),
         new("three dimensions", typeof(ArgumentException), (device, stream) => Forward(device, stream, [2, 3, 4], [2, 6, 8], 2)),
         new("a layout that does not exist", typeof(ArgumentOutOfRangeException), (device, stream) =>
             Forward(device, stream, [1, 2, 3, 4], [1, 2, 6, 8], 2, (TensorLayout)7)),
@@ -41,9 +41,9 @@ public sealed class NearestUpsampleCase : OpCase
         new("a factor of zero columns", typeof(ArgumentOutOfRangeException), (device, stream) =>
             Forward(device, stream, [1, 2, 3, 4], [1, 2, 3, 0], new Size2d(1, 0))),
         new("a factor whose square is more than 2^31 - 1", typeof(ArgumentException), (device, stream) =>
-            Forward(device, stream, [0, 1, 1, 1], [0, 1, 1, 1], new Size2d(1 << 16, 1 << 16))),
+            Forward(device, stream, [0, 1, 1, 1], [0, 1, 1 << 16, 1 << 16], new Size2d(1 << 16, 1 << 16))),
         new("a column of more than 2^31 - 1", typeof(ArgumentException), (device, stream) =>
-            Forward(device, stream, [0, 1, 2, 1], [0, 1, 1, 1], new Size2d(int.MaxValue, 1))),
+            Forward(device, stream, [0, 1, 2, 1], [0, 1, 2L * int.MaxValue, 1], new Size2d(int.MaxValue, 1))),
     ];
 
     public override Problem? ForwardOf(Problem problem) =>
