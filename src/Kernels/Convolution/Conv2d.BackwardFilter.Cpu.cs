@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using Kernels.Cpu;
 using Kernels.Devices;
 using Kernels.Devices.Cpu;
@@ -64,8 +66,14 @@ public static unsafe partial class Conv2d
         where T : unmanaged
         where TSum : unmanaged
     {
-        /// <summary>Channels whose sums are made in one pass.</summary>
-        private const int ChannelBlock = 64;
+        /// <summary>Channels whose sums are made in one pass: with channels last, most of what a pixel has.</summary>
+        private const int ChannelBlock = 256;
+
+        /// <summary>Rows that are added to a vector of sums while it is in a register.</summary>
+        private const long RowBlock = 8;
+
+        /// <summary>The doubles of a vector.</summary>
+        private const int Lanes = CpuElement.Width / 2;
 
         private readonly T* _dFilter;
         private readonly TSum* _filterPart;
@@ -155,7 +163,10 @@ public static unsafe partial class Conv2d
             FilterSplit<T, TSum> split = this;
             MapStrides strides = DyStrides;
             long outputs = Shape.Outputs;
-            CpuParallel.ForRange(outputs, Math.Max(16, CpuParallel.ElementsPerChunk / Math.Max(1, Pixels)), (first, end) =>
+
+            // With channels last every task goes over all pixels: no more of them than there are cores.
+            long least = IsLast ? Tiles(Tiles(outputs, Environment.ProcessorCount), CpuElement.Width) * CpuElement.Width : CpuElement.Width;
+            CpuParallel.ForRange(outputs, Math.Max(least, CpuParallel.ElementsPerChunk / Math.Max(1, Pixels)), (first, end) =>
             {
                 double* sums = stackalloc double[ChannelBlock];
                 for (long start = first; start < end; start += ChannelBlock)
@@ -188,27 +199,52 @@ public static unsafe partial class Conv2d
                 _dBias[channel] = CpuElement.FromDouble<T>(sum);
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static void AddRows(T* source, long rows, long stride, double* sums, int width)
         {
-            for (long row = 0; row < rows; row++, source += stride)
+            for (long row = 0; row < rows; row += RowBlock, source += RowBlock * stride)
             {
-                for (int i = 0; i < width; i++) sums[i] += CpuElement.ToDouble(source[i]);
+                T* end = source + (Math.Min(RowBlock, rows - row) * stride);
+                int i = 0;
+                for (; i + CpuElement.Width <= width; i += CpuElement.Width)
+                {
+                    Vector512<double> low = Vector512.Load(sums + i), high = Vector512.Load(sums + i + Lanes);
+                    for (T* at = source; at < end; at += stride) Add(at + i, ref low, ref high);
+                    low.Store(sums + i);
+                    high.Store(sums + i + Lanes);
+                }
+
+                for (; i < width; i++)
+                {
+                    for (T* at = source; at < end; at += stride) sums[i] += CpuElement.ToDouble(at[i]);
+                }
             }
         }
 
         /// <summary>In eight interleaved sums.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static double Sum(T* source, long count)
         {
-            double* sums = stackalloc double[8];
-            new Span<double>(sums, 8).Clear();
+            Vector512<double> all = Vector512<double>.Zero;
             long i = 0;
-            for (; i + 8 <= count; i += 8)
+            for (; i + CpuElement.Width <= count; i += CpuElement.Width)
             {
-                for (int lane = 0; lane < 8; lane++) sums[lane] += CpuElement.ToDouble(source[i + lane]);
+                (Vector512<double> low, Vector512<double> high) = CpuElement.LoadDoubles(source + i);
+                all = all + low + high;
             }
 
-            for (; i < count; i++) sums[i % 8] += CpuElement.ToDouble(source[i]);
+            double* sums = stackalloc double[Lanes];
+            all.Store(sums);
+            for (; i < count; i++) sums[i % Lanes] += CpuElement.ToDouble(source[i]);
             return (sums[0] + sums[4] + (sums[2] + sums[6])) + (sums[1] + sums[5] + (sums[3] + sums[7]));
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Add(T* source, ref Vector512<double> low, ref Vector512<double> high)
+        {
+            (Vector512<double> first, Vector512<double> second) = CpuElement.LoadDoubles(source);
+            low += first;
+            high += second;
         }
     }
 

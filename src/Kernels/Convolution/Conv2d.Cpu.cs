@@ -62,9 +62,13 @@ public static unsafe partial class Conv2d
                 GatherPhase<T, TSum> part = Phase<T, TSum>(a, last, index / phases, index % phases);
                 long pixels = (long)s.Batch * part.Patches.Vertical.Results * part.Patches.Horizontal.Results;
                 if (last)
+                {
                     CpuGemm.Multiply<TSum, GatherLast<T, TSum>>(new(part.Patches, part.Filter, part.Target, pixels, channels));
-                else
-                    CpuGemm.Multiply<TSum, GatherFirst<T, TSum>>(new(part.Patches, part.Filter, part.Target, pixels, channels));
+                    return;
+                }
+
+                TSum* ordered = part.Filter.InOrder(channels);
+                CpuGemm.Multiply<TSum, GatherFirst<T, TSum>>(new(part.Patches, part.Filter, ordered, part.Target, pixels, channels));
             });
 
             GatherPhase<T, TSum>[] Phases(long group)
@@ -179,6 +183,22 @@ public static unsafe partial class Conv2d
             }
         }
 
+        /// <summary>
+        /// The first rows one behind the other, made once for all blocks of a product, in memory of the calling thread; null where they lie
+        /// in memory as they are.
+        /// </summary>
+        public TSum* InOrder(long rows)
+        {
+            if (IsInOrder) return null;
+            FilterRows<T, TSum> filter = this;
+            long taps = (long)Channels * Vertical.Taps * Horizontal.Taps;
+            TSum* ordered = CpuScratch.Take<TSum>(rows * taps);
+            CpuParallel.ForRange(
+                rows, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, taps)),
+                (first, end) => filter.PackRows(first, end - first, 0, taps, ordered + (first * taps), taps));
+            return ordered;
+        }
+
         public void PackRows(long firstRow, long rows, long firstTap, long taps, TSum* destination, long stride)
         {
             if (IsInOrder)
@@ -189,23 +209,16 @@ public static unsafe partial class Conv2d
             }
 
             long* offsets = stackalloc long[MostTaps];
-            Offsets(firstTap, (int)taps, offsets);
-            for (int tap = 0; tap < taps;)
+            for (long done = 0; done < taps; done += MostTaps)
             {
-                // Taps that are neighbours in the filter go together.
-                int count = 1;
-                while (tap + count < taps && count < CpuElement.Width && offsets[tap + count] == offsets[tap] + count) count++;
-                T* source = Filter + (firstRow * ResultStride) + offsets[tap];
-                TSum* to = destination + tap;
-                for (long row = 0; row < rows; row++, source += ResultStride, to += stride)
+                int count = (int)Math.Min(MostTaps, taps - done);
+                Offsets(firstTap + done, count, offsets);
+                for (long row = 0; row < rows; row++)
                 {
-                    if (count == 1)
-                        *to = CpuConvert.Widen<T, TSum>(*source);
-                    else
-                        CpuConvert.Widen(source, to, count);
+                    T* source = Filter + ((firstRow + row) * ResultStride);
+                    TSum* to = destination + (row * stride) + done;
+                    for (int tap = 0; tap < count; tap++) to[tap] = CpuConvert.Widen<T, TSum>(source[offsets[tap]]);
                 }
-
-                tap += count;
             }
         }
 
@@ -278,7 +291,7 @@ public static unsafe partial class Conv2d
         {
             if (Horizontal.ResultStep == 1)
             {
-                CpuConvert.RoundRows(sums, stride, to, Strides.Channel, channels, count, bias, Rectifies);
+                CpuConvert.RoundRows(sums, stride, to, Strides.Channel, channels, count, bias, isShared: true, Rectifies);
                 return;
             }
 
@@ -288,7 +301,7 @@ public static unsafe partial class Conv2d
                 for (int first = 0; first < count; first += CpuGemm.MaxBlockColumns)
                 {
                     int part = Math.Min(count - first, CpuGemm.MaxBlockColumns);
-                    CpuConvert.RoundRows(sums + first, stride, row, 0, 1, part, bias == null ? null : bias + i, Rectifies);
+                    CpuConvert.RoundRows(sums + first, stride, row, 0, 1, part, bias == null ? null : bias + i, isShared: true, Rectifies);
                     T* at = to + ((long)first * Horizontal.ResultStep);
                     for (int x = 0; x < part; x++) at[(long)x * Horizontal.ResultStep] = row[x];
                 }
@@ -302,13 +315,14 @@ public static unsafe partial class Conv2d
 
     /// <summary>[batch, channels, ...]: the filter times patches.</summary>
     private readonly struct GatherFirst<T, TSum>(
-        in Im2Col<T, TSum> patches, in FilterRows<T, TSum> filter, in GatherTarget<T> target, long pixels, long channels)
+        in Im2Col<T, TSum> patches, in FilterRows<T, TSum> filter, TSum* ordered, in GatherTarget<T> target, long pixels, long channels)
         : ICpuProduct<TSum>
         where T : unmanaged
         where TSum : unmanaged
     {
         private readonly Im2Col<T, TSum> _patches = patches;
         private readonly FilterRows<T, TSum> _filter = filter;
+        private readonly TSum* _ordered = ordered;
         private readonly GatherTarget<T> _target = target;
 
         public long Rows { get; } = channels;
@@ -317,8 +331,13 @@ public static unsafe partial class Conv2d
 
         public long Depth => _patches.Taps;
 
-        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride) =>
-            _filter.PackRows(firstRow, rows, firstDepth, depth, destination, stride);
+        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride)
+        {
+            if (_ordered == null)
+                _filter.PackRows(firstRow, rows, firstDepth, depth, destination, stride);
+            else
+                CpuGemm.Pack(rows, depth, _ordered + (firstRow * Depth) + firstDepth, Depth, 1, destination, stride);
+        }
 
         public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride) =>
             _patches.PackTaps(firstDepth, depth, firstColumn, columns, destination, stride);
@@ -377,10 +396,14 @@ public static unsafe partial class Conv2d
         {
             PixelWalk walk = new(firstRow, _target.Vertical.Results, _target.Horizontal.Results);
             T* bias = _target.Bias == null ? null : _target.Bias + firstColumn;
-            for (long row = 0; row < rows; row++, walk.Next())
+            long next = _target.Horizontal.ResultStep * _target.Strides.Column;
+            for (long row = 0; row < rows; walk.NextRow())
             {
+                long count = _target.IsDense ? rows : Math.Min(rows - row, walk.LeftOfRow);
                 T* to = _target.Result + _target.OffsetOf(walk) + firstColumn;
-                CpuConvert.Round(sums + (row * stride), to, (int)columns, bias, isShared: false, _target.Rectifies);
+                CpuConvert.RoundRows(
+                    sums + (row * stride), stride, to, next, count, (int)columns, bias, isShared: false, _target.Rectifies);
+                row += count;
             }
         }
     }

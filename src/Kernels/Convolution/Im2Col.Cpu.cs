@@ -90,30 +90,61 @@ internal readonly unsafe struct Im2Col<T, TSum>
     /// <summary>A row for each pixel, along it taps (down, then right, then channel); for images whose channels are contiguous.</summary>
     public void PackPixels(long firstPixel, long pixels, long firstTap, long taps, TSum* destination, long stride)
     {
-        long firstPlace = firstTap / Channels;
-        int firstChannel = (int)(firstTap % Channels), firstDown = (int)(firstPlace / Horizontal.Taps);
-        int firstRight = (int)(firstPlace % Horizontal.Taps);
+        // What neighbouring taps see lies side by side: a span of all columns, or of one.
+        bool areNeighbours = Horizontal.TapStep == 1 && Strides.Column == Channels;
+        int spans = areNeighbours ? 1 : Horizontal.Taps;
+        long span = areNeighbours ? (long)Horizontal.Taps * Channels : Channels;
         PixelWalk walk = new(firstPixel, Vertical.Results, Horizontal.Results);
-        for (long pixel = 0; pixel < pixels; pixel++, walk.Next(), destination += stride)
+        for (long done = 0; done < taps;)
         {
-            int y = (walk.Y * Vertical.Step) + Vertical.First + (firstDown * Vertical.TapStep), right = firstRight;
-            int x = (walk.X * Horizontal.Step) + Horizontal.First;
-            T* image = Image + (walk.Batch * Strides.Batch);
-            int channel = firstChannel;
-            for (long done = 0; done < taps;)
-            {
-                int count = (int)Math.Min(Channels - channel, taps - done), column = x + (right * Horizontal.TapStep);
-                if ((uint)y < (uint)Height && (uint)column < (uint)Width)
-                    CpuConvert.Widen(image + (y * Strides.Row) + (column * Strides.Column) + channel, destination + done, count);
-                else
-                    new Span<TSum>(destination + done, count).Clear();
-                done += count;
-                channel = 0;
-                if (++right < Horizontal.Taps) continue;
-                right = 0;
-                y += Vertical.TapStep;
-            }
+            (long place, long first) = Math.DivRem(firstTap + done, span);
+            int count = (int)Math.Min(span - first, taps - done), y = Vertical.First + ((int)(place / spans) * Vertical.TapStep);
+            long x = Horizontal.First + ((place % spans) * Horizontal.TapStep);
+            PackSpan(walk, pixels, y, (x * Strides.Column) + first, destination + done, stride, count);
+            done += count;
         }
+    }
+
+    /// <summary>Elements that lie side by side in a row of the image, for each pixel.</summary>
+    /// <param name="walk">The first pixel.</param>
+    /// <param name="pixels">Pixels.</param>
+    /// <param name="firstY">The image's row for the first row of results.</param>
+    /// <param name="first">The first element of that row for the first result of a row.</param>
+    /// <param name="destination">A row for each pixel.</param>
+    /// <param name="stride">From one to the next.</param>
+    /// <param name="count">Elements of a row.</param>
+    private void PackSpan(PixelWalk walk, long pixels, int firstY, long first, TSum* destination, long stride, int count)
+    {
+        long end = Width * Strides.Column, step = Horizontal.Step * Strides.Column;
+        for (; pixels > 0; walk.NextRow())
+        {
+            long left = Math.Min(pixels, walk.LeftOfRow), at = first + (walk.X * step);
+            int y = firstY + (walk.Y * Vertical.Step);
+            pixels -= left;
+            if ((uint)y >= (uint)Height)
+            {
+                for (; left > 0; left--, destination += stride) new Span<TSum>(destination, count).Clear();
+                continue;
+            }
+
+            // Pixels on the edges see only a part of the span, those between them all of it.
+            T* row = Image + (walk.Batch * Strides.Batch) + (y * Strides.Row);
+            for (; left > 0 && at < 0; left--, at += step, destination += stride) PackPart(row, at, end, destination, count);
+            long whole = Math.Min(left, at + count > end ? 0 : ((end - count - at) / step) + 1);
+            CpuConvert.WidenRows(row + at, step, destination, stride, whole, count);
+            at += whole * step;
+            destination += whole * stride;
+            for (left -= whole; left > 0; left--, at += step, destination += stride) PackPart(row, at, end, destination, count);
+        }
+    }
+
+    /// <summary>Elements from one on, of which those outside the row are zeros.</summary>
+    private static void PackPart(T* row, long at, long end, TSum* destination, int count)
+    {
+        int before = (int)Math.Clamp(-at, 0, count), inside = (int)Math.Clamp(end - at, before, count);
+        new Span<TSum>(destination, before).Clear();
+        CpuConvert.Widen(row + at + before, destination + before, inside - before);
+        new Span<TSum>(destination + inside, count - inside).Clear();
     }
 
     /// <summary>Pixels of one row of the result: for all taps their elements lie in one row of the image.</summary>

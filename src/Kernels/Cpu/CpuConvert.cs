@@ -36,6 +36,22 @@ internal static unsafe class CpuConvert
         if (i < count) CpuElement.Store((float*)(destination + i), CpuElement.Load(source + i, count - i), count - i);
     }
 
+    /// <summary>Widens the rows of a matrix.</summary>
+    /// <param name="source">Stored elements.</param>
+    /// <param name="sourceStride">From one stored row to the next.</param>
+    /// <param name="destination">Rows in the arithmetic type.</param>
+    /// <param name="destinationStride">From one of them to the next.</param>
+    /// <param name="rows">Rows.</param>
+    /// <param name="count">Elements of a row.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void WidenRows<T, TSum>(
+        T* source, long sourceStride, TSum* destination, long destinationStride, long rows, int count)
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        for (; rows > 0; rows--, source += sourceStride, destination += destinationStride) Widen(source, destination, count);
+    }
+
     /// <summary>Adds a bias, one for all or one for each; rectifies; rounds a row.</summary>
     /// <param name="source">Sums.</param>
     /// <param name="destination">Results.</param>
@@ -72,7 +88,7 @@ internal static unsafe class CpuConvert
         }
     }
 
-    /// <summary>Adds a bias for each row, rectifies and rounds the rows of a tile.</summary>
+    /// <summary>Adds a bias, one for each row or one for each column; rectifies; rounds the rows of a tile.</summary>
     /// <param name="source">Sums.</param>
     /// <param name="sourceStride">From one row of sums to the next.</param>
     /// <param name="destination">Results.</param>
@@ -80,10 +96,12 @@ internal static unsafe class CpuConvert
     /// <param name="rows">Rows.</param>
     /// <param name="count">Elements of a row.</param>
     /// <param name="bias">The biases, or null.</param>
+    /// <param name="isShared">True when the elements of a row share one.</param>
     /// <param name="rectifies">True to replace what is at most 0 by 0.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void RoundRows<T, TSum>(
-        TSum* source, long sourceStride, T* destination, long destinationStride, long rows, int count, T* bias, bool rectifies)
+        TSum* source, long sourceStride, T* destination, long destinationStride, long rows, int count, T* bias, bool isShared,
+        bool rectifies)
         where T : unmanaged
         where TSum : unmanaged
     {
@@ -91,17 +109,23 @@ internal static unsafe class CpuConvert
         {
             if (typeof(TSum) == typeof(double))
             {
-                Round(source, destination, count, bias == null ? null : bias + row, isShared: true, rectifies);
+                Round(source, destination, count, bias != null && isShared ? bias + row : bias, isShared, rectifies);
                 continue;
             }
 
-            Vector512<float> shared = bias == null ? default : Vector512.Create(CpuElement.ToSingle(bias[row]));
+            Vector512<float> addend = bias != null && isShared ? Vector512.Create(CpuElement.ToSingle(bias[row])) : default;
+            bool isOwn = bias != null && !isShared;
             float* from = (float*)source;
             int i = 0;
             for (; i + CpuElement.Width <= count; i += CpuElement.Width)
-                CpuElement.Store(destination + i, Finish(CpuElement.Load(from + i), bias != null, shared, rectifies));
+            {
+                if (isOwn) addend = CpuElement.Load(bias + i);
+                CpuElement.Store(destination + i, Finish(CpuElement.Load(from + i), bias != null, addend, rectifies));
+            }
+
             if (i == count) continue;
-            Vector512<float> last = Finish(CpuElement.Load(from + i, count - i), bias != null, shared, rectifies);
+            if (isOwn) addend = CpuElement.Load(bias + i, count - i);
+            Vector512<float> last = Finish(CpuElement.Load(from + i, count - i), bias != null, addend, rectifies);
             CpuElement.Store(destination + i, last, count - i);
         }
     }

@@ -55,6 +55,16 @@ internal static unsafe class CpuElement
         return typeof(T) == typeof(float) ? Vector512.Load((float*)source) : Widen<T>(Vector256.Load((ushort*)source));
     }
 
+    /// <summary>Sixteen elements in double.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Vector512<double> Low, Vector512<double> High) LoadDoubles<T>(T* source)
+        where T : unmanaged
+    {
+        if (typeof(T) == typeof(double)) return (Vector512.Load((double*)source), Vector512.Load((double*)source + (Width / 2)));
+        Vector512<float> values = Load(source);
+        return (Vector512.WidenLower(values), Vector512.WidenUpper(values));
+    }
+
     /// <summary>Sixteen elements of a 16-bit type as float.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Widen<T>(Vector256<ushort> stored)
