@@ -59,8 +59,9 @@ u32 ptx_next_tag(void) {
 struct touch {
     u32 now; // the launch or epoch, in its place
     u32 who;
-    u32 time;        // in a cooperative launch: what the group knows of the others
-    bool is_ordered; // of a cooperative launch
+    u32 time;         // in a cooperative launch: what the group knows of every other one
+    const u32* known; // and of each
+    bool is_ordered;  // of a cooperative launch
 };
 
 static u32 kind_of_global(u32 tag) { return tag >> GROUP_BITS & 7; }
@@ -90,7 +91,8 @@ static u32 next_global(u32 tag, const struct touch* t, enum access access) {
 }
 
 // In a cooperative launch the bits of the group are its number and, above it, its count of releases. What came before
-// is as if it had not been; a tag that stands for many has the latest count of theirs.
+// is as if it had not been; a tag that stands for many has the latest count of theirs, and came before when it did for
+// whatever groups they may be.
 static u32 next_ordered(u32 tag, const struct touch* t, enum access access) {
     const u32 kind = tag >> LAUNCH_SHIFT == t->now >> LAUNCH_SHIFT ? kind_of_global(tag) : NOBODY;
     if (kind == NOBODY) return next_global(tag, t, access);
@@ -102,7 +104,7 @@ static u32 next_ordered(u32 tag, const struct touch* t, enum access access) {
         if (access == READ && kind != READ_ONE) return tag;
         return next_global((tag & ~MAX_GROUP) | t->who, t, access);
     }
-    if (time < t->time) return next_global(0, t, access);
+    if (time < (is_of_all ? t->time : t->known[tag & groups])) return next_global(0, t, access);
     const u32 after = next_global(tag, t, access), kind_after = kind_of_global(after);
     if (after == 0 || (kind_after != READ_ALL && kind_after != ATOMIC_ALL)) return after;
     const u32 own = t->who >> ORDER_GROUP_BITS, latest = own > time ? own : time;
@@ -248,6 +250,7 @@ static void touch_block(struct warp* w, const struct instruction* in, u32 lane, 
     if (w->group->order != NULL) {
         touch.who |= w->group->time << ORDER_GROUP_BITS;
         touch.time = w->group->known_time;
+        touch.known = w->group->known;
         touch.is_ordered = true;
     }
     // Of a long stretch first the words that are whole; the ends are looked at byte by byte.

@@ -4,8 +4,9 @@
 //
 // Groups are ordered by what they release and acquire. A group counts its releases, and knows how many of each other
 // one's came before what it does now: a word that one released carries what that one knew. An access is tagged with the
-// count of its group; it came before, for a group that knows a greater count of every group. That holds behind a
-// barrier of the whole grid, and is on the safe side for anything less.
+// count of its group; it came before, for a group that knows a greater count of that one. What several groups did to a
+// word is one tag, which came before for a group that knows a greater count of every group: that holds behind a barrier
+// of the whole grid, and is on the safe side for anything less.
 
 #include "machine.h"
 
@@ -32,8 +33,8 @@ struct turn {
 struct order {
     u32 group_count, word_count, running;
     struct released words[MOST_WORDS];
-    u32 known[MOST_GROUPS][MOST_GROUPS]; // by whom, of whom
-    u32 pending[MOST_GROUPS];            // the count known of every other group once the group's own barrier is passed
+    u32 known[MOST_GROUPS][MOST_GROUPS];  // by whom, of whom
+    u32 passed[MOST_GROUPS][MOST_GROUPS]; // what of it all threads know, since the group's own barrier
     struct turn turns[MOST_GROUPS];
     ucontext_t scheduler;
     bool has_written, is_stuck;
@@ -68,17 +69,19 @@ void release_word(struct warp* w, const struct instruction* in, u32 lane, u64 ad
 // What the thread learns holds for its group behind the group's next barrier.
 void acquire_word(struct warp* w, const struct instruction* in, u32 lane, u64 address) {
     struct order* order = w->group->order;
-    const u32 own = w->group->number;
-    learn(order->known[own], word_at(w, in, lane, address)->known, order->group_count);
-    u32 least = MOST_RELEASES;
-    for (u32 i = 0; i < order->group_count; i++)
-        if (i != own && order->known[own][i] < least) least = order->known[own][i];
-    order->pending[own] = least;
+    learn(order->known[w->group->number], word_at(w, in, lane, address)->known, order->group_count);
 }
 
 void note_write(struct warp* w) { w->group->order->has_written = true; }
 
-void pass_order(struct group* g) { g->known_time = g->order->pending[g->number]; }
+void pass_order(struct group* g) {
+    struct order* order = g->order;
+    u32* passed = order->passed[g->number];
+    memcpy(passed, order->known[g->number], order->group_count * sizeof *passed);
+    g->known_time = MOST_RELEASES;
+    for (u32 i = 0; i < order->group_count; i++)
+        if (i != g->number && passed[i] < g->known_time) g->known_time = passed[i];
+}
 
 void wait_turn(struct warp* w, const struct instruction* in, u32 lane) {
     struct order* order = w->group->order;
@@ -108,6 +111,7 @@ int run_turns(struct worker** workers, u32 group_count) {
         turn->worker = workers[i];
         workers[i]->group.order = order;
         workers[i]->group.time = workers[i]->group.known_time = 0;
+        workers[i]->group.known = order->passed[i];
         turn->stack = aligned_alloc(64, STACK_BYTES);
         getcontext(&turn->context);
         turn->context.uc_stack.ss_sp = turn->stack;

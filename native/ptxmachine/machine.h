@@ -242,6 +242,7 @@ struct group {
     u32 reduction;        // of the barrier: of predicates
     struct order* order;  // of a cooperative launch, else null
     u32 time, known_time; // its releases so far; those that it knows of every other group
+    const u32* known;     // and of each
 };
 
 // A thread of the host that runs groups.

@@ -77,6 +77,47 @@ internal sealed record PtxFault(string Name, string Body, string? Report, CudaSt
 
         """;
 
+    /// <summary>The same of every two groups, which have a counter of their own.</summary>
+    private const string BarrierOfPairs =
+        """
+        bar.sync 0;
+        setp.ne.u32 %p1, %r0, 0;
+        @%p1 bra $done;
+        and.b32 %r5, %r1, 1;
+        setp.eq.u32 %p2, %r5, 0;
+        mov.u32 %r5, 0x7fffffff;
+        selp.u32 %r5, %r5, 1, %p2;
+        shr.u32 %r6, %r1, 1;
+        mul.wide.u32 %rd3, %r6, 4;
+        add.s64 %rd3, %rd0, %rd3;
+        atom.add.acq_rel.gpu.global.u32 %r6, [%rd3], %r5;
+        $wait:
+        ld.acquire.gpu.global.u32 %r7, [%rd3];
+        xor.b32 %r7, %r7, %r6;
+        setp.ge.s32 %p3, %r7, 0;
+        @%p3 bra $wait;
+        $done:
+        bar.sync 0;
+
+        """;
+
+    /// <summary>Groups from <paramref name="first"/> on read the word of another.</summary>
+    private static string WordOfAnother(int apart, int first) =>
+        $"""
+        setp.ne.u32 %p4, %r0, 40;
+        @%p4 bra $end;
+        setp.lt.u32 %p4, %r1, {first};
+        @%p4 bra $end;
+        xor.b32 %r4, %r1, {apart};
+        mul.wide.u32 %rd3, %r4, 4;
+        add.s64 %rd3, %rd0, %rd3;
+        ld.global.u32 %r5, [%rd3+64];
+        add.u32 %r4, %r4, 1;
+        setp.ne.u32 %p5, %r5, %r4;
+        @%p5 trap;
+        $end:
+        """;
+
     public static IReadOnlyList<PtxFault> All { get; } =
     [
         new("a barrier of the grid", WriteOfGroup + GridBarrier() + SumOfGroups, null, CudaStatus.Success)
@@ -98,6 +139,10 @@ internal sealed record PtxFault(string Name, string Body, string? Report, CudaSt
         { Threads = 64, Groups = 4, IsCooperative = true },
         new("a barrier to which one group does not come",
             "setp.eq.u32 %p0, %r1, 2; @%p0 bra $end;" + GridBarrier() + "$end:", "waits for a word", CudaStatus.LaunchTimeout)
+        { Threads = 64, Groups = 4, IsCooperative = true },
+        new("a barrier of pairs of groups", WriteOfGroup + BarrierOfPairs + WordOfAnother(apart: 1, first: 0), null, CudaStatus.Success)
+        { Threads = 64, Groups = 4, IsCooperative = true },
+        new("a word of another pair", WriteOfGroup + BarrierOfPairs + WordOfAnother(apart: 2, first: 2), "in this launch")
         { Threads = 64, Groups = 4, IsCooperative = true },
         new("more groups than fit at once", "", null, CudaStatus.CooperativeLaunchTooLarge)
         { Threads = 1024, Groups = 5, IsCooperative = true },
