@@ -1,12 +1,13 @@
-// A barrier of all groups of a cooperative launch, which orders their accesses to global memory.
+// A barrier of groups of a cooperative launch, which orders their accesses to global memory.
 
-// The counter begins as 0. Its top bit changes when all groups have come: the first adds what the others' ones make up
-// for. That leaves it ready for the next barrier, of this launch or of another, whose grid may be of another size.
-DEVICE void grid_barrier(u32* counter) {
+// Of `members` groups, all of which come; `member` is the caller's number among them. The counter begins as 0. Its top
+// bit changes when all have come: the first member adds what the others' ones make up for. That leaves it ready for the
+// next barrier, of this launch or of another, of however many groups.
+DEVICE void barrier_of_groups(u32* counter, u32 member, u32 members) {
     BARRIER();
     if (LOCAL_ID == 0) {
         const u64 address = __cvta_generic_to_global(counter);
-        const u32 own = GROUP_ID == 0 ? 0x80000001u - (u32)GROUP_COUNT : 1u;
+        const u32 own = member == 0 ? 0x80000001u - members : 1u;
         u32 before, now;
         asm volatile("atom.add.acq_rel.gpu.global.u32 %0, [%1], %2;"
                      : "=r"(before)

@@ -181,10 +181,8 @@ KERNEL void batch_norm_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar
                              NORM_SHAPE_PARAMETERS, u64 splits, u64 share, u64 tiles, u32 wide, u32 is_variance,
                              real epsilon, NORM_EPILOGUE_PARAMETERS) {
     SHARED real centers[TILE_COLUMNS], slopes[TILE_COLUMNS], levels[TILE_COLUMNS];
-    const norm_epilogue after = epilogue_of(rectifies, threshold, drop_scale, start, kept, kept_offset, kept_words,
-                                            scales, scales_offset, block_scale, key, key_offset, seed, offset);
-    const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
-                                         gamma_offset, beta, beta_offset);
+    const norm_epilogue after = epilogue_of(NORM_EPILOGUE_ARGUMENTS);
+    const norm_channels of = channels_of(NORM_CHANNEL_ARGUMENTS);
     const u64 columns = channels * inner, jobs = sets * splits * tiles, deep = GROUP_SIZE / wide;
     x += x_offset;
     y += y_offset;
@@ -207,19 +205,7 @@ KERNEL void batch_norm_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar
             UNROLL
             for (u32 i = 0; i < BLOCKS_AT_ONCE; i++) {
                 const u64 at = index + i * step;
-                if (at < stop) {
-                    real values[8];
-                    widen8(stored[i], values);
-                    for (u32 lane = 0; lane < 8; lane++)
-                        values[lane] = FMA(values[lane] - center[lane], slope[lane], level[lane]);
-                    if (residual != 0) {
-                        real added[8];
-                        widen8(load_columns(residual, at, own.count), added);
-                        for (u32 lane = 0; lane < 8; lane++) values[lane] += added[lane];
-                    }
-                    follow(values, at, after);
-                    store_columns(y, at, own.count, values);
-                }
+                if (at < stop) finish_columns(stored[i], center, slope, level, residual, y, at, own.count, after);
             }
             index += BLOCKS_AT_ONCE * step;
             if (index < stop) load_rows(x, index, step, stop, own.count, stored);
@@ -255,38 +241,18 @@ KERNEL void batch_norm_clear(GLOBAL scalar* y, u64 y_offset, GLOBAL const i32* l
 // For channels of few elements, and one set.
 KERNEL void batch_norm_forward(BATCH_NORM_FORWARD_PARAMETERS) {
     SHARED real scratch[MOMENT_FIELDS * GROUP_SIZE];
-    const norm_epilogue after = epilogue_of(rectifies, threshold, drop_scale, start, kept, kept_offset, kept_words,
-                                            scales, scales_offset, block_scale, key, key_offset, seed, offset);
-    const running_values running =
-        running_of(running_mean, running_mean_offset, running_variance, running_variance_offset, share, is_unbiased);
+    const norm_forward pass = forward_of(BATCH_NORM_FORWARD_ARGUMENTS);
     const u64 places = outer * width;
-    x += x_offset;
-    y += y_offset;
-    if (residual != 0) residual += residual_offset;
-    if (gamma != 0) gamma += gamma_offset;
-    if (beta != 0) beta += beta_offset;
     for (u64 channel = GROUP_ID; channel < channels; channel += GROUP_COUNT) {
         const plane_walk begin = walk_from(LOCAL_ID, 0, channel, channels, inner, width, 0);
         real reference;
-        const moments own = plane_moments(x, begin, places, &reference, scratch);
-        if (LOCAL_ID == 0)
-            store_channel(statistics + statistics_offset, running, channel, channels, reference, own, epsilon);
-        const real mean = reference + own.mean;
-        const affine map = affine_of(mean, rest_of_sum(reference, own.mean, mean), inverse_deviation_of(own, epsilon),
-                                     gamma, beta, channel);
+        const moments own = plane_moments(pass.x, begin, places, &reference, scratch);
+        if (LOCAL_ID == 0) store_channel(pass.statistics, pass.running, channel, channels, reference, own, epsilon);
+        const affine map = moments_affine(reference, own, epsilon, pass.gamma, pass.beta, channel);
         plane_walk walk = begin;
         for (u64 place = LOCAL_ID; place < places; place += GROUP_SIZE) {
             const plane_block block = next_block(&walk);
-            real values[8];
-            widen8(load_plane(x, block), values);
-            for (u32 lane = 0; lane < 8; lane++) values[lane] = FMA(values[lane] - map.center, map.slope, map.level);
-            if (residual != 0) {
-                real added[8];
-                widen8(load_plane_alone(residual, block), added);
-                for (u32 lane = 0; lane < 8; lane++) values[lane] += added[lane];
-            }
-            follow(values, block.index, after);
-            store_plane(y, block, values);
+            finish_plane(load_plane(pass.x, block), map, pass.residual, pass.y, block, pass.after);
         }
     }
 }

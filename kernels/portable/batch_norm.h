@@ -10,12 +10,19 @@
     GLOBAL const real *mean, u64 mean_offset, GLOBAL const real *rest, u64 rest_offset, GLOBAL const real *spread, \
         u64 spread_offset, GLOBAL const real *gamma, u64 gamma_offset, GLOBAL const real *beta, u64 beta_offset
 
+#define NORM_CHANNEL_ARGUMENTS \
+    mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma, gamma_offset, beta, beta_offset
+
 // Elements are counted from `start` in the whole tensor of which this is a shard. A threshold of 65536 draws nothing.
 // `kept` has a bit for each element, in memory's order, that says whether DropBlock keeps it; absent where it drops
 // none. What it keeps is multiplied by block_scale, or by what the first of `scales` says.
 #define NORM_EPILOGUE_PARAMETERS                                                                                       \
     u32 rectifies, u32 threshold, real drop_scale, u64 start, GLOBAL const u32 *kept, u64 kept_offset, u64 kept_words, \
         GLOBAL const real *scales, u64 scales_offset, real block_scale, KEY_PARAMETERS
+
+#define NORM_EPILOGUE_ARGUMENTS                                                                                      \
+    rectifies, threshold, drop_scale, start, kept, kept_offset, kept_words, scales, scales_offset, block_scale, key, \
+        key_offset, seed, offset
 
 // Of a forward pass that is one launch over one set. Statistics are written, and so are running values, which may be
 // absent, with `share` the weight of the new ones. `width` is that of plane_walk.
@@ -25,6 +32,23 @@
         GLOBAL real *statistics, u64 statistics_offset, GLOBAL real *running_mean, u64 running_mean_offset,         \
         GLOBAL real *running_variance, u64 running_variance_offset, NORM_SHAPE_PARAMETERS, u64 width, real epsilon, \
         real share, u32 is_unbiased, NORM_EPILOGUE_PARAMETERS
+
+#define BATCH_NORM_FORWARD_ARGUMENTS                                                                                  \
+    x, x_offset, y, y_offset, residual, residual_offset, gamma, gamma_offset, beta, beta_offset, statistics,          \
+        statistics_offset, running_mean, running_mean_offset, running_variance, running_variance_offset, sets, outer, \
+        channels, inner, width, epsilon, share, is_unbiased, NORM_EPILOGUE_ARGUMENTS
+
+// Of a backward pass that is one launch over one set. y, dresidual, dgamma and dbeta may be absent; dresidual is the
+// gradient before the normalization.
+#define BATCH_NORM_BACKWARD_PARAMETERS                                                                         \
+    GLOBAL const scalar *dy, u64 dy_offset, GLOBAL const scalar *x, u64 x_offset, GLOBAL const scalar *y,      \
+        u64 y_offset, GLOBAL scalar *dx, u64 dx_offset, GLOBAL scalar *dresidual, u64 dresidual_offset,        \
+        GLOBAL real *dgamma, u64 dgamma_offset, GLOBAL real *dbeta, u64 dbeta_offset, NORM_CHANNEL_PARAMETERS, \
+        NORM_SHAPE_PARAMETERS, u64 width, NORM_EPILOGUE_PARAMETERS
+
+#define BATCH_NORM_BACKWARD_ARGUMENTS                                                                                  \
+    dy, dy_offset, x, x_offset, y, y_offset, dx, dx_offset, dresidual, dresidual_offset, dgamma, dgamma_offset, dbeta, \
+        dbeta_offset, NORM_CHANNEL_ARGUMENTS, sets, outer, channels, inner, width, NORM_EPILOGUE_ARGUMENTS
 
 // How many places of each sample count, from its first on; absent where all do. What does not count is not looked at,
 // and is 0 in what is written. Where channels come last a sample is `places` rows, and `inverse` and `inverse_shift`

@@ -12,31 +12,17 @@
 #include "keep.h"
 #include "reduce.h"
 #include "divisor.h"
-#include "batch_norm.h"
-
-// What sums of gradients are stored as: sums of g and of g (x - mean), and the count of elements; each a row over all
-// units.
-#define GRADIENT_ROWS 3
+#include "batch_norm_gradients.h"
 
 // The gradient g of eight normalized values, and the distances d of x from the mean. writes_dy says that results may
 // take the place of dy.
 DEVICE void plane_gradients(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLOBAL const scalar* y, plane_block block,
                             u32 writes_dy, affine map, norm_epilogue after, real* gradients, real* distances) {
-    real slope[8], level[8], outputs[8];
+    real outputs[8];
     widen8(writes_dy ? load_plane_alone(dy, block) : load_plane(dy, block), gradients);
     widen8(load_plane(x, block), distances);
     if (y != 0) widen8(load_plane(y, block), outputs);
-    for (u32 lane = 0; lane < 8; lane++) {
-        distances[lane] -= map.center;
-        slope[lane] = map.slope;
-        level[lane] = map.level;
-    }
-    if (y != 0) {
-        lead_by_output(gradients, outputs, after);
-        return;
-    }
-    if (after.rectifies) lead_by_values(gradients, distances, slope, level);
-    drop(gradients, block.index, after);
+    lead_plane(gradients, distances, outputs, y != 0, map, block.index, after);
 }
 
 // Sums of g and of g d over places of a channel, and their elements, for each item of the group.
@@ -46,25 +32,11 @@ DEVICE INLINED void plane_sums(GLOBAL const scalar* dy, GLOBAL const scalar* x, 
     sums[0] = sums[1] = sums[2] = 0;
     for (u64 place = LOCAL_ID; place < places; place += GROUP_SIZE) {
         const plane_block block = next_block(&walk);
-        real gradients[8], distances[8], sum = 0, product = 0;
+        real gradients[8], distances[8];
         plane_gradients(dy, x, y, block, writes_dy, map, after, gradients, distances);
-        fill_beside(block, gradients, 0);
-        fill_beside(block, distances, 0);
-        for (u32 lane = 0; lane < 8; lane++) {
-            sum += gradients[lane];
-            product = FMA(gradients[lane], distances[lane], product);
-        }
-        sums[0] += sum;
-        sums[1] += product;
-        sums[2] += block.end > block.first ? (real)(block.end - block.first) : (real)0;
+        add_block(block, gradients, distances, sums);
     }
     team_sums(sums, GRADIENT_ROWS, GROUP_SIZE, scratch);
-}
-
-DEVICE void store_sums(GLOBAL real* rows, u64 unit, u64 units, const real* sums, real count) {
-    rows[unit] = sums[0];
-    rows[units + unit] = sums[1];
-    rows[2 * units + unit] = count;
 }
 
 // The parts of a unit are records of GRADIENT_ROWS rows over all units.
@@ -74,10 +46,8 @@ KERNEL void batch_norm_sums_planes(GLOBAL const scalar* dy, u64 dy_offset, GLOBA
                                    u64 share, u64 width, NORM_EPILOGUE_PARAMETERS) {
     SHARED real scratch[GRADIENT_ROWS * GROUP_SIZE];
     const norm_lengths counted = lengths_of(lengths, lengths_offset, places, inverse, inverse_shift);
-    const norm_epilogue after = epilogue_of(rectifies, threshold, drop_scale, start, kept, kept_offset, kept_words,
-                                            scales, scales_offset, block_scale, key, key_offset, seed, offset);
-    const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
-                                         gamma_offset, beta, beta_offset);
+    const norm_epilogue after = epilogue_of(NORM_EPILOGUE_ARGUMENTS);
+    const norm_channels of = channels_of(NORM_CHANNEL_ARGUMENTS);
     const u64 units = sets * channels;
     dy += dy_offset;
     x += x_offset;
@@ -137,10 +107,8 @@ KERNEL void batch_norm_sums_columns(GLOBAL const scalar* dy, u64 dy_offset, GLOB
                                     u64 share, u64 tiles, u32 wide, NORM_EPILOGUE_PARAMETERS) {
     SHARED real centers[TILE_COLUMNS], slopes[TILE_COLUMNS], levels[TILE_COLUMNS];
     SHARED real scratch[8 * COLUMN_STRIDE], sums_of[TILE_COLUMNS], products_of[TILE_COLUMNS];
-    const norm_epilogue after = epilogue_of(rectifies, threshold, drop_scale, start, kept, kept_offset, kept_words,
-                                            scales, scales_offset, block_scale, key, key_offset, seed, offset);
-    const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
-                                         gamma_offset, beta, beta_offset);
+    const norm_epilogue after = epilogue_of(NORM_EPILOGUE_ARGUMENTS);
+    const norm_channels of = channels_of(NORM_CHANNEL_ARGUMENTS);
     const norm_lengths counted = lengths_of(lengths, lengths_offset, places, inverse, inverse_shift);
     const u64 units = sets * channels, columns = channels * inner, deep = GROUP_SIZE / wide, step = deep * columns;
     dy += dy_offset;
@@ -191,38 +159,6 @@ KERNEL void batch_norm_sums_columns(GLOBAL const scalar* dy, u64 dy_offset, GLOB
     }
 }
 
-// dx = slope * (g - shift - tilt * (x - center)).
-typedef struct {
-    real shift, tilt, product;
-} correction;
-
-// From the sums of g and of g (x - center) and the count of elements; product is the sum of g times the normalized x.
-// Sums that are not finite make dx of all of a channel NaN.
-DEVICE correction correction_of(const real* sums, real center, real rest, real inverse) {
-    const real count = sums[2];
-    const u32 sound = is_finite(center) && is_finite(rest) && is_finite(inverse);
-    correction own;
-    const real product = is_finite(sums[0]) ? sums[1] - rest * sums[0] : sums[1];
-    own.product = count == 0 ? (real)0 : sound ? inverse * product : QUIET_NAN;
-    own.tilt = inverse * (own.product / count);
-    own.shift = is_finite(own.product) && is_finite(sums[0]) ? sums[0] / count - rest * own.tilt : QUIET_NAN;
-    return own;
-}
-
-// Sums over what lies a multiple of `wide` items behind each. `scratch` holds GROUP_SIZE values for each row.
-DEVICE INLINED void summed_depths(real* sums, u32 wide, LOCAL real* scratch) {
-    for (u32 row = 0; row < GRADIENT_ROWS; row++) scratch[row * GROUP_SIZE + LOCAL_ID] = sums[row];
-    BARRIER();
-    for (u32 half_size = GROUP_SIZE / 2; half_size >= wide; half_size /= 2) {
-        if (LOCAL_ID < half_size)
-            for (u32 row = 0; row < GRADIENT_ROWS; row++)
-                scratch[row * GROUP_SIZE + LOCAL_ID] += scratch[row * GROUP_SIZE + LOCAL_ID + half_size];
-        BARRIER();
-    }
-    for (u32 row = 0; row < GRADIENT_ROWS; row++) sums[row] = scratch[row * GROUP_SIZE + LOCAL_ID % wide];
-    BARRIER();
-}
-
 // Sums of all parts are a record, as a part is one; corrections are two rows over all units: shift and tilt. What is
 // absent is not written. Work items as in batch_norm_statistics.
 KERNEL void batch_norm_gradients(GLOBAL const real* partial, u64 partial_offset, GLOBAL const real* statistics,
@@ -240,16 +176,7 @@ KERNEL void batch_norm_gradients(GLOBAL const real* partial, u64 partial_offset,
         for (u64 set = 0; set < sets; set++) {
             const u64 unit = set * channels + channel;
             real sums[GRADIENT_ROWS] = {0, 0, 0};
-            for (u64 split = depth_of(wide); channel < channels && split < splits; split += PARTS_AT_ONCE * deep) {
-                real parts[PARTS_AT_ONCE][GRADIENT_ROWS];
-                for (u32 i = 0; i < PARTS_AT_ONCE; i++)
-                    for (u32 row = 0; row < GRADIENT_ROWS; row++)
-                        parts[i][row] = split + i * deep < splits
-                                            ? partial[(split + i * deep) * GRADIENT_ROWS * units + row * units + unit]
-                                            : (real)0;
-                for (u32 i = 0; i < PARTS_AT_ONCE; i++)
-                    for (u32 row = 0; row < GRADIENT_ROWS; row++) sums[row] += parts[i][row];
-            }
+            if (channel < channels) add_parts(partial, unit, units, depth_of(wide), deep, splits, sums);
             summed_depths(sums, wide, scratch);
             if (LOCAL_ID < wide && channel < channels) {
                 const correction own =
@@ -278,10 +205,8 @@ KERNEL void batch_norm_apply_gradient(GLOBAL const scalar* dy, u64 dy_offset, GL
                                       u64 splits, u64 share, u64 tiles, u32 wide, NORM_EPILOGUE_PARAMETERS) {
     SHARED real centers[TILE_COLUMNS], slopes[TILE_COLUMNS], levels[TILE_COLUMNS];
     SHARED real shifts[TILE_COLUMNS], tilts[TILE_COLUMNS];
-    const norm_epilogue after = epilogue_of(rectifies, threshold, drop_scale, start, kept, kept_offset, kept_words,
-                                            scales, scales_offset, block_scale, key, key_offset, seed, offset);
-    const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
-                                         gamma_offset, beta, beta_offset);
+    const norm_epilogue after = epilogue_of(NORM_EPILOGUE_ARGUMENTS);
+    const norm_channels of = channels_of(NORM_CHANNEL_ARGUMENTS);
     const u64 columns = channels * inner, units = sets * channels, jobs = sets * splits * tiles;
     const u64 deep = GROUP_SIZE / wide;
     dy += dy_offset;
@@ -331,41 +256,27 @@ KERNEL void batch_norm_apply_gradient(GLOBAL const scalar* dy, u64 dy_offset, GL
 }
 
 // For channels of few elements, and one set.
-KERNEL void batch_norm_backward(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL const scalar* x, u64 x_offset,
-                                GLOBAL const scalar* y, u64 y_offset, GLOBAL scalar* dx, u64 dx_offset,
-                                GLOBAL scalar* dresidual, u64 dresidual_offset, GLOBAL real* dgamma, u64 dgamma_offset,
-                                GLOBAL real* dbeta, u64 dbeta_offset, NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS,
-                                u64 width, NORM_EPILOGUE_PARAMETERS) {
+KERNEL void batch_norm_backward(BATCH_NORM_BACKWARD_PARAMETERS) {
     SHARED real scratch[GRADIENT_ROWS * GROUP_SIZE];
-    const norm_epilogue after = epilogue_of(rectifies, threshold, drop_scale, start, kept, kept_offset, kept_words,
-                                            scales, scales_offset, block_scale, key, key_offset, seed, offset);
-    const norm_channels of = channels_of(mean, mean_offset, rest, rest_offset, spread, spread_offset, gamma,
-                                         gamma_offset, beta, beta_offset);
+    const norm_backward pass = backward_of(BATCH_NORM_BACKWARD_ARGUMENTS);
+    const norm_channels of = pass.channels;
     const u64 places = outer * width;
-    dy += dy_offset;
-    x += x_offset;
-    if (y != 0) y += y_offset;
-    dx += dx_offset;
-    if (dresidual != 0) dresidual += dresidual_offset;
     for (u64 channel = GROUP_ID; channel < channels; channel += GROUP_COUNT) {
         const plane_walk begin = walk_from(LOCAL_ID, 0, channel, channels, inner, width, 0);
         const affine map = channel_affine(of, channel, channel, 0, 0);
         real sums[GRADIENT_ROWS];
-        plane_sums(dy, x, y, begin, 1, places, map, after, sums, scratch);
+        plane_sums(pass.dy, pass.x, pass.y, begin, 1, places, map, pass.after, sums, scratch);
         const correction own = correction_of(sums, of.mean[channel], of.rest[channel], of.spread[channel]);
-        if (LOCAL_ID == 0) {
-            if (dgamma != 0) dgamma[dgamma_offset + channel] = own.product;
-            if (dbeta != 0) dbeta[dbeta_offset + channel] = sums[0];
-        }
+        if (LOCAL_ID == 0) store_gradients(pass, channel, own, sums[0]);
         plane_walk walk = begin;
         for (u64 place = LOCAL_ID; place < places; place += GROUP_SIZE) {
             const plane_block block = next_block(&walk);
             real gradients[8], distances[8];
-            plane_gradients(dy, x, y, block, 1, map, after, gradients, distances);
-            if (dresidual != 0) store_plane(dresidual, block, gradients);
+            plane_gradients(pass.dy, pass.x, pass.y, block, 1, map, pass.after, gradients, distances);
+            if (pass.dresidual != 0) store_plane(pass.dresidual, block, gradients);
             for (u32 lane = 0; lane < 8; lane++)
                 gradients[lane] = map.slope * FMA(-own.tilt, distances[lane], gradients[lane] - own.shift);
-            store_plane(dx, block, gradients);
+            store_plane(pass.dx, block, gradients);
         }
     }
 }

@@ -98,6 +98,67 @@ DEVICE void store_channel(GLOBAL real* statistics, running_values running, u64 c
     running.variance[channel] = pair.variance;
 }
 
+// What the parameters of a forward pass come to.
+typedef struct {
+    GLOBAL const scalar *x, *residual;
+    GLOBAL scalar* y;
+    GLOBAL const real *gamma, *beta;
+    GLOBAL real* statistics;
+    running_values running;
+    norm_epilogue after;
+} norm_forward;
+
+DEVICE norm_forward forward_of(BATCH_NORM_FORWARD_PARAMETERS) {
+    norm_forward own;
+    own.x = x + x_offset;
+    own.residual = residual != 0 ? residual + residual_offset : 0;
+    own.y = y + y_offset;
+    own.gamma = gamma != 0 ? gamma + gamma_offset : 0;
+    own.beta = beta != 0 ? beta + beta_offset : 0;
+    own.statistics = statistics + statistics_offset;
+    own.running =
+        running_of(running_mean, running_mean_offset, running_variance, running_variance_offset, share, is_unbiased);
+    own.after = epilogue_of(NORM_EPILOGUE_ARGUMENTS);
+    return own;
+}
+
+DEVICE affine moments_affine(real reference, moments own, real epsilon, GLOBAL const real* gamma,
+                             GLOBAL const real* beta, u64 channel) {
+    const real mean = reference + own.mean;
+    return affine_of(mean, rest_of_sum(reference, own.mean, mean), inverse_deviation_of(own, epsilon), gamma, beta,
+                     channel);
+}
+
+// y of a block of a plane. The residual may be absent.
+DEVICE void finish_plane(stored8 x, affine map, GLOBAL const scalar* residual, GLOBAL scalar* y, plane_block block,
+                         norm_epilogue after) {
+    real values[8];
+    widen8(x, values);
+    for (u32 lane = 0; lane < 8; lane++) values[lane] = FMA(values[lane] - map.center, map.slope, map.level);
+    if (residual != 0) {
+        real added[8];
+        widen8(load_plane_alone(residual, block), added);
+        for (u32 lane = 0; lane < 8; lane++) values[lane] += added[lane];
+    }
+    follow(values, block.index, after);
+    store_plane(y, block, values);
+}
+
+// y of eight columns.
+DEVICE void finish_columns(stored8 x, const real* center, const real* slope, const real* level,
+                           GLOBAL const scalar* residual, GLOBAL scalar* y, u64 index, u32 count, norm_epilogue after) {
+    real values[8];
+    widen8(x, values);
+    for (u32 lane = 0; lane < 8; lane++) values[lane] = FMA(values[lane] - center[lane], slope[lane], level[lane]);
+    if (residual != 0) {
+        real added[8];
+        widen8(load_columns(residual, index, count), added);
+        for (u32 lane = 0; lane < 8; lane++) values[lane] += added[lane];
+    }
+    follow(values, index, after);
+    store_columns(y, index, count, values);
+}
+
 // Sums of distances of eight columns.
 DEVICE void add_row(stored8 row, const real* from, real* sums, real* squares, real* coarse) {
     real values[8];

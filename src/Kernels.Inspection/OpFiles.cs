@@ -10,7 +10,8 @@ internal static class OpFiles
     private static readonly string[] Convolution =
         ["conv2d", "conv2d_direct", "partial_sums", "cuda/conv2d.gather.cu", "cuda/conv2d.filter.cu", "cuda/conv2d.layout.cu"];
 
-    private static readonly string[] BatchNorm = ["batch_norm", "batch_norm_backward", "cuda/batch_norm.resident.cu"];
+    private static readonly string[] BatchNorm =
+        ["batch_norm", "batch_norm_backward", "cuda/batch_norm.resident.cu", "cuda/batch_norm.resident_backward.cu"];
 
     private static readonly Dictionary<string, string[]> Shared = new()
     {

@@ -16,7 +16,8 @@ internal static class BelowAim
         ("a set is read three times, twice of them from the L2 cache", "f32 bf16",
             "minibatch_deviation_forward minibatch_deviation_backward"),
         ("a plane begins and ends anywhere, so that each lane asks what of its elements counts", "bf16",
-            "batch_norm_moments_planes batch_norm_sums_planes batch_norm_resident_planes average_pool2d_global_backward"),
+            "batch_norm_moments_planes batch_norm_sums_planes batch_norm_resident_planes batch_norm_resident_backward_planes "
+                + "average_pool2d_global_backward"),
         ("an element is read once, but takes the instructions of all that may follow it", "bf16", "batch_norm_resident_columns"),
         ("windows overlap: each element is compared with up to four, or nine are looked at", "bf16", "max_pool2d_forward_3x3"),
         ("windows overlap: each element asks up to four windows whether they took it", "f32 bf16", "max_pool2d_backward_3x3"),

@@ -42,8 +42,6 @@ internal static class KernelWork
 
     private static readonly Pass Results = new("results", default, new(1), Elements: Chunk);
 
-    private static readonly Pass[] Resident = [new("sums", new(1), default), new("results", default, new(1))];
-
     private static readonly Dictionary<string, Pass[]> Passes = new()
     {
         ["relu_forward"] = Elementwise(1, 1),
@@ -88,8 +86,10 @@ internal static class KernelWork
         ["batch_norm_apply"] = Elementwise(1, 1),
 
         // What they keep is read from shared memory.
-        ["batch_norm_resident_planes"] = Resident,
-        ["batch_norm_resident_columns"] = Resident,
+        ["batch_norm_resident_planes"] = Resident(1),
+        ["batch_norm_resident_columns"] = Resident(1),
+        ["batch_norm_resident_backward_planes"] = Resident(2),
+        ["batch_norm_resident_backward_columns"] = Resident(2),
         ["batch_norm_sums_planes"] = Elementwise(2, 0),
         ["batch_norm_sums_columns"] = [new(OnlyPass, new(2), default, Elements: 16)],
         ["batch_norm_apply_gradient"] = Elementwise(2, 1),
@@ -164,6 +164,8 @@ internal static class KernelWork
     public static bool Multiplies(KernelDefinition kernel) => Products.Contains(kernel.EntryPoint);
 
     private static Pass[] Elementwise(int reads, int writes) => [new(OnlyPass, new(reads), new(writes))];
+
+    private static Pass[] Resident(int reads) => [new("sums", new(reads), default), new("results", default, new(1))];
 
     private static Pass Sums(int reads) => new("sums", new(reads), default, Exponentials: 1, Elements: Chunk);
 

@@ -12,10 +12,10 @@ public class BatchNormCase : OpCase
     public override IReadOnlyList<Problem> Problems { get; } =
     [
         .. Forward("forward"),
-        new BatchNormProblem("forward", [3, 2, 2740], "parts of channels that wait for each other, maps that begin inside blocks"),
-        new BatchNormProblem("forward", [50, 264], "parts of rows that wait for each other, two tiles"),
+        .. InParts("forward"),
         .. Infer(),
         .. Forward("backward"),
+        .. InParts("backward"),
     ];
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =
@@ -247,6 +247,12 @@ public class BatchNormCase : OpCase
                 tensors.Get<TReal>("dgamma"), tensors.Get<TReal>("dbeta"), p.GhostSize, p.With(tensors));
         }
     }
+
+    private static IEnumerable<BatchNormProblem> InParts(string entry) =>
+    [
+        new(entry, [3, 2, 2740], "parts of channels that wait for each other, maps that begin inside blocks"),
+        new(entry, [50, 264], "parts of rows that wait for each other, two tiles"),
+    ];
 
     private static IEnumerable<BatchNormProblem> Forward(string entry) =>
     [

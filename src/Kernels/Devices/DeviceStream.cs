@@ -223,7 +223,7 @@ public abstract partial class DeviceStream : IDisposable
         where T : unmanaged => (Recording?.Scratch ?? Queue.Scratch).Rent<T>(length);
 
     /// <summary>What groups of a cooperative launch in this stream count in.</summary>
-    internal TensorArgument GridCounter => (Recording?.Counter ?? Queue.Counter).Argument;
+    internal TensorArgument GroupCounters => (Recording?.Counters ?? Queue.Counters).Argument;
 
     /// <summary>
     /// Where a kernel reports the index of data it cannot use, lowest first (see <c>report_error</c> in the dialect).

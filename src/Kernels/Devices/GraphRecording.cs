@@ -17,7 +17,7 @@ internal sealed class GraphRecording(Device device) : IDisposable
 
     public DataErrorLog Errors { get; } = new(device, isOfGraph: true);
 
-    public GridCounter Counter { get; } = new(device);
+    public GroupCounters Counters { get; } = new(device);
 
     /// <summary>Kernels among the work.</summary>
     public int Launches { get; private set; }
@@ -92,7 +92,7 @@ internal sealed class GraphRecording(Device device) : IDisposable
         }
 
         Scratch.Dispose();
-        Counter.Dispose();
+        Counters.Dispose();
     }
 }
 

@@ -17,7 +17,7 @@ internal class QueueState(Device device, Thread? owner = null, bool isBorrowed =
 
     public DataErrorLog Errors { get; } = new(device, looksAlways: isBorrowed);
 
-    public GridCounter Counter { get; } = new(device);
+    public GroupCounters Counters { get; } = new(device);
 
     /// <summary>Its owner can capture it and launch the graph beside what is told to it later.</summary>
     public bool IsBorrowed => isBorrowed;
@@ -62,7 +62,7 @@ internal class QueueState(Device device, Thread? owner = null, bool isBorrowed =
         lock (_lock) _launched.ForEach(graph => graph.ForgetErrors());
         Scratch.Dispose();
         Errors.Dispose();
-        Counter.Dispose();
+        Counters.Dispose();
     }
 }
 

@@ -21,7 +21,8 @@ public sealed class CudaLimitTests
     private static readonly Exceptions SurplusSectors =
     [
         ("a lane owns 32 bytes, so that each of its stores touches half sectors", "f32",
-            "batch_norm_apply batch_norm_apply_gradient batch_norm_resident_columns batch_norm_resident_planes"),
+            "batch_norm_apply batch_norm_apply_gradient batch_norm_resident_columns batch_norm_resident_planes "
+                + "batch_norm_resident_backward_columns batch_norm_resident_backward_planes"),
     ];
 
     /// <summary>Kernels that divide by what is known at run time only, for each element or eight of them.</summary>

@@ -11,6 +11,7 @@ internal sealed record RemovedBarrier(string File, int Line)
     private const string Barrier = "BARRIER();";
     private const string Reductions = "portable/reduce.h";
     private const string Moments = "portable/moments.h";
+    private const string NormGradients = "portable/batch_norm_gradients.h";
     private const string Grid = "cuda/grid.h";
 
     /// <summary>Of a text that is not an op's own.</summary>
@@ -20,7 +21,9 @@ internal sealed record RemovedBarrier(string File, int Line)
         ["portable/batch_norm_backward.cl"] = ["batch-norm", "ghost-batch-norm"],
         [Moments] = ["batch-norm", "ghost-batch-norm"],
         ["portable/conv2d_direct.cl"] = ["conv2d"],
+        [NormGradients] = ["batch-norm", "ghost-batch-norm"],
         ["cuda/batch_norm.resident.cu"] = ["batch-norm"],
+        ["cuda/batch_norm.resident_backward.cu"] = ["batch-norm"],
         [Grid] = ["batch-norm"],
         ["cuda/conv2d.gather.cu"] = ["conv2d"],
         ["cuda/conv2d.filter.cu"] = ["conv2d"],
@@ -31,8 +34,8 @@ internal sealed record RemovedBarrier(string File, int Line)
     /// <summary>Every barrier of the texts, as CUDA compiles them.</summary>
     public static IReadOnlyList<RemovedBarrier> All { get; } =
     [
-        .. KernelCatalog.All.Select(kernel => kernel.File).Concat([Reductions, Moments, Grid]).Distinct().Order(StringComparer.Ordinal)
-            .SelectMany(Of),
+        .. KernelCatalog.All.Select(kernel => kernel.File).Concat([Reductions, Moments, NormGradients, Grid]).Distinct()
+            .Order(StringComparer.Ordinal).SelectMany(Of),
     ];
 
     /// <summary>The ops whose kernels have it.</summary>

@@ -41,7 +41,9 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string TensorFilter = "cuda/conv2d.filter.cu";
     private const string TensorLayout = "cuda/conv2d.layout.cu";
     private const string NormMoments = "portable/batch_norm_moments.h";
+    private const string NormGradients = "portable/batch_norm_gradients.h";
     private const string ResidentNorm = "cuda/batch_norm.resident.cu";
+    private const string ResidentGradients = "cuda/batch_norm.resident_backward.cu";
     private const string Im2Col = "portable/im2col.h";
     private const string Blocks = "portable/blocks.h";
     private const string Embedding = "portable/embedding_dropout.cl";
@@ -307,11 +309,30 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "index + i * step < stop && row_counts(counted, row + i * deep)", "row_counts(counted, row + i * deep)")
         { At = "channels last, odd" },
         new(
+            "gradients of rows behind the last one are the first's once more", "batch-norm", BatchNormBackward,
+            "index + i * step < stop && row_counts(counted, row + i * deep)", "row_counts(counted, row + i * deep)")
+        { At = "channels last, odd" },
+        new(
             "the last part of a channel is left out", "batch-norm", ResidentNorm, "LOCAL_ID, GROUP_SIZE, splits)",
             "LOCAL_ID, GROUP_SIZE, splits - 1)")
         { At = "parts of channels that wait for each other, maps that begin inside blocks" },
         new(
-            "what is kept is the half block before", "batch-norm", ResidentNorm, "x + index + 4 * copy", "x + index")
+            "what is kept is the half block before", "batch-norm", "cuda/resident.h", ": 0) + 4 * copy", ": 0)")
+        { At = "parts of rows that wait for each other, two tiles" },
+        new(
+            "gradients leave out the last part of a channel", "batch-norm", ResidentGradients, "GROUP_SIZE, splits, sums)",
+            "GROUP_SIZE, splits - 1, sums)")
+        { At = "parts of channels that wait for each other, maps that begin inside blocks" },
+        new(
+            "what did not pass is part of dx", "batch-norm-relu", ResidentGradients,
+            "if (is_selected) replace_block(resident, 2 * pair, gradients);\n        add_block", "add_block")
+        { At = "parts of channels that wait for each other" },
+        new(
+            "a row is led by the y of the next", "batch-norm-add-relu", ResidentGradients,
+            "widen8(output, outputs);\n            // On its way while this row has its turn.\n"
+                + "            if (pass.y != 0 && row + deep < rows) output = load_columns(pass.y, index + step, own.count);",
+            "if (pass.y != 0 && row + deep < rows) output = load_columns(pass.y, index + step, own.count);\n"
+                + "            widen8(output, outputs);")
         { At = "parts of rows that wait for each other, two tiles" },
         new(
             "blocks of a word are those of the word before", "batch-norm-relu", "portable/batch_norm.h",
@@ -328,13 +349,13 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "the mean's rounding shows", "batch-norm", Moments, "return (a - (sum - back)) + (b - back);", "return 0;")
         { At = "a mean far larger than the deviation" },
         new(
-            "dx keeps its part along x", "batch-norm", BatchNormBackward, "own.tilt = inverse * (own.product / count);", "own.tilt = 0;")
+            "dx keeps its part along x", "batch-norm", NormGradients, "own.tilt = inverse * (own.product / count);", "own.tilt = 0;")
         { At = "odd maps of odd channels" },
         new(
             "one element moves the running values", "sync-batch-norm", NormMoments, "if (own.count < 2) return running;", "")
         { At = "one value in all: no deviation, no running values" },
         new(
-            "a mean is not by the elements of all shards", "sync-batch-norm", BatchNormBackward, "const real count = sums[2];",
+            "a mean is not by the elements of all shards", "sync-batch-norm", NormGradients, "const real count = sums[2];",
             "const real count = 49;")
         { At = "odd maps of odd channels" },
         new(

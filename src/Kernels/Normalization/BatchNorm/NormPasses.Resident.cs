@@ -4,68 +4,109 @@ using Kernels.Devices;
 namespace Kernels;
 
 /// <content>
-/// The forward pass that reads x once, into CUDA's shared memory (<c>kernels/cuda/batch_norm.resident.cu</c>).
+/// The passes that read what they need once, into CUDA's shared memory (<c>kernels/cuda/batch_norm.resident.cu</c> and
+/// <c>batch_norm.resident_backward.cu</c>).
 /// </content>
 internal static partial class NormPasses
 {
+    /// <summary>Tensors that are kept: x, and dy with it.</summary>
+    internal const int KeptForward = 1, KeptBackward = 2;
+
     private static readonly KernelDefinition<BatchNormResidentArguments> ResidentPlanes =
-        EntryPoints.BatchNormResidentPlanes.Cuda<CpuResident>(
-            ResidentTypes, KernelDefinition.DefaultGroupSize, ResidentParts.MostBytesOf, [Philox.LanesPerBlock]);
+        Resident<BatchNormResidentArguments, CpuResident>(EntryPoints.BatchNormResidentPlanes);
 
     private static readonly KernelDefinition<BatchNormResidentArguments> ResidentColumns =
-        EntryPoints.BatchNormResidentColumns.Cuda<CpuResident>(
-            ResidentTypes, KernelDefinition.DefaultGroupSize, ResidentParts.MostBytesOf, [Philox.LanesPerBlock]);
+        Resident<BatchNormResidentArguments, CpuResident>(EntryPoints.BatchNormResidentColumns);
+
+    private static readonly KernelDefinition<BatchNormResidentBackwardArguments> ResidentBackwardPlanes =
+        Resident<BatchNormResidentBackwardArguments, CpuResidentBackward>(EntryPoints.BatchNormResidentBackwardPlanes);
+
+    private static readonly KernelDefinition<BatchNormResidentBackwardArguments> ResidentBackwardColumns =
+        Resident<BatchNormResidentBackwardArguments, CpuResidentBackward>(EntryPoints.BatchNormResidentBackwardColumns);
 
     private static DType[] ResidentTypes => [DType.Float32, DType.Float16, DType.BFloat16];
 
-    /// <summary>Why the launches of several take a forward pass, or null where one launch does.</summary>
+    /// <summary>Why the launches of several take a pass, or null where one launch does.</summary>
     /// <param name="stream">Where it is to run.</param>
     /// <param name="geometry">Its shape.</param>
     /// <param name="dtype">The stored type.</param>
     /// <param name="vectors">All tensors are eights on 16 bytes.</param>
     /// <param name="epilogue">What follows.</param>
+    /// <param name="kept">Tensors that are kept.</param>
+    /// <param name="overwrites">A result takes the place of one of them.</param>
+    /// <param name="shape">That launch.</param>
     internal static string? RejectResident(
-        DeviceStream stream, in NormGeometry geometry, DType dtype, bool vectors, in NormEpilogue epilogue)
+        DeviceStream stream, in NormGeometry geometry, DType dtype, bool vectors, in NormEpilogue epilogue, int kept, bool overwrites,
+        out LaunchShape shape)
     {
+        shape = default;
         Device device = stream.Device;
         if (device.RejectResidentKernels() is { } reason) return reason;
         if (!ResidentTypes.Contains(dtype)) return $"{dtype.ShortName()} is for verification";
         if (!vectors) return "not all tensors are eights of columns on 16 bytes";
         if (geometry.Sets != 1 || geometry.Count == 0) return $"there are {geometry.Sets} sets of {geometry.Count} elements a channel";
         if (geometry.Lengths.IsPresent || epilogue.Blocks.Drops) return "lengths and blocks have masks";
-        ResidentParts parts = ResidentParts.Of(geometry, dtype);
+        if (overwrites && geometry.HasPlanes && geometry.Inner % Philox.LanesPerBlock != 0)
+            return "results take the place of what other groups read beside their planes, which begin inside blocks";
+        ResidentParts parts = ResidentParts.Of(geometry, dtype, kept);
+        if (parts.Extent(geometry) > uint.MaxValue) return "the elements of a part are 2^32 apart";
         if (parts.Splits > 1 && stream.Queue.IsBorrowed) return "its owner may launch at once what he captured and what comes later";
-        long groups = parts.Splits > 1 ? parts.Jobs(geometry) : 1;
-        long held = device.ResidentGroups(Resident(geometry), ResidentVariant(dtype), parts.SharedBytes);
-        return held < groups ? $"the device holds {held} groups of {parts.SharedBytes} bytes, of {groups}" : null;
+        long held = device.ResidentGroups(Resident(geometry, kept), ResidentVariant(dtype), parts.SharedBytes);
+        if (held < parts.Splits) return $"the device holds {held} groups of {parts.SharedBytes} bytes, of {parts.Splits} for a channel";
+        shape = new LaunchShape(parts.Groups(geometry, held)) { SharedBytes = parts.SharedBytes, IsCooperative = parts.Splits > 1 };
+        return null;
     }
 
-    private static void ForwardResident<T, TReal>(DeviceStream stream, in NormGeometry geometry, in BatchNormForwardArguments arguments)
+    private static void ForwardResident<T, TReal>(
+        DeviceStream stream, in NormGeometry geometry, in LaunchShape shape, in BatchNormForwardArguments arguments)
         where T : unmanaged
         where TReal : unmanaged
     {
-        DType dtype = DTypes.Of<T>();
-        ResidentParts parts = ResidentParts.Of(geometry, dtype);
-        bool isShared = parts.Splits > 1;
-        using ScratchPool.Lease<TReal> partial = stream.RentScratch<TReal>(isShared ? parts.Splits * MomentRows * geometry.Channels : 0);
+        ResidentParts parts = ResidentParts.Of(geometry, DTypes.Of<T>(), KeptForward);
+        using ScratchPool.Lease<TReal> partial = stream.RentScratch<TReal>(parts.Rows(MomentRows) * geometry.Channels);
         stream.Launch(
-            Resident(geometry),
-            ResidentVariant(dtype),
-            new LaunchShape(parts.Jobs(geometry)) { SharedBytes = parts.SharedBytes, IsCooperative = isShared },
-            new BatchNormResidentArguments
+            geometry.HasPlanes ? ResidentPlanes : ResidentColumns,
+            ResidentVariant(DTypes.Of<T>()),
+            shape,
+            new BatchNormResidentArguments { BatchNormForward = arguments, ResidentTeam = Team(stream, parts, partial.Argument) });
+    }
+
+    private static void BackwardResident<T, TReal>(
+        DeviceStream stream, in NormGeometry geometry, in LaunchShape shape, in BatchNormBackwardArguments arguments)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        ResidentParts parts = ResidentParts.Of(geometry, DTypes.Of<T>(), KeptBackward);
+        using ScratchPool.Lease<TReal> partial = stream.RentScratch<TReal>(parts.Rows(GradientRows) * geometry.Channels);
+        stream.Launch(
+            geometry.HasPlanes ? ResidentBackwardPlanes : ResidentBackwardColumns,
+            ResidentVariant(DTypes.Of<T>()),
+            shape,
+            new BatchNormResidentBackwardArguments
             {
-                BatchNormForward = arguments,
-                Partial = isShared ? partial.Argument : default,
-                Counter = isShared ? stream.GridCounter : default,
-                Splits = (ulong)parts.Splits,
-                Part = (ulong)parts.Part,
-                Tiles = (ulong)parts.Tiles,
-                Wide = parts.Wide,
+                BatchNormBackward = arguments,
+                ResidentTeam = Team(stream, parts, partial.Argument),
             });
     }
 
-    private static KernelDefinition<BatchNormResidentArguments> Resident(in NormGeometry geometry) =>
-        geometry.HasPlanes ? ResidentPlanes : ResidentColumns;
+    private static ResidentTeamArguments Team(DeviceStream stream, in ResidentParts parts, TensorArgument partial) => new()
+    {
+        Partial = parts.Splits > 1 ? partial : default,
+        Counters = parts.Splits > 1 ? stream.GroupCounters : default,
+        Splits = (ulong)parts.Splits,
+        Part = (ulong)parts.Part,
+        Tiles = (ulong)parts.Tiles,
+        Wide = parts.Wide,
+    };
+
+    private static KernelDefinition<TArguments> Resident<TArguments, TCpu>(EntryPoint<TArguments> entryPoint)
+        where TArguments : struct, IKernelArguments
+        where TCpu : ICpuKernel<TArguments> => entryPoint.Cuda<TCpu>(
+            ResidentTypes, KernelDefinition.DefaultGroupSize, static _ => ResidentParts.MostBytes, [Philox.LanesPerBlock]);
+
+    private static KernelDefinition Resident(in NormGeometry geometry, int kept) => kept == KeptForward
+        ? geometry.HasPlanes ? ResidentPlanes : ResidentColumns
+        : geometry.HasPlanes ? ResidentBackwardPlanes : ResidentBackwardColumns;
 
     private static KernelVariant ResidentVariant(DType dtype) => new(dtype, Philox.LanesPerBlock);
 
@@ -74,16 +115,22 @@ internal static partial class NormPasses
         public static void Run<T>(in KernelVariant variant, in BatchNormResidentArguments arguments)
             where T : unmanaged => CpuForward.Run<T>(variant, arguments.BatchNormForward);
     }
+
+    private readonly struct CpuResidentBackward : ICpuKernel<BatchNormResidentBackwardArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in BatchNormResidentBackwardArguments arguments)
+            where T : unmanaged => CpuBackward.Run<T>(variant, arguments.BatchNormBackward);
+    }
 }
 
 /// <summary>
 /// What each group keeps: a part of <paramref name="Part"/> places of a channel, or of so many rows of a tile of 8 *
-/// <paramref name="Wide"/> columns. By the problem alone, so that the order of the sums does not depend on the GPU.
+/// <paramref name="Wide"/> columns, of one tensor or two. By the problem alone, so that the order of the sums does not depend on the GPU.
 /// </summary>
 internal readonly record struct ResidentParts(long Splits, long Part, long Tiles, uint Wide, int SharedBytes)
 {
     /// <summary>What leaves room in 227 KB for the tables of the texts.</summary>
-    private const int MostBytes = 200 << 10;
+    public const int MostBytes = 208 << 10;
 
     /// <summary>Groups that a large GPU holds of the largest.</summary>
     private const long LargeGroups = 128;
@@ -93,9 +140,7 @@ internal readonly record struct ResidentParts(long Splits, long Part, long Tiles
 
     private const long MostWide = 32;
 
-    public static int MostBytesOf(KernelVariant variant) => MostBytes / BytesOfBlocks(variant.DType) * BytesOfBlocks(variant.DType);
-
-    public static ResidentParts Of(in NormGeometry geometry, DType dtype)
+    public static ResidentParts Of(in NormGeometry geometry, DType dtype, int kept)
     {
         const long Group = KernelDefinition.DefaultGroupSize;
         long blocks = NormParts.CeilingOf(geometry.Columns, Philox.LanesPerBlock);
@@ -103,17 +148,29 @@ internal readonly record struct ResidentParts(long Splits, long Part, long Tiles
         long tiles = geometry.HasPlanes ? 1 : NormParts.CeilingOf(blocks, wide), deep = Group / wide;
         long pieces = geometry.HasPlanes ? geometry.Outer * PlaneParts.BlocksOf(geometry.Inner) : geometry.Outer;
         long others = geometry.HasPlanes ? geometry.Channels : tiles;
-        long fewest = NormParts.CeilingOf(pieces, MostBytes / BytesOfBlocks(dtype) * deep);
+
+        // A block of each item.
+        int bytes = kept * KernelDefinition.DefaultGroupSize * Philox.LanesPerBlock * dtype.SizeInBytes();
+        long fewest = NormParts.CeilingOf(pieces, MostBytes / bytes * deep);
         long splits = Math.Clamp(LargeGroups / others, fewest, Math.Max(fewest, pieces / (FewestBlocks * deep)));
         long part = NormParts.CeilingOf(NormParts.CeilingOf(pieces, splits), deep) * deep;
-        return new ResidentParts(
-            NormParts.CeilingOf(pieces, part), part, tiles, (uint)wide, (int)(part / deep) * BytesOfBlocks(dtype));
+        return new ResidentParts(NormParts.CeilingOf(pieces, part), part, tiles, (uint)wide, (int)(part / deep) * bytes);
     }
 
-    /// <summary>Groups.</summary>
-    public long Jobs(in NormGeometry geometry) => Splits * (geometry.HasPlanes ? geometry.Channels : Tiles);
+    /// <summary>Elements from the first of a part's planes to the last, at most.</summary>
+    public long Extent(in NormGeometry geometry) =>
+        geometry.HasPlanes ? ((Part / PlaneParts.BlocksOf(geometry.Inner)) + 2) * geometry.Columns : 0;
 
-    /// <summary>A block of each item.</summary>
-    private static int BytesOfBlocks(DType dtype) =>
-        KernelDefinition.DefaultGroupSize * Philox.LanesPerBlock * dtype.SizeInBytes();
+    /// <summary>
+    /// Groups of a launch: one for each channel or tile of which nothing waits; else as many teams as the device holds at once, which
+    /// take those in turn.
+    /// </summary>
+    public long Groups(in NormGeometry geometry, long held)
+    {
+        long others = geometry.HasPlanes ? geometry.Channels : Tiles;
+        return Splits == 1 ? others : Splits * Math.Min(Math.Min(others, held / Splits), GroupCounters.Count);
+    }
+
+    /// <summary>Rows over the channels that the parts of sums of so many take.</summary>
+    public long Rows(int rows) => Splits > 1 ? Splits * rows : 0;
 }

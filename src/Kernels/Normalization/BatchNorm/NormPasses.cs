@@ -43,7 +43,7 @@ internal readonly record struct NormRunning(TensorArgument Mean, TensorArgument 
 
 /// <summary>
 /// The launches of batch normalization, checked arguments in their way. On a GPU channels of few elements are one launch, of a work group
-/// each, and so are on CUDA those that fit into shared memory, forward; others are three: moments or sums in parts, their merging, and the
+/// each, and so are on CUDA those that fit into shared memory; others are three: moments or sums in parts, their merging, and the
 /// pass that applies it. On the CPU one launch serves whenever the
 /// elements of a channel lie side by side, as a core then finds them in its cache when it applies what they came to.
 /// </summary>
@@ -112,7 +112,9 @@ internal static partial class NormPasses
         epilogue = epilogue with { Drawn = drawn };
         bool vectors = TakesVectors(geometry, epilogue, x, y, residual);
         bool isOneLaunch = IsOneLaunch(stream, geometry);
-        if (isOneLaunch || RejectResident(stream, geometry, x.DType, vectors, epilogue) is null)
+        LaunchShape shape = LaunchShape.GroupPerRow(geometry.Channels);
+        if (isOneLaunch
+            || RejectResident(stream, geometry, x.DType, vectors, epilogue, KeptForward, overwrites: false, out shape) is null)
         {
             BatchNormForwardArguments arguments = new()
             {
@@ -132,15 +134,9 @@ internal static partial class NormPasses
                 NormEpilogue = epilogue.Argument,
             };
             if (isOneLaunch)
-            {
-                stream.Launch(
-                    ForwardKernel, Variant<T>(vectors, epilogue.Blocks.Drops), LaunchShape.GroupPerRow(geometry.Channels), arguments);
-            }
+                stream.Launch(ForwardKernel, Variant<T>(vectors, epilogue.Blocks.Drops), shape, arguments);
             else
-            {
-                ForwardResident<T, TReal>(stream, geometry, arguments);
-            }
-
+                ForwardResident<T, TReal>(stream, geometry, shape, arguments);
             return;
         }
 
@@ -188,28 +184,30 @@ internal static partial class NormPasses
         using DropBlock.Kept drawn = epilogue.Blocks.Draw(stream, x.DType);
         epilogue = epilogue with { Drawn = drawn };
         NormChannelArguments channels = Channels(geometry, statistics, gamma, beta);
-        if (IsOneLaunch(stream, geometry))
+        bool vectors = TakesVectors(geometry, epilogue, dy, x, y) && dx.IsVectorAligned && dResidual?.IsVectorAligned != false;
+        bool overwrites = dx.Overlaps(dy) || dResidual?.Overlaps(dy) == true;
+        bool isOneLaunch = IsOneLaunch(stream, geometry);
+        LaunchShape shape = LaunchShape.GroupPerRow(geometry.Channels);
+        if (isOneLaunch || RejectResident(stream, geometry, x.DType, vectors, epilogue, KeptBackward, overwrites, out shape) is null)
         {
-            stream.Launch(
-                BackwardKernel,
-                Variant<T>(
-                    TakesVectors(geometry, epilogue, dy, x, y) && dx.IsVectorAligned && dResidual?.IsVectorAligned != false,
-                    epilogue.Blocks.Drops),
-                LaunchShape.GroupPerRow(geometry.Channels),
-                new BatchNormBackwardArguments
-                {
-                    Dy = dy.Argument,
-                    X = x.Argument,
-                    Y = y?.Argument ?? default,
-                    Dx = dx.Argument,
-                    Dresidual = dResidual?.Argument ?? default,
-                    Dgamma = dGamma?.Argument ?? default,
-                    Dbeta = dBeta?.Argument ?? default,
-                    NormChannel = channels,
-                    NormShape = geometry.Argument,
-                    Width = (ulong)PlaneParts.Of(geometry).Width,
-                    NormEpilogue = epilogue.Argument,
-                });
+            BatchNormBackwardArguments arguments = new()
+            {
+                Dy = dy.Argument,
+                X = x.Argument,
+                Y = y?.Argument ?? default,
+                Dx = dx.Argument,
+                Dresidual = dResidual?.Argument ?? default,
+                Dgamma = dGamma?.Argument ?? default,
+                Dbeta = dBeta?.Argument ?? default,
+                NormChannel = channels,
+                NormShape = geometry.Argument,
+                Width = (ulong)PlaneParts.Of(geometry).Width,
+                NormEpilogue = epilogue.Argument,
+            };
+            if (isOneLaunch)
+                stream.Launch(BackwardKernel, Variant<T>(vectors, epilogue.Blocks.Drops), shape, arguments);
+            else
+                BackwardResident<T, TReal>(stream, geometry, shape, arguments);
             return;
         }
 
