@@ -1,9 +1,11 @@
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using System.Text;
+using System.Text.RegularExpressions;
 using Kernels.Devices;
 using Kernels.Devices.Cuda;
 using Kernels.Tests.Support;
+using Xunit;
 
 namespace Kernels.Tests.DeviceCode;
 
@@ -57,6 +59,14 @@ internal static class CudaCompilations
     public static bool KeepsToRegisters(DType dtype, string file) =>
         dtype is DType.Float32 or DType.Float16 && !TiledFiles.Contains(file);
 
+    /// <inheritdoc cref="CountsRegisters(DType, string)"/>
+    public static bool CountsRegisters(KernelProgram program) => CountsRegisters(program.Variant.DType, program.First.File);
+
+    public static void SkipWithoutCompiler()
+    {
+        if (!NvrtcProgram.TryVersion(out _, out string? reason)) Assert.Skip($"NVRTC: {reason}");
+    }
+
     public static CudaCompilation Of(KernelProgram program) =>
         Of(program.Text("cuda"), program.File, program.Variant.DType);
 
@@ -65,10 +75,9 @@ internal static class CudaCompilations
         _ => new(() =>
         {
             string architecture = dtype is DType.Float16 or DType.BFloat16 ? OfHalf : Newest;
-            (byte[] image, string log) = CountsRegisters(dtype, file["kernels/".Length..])
-                ? NvrtcProgram.Examine(text, file, $"sm_{architecture}", "--generate-line-info", "--ptxas-options=-v")
-                : NvrtcProgram.Examine(text, file, $"compute_{architecture}", "--generate-line-info");
-            return new CudaCompilation(image, log);
+            return CountsRegisters(dtype, file["kernels/".Length..])
+                ? CudaCompilation.Of(text, file, $"sm_{architecture}", "--generate-line-info", "--ptxas-options=-v")
+                : CudaCompilation.Of(text, file, $"compute_{architecture}", "--generate-line-info");
         })).Value;
 
     // A text that was changed to be tried once is not kept.
@@ -84,7 +93,36 @@ internal static class CudaCompilations
 /// <summary>What became of a text.</summary>
 /// <param name="Image">The PTX, zero-terminated.</param>
 /// <param name="Log">What the compiler said, and the assembler where registers are counted.</param>
-internal sealed record CudaCompilation(byte[] Image, string Log)
+internal sealed partial record CudaCompilation(byte[] Image, string Log)
 {
     public string Ptx => Encoding.ASCII.GetString(Image);
+
+    /// <summary>Whether there are arrays that the compiler could not put into registers, which PTX declares.</summary>
+    public bool HasLocalArrays => Ptx.Contains(".local .align", StringComparison.Ordinal);
+
+    /// <summary>Stack frames and spills of all entry points, in bytes.</summary>
+    /// <exception cref="FormatException">The assembler did not say.</exception>
+    public int LocalBytes
+    {
+        get
+        {
+            MatchCollection frames = FrameReport().Matches(Log);
+            if (frames.Count == 0 || frames.Count != EntryReport().Count(Log))
+                throw new FormatException($"Not a report of ptxas -v: {Log}");
+            return frames.Sum(frame => frame.Groups.Values.Skip(1).Sum(bytes => int.Parse(bytes.Value)));
+        }
+    }
+
+    /// <summary>Compiles a text, which is not kept.</summary>
+    public static CudaCompilation Of(string text, string file, string architecture, params ReadOnlySpan<string> options)
+    {
+        (byte[] image, string log) = NvrtcProgram.Examine(text, file, architecture, options);
+        return new CudaCompilation(image, log);
+    }
+
+    [GeneratedRegex(@"Compiling entry function '(?<name>\w+)'")]
+    private static partial Regex EntryReport();
+
+    [GeneratedRegex(@"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")]
+    private static partial Regex FrameReport();
 }

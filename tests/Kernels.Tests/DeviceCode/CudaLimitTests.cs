@@ -51,7 +51,7 @@ public sealed class CudaLimitTests
     [Fact]
     public void EveryPassIsFound()
     {
-        CudaCompilationTests.SkipWithoutCompiler();
+        CudaCompilations.SkipWithoutCompiler();
         Assert.Empty(Inspections.Value.Where(kernel => !kernel.HasCeiling)
             .Select(kernel => $"{kernel.Name} {kernel.VariantName}: {kernel.Note}"));
         Assert.Empty(KernelWork.Names.Select(name => name.Split(' ')[0]).Except(Inspections.Value.Select(kernel => kernel.Name)));
@@ -59,7 +59,7 @@ public sealed class CudaLimitTests
 
     private static void Check(Exceptions exceptions, Predicate<KernelInspection> isBroken)
     {
-        CudaCompilationTests.SkipWithoutCompiler();
+        CudaCompilations.SkipWithoutCompiler();
         string[] broken = [.. Inspections.Value.Where(kernel => isBroken(kernel))
             .Select(kernel => $"{kernel.Name} {kernel.Variant.DType.ShortName()}").Distinct().Order(StringComparer.Ordinal)];
         string[] wrong =

@@ -24,10 +24,12 @@ public sealed class LongestFirst : ITestCollectionOrderer
     [
         .. new[]
         {
-            typeof(SeededFaultTests), typeof(CudaCompilationTests), typeof(SpecialValueTheory), typeof(FakeDriverTests),
-            typeof(OclgrindTests), typeof(PtxMachineTests),
-            typeof(ReferenceTheory), typeof(CpuVectorWidthTests), typeof(RepeatTheory), typeof(NegativeControls), typeof(GradientTheory),
-            typeof(OpenClCompilationTests),
+            typeof(CudaCompilationTestsOfEvenPrograms), typeof(CudaFakeDriverTests), typeof(SpecialValueTheoryOfEvenRows),
+            typeof(OclgrindTests), typeof(CudaCompilationTestsOfOddPrograms), typeof(SeededFaultTests),
+            typeof(SpecialValueTheoryOfOddRows), typeof(ReferenceTheoryOfEvenRows), typeof(ReferenceTheoryOfOddRows),
+            typeof(CudaCompilationTestsOfArchitectures), typeof(RepeatTheory), typeof(OpenClFakeDriverTests),
+            typeof(CpuVectorWidthTests), typeof(NegativeControls), typeof(GradientTheory), typeof(OpenClCompilationTests),
+            typeof(PtxMachineTests),
         }.Select(type => type.FullName!),
     ];
 

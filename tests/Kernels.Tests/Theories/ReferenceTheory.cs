@@ -8,7 +8,8 @@ namespace Kernels.Tests.Theories;
 /// Every op on every device in every type gives what the scalar reference gives, whatever the length and the alignment. Each run also
 /// checks the guard zones around its tensors, that outputs were written to their last element, and that inputs were not.
 /// </summary>
-public sealed class ReferenceTheory(TestDevices devices)
+public abstract class ReferenceTheory<TShare>(TestDevices devices)
+    where TShare : IShare
 {
     /// <summary>Beyond the widest step of any kernel: 256 elements are four draws of the CPU's generator and a work group.</summary>
     private const int LongestLength = 257;
@@ -23,8 +24,16 @@ public sealed class ReferenceTheory(TestDevices devices)
 
     private static readonly TrialShelf Shelf = new();
 
+    public static TheoryData<string, string, DType> Problems => Share.Of<TShare>(CaseRows.All);
+
+    public static TheoryData<string, string, DType> Lengths => Share.Of<TShare>(CaseRows.OfEveryLength);
+
+    public static TheoryData<string, string, DType> Offsets => Share.Of<TShare>(CaseRows.OfTellingTypes);
+
+    public static TheoryData<string, string, DType> InPlaceRows => Share.Of<TShare>(CaseRows.InPlace);
+
     [Theory]
-    [MemberData(nameof(CaseRows.All), MemberType = typeof(CaseRows))]
+    [MemberData(nameof(Problems))]
     public void EveryProblem_Matches(string deviceId, string op, DType dtype)
     {
         using CaseRun run = new(devices, deviceId, op, dtype, Shelf);
@@ -33,7 +42,7 @@ public sealed class ReferenceTheory(TestDevices devices)
     }
 
     [Theory]
-    [MemberData(nameof(CaseRows.OfEveryLength), MemberType = typeof(CaseRows))]
+    [MemberData(nameof(Lengths))]
     public void EveryLength_Matches(string deviceId, string op, DType dtype)
     {
         using CaseRun run = new(devices, deviceId, op, dtype, Shelf);
@@ -43,7 +52,7 @@ public sealed class ReferenceTheory(TestDevices devices)
     }
 
     [Theory]
-    [MemberData(nameof(CaseRows.OfTellingTypes), MemberType = typeof(CaseRows))]
+    [MemberData(nameof(Offsets))]
     public void EveryElementOffset_Matches(string deviceId, string op, DType dtype)
     {
         using CaseRun run = new(devices, deviceId, op, dtype, Shelf);
@@ -67,7 +76,7 @@ public sealed class ReferenceTheory(TestDevices devices)
     }
 
     [Theory]
-    [MemberData(nameof(CaseRows.InPlace), MemberType = typeof(CaseRows))]
+    [MemberData(nameof(InPlaceRows))]
     public void InPlace_GivesTheBitsOfOutOfPlace(string deviceId, string op, DType dtype)
     {
         using CaseRun run = new(devices, deviceId, op, dtype, Shelf);
@@ -92,3 +101,7 @@ public sealed class ReferenceTheory(TestDevices devices)
 
     private static bool IsFast(CaseRun run) => run.Stream.Device.Kind == DeviceKind.Cpu;
 }
+
+public sealed class ReferenceTheoryOfEvenRows(TestDevices devices) : ReferenceTheory<EvenPlaces>(devices);
+
+public sealed class ReferenceTheoryOfOddRows(TestDevices devices) : ReferenceTheory<OddPlaces>(devices);

@@ -13,7 +13,7 @@ namespace Kernels.Tests.Theories;
 /// One call takes all values at once, each between usual neighbours, wherever that tells them apart: the reference says how far an element
 /// reaches. Where it reaches all results, each value has a call of its own; where it reaches a row, whole rows of it are tried too.
 /// </remarks>
-public sealed class SpecialValueTheory(TestDevices devices)
+public abstract class SpecialValueTheory
 {
     /// <summary>
     /// How far below the largest number the extreme value of a sum stays. Float sums of float products may overflow on the way where the
@@ -22,60 +22,10 @@ public sealed class SpecialValueTheory(TestDevices devices)
     /// </summary>
     private const int SumHeadroom = 1 << 14;
 
-    /// <summary>Colours are clamped, which leaves no NaN to lose.</summary>
-    private const string Clamping = "color-jitter";
-
-    private static readonly TrialShelf Shelf = new();
-
-    [Theory]
-    [MemberData(nameof(CaseRows.WithFloatInputs), MemberType = typeof(CaseRows))]
-    public void SpecialValues_ComeOutAsInTheReference(string deviceId, string op, DType dtype)
-    {
-        using CaseRun run = new(devices, deviceId, op, dtype, Shelf);
-        foreach (Trial trial in run.SmallProblems.Select(run.Try))
-        {
-            foreach (TensorSpec input in FloatInputs(trial)) Verify(run, trial, input);
-        }
-
-        run.AssertNoFailures();
-    }
-
-    /// <summary>
-    /// The check itself: an op that loses NaN, and one of single elements that clamps infinities, is seen in one of its problems.
-    /// </summary>
-    [Theory]
-    [MemberData(nameof(CaseRows.FloatsOnTheCpu), MemberType = typeof(CaseRows))]
-    public void LapsesAreSeen(string deviceId, string op)
-    {
-        using CaseRun run = new(devices, deviceId, op, DType.Float32);
-        bool answersNaN = run.SmallProblems.Select(run.Try).Any(AnswersNaN);
-        Assert.Equal(op != Clamping, answersNaN);
-        if (answersNaN) Assert.True(IsSeen(value => float.IsNaN(value) ? 0 : value), "NaN was lost");
-        if (run.Op.OfLength(1) is not null)
-            Assert.True(IsSeen(value => Math.Clamp(value, float.MinValue, float.MaxValue)), "infinities were clamped");
-
-        bool IsSeen(Func<float, float> lapse)
-        {
-            LapsingCase lapsing = new(run.Op, lapse);
-            foreach (Trial trial in run.SmallProblems.Select(run.Try))
-            {
-                using CaseRun lapses = new(devices, deviceId, op, DType.Float32);
-                foreach (TensorSpec input in FloatInputs(trial)) Verify(lapses, trial with { Op = lapsing }, input);
-                if (lapses.HasFailed) return true;
-            }
-
-            return false;
-        }
-    }
-
-    private static bool AnswersNaN(Trial trial) => FloatInputs(trial)
-        .Select(input => trial.With(Changed(input, [NotFinite[0]], _ => 0)))
-        .Any(changed => changed.Results.Any(spec => changed.Expected[spec.Name].Any(double.IsNaN)));
-
-    private static IEnumerable<TensorSpec> FloatInputs(Trial trial) =>
+    private protected static IEnumerable<TensorSpec> FloatInputs(Trial trial) =>
         trial.Specs.Where(spec => CaseRows.ReadsFloats(spec) && spec.Length > 0);
 
-    private static void Verify(CaseRun run, Trial trial, TensorSpec input)
+    private protected static void Verify(CaseRun run, Trial trial, TensorSpec input)
     {
         // The values one after another, from the first element on, and again and again. The period is odd at the smallest gap, so each
         // value comes into each lane of a vector.
@@ -118,7 +68,7 @@ public sealed class SpecialValueTheory(TestDevices devices)
     /// </summary>
     private static bool IsArithmetic(DType dtype) => dtype is DType.Float32 or DType.Float64;
 
-    private static NamedValue[] NotFinite { get; } =
+    private protected static NamedValue[] NotFinite { get; } =
         [new("NaN", double.NaN), new("+Inf", double.PositiveInfinity), new("-Inf", double.NegativeInfinity)];
 
     private static NamedValue[] Extremes(Trial trial)
@@ -134,7 +84,7 @@ public sealed class SpecialValueTheory(TestDevices devices)
             <= spec.Length / 2);
 
     /// <summary>Puts values in place of those elements of an input for which there is an index.</summary>
-    private static Func<TensorSpec, TensorSpec> Changed(TensorSpec input, NamedValue[] values, Func<int, int> indexOf) => spec =>
+    private protected static Func<TensorSpec, TensorSpec> Changed(TensorSpec input, NamedValue[] values, Func<int, int> indexOf) => spec =>
     {
         // Terms as large as the value cancel to within their own rounding.
         double magnitude = values.Max(value => double.IsFinite(value.Value) ? Math.Max(1, Math.Abs(value.Value)) : 1);
@@ -152,5 +102,72 @@ public sealed class SpecialValueTheory(TestDevices devices)
         _ => Math.ScaleB(1, -1024),
     };
 
-    private readonly record struct NamedValue(string Name, double Value);
+    private protected readonly record struct NamedValue(string Name, double Value);
+}
+
+/// <inheritdoc/>
+public abstract class SpecialValueTheory<TShare>(TestDevices devices) : SpecialValueTheory
+    where TShare : IShare
+{
+    private static readonly TrialShelf Shelf = new();
+
+    public static TheoryData<string, string, DType> Rows => Share.Of<TShare>(CaseRows.WithFloatInputs);
+
+    [Theory]
+    [MemberData(nameof(Rows))]
+    public void SpecialValues_ComeOutAsInTheReference(string deviceId, string op, DType dtype)
+    {
+        using CaseRun run = new(devices, deviceId, op, dtype, Shelf);
+        foreach (Trial trial in run.SmallProblems.Select(run.Try))
+        {
+            foreach (TensorSpec input in FloatInputs(trial)) Verify(run, trial, input);
+        }
+
+        run.AssertNoFailures();
+    }
+}
+
+/// <inheritdoc/>
+public sealed class SpecialValueTheoryOfEvenRows(TestDevices devices) : SpecialValueTheory<EvenPlaces>(devices);
+
+/// <inheritdoc/>
+public sealed class SpecialValueTheoryOfOddRows(TestDevices devices) : SpecialValueTheory<OddPlaces>(devices);
+
+/// <summary>The check itself.</summary>
+public sealed class SpecialValueTheoryOfLapses(TestDevices devices) : SpecialValueTheory
+{
+    /// <summary>Colours are clamped, which leaves no NaN to lose.</summary>
+    private const string Clamping = "color-jitter";
+
+    /// <summary>
+    /// An op that loses NaN, and one of single elements that clamps infinities, is seen in one of its problems.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(CaseRows.FloatsOnTheCpu), MemberType = typeof(CaseRows))]
+    public void LapsesAreSeen(string deviceId, string op)
+    {
+        using CaseRun run = new(devices, deviceId, op, DType.Float32);
+        bool answersNaN = run.SmallProblems.Select(run.Try).Any(AnswersNaN);
+        Assert.Equal(op != Clamping, answersNaN);
+        if (answersNaN) Assert.True(IsSeen(value => float.IsNaN(value) ? 0 : value), "NaN was lost");
+        if (run.Op.OfLength(1) is not null)
+            Assert.True(IsSeen(value => Math.Clamp(value, float.MinValue, float.MaxValue)), "infinities were clamped");
+
+        bool IsSeen(Func<float, float> lapse)
+        {
+            LapsingCase lapsing = new(run.Op, lapse);
+            foreach (Trial trial in run.SmallProblems.Select(run.Try))
+            {
+                using CaseRun lapses = new(devices, deviceId, op, DType.Float32);
+                foreach (TensorSpec input in FloatInputs(trial)) Verify(lapses, trial with { Op = lapsing }, input);
+                if (lapses.HasFailed) return true;
+            }
+
+            return false;
+        }
+    }
+
+    private static bool AnswersNaN(Trial trial) => FloatInputs(trial)
+        .Select(input => trial.With(Changed(input, [NotFinite[0]], _ => 0)))
+        .Any(changed => changed.Results.Any(spec => changed.Expected[spec.Name].Any(double.IsNaN)));
 }
