@@ -19,7 +19,10 @@ namespace Kernels.Tests.Support;
 /// </summary>
 public sealed class LongestFirst : ITestCollectionOrderer
 {
-    /// <summary>Two that compile for OpenCL, which is done by one thread at a time, stand beside two that do not.</summary>
+    /// <summary>
+    /// Those that wait for the same compiler, which does one thing at a time, stand apart. The tests of the machine for PTX come last:
+    /// their process finds on disk what the theories had compiled for it.
+    /// </summary>
     private static readonly string[] Longest =
     [
         .. new[]
