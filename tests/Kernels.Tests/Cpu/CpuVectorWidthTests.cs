@@ -26,7 +26,8 @@ public sealed partial class CpuVectorWidthTests
         .. new[] { typeof(VectorWidthProbe), typeof(PhiloxTests), typeof(DropoutProperties), typeof(CpuElementTests), typeof(CpuGemmTests) }
             .Select(type => $"{type.FullName}.*"),
         .. from type in new[] { typeof(ReferenceTheoryOfEvenRows), typeof(ReferenceTheoryOfOddRows) }
-           from method in new[] { nameof(ReferenceTheoryOfEvenRows.EveryProblem_Matches), nameof(ReferenceTheoryOfEvenRows.EveryLength_Matches) }
+           from method in new[]
+               { nameof(ReferenceTheoryOfEvenRows.EveryProblem_Matches), nameof(ReferenceTheoryOfEvenRows.EveryLength_Matches) }
            select $"{type.FullName}.{method}",
     ];
 

@@ -3,8 +3,8 @@ using Xunit;
 namespace Kernels.Tests.Support;
 
 /// <summary>
-/// What a class tests of a test that is too long for one: classes run side by side, and rows of a class one after another. Such a test is an
-/// abstract class, open in its share, and a small class for each share.
+/// What a class tests of a test that is too long for one: classes run side by side, and rows of a class one after another. Such a test is
+/// an abstract class, open in its share, and a small class for each share.
 /// </summary>
 public interface IShare
 {
