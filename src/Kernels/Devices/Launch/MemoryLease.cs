@@ -74,11 +74,12 @@ internal ref struct MemoryLease : IArgumentBinder, IDisposable
     private void Add(DeviceMemory memory)
     {
         memory.Hold();
-        _blocks[_count++] = memory;
+        _blocks[_count] = memory;
+        _count++;
     }
 
     /// <summary>More tensors than any kernel takes; exceeding it throws at the first launch of the offending kernel.</summary>
-    [InlineArray(16)]
+    [InlineArray(24)]
     private struct Blocks
     {
         private DeviceMemory _first;
