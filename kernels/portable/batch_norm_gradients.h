@@ -121,6 +121,7 @@ DEVICE INLINED void summed_depths(real* sums, u32 wide, LOCAL real* scratch) {
 
 // What a channel came to.
 DEVICE void store_gradients(norm_backward pass, u64 channel, correction own, real sum) {
-    if (pass.dgamma != 0) pass.dgamma[channel] = own.product;
+    // A sum from 0 on, as over sets, which is never -0.
+    if (pass.dgamma != 0) pass.dgamma[channel] = (real)0 + own.product;
     if (pass.dbeta != 0) pass.dbeta[channel] = sum;
 }
