@@ -1,5 +1,5 @@
-// Images as augmentation reads them: any stored type, told at run time, through an affine map, and colour ops on what
-// was read. A sample is a row of a table:
+// Images as augmentation reads them, through an affine map: bytes where HAS_BYTES says so, else any stored type, told
+// at run time. A sample is a row of a table:
 //
 //   0 to 5    a b c d e f: the pixel at (column u, row v) from the middle of the output is read at (a u + b v + c,
 //             d u + e v + f) from the middle of the input
@@ -67,6 +67,9 @@ typedef struct {
 DEVICE u32 quotient_31(u32 n, u32 inverse, u32 shift) { return MUL_HI(2 * n, inverse) >> shift; }
 
 DEVICE real stored_value(GLOBAL const u8* x, u32 input_type, u64 index) {
+#if HAS_BYTES
+    return (real)x[index];
+#else
     if (input_type == STORED_U8) return (real)x[index];
     if (input_type < STORED_F32) {
         const u16 bits = ((GLOBAL const u16*)x)[index];
@@ -76,10 +79,15 @@ DEVICE real stored_value(GLOBAL const u8* x, u32 input_type, u64 index) {
     if (input_type == STORED_F64) return ((GLOBAL const double*)x)[index];
 #endif
     return ((GLOBAL const float*)x)[index];
+#endif
 }
 
 DEVICE u32 stored_bytes(u32 input_type) {
+#if HAS_BYTES
+    return 1;
+#else
     return input_type == STORED_U8 ? 1 : input_type < STORED_F32 ? 2 : input_type == STORED_F32 ? 4 : 8;
+#endif
 }
 
 // The image of a sample and its map. `row` are its numbers in the table.
@@ -98,6 +106,21 @@ DEVICE real within_reach(real x) { return -MAX(-MAX(x, (real)-4194304), (real)-4
 DEVICE real floor_of(real x) {
     const real whole = (real)(i32)x;
     return whole > x ? whole - 1 : whole;
+}
+
+#if !DTYPE_F64
+// 1.5 * 2^23: the last bits of a sum with it are the nearest integer, ties to even, of numbers up to 2^22.
+#define NEAREST_SHIFT 12582912.0f
+#endif
+
+// The same of numbers up to 2^22, where conversions would be the slower way.
+DEVICE real floor_of_small(real x) {
+#if DTYPE_F64
+    return floor_of(x);
+#else
+    const float nearest = (x + NEAREST_SHIFT) - NEAREST_SHIFT;
+    return nearest > x ? nearest - 1 : nearest;
+#endif
 }
 
 // To the nearest integer, ties to even, of numbers within reach.
@@ -121,11 +144,17 @@ DEVICE real bordered(real x, u32 border, real low, real span, u32 size) {
     return x;
 }
 
+// Where the map takes what lies at column u and row v from the middle of the output, however far that is.
+DEVICE void mapped_place(const augment_image* image, real u, real v, real* x, real* y) {
+    *x = FMA(image->a, u, FMA(image->b, v, image->c)) + image->middle_x;
+    *y = FMA(image->d, u, FMA(image->e, v, image->f)) + image->middle_y;
+}
+
 // Where a pixel of the output is read, before what lies outside is dealt with.
 DEVICE void place_of(const augment_image* image, u32 row, u32 column, real* x, real* y) {
-    const real u = (real)column - image->out_middle_x, v = (real)row - image->out_middle_y;
-    *x = within_reach(FMA(image->a, u, FMA(image->b, v, image->c)) + image->middle_x);
-    *y = within_reach(FMA(image->d, u, FMA(image->e, v, image->f)) + image->middle_y);
+    mapped_place(image, (real)column - image->out_middle_x, (real)row - image->out_middle_y, x, y);
+    *x = within_reach(*x);
+    *y = within_reach(*y);
 }
 
 // The channels from `first` on, three at most, of the image at a pixel of the output.
@@ -150,31 +179,30 @@ DEVICE void sampled(const augment_image* image, u32 row, u32 column, u32 first, 
                 values[k] = stored_value(image->x, image->input_type, at + k * image->x_channel);
         return;
     }
-    if (image->input_type == STORED_U8) {
-        // Bytes are finite, so that what lies outside is read elsewhere and weighs nothing.
-        const real left_weight = has_left ? 1 - across : 0, right_weight = has_right ? across : 0;
-        const real top_weight = has_top ? 1 - down : 0, bottom_weight = has_bottom ? down : 0;
-        const real inside = (left_weight + right_weight) * (top_weight + bottom_weight);
-        const u32 is_inside = has_left && has_right && has_top && has_bottom;
-        const real beside = is_inside ? 0 : image->fill * (1 - inside);
-        const u32 x_left = has_left ? (u32)x0 * image->x_pixel : 0;
-        const u32 x_right = has_right ? (u32)(x0 + 1) * image->x_pixel : 0;
-        const u32 upper = (has_top ? (u32)y0 * stride : 0) + first * image->x_channel;
-        const u32 lower = (has_bottom ? (u32)(y0 + 1) * stride : 0) + first * image->x_channel;
-        u32 places[4] = {upper + x_left, upper + x_right, lower + x_left, lower + x_right};
-        for (u32 k = 0; k < 3; k++) {
-            if (k >= count) continue;
-            real taps[4];
-            for (u32 tap = 0; tap < 4; tap++) {
-                taps[tap] = (real)image->x[places[tap]];
-                places[tap] += image->x_channel;
-            }
-            const real above = FMA(left_weight, taps[0], right_weight * taps[1]);
-            const real below = FMA(left_weight, taps[2], right_weight * taps[3]);
-            values[k] = FMA(top_weight, above, FMA(bottom_weight, below, beside));
+#if HAS_BYTES
+    // Bytes are finite, so that what lies outside is read elsewhere and weighs nothing.
+    const real left_weight = has_left ? 1 - across : 0, right_weight = has_right ? across : 0;
+    const real top_weight = has_top ? 1 - down : 0, bottom_weight = has_bottom ? down : 0;
+    const real inside = (left_weight + right_weight) * (top_weight + bottom_weight);
+    const u32 is_inside = has_left && has_right && has_top && has_bottom;
+    const real beside = is_inside ? 0 : image->fill * (1 - inside);
+    const u32 x_left = has_left ? (u32)x0 * image->x_pixel : 0;
+    const u32 x_right = has_right ? (u32)(x0 + 1) * image->x_pixel : 0;
+    const u32 upper = (has_top ? (u32)y0 * stride : 0) + first * image->x_channel;
+    const u32 lower = (has_bottom ? (u32)(y0 + 1) * stride : 0) + first * image->x_channel;
+    u32 places[4] = {upper + x_left, upper + x_right, lower + x_left, lower + x_right};
+    for (u32 k = 0; k < 3; k++) {
+        if (k >= count) continue;
+        real taps[4];
+        for (u32 tap = 0; tap < 4; tap++) {
+            taps[tap] = (real)image->x[places[tap]];
+            places[tap] += image->x_channel;
         }
-        return;
+        const real above = FMA(left_weight, taps[0], right_weight * taps[1]);
+        const real below = FMA(left_weight, taps[2], right_weight * taps[3]);
+        values[k] = FMA(top_weight, above, FMA(bottom_weight, below, beside));
     }
+#else
     for (u32 k = 0; k < 3; k++) {
         if (k >= count) continue;
         real taps[4];
@@ -188,123 +216,5 @@ DEVICE void sampled(const augment_image* image, u32 row, u32 column, u32 first, 
         values[k] = down == 0 ? upper : FMA(down, lower, (1 - down) * upper);
         at += image->x_channel;
     }
-}
-
-// NaN is black, and so is -0.
-DEVICE real clamped(real value, real white) { return value > 0 ? (value < white ? value : white) : 0; }
-
-DEVICE real grey_of(const real* v, u32 channels) {
-    return channels < 3 ? v[0] : FMA((real)0.2989, v[0], FMA((real)0.587, v[1], (real)0.114 * v[2]));
-}
-
-// The level, 0 to 255, of a value; NaN is black.
-DEVICE u32 level_of(real value, real levels) { return (u32)(clamped(value * levels, (real)255) + (real)0.5); }
-
-// A pixel that is not finite stays.
-DEVICE void turn_hue(real* v, real turn) {
-    const real most = MAX(v[0], MAX(v[1], v[2])), least = -MAX(-v[0], MAX(-v[1], -v[2])), range = most - least;
-    if (!(range > 0) || !is_finite(v[0] + v[1] + v[2])) return;
-    const real inverse = 1 / range;
-    real sixth = most == v[0]   ? (v[1] - v[2]) * inverse
-                 : most == v[1] ? FMA(v[2] - v[0], inverse, (real)2)
-                                : FMA(v[0] - v[1], inverse, (real)4);
-    sixth = FMA((real)6, turn, sixth);
-    for (u32 k = 0; k < 3; k++) {
-        // Red, green and blue are at their most 5, 3 and 1 sixths before a full turn.
-        const real from = sixth + (real)(5 - 2 * (i32)k);
-        const real place = FMA((real)-6, floor_of(from * (real)(1.0f / 6)), from);
-        const real other = 4 - place, nearer = place < other ? place : other;
-        v[k] = FMA(-range, clamped(nearer, (real)1), most);
-    }
-}
-
-// What one op makes of a pixel. Sharpness, which needs the neighbours, is none of these.
-DEVICE void color_pixel(real* v, u32 code, real value, GLOBAL const real* statistics, u32 channels, real white,
-                        real levels) {
-    if (code == COLOR_HUE) {
-        if (is_finite(value)) turn_hue(v, value);
-        return;
-    }
-    if (code == COLOR_POSTERIZE || code == COLOR_EQUALIZE) {
-        const u32 kept = LEVELS - (LEVELS >> (value > 1 ? (u32)(value < 8 ? value : 8) : 1));
-        for (u32 k = 0; k < 3; k++) {
-            if (k >= channels) continue;
-            const u32 level = level_of(v[k], levels);
-            v[k] = code == COLOR_EQUALIZE ? statistics[k * LEVELS + level] : (real)(level & kept) / levels;
-        }
-    } else if (code == COLOR_SOLARIZE) {
-        for (u32 k = 0; k < 3; k++) v[k] = v[k] * levels >= value ? white - v[k] : v[k];
-    } else if (code == COLOR_AUTOCONTRAST) {
-        for (u32 k = 0; k < 3; k++)
-            if (k < channels) v[k] = clamped(statistics[k * LEVELS + 1] * (v[k] - statistics[k * LEVELS]), white);
-    } else {
-        const real other = code == COLOR_CONTRAST ? statistics[0] : code == COLOR_SATURATION ? grey_of(v, channels) : 0;
-        const real share = (1 - value) * other;
-        for (u32 k = 0; k < 3; k++) v[k] = clamped(FMA(value, v[k], share), white);
-    }
-}
-
-// A table may hold anything: what is no number of ops is 0, or the most there are, and what is no code is no op.
-DEVICE u32 count_of(GLOBAL const float* row) {
-    return row[6] > 0 ? (u32)(row[6] < MOST_COLORS ? row[6] : MOST_COLORS) : 0;
-}
-
-DEVICE u32 code_of(GLOBAL const float* row, u32 i) {
-    const float code = row[TABLE_CODES + i];
-    return code >= COLOR_BRIGHTNESS && code <= COLOR_SHARPNESS ? (u32)code : 0;
-}
-
-DEVICE u32 needs_statistics(u32 code) {
-    return code == COLOR_CONTRAST || code == COLOR_EQUALIZE || code == COLOR_AUTOCONTRAST;
-}
-
-// The ops of a sample from `first` to `end` - 1, but for sharpness. `statistics` are those of the sample;
-// `statistic_count` of its ops have some.
-DEVICE void color_pixel_range(real* v, GLOBAL const float* row, u32 first, u32 end, u32 statistic,
-                              GLOBAL const real* statistics, u32 channels, real white, real levels,
-                              u32 statistic_count) {
-    for (u32 i = first; i < end; i++) {
-        const u32 code = code_of(row, i), needs = needs_statistics(code);
-        if (code == COLOR_SHARPNESS || code == 0 || (needs && statistic >= statistic_count)) continue;
-        color_pixel(v, code, row[TABLE_VALUES + i], statistics + statistic * STATISTICS_LENGTH, channels, white,
-                    levels);
-        statistic += needs;
-    }
-}
-
-// Op that sharpens among the first `end`, or `end`.
-DEVICE u32 sharpness_of(GLOBAL const float* row, u32 end) {
-    for (u32 i = 0; i < end; i++)
-        if (code_of(row, i) == COLOR_SHARPNESS) return i;
-    return end;
-}
-
-DEVICE u32 statistics_before(GLOBAL const float* row, u32 end) {
-    u32 count = 0;
-    for (u32 i = 0; i < end; i++) count += needs_statistics(code_of(row, i));
-    return count;
-}
-
-// A pixel of the output after the first `end` colour ops, of which number `sharp` sharpens. Sharpness weighs the pixel
-// with its eight neighbours after the ops before it, 5 to 1 each; the frame stays as it is.
-DEVICE void colored(const augment_image* image, GLOBAL const float* row, u32 end, u32 sharp, u32 r, u32 column,
-                    GLOBAL const real* statistics, real white, real levels, u32 statistic_count, real* v) {
-    const u32 channels = image->channels;
-    sampled(image, r, column, 0, v);
-    color_pixel_range(v, row, 0, sharp, 0, statistics, channels, white, levels, statistic_count);
-    if (sharp == end) return;
-    if (r > 0 && column > 0 && r + 1 < image->out_height && column + 1 < image->out_width) {
-        real sums[3];
-        for (u32 k = 0; k < 3; k++) sums[k] = 4 * v[k];
-        for (u32 i = 0; i < 9; i++) {
-            real near[3];
-            sampled(image, r + i / 3 - 1, column + i % 3 - 1, 0, near);
-            color_pixel_range(near, row, 0, sharp, 0, statistics, channels, white, levels, statistic_count);
-            for (u32 k = 0; k < 3; k++) sums[k] += near[k];
-        }
-        const real value = row[TABLE_VALUES + sharp];
-        for (u32 k = 0; k < 3; k++) v[k] = clamped(FMA(value, v[k], (1 - value) * (sums[k] * (real)(1.0 / 13))), white);
-    }
-    color_pixel_range(v, row, sharp + 1, end, statistics_before(row, sharp), statistics, channels, white, levels,
-                      statistic_count);
+#endif
 }

@@ -10,6 +10,10 @@ internal static class OpFiles
     private static readonly string[] Convolution =
         ["conv2d", "conv2d_direct", "partial_sums", "cuda/conv2d.gather.cu", "cuda/conv2d.filter.cu", "cuda/conv2d.layout.cu"];
 
+    private static readonly string[] Maps = ["augment", "augment_table"];
+
+    private static readonly string[] Colors = [.. Maps, "augment_statistics"];
+
     private static readonly string[] BatchNorm =
         ["batch_norm", "batch_norm_backward", "cuda/batch_norm.resident.cu", "cuda/batch_norm.resident_backward.cu"];
 
@@ -45,19 +49,19 @@ internal static class OpFiles
         ["adamw"] = ["adam", "optimizer_step"],
         ["rmsprop"] = ["rms_prop", "optimizer_step"],
         ["lion"] = ["lion", "optimizer_step"],
-        ["augment"] = ["augment", "augment_table"],
-        ["flip"] = ["augment", "augment_table"],
-        ["crop"] = ["augment", "augment_table"],
-        ["translate"] = ["augment", "augment_table"],
-        ["rotate"] = ["augment", "augment_table"],
-        ["color-jitter"] = ["augment", "augment_table"],
-        ["posterize"] = ["augment", "augment_table"],
-        ["solarize"] = ["augment", "augment_table"],
-        ["equalize"] = ["augment", "augment_table"],
-        ["autocontrast"] = ["augment", "augment_table"],
-        ["sharpness"] = ["augment", "augment_table"],
-        ["normalize"] = ["augment", "augment_table"],
-        ["auto-augment"] = ["augment", "augment_table"],
+        ["augment"] = Colors,
+        ["flip"] = Maps,
+        ["crop"] = Maps,
+        ["translate"] = Maps,
+        ["rotate"] = Maps,
+        ["color-jitter"] = Colors,
+        ["posterize"] = Maps,
+        ["solarize"] = Maps,
+        ["equalize"] = Colors,
+        ["autocontrast"] = Colors,
+        ["sharpness"] = Maps,
+        ["normalize"] = Maps,
+        ["auto-augment"] = Colors,
         ["affine"] = ["affine", "augment"],
     };
 

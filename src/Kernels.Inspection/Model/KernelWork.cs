@@ -113,8 +113,13 @@ internal static class KernelWork
         ["minibatch_deviation_forward"] = [Means, Deviations, new("copies", default, new(1), Again: new(1))],
         ["minibatch_deviation_backward"] = [Means, Deviations, new("gradients", new(1), new(1), Again: new(1))],
 
-        // Three channels of a pixel, from four of the image's.
-        ["augment_apply"] = [new(OnlyPass, new(0, Levels: 1), new(1), Elements: 3)],
+        // Three channels of four pixels, each from four of the image's. A map is read on the way, and with colours the list and the box.
+        ["augment_apply"] = [new(OnlyPass, new(1), new(1), Again: new(3), Elements: 12, Beside: 6 * sizeof(float))],
+        ["augment_apply HAS_COLORS"] = [new(OnlyPass, new(1), new(1), Again: new(3), Elements: 12, Beside: 17 * sizeof(float))],
+        ["augment_apply HAS_BYTES"] =
+            [new(OnlyPass, new(0, Levels: 1), new(1), Again: new(0, Levels: 3), Elements: 12, Beside: 6 * sizeof(float))],
+        ["augment_apply HAS_COLORS HAS_BYTES"] =
+            [new(OnlyPass, new(0, Levels: 1), new(1), Again: new(0, Levels: 3), Elements: 12, Beside: 17 * sizeof(float))],
 
         // Elements of two bytes, whatever the type is called.
         ["conv2d_pack"] = [new(OnlyPass, new(0, Levels: 2), new(0, Levels: 2), Elements: 16)],
@@ -150,15 +155,18 @@ internal static class KernelWork
         "matmul", "conv2d_gather", "conv2d_backward_filter", "conv2d_gather_mma", "conv2d_backward_filter_mma",
     };
 
-    /// <summary>Kernels with passes, some with a switch behind the name under which they are others.</summary>
+    /// <summary>Kernels with passes, some with switches behind the name under which they are others.</summary>
     public static IEnumerable<string> Names => Passes.Keys;
 
     /// <summary>The passes of a variant; none where what it moves for an element is not one number.</summary>
-    public static IReadOnlyList<Pass> Of(KernelDefinition kernel, KernelVariant variant) => kernel.Switches
-        .Where((_, index) => variant.Has(index))
-        .Select(name => Passes.GetValueOrDefault($"{kernel.EntryPoint} {name}"))
-        .Append(Passes.GetValueOrDefault(kernel.EntryPoint))
-        .FirstOrDefault(passes => passes is not null) ?? [];
+    public static IReadOnlyList<Pass> Of(KernelDefinition kernel, KernelVariant variant)
+    {
+        string[] switches = [.. kernel.Switches.Where((_, index) => variant.Has(index))];
+        return switches.Prepend(string.Join(' ', switches))
+            .Select(names => Passes.GetValueOrDefault($"{kernel.EntryPoint} {names}"))
+            .Append(Passes.GetValueOrDefault(kernel.EntryPoint))
+            .FirstOrDefault(passes => passes is not null) ?? [];
+    }
 
     /// <summary>A kernel of matrix products.</summary>
     public static bool Multiplies(KernelDefinition kernel) => Products.Contains(kernel.EntryPoint);

@@ -25,7 +25,8 @@ internal sealed record PassCost(string Name, IReadOnlyList<Instruction> Turn, Tu
         // More than the usual number fit into registers only where an element is small.
         int elements = Math.Max(
             passes.Max(pass => pass.Elements), loaded + stored <= UsualElements ? PossibleElements.Max() : UsualElements);
-        return new PathSearch((elements * loaded) + MostExtra, elements * stored, passes.Any(pass => pass.Exponentials > 0));
+        int beside = passes.Max(pass => pass.Beside);
+        return new PathSearch((elements * loaded) + beside + MostExtra, elements * stored, passes.Any(pass => pass.Exponentials > 0));
     }
 
     /// <summary>

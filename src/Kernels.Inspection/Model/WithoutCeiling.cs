@@ -13,7 +13,7 @@ internal static class WithoutCeiling
         ("it looks through rows or labels for each row", "same_class_neighbours kept_rows_count kept_rows_list feature_deviations"),
         ("it runs once for a call, a channel or a set", "cross_entropy_normalizer cross_entropy_sum norm_penalty_value optimizer_prepare "
             + "partial_sums_reduce random_advance batch_norm_statistics batch_norm_gradients drop_block_scale minibatch_deviation_map "
-            + "minibatch_deviation_sums"),
+            + "minibatch_deviation_sums augment_statistics_join"),
         ("it makes bits, of which one is no element's", "dropout_mask random_bits drop_block_draw drop_block_spread drop_block_order"),
         ("its loops go over a window of the caller's",
             "average_pool2d_forward average_pool2d_backward max_pool2d_forward max_pool2d_backward conv2d_direct_gather "

@@ -59,6 +59,8 @@ public sealed class AugmentCase : OpCase
         {
             Tolerance = Places, Options = new() { Border = ImageBorder.Reflect, AlignCorners = true },
         },
+        Apply([1, 1, 40, 36], (40, 36), "nearest; the last elements for places before them", [[0.984375, 0, 0, 0, 0.984375, 0]], "nearest")
+            with { Options = new() { Interpolation = ImageInterpolation.Nearest } },
         Apply([1, 2, 7, 20], (7, 20), "nearest; halves go to even numbers", [[0.5, 0, 0.25, 0, 1.5, 0]], "nearest") with
         {
             Options = new() { Interpolation = ImageInterpolation.Nearest },
@@ -80,6 +82,17 @@ public sealed class AugmentCase : OpCase
         {
             Bytes8 = true, Tolerance = Colors,
         },
+        Apply(
+            [2, 3, 70, 90], (70, 90), "more than one part of an image, tiles whose neighbours are sharpened",
+            [
+                Row(Identity, [(7, 0), (9, 1.5), (8, 0), (2, 0.5)], [40, 30, 60, 70]),
+                Row([-1, 0, 0, 0, 1, 0], [(2, 1.5), (9, 0.25), (8, 0)], [0, 0, 0, 0]),
+            ],
+            "parts") with
+        {
+            Bytes8 = true, Tolerance = Colors,
+        },
+        Apply([1, 5, 6, 9], (6, 9), "a box in five channels", [Row(Identity, [], [2, 1, 5, 4])], "box"),
         Draw([6, 3, 32, 32], (28, 28), "maps of all kinds", new AugmentPolicy
         {
             Crop = AugmentCrop.Resized, HorizontalFlip = 0.5, VerticalFlip = 0.5, ShiftX = (-2, 2), ShiftY = (-3, 3), Rotation = (-45, 45),

@@ -80,7 +80,7 @@ public static unsafe partial class Augment
                     pixels > 0 ? (uint*)(memory + ownBytes) : null);
                 AugmentRow<TIn, TReal> pipeline = new(
                     reader, hasColors ? row : null, a.Statistics.Pointer<TReal>(), sample, a.AugmentColor, (TReal*)memory);
-                int end = hasColors ? AugmentRow.CountOf(row) : 0, done = 0;
+                int end = hasColors && image.Channels is 1 or 3 ? AugmentRow.CountOf(row) : 0, done = 0;
                 TReal* picture = null;
                 if (takesStatistics)
                 {
@@ -123,7 +123,9 @@ public static unsafe partial class Augment
                 int op = AugmentRow.OpOf(row, statistic);
                 if (op < 0) break;
                 TReal* target = made == null ? memory + pipeline.Size : pipeline.IsSharpened(done, op) ? memory : made;
-                AugmentStatistic<TReal> taken = new(AugmentRow.CodeOf(row, op), a.AugmentImage, a.AugmentColor, pipeline.Padded);
+                AugmentStatistic<TReal> taken = new(
+                    AugmentRow.CodeOf(row, op), (int)a.AugmentImage.Channels, (long)a.AugmentImage.OutHeight * a.AugmentImage.OutWidth,
+                    a.AugmentColor, (int)a.AugmentImage.OutWidth, pipeline.Padded);
                 for (int r = 0; r < (int)a.AugmentImage.OutHeight; r++)
                 {
                     pipeline.Make(r, done, op, made, target + (r * pipeline.Size));
@@ -206,58 +208,6 @@ public static unsafe partial class Augment
 
     /// <summary>The first of so many columns that is no less than a number.</summary>
     private static int FirstFrom(float number, int columns) => number > 0 ? (int)MathF.Ceiling(MathF.Min(number, columns)) : 0;
-
-    private readonly struct CpuStatistics : ICpuKernel<AugmentStatisticsArguments>
-    {
-        public static void Run<T>(in KernelVariant variant, in AugmentStatisticsArguments arguments)
-            where T : unmanaged
-        {
-            if (typeof(T) == typeof(double))
-                ForReal<double>(arguments);
-            else
-                ForReal<float>(arguments);
-        }
-
-        private static void ForReal<TReal>(in AugmentStatisticsArguments a)
-            where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
-        {
-            switch (a.AugmentImage.InputType)
-            {
-                case 0: Gather<byte, TReal>(a); break;
-                case 1: Gather<Half, TReal>(a); break;
-                case 2: Gather<BFloat16, TReal>(a); break;
-                case 3: Gather<float, TReal>(a); break;
-                default: Gather<double, TReal>(a); break;
-            }
-        }
-
-        private static void Gather<TIn, TReal>(in AugmentStatisticsArguments arguments)
-            where TIn : unmanaged
-            where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
-        {
-            AugmentStatisticsArguments a = arguments;
-            CpuParallel.For((long)a.Samples, sample =>
-            {
-                float* row = a.Table.Pointer<float>() + (sample * a.TableWidth);
-                int op = AugmentRow.OpOf(row, (int)a.Statistic);
-                if (op < 0) return;
-                AugmentReader<TIn, TReal> reader = new(
-                    (TIn*)a.X.Pointer<byte>(), sample, (long)a.Samples, row, a.AugmentImage, a.AugmentMap);
-                TReal* all = a.Statistics.Pointer<TReal>();
-                long size = a.AugmentImage.Channels * AugmentReader<TIn, TReal>.PaddedWidth(a.AugmentImage);
-                AugmentRow<TIn, TReal> pipeline = new(
-                    reader, row, all, sample, a.AugmentColor, CpuScratch.Take<TReal>(AugmentRow<TIn, TReal>.MemoryRows * size));
-                AugmentStatistic<TReal> taken = new(AugmentRow.CodeOf(row, op), a.AugmentImage, a.AugmentColor, pipeline.Padded);
-                for (int r = 0; r < (int)a.AugmentImage.OutHeight; r++)
-                {
-                    pipeline.Make(r, 0, op, picture: null, pipeline.Buffer);
-                    taken.Add(pipeline.Buffer);
-                }
-
-                taken.Finish(all + (((sample * a.AugmentColor.StatisticCount) + a.Statistic) * StatisticsLength));
-            });
-        }
-    }
 
     /// <summary>Levels of a curve.</summary>
     internal const int Levels = 256;

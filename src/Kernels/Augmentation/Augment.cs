@@ -37,15 +37,22 @@ public static partial class Augment
     /// <summary>STATISTICS_LENGTH in the text.</summary>
     private const int StatisticsLength = 768;
 
-    private const int TilePixels = 4 * KernelDefinition.DefaultGroupSize;
+    /// <summary>TILE_SIDE in the text.</summary>
+    private const int TileSide = 32;
+
+    /// <summary>PART_TILES in the text.</summary>
+    private const int PartTiles = 4;
 
     private static readonly KernelDefinition<AugmentTableArguments> DrawKernel = EntryPoints.AugmentTable.Fixed(CpuDraw);
 
     private static readonly KernelDefinition<AugmentApplyArguments> ApplyKernel =
-        EntryPoints.AugmentApply.Float<CpuApply>(switches: ["HAS_COLORS"]);
+        EntryPoints.AugmentApply.Float<CpuApply>(switches: ["HAS_COLORS", "HAS_BYTES"]);
 
     private static readonly KernelDefinition<AugmentStatisticsArguments> StatisticsKernel =
-        EntryPoints.AugmentStatistics.Float<CpuStatistics>();
+        EntryPoints.AugmentStatistics.Float<CpuStatistics>(switches: ["HAS_BYTES"]);
+
+    private static readonly KernelDefinition<AugmentStatisticsJoinArguments> JoinKernel =
+        EntryPoints.AugmentStatisticsJoin.Float<CpuStatisticsJoin>();
 
     /// <summary>Draws the table of a batch and applies it.</summary>
     /// <param name="stream">Queue to run in.</param>
@@ -108,7 +115,8 @@ public static partial class Augment
         Check.Disjoint(Name, table, nameof(table), y, nameof(y));
         if (statistics is < 0 or > MostColors)
             throw new ArgumentOutOfRangeException(nameof(statistics), statistics, $"{Name}: a row has 0 to {MostColors} colour ops.");
-        LaunchApply(stream, images, x, table.Argument, TableWidth, y, statistics, hasColors: images.Channels is 1 or 3, options);
+        LaunchApply(
+            stream, images, x, table.Argument, TableWidth, y, images.HasColors ? statistics : 0, hasColors: true, options);
     }
 
     internal static void Forward<TIn, TOut>(
@@ -148,33 +156,20 @@ public static partial class Augment
             StatisticCount = (uint)statisticCount,
         };
         AugmentMapArguments map = images.Map(options, isNormalized);
-        bool isTakenOnTheWay = stream.Device.Kind == DeviceKind.Cpu && IsKept(images.Image, y.DType == DType.Float64);
-        for (int statistic = 0; statistic < statisticCount && !isTakenOnTheWay; statistic++)
-        {
-            stream.Launch(
-                StatisticsKernel,
-                new KernelVariant(y.DType),
-                LaunchShape.GroupPerRow(images.Batch),
-                new AugmentStatisticsArguments
-                {
-                    X = images.InBytes(x),
-                    Table = table,
-                    TableWidth = (uint)tableWidth,
-                    Statistics = kept,
-                    Samples = (ulong)images.Batch,
-                    Statistic = (uint)statistic,
-                    AugmentImage = images.Image,
-                    AugmentMap = map,
-                    AugmentColor = color,
-                });
-        }
+        (long down, long across) = (Tiles(images.OutputSize.Height), Tiles(images.OutputSize.Width));
+        (uint inverse, uint shift) = AugmentImages.Divisor(across);
+        AugmentImageArguments image = images.Image with { RowInverse = inverse, RowShift = shift };
+        bool isTakenOnTheWay = stream.Device.Kind == DeviceKind.Cpu && IsKept(image, y.DType == DType.Float64);
+        if (statisticCount > 0 && !isTakenOnTheWay)
+            LaunchStatistics(stream, images, x, table, tableWidth, y, down * across, image, map, color, kept);
 
-        long sampleTiles = ((images.OutputSize.Height * images.OutputSize.Width) + TilePixels - 1) / TilePixels;
+        // A group takes three channels of a tile, at most.
+        long sampleTiles = down * across * ((images.Channels + 2) / 3);
         InvariantDivisor sample = InvariantDivisor.Of(sampleTiles);
         bool isLast = (options.OutputLayout ?? options.Layout) == TensorLayout.ChannelsLast;
         stream.Launch(
             ApplyKernel,
-            new KernelVariant(y.DType, Switches: hasColors ? 1u : 0),
+            new KernelVariant(y.DType, Switches: (hasColors ? 1u : 0) | (x.DType == DType.UInt8 ? 2u : 0)),
             LaunchShape.GroupPerRow(images.Batch * sampleTiles),
             new AugmentApplyArguments
             {
@@ -190,11 +185,70 @@ public static partial class Augment
                 YPixel = isLast ? (uint)images.Channels : 1,
                 YChannel = isLast ? 1 : (uint)(images.OutputSize.Height * images.OutputSize.Width),
                 Erased = options.Erased,
-                AugmentImage = images.Image,
+                AugmentImage = image,
                 AugmentMap = map,
                 AugmentColor = color,
                 Normalize = images.Normalize(options),
             });
+
+        static long Tiles(long side) => (side + TileSide - 1) / TileSide;
+    }
+
+    /// <summary>
+    /// What the ops of all lists need of their images, the first of each list, then the second, which sees what the first made. Parts are
+    /// cut by the image's size alone.
+    /// </summary>
+    private static void LaunchStatistics<TIn, TOut>(
+        DeviceStream stream, in AugmentImages images, DeviceTensor<TIn> x, TensorArgument table, int tableWidth, DeviceTensor<TOut> y,
+        long sampleTiles, in AugmentImageArguments image, in AugmentMapArguments map, in AugmentColorArguments color, TensorArgument kept)
+        where TIn : unmanaged
+        where TOut : unmanaged
+    {
+        long sampleParts = (sampleTiles + PartTiles - 1) / PartTiles;
+        using ScratchPool.Lease<TOut> found =
+            RealBuffer<TOut>.RentScratch(stream, images.Batch * sampleParts * StatisticsLength);
+        TensorArgument parts = new(found.Buffer.Memory, 0);
+        InvariantDivisor sample = InvariantDivisor.Of(sampleParts);
+        for (uint statistic = 0; statistic < color.StatisticCount; statistic++)
+        {
+            stream.Launch(
+                StatisticsKernel,
+                new KernelVariant(y.DType, Switches: x.DType == DType.UInt8 ? 1u : 0),
+                LaunchShape.GroupPerRow(images.Batch * sampleParts),
+                new AugmentStatisticsArguments
+                {
+                    X = images.InBytes(x),
+                    Table = table,
+                    TableWidth = (uint)tableWidth,
+                    Statistics = kept,
+                    Parts = parts,
+                    Jobs = (ulong)(images.Batch * sampleParts),
+                    SampleInverse = sample.Inverse,
+                    SampleShift = sample.Shift,
+                    SampleParts = (uint)sampleParts,
+                    Statistic = statistic,
+                    AugmentImage = image,
+                    AugmentMap = map,
+                    AugmentColor = color,
+                });
+            stream.Launch(
+                JoinKernel,
+                new KernelVariant(y.DType),
+                LaunchShape.GroupPerRow(images.Batch),
+                new AugmentStatisticsJoinArguments
+                {
+                    Parts = parts,
+                    Table = table,
+                    TableWidth = (uint)tableWidth,
+                    Statistics = kept,
+                    Samples = (ulong)images.Batch,
+                    SampleParts = (uint)sampleParts,
+                    Statistic = statistic,
+                    Channels = image.Channels,
+                    Pixels = image.OutHeight * image.OutWidth,
+                    AugmentColor = color,
+                });
+        }
     }
 
     private static void LaunchDraw(

@@ -12,6 +12,9 @@ internal readonly record struct AugmentImages(
     /// <summary>Kernels count the elements of one image in 32 bits with a sign.</summary>
     private const long LargestImage = int.MaxValue;
 
+    /// <summary>Colour ops have a meaning for grey and for red, green and blue.</summary>
+    public bool HasColors => Channels is 1 or 3;
+
     public double White => InputType == DType.UInt8 ? 255 : 1;
 
     public AugmentImageArguments Image

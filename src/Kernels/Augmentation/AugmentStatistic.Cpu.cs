@@ -3,7 +3,9 @@ using System.Runtime.Intrinsics;
 
 namespace Kernels;
 
-/// <summary>What one colour op needs of a whole image, taken from its rows one after the other on the CPU.</summary>
+/// <summary>
+/// What one colour op needs of a whole image, taken from its rows one after the other on the CPU, or put together from bands of rows.
+/// </summary>
 internal unsafe ref struct AugmentStatistic<TReal>
     where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
 {
@@ -13,20 +15,25 @@ internal unsafe ref struct AugmentStatistic<TReal>
     private const int PixelsOfSum = 1024;
 
     private readonly int _code, _channels, _width, _padded;
+    /// <summary>PART_MOST and PART_LEAST in the text.</summary>
+    private const int PartMost = 1, PartLeast = 4;
+
     private readonly TReal _white, _levels;
     private readonly Span<int> _histogram;
     private readonly Span<Vector512<TReal>> _least, _most;
+    private readonly long _pixels;
     private Vector512<double> _sum;
-    private long _pixels;
 
     /// <param name="code">The op.</param>
-    /// <param name="image">Channels and pixels of a row.</param>
+    /// <param name="channels">Channels.</param>
+    /// <param name="pixels">Pixels of the whole image.</param>
     /// <param name="color">White, and levels.</param>
+    /// <param name="width">Pixels of a row.</param>
     /// <param name="padded">From one channel of a row to the next.</param>
-    public AugmentStatistic(int code, in AugmentImageArguments image, in AugmentColorArguments color, int padded)
+    public AugmentStatistic(int code, int channels, long pixels, in AugmentColorArguments color, int width = 0, int padded = 0)
     {
         (_white, _levels) = (TReal.CreateTruncating(color.White), TReal.CreateTruncating(color.Levels));
-        (_code, _channels, _width, _padded) = (code, (int)image.Channels, (int)image.OutWidth, padded);
+        (_code, _channels, _pixels, _width, _padded) = (code, channels, pixels, width, padded);
         _histogram = code == AugmentRow.Equalize ? new int[_channels * Levels] : [];
         _least = code == AugmentRow.Autocontrast ? new Vector512<TReal>[_channels] : [];
         _most = code == AugmentRow.Autocontrast ? new Vector512<TReal>[_channels] : [];
@@ -37,7 +44,6 @@ internal unsafe ref struct AugmentStatistic<TReal>
     /// <summary>Takes a row in.</summary>
     public void Add(TReal* row)
     {
-        _pixels += _width;
         switch (_code)
         {
             case AugmentRow.Contrast:
@@ -53,13 +59,44 @@ internal unsafe ref struct AugmentStatistic<TReal>
     {
         switch (_code)
         {
-            case AugmentRow.Contrast:
-                double sum = 0;
-                for (int lane = 0; lane < Vector512<double>.Count; lane++) sum += _sum[lane];
-                own[0] = TReal.CreateTruncating(sum / _pixels);
-                break;
+            case AugmentRow.Contrast: own[0] = TReal.CreateTruncating(SumOfLanes / _pixels); break;
             case AugmentRow.Autocontrast: Stretch(own); break;
             default: Curve(own); break;
+        }
+    }
+
+    /// <summary>Writes what was found of the rows so far, as the kernel keeps it of a part.</summary>
+    public readonly void Keep(TReal* part)
+    {
+        if (_code == AugmentRow.Contrast) part[0] = TReal.CreateTruncating(SumOfLanes);
+        for (int level = 0; level < _histogram.Length; level++) part[level] = TReal.CreateTruncating(_histogram[level]);
+        for (int channel = 0; channel < _most.Length; channel++)
+        {
+            (TReal least, TReal most) = ExtremesOf(channel);
+            (part[PartMost + channel], part[PartLeast + channel]) = (most, -least);
+        }
+    }
+
+    /// <summary>Takes in what was kept of other rows.</summary>
+    public void Join(TReal* part)
+    {
+        if (_code == AugmentRow.Contrast) _sum += Vector512.CreateScalar(double.CreateTruncating(part[0]));
+        for (int level = 0; level < _histogram.Length; level++) _histogram[level] += int.CreateTruncating(part[level]);
+        for (int channel = 0; channel < _most.Length; channel++)
+        {
+            (TReal least, TReal most) = ExtremesOf(channel);
+            _most[channel] = Vector512.Create(TReal.Max(most, part[PartMost + channel]));
+            _least[channel] = Vector512.Create(TReal.Min(least, -part[PartLeast + channel]));
+        }
+    }
+
+    private readonly double SumOfLanes
+    {
+        get
+        {
+            double sum = 0;
+            for (int lane = 0; lane < Vector512<double>.Count; lane++) sum += _sum[lane];
+            return sum;
         }
     }
 
@@ -116,17 +153,23 @@ internal unsafe ref struct AugmentStatistic<TReal>
         }
     }
 
+    private readonly (TReal Least, TReal Most) ExtremesOf(int channel)
+    {
+        (TReal least, TReal most) = (TReal.PositiveInfinity, TReal.NegativeInfinity);
+        for (int lane = 0; lane < Vector512<TReal>.Count; lane++)
+        {
+            least = TReal.Min(least, _least[channel][lane]);
+            most = TReal.Max(most, _most[channel][lane]);
+        }
+
+        return (least, most);
+    }
+
     private readonly void Stretch(TReal* own)
     {
         for (int channel = 0; channel < _channels; channel++)
         {
-            (TReal least, TReal most) = (TReal.PositiveInfinity, TReal.NegativeInfinity);
-            for (int lane = 0; lane < Vector512<TReal>.Count; lane++)
-            {
-                least = TReal.Min(least, _least[channel][lane]);
-                most = TReal.Max(most, _most[channel][lane]);
-            }
-
+            (TReal least, TReal most) = ExtremesOf(channel);
             TReal range = most - least;
             own[channel * Levels] = range > TReal.Zero ? least : TReal.Zero;
             own[(channel * Levels) + 1] = range > TReal.Zero ? _white / range : TReal.One;

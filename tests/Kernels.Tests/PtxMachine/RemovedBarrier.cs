@@ -13,12 +13,14 @@ internal sealed record RemovedBarrier(string File, int Line)
     private const string Moments = "portable/moments.h";
     private const string NormGradients = "portable/batch_norm_gradients.h";
     private const string Grid = "cuda/grid.h";
+    private const string Tiles = "portable/augment_tile.h";
 
     /// <summary>Of a text that is not an op's own.</summary>
     private static readonly Dictionary<string, string[]> OpsOfFiles = new()
     {
         ["portable/partial_sums.cl"] = ["bias-dropout-residual"],
         ["portable/batch_norm_backward.cl"] = ["batch-norm", "ghost-batch-norm"],
+        [Tiles] = ["augment"],
         [Moments] = ["batch-norm", "ghost-batch-norm"],
         ["portable/conv2d_direct.cl"] = ["conv2d"],
         [NormGradients] = ["batch-norm", "ghost-batch-norm"],
@@ -34,7 +36,7 @@ internal sealed record RemovedBarrier(string File, int Line)
     /// <summary>Every barrier of the texts, as CUDA compiles them.</summary>
     public static IReadOnlyList<RemovedBarrier> All { get; } =
     [
-        .. KernelCatalog.All.Select(kernel => kernel.File).Concat([Reductions, Moments, NormGradients, Grid]).Distinct()
+        .. KernelCatalog.All.Select(kernel => kernel.File).Concat([Reductions, Moments, NormGradients, Grid, Tiles]).Distinct()
             .Order(StringComparer.Ordinal).SelectMany(Of),
     ];
 

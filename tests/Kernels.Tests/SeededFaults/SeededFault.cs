@@ -52,6 +52,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string AveragePool = "portable/average_pool2d.cl";
     private const string MaxPool = "portable/max_pool2d.cl";
     private const string AugmentApply = "portable/augment.cl";
+    private const string AugmentStatistics = "portable/augment_statistics.cl";
+    private const string AugmentTile = "portable/augment_tile.h";
     private const string AugmentDraw = "portable/augment_table.cl";
     private const string AugmentImage = "portable/augment_image.h";
     private const string AugmentKey = "portable/augment_key.h";
@@ -510,12 +512,20 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "mirrored again and again" },
         new("halves go up", "augment", AugmentImage, "(above == (real)0.5 && is_odd)", "above == (real)0.5")
         { At = "nearest; halves go to even numbers" },
-        new("the last rows are left out", "augment", AugmentApply, "k < 4; k++) {\n            const u32 pixel",
-            "k < 2; k++) {\n            const u32 pixel") { At = "a flip and a shift of whole pixels, beyond one vector" },
-        new("a curve counts its own level", "augment", AugmentApply, "running_sum(count, counts, &total) - count",
+        new("the last rows are left out", "augment", AugmentApply, "r < rows && i < count", "r < rows / 2 && i < count")
+        { At = "a flip and a shift of whole pixels, beyond one vector" },
+        new("a curve counts its own level", "augment", AugmentStatistics, "running_sum(count, counts, &total) - count",
             "running_sum(count, counts, &total)") { At = "levels, a curve from levels" },
-        new("the histogram is not cleared in time", "augment", AugmentApply, "histogram[k * LEVELS + level] = 0;\n        BARRIER();",
-            "histogram[k * LEVELS + level] = 0;") { At = "levels, a curve from levels" },
+        new("the histogram is not cleared", "augment", AugmentStatistics, "histogram[k * LEVELS + LOCAL_ID] = 0;",
+            "histogram[k * LEVELS + LOCAL_ID] = 1;") { At = "levels, a curve from levels" },
+        new("the second part of an image is forgotten", "augment", AugmentStatistics, "COLOR_EQUALIZE && part < sample_parts",
+            "COLOR_EQUALIZE && part < 1") { At = "more than one part of an image, tiles whose neighbours are sharpened" },
+        new("neighbours in other tiles are not made", "augment", AugmentTile, "u32 r = is_side ? 1 + along", "u32 r = is_side ? 0 * along")
+        { At = "more than one part of an image, tiles whose neighbours are sharpened" },
+        new("places inside are weighed the wrong way round", "augment", AugmentTile, "FMA(across, own[1], (1 - across) * own[0])",
+            "FMA(across, own[0], (1 - across) * own[1])") { At = "all taps inside, or some" },
+        new("bytes inside are weighed the wrong way round", "augment", AugmentTile, "FMA(1 - down, above, down * below)",
+            "FMA(down, above, (1 - down) * below)") { At = "bytes" },
         new("the last of equal elements counts", "max-pool2d", MaxPool, "value > *best ||", "value >= *best ||")
         { At = "integers: most windows have a tie" },
         new("a NaN is passed over", "max-pool2d", MaxPool, " || value != value", "") { At = "overlapping, one apart" },
