@@ -40,7 +40,7 @@ struct object {
 };
 
 static struct {
-    void* library;
+    void* loaded;
     bool is_open_mpi;
     handle world, byte, float_type, double_type, sum, errors_return, status_ignore, in_place, request_null;
 } real;
@@ -53,15 +53,15 @@ static _Noreturn void stop(const char* what, handle value) {
 }
 
 static void* find(const char* name) {
-    void* address = dlsym(real.library, name);
+    void* address = dlsym(real.loaded, name);
     if (address == NULL) stop(name, 0);
     return address;
 }
 
 __attribute__((constructor)) static void load(void) {
     real.is_open_mpi = getenv("OMPI_COMM_WORLD_SIZE") != NULL;
-    real.library = dlopen(real.is_open_mpi ? "libmpi.so.40" : "libmpich.so.12", RTLD_NOW | RTLD_LOCAL);
-    if (real.library == NULL) {
+    real.loaded = dlopen(real.is_open_mpi ? "libmpi.so.40" : "libmpich.so.12", RTLD_NOW | RTLD_LOCAL);
+    if (real.loaded == NULL) {
         fprintf(stderr, "mpi_abi: %s\n", dlerror());
     } else if (real.is_open_mpi) {
         real.world = (handle)find("ompi_mpi_comm_world");

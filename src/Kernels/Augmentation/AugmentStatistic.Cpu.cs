@@ -14,10 +14,10 @@ internal unsafe ref struct AugmentStatistic<TReal>
     /// <summary>Greys that are summed in the arithmetic type, each lane by itself, before their sum is one of doubles.</summary>
     private const int PixelsOfSum = 1024;
 
-    private readonly int _code, _channels, _width, _padded;
     /// <summary>PART_MOST and PART_LEAST in the text.</summary>
     private const int PartMost = 1, PartLeast = 4;
 
+    private readonly int _code, _channels, _width, _padded;
     private readonly TReal _white, _levels;
     private readonly Span<int> _histogram;
     private readonly Span<Vector512<TReal>> _least, _most;

@@ -73,8 +73,9 @@ internal ref struct MemoryLease : IArgumentBinder, IDisposable
 
     private void Add(DeviceMemory memory)
     {
-        memory.Hold();
+        // In this order, so that a block is counted where it is held, and only there.
         _blocks[_count] = memory;
+        memory.Hold();
         _count++;
     }
 
