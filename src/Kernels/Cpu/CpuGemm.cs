@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Kernels.Devices.Cpu;
 
@@ -133,7 +132,7 @@ internal static unsafe partial class CpuGemm
         public long ColumnBlocks;
     }
 
-    /// <summary>The packing memory of one thread, allocated once and bounded; pages that a type does not need are never touched.</summary>
+    /// <summary>The packing memory of one thread, allocated once and bounded.</summary>
     private sealed class Scratch
     {
         private const int BlockBytes = MaxBlockRows * PackedRowStride * sizeof(double);
@@ -141,15 +140,13 @@ internal static unsafe partial class CpuGemm
         private const int BiasBytes = MaxBlockColumns * sizeof(double);
         private const int SumBytes = MaxBlockRows * SumStride * sizeof(double);
         private const int TileBytes = MaxTileRows * MaxPanelBytes;
-        private const int Alignment = 4096;
 
         [ThreadStatic]
         private static Scratch? _current;
 
-        private readonly byte* _memory =
-            (byte*)NativeMemory.AlignedAlloc(BlockBytes + PanelBytes + BiasBytes + SumBytes + TileBytes, Alignment);
+        private readonly byte* _memory = (byte*)CpuHeap.Allocate(BlockBytes + PanelBytes + BiasBytes + SumBytes + TileBytes);
 
-        ~Scratch() => NativeMemory.AlignedFree(_memory);
+        ~Scratch() => CpuHeap.Free(_memory);
 
         public static Scratch Current => _current ??= new Scratch();
 

@@ -1,19 +1,17 @@
-using System.Runtime.InteropServices;
+using Kernels.Devices.Cpu;
 
 namespace Kernels.Cpu;
 
 /// <summary>Memory of one thread for what a body makes on the way; it grows to the largest that was asked for and is kept.</summary>
 internal sealed unsafe class CpuScratch
 {
-    private const int Alignment = 64;
-
     [ThreadStatic]
     private static CpuScratch? _current;
 
     private void* _memory;
     private long _bytes;
 
-    ~CpuScratch() => NativeMemory.AlignedFree(_memory);
+    ~CpuScratch() => CpuHeap.Free(_memory);
 
     /// <summary>Memory for so many elements, on 64 bytes, valid until the thread asks again; what is in it is not cleared.</summary>
     public static T* Take<T>(long count)
@@ -23,10 +21,10 @@ internal sealed unsafe class CpuScratch
     {
         if (bytes > _bytes)
         {
-            NativeMemory.AlignedFree(_memory);
+            CpuHeap.Free(_memory);
             _memory = null;
             _bytes = 0;
-            _memory = NativeMemory.AlignedAlloc((nuint)bytes, Alignment);
+            _memory = CpuHeap.Allocate(bytes);
             _bytes = bytes;
         }
 
