@@ -1,4 +1,5 @@
 using Kernels.Devices;
+using Kernels.Tests.Support;
 using Kernels.Verification;
 using Xunit;
 
@@ -8,7 +9,7 @@ namespace Kernels.Tests.SeededFaults;
 /// A check that cannot fail is no check. Each row plants one bug of a kind that really happened somewhere into a kernel's text, and the
 /// op's case must notice on OpenCL, or on CUDA where its text is for that alone, by its results, and pass again without it.
 /// </summary>
-public sealed class SeededFaultTests
+public sealed class SeededFaultTests(TestDevices devices)
 {
     private static readonly double[] SpecialValues = [double.NaN, double.PositiveInfinity];
 
@@ -20,16 +21,17 @@ public sealed class SeededFaultTests
     {
         SeededFault fault = SeededFault.All.Single(fault => fault.ToString() == name);
         DeviceKind kind = fault.File.StartsWith("cuda/", StringComparison.Ordinal) ? DeviceKind.Cuda : DeviceKind.OpenCl;
-        DeviceDescription? device = Device.List().FirstOrDefault(d => d.Kind == kind && d.Available);
-        Assert.SkipWhen(device is null, $"no {kind} device");
+        DeviceDescription? description = TestDevices.All.FirstOrDefault(d => d.Kind == kind && d.Available);
+        Assert.SkipWhen(description is null, $"no {kind} device");
+        // Kernels are known by what changed their text too, so rows have nothing in common but the context.
+        Device device = devices.Open(description.Id);
 
-        (Attempt? attempt, ProblemResult result) = WithFault(fault, () => FirstFailure(device.Id, fault));
+        (Attempt? attempt, ProblemResult result) = WithFault(fault, () => FirstFailure(device, fault));
         Assert.True(attempt is not null, $"{fault}: verification passed with the fault in place.");
         Assert.True(result.Trouble is null, $"{fault}: the text with the fault does not run: {result.Failure}");
         TestContext.Current.TestOutputHelper?.WriteLine($"found by '{attempt.Trial.Problem}': {result.Failure}");
 
-        using Device sound = Device.Open(device.Id);
-        using DeviceStream stream = sound.CreateStream();
+        using DeviceStream stream = device.CreateStream();
         Assert.Null(attempt.Run(stream).Failure);
     }
 
@@ -70,10 +72,8 @@ public sealed class SeededFaultTests
         }
     }
 
-    private static (Attempt? Attempt, ProblemResult Result) FirstFailure(string deviceId, SeededFault fault)
+    private static (Attempt? Attempt, ProblemResult Result) FirstFailure(Device device, SeededFault fault)
     {
-        // A device of its own, so that no compiled kernel of another row is reused; the disk cache goes by the text.
-        using Device device = Device.Open(deviceId);
         using DeviceStream stream = device.CreateStream();
         foreach (Attempt attempt in Attempts(OpCase.All.Single(op => op.Op == fault.Op), fault))
         {

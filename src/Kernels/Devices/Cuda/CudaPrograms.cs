@@ -9,7 +9,7 @@ namespace Kernels.Devices.Cuda;
 /// <summary>The compiled kernels of one GPU: in memory by variant, behind that on disk by text, behind that NVRTC.</summary>
 internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
 {
-    private readonly ConcurrentDictionary<(KernelDefinition, KernelVariant), Lazy<CudaKernel>> _kernels = new();
+    private readonly ConcurrentDictionary<KernelKey, Lazy<CudaKernel>> _kernels = new();
 
     // Threads may ask at once, but a failure is not kept.
     private readonly Lazy<(string Architecture, string Versions)> _compiler = new(
@@ -19,8 +19,8 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
     /// <summary>The kernel for a launch; the context is current.</summary>
     public CudaKernel Get(KernelDefinition kernel, in KernelVariant variant)
     {
-        Lazy<CudaKernel> entry = _kernels.GetOrAdd(
-            (kernel, variant), static (key, self) => new(() => self.Build(key.Item1, key.Item2)), this);
+        KernelKey key = KernelKey.Of(kernel, variant);
+        Lazy<CudaKernel> entry = _kernels.GetOrAdd(key, static (key, self) => new(() => self.Build(key.Kernel, key.Variant)), this);
         CudaKernel compiled;
         try
         {
@@ -29,7 +29,7 @@ internal sealed unsafe class CudaPrograms(CudaDevice device) : IDisposable
         catch
         {
             // A Lazy keeps its exception; forget it, so that a later call can succeed once memory or disk is back.
-            _kernels.TryRemove(new KeyValuePair<(KernelDefinition, KernelVariant), Lazy<CudaKernel>>((kernel, variant), entry));
+            _kernels.TryRemove(new KeyValuePair<KernelKey, Lazy<CudaKernel>>(key, entry));
             throw;
         }
 

@@ -14,7 +14,7 @@ namespace Kernels.Devices.OpenCl;
 /// </summary>
 internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
 {
-    private readonly ConcurrentDictionary<(KernelDefinition, KernelVariant), Lazy<OpenClKernel>> _kernels = new();
+    private readonly ConcurrentDictionary<KernelKey, Lazy<OpenClKernel>> _kernels = new();
     private readonly ConcurrentDictionary<(string Text, string Options), Lazy<OpenClProgram>> _programs = new();
     private readonly string _compiler = string.Join(
         '|',
@@ -37,9 +37,9 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
 
     public OpenClKernel Get(KernelDefinition kernel, in KernelVariant variant)
     {
-        Lazy<OpenClKernel> entry = _kernels.GetOrAdd(
-            (kernel, variant), static (key, self) => new(() => self.Build(key.Item1, key.Item2)), this);
-        return Value(_kernels, (kernel, variant), entry);
+        KernelKey key = KernelKey.Of(kernel, variant);
+        Lazy<OpenClKernel> entry = _kernels.GetOrAdd(key, static (key, self) => new(() => self.Build(key.Kernel, key.Variant)), this);
+        return Value(_kernels, key, entry);
     }
 
     public void Dispose()
