@@ -53,6 +53,7 @@ internal static unsafe partial class Activation
                 for (long i = first; i < end; i++) to[i] = TFunction.Value(from[i], slope);
             }
 
+            [MethodImpl(MethodImplOptions.AggressiveOptimization)]
             void InFloat<TStore>(long first, long end)
                 where TStore : struct, IVectorStore
             {
@@ -105,6 +106,7 @@ internal static unsafe partial class Activation
                 for (long i = first; i < end; i++) ((double*)dx)[i] = TFunction.Gradient(outputs[i], gradients[i], slope);
             }
 
+            [MethodImpl(MethodImplOptions.AggressiveOptimization)]
             void InFloat<TStore>(long first, long end)
                 where TStore : struct, IVectorStore
             {
