@@ -63,7 +63,7 @@ public static unsafe partial class AveragePool2d
         {
             AveragePool2dGlobalArguments a = arguments;
             long cells = (long)a.Cells;
-            CpuPool.ForLines((long)a.Planes, cells, (first, end) =>
+            CpuPool.ForLines((long)a.Planes, cells, [MethodImpl(MethodImplOptions.AggressiveOptimization)] (first, end) =>
             {
                 for (long plane = first; plane < end; plane++)
                 {
@@ -76,6 +76,7 @@ public static unsafe partial class AveragePool2d
         }
 
         /// <summary>Four sums in each lane, so that an addition need not wait for the one before.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static TReal Sum<T, TReal>(T* x, long count)
             where T : unmanaged
             where TReal : unmanaged
@@ -85,12 +86,14 @@ public static unsafe partial class AveragePool2d
             long i = 0;
             for (; i + (4 * width) <= count; i += 4 * width)
             {
+                CpuPool.Prefetch(x + i + Ahead, 4 * width);
                 a += CpuReal.Load<T, TReal>(x + i, width);
                 b += CpuReal.Load<T, TReal>(x + i + width, width);
                 c += CpuReal.Load<T, TReal>(x + i + (2 * width), width);
                 d += CpuReal.Load<T, TReal>(x + i + (3 * width), width);
             }
 
+            CpuPool.Prefetch(x + i + Ahead, count - i);
             for (; i < count; i += width) a += CpuReal.Load<T, TReal>(x + i, (int)Math.Min(width, count - i));
             return Vector512.Sum((a + b) + (c + d));
         }
@@ -161,7 +164,7 @@ public static unsafe partial class AveragePool2d
         {
             AveragePool2dGlobalBackwardArguments a = arguments;
             long cells = (long)a.Cells;
-            CpuPool.ForLines((long)a.Count / cells, cells, (first, end) =>
+            CpuPool.ForLines((long)a.Count / cells, cells, [MethodImpl(MethodImplOptions.AggressiveOptimization)] (first, end) =>
             {
                 for (long plane = first; plane < end; plane++)
                 {
@@ -179,6 +182,7 @@ public static unsafe partial class AveragePool2d
     private static void Forward<T>(CpuPool pool, CpuDivisor divisor, T* x, T* y)
         where T : unmanaged
     {
+        if (Squares(pool, divisor, x, y)) return;
         PoolWindows<T, PoolMean> windows = new(pool, x, y, default, divisor);
         if (typeof(T) != typeof(double) && windows.Bytes <= CpuPool.MostBytes)
         {
@@ -191,6 +195,13 @@ public static unsafe partial class AveragePool2d
             for (long line = first; line < end; line++) Elements(pool, divisor, x, y, line);
         });
     }
+
+    /// <summary>Windows around every element, whose gradients are in the same windows.</summary>
+    private static bool Squares<T>(in CpuPool pool, in CpuDivisor divisor, T* from, T* to)
+        where T : unmanaged =>
+        divisor.OfAll != 0
+        && (PoolSquares<T, PoolMean, Three>.Run(pool, from, to, default, divisor.OfAll)
+            || PoolSquares<T, PoolMean, Five>.Run(pool, from, to, default, divisor.OfAll));
 
     /// <summary>The windows of one row of the output, element by element, the sum of those of its rows.</summary>
     private static void Elements<T>(in CpuPool pool, in CpuDivisor divisor, T* x, T* y, long number)
@@ -231,6 +242,7 @@ public static unsafe partial class AveragePool2d
     private static void Backward<T>(CpuPool pool, CpuDivisor divisor, T* dy, T* dx)
         where T : unmanaged
     {
+        if (Squares(pool, divisor, dy, dx)) return;
         PoolGradients<T, PoolMean> gradients = new(pool, dy, dx, default, divisor);
         if (typeof(T) != typeof(double) && gradients.Bytes <= CpuPool.MostBytes)
         {

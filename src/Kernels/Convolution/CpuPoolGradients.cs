@@ -25,6 +25,9 @@ internal sealed unsafe class PoolGradients<T, TKind>
     private readonly bool _streams;
     private readonly bool _isPairs;
 
+    /// <summary>Cells go past the caches as they are made: where these are whole lines, of maxima.</summary>
+    private readonly bool _streamsCells;
+
     /// <summary>
     /// Elements that are a stride apart meet the same taps, each at a window that is so many after theirs: of one such class after the
     /// other, and in the order of the windows.
@@ -68,6 +71,9 @@ internal sealed unsafe class PoolGradients<T, TKind>
         (_stride, _rowLength) = (_window.StrideX, pool.Width * pool.Inner);
         _isPairs = pool.IsPairs && pool.Width == 2 * pool.OutWidth && divisor.OfAll != 0 == !TKind.IsMaximum;
         _streams = CpuStreaming.Pays(dx, pool.Planes * pool.Height * _rowLength * sizeof(T));
+        if (_streams && TKind.IsMaximum && taps.Bytes == 1 && pool.Inner > 1 && pool.Inner % (4 * Width) == 0)
+            _streamsCells = Vector512.IsHardwareAccelerated;
+        _streams &= !_streamsCells;
         _slots = Math.Min(pool.OutHeight, ((_window.WindowHeight - 1L) * _window.DilationY / _window.StrideY) + 1);
         bool isSmall = Math.Max(_stride, _window.WindowWidth) <= CpuPool.MostBytes / sizeof(long);
         (_meetings, _classes) = isSmall && typeof(T) != typeof(double) ? Meetings(_window) : ([], []);
@@ -129,6 +135,7 @@ internal sealed unsafe class PoolGradients<T, TKind>
     }
 
     /// <summary>Lines from <paramref name="first"/> to <paramref name="end"/> - 1.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(long first, long end)
     {
         PoolMemory memory = new(CpuScratch.Take<byte>(Bytes));
@@ -163,6 +170,7 @@ internal sealed unsafe class PoolGradients<T, TKind>
     }
 
     /// <summary>Windows of 2x2 side by side, channels first: vectors of windows, each with its two elements of the row.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Pairs(long plane, long row, T* results)
     {
         if (row >= 2 * _pool.OutHeight)
@@ -314,8 +322,17 @@ internal sealed unsafe class PoolGradients<T, TKind>
 
                 Cell cell = new(_all._dy + (column * inner), _all._taps, column * inner, entry, last, _columns + column, all);
                 long i = 0;
-                if (_all._taps.Bytes == 1 || !TKind.IsMaximum)
+                if (_all._streamsCells)
                 {
+                    for (; i < inner; i += 4 * Width) cell.StoreFour<byte, StreamingStore>(i, results + i);
+                }
+                else if (_all._taps.Bytes == 1 || !TKind.IsMaximum)
+                {
+                    if (TKind.IsMaximum && Vector512.IsHardwareAccelerated)
+                    {
+                        for (; i <= inner - (4 * Width); i += 4 * Width) cell.StoreFour<byte, CachedStore>(i, results + i);
+                    }
+
                     for (; i <= inner - Width; i += Width) CpuElement.Store(results + i, cell.Sum<byte>(i, Width));
                     if (i < inner) CpuElement.Store(results + i, cell.Sum<byte>(i, (int)(inner - i)));
                 }
@@ -338,6 +355,7 @@ internal sealed unsafe class PoolGradients<T, TKind>
         }
 
         /// <summary>Channels last: what the elements of a row add, class by class, as if they were those of the first window.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void CollectCells(long plane, long row)
         {
             PoolWindowArguments window = _all._window;
@@ -442,6 +460,15 @@ internal sealed unsafe class PoolGradients<T, TKind>
             {
                 int begin = classes[first], end = classes[first + 1];
                 if (begin == end) continue;
+                if (end - begin == 3)
+                {
+                    float* a = _raw + before + meetings[begin].Ahead, b = _raw + before + meetings[begin + 1].Ahead;
+                    float* c = _raw + before + meetings[begin + 2].Ahead;
+                    for (long k = 0; k < maps * _all._mapLength; k += Width)
+                        (Vector512.Load(a + k) + Vector512.Load(b + k) + Vector512.Load(c + k)).Store(kept + k);
+                    continue;
+                }
+
                 for (long k = 0; k < maps * _all._mapLength; k += Width)
                 {
                     Vector512<float> sum = Vector512.Load(_raw + before + meetings[begin].Ahead + k);
@@ -458,8 +485,16 @@ internal sealed unsafe class PoolGradients<T, TKind>
             Vector512<float> sum = Vector512<float>.Zero;
             float* gradients = _gradients + k;
             long tapsAfter = _all._pitch;
-            Entry* end = _entries + _ends[first + 1];
-            for (Entry* entry = _entries + _ends[first]; entry < end; entry++)
+            Entry* entry = _entries + _ends[first], end = _entries + _ends[first + 1];
+            if (!TKind.IsMaximum && end == entry + 3)
+            {
+                sum += Vector512.Load(gradients + entry[0].Offset);
+                sum += Vector512.Load(gradients + entry[1].Offset);
+                sum += Vector512.Load(gradients + entry[2].Offset);
+                entry = end;
+            }
+
+            for (; entry < end; entry++)
             {
                 float* from = gradients + entry->Offset;
                 Vector512<float> gradient = Vector512.Load(from);
@@ -477,6 +512,33 @@ internal sealed unsafe class PoolGradients<T, TKind>
     /// </summary>
     private readonly struct Cell(T* dy, PoolTaps taps, long window, Entry* first, Entry* end, float* columns, float divisor)
     {
+        /// <summary>Gradients of maxima: of 64 channels, so that memory is read along its rows.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void StoreFour<TIndex, TStore>(long i, T* result)
+            where TIndex : unmanaged
+            where TStore : struct, IVectorStore
+        {
+            Vector512<float> a = Vector512<float>.Zero, b = a, c = a, d = a;
+            for (Entry* entry = first; entry < end; entry++)
+            {
+                long from = entry->Offset + i;
+                Vector512<uint> tap = Vector512.Create(entry->Tap);
+                a += Taken<TIndex>(from, tap);
+                b += Taken<TIndex>(from + Width, tap);
+                c += Taken<TIndex>(from + (2 * Width), tap);
+                d += Taken<TIndex>(from + (3 * Width), tap);
+            }
+
+            CpuElement.Store32<T, TStore>(result, a, b);
+            CpuElement.Store32<T, TStore>(result + (2 * Width), c, d);
+        }
+
+        /// <summary>Gradients of windows where they took this tap.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private Vector512<float> Taken<TIndex>(long from, Vector512<uint> tap)
+            where TIndex : unmanaged =>
+            CpuElement.Load(dy + from) & Vector512.Equals(taps.Load<TIndex>(window + from, Width), tap).AsSingle();
+
         /// <summary>Channel number <paramref name="i"/> and those after it.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public Vector512<float> Sum<TIndex>(long i, int count)

@@ -51,12 +51,10 @@ internal readonly unsafe struct PoolPhases
         switch (Stride)
         {
             case 1:
-                for (long w = 0; w < _width; w += CpuElement.Width)
-                {
-                    int count = (int)Math.Min(CpuElement.Width, _width - w);
-                    CpuElement.Store(phases + _pad + w, CpuElement.Load(row + w, count), count);
-                }
-
+                long end = _width & ~(CpuElement.Width - 1L);
+                int rest = (int)(_width - end);
+                for (long w = 0; w < end; w += CpuElement.Width) CpuElement.Load(row + w).Store(phases + _pad + w);
+                if (rest > 0) CpuElement.Store(phases + _pad + end, CpuElement.Load(row + end, rest), rest);
                 break;
             case 2:
                 FillPairs(row, phases + ((_pad & 1) * Pitch) + (_pad / 2), phases + ((~_pad & 1) * Pitch) + ((_pad + 1) / 2));
@@ -253,6 +251,26 @@ internal readonly unsafe struct PoolTaps(byte* first, int bytes)
             CpuPool.Narrow(numbers).Store(first + i);
         else
             numbers.Store((uint*)first + i);
+    }
+
+    /// <summary>Sixty-four of them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreFour<TStore>(long i, Vector512<uint> a, Vector512<uint> b, Vector512<uint> c, Vector512<uint> d)
+        where TStore : struct, IVectorStore
+    {
+        if (first == null) return;
+        byte* to = At(i);
+        if (bytes == 1)
+        {
+            Vector256<byte> low = Vector256.Create(CpuPool.Narrow(a), CpuPool.Narrow(b));
+            TStore.Store(to, Vector512.Create(low, Vector256.Create(CpuPool.Narrow(c), CpuPool.Narrow(d))));
+            return;
+        }
+
+        TStore.Store(to, a.AsByte());
+        TStore.Store(to + Vector512<byte>.Count, b.AsByte());
+        TStore.Store(to + (2 * Vector512<byte>.Count), c.AsByte());
+        TStore.Store(to + (3 * Vector512<byte>.Count), d.AsByte());
     }
 
     /// <summary>The first <paramref name="count"/> of sixteen; the others go with elements that are not there.</summary>

@@ -26,6 +26,9 @@ internal sealed unsafe class PoolWindows<T, TKind>
     private readonly bool _streams;
     private readonly bool _isPairs;
 
+    /// <summary>Windows go past the caches as they are made: where these are whole lines, of direct ones.</summary>
+    private readonly bool _streamsWindows;
+
     /// <summary>Channels last, and parts are not worth keeping: to look again costs no more.</summary>
     private readonly bool _isDirect;
 
@@ -67,6 +70,9 @@ internal sealed unsafe class PoolWindows<T, TKind>
         _ahead = CpuPool.AheadOf(_maps * pool.Height * pool.Width);
         _pitch = TKind.IsMaximum ? 2 * _tapsAfter : _tapsAfter;
         _streams = CpuStreaming.Pays(y, pool.Planes * pool.OutHeight * _length * sizeof(T));
+        if (_streams && _isDirect && pool.Inner > 1 && pool.Inner % (4 * Width) == 0 && Vector512.IsHardwareAccelerated)
+            _streamsWindows = ((nuint)taps.At(0) & 63) == 0;
+        _streams &= !_streamsWindows;
         Bytes = PoolMemory.BytesOf<T>(PoolStage<T>.LengthFor(_length, _maps))
             + PoolMemory.BytesOf<byte>(PoolStage<byte>.LengthFor(_length * taps.Bytes, _maps))
             + PoolMemory.BytesOf<long>(_slots) + PoolMemory.BytesOf<long>(rows) + PoolMemory.BytesOf<float>(_slots * _pitch)
@@ -86,6 +92,7 @@ internal sealed unsafe class PoolWindows<T, TKind>
     public long ElementsOfLine => _maps * _pool.Width * _pool.Inner * _window.StrideY;
 
     /// <summary>Lines from <paramref name="first"/> to <paramref name="end"/> - 1.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(long first, long end)
     {
         PoolMemory memory = new(CpuScratch.Take<byte>(Bytes));
@@ -138,26 +145,16 @@ internal sealed unsafe class PoolWindows<T, TKind>
             (Vector512<float> upper, Vector512<float> upperOdd) = CpuPool.LoadPairs(from, windows - column);
             (Vector512<float> lower, Vector512<float> lowerOdd) = CpuPool.LoadPairs(from + width, windows - column);
             Vector512<uint> up = Vector512<uint>.Zero, down = Vector512.Create(2u);
-            Add(ref upper, ref up, upperOdd, Vector512<uint>.One);
-            Add(ref lower, ref down, lowerOdd, Vector512.Create(3u));
+            CpuPool.Add<TKind>(ref upper, ref up, upperOdd, Vector512<uint>.One);
+            CpuPool.Add<TKind>(ref lower, ref down, lowerOdd, Vector512.Create(3u));
             if (!TKind.IsMaximum) upper += Vector512<float>.Zero;
-            Add(ref upper, ref up, lower, down);
+            CpuPool.Add<TKind>(ref upper, ref up, lower, down);
             if (TKind.IsMaximum)
                 taps.Store(column, up);
             else
                 upper /= by;
             CpuElement.Store(outputs + column, upper);
         }
-    }
-
-    /// <summary>Joins what follows.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Add(ref Vector512<float> value, ref Vector512<uint> at, Vector512<float> next, Vector512<uint> nextAt)
-    {
-        if (TKind.IsMaximum)
-            CpuPool.Take(ref value, ref at, next, nextAt);
-        else
-            value += next;
     }
 
     /// <summary>A window, channels last: so many rows and columns from a cell on, whose taps begin with a number.</summary>
@@ -177,7 +174,7 @@ internal sealed unsafe class PoolWindows<T, TKind>
                 row += down;
                 tap += perRow;
                 (Vector512<float> part, Vector512<uint> partAt) = Row(row, tap, count);
-                Add(ref value, ref at, part, partAt);
+                CpuPool.Add<TKind>(ref value, ref at, part, partAt);
             }
 
             if (TKind.IsMaximum)
@@ -189,8 +186,9 @@ internal sealed unsafe class PoolWindows<T, TKind>
 
         /// <summary>The same of four vectors, so that memory is read along its rows.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void LookAtFour<TResult>(long i, TResult* result, PoolTaps taps, long output, Vector512<float> by, bool isWhole)
+        public void LookAtFour<TResult, TStore>(long i, TResult* result, PoolTaps taps, long output, Vector512<float> by, bool isWhole)
             where TResult : unmanaged
+            where TStore : struct, IVectorStore
         {
             T* row = first + i;
             uint tap = firstTap;
@@ -206,10 +204,10 @@ internal sealed unsafe class PoolWindows<T, TKind>
                 {
                     cell += apart;
                     next += Vector512<uint>.One;
-                    Add(ref e, ref atE, CpuElement.Load(cell), next);
-                    Add(ref f, ref atF, CpuElement.Load(cell + Width), next);
-                    Add(ref g, ref atG, CpuElement.Load(cell + (2 * Width)), next);
-                    Add(ref h, ref atH, CpuElement.Load(cell + (3 * Width)), next);
+                    CpuPool.Add<TKind>(ref e, ref atE, CpuElement.Load(cell), next);
+                    CpuPool.Add<TKind>(ref f, ref atF, CpuElement.Load(cell + Width), next);
+                    CpuPool.Add<TKind>(ref g, ref atG, CpuElement.Load(cell + (2 * Width)), next);
+                    CpuPool.Add<TKind>(ref h, ref atH, CpuElement.Load(cell + (3 * Width)), next);
                 }
 
                 if (r == 0 && TKind.IsMaximum)
@@ -219,28 +217,23 @@ internal sealed unsafe class PoolWindows<T, TKind>
                     continue;
                 }
 
-                Add(ref a, ref atA, e, atE);
-                Add(ref b, ref atB, f, atF);
-                Add(ref c, ref atC, g, atG);
-                Add(ref d, ref atD, h, atH);
+                CpuPool.Add<TKind>(ref a, ref atA, e, atE);
+                CpuPool.Add<TKind>(ref b, ref atB, f, atF);
+                CpuPool.Add<TKind>(ref c, ref atC, g, atG);
+                CpuPool.Add<TKind>(ref d, ref atD, h, atH);
             }
 
             if (TKind.IsMaximum)
             {
-                taps.Store(output, atA);
-                taps.Store(output + Width, atB);
-                taps.Store(output + (2 * Width), atC);
-                taps.Store(output + (3 * Width), atD);
+                taps.StoreFour<TStore>(output, atA, atB, atC, atD);
             }
             else if (isWhole)
             {
                 (a, b, c, d) = (a / by, b / by, c / by, d / by);
             }
 
-            CpuElement.Store(result, a);
-            CpuElement.Store(result + Width, b);
-            CpuElement.Store(result + (2 * Width), c);
-            CpuElement.Store(result + (3 * Width), d);
+            CpuElement.Store32<TResult, TStore>(result, a, b);
+            CpuElement.Store32<TResult, TStore>(result + (2 * Width), c, d);
         }
 
         /// <summary>The window's part of a row.</summary>
@@ -253,7 +246,7 @@ internal sealed unsafe class PoolWindows<T, TKind>
             {
                 cell += apart;
                 next += Vector512<uint>.One;
-                Add(ref part, ref at, CpuElement.Load(cell, count), next);
+                CpuPool.Add<TKind>(ref part, ref at, CpuElement.Load(cell, count), next);
             }
 
             return (part, at);
@@ -306,6 +299,7 @@ internal sealed unsafe class PoolWindows<T, TKind>
         public void Clear() => _ring.Clear();
 
         /// <summary>A row of windows, of all maps side by side.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Windows(T* map, long row, in PoolStage<T> outputs, in PoolStage<byte> taps)
         {
             PoolWindowArguments window = _all._window;
@@ -318,7 +312,12 @@ internal sealed unsafe class PoolWindows<T, TKind>
             int bytes = _all._taps.Bytes;
             if (_all._isDirect)
             {
-                Cells(map + (h * rowLength), end - first, firstTap, outputs.RowOf(0), new PoolTaps(_all.RowOf(taps, 0), bytes), rows, true);
+                T* from = map + (h * rowLength), to = outputs.RowOf(0);
+                PoolTaps numbers = new(_all.RowOf(taps, 0), bytes);
+                if (_all._streamsWindows)
+                    Cells<T, StreamingStore>(from, end - first, firstTap, to, numbers, rows, true);
+                else
+                    Cells<T, CachedStore>(from, end - first, firstTap, to, numbers, rows, true);
                 return;
             }
 
@@ -329,20 +328,30 @@ internal sealed unsafe class PoolWindows<T, TKind>
                 if (!_ring.Needs(h, slot)) continue;
                 PoolTaps partTaps = new((byte*)(parts + _all._tapsAfter), sizeof(uint));
                 if (_all._pool.Inner > 1)
-                    Cells(map + (h * rowLength), 1, 0, parts, partTaps, rows, false);
+                    Cells<float, CachedStore>(map + (h * rowLength), 1, 0, parts, partTaps, rows, false);
                 else
                     Neighbours(map + (h * rowLength), outputs.Maps, parts);
             }
 
             for (long i = 0; i < outputs.Maps; i++)
-                Join(i * _all._phases.MapLength, count, firstTap, outputs.RowOf(i), new PoolTaps(_all.RowOf(taps, i), bytes), rows);
+            {
+                long from = i * _all._phases.MapLength;
+                T* to = outputs.RowOf(i);
+                PoolTaps numbers = new(_all.RowOf(taps, i), bytes);
+                switch (count)
+                {
+                    case 3: Join<Three>(from, count, firstTap, to, numbers, rows); break;
+                    case 5: Join<Five>(from, count, firstTap, to, numbers, rows); break;
+                    default: Join<Any>(from, count, firstTap, to, numbers, rows); break;
+                }
+            }
         }
 
         /// <summary>Channels first: parts of a row in vectors of neighbouring windows.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void Neighbours(T* from, long maps, float* parts)
         {
-            long mapLength = _all._pool.Height * _all._pool.Width, length = _all._parts, count = _all._window.WindowWidth;
+            long mapLength = _all._pool.Height * _all._pool.Width;
             long ahead = _all._ahead, width = _all._pool.Width;
             for (long map = 0; map < maps; map++, from += mapLength)
             {
@@ -350,35 +359,56 @@ internal sealed unsafe class PoolWindows<T, TKind>
                 _all._phases.Fill(from, _row + (map * _all._phases.MapLength));
             }
 
-            uint* firstTaps = _firstTaps, taps = (uint*)(parts + _all._tapsAfter);
-            float* row = _row;
-            long* offsets = _offsets;
-            for (long i = 0; i < length; i += 2 * Width)
+            uint* taps = (uint*)(parts + _all._tapsAfter);
+            switch (_all._window.WindowWidth)
             {
-                float* place = row + offsets[0] + i;
-                Vector512<float> part = Vector512.Load(place), second = Vector512.Load(place + Width);
-                Vector512<uint> at = default, secondAt = default;
-                if (TKind.IsMaximum) (at, secondAt) = (Vector512.Load(firstTaps + i), Vector512.Load(firstTaps + i + Width));
-                for (long s = 1; s < count; s++)
+                case 3: Look<Three>(parts, taps); break;
+                case 5: Look<Five>(parts, taps); break;
+                default: Look<Any>(parts, taps); break;
+            }
+        }
+
+        /// <summary>Parts of the row that is laid out.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private void Look<TCount>(float* parts, uint* taps)
+            where TCount : struct, ICount
+        {
+            float* row = _row;
+            uint* firstTaps = _firstTaps;
+            long* offsets = _offsets;
+            (long length, uint count) = (_all._parts, _all._window.WindowWidth);
+            for (long i = 0; i < length; i += Width)
+            {
+                float* place = row + i;
+                Vector512<float> part = Vector512.Load(place + offsets[0]);
+                Vector512<uint> at = TKind.IsMaximum ? Vector512.Load(firstTaps + i) : default;
+                if (TCount.Value > 0)
                 {
-                    place = row + offsets[s] + i;
-                    Vector512<uint> tap = Vector512.Create((uint)s);
-                    Add(ref part, ref at, Vector512.Load(place), tap);
-                    Add(ref second, ref secondAt, Vector512.Load(place + Width), tap);
+                    CpuPool.Add<TKind>(ref part, ref at, Vector512.Load(place + offsets[1]), Vector512.Create(1u));
+                    CpuPool.Add<TKind>(ref part, ref at, Vector512.Load(place + offsets[2]), Vector512.Create(2u));
+                    if (TCount.Value == 5)
+                    {
+                        CpuPool.Add<TKind>(ref part, ref at, Vector512.Load(place + offsets[3]), Vector512.Create(3u));
+                        CpuPool.Add<TKind>(ref part, ref at, Vector512.Load(place + offsets[4]), Vector512.Create(4u));
+                    }
+                }
+                else
+                {
+                    for (uint s = 1; s < count; s++)
+                        CpuPool.Add<TKind>(ref part, ref at, Vector512.Load(place + offsets[s]), Vector512.Create(s));
                 }
 
                 part.Store(parts + i);
-                second.Store(parts + i + Width);
-                if (!TKind.IsMaximum) continue;
-                at.Store(taps + i);
-                secondAt.Store(taps + i + Width);
+                if (TKind.IsMaximum) at.Store(taps + i);
             }
         }
 
         /// <summary>Channels last: windows over so many rows of the map, the first of which begins with this tap, or their parts.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private void Cells<TResult>(T* from, long rows, uint firstTap, TResult* results, PoolTaps taps, float counted, bool areWhole)
+        private void Cells<TResult, TStore>(
+            T* from, long rows, uint firstTap, TResult* results, PoolTaps taps, float counted, bool areWhole)
             where TResult : unmanaged
+            where TStore : struct, IVectorStore
         {
             PoolWindowArguments window = _all._window;
             long inner = _all._pool.Inner, step = window.DilationX, down = window.DilationY * _all._pool.Width * inner, output = 0;
@@ -398,7 +428,7 @@ internal sealed unsafe class PoolWindows<T, TKind>
                 if (Vector512.IsHardwareAccelerated)
                 {
                     for (; i <= inner - (4 * Width); i += 4 * Width)
-                        cell.LookAtFour(i, results + output + i, taps, output + i, by, areWhole);
+                        cell.LookAtFour<TResult, TStore>(i, results + output + i, taps, output + i, by, areWhole);
                 }
 
                 for (; i <= inner - Width; i += Width) cell.Look(i, Width, results + output + i, taps, output + i, by, areWhole);
@@ -416,72 +446,34 @@ internal sealed unsafe class PoolWindows<T, TKind>
 
         /// <summary>A map's windows of parts in so many rows, the first of which begins with this tap.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private void Join(long from, int count, uint firstTap, T* outputs, PoolTaps taps, float counted)
+        private void Join<TCount>(long from, int count, uint firstTap, T* outputs, PoolTaps taps, float counted)
+            where TCount : struct, ICount
         {
-            long length = _all._length, tapsAfter = _all._tapsAfter;
-            uint perRow = _all._window.WindowWidth;
+            (long length, long tapsAfter, uint perRow) = (_all._length, _all._tapsAfter, _all._window.WindowWidth);
             float** partsOf = _partsOf;
-            Vector512<float> all = Vector512.Create((float)_all._divisor.OfAll), rows = Vector512.Create(counted);
             float* columns = _columns;
-            long i = 0;
-            for (; i < length - Width; i += 2 * Width)
+            Vector512<float> all = Vector512.Create((float)_all._divisor.OfAll), rows = Vector512.Create(counted);
+            for (long i = 0; i < length; i += Width)
             {
-                float* parts = partsOf[0] + from + i;
-                Vector512<float> value = Vector512.Load(parts), second = Vector512.Load(parts + Width);
-                Vector512<uint> at = default, secondAt = default;
-                if (TKind.IsMaximum)
-                {
-                    (at, secondAt) = (Vector512.Load((uint*)(parts + tapsAfter)), Vector512.Load((uint*)(parts + tapsAfter + Width)));
-                    (at, secondAt) = (at + Vector512.Create(firstTap), secondAt + Vector512.Create(firstTap));
-                }
-                else
-                {
-                    (value, second) = (value + Vector512<float>.Zero, second + Vector512<float>.Zero);
-                }
-
-                uint tap = firstTap;
-                for (int r = 1; r < count; r++)
-                {
-                    parts = partsOf[r] + from + i;
-                    tap += perRow;
-                    Vector512<uint> next = default, secondNext = default;
-                    if (TKind.IsMaximum)
-                    {
-                        next = Vector512.Load((uint*)(parts + tapsAfter)) + Vector512.Create(tap);
-                        secondNext = Vector512.Load((uint*)(parts + tapsAfter + Width)) + Vector512.Create(tap);
-                    }
-
-                    Add(ref value, ref at, Vector512.Load(parts), next);
-                    Add(ref second, ref secondAt, Vector512.Load(parts + Width), secondNext);
-                }
-
-                if (TKind.IsMaximum)
-                {
-                    taps.Store(i, at);
-                    taps.Store(i + Width, secondAt);
-                }
-                else
-                {
-                    value /= columns == null ? all : rows * Vector512.Load(columns + i);
-                    second /= columns == null ? all : rows * Vector512.Load(columns + i + Width);
-                }
-
-                CpuElement.Store(outputs + i, value);
-                CpuElement.Store(outputs + i + Width, second);
-            }
-
-            if (i < length)
-            {
-                float* parts = partsOf[0] + from + i;
+                long place = from + i;
+                float* parts = partsOf[0] + place;
                 Vector512<float> value = Vector512.Load(parts);
-                Vector512<uint> at = TKind.IsMaximum ? Vector512.Load((uint*)(parts + tapsAfter)) + Vector512.Create(firstTap) : default;
+                Vector512<uint> at = CpuPool.TapsOf<TKind>(parts + tapsAfter, firstTap);
                 if (!TKind.IsMaximum) value += Vector512<float>.Zero;
-                for (int r = 1; r < count; r++)
+                if (TCount.Value > 0)
                 {
-                    parts = partsOf[r] + from + i;
-                    Vector512<uint> tap = TKind.IsMaximum
-                        ? Vector512.Load((uint*)(parts + tapsAfter)) + Vector512.Create(firstTap + ((uint)r * perRow)) : default;
-                    Add(ref value, ref at, Vector512.Load(parts), tap);
+                    CpuPool.AddPart<TKind>(ref value, ref at, partsOf[1] + place, tapsAfter, firstTap + perRow);
+                    CpuPool.AddPart<TKind>(ref value, ref at, partsOf[2] + place, tapsAfter, firstTap + (2 * perRow));
+                    if (TCount.Value == 5)
+                    {
+                        CpuPool.AddPart<TKind>(ref value, ref at, partsOf[3] + place, tapsAfter, firstTap + (3 * perRow));
+                        CpuPool.AddPart<TKind>(ref value, ref at, partsOf[4] + place, tapsAfter, firstTap + (4 * perRow));
+                    }
+                }
+                else
+                {
+                    for (int r = 1; r < count; r++)
+                        CpuPool.AddPart<TKind>(ref value, ref at, partsOf[r] + place, tapsAfter, firstTap + ((uint)r * perRow));
                 }
 
                 if (TKind.IsMaximum)

@@ -74,6 +74,8 @@ public static unsafe partial class MaxPool2d
     private static void Forward<T>(CpuPool pool, T* x, T* y, PoolTaps indices)
         where T : unmanaged
     {
+        if (PoolSquares<T, PoolMaximum, Three>.Run(pool, x, y, indices, 1)) return;
+        if (PoolSquares<T, PoolMaximum, Five>.Run(pool, x, y, indices, 1)) return;
         PoolWindows<T, PoolMaximum> windows = new(pool, x, y, indices, default);
         if (typeof(T) != typeof(double) && windows.Bytes <= CpuPool.MostBytes)
         {

@@ -120,6 +120,37 @@ internal readonly unsafe record struct CpuPool(PoolWindowArguments Window, long 
         at = Vector512.ConditionalSelect(taken.AsUInt32(), taps, at);
     }
 
+    /// <summary>The same where none is NaN: what was taken is what is another number than before.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void TakeNumbers(ref Vector512<float> best, ref Vector512<uint> at, Vector512<float> values, Vector512<uint> taps)
+    {
+        // The instruction gives its second operand where both are 0.
+        Vector512<float> larger = Avx512F.Max(values, best);
+        at = Avx512F.BlendVariable(at, taps, Avx512F.CompareNotEqual(larger.AsUInt32(), best.AsUInt32()));
+        best = larger;
+    }
+
+    /// <summary>Joins what follows: the later counts where it is larger or NaN, or is added.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Add<TKind>(ref Vector512<float> value, ref Vector512<uint> at, Vector512<float> next, Vector512<uint> nextAt)
+        where TKind : struct, IPoolKind
+    {
+        if (TKind.IsMaximum)
+            Take(ref value, ref at, next, nextAt);
+        else
+            value += next;
+    }
+
+    /// <summary>Joins the part of a row whose first tap has a number.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AddPart<TKind>(ref Vector512<float> value, ref Vector512<uint> at, float* part, long tapsAfter, uint tap)
+        where TKind : struct, IPoolKind => Add<TKind>(ref value, ref at, Vector512.Load(part), TapsOf<TKind>(part + tapsAfter, tap));
+
+    /// <summary>The numbers of the taps of a part, of a row whose first tap has a number.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<uint> TapsOf<TKind>(float* taps, uint tap)
+        where TKind : struct, IPoolKind => TKind.IsMaximum ? Vector512.Load((uint*)taps) + Vector512.Create(tap) : default;
+
     /// <summary>Calls for the lines of all planes, of which a core takes enough at a time to have elements for it.</summary>
     public static void ForLines(long lines, long elementsOfLine, Action<long, long> body) =>
         CpuParallel.ForRange(lines, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, elementsOfLine)), body);

@@ -6,6 +6,12 @@ internal interface ICount
     static abstract int Value { get; }
 }
 
+/// <summary>Any number: the compiler knows none.</summary>
+internal readonly struct Any : ICount
+{
+    public static int Value => 0;
+}
+
 internal readonly struct One : ICount
 {
     public static int Value => 1;
@@ -24,6 +30,11 @@ internal readonly struct Three : ICount
 internal readonly struct Four : ICount
 {
     public static int Value => 4;
+}
+
+internal readonly struct Five : ICount
+{
+    public static int Value => 5;
 }
 
 internal readonly struct Six : ICount

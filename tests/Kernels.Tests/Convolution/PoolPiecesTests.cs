@@ -5,7 +5,8 @@ namespace Kernels.Tests.Convolution;
 
 /// <summary>
 /// Pooling of maps that cores of the CPU share, each from somewhere in the middle of one: floats, in vectors and with rows that are kept
-/// for the next, against doubles, element by element. All sums are of small integers, so exact in both; of what is largest some are NaN.
+/// for the next, against doubles, element by element. All sums are of small integers, so exact in both; of what is largest some are NaN or
+/// infinite, in some of the rows.
 /// </summary>
 public sealed class PoolPiecesTests
 {
@@ -23,6 +24,9 @@ public sealed class PoolPiecesTests
     [InlineData(3, 2, 1, TensorLayout.ChannelsFirst, 31, 13)]
     [InlineData(2, 3, 0, TensorLayout.ChannelsFirst, 31, 13)]
     [InlineData(3, 1, 1, TensorLayout.ChannelsFirst, 11, 32)] // in rows of whole vectors
+    [InlineData(5, 1, 2, TensorLayout.ChannelsFirst, 2, 243)]
+    [InlineData(5, 1, 2, TensorLayout.ChannelsFirst, 180, 1)] // columns that reach over both sides of a map
+    [InlineData(3, 1, 1, TensorLayout.ChannelsLast, 320, 27)] // whole lines of memory, past the caches
     public void FloatsAreWhatDoublesAre(int window, int stride, int padding, TensorLayout layout, int channels, int width)
     {
         // 3 pieces of 65,536 elements or fewer, which no plane begins with.
@@ -69,7 +73,9 @@ public sealed class PoolPiecesTests
             for (int i = 0; i < values.Length; i++)
             {
                 int value = random.Next(-9, 10);
-                values[i] = T.CreateChecked(hasNan && value == 9 ? double.NaN : hasNan && value < -6 ? double.NegativeInfinity : value);
+                bool hasOthers = hasNan && i / shape[^1] % 16 < 4;
+                values[i] = T.CreateChecked(
+                    hasOthers && value == 9 ? double.NaN : hasOthers && value < -6 ? double.NegativeInfinity : value);
             }
 
             return stream.Device.Upload<T>(values, shape);
