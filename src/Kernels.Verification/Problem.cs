@@ -85,7 +85,14 @@ public abstract class DeviceTensors
 }
 
 /// <summary>A call that must be refused: which exception, before anything is launched.</summary>
-public sealed record BadInput(string Name, Type Exception, Action<Device, DeviceStream> Call);
+public sealed record BadInput(string Name, Type Exception, Action<Device, DeviceStream> Call)
+{
+    /// <summary>The argument that the exception names, where another check of the call has the same exception.</summary>
+    public string? Argument { get; init; }
+
+    /// <summary>A part of the message, where another check of the call names the same argument.</summary>
+    public string? Says { get; init; }
+}
 
 /// <summary>A call that can be repeated, and what was made for it.</summary>
 public sealed class PreparedCall(Action call, IReadOnlyList<IDisposable> owned) : IDisposable

@@ -76,6 +76,11 @@ public sealed class AdaptiveDropoutCase : OpCase
             using DeviceTensor<float> x = device.Allocate<float>(4);
             AdaptiveDropout.Backward(stream, x, x, x, x, x, 1, 0, AdaptiveEstimator.Expectation, Key);
         }),
+        new("no such scaling", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(4), probabilities = device.Allocate<float>(4);
+            AdaptiveDropout.ForwardPerElement(stream, x, probabilities, x, Key, new() { Scaling = (DropoutScaling)7 });
+        }),
         new("probabilities of another length", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> x = device.Allocate<float>(4);

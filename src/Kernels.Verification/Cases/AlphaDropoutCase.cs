@@ -37,6 +37,11 @@ public sealed class AlphaDropoutCase : OpCase
         new("p is NaN", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, 4, double.NaN)),
         new("p above 1", typeof(ArgumentOutOfRangeException), (device, stream) => Forward(device, stream, 4, 1.5)),
         new("lengths differ", typeof(ArgumentException), (device, stream) => Forward(device, stream, 5, 0.5)),
+        new("p above 1 in backward", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> dy = device.Allocate<float>(4);
+            AlphaDropout.Backward(stream, dy, dy, 1.5, Key);
+        }),
     ];
 
     public override Problem? OfLength(long length) => new DropoutProblem("forward", [length], "every length", 0.5);

@@ -173,7 +173,27 @@ public sealed class AugmentCase : OpCase
         Bad("negative padding below", typeof(ArgumentOutOfRangeException), new AugmentPolicy { Padding = (0, -1, 0, 0) }),
         Bad("negative padding on the left", typeof(ArgumentOutOfRangeException), new AugmentPolicy { Padding = (0, 0, -1, 0) }),
         Bad("negative padding on the right", typeof(ArgumentOutOfRangeException), new AugmentPolicy { Padding = (0, 0, 0, -1) }),
-        Bad("no such layout", typeof(ArgumentOutOfRangeException), new AugmentPolicy(), new() { Layout = (TensorLayout)7 }),
+        .. from size in (Size2d[])[(-8, 8), (8, 0), ((1 << 20) + 1, 8), (8, 1L << 40)]
+           from isInput in (bool[])[true, false]
+           select new BadInput($"{(isInput ? "images" : "an output")} of {size}", typeof(ArgumentOutOfRangeException), (device, stream) =>
+           {
+               using DeviceTensor<float> table = device.Allocate<float>(2, Augment.TableWidth);
+               Augment.Draw(stream, null, table, isInput ? size : 8, isInput ? 8 : size, new AugmentPolicy(), Key);
+           })
+           {
+               Argument = isInput ? "inputSize" : "outputSize",
+           },
+        Bad("no such layout", typeof(ArgumentOutOfRangeException), new AugmentPolicy(), new() { Layout = (TensorLayout)7 }) with
+        {
+            Argument = "Layout",
+        },
+        Bad("no such layout of the output", typeof(ArgumentOutOfRangeException), new AugmentPolicy(), new()
+        {
+            OutputLayout = (TensorLayout)7,
+        }) with
+        {
+            Argument = "OutputLayout",
+        },
         Bad("no such interpolation", typeof(ArgumentOutOfRangeException), new AugmentPolicy(),
             new() { Interpolation = (ImageInterpolation)7 }),
         Bad("no such border", typeof(ArgumentOutOfRangeException), new AugmentPolicy(), new() { Border = (ImageBorder)7 }),

@@ -75,6 +75,14 @@ public abstract class BatchNormFollowedCase : OpCase
             {
                 DropBlock = new() { BlockSize = [2], Normalization = DropBlockNormalization.Map },
             })),
+        new("blocks of no such normalisation", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Call(device, stream, [3, 4, 5], 0, new()
+            {
+                DropBlock = new() { BlockSize = [2], Normalization = (DropBlockNormalization)7 },
+            }))
+        {
+            Argument = "Normalization",
+        },
         new("blocks by a key of three words", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<ulong> key = device.Allocate<ulong>(3);

@@ -45,6 +45,11 @@ public sealed class ChannelDropoutCase : OpCase
         new("negative axis", typeof(ArgumentException), (device, stream) => Apply(device, stream, [2, 3, 4], [-1], 0.5)),
         new("an axis twice", typeof(ArgumentException), (device, stream) => Apply(device, stream, [2, 3, 4], [1, 1], 0.5)),
         new("three runs", typeof(ArgumentException), (device, stream) => Apply(device, stream, [2, 3, 4, 5, 6], [0, 2, 4], 0.5)),
+        new("no such layout", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(2, 3, 4);
+            ChannelDropout.Forward(stream, x, x, 0.5, Key, new() { Layout = (TensorLayout)7 });
+        }),
         new("no channels", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> x = device.Allocate<float>(4);

@@ -5,7 +5,7 @@ namespace Kernels.Verification;
 /// <summary>
 /// Softmax cross-entropy: losses alone, and with the gradient, in every combination that has a way of its own to go wrong.
 /// </summary>
-public sealed class CrossEntropyCase : OpCase
+public sealed partial class CrossEntropyCase : OpCase
 {
     internal const double Scale = 0.25;
 
@@ -26,135 +26,6 @@ public sealed class CrossEntropyCase : OpCase
             Smoothing = 0.1, HasWeights = true, IgnoreIndex = 3, ZLoss = 1e-4, ConfidencePenalty = 0.1, Reduction = LossReduction.Mean,
         },
         new CrossEntropyProblem("backward", 4096, 32000, "a vocabulary: far beyond any cache"),
-    ];
-
-    public override IReadOnlyList<BadInput> BadInputs { get; } =
-    [
-        new("labels of a wrong shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, [4, 3], 5, 4)),
-        new("losses of a wrong shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, [4, 3], 4, 3)),
-        new("a loss for each row of a mean", typeof(ArgumentException), (device, stream) =>
-            Forward(device, stream, [4, 3], 4, 4, new CrossEntropyOptions { Reduction = LossReduction.Mean })),
-        new("one dimension", typeof(ArgumentException), (device, stream) => Forward(device, stream, [4], 4, 4)),
-        new("no classes", typeof(ArgumentException), (device, stream) => Forward(device, stream, [4, 0], 4, 4)),
-        new("rows longer than float can count", typeof(ArgumentException), (device, stream) =>
-            Forward(device, stream, [0, (1 << 24) + 1], 0, 0)),
-        new("smoothing above 1", typeof(ArgumentOutOfRangeException), (device, stream) =>
-            Forward(device, stream, [4, 3], 4, 4, new CrossEntropyOptions { Smoothing = 1.5 })),
-        new("z-loss is NaN", typeof(ArgumentOutOfRangeException), (device, stream) =>
-            Forward(device, stream, [4, 3], 4, 4, new CrossEntropyOptions { ZLoss = double.NaN })),
-        new("a negative penalty", typeof(ArgumentOutOfRangeException), (device, stream) =>
-            Forward(device, stream, [4, 3], 4, 4, new CrossEntropyOptions { ConfidencePenalty = -1 })),
-        new("an infinite threshold", typeof(ArgumentOutOfRangeException), (device, stream) =>
-            Forward(device, stream, [4, 3], 4, 4,
-                new CrossEntropyOptions { ConfidencePenalty = 1, EntropyThreshold = double.PositiveInfinity })),
-        new("unknown reduction", typeof(ArgumentOutOfRangeException), (device, stream) =>
-            Forward(device, stream, [4, 3], 4, 4, new CrossEntropyOptions { Reduction = (LossReduction)9 })),
-        new("no targets", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4);
-            CrossEntropy.Forward(stream, logits, default, null, losses, null);
-        }),
-        new("weights of a wrong shape", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4),
-                weights = device.Allocate<float>(4);
-            using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.Forward(stream, logits, labels, weights, losses, null);
-        }),
-        new("losses of the half type", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceTensor<Half> logits = device.Allocate<Half>(4, 3), losses = device.Allocate<Half>(4);
-            using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.Forward(stream, logits, labels, null, losses, null);
-        }),
-        new("probabilities of another type", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4);
-            using DeviceTensor<Half> probabilities = device.Allocate<Half>(4, 3);
-            CrossEntropy.Forward(stream, logits, CrossEntropyTargets.Soft(probabilities), null, losses, null);
-        }),
-        new("an ignore index for probabilities without labels", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4),
-                probabilities = device.Allocate<float>(4, 3);
-            CrossEntropy.Forward(stream, logits, CrossEntropyTargets.Soft(probabilities), null, losses, null, new CrossEntropyOptions
-            {
-                IgnoreIndex = -100,
-            });
-        }),
-        new("shares of a wrong shape", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4),
-                shares = device.Allocate<float>(3);
-            using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.Forward(stream, logits, CrossEntropyTargets.Mixed(labels, labels, shares), null, losses, null);
-        }),
-        new("the gradient over the probabilities", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4),
-                probabilities = device.Allocate<float>(4, 3);
-            CrossEntropy.ForwardBackward(
-                stream, logits, CrossEntropyTargets.Soft(probabilities), null, null, losses, probabilities, null, 1);
-        }),
-        new("scale is NaN", typeof(ArgumentOutOfRangeException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4);
-            using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.ForwardBackward(stream, logits, labels, null, null, losses, logits, null, double.NaN);
-        }),
-        new("a loss gradient for each row of a sum", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(1),
-                dLosses = device.Allocate<float>(4);
-            using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.ForwardBackward(
-                stream, logits, labels, null, dLosses, losses, logits, null, 1, new CrossEntropyOptions { Reduction = LossReduction.Sum });
-        }),
-        new("a smoothing of no convention", typeof(ArgumentOutOfRangeException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4);
-            using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.Forward(
-                stream, logits, labels, null, losses, null, new() { SmoothingConvention = (LabelSmoothing)7 });
-        }),
-        new("a mean of nothing that is neither", typeof(ArgumentOutOfRangeException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4);
-            using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.Forward(stream, logits, labels, null, losses, null, new() { EmptyMean = (EmptyMean)7 });
-        }),
-        new("a shard's normalizer of one dimension", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4), normalizer = device.Allocate<float>(1);
-            using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.Normalizer(stream, logits, labels, null, normalizer);
-        }),
-        new("a normalizer for each row", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), normalizer = device.Allocate<float>(4);
-            using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.Normalizer(stream, logits, labels, null, normalizer);
-        }),
-        new("a divisor for each row", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4),
-                divisor = device.Allocate<float>(4);
-            using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.ForwardBackwardShard(stream, logits, labels, null, divisor, null, losses, logits);
-        }),
-        new("a divisor among the losses", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4);
-            using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.ForwardBackwardShard(stream, logits, labels, null, losses.Slice(1, 1), null, losses, logits);
-        }),
-        new("a divisor in the gradient", typeof(ArgumentException), (device, stream) =>
-        {
-            using DeviceTensor<float> logits = device.Allocate<float>(4, 3), losses = device.Allocate<float>(4);
-            using DeviceTensor<int> labels = device.Allocate<int>(4);
-            CrossEntropy.ForwardBackwardShard(
-                stream, logits, labels, null, logits.Slice(0, 1).Reshape(3).Slice(0, 1), null, losses, logits);
-        }),
     ];
 
     public override IReadOnlyList<(string Source, string Destination)> InPlacePairs(Problem problem) =>
@@ -461,14 +332,6 @@ public sealed class CrossEntropyCase : OpCase
         if (p.HasIgnoredRows) labels[1] = labels[name == "labels" ? 2 : 3] = labels[4] = p.IgnoreIndex!.Value;
         if (p.AllIgnored) labels.AsSpan().Fill(p.IgnoreIndex!.Value);
         return new TensorSpec(name, DType.Int32, [p.Rows], TensorRole.Input, labels);
-    }
-
-    private static void Forward(
-        Device device, DeviceStream stream, long[] logitShape, long labelCount, long lossCount, CrossEntropyOptions options = default)
-    {
-        using DeviceTensor<float> logits = device.Allocate<float>(logitShape), losses = device.Allocate<float>(lossCount);
-        using DeviceTensor<int> labels = device.Allocate<int>(labelCount);
-        CrossEntropy.Forward(stream, logits, labels, null, losses, null, options);
     }
 }
 

@@ -121,6 +121,15 @@ public sealed class DropBlockCase : OpCase
             Forward(device, stream, [0, (1L << 30) + 1, 4], [2])),
         new("a map longer than an array of its words", typeof(ArgumentException), (device, stream) =>
             Forward(device, stream, [0, 1, (1L << 34) + 1], [2])),
+        new("no such layout", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Forward(device, stream, [1, 1, 4], [2], options: new() { Layout = (TensorLayout)7 })) { Argument = "Layout" },
+        new("no such normalisation", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Forward(device, stream, [1, 1, 4], [2], options: new() { Normalization = (DropBlockNormalization)7 }))
+        {
+            Argument = "Normalization",
+        },
+        new("no such filling", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Forward(device, stream, [1, 1, 4], [2], options: new() { Fill = (DropBlockFill)7 })) { Argument = "Fill" },
         new("shapes differ", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> x = device.Allocate<float>(1, 2, 4);
@@ -238,10 +247,12 @@ public sealed class DropBlockCase : OpCase
         }
     }
 
-    private static void Forward(Device device, DeviceStream stream, long[] shape, long[] block, Func<DropBlockRate>? rate = null)
+    private static void Forward(
+        Device device, DeviceStream stream, long[] shape, long[] block, Func<DropBlockRate>? rate = null,
+        DropBlockOptions options = default)
     {
         using DeviceTensor<float> x = device.Allocate<float>(shape);
-        DropBlock.Forward(stream, x, x, block, rate is null ? DropBlockRate.Exact(0.1) : rate(), Key);
+        DropBlock.Forward(stream, x, x, block, rate is null ? DropBlockRate.Exact(0.1) : rate(), Key, options);
     }
 }
 

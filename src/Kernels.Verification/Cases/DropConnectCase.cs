@@ -61,6 +61,8 @@ public sealed class DropConnectCase : OpCase
         new("output of a wrong shape", typeof(ArgumentException), (device, stream) => Forward(device, stream, [5, 3], [5], [3, 5], 0.5)),
         new("shard beyond the masks of the weights", typeof(ArgumentOutOfRangeException), (device, stream) =>
             Forward(device, stream, [5, 3], [5], [2, 5], 0.5, new DropConnectOptions { GlobalStart = 1UL << 60 })),
+        new("no such scaling", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Forward(device, stream, [5, 3], [5], [2, 5], 0.5, new DropConnectOptions { Scaling = (DropoutScaling)7 })),
         new("gradient overlaps an input", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> x = device.Allocate<float>(4, 4);

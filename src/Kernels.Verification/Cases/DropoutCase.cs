@@ -107,6 +107,31 @@ public sealed class DropoutCase : OpCase
             using DeviceTensor<float> x = device.Allocate<float>(32);
             Dropout.ApplyMask(stream, x, null!, x, 0.5);
         }),
+        new("no such scaling", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(4);
+            Dropout.Forward(stream, x, x, 0.5, Key, new DropoutOptions { Scaling = (DropoutScaling)7 });
+        })
+        {
+            Argument = "Scaling",
+        },
+        new("no such scaling at inference", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(4);
+            Dropout.Infer(stream, x, x, 0.5, (DropoutScaling)7);
+        })
+        {
+            Argument = "scaling",
+        },
+        new("no such scaling under a mask", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(32);
+            using DeviceTensor<uint> mask = device.Allocate<uint>(1);
+            Dropout.ApplyMask(stream, x, mask, x, 0.5, (DropoutScaling)7);
+        })
+        {
+            Argument = "scaling",
+        },
         new("a masked result of a wrong shape", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> x = device.Allocate<float>(32), y = device.Allocate<float>(31);

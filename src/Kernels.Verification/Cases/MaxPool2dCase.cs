@@ -88,6 +88,13 @@ public sealed class MaxPool2dCase : OpCase
             device, stream, [1, 2, 8, 8], [1, 2, 4, 4], 2, new() { Stride = 0 })),
         new("a negative padding", typeof(ArgumentOutOfRangeException), (device, stream) => Infer(
             device, stream, [1, 2, 8, 8], [1, 2, 4, 4], 2, new() { Padding = -1 })),
+        .. from side in (((string Name, Padding2d Padding)[])
+           [
+               ("before the map of the rows", (-1, 0, 0, 0)), ("after the map of the rows", (0, -1, 0, 0)),
+               ("before the map of the columns", (0, 0, -1, 0)), ("after the map of the columns", (0, 0, 0, -1)),
+           ])
+           select new BadInput($"a negative padding {side.Name}", typeof(ArgumentOutOfRangeException), (device, stream) => Infer(
+               device, stream, [1, 2, 8, 8], [1, 2, 4, 4], 2, new() { Padding = side.Padding })) { Says = $"padding {side.Name} is -1" },
         new("a stride beyond 32 bits", typeof(ArgumentOutOfRangeException), (device, stream) => Infer(
             device, stream, [1, 2, 8, 8], [1, 2, 1, 1], 2, new() { Stride = 1L << 40 })),
         new("a padding beyond 32 bits in all", typeof(ArgumentException), (device, stream) => Infer(

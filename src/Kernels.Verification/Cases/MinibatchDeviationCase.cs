@@ -41,6 +41,8 @@ public sealed class MinibatchDeviationCase : OpCase
             Forward(device, stream, [6, 2, 4], [6, 3, 4], 2, new() { Layout = (TensorLayout)3 })),
         new("the channel in another place", typeof(ArgumentException), (device, stream) =>
             Forward(device, stream, [6, 2, 4], [6, 2, 5], 2)),
+        new("more channels than an int can number", typeof(ArgumentException), (device, stream) =>
+            Forward(device, stream, [0, 1L << 31], [0, (1L << 31) + 1], 2)) { Argument = "x", Says = "2^31 - 1 channels" },
         new("no channels", typeof(ArgumentException), (device, stream) => Forward(device, stream, [6], [6], 2)),
         new("one dimension has no channels to join", typeof(ArgumentException), (_, _) => MinibatchDeviation.OutputShape([6])),
         new("overlap", typeof(ArgumentException), (device, stream) =>

@@ -46,6 +46,20 @@ public sealed class NormPenaltyCase : OpCase
         new("unknown convention", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, [Lasso], (L2Convention)5)),
         new("more strengths than tensors", typeof(ArgumentException), (device, stream) => Try(device, [Lasso, Lasso])),
         new("gradient of a wrong shape", typeof(ArgumentException), (device, stream) => Try(device, [Lasso], gradientLength: 5)),
+        new("no list of parameters", typeof(ArgumentNullException), (device, stream) =>
+            new NormPenalty<float>(device, null!, null, [], L2Convention.Half).Dispose()) { Argument = "parameters" },
+        new("no strengths", typeof(ArgumentNullException), (device, stream) =>
+            new NormPenalty<float>(device, [], null, null!, L2Convention.Half).Dispose()) { Argument = "strengths" },
+        new("no device", typeof(ArgumentNullException), (device, stream) =>
+            new NormPenalty<float>(null!, [], null, [], L2Convention.Half).Dispose()) { Argument = "device" },
+        new("no stream", typeof(ArgumentNullException), (device, stream) =>
+        {
+            using NormPenalty<float> penalty = new(device, [], null, [], L2Convention.Half);
+            penalty.Forward(null!);
+        })
+        {
+            Argument = "stream",
+        },
         new("a gradient without gradients", typeof(InvalidOperationException), (device, stream) =>
         {
             using NormPenalty<float> penalty = new(device, [], null, [], L2Convention.Half);

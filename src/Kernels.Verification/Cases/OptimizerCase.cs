@@ -47,7 +47,6 @@ public abstract class OptimizerCase<TOptions> : OpCase
         })),
         .. new (string Name, OptimizerSettings Settings)[]
         {
-            ("loss scale 0", new() { LossScale = 0 }),
             ("a loss scale beyond float", new() { LossScale = 1e39 }),
             ("a loss scale whose inverse is beyond float", new() { LossScale = 1e-39 }),
             ("clipping below 0", new() { MaximumGradientNorm = -1 }),
@@ -55,6 +54,11 @@ public abstract class OptimizerCase<TOptions> : OpCase
             ("average decay 1", new() { AverageDecay = 1 }),
         }.Select(bad => new BadInput(
             bad.Name, typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic, bad.Settings))),
+        .. ((double[])[0, -1, double.NaN, double.PositiveInfinity]).Select(scale => new BadInput(
+            $"loss scale {scale}", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic, new() { LossScale = scale }))
+        {
+            Argument = "LossScale", Says = "finite and above 0",
+        }),
         new("a maximum norm that float rounds to 0", typeof(ArgumentOutOfRangeException), (device, stream) => Try(device, Basic with
         {
             MaximumNorm = 1e-50,
@@ -114,6 +118,20 @@ public abstract class OptimizerCase<TOptions> : OpCase
             using Optimizer<float, TOptions> optimizer = Create<float>(
                 device, [new ParameterGroup<float, TOptions>([parameter], [gradient], Basic)], null);
             optimizer.GetState("memory", 0);
+        })
+        {
+            Argument = "name",
+        },
+        .. ((int[])[-1, 1]).Select(place => new BadInput(
+            $"no parameter {place}", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            {
+                using DeviceTensor<float> parameter = device.Allocate<float>(4), gradient = device.Allocate<float>(4);
+                using Optimizer<float, TOptions> optimizer = Create<float>(
+                    device, [new ParameterGroup<float, TOptions>([parameter], [gradient], Basic)], new() { AverageDecay = 0.5 });
+                optimizer.GetState(OptimizerState.AverageWeight, place);
+            })
+        {
+            Argument = "parameter",
         }),
         .. OwnBadInputs().Select(bad => new BadInput(bad.Name, bad.Exception, (device, stream) => Try(device, bad.Options))),
     ];

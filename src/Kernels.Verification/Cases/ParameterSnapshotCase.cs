@@ -30,6 +30,31 @@ public sealed class ParameterSnapshotCase : OpCase
     [
         new("unknown place", typeof(ArgumentOutOfRangeException), (device, stream) =>
             new ParameterSnapshot<float>(device, [], (SnapshotPlace)4).Dispose()),
+        new("no parameters", typeof(ArgumentNullException), (device, stream) => new ParameterSnapshot<float>(device, null!).Dispose())
+        {
+            Argument = "parameters",
+        },
+        new("no device", typeof(ArgumentNullException), (device, stream) => new ParameterSnapshot<float>(null!, []).Dispose())
+        {
+            Argument = "device",
+        },
+        new("saved by no stream", typeof(ArgumentNullException), (device, stream) =>
+        {
+            using ParameterSnapshot<float> snapshot = new(device, []);
+            snapshot.Save(null!);
+        })
+        {
+            Argument = "stream",
+        },
+        new("restored by no stream", typeof(ArgumentNullException), (device, stream) =>
+        {
+            using ParameterSnapshot<float> snapshot = new(device, []);
+            snapshot.Save(stream);
+            snapshot.Restore(null!);
+        })
+        {
+            Argument = "stream",
+        },
         new("bytes", typeof(ArgumentException), (device, stream) => new ParameterSnapshot<byte>(device, []).Dispose()),
         new("parameters that overlap", typeof(ArgumentException), (device, stream) =>
         {

@@ -55,6 +55,8 @@ public sealed class RandomEraseCase : OpCase
             Forward(device, stream, (0, 1), 1, new RandomEraseOptions { MoreBoxes = -1 })),
         new("a number and noise", typeof(ArgumentException), (device, stream) =>
             Forward(device, stream, (0, 1), 1, new RandomEraseOptions { Fill = 1, NoiseDeviation = 1 })),
+        new("a fill that is NaN", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Forward(device, stream, (0, 1), 1, new RandomEraseOptions { Fill = double.NaN })) { Argument = "Fill" },
         new("a negative deviation", typeof(ArgumentOutOfRangeException), (device, stream) =>
             Forward(device, stream, (0, 1), 1, new RandomEraseOptions { NoiseDeviation = -1 })),
     ];

@@ -71,6 +71,26 @@ public sealed class StochasticDepthCase : OpCase
             using DeviceTensor<float> dy = device.Allocate<float>(2, 3);
             StochasticDepth.Backward(stream, null, dy, null, dy, 0.5, Key, new StochasticDepthOptions { Relu = true });
         }),
+        new("no such mode", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Forward(device, stream, [2, 3], [2, 3], 0.5, new() { Mode = (StochasticDepthMode)7 })) { Argument = "Mode" },
+        new("no such scaling", typeof(ArgumentOutOfRangeException), (device, stream) =>
+            Forward(device, stream, [2, 3], [2, 3], 0.5, new() { Scaling = (DropoutScaling)7 })) { Argument = "Scaling" },
+        new("no such scaling at inference", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(2, 3), f = device.Allocate<float>(2, 3);
+            StochasticDepth.Infer(stream, x, f, x, 0.5, new() { Scaling = (DropoutScaling)7 });
+        })
+        {
+            Argument = "Scaling",
+        },
+        new("no such scaling in backward", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> dy = device.Allocate<float>(2, 3);
+            StochasticDepth.Backward(stream, null, dy, null, dy, 0.5, Key, new() { Scaling = (DropoutScaling)7 });
+        })
+        {
+            Argument = "Scaling",
+        },
         new("both gradients in one tensor", typeof(ArgumentException), (device, stream) =>
         {
             using DeviceTensor<float> dy = device.Allocate<float>(2, 3);
@@ -172,11 +192,12 @@ public sealed class StochasticDepthCase : OpCase
         return [.. sums.Select(sum => Elements.Round(dtype, sum))];
     }
 
-    private static void Forward(Device device, DeviceStream stream, long[] xShape, long[] fShape, double dropProbability)
+    private static void Forward(
+        Device device, DeviceStream stream, long[] xShape, long[] fShape, double dropProbability, StochasticDepthOptions options = default)
     {
         using DeviceTensor<float> x = device.Allocate<float>(xShape);
         using DeviceTensor<float> f = device.Allocate<float>(fShape);
-        StochasticDepth.Forward(stream, x, f, x, dropProbability, Key);
+        StochasticDepth.Forward(stream, x, f, x, dropProbability, Key, options);
     }
 }
 

@@ -30,6 +30,26 @@ public sealed class TiedGradientsCase : OpCase
     [
         new("no use", typeof(ArgumentException), (device, stream) => Try(device, [4], [[]])),
         new("fewer lists than gradients", typeof(ArgumentException), (device, stream) => Try(device, [4, 4], [[4]])),
+        new("no gradients", typeof(ArgumentNullException), (device, stream) => new TiedGradients<float>(device, null!, []).Dispose())
+        {
+            Argument = "gradients",
+        },
+        new("no lists of uses", typeof(ArgumentNullException), (device, stream) => new TiedGradients<float>(device, [], null!).Dispose())
+        {
+            Argument = "uses",
+        },
+        new("no device", typeof(ArgumentNullException), (device, stream) => new TiedGradients<float>(null!, [], []).Dispose())
+        {
+            Argument = "device",
+        },
+        new("no stream", typeof(ArgumentNullException), (device, stream) =>
+        {
+            using TiedGradients<float> tied = new(device, [], []);
+            tied.Sum(null!);
+        })
+        {
+            Argument = "stream",
+        },
         new("a use of another shape", typeof(ArgumentException), (device, stream) => Try(device, [4], [[4, 5]])),
         new("a gradient among its uses", typeof(ArgumentException), (device, stream) =>
         {

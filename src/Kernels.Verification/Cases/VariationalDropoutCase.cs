@@ -34,6 +34,11 @@ public sealed class VariationalDropoutCase : OpCase
             using DeviceTensor<float> x = device.Allocate<float>(4, 5);
             VariationalDropout.Forward(stream, x, x, 0.5, Keys.Input);
         }),
+        new("no such layout", typeof(ArgumentOutOfRangeException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(2, 3, 4);
+            VariationalDropout.Forward(stream, x, x, 0.5, Keys.Input, new() { Layout = (SequenceLayout)7 });
+        }),
         new("p below 0", typeof(ArgumentOutOfRangeException), (device, stream) =>
         {
             using DeviceTensor<float> x = device.Allocate<float>(2, 3, 4);

@@ -72,8 +72,8 @@ public static partial class Augment
     /// <param name="stream">Queue to run in.</param>
     /// <param name="sampleIds">The samples' numbers, [batch]; null to count from <see cref="AugmentOptions.FirstSample"/>.</param>
     /// <param name="table">Output, [batch, <see cref="TableWidth"/>].</param>
-    /// <param name="inputSize">Height and width of the images.</param>
-    /// <param name="outputSize">Height and width of the output.</param>
+    /// <param name="inputSize">Height and width of the images, each in [1, 2^20].</param>
+    /// <param name="outputSize">Height and width of the output, each in [1, 2^20].</param>
     /// <param name="policy">What is drawn.</param>
     /// <param name="key">Seed and epoch.</param>
     /// <param name="options">The number of the first sample.</param>
@@ -85,6 +85,8 @@ public static partial class Augment
         Check.Tensor(Name, stream, table, nameof(table));
         Check.Rank(Name, table, nameof(table), 2);
         Check.Shape(Name, table, nameof(table), table.Shape[0], TableWidth);
+        AugmentChecks.Size(Name, inputSize, nameof(inputSize));
+        AugmentChecks.Size(Name, outputSize, nameof(outputSize));
         AugmentChecks.Policy(Name, policy, inputSize, outputSize, channels: 3);
         AugmentChecks.SampleIds(Name, stream, sampleIds, table.Shape[0]);
         if (sampleIds is not null) Check.Disjoint(Name, sampleIds, nameof(sampleIds), table, nameof(table));

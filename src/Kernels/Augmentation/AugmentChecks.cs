@@ -13,6 +13,13 @@ internal static class AugmentChecks
         Check.Shape(op, sampleIds, nameof(sampleIds), batch);
     }
 
+    /// <summary>Height and width of images that have pixels.</summary>
+    public static void Size(string op, Size2d size, string name)
+    {
+        if (size.Height is < 1 or > AugmentImages.LongestSide || size.Width is < 1 or > AugmentImages.LongestSide)
+            throw new ArgumentOutOfRangeException(name, size, $"{op}: {name} is {size}; a side has 1 to 2^20 pixels.");
+    }
+
     /// <summary>Two finite bounds in order, both no less than a minimum and no more than a maximum.</summary>
     public static void Range(
         string op, AugmentRange range, string name, double minimum = double.MinValue, double maximum = double.MaxValue)

@@ -7,7 +7,7 @@ internal readonly record struct AugmentImages(
     long Batch, long Channels, Size2d InputSize, Size2d OutputSize, TensorLayout Layout, DType InputType)
 {
     /// <summary>A side, in pixels: coordinates in float still tell half pixels apart.</summary>
-    private const long LongestSide = 1 << 20;
+    internal const long LongestSide = 1 << 20;
 
     /// <summary>Kernels count the elements of one image in 32 bits with a sign.</summary>
     private const long LargestImage = int.MaxValue;

@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Kernels.Devices;
 
 /// <summary>
@@ -5,12 +7,18 @@ namespace Kernels.Devices;
 /// </summary>
 internal static class Check
 {
+    /// <summary>There is something: a device, a stream, a tensor, a list of them.</summary>
+    public static void NotNull(string op, [NotNull] object? value, string name)
+    {
+        if (value is null) throw new ArgumentNullException(name, $"{op}: {name} is null.");
+    }
+
     /// <summary>Not null, not disposed, on the stream's device, of a type the device can calculate with.</summary>
     public static void Tensor<T>(string op, DeviceStream stream, DeviceTensor<T> tensor, string name)
         where T : unmanaged
     {
-        ArgumentNullException.ThrowIfNull(stream);
-        if (tensor is null) throw new ArgumentNullException(name, $"{op}: {name} is null.");
+        NotNull(op, stream, nameof(stream));
+        NotNull(op, tensor, name);
         if (tensor.Buffer.Memory.IsDisposed) throw new ObjectDisposedException(name, $"{op}: {name} was disposed.");
         if (tensor.Device != stream.Device)
             throw new ArgumentException($"{op}: {name} is on {tensor.Device}, the stream on {stream.Device}.", name);

@@ -347,12 +347,17 @@ public abstract partial class DeviceStream : IDisposable
     private static long ByteLength<T>(DeviceTensor<T> tensor)
         where T : unmanaged => tensor.Length * Unsafe.SizeOf<T>();
 
-    private void CheckTransfer<T>(long hostLength, DeviceTensor<T> tensor, [CallerMemberName] string call = "")
+    private void CheckTransfer<T>(
+        long hostLength, DeviceTensor<T> tensor, [CallerArgumentExpression(nameof(tensor))] string name = "",
+        [CallerMemberName] string call = "")
         where T : unmanaged
     {
-        CheckTensor(tensor, nameof(tensor), call);
+        CheckTensor(tensor, name, call);
         if (tensor.Length != hostLength)
-            throw new ArgumentException($"DeviceStream.{call}: the host side has {hostLength} elements, {tensor} has {tensor.Length}.");
+        {
+            throw new ArgumentException(
+                $"DeviceStream.{call}: the host side has {hostLength} elements, {tensor} has {tensor.Length}.", name);
+        }
     }
 
     private void CheckTensor<T>(DeviceTensor<T> tensor, string name, [CallerMemberName] string call = "")

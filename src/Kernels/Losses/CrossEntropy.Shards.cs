@@ -60,21 +60,19 @@ public static partial class CrossEntropy
         const string Op = "CrossEntropy.ForwardBackwardShard";
         CheckArguments(Op, stream, logits, targets, losses, options, classWeights, normalizer: null);
         CheckGradient(Op, stream, logits, targets, classWeights, losses, dLogits, gradientScale);
-        CheckFactor(Op, stream, divisor, nameof(divisor), logits, losses, dLogits);
-        if (lossGradient is not null) CheckFactor(Op, stream, lossGradient, nameof(lossGradient), logits, losses, dLogits);
+        CheckFactor(Op, stream, divisor, nameof(divisor), losses, dLogits);
+        if (lossGradient is not null) CheckFactor(Op, stream, lossGradient, nameof(lossGradient), losses, dLogits);
         Launch(
             Op, stream, logits, targets, losses, options, classWeights, normalizer: null, dLogits, gradientScale, lossGradient, divisor);
     }
 
     /// <summary>One number that the gradient is multiplied with or divided by.</summary>
     private static void CheckFactor<T, TReal>(
-        string op, DeviceStream stream, DeviceTensor<TReal> factor, string name, DeviceTensor<T> logits, DeviceTensor<TReal> losses,
-        DeviceTensor<T> dLogits)
+        string op, DeviceStream stream, DeviceTensor<TReal> factor, string name, DeviceTensor<TReal> losses, DeviceTensor<T> dLogits)
         where T : unmanaged
         where TReal : unmanaged
     {
-        Check.FloatTensor(op, stream, factor, name);
-        CheckReal(op, logits, factor, name);
+        Check.Tensor(op, stream, factor, name);
         Check.Shape(op, factor, name, 1);
         Check.Disjoint(op, factor, name, losses, nameof(losses));
         Check.Disjoint(op, factor, name, dLogits, nameof(dLogits));

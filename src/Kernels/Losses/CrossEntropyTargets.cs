@@ -126,8 +126,8 @@ public readonly record struct CrossEntropyTargets
         where T : unmanaged
         where TReal : unmanaged
     {
-        CheckRows(op, stream, shares, "shares", logits.Shape[0]);
         CrossEntropy.CheckReal(op, logits, shares, "shares");
+        CheckRows(op, stream, shares, "shares", logits.Shape[0]);
     }
 
     private static void CheckRows<T>(string op, DeviceStream stream, DeviceTensor<T> tensor, string name, long rows)

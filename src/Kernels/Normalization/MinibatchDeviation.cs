@@ -206,7 +206,7 @@ public static partial class MinibatchDeviation
         if (channels > int.MaxValue)
         {
             throw new ArgumentException(
-                $"{op}: {nameof(x)} has the shape {TensorShape.Format(shape)}: more than 2^31 channels.", nameof(x));
+                $"{op}: {nameof(x)} has the shape {TensorShape.Format(shape)}: more than 2^31 - 1 channels.", nameof(x));
         }
 
         // A row of no features has parts all the same, so that each set has a sum, of 0.

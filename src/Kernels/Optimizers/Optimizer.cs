@@ -64,8 +64,8 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         string op, Device device, IReadOnlyList<ParameterGroup<T, TOptions>> groups, OptimizerSettings? settings,
         KernelDefinition<OptimizerStepArguments> kernel, Func<IReadOnlyList<TOptions>, string?[]> ruleRoles)
     {
-        ArgumentNullException.ThrowIfNull(device);
-        ArgumentNullException.ThrowIfNull(groups);
+        Check.NotNull(op, device, nameof(device));
+        Check.NotNull(op, groups, nameof(groups));
         (_op, _kernel, _settings) = (op, kernel, settings ?? new OptimizerSettings());
         RealBuffer<T>.CheckStored(op, device);
         _settings.Validate(op);
@@ -74,8 +74,12 @@ public abstract class Optimizer<T, TOptions> : IDisposable
         CheckInArithmetic(1 / _settings.LossScale, nameof(_settings.LossScale));
         foreach (ParameterGroup<T, TOptions> group in groups)
         {
-            ArgumentNullException.ThrowIfNull(group, nameof(groups));
-            ArgumentNullException.ThrowIfNull(group.Options, nameof(groups));
+            if (group is not { Parameters: not null, Gradients: not null, Options: not null })
+            {
+                throw new ArgumentNullException(
+                    nameof(groups), $"{op}: a group, or its parameters, its gradients or its options are null.");
+            }
+
             if (group.Parameters.Count != group.Gradients.Count)
             {
                 throw new ArgumentException(
@@ -157,7 +161,7 @@ public abstract class Optimizer<T, TOptions> : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
     public void SetOptions(int group, TOptions options)
     {
-        ArgumentNullException.ThrowIfNull(options);
+        Check.NotNull(_op, options, nameof(options));
         CheckOptions(options);
         if (!HasStateFor([options]))
             throw new ArgumentException($"{_op}: {options} needs state that the optimizer was made without.", nameof(options));
@@ -181,7 +185,6 @@ public abstract class Optimizer<T, TOptions> : IDisposable
     /// <exception cref="ObjectDisposedException">A parameter, a gradient, the optimizer or the stream was disposed.</exception>
     public void Step(DeviceStream stream)
     {
-        ArgumentNullException.ThrowIfNull(stream);
         _table.CheckStream(_op, stream);
         CheckDeviceNumber(stream.Device, _settings.DeviceLossScale, nameof(_settings.DeviceLossScale), 1);
         CheckDeviceNumber(stream.Device, _settings.DeviceLearningRates, nameof(_settings.DeviceLearningRates), _options.Length);
@@ -280,7 +283,6 @@ public abstract class Optimizer<T, TOptions> : IDisposable
     /// <exception cref="ArgumentException">The stream belongs to another device.</exception>
     public void Resume(DeviceStream stream, ulong steps)
     {
-        ArgumentNullException.ThrowIfNull(stream);
         _table.CheckStream(_op, stream);
         stream.Upload([steps, 0UL], _counts);
     }
@@ -294,7 +296,6 @@ public abstract class Optimizer<T, TOptions> : IDisposable
     /// <exception cref="ArgumentException">The stream belongs to another device.</exception>
     public void RestartAverages(DeviceStream stream)
     {
-        ArgumentNullException.ThrowIfNull(stream);
         if (_settings.AverageDecay is null)
             throw new InvalidOperationException($"{_op}.RestartAverages: {nameof(_settings.AverageDecay)} is null.");
         _table.CheckStream(_op, stream);

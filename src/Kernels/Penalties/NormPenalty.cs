@@ -62,9 +62,9 @@ public sealed class NormPenalty<T> : IDisposable
         Device device, IReadOnlyList<DeviceTensor<T>> parameters, IReadOnlyList<DeviceTensor<T>>? gradients,
         IReadOnlyList<PenaltyStrength> strengths, L2Convention convention)
     {
-        ArgumentNullException.ThrowIfNull(device);
-        ArgumentNullException.ThrowIfNull(parameters);
-        ArgumentNullException.ThrowIfNull(strengths);
+        Check.NotNull(Op, device, nameof(device));
+        Check.NotNull(Op, parameters, nameof(parameters));
+        Check.NotNull(Op, strengths, nameof(strengths));
         RealBuffer<T>.CheckStored(Op, device);
         if (strengths.Count != parameters.Count)
         {
@@ -141,7 +141,6 @@ public sealed class NormPenalty<T> : IDisposable
 
     private void Run(DeviceStream stream, bool hasGradient, double gradientScale)
     {
-        ArgumentNullException.ThrowIfNull(stream);
         _table.CheckStream(Op, stream);
         using TensorTable<T>.Lease held = _table.Hold(Op, stream);
         using ScratchPool.Lease<T> sums = RealBuffer<T>.RentScratch(stream, _table.TileCount);

@@ -49,9 +49,9 @@ public sealed class TiedGradients<T> : IDisposable
     public TiedGradients(
         Device device, IReadOnlyList<DeviceTensor<T>> gradients, IReadOnlyList<IReadOnlyList<DeviceTensor<T>>> uses)
     {
-        ArgumentNullException.ThrowIfNull(device);
-        ArgumentNullException.ThrowIfNull(gradients);
-        ArgumentNullException.ThrowIfNull(uses);
+        Check.NotNull(Op, device, nameof(device));
+        Check.NotNull(Op, gradients, nameof(gradients));
+        Check.NotNull(Op, uses, nameof(uses));
         RealBuffer<T>.CheckStored(Op, device);
         if (uses.Count != gradients.Count)
             throw new ArgumentException($"{Op}: there are {gradients.Count} gradients and {uses.Count} lists of uses.", nameof(uses));
@@ -149,7 +149,6 @@ public sealed class TiedGradients<T> : IDisposable
 
     private void Run(DeviceStream stream, bool adds)
     {
-        ArgumentNullException.ThrowIfNull(stream);
         _table.CheckStream(Op, stream);
         using TensorTable<T>.Lease held = _table.Hold(Op, stream), heldUses = new(Op, _memory);
         foreach (DeviceMemory memory in _memory) stream.KeepForGraph(memory);

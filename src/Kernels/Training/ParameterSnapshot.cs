@@ -41,8 +41,8 @@ public sealed class ParameterSnapshot<T> : IDisposable
     /// <exception cref="OutOfDeviceMemoryException">There is too little free memory.</exception>
     public ParameterSnapshot(Device device, IReadOnlyList<DeviceTensor<T>> parameters, SnapshotPlace place = SnapshotPlace.Device)
     {
-        ArgumentNullException.ThrowIfNull(device);
-        ArgumentNullException.ThrowIfNull(parameters);
+        Check.NotNull(Op, device, nameof(device));
+        Check.NotNull(Op, parameters, nameof(parameters));
         if (!Enum.IsDefined(place)) throw new ArgumentOutOfRangeException(nameof(place), place, $"{Op}: no such place.");
         if (Unsafe.SizeOf<T>() is not (2 or 4) && typeof(T) != typeof(double))
         {
@@ -86,7 +86,6 @@ public sealed class ParameterSnapshot<T> : IDisposable
     /// <exception cref="ObjectDisposedException">The snapshot, a parameter or the stream was disposed.</exception>
     public void Restore(DeviceStream stream)
     {
-        ArgumentNullException.ThrowIfNull(stream);
         if (!HasSaved) throw new InvalidOperationException($"{Op}.Restore: nothing was saved.");
         Launch(stream, ParameterSnapshotKernels.Restore);
         foreach (DeviceTensor<T> parameter in _parameters) stream.Wrote(parameter);
@@ -116,7 +115,6 @@ public sealed class ParameterSnapshot<T> : IDisposable
 
     private void Launch(DeviceStream stream, KernelDefinition<ParameterSnapshotArguments> kernel)
     {
-        ArgumentNullException.ThrowIfNull(stream);
         _table.CheckStream(Op, stream);
         using TensorTable<T>.Lease held = _table.Hold(Op, stream);
         foreach (TensorTable<T>.Run run in _table.Runs)

@@ -44,6 +44,19 @@ public sealed class AugmentCpuTests(TestDevices devices)
         }
     }
 
+    /// <summary>What is calculated in double is not rounded to float on the way out.</summary>
+    [Fact]
+    public void ImagesOfDouble_BecomeDouble()
+    {
+        using DeviceStream stream = devices.CreateStream("cpu");
+        using DeviceTensor<double> x = stream.Device.Allocate<double>(2, 3, 4, 5), same = stream.Device.Allocate<double>(2, 3, 4, 5);
+        using DeviceTensor<float> y = stream.Device.Allocate<float>(2, 3, 4, 5);
+        ArgumentException refused = Assert.Throws<ArgumentException>("y", () =>
+            Augment.Forward(stream, x, null, y, new AugmentPolicy(), new RandomKey(1, 2)));
+        Assert.Contains("become double", refused.Message, StringComparison.Ordinal);
+        Augment.Forward(stream, x, null, same, new AugmentPolicy(), new RandomKey(1, 2));
+    }
+
     /// <summary>An image that is too large for a cache is read once for each op that needs statistics, another is kept.</summary>
     [Fact]
     public void StatisticsOfALargeImage_AreThoseOfTheReference()

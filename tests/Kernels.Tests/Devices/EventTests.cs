@@ -79,5 +79,6 @@ public sealed class EventTests(TestDevices devices)
         Assert.Throws<ArgumentException>(() => stream.WaitFor(foreignEvent));
         Assert.Throws<ArgumentException>(() => ownEvent.ElapsedSince(foreignEvent));
         Assert.Throws<ArgumentNullException>(() => stream.WaitFor(null!));
+        Assert.Throws<ArgumentNullException>("earlier", () => ownEvent.ElapsedSince(null!));
     }
 }

@@ -107,6 +107,22 @@ public sealed class TransferTests(TestDevices devices)
 
     [Theory]
     [MemberData(nameof(DeviceIds))]
+    public void NullIsRefused(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        using DeviceTensor<float> tensor = stream.Device.Allocate<float>(4);
+        using HostBuffer<float> host = stream.Device.AllocateHost<float>(4);
+        Assert.Throws<ArgumentNullException>("source", () => stream.Upload((HostBuffer<float>)null!, tensor));
+        Assert.Throws<ArgumentNullException>("destination", () => stream.Download(tensor, (HostBuffer<float>)null!));
+        Assert.Throws<ArgumentNullException>("destination", () => stream.Upload(host, null!));
+        Assert.Throws<ArgumentNullException>("source", () => stream.Download(null!, host));
+        Assert.Throws<ArgumentNullException>("source", () => stream.Copy(null!, tensor));
+        Assert.Throws<ArgumentNullException>("destination", () => stream.Copy(tensor, null!));
+        Assert.Throws<ArgumentNullException>("stream", () => tensor.ToArray(null!));
+    }
+
+    [Theory]
+    [MemberData(nameof(DeviceIds))]
     public void CopyRefusesPartialOverlap(string deviceId)
     {
         using DeviceStream stream = devices.CreateStream(deviceId);

@@ -148,8 +148,19 @@ public sealed class DropBlockTests(TestDevices devices)
         DropBlockSchedule schedule = new(0.3, 0) { InitialDropProbability = 0.1, FirstStep = 5 };
         Assert.Equal(0.1, schedule.DropProbability(4));
         Assert.Equal(0.3, schedule.DropProbability(5));
-        Assert.Throws<ArgumentOutOfRangeException>(() => new DropBlockSchedule(1.1, 5).DropProbability(0));
-        Assert.Throws<ArgumentOutOfRangeException>(() => new DropBlockSchedule(0.1, -1).DropProbability(0));
+        Assert.Throws<ArgumentOutOfRangeException>("FinalDropProbability", () => new DropBlockSchedule(1.1, 5).DropProbability(0));
+        Assert.Throws<ArgumentOutOfRangeException>("Steps", () => new DropBlockSchedule(0.1, -1).DropProbability(0));
+        Assert.Throws<ArgumentOutOfRangeException>("InitialDropProbability", () =>
+            new DropBlockSchedule(0.1, 5) { InitialDropProbability = double.NaN }.DropProbability(0));
+    }
+
+    /// <summary>Steps from one end of the integers to the other are still counted.</summary>
+    [Fact]
+    public void Schedule_CountsOverTheWholeRange()
+    {
+        DropBlockSchedule schedule = new(0.5, long.MaxValue) { FirstStep = long.MinValue };
+        Assert.Equal(0.25, schedule.DropProbability(long.MinValue + (1L << 62)), 1e-15);
+        Assert.Equal(0.5, schedule.DropProbability(long.MaxValue));
     }
 
     [Fact]

@@ -92,8 +92,11 @@ public sealed class StochasticDepthTests(TestDevices devices)
         Assert.Equal([0], StochasticDepth.LinearDecay(1, 0.5, DepthIndexing.FromZero));
         Assert.Equal([0.5, 1], StochasticDepth.LinearDecay(2, 1, DepthIndexing.FromOne));
         Assert.Empty(StochasticDepth.LinearDecay(0, 0.5, DepthIndexing.FromZero));
-        Assert.Throws<ArgumentOutOfRangeException>(() => StochasticDepth.LinearDecay(-1, 0.5, DepthIndexing.FromOne));
-        Assert.Throws<ArgumentOutOfRangeException>(() => StochasticDepth.LinearDecay(3, double.NaN, DepthIndexing.FromOne));
+        Assert.Throws<ArgumentOutOfRangeException>("blocks", () => StochasticDepth.LinearDecay(-1, 0.5, DepthIndexing.FromOne));
+        Assert.Throws<ArgumentOutOfRangeException>(
+            "lastDropProbability", () => StochasticDepth.LinearDecay(3, double.NaN, DepthIndexing.FromOne));
+        Assert.Throws<ArgumentOutOfRangeException>("indexing", () => StochasticDepth.LinearDecay(3, 0.5, (DepthIndexing)7));
+        Assert.Throws<ArgumentOutOfRangeException>("scaling", () => StochasticDepth.TrainingScale(0.5, (DropoutScaling)7));
     }
 
     [Fact]

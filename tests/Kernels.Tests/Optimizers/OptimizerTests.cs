@@ -131,6 +131,63 @@ public sealed class OptimizerTests(TestDevices devices)
         Assert.Equal([-3f], weight.ToArray(stream));
     }
 
+    /// <summary>A wrong number in device memory is refused when the optimizer is made, not at its first step.</summary>
+    [Fact]
+    public void WrongDeviceNumbers_AreRefusedAtOnce()
+    {
+        using Device device = Device.Open("cpu"), other = Device.Open("cpu");
+        using DeviceTensor<float> weights = device.Allocate<float>(2), gradients = device.Allocate<float>(2);
+        using DeviceTensor<float> one = device.Allocate<float>(1), two = device.Allocate<float>(2), foreign = other.Allocate<float>(1);
+        DeviceTensor<float> disposed = device.Allocate<float>(1);
+        disposed.Dispose();
+        ParameterGroup<float, SgdOptions> group = new([weights], [gradients], new SgdOptions());
+        foreach ((string name, Func<DeviceTensor<float>, OptimizerSettings> settings) in
+            (((string, Func<DeviceTensor<float>, OptimizerSettings>)[])
+            [
+                (nameof(OptimizerSettings.DeviceLossScale), tensor => new() { DeviceLossScale = tensor }),
+                (nameof(OptimizerSettings.DeviceLearningRates), tensor => new() { DeviceLearningRates = tensor }),
+            ]))
+        {
+            Assert.Contains("2 elements, expected 1", Refuses<ArgumentException>(two).Message, StringComparison.Ordinal);
+            Assert.Contains("expected cpu", Refuses<ArgumentException>(foreign).Message, StringComparison.Ordinal);
+            Assert.Contains("overlap", Refuses<ArgumentException>(weights.Slice(1, 1)).Message, StringComparison.Ordinal);
+            ObjectDisposedException gone = Assert.Throws<ObjectDisposedException>(() =>
+                new Sgd<float>(device, [group], settings(disposed)));
+            Assert.Equal(name, gone.ObjectName);
+
+            TException Refuses<TException>(DeviceTensor<float> tensor)
+                where TException : ArgumentException =>
+                Assert.Throws<TException>(name, () => new Sgd<float>(device, [group], settings(tensor)));
+        }
+
+        // A rate for each group, even one without parameters.
+        new Sgd<float>(device, [group, new([], [], new SgdOptions())], new() { DeviceLearningRates = two }).Dispose();
+        ArgumentException tooFew = Assert.Throws<ArgumentException>(() =>
+            new Sgd<float>(device, [group, new([], [], new SgdOptions())], new() { DeviceLearningRates = one }));
+        Assert.Contains("1 elements, expected 2", tooFew.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>Null is refused by name, not met later.</summary>
+    [Fact]
+    public void NullIsRefused()
+    {
+        using Device device = Device.Open("cpu");
+        Assert.Throws<ArgumentNullException>("device", () => new Sgd<float>(null!, []));
+        Assert.Throws<ArgumentNullException>("groups", () => new Sgd<float>(device, null!));
+        Assert.Throws<ArgumentNullException>("groups", () => new Sgd<float>(device, [null!]));
+        Assert.Throws<ArgumentNullException>("groups", () => new Sgd<float>(device, [new(null!, [], new SgdOptions())]));
+        Assert.Throws<ArgumentNullException>("groups", () => new Sgd<float>(device, [new([], null!, new SgdOptions())]));
+        Assert.Throws<ArgumentNullException>("groups", () => new Sgd<float>(device, [new([], [], null!)]));
+        using Sgd<float> sgd = new(device, [new([], [], new SgdOptions())], new() { AverageDecay = 0.5 });
+        Assert.Throws<ArgumentNullException>("options", () => sgd.SetOptions(0, null!));
+        Assert.Throws<ArgumentNullException>("stream", () => sgd.Step(null!));
+        Assert.Throws<ArgumentNullException>("stream", () => sgd.Resume(null!, 1));
+        Assert.Throws<ArgumentNullException>("stream", () => sgd.RestartAverages(null!));
+        Assert.Throws<ArgumentNullException>("stream", () => sgd.ReadGradientNorm(null!));
+        Assert.Throws<ArgumentNullException>("optimizer", () => ((Sgd<float>)null!).GetState(OptimizerState.Velocity, 0));
+        Assert.Throws<ArgumentNullException>("penalty", () => ((NormPenalty<float>)null!).GetValue());
+    }
+
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
     public void Settings_ChangeFromStepToStep(string deviceId)

@@ -24,7 +24,9 @@ public sealed class BadInputTheory(TestDevices devices)
         Assert.Equal(0, device.Counters.Launches);
         Assert.Equal(0, device.Counters.LiveBlocks);
         Assert.Contains(CaseRows.Op(op).ApiName, thrown.Message, StringComparison.OrdinalIgnoreCase);
-        if (thrown is ArgumentException argument)
-            Assert.False(string.IsNullOrEmpty(argument.ParamName), $"names no argument: {thrown.Message}");
+        string? named = thrown is ObjectDisposedException disposed ? disposed.ObjectName : (thrown as ArgumentException)?.ParamName;
+        if (thrown is ArgumentException) Assert.False(string.IsNullOrEmpty(named), $"names no argument: {thrown.Message}");
+        if (bad.Argument is not null) Assert.Equal(bad.Argument, named);
+        if (bad.Says is not null) Assert.Contains(bad.Says, thrown.Message, StringComparison.Ordinal);
     }
 }

@@ -5,11 +5,16 @@ using Xunit;
 namespace Kernels.Tests.Theories;
 
 /// <summary>
-/// Each tensor of each call is tried null, disposed and on another device. The call is refused before any launch, with the exact exception,
-/// which names the op and, for each tensor, another argument. An argument that may be null is refused properly or not at all.
+/// Each tensor of each call is tried null, disposed and on another device, and the stream null. The call is refused before any launch,
+/// with the exact exception, which names the op and, for each tensor, another argument. An argument that may be null is refused properly
+/// or not at all.
 /// </summary>
 public sealed class TensorArgumentTheory(TestDevices devices)
 {
+    /// <summary>Ops whose cases do something else with the stream before they call the op: most make an object on its device.</summary>
+    private static readonly HashSet<string> UsesTheStreamBefore =
+        ["adam", "adamw", "embedding-dropout", "lion", "norm-penalty", "parameter-snapshot", "rmsprop", "sgd", "tied-gradients"];
+
     private enum Harm
     {
         Null,
@@ -31,6 +36,8 @@ public sealed class TensorArgumentTheory(TestDevices devices)
         foreach (Trial trial in Calls(CaseRows.Op(op)))
         {
             using GuardedTensors tensors = new(stream, trial.Specs);
+            string? withoutStream = FailureOfNoStream(trial, tensors);
+            if (withoutStream is not null) failures.Add($"{trial.Problem}: no stream: {withoutStream}");
             foreach (Harm harm in Enum.GetValues<Harm>())
             {
                 Dictionary<string, string> tensorOf = [];
@@ -50,6 +57,15 @@ public sealed class TensorArgumentTheory(TestDevices devices)
 
         Assert.True(failures.Count == 0, $"{failures.Count} failures\n{string.Join('\n', failures)}");
         Assert.NotEqual(0, tried);
+    }
+
+    /// <summary>What is wrong with the answer to a call without a stream, or null.</summary>
+    private static string? FailureOfNoStream(Trial trial, DeviceTensors tensors)
+    {
+        if (UsesTheStreamBefore.Contains(trial.Op.Op)) return null;
+        Exception? thrown = Record.Exception(() => trial.Op.Run(null!, trial.Problem, trial.DType, tensors));
+        return thrown is ArgumentNullException { ParamName: "stream" }
+            && thrown.Message.Contains(trial.Op.ApiName, StringComparison.OrdinalIgnoreCase) ? null : $"{thrown}";
     }
 
     /// <summary>

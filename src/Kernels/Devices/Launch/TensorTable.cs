@@ -163,7 +163,6 @@ internal sealed class TensorTable<T> : IDisposable
 
     private static void CheckTensors(string op, Device device, IReadOnlyList<DeviceTensor<T>> tensors, string name)
     {
-        ArgumentNullException.ThrowIfNull(tensors, name);
         for (int i = 0; i < tensors.Count; i++)
         {
             if (tensors[i] is null) throw new ArgumentNullException(name, $"{op}: {name}[{i}] is null.");

@@ -230,6 +230,7 @@ public static partial class AdaptiveDropout
         ulong globalStart = options.GlobalStart;
         Check.Elementwise(op, stream, x, nameof(x), y, nameof(y));
         Check.Elementwise(op, stream, keepProbabilities, nameof(keepProbabilities), y, nameof(y));
+        Check.Defined(op, options.Scaling, nameof(options.Scaling));
         CheckDraw(op, stream, x.Length, key, globalStart);
         if (x.Length == 0) return;
         bool aligned = x.IsVectorAligned && keepProbabilities.IsVectorAligned && y.IsVectorAligned;

@@ -166,6 +166,7 @@ public static unsafe class ChannelDropout
     private static int[] SpatialAxes<T>(string op, DeviceTensor<T> x, TensorLayout layout)
         where T : unmanaged
     {
+        Check.Defined(op, layout, nameof(layout));
         int rank = x.Shape.Length;
         if (rank < 2)
         {

@@ -80,6 +80,7 @@ public static class VariationalDropout
     {
         Devices.Check.Tensor(op, stream, x, nameof(x));
         Devices.Check.Rank(op, x, nameof(x), 3);
+        Devices.Check.Defined(op, options.Layout, nameof(options.Layout));
         ChannelDropout.Apply(op, stream, x, y, [options.Layout == SequenceLayout.TimeFirst ? 0 : 1], dropProbability, key,
             options.GlobalStart);
     }

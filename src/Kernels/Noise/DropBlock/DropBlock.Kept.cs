@@ -46,7 +46,6 @@ public static unsafe partial class DropBlock
                     $"{op}: one scale serves the call: {nameof(options.Normalization)} is Batch, Expected or None.");
             }
 
-            Check.Defined(op, options.Normalization, nameof(options.Normalization));
             Maps maps = Maps.Of(op, shape, nameof(shape), options);
             if (maps.Samples * maps.Channels * maps.Cells == 0) return default;
             DropBlockGeometry geometry = DropBlockGeometry.Create(op, maps.Spatial(shape), blockSize);

@@ -386,6 +386,9 @@ public static unsafe partial class DropBlock
                     name);
             }
 
+            Check.Defined(op, options.Layout, nameof(options.Layout));
+            Check.Defined(op, options.Normalization, nameof(options.Normalization));
+            Check.Defined(op, options.Fill, nameof(options.Fill));
             bool first = options.Layout == TensorLayout.ChannelsFirst;
             long channels = shape[first ? 1 : ^1];
             ReadOnlySpan<long> spatial = first ? shape[2..] : shape[1..^1];

@@ -25,7 +25,9 @@ public readonly record struct DropBlockSchedule(double FinalDropProbability, lon
         Check(InitialDropProbability, nameof(InitialDropProbability));
         if (Steps < 0) throw new ArgumentOutOfRangeException(nameof(Steps), Steps, "DropBlockSchedule: a ramp has at least 0 steps.");
         if (step < FirstStep) return InitialDropProbability;
-        double progress = step - FirstStep >= Steps ? 1 : (double)(step - FirstStep) / Steps;
+        // Up to 2^64 steps, modulo 2^64.
+        ulong done = unchecked((ulong)step - (ulong)FirstStep);
+        double progress = done >= (ulong)Steps ? 1 : (double)done / Steps;
         return InitialDropProbability + (progress * (FinalDropProbability - InitialDropProbability));
 
         static void Check(double probability, string name)

@@ -225,6 +225,7 @@ public static partial class DropConnect
     {
         Check.Probability(layer.Op, dropProbability, nameof(dropProbability));
         Check.Key(layer.Op, stream, key, nameof(key));
+        Check.Defined(layer.Op, options.Scaling, nameof(options.Scaling));
         layer.CheckIndices(options, layer.Inputs);
         return KeepThreshold.FromDropProbability(dropProbability);
     }

@@ -115,6 +115,7 @@ public static partial class Dropout
     {
         const string Op = "Dropout.Infer";
         Check.Elementwise(Op, stream, x, nameof(x), y, nameof(y));
+        Check.Defined(Op, scaling, nameof(scaling));
         KeepThreshold threshold = Threshold(Op, dropProbability);
         if (scaling == DropoutScaling.Inverted || threshold.KeepsAll)
         {
@@ -183,6 +184,7 @@ public static partial class Dropout
         Check.Tensor(Op, stream, mask, nameof(mask));
         Check.Shape(Op, mask, nameof(mask), MaskWords(x.Length));
         Check.Disjoint(Op, mask, nameof(mask), y, nameof(y));
+        Check.Defined(Op, scaling, nameof(scaling));
         KeepThreshold threshold = Threshold(Op, dropProbability);
         if (x.Length == 0) return;
         stream.Launch(
@@ -217,6 +219,7 @@ public static partial class Dropout
         where T : unmanaged
     {
         KeepThreshold threshold = Threshold(op, dropProbability);
+        Check.Defined(op, options.Scaling, nameof(options.Scaling));
         Check.IndexRange(op, x.Length, options.GlobalStart);
         if (threshold.KeepsAll)
             stream.Copy(x, y);

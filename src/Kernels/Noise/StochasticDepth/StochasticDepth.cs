@@ -98,7 +98,7 @@ public static partial class StochasticDepth
         where T : unmanaged
     {
         Check.Key(ForwardName, stream, key, nameof(key));
-        KeepThreshold threshold = Threshold(ForwardName, dropProbability);
+        KeepThreshold threshold = Threshold(ForwardName, dropProbability, options.Scaling, nameof(options.Scaling));
         Add(ForwardName, stream, x, f, y, threshold.Value, TrainingScale(threshold, options.Scaling), key, options);
     }
 
@@ -116,7 +116,7 @@ public static partial class StochasticDepth
         StochasticDepthOptions options = default)
         where T : unmanaged
     {
-        double keep = Threshold(InferName, dropProbability).KeepProbability;
+        double keep = Threshold(InferName, dropProbability, options.Scaling, nameof(options.Scaling)).KeepProbability;
         bool original = options.Scaling == DropoutScaling.Original;
         Add(InferName, stream, x, f, y, original && keep == 0 ? 0 : KeepAll, original ? keep : 1, default(RandomKey), options);
     }
@@ -160,7 +160,7 @@ public static partial class StochasticDepth
             if (dx is not null) Check.Disjoint(BackwardName, y!, nameof(y), dx, nameof(dx));
         }
 
-        KeepThreshold threshold = Threshold(BackwardName, dropProbability);
+        KeepThreshold threshold = Threshold(BackwardName, dropProbability, options.Scaling, nameof(options.Scaling));
         (InvariantDivisor run, ulong start) = Rows(BackwardName, dy, options);
         if (dy.Length == 0) return;
         bool vectors = dy.IsVectorAligned && df.IsVectorAligned && dx?.IsVectorAligned != false && (!options.Relu || y!.IsVectorAligned);
@@ -197,6 +197,7 @@ public static partial class StochasticDepth
         const string Op = "StochasticDepth.LinearDecay";
         if (blocks < 0) throw new ArgumentOutOfRangeException(nameof(blocks), blocks, $"{Op}: {nameof(blocks)} is at least 0.");
         Check.Probability(Op, lastDropProbability, nameof(lastDropProbability));
+        Check.Defined(Op, indexing, nameof(indexing));
         return indexing == DepthIndexing.FromOne
             ? [.. Enumerable.Range(1, blocks).Select(l => lastDropProbability * l / blocks)]
             : [.. Enumerable.Range(0, blocks).Select(l => blocks == 1 ? 0 : lastDropProbability * l / (blocks - 1))];
@@ -204,14 +205,15 @@ public static partial class StochasticDepth
 
     /// <summary>The factor of a kept branch in training: 65536/T under inverted scaling (0 where all is dropped), else 1.</summary>
     public static double TrainingScale(double dropProbability, DropoutScaling scaling = DropoutScaling.Inverted) =>
-        TrainingScale(Threshold("StochasticDepth.TrainingScale", dropProbability), scaling);
+        TrainingScale(Threshold("StochasticDepth.TrainingScale", dropProbability, scaling, nameof(scaling)), scaling);
 
     private static double TrainingScale(KeepThreshold threshold, DropoutScaling scaling) =>
         scaling == DropoutScaling.Inverted ? threshold.Scale : 1;
 
-    private static KeepThreshold Threshold(string op, double dropProbability)
+    private static KeepThreshold Threshold(string op, double dropProbability, DropoutScaling scaling, string scalingName)
     {
         Check.Probability(op, dropProbability, nameof(dropProbability));
+        Check.Defined(op, scaling, scalingName);
         return KeepThreshold.FromDropProbability(dropProbability);
     }
 
@@ -248,6 +250,7 @@ public static partial class StochasticDepth
     private static (InvariantDivisor Run, ulong Start) Rows<T>(string op, DeviceTensor<T> x, StochasticDepthOptions options)
         where T : unmanaged
     {
+        Check.Defined(op, options.Mode, nameof(options.Mode));
         if (options.Mode == StochasticDepthMode.Batch || x.Shape.Length == 0) return (InvariantDivisor.Of(Math.Max(1, x.Length)), 0);
         Check.IndexRange(op, x.Shape[0], options.GlobalStart);
         return (InvariantDivisor.Of(Math.Max(1, x.Length / Math.Max(1, x.Shape[0]))), options.GlobalStart);
