@@ -163,6 +163,15 @@ public sealed class AugmentCase : OpCase
             using DeviceTensor<ulong> ids = device.Allocate<ulong>(3);
             Augment.Draw(stream, ids, table, 8, 8, new AugmentPolicy(), Key);
         }),
+        new("ids in the table", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> table = device.Allocate<float>(2, Augment.TableWidth);
+            DeviceTensor<ulong> ids = new DeviceBuffer<ulong>(table.Buffer.Memory, 2).View(0, 2);
+            Augment.Draw(stream, ids, table, 8, 8, new AugmentPolicy(), Key);
+        })
+        {
+            Says = "overlap",
+        },
         new("no policy", typeof(ArgumentNullException), (device, stream) =>
         {
             using DeviceTensor<float> table = device.Allocate<float>(2, Augment.TableWidth);

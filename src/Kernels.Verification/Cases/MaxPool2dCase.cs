@@ -95,6 +95,8 @@ public sealed class MaxPool2dCase : OpCase
            ])
            select new BadInput($"a negative padding {side.Name}", typeof(ArgumentOutOfRangeException), (device, stream) => Infer(
                device, stream, [1, 2, 8, 8], [1, 2, 4, 4], 2, new() { Padding = side.Padding })) { Says = $"padding {side.Name} is -1" },
+        new("zero dilation", typeof(ArgumentOutOfRangeException), (device, stream) => Infer(
+            device, stream, [1, 2, 8, 8], [1, 2, 4, 4], 2, new() { Dilation = 0 })) { Says = "dilation of the rows is 0" },
         new("a stride beyond 32 bits", typeof(ArgumentOutOfRangeException), (device, stream) => Infer(
             device, stream, [1, 2, 8, 8], [1, 2, 1, 1], 2, new() { Stride = 1L << 40 })),
         new("a padding beyond 32 bits in all", typeof(ArgumentException), (device, stream) => Infer(
