@@ -2608,8 +2608,8 @@ KERNELS_API kernels_status kernels_augment_forward(
  * @param stream Queue to run in.
  * @param sample_ids (optional) The samples' numbers, [batch]; NULL to count from first_sample.
  * @param table Output, [batch, KERNELS_AUGMENT_TABLE_WIDTH].
- * @param input_size Height and width of the images.
- * @param output_size Height and width of the output.
+ * @param input_size Height and width of the images, each in [1, 2^20].
+ * @param output_size Height and width of the output, each in [1, 2^20].
  * @param policy What is drawn.
  * @param key Seed and epoch.
  * @param options (optional) The number of the first sample.
