@@ -51,39 +51,40 @@ public static unsafe partial class DropBlock
             where T : unmanaged
             where TStore : struct, IVectorStore
         {
-            CpuParallel.ForRange((long)a.Count, CpuParallel.ElementsPerChunk, (first, end) =>
-            {
-                ulong* mask = (ulong*)a.Mask.Pointer<uint>();
-                double* factors = stackalloc double[Group];
-                float* noise = stackalloc float[Filling.BufferLength];
-                MapCursor<T> map = new(a, first);
-                for (long i = first; i < end; i += Group)
+            CpuParallel.ForRange((long)a.Count, CpuParallel.ElementsPerChunk,
+                [MethodImpl(MethodImplOptions.AggressiveOptimization)] (first, end) =>
                 {
-                    int count = (int)Math.Min(Group, end - i);
-                    double* each = null;
-                    double scale = map.Scale;
-                    ulong keep = Bits(mask, map.Bit);
-                    if (map.Left >= count)
+                    ulong* mask = (ulong*)a.Mask.Pointer<uint>();
+                    double* factors = stackalloc double[Group];
+                    float* noise = stackalloc float[Filling.BufferLength];
+                    MapCursor<T> map = new(a, first);
+                    for (long i = first; i < end; i += Group)
                     {
-                        map.Advance(count);
-                    }
-                    else
-                    {
-                        each = factors;
-                        keep = 0;
-                        for (int filled = 0; filled < count;)
+                        int count = (int)Math.Min(Group, end - i);
+                        double* each = null;
+                        double scale = map.Scale;
+                        ulong keep = Bits(mask, map.Bit);
+                        if (map.Left >= count)
                         {
-                            int part = (int)Math.Min(count - filled, map.Left);
-                            keep |= (Bits(mask, map.Bit) & (ulong.MaxValue >> (Group - part))) << filled;
-                            new Span<double>(factors + filled, part).Fill(map.Scale);
-                            filled += part;
-                            map.Advance(part);
+                            map.Advance(count);
                         }
-                    }
+                        else
+                        {
+                            each = factors;
+                            keep = 0;
+                            for (int filled = 0; filled < count;)
+                            {
+                                int part = (int)Math.Min(count - filled, map.Left);
+                                keep |= (Bits(mask, map.Bit) & (ulong.MaxValue >> (Group - part))) << filled;
+                                new Span<double>(factors + filled, part).Fill(map.Scale);
+                                filled += part;
+                                map.Advance(part);
+                            }
+                        }
 
-                    Elements<T, TStore>(x + i, y + i, count, keep, each, scale, filling.For(i, count, keep, noise));
-                }
-            });
+                        Elements<T, TStore>(x + i, y + i, count, keep, each, scale, filling.For(i, count, keep, noise));
+                    }
+                });
         }
 
         /// <summary>
@@ -135,6 +136,7 @@ public static unsafe partial class DropBlock
         /// <summary>
         /// For each channel the bits of 64 cells and the scale; scales are repeated until they reach a group beyond the last channel.
         /// </summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static void ReadChannels<T>(in DropBlockApplyArguments a, long sample, long cell, ulong* words, double* factors)
             where T : unmanaged
         {
@@ -150,6 +152,7 @@ public static unsafe partial class DropBlock
         }
 
         /// <summary>Bit row * channels + channel of the result is bit <c>row</c> of word <c>channel</c>.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public static void Transpose(ulong* words, int channels, int rows, ulong* bits)
         {
             ulong gathered = 0;

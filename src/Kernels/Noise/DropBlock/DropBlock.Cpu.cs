@@ -39,42 +39,43 @@ public static unsafe partial class DropBlock
     {
         RandomKey key = a.Key.Resolve();
         CpuPhilox philox = new(key);
-        CpuParallel.ForRange(((long)a.Cells + 63) / 64, WordsPerChunk, (first, end) =>
-        {
-            new Span<ulong>(seeds + first, (int)(end - first)).Clear();
-            ulong* drawn = stackalloc ulong[SeedReader.Words];
-            SeedReader reader = new(key, philox, a.Threshold, drawn);
-
-            // The rows that have a cell in these words; of each, the positions where a block may start.
-            (long depth, long height, long width) = ((long)a.Depth, (long)a.Height, (long)a.Width);
-            (long seedDepth, long seedHeight, long seedWidth) = ((long)a.SeedDepth, (long)a.SeedHeight, (long)a.SeedWidth);
-            long firstCell = first * 64, endCell = Math.Min(end * 64, (long)a.Cells);
-            long row = firstCell / width, plane = row / height;
-            long y = row % height, z = plane % depth, map = plane / depth;
-            for (; row * width < endCell; row++)
+        CpuParallel.ForRange(((long)a.Cells + 63) / 64, WordsPerChunk,
+            [MethodImpl(MethodImplOptions.AggressiveOptimization)] (first, end) =>
             {
-                if (y < seedHeight && z < seedDepth)
-                {
-                    long start = row * width;
-                    long from = Math.Max(firstCell, start), to = Math.Min(endCell, start + seedWidth);
-                    ulong unit = a.FirstUnit + (ulong)((((((map * seedDepth) + z) * seedHeight) + y) * seedWidth) + from - start);
-                    for (; from < to; from += SeedReader.MostAtOnce, unit += SeedReader.MostAtOnce)
-                    {
-                        ulong bits = reader.Read(unit, (int)Math.Min(SeedReader.MostAtOnce, to - from));
-                        int shift = (int)(from % 64);
-                        seeds[from / 64] |= bits << shift;
-                        ulong rest = bits >> 1 >> (63 - shift);
-                        if (rest != 0) seeds[(from / 64) + 1] |= rest;
-                    }
-                }
+                new Span<ulong>(seeds + first, (int)(end - first)).Clear();
+                ulong* drawn = stackalloc ulong[SeedReader.Words];
+                SeedReader reader = new(key, philox, a.Threshold, drawn);
 
-                if (++y < height) continue;
-                y = 0;
-                if (++z < depth) continue;
-                z = 0;
-                map++;
-            }
-        });
+                // The rows that have a cell in these words; of each, the positions where a block may start.
+                (long depth, long height, long width) = ((long)a.Depth, (long)a.Height, (long)a.Width);
+                (long seedDepth, long seedHeight, long seedWidth) = ((long)a.SeedDepth, (long)a.SeedHeight, (long)a.SeedWidth);
+                long firstCell = first * 64, endCell = Math.Min(end * 64, (long)a.Cells);
+                long row = firstCell / width, plane = row / height;
+                long y = row % height, z = plane % depth, map = plane / depth;
+                for (; row * width < endCell; row++)
+                {
+                    if (y < seedHeight && z < seedDepth)
+                    {
+                        long start = row * width;
+                        long from = Math.Max(firstCell, start), to = Math.Min(endCell, start + seedWidth);
+                        ulong unit = a.FirstUnit + (ulong)((((((map * seedDepth) + z) * seedHeight) + y) * seedWidth) + from - start);
+                        for (; from < to; from += SeedReader.MostAtOnce, unit += SeedReader.MostAtOnce)
+                        {
+                            ulong bits = reader.Read(unit, (int)Math.Min(SeedReader.MostAtOnce, to - from));
+                            int shift = (int)(from % 64);
+                            seeds[from / 64] |= bits << shift;
+                            ulong rest = bits >> 1 >> (63 - shift);
+                            if (rest != 0) seeds[(from / 64) + 1] |= rest;
+                        }
+                    }
+
+                    if (++y < height) continue;
+                    y = 0;
+                    if (++z < depth) continue;
+                    z = 0;
+                    map++;
+                }
+            });
     }
 
     private static void CpuSpread(in KernelVariant variant, in DropBlockSpreadArguments arguments)
@@ -132,6 +133,7 @@ public static unsafe partial class DropBlock
     }
 
     /// <summary>bits |= bits shifted up by <paramref name="distance"/>, from the top down, so that it works in place.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void OrShifted(ulong* bits, long length, long distance)
     {
         long words = distance / 64;
@@ -170,6 +172,7 @@ public static unsafe partial class DropBlock
         });
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static long CountBits(ulong* mask, long start, long count)
     {
         long ones = 0;
@@ -232,6 +235,7 @@ public static unsafe partial class DropBlock
             return Unsafe.ReadUnaligned<ulong>((byte*)drawn + (bit / 8)) >> (int)(bit % 8) & (ulong.MaxValue >> (64 - count));
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void Draw(ulong block)
         {
             _start = 8 * block;

@@ -62,21 +62,22 @@ internal static unsafe class GaussianKernel
             long head = Math.Min(count, (long)((Lanes - (a.Start % Lanes)) % Lanes));
             Part(philox, a.Start - (a.Start % Lanes), x, y, (int)(a.Start % Lanes), (int)head, a.Sigma, multiplicative);
             bool streaming = x != y && CpuStreaming.Pays(y + head, count * sizeof(T));
-            CpuParallel.ForRange(count - head, CpuParallel.ElementsPerChunk, (first, end) =>
-            {
-                CpuPhilox local = philox;
-                long i = head + first;
-                for (; i + Lanes <= head + end; i += Lanes)
+            CpuParallel.ForRange(count - head, CpuParallel.ElementsPerChunk,
+                [MethodImpl(MethodImplOptions.AggressiveOptimization)] (first, end) =>
                 {
-                    CpuMath.Normals(local, (a.Start + (ulong)i) / 4, out Vector512<float> low, out Vector512<float> high);
-                    if (streaming)
-                        Apply32<T, StreamingStore>(x + i, y + i, low, high, a.Sigma, multiplicative);
-                    else
-                        Apply32<T, CachedStore>(x + i, y + i, low, high, a.Sigma, multiplicative);
-                }
+                    CpuPhilox local = philox;
+                    long i = head + first;
+                    for (; i + Lanes <= head + end; i += Lanes)
+                    {
+                        CpuMath.Normals(local, (a.Start + (ulong)i) / 4, out Vector512<float> low, out Vector512<float> high);
+                        if (streaming)
+                            Apply32<T, StreamingStore>(x + i, y + i, low, high, a.Sigma, multiplicative);
+                        else
+                            Apply32<T, CachedStore>(x + i, y + i, low, high, a.Sigma, multiplicative);
+                    }
 
-                Part(local, a.Start + (ulong)i, x + i, y + i, 0, (int)(head + end - i), a.Sigma, multiplicative);
-            });
+                    Part(local, a.Start + (ulong)i, x + i, y + i, 0, (int)(head + end - i), a.Sigma, multiplicative);
+                });
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -108,6 +108,7 @@ internal unsafe struct CpuMomentSums
     private int _count, _vectors;
     private CpuMoments _total;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Add<T>(T* x, long length)
         where T : unmanaged
     {
@@ -140,6 +141,7 @@ internal unsafe struct CpuMomentSums
     /// The mean of the first few, which is never far from all others, as it would be stored: distances of short numbers from it are short,
     /// and their sums exact.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Begin<T>(T* x, int count)
         where T : unmanaged
     {
@@ -149,6 +151,7 @@ internal unsafe struct CpuMomentSums
         _sum0 = _sum1 = _squares0 = _squares1 = _coarse0 = _coarse1 = default;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void AddPiece<T>(T* x, int count)
         where T : unmanaged
     {

@@ -130,6 +130,7 @@ internal static unsafe class CpuNormRuns
     public const int Band = 16;
 
     /// <summary>y of a run; <paramref name="index"/> is that of its first element for the draws.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Forward<T, TStore, TForm, TCoefficients>(
         T* x, T* residual, T* y, long count, ulong index, in TCoefficients coefficients, in CpuKeepLanes keep, float dropScale)
         where T : unmanaged
@@ -179,6 +180,7 @@ internal static unsafe class CpuNormRuns
     }
 
     /// <summary>Sums of g and of g (x - center) of a run, added to those of each lane.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Sums<T, TForm>(
         T* dy, T* x, T* y, long count, ulong index, in CpuPlaneCoefficients coefficients, in CpuKeepLanes keep, float dropScale,
         ref CpuGradientSums sums)
@@ -233,6 +235,7 @@ internal static unsafe class CpuNormRuns
     }
 
     /// <summary>Sums of g and of g (x - center) of rows, added to those of each column.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void ColumnSums<T, TForm>(
         T* dy, T* x, T* y, long rows, long channels, ulong index, in CpuColumnCoefficients coefficients, in CpuKeepLanes keep,
         float dropScale, float* sums, float* products)
@@ -262,7 +265,7 @@ internal static unsafe class CpuNormRuns
     }
 
     // Out of line, as its loads of parts of a vector may be calls, around which no vector stays in a register.
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void LastColumns<T, TForm>(
         in ColumnPointers<T> from, int i, int count, int rows, long channels, long start, in CpuColumnCoefficients coefficients,
         Vector512<ushort> limits, Vector512<float> scales)
@@ -352,6 +355,7 @@ internal static unsafe class CpuNormRuns
     }
 
     /// <summary>dx of a run, and the gradient of the residual where it is wanted.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Backward<T, TStore, TForm, TCoefficients>(
         T* dy, T* x, T* y, T* dx, T* dResidual, long count, ulong index, in TCoefficients coefficients, in CpuKeepLanes keep,
         float dropScale)

@@ -65,6 +65,7 @@ internal static unsafe partial class NormPasses
                 ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
                 CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
                 T* residual = a.Residual.Pointer<T>();
+                float scale = ScaleOf(a.NormEpilogue);
                 for (long plane = first; plane < end; plane++)
                 {
                     (long row, long channel) = Math.DivRem(plane, channels);
@@ -73,7 +74,7 @@ internal static unsafe partial class NormPasses
                         new(MapOf<float>(a.NormChannel, unit, channel, a.IsVariance != 0, a.Epsilon));
                     CpuNormRuns.Forward<T, TStore, TForm, CpuPlaneCoefficients>(
                         a.X.Pointer<T>() + at, residual == null ? null : residual + at, a.Y.Pointer<T>() + at, inner,
-                        a.NormEpilogue.Start + (ulong)at, coefficients, keep, ScaleOf(a.NormEpilogue));
+                        a.NormEpilogue.Start + (ulong)at, coefficients, keep, scale);
                 }
             });
         }
@@ -83,32 +84,14 @@ internal static unsafe partial class NormPasses
             where TForm : struct, ICpuNormForm
             where TStore : struct, IVectorStore
         {
-            (long outer, long channels) = ((long)a.NormShape.Outer, (long)a.NormShape.Channels);
-            for (long set = 0; set < (long)a.NormShape.Sets; set++)
-            {
-                long firstRow = set * outer, together = CpuColumnMaps.RowsTogether(channels);
-                using CpuColumnMaps maps = new(channels, together);
-                for (long channel = 0; channel < channels; channel++)
-                    maps.Set(channel, MapOf<float>(a.NormChannel, (set * channels) + channel, channel, a.IsVariance != 0, a.Epsilon));
-                CpuColumnCoefficients coefficients = maps.Coefficients;
-                CpuParallel.ForRange(outer, Math.Max(1, CpuParallel.ElementsPerChunk / channels), (first, end) =>
-                {
-                    ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
-                    CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
-                    T* residual = a.Residual.Pointer<T>();
-
-                    // From the last row on: what the statistics read last is what the cache has.
-                    long stop = firstRow + outer - first;
-                    for (long row = firstRow + outer - end; row < stop; row += together)
-                    {
-                        long at = row * channels;
-                        CpuNormRuns.Forward<T, TStore, TForm, CpuColumnCoefficients>(
-                            a.X.Pointer<T>() + at, residual == null ? null : residual + at, a.Y.Pointer<T>() + at,
-                            Math.Min(together, stop - row) * channels, a.NormEpilogue.Start + (ulong)at, coefficients, keep,
-                            ScaleOf(a.NormEpilogue));
-                    }
-                });
-            }
+            T* residual = a.Residual.Pointer<T>();
+            ForRowsFromLast(
+                a.NormShape, a.NormEpilogue,
+                (unit, channel) => MapOf<float>(a.NormChannel, unit, channel, a.IsVariance != 0, a.Epsilon),
+                (long at, long count, in CpuColumnCoefficients coefficients, in CpuKeepLanes keep, float scale) =>
+                    CpuNormRuns.Forward<T, TStore, TForm, CpuColumnCoefficients>(
+                        a.X.Pointer<T>() + at, residual == null ? null : residual + at, a.Y.Pointer<T>() + at, count,
+                        a.NormEpilogue.Start + (ulong)at, coefficients, keep, scale));
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Kernels.Cpu;
@@ -114,6 +115,7 @@ internal static unsafe partial class NormPasses
             });
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static void Neighbours<T, TReal, TForm, TStore>(
             in BatchNormBackwardArguments a, long unit, int count, (double Gamma, double Beta)[] gradients)
             where T : unmanaged
@@ -237,6 +239,7 @@ internal static unsafe partial class NormPasses
                 RandomKey key = a.NormEpilogue.Key.Resolve();
                 ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
                 CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
+                float scale = ScaleOf(a.NormEpilogue);
                 CpuPlaneCoefficients coefficients = new(map);
                 CpuGradientSums sums = default;
                 (double sum, double product, long elements) = (0, 0, 0);
@@ -254,8 +257,7 @@ internal static unsafe partial class NormPasses
                     else
                     {
                         CpuNormRuns.Sums<T, TForm>(
-                            At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), count, index, coefficients, keep,
-                            ScaleOf(a.NormEpilogue), ref sums);
+                            At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), count, index, coefficients, keep, scale, ref sums);
                     }
                 }
 
@@ -348,6 +350,7 @@ internal static unsafe partial class NormPasses
             float* floats = (float*)NativeMemory.AlignedAlloc(
                 (nuint)(2 * stride * (sizeof(float) + sizeof(double))), (nuint)Vector512<byte>.Count);
             double* doubles = (double*)(floats + (2 * stride));
+            float scale = ScaleOf(a.NormEpilogue);
             long rows = 0;
             try
             {
@@ -361,7 +364,7 @@ internal static unsafe partial class NormPasses
                         NativeMemory.Clear(floats, (nuint)(2 * stride * sizeof(float)));
                         CpuNormRuns.ColumnSums<T, TForm>(
                             At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), height, channels, a.NormEpilogue.Start + (ulong)at,
-                            coefficients, keep, ScaleOf(a.NormEpilogue), floats, floats + stride);
+                            coefficients, keep, scale, floats, floats + stride);
                         for (long c = 0; c < 2 * stride; c += Vector512<float>.Count)
                         {
                             (Vector512<double> lower, Vector512<double> upper) = Vector512.Widen(Vector512.Load(floats + c));
@@ -490,6 +493,7 @@ internal static unsafe partial class NormPasses
                 RandomKey key = a.NormEpilogue.Key.Resolve();
                 ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
                 CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
+                float scale = ScaleOf(a.NormEpilogue);
                 for (long plane = first; plane < end; plane++)
                 {
                     (long row, long channel) = Math.DivRem(plane, channels);
@@ -506,7 +510,7 @@ internal static unsafe partial class NormPasses
                     {
                         CpuNormRuns.Backward<T, TStore, TForm, CpuPlaneCoefficients>(
                             At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), At<T>(a.Dx, at), At<T>(a.Dresidual, at), inner, index,
-                            new CpuPlaneCoefficients(map), keep, ScaleOf(a.NormEpilogue));
+                            new CpuPlaneCoefficients(map), keep, scale);
                     }
                 }
             });
@@ -517,31 +521,12 @@ internal static unsafe partial class NormPasses
             where TForm : struct, ICpuNormForm
             where TStore : struct, IVectorStore
         {
-            (long outer, long channels) = ((long)a.NormShape.Outer, (long)a.NormShape.Channels);
-            for (long set = 0; set < (long)a.NormShape.Sets; set++)
-            {
-                long firstRow = set * outer, together = CpuColumnMaps.RowsTogether(channels);
-                using CpuColumnMaps maps = new(channels, together);
-                for (long channel = 0; channel < channels; channel++)
-                    maps.Set(channel, CorrectedMap<float>(a, (set * channels) + channel, channel));
-                CpuColumnCoefficients coefficients = maps.Coefficients;
-                CpuParallel.ForRange(outer, Math.Max(1, CpuParallel.ElementsPerChunk / channels), (first, end) =>
-                {
-                    ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
-                    CpuKeepLanes keep = KeepOf(a.NormEpilogue, buffer);
-
-                    // From the last row on: what the sums read last is what the cache has.
-                    long stop = firstRow + outer - first;
-                    for (long row = firstRow + outer - end; row < stop; row += together)
-                    {
-                        long at = row * channels;
-                        CpuNormRuns.Backward<T, TStore, TForm, CpuColumnCoefficients>(
-                            At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), At<T>(a.Dx, at), At<T>(a.Dresidual, at),
-                            Math.Min(together, stop - row) * channels, a.NormEpilogue.Start + (ulong)at, coefficients, keep,
-                            ScaleOf(a.NormEpilogue));
-                    }
-                });
-            }
+            ForRowsFromLast(
+                a.NormShape, a.NormEpilogue, (unit, channel) => CorrectedMap<float>(a, unit, channel),
+                (long at, long count, in CpuColumnCoefficients coefficients, in CpuKeepLanes keep, float scale) =>
+                    CpuNormRuns.Backward<T, TStore, TForm, CpuColumnCoefficients>(
+                        At<T>(a.Dy, at), At<T>(a.X, at), At<T>(a.Y, at), At<T>(a.Dx, at), At<T>(a.Dresidual, at), count,
+                        a.NormEpilogue.Start + (ulong)at, coefficients, keep, scale));
         }
     }
 }

@@ -77,6 +77,7 @@ internal static unsafe partial class NormPasses
         }
 
         /// <summary>The first row, and sums of distances from it: plain, squared, and squared when scaled down.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static void AddRows<T>(T* x, long rows, long channels, float* floats, long stride)
             where T : unmanaged
         {
@@ -97,11 +98,12 @@ internal static unsafe partial class NormPasses
         }
 
         // Out of line, as its loads of parts of a vector may be calls, around which no vector stays in a register.
-        [MethodImpl(MethodImplOptions.NoInlining)]
+        [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
         private static void AddLastColumns<T>(T* x, int count, int rows, long channels, float* floats, long stride)
             where T : unmanaged => AddColumns(x, count, rows, channels, floats, stride);
 
         /// <summary>The sums of 64 columns stay in registers for a few rows, of which whole lines are read one after the other.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static void AddWideColumns<T>(T* x, int rows, long channels, float* floats, long stride)
             where T : unmanaged
         {
@@ -166,6 +168,7 @@ internal static unsafe partial class NormPasses
         }
 
         /// <summary>Merges the sums over <paramref name="rows"/> rows into mean and squares over <paramref name="before"/> rows.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static void Merge(long before, long rows, float* floats, double* doubles, long stride)
         {
             Vector512<double> unscaled = Vector512.Create(1 / (double)CpuMoments.Down);

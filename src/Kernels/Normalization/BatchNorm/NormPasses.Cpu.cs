@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
@@ -146,6 +147,37 @@ internal static unsafe partial class NormPasses
         });
     }
 
+    /// <summary>Elements of so many rows from one on, whose coefficients follow each other as they do.</summary>
+    private delegate void CpuRowsBody(
+        long at, long count, in CpuColumnCoefficients coefficients, in CpuKeepLanes keep, float scale);
+
+    /// <summary>
+    /// Calls <paramref name="body"/> for the rows of each set, channels last, with the maps of its units: from the last row on, as what
+    /// the statistics or the sums read last is what the cache has.
+    /// </summary>
+    private static void ForRowsFromLast(
+        NormShapeArguments shape, NormEpilogueArguments epilogue, Func<long, long, CpuNormMap> mapOf, CpuRowsBody body)
+    {
+        (long outer, long channels) = ((long)shape.Outer, (long)shape.Channels);
+        long together = CpuColumnMaps.RowsTogether(channels);
+        for (long set = 0; set < (long)shape.Sets; set++)
+        {
+            long firstRow = set * outer;
+            using CpuColumnMaps maps = new(channels, together);
+            for (long channel = 0; channel < channels; channel++) maps.Set(channel, mapOf((set * channels) + channel, channel));
+            CpuColumnCoefficients coefficients = maps.Coefficients;
+            CpuParallel.ForRange(outer, Math.Max(1, CpuParallel.ElementsPerChunk / channels), (first, end) =>
+            {
+                ushort* buffer = stackalloc ushort[CpuKeepLanes.BufferLength];
+                CpuKeepLanes keep = KeepOf(epilogue, buffer);
+                float scale = ScaleOf(epilogue);
+                long stop = firstRow + outer - first;
+                for (long row = firstRow + outer - end; row < stop; row += together)
+                    body(row * channels, Math.Min(together, stop - row) * channels, coefficients, keep, scale);
+            });
+        }
+    }
+
     /// <summary>
     /// Asks for a small plane of the next turn, as the processor does not foresee where the next sample begins. It may lie outside the
     /// tensor.
@@ -209,6 +241,7 @@ internal static unsafe partial class NormPasses
             });
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static void Neighbours<T, TReal, TForm, TStore>(
             in BatchNormForwardArguments a, long unit, int count, CpuMoments[] moments)
             where T : unmanaged
