@@ -42,6 +42,7 @@ typedef long long i64;
 #define LOG(x)            log(x)
 #define SQRT(x)           sqrt(x)
 #define MAX(a, b)         fmax(a, b)
+#define MIN(a, b)         fmin(a, b)
 #define QUOTIENT(a, b)    ((a) * (1 / (real)(b)))
 #define QUIET_NAN         ((real)__int_as_float(0x7fc00000))
 #define NEGATIVE_INFINITY ((real)__int_as_float(0xff800000))
@@ -85,6 +86,27 @@ DEVICE u16 f32_to_bf16(float value) {
     if (value != value) return (u16)0x7fffu;
     return (u16)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 #endif
+}
+
+// For what is made once ahead of a loop: the compiler is not to make it again in each turn.
+DEVICE u32 settled(u32 x) {
+    asm volatile("" : "+r"(x));
+    return x;
+}
+
+DEVICE u64 settled_64(u64 x) {
+    asm volatile("" : "+l"(x));
+    return x;
+}
+
+// a + b, where b is 1.5 * 2^23 and the sum in its binade: the next step down, so that the last bits are a floor.
+DEVICE float sum_rounded_down(float a, float b) { return __fadd_rd(a, b); }
+
+// What the compiler knows to be a byte it converts where special functions are made, four times slower than a word.
+DEVICE float u8_to_f32(u8 stored) {
+    u32 word = stored;
+    asm("" : "+r"(word));
+    return (float)word;
 }
 
 // What the compiler makes of 1 / x, without the branch for the ends of the range.

@@ -50,6 +50,7 @@ typedef long i64;
 #define LOG(x)            log(x)
 #define SQRT(x)           sqrt(x)
 #define MAX(a, b)         fmax(a, b)
+#define MIN(a, b)         fmin(a, b)
 #define QUOTIENT(a, b)    ((a) / (b))
 #define QUIET_NAN         ((real)NAN)
 #define NEGATIVE_INFINITY ((real)(-INFINITY))
@@ -71,6 +72,10 @@ DEVICE u16 f32_to_bf16(float value) {
     return (u16)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
+DEVICE u32 settled(u32 x) { return x; }
+DEVICE u64 settled_64(u64 x) { return x; }
+DEVICE float sum_rounded_down(float a, float b) { return floor(a) + b; }
+DEVICE float u8_to_f32(u8 stored) { return stored; }
 DEVICE float reciprocal_f32(float x) { return 1.0f / x; }
 DEVICE u32 pair_f16(float low, float high) { return f32_to_f16(low) | (u32)f32_to_f16(high) << 16; }
 DEVICE u32 pair_bf16(float low, float high) { return f32_to_bf16(low) | (u32)f32_to_bf16(high) << 16; }

@@ -11,73 +11,101 @@
 #include "augment_colors.h"
 #include "augment_tile.h"
 
-// The compiler's own choice spills.
+// With more of them the loads of an item wait for each other, as there are registers for a few at a time.
 #undef RESIDENT_GROUPS
-#define RESIDENT_GROUPS (HAS_BYTES ? 3 : 2)
+#define RESIDENT_GROUPS 2
 
-// Stores the item's pixels as far as the image goes, `step` elements apart, and their channels `plane`; in the box,
-// which is counted from the item's first row, what has been erased.
-DEVICE void store_pixels(GLOBAL scalar* to, u64 step, u64 plane, u32 count, u32 rows, const real* v, const real* scales,
-                         const real* shifts, real box_top, real box_bottom, real erased) {
-    UNROLL
-    for (u32 k = 0; k < ITEM_PIXELS; k++) {
-        const u32 r = k * ITEM_STEP, is_erased = (real)r >= box_top && (real)r < box_bottom;
+// Tiles of a band side by side, which a group takes one after the other.
+#define BAND_TILES 4
+
+// Stores the item's pixels from `to` on, as far as the image goes; their channels are `plane` elements apart. Where
+// rows are whole fours on addresses for that, they are stored as fours.
+DEVICE void store_pixels(GLOBAL scalar* to, u32 y_pixel, u64 plane, u32 count, u32 columns, u32 has_fours,
+                         const real* v) {
+    if (has_fours && y_pixel == 1) {
+        UNROLL
         for (u32 i = 0; i < 3; i++) {
-            const real value = FMA(v[3 * k + i], scales[i], shifts[i]);
-            if (r < rows && i < count) store(to, i * plane, is_erased ? erased : value);
+            const real own[ITEM_PIXELS] = {v[i], v[i + 3], v[i + 6], v[i + 9]};
+            store4(to, i * plane, own);
+            if (i + 1 == count) return;
         }
-        to += step;
+        return;
     }
+    if (has_fours && y_pixel == 3) {
+        UNROLL
+        for (u32 i = 0; i < 3; i++) store4(to, 4 * i, v + 4 * i);
+        return;
+    }
+    UNROLL
+    for (u32 k = 0; k < ITEM_PIXELS; k++)
+        for (u32 i = 0; i < 3; i++)
+            if (k < columns && i < count) store(to, (u64)k * y_pixel + i * plane, v[3 * k + i]);
 }
 
-// A sample has `sample_tiles` tiles, first those of its first three channels; the row of tiles that one is in is
-// quotient_31 of its number.
+// A job is a band, of which a sample has `sample_jobs`, first those of its first three channels; the row of bands that
+// one is in is quotient_31 of its number.
 KERNEL void augment_apply(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL const float* RESTRICT table,
                           u64 table_offset, u32 table_width, GLOBAL const real* RESTRICT statistics,
-                          u64 statistics_offset, GLOBAL scalar* RESTRICT y, u64 y_offset, u64 tiles, u64 sample_inverse,
-                          u32 sample_shift, u32 sample_tiles, u32 y_pixel, u32 y_channel, real erased,
+                          u64 statistics_offset, GLOBAL scalar* RESTRICT y, u64 y_offset, u64 jobs, u64 sample_inverse,
+                          u32 sample_shift, u32 sample_jobs, u32 y_pixel, u32 y_channel, u32 has_fours, real erased,
                           AUGMENT_IMAGE_PARAMETERS, AUGMENT_MAP_PARAMETERS, AUGMENT_COLOR_PARAMETERS,
                           NORMALIZE_PARAMETERS) {
 #if HAS_COLORS
-    SHARED real staged[STAGED_LENGTH];
+    // Settings of two jobs in turn: what an item still reads no other writes.
+    SHARED real staged[STAGED_LENGTH], settings[2][2 * MOST_COLORS];
+    u32 turn = 0;
 #endif
     x += x_offset;
     y += y_offset;
-    const u32 tiles_across = (out_width + TILE_SIDE - 1) / TILE_SIDE;
-    const u32 plane_tiles = (out_height + TILE_SIDE - 1) / TILE_SIDE * tiles_across;
-    for (u64 tile = GROUP_ID; tile < tiles; tile += GROUP_COUNT) {
-        const u64 sample = quotient(tile, sample_inverse, sample_shift);
-        u32 own = (u32)(tile - sample * sample_tiles), channel = 0;
-        for (; own >= plane_tiles; own -= plane_tiles) channel += 3;
-        const u32 down = quotient_31(own, row_inverse, row_shift), top = down * TILE_SIDE;
-        const u32 left = (own - down * tiles_across) * TILE_SIDE;
-        const u32 first_row = top + row_in_tile(), column = left + column_in_tile();
-        const u32 is_inside = first_row < out_height && column < out_width;
+    const u32 bands_across = (out_width + BAND_TILES * TILE_SIDE - 1) / (BAND_TILES * TILE_SIDE);
+    const u32 plane_bands = (out_height + TILE_SIDE - 1) / TILE_SIDE * bands_across;
+    for (u64 job = GROUP_ID; job < jobs; job += GROUP_COUNT) {
+        const u64 sample = quotient(job, sample_inverse, sample_shift);
+        u32 band = (u32)(job - sample * sample_jobs), channel = 0;
+        for (; band >= plane_bands; band -= plane_bands) channel += 3;
+        const u32 down = quotient_31(band, row_inverse, row_shift), count = channels - channel;
+        const u32 first = (band - down * bands_across) * (BAND_TILES * TILE_SIDE);
+        const u32 end = out_width - first < BAND_TILES * TILE_SIDE ? out_width : first + BAND_TILES * TILE_SIDE;
         GLOBAL const float* row = table + table_offset + sample * table_width;
         const augment_image image = AUGMENT_IMAGE_OF(x, sample, row);
-        real v[3 * ITEM_PIXELS], scales[3], shifts[3], box_top = 0, box_bottom = 0;
+        const image_row own = image_row_of(&image, down * TILE_SIDE + row_in_tile(), channel);
+        const u64 to = settled_64(sample * channels * ((u64)out_height * out_width) + (u64)channel * y_channel +
+                                  (u64)own.row * out_width * y_pixel);
 #if HAS_COLORS
         GLOBAL const real* kept = statistics + statistics_offset + sample * statistic_count * STATISTICS_LENGTH;
-        const u32 colors = channels == 1 || channels == 3 ? count_of(row) : 0;
-        color_tile(&image, row, colors, top, left, channel, kept, white, levels, statistic_count, staged, v);
-        if ((real)column >= row[TABLE_BOX + 1] && (real)column < row[TABLE_BOX + 3]) {
-            box_top = row[TABLE_BOX] - (real)first_row;
-            box_bottom = row[TABLE_BOX + 2] - (real)first_row;
-        }
-#else
-        if (is_inside) read_pixels(&image, first_row, column, channel, v);
+        const u32 codes = channels == 1 || channels == 3 ? codes_of(row, statistic_count) : 0;
+        turn ^= 1;
+        keep_settings(codes, row, kept, settings[turn]);
+        BARRIER();
+        const u32 meets_box = (real)own.row >= row[TABLE_BOX] && (real)own.row < row[TABLE_BOX + 2];
+        const real box_left = row[TABLE_BOX + 1], box_right = meets_box ? row[TABLE_BOX + 3] : 0;
 #endif
-        for (u32 i = 0; i < 3; i++) {
-            scales[i] = channel > 0 ? scale3 : of_channel(i, scale0, scale1, scale2, scale3);
-            shifts[i] = channel > 0 ? shift3 : of_channel(i, shift0, shift1, shift2, shift3);
+        for (u32 left = first; left < end; left += TILE_SIDE) {
+            const u32 column = left + column_in_tile();
+            const u32 is_inside = own.row < out_height && column < out_width;
+            real v[3 * ITEM_PIXELS];
+#if HAS_COLORS
+            color_tile(&image, &own, codes, left, channel, settings[turn], kept, white, levels, staged, v);
+#else
+            if (is_inside) read_pixels(&image, &own, column, channel, v);
+#endif
+            if (!is_inside) continue;
+            // Numbers of the launch are read as they are needed, where those that are chosen would take registers.
+            if (channel == 0)
+                for (u32 i = 0; i < 3 * ITEM_PIXELS; i++)
+                    v[i] = FMA(v[i], of_channel(i % 3, scale0, scale1, scale2, scale3),
+                               of_channel(i % 3, shift0, shift1, shift2, shift3));
+            else
+                for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = FMA(v[i], scale3, shift3);
+#if HAS_COLORS
+            if ((real)column < box_right && (real)(column + ITEM_PIXELS - 1) >= box_left)
+                for (u32 k = 0; k < ITEM_PIXELS; k++) {
+                    const real place = (real)(column + k);
+                    for (u32 i = 0; i < 3; i++)
+                        if (place >= box_left && place < box_right) v[3 * k + i] = erased;
+                }
+#endif
+            store_pixels(y + to + column * y_pixel, y_pixel, y_channel, count, out_width - column, has_fours, v);
         }
-        GLOBAL scalar* to = y + sample * channels * ((u64)out_height * out_width) +
-                            (u64)(first_row * out_width + column) * y_pixel + (u64)channel * y_channel;
-        const u64 step = (u64)(ITEM_STEP * out_width) * y_pixel;
-        const u32 count = channels - channel, rows = is_inside ? out_height - first_row : 0;
-        if (count >= 3)
-            store_pixels(to, step, y_channel, 3, rows, v, scales, shifts, box_top, box_bottom, erased);
-        else
-            store_pixels(to, step, y_channel, count, rows, v, scales, shifts, box_top, box_bottom, erased);
     }
 }

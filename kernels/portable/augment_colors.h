@@ -6,7 +6,7 @@
 DEVICE real clamped(real value, real white) {
 #if DIALECT_CUDA
     // Here 0 is more than -0, which OpenCL leaves open.
-    return -MAX(-MAX(value, (real)0), -white);
+    return MIN(MAX(value, (real)0), white);
 #else
     return value > 0 ? (value < white ? value : white) : 0;
 #endif
@@ -40,14 +40,12 @@ DEVICE void turn_hue(real* v, real turn) {
     }
 }
 
-// Away from a grey, black, the pixel's own or the image's, by a factor.
-DEVICE void blend(real* v, u32 code, real value, real mean, u32 channels, real white) {
-    const real other = code == COLOR_CONTRAST ? mean : code == COLOR_SATURATION ? grey_of(v, channels) : 0;
-    const real share = (1 - value) * other;
+// Away from a grey, of which there is a share, by a factor.
+DEVICE void blend(real* v, real value, real share, real white) {
     for (u32 k = 0; k < 3; k++) v[k] = clamped(FMA(value, v[k], share), white);
 }
 
-// What one op makes of the pixels. Sharpness, which needs the neighbours, is none of these.
+// What one of the other ops makes of the pixels, but for sharpness, which needs the neighbours.
 DEVICE void color_pixels(real* v, u32 pixels, u32 code, real value, GLOBAL const real* statistics, u32 channels,
                          real white, real levels) {
     if (code == COLOR_HUE) {
@@ -68,9 +66,6 @@ DEVICE void color_pixels(real* v, u32 pixels, u32 code, real value, GLOBAL const
             const real least = statistics[k * LEVELS], factor = statistics[k * LEVELS + 1];
             for (u32 i = 0; i < pixels; i++) v[3 * i + k] = clamped(factor * (v[3 * i + k] - least), white);
         }
-    } else {
-        const real mean = code == COLOR_CONTRAST ? statistics[0] : 0;
-        for (u32 i = 0; i < pixels; i++) blend(v + 3 * i, code, value, mean, channels, white);
     }
 }
 
@@ -79,37 +74,69 @@ DEVICE u32 count_of(GLOBAL const float* row) {
     return row[6] > 0 ? (u32)(row[6] < MOST_COLORS ? row[6] : MOST_COLORS) : 0;
 }
 
-DEVICE u32 code_of(GLOBAL const float* row, u32 i) {
-    const float code = row[TABLE_CODES + i];
-    return code >= COLOR_BRIGHTNESS && code <= COLOR_SHARPNESS ? (u32)code : 0;
-}
-
 DEVICE u32 needs_statistics(u32 code) {
     return code == COLOR_CONTRAST || code == COLOR_EQUALIZE || code == COLOR_AUTOCONTRAST;
 }
 
-// The ops of a sample from `first` to `end` - 1, but for sharpness. `statistics` are those of the sample;
-// `statistic_count` of its ops have some.
-DEVICE void color_range(real* v, u32 pixels, GLOBAL const float* row, u32 first, u32 end, u32 statistic,
-                        GLOBAL const real* statistics, u32 channels, real white, real levels, u32 statistic_count) {
-    for (u32 i = first; i < end; i++) {
-        const u32 code = code_of(row, i), needs = needs_statistics(code);
-        if (code == COLOR_SHARPNESS || code == 0 || (needs && statistic >= statistic_count)) continue;
-        color_pixels(v, pixels, code, row[TABLE_VALUES + i], statistics + statistic * STATISTICS_LENGTH, channels,
-                     white, levels);
-        statistic += needs;
+// The codes of a row, of four bits each, the first lowest; 0 is no op. `statistic_count` of its ops have statistics;
+// further ones that need some are none.
+DEVICE u32 codes_of(GLOBAL const float* row, u32 statistic_count) {
+    u32 codes = 0, statistics = 0;
+    for (u32 i = 0; i < count_of(row); i++) {
+        const float stored = row[TABLE_CODES + i];
+        const u32 code = stored >= COLOR_BRIGHTNESS && stored <= COLOR_SHARPNESS ? (u32)stored : 0;
+        statistics += needs_statistics(code);
+        if (!needs_statistics(code) || statistics <= statistic_count) codes |= code << (4 * i);
     }
+    return codes;
 }
 
-// Op that sharpens among the first `end`, or `end`.
-DEVICE u32 sharpness_of(GLOBAL const float* row, u32 end) {
-    for (u32 i = 0; i < end; i++)
-        if (code_of(row, i) == COLOR_SHARPNESS) return i;
-    return end;
-}
+DEVICE u32 code_of(u32 codes, u32 i) { return codes >> (4 * i) & 15; }
 
-DEVICE u32 statistics_before(GLOBAL const float* row, u32 end) {
+DEVICE u32 codes_before(u32 codes, u32 end) { return end < MOST_COLORS ? codes & ((1u << (4 * end)) - 1) : codes; }
+
+DEVICE u32 statistics_of(u32 codes) {
     u32 count = 0;
-    for (u32 i = 0; i < end; i++) count += needs_statistics(code_of(row, i));
+    for (; codes != 0; codes >>= 4) count += needs_statistics(codes & 15);
     return count;
+}
+
+// The op that sharpens, or MOST_COLORS.
+DEVICE u32 sharpness_of(u32 codes) {
+    u32 i = 0;
+    while (i < MOST_COLORS && code_of(codes, i) != COLOR_SHARPNESS) i++;
+    return i;
+}
+
+// What the group's items need of each op of a list: its value, and the share of what brightness and contrast lead away
+// from. `statistics` are those of the sample.
+DEVICE INLINED void keep_settings(u32 codes, GLOBAL const float* row, GLOBAL const real* statistics,
+                                  LOCAL real* settings) {
+    const u32 i = LOCAL_ID;
+    if (i >= MOST_COLORS) return;
+    const real value = row[TABLE_VALUES + i];
+    GLOBAL const real* own = statistics + statistics_of(codes_before(codes, i)) * STATISTICS_LENGTH;
+    settings[2 * i] = value;
+    settings[2 * i + 1] = (1 - value) * (code_of(codes, i) == COLOR_CONTRAST ? own[0] : 0);
+}
+
+// The ops of a list from `i` on, whose codes are left, but for sharpness. `statistics` are those of the first that has
+// some.
+DEVICE INLINED void color_range(real* v, u32 pixels, u32 codes, u32 i, LOCAL const real* settings,
+                                GLOBAL const real* statistics, u32 channels, real white, real levels) {
+    for (;; codes >>= 4, i++) {
+        // Most lists have nothing else.
+        for (; (codes & 15) - 1 < COLOR_SATURATION; codes >>= 4, i++) {
+            const real value = settings[2 * i], share = settings[2 * i + 1];
+            if ((codes & 15) == COLOR_SATURATION)
+                for (u32 k = 0; k < pixels; k++)
+                    blend(v + 3 * k, value, (1 - value) * grey_of(v + 3 * k, channels), white);
+            else
+                for (u32 k = 0; k < pixels; k++) blend(v + 3 * k, value, share, white);
+            if ((codes & 15) == COLOR_CONTRAST) statistics += STATISTICS_LENGTH;
+        }
+        if (codes == 0) return;
+        color_pixels(v, pixels, codes & 15, settings[2 * i], statistics, channels, white, levels);
+        if (needs_statistics(codes & 15)) statistics += STATISTICS_LENGTH;
+    }
 }

@@ -68,9 +68,9 @@ DEVICE u32 quotient_31(u32 n, u32 inverse, u32 shift) { return MUL_HI(2 * n, inv
 
 DEVICE real stored_value(GLOBAL const u8* x, u32 input_type, u64 index) {
 #if HAS_BYTES
-    return (real)x[index];
+    return u8_to_f32(x[index]);
 #else
-    if (input_type == STORED_U8) return (real)x[index];
+    if (input_type == STORED_U8) return u8_to_f32(x[index]);
     if (input_type < STORED_F32) {
         const u16 bits = ((GLOBAL const u16*)x)[index];
         return input_type == STORED_F16 ? f16_to_f32(bits) : bf16_to_f32(bits);
@@ -108,18 +108,23 @@ DEVICE real floor_of(real x) {
     return whole > x ? whole - 1 : whole;
 }
 
-#if !DTYPE_F64
-// 1.5 * 2^23: the last bits of a sum with it are the nearest integer, ties to even, of numbers up to 2^22.
-#define NEAREST_SHIFT 12582912.0f
+// 1.5 * 2^23, or 2^52: the last bits of a sum with it are the nearest integer, ties to even, of numbers up to 2^22.
+#if DTYPE_F64
+#define NEAREST_SHIFT  6755399441055744.0
+#define ELEMENT_ORIGIN 0u
+#else
+#define NEAREST_SHIFT  12582912.0f
+#define ELEMENT_ORIGIN 0x4b400000u // its bits, from which elements count
 #endif
+
+DEVICE real nearest_of_small(real x) { return (x + NEAREST_SHIFT) - NEAREST_SHIFT; }
 
 // The same of numbers up to 2^22, where conversions would be the slower way.
 DEVICE real floor_of_small(real x) {
 #if DTYPE_F64
     return floor_of(x);
 #else
-    const float nearest = (x + NEAREST_SHIFT) - NEAREST_SHIFT;
-    return nearest > x ? nearest - 1 : nearest;
+    return sum_rounded_down(x, NEAREST_SHIFT) - NEAREST_SHIFT;
 #endif
 }
 
@@ -195,7 +200,7 @@ DEVICE void sampled(const augment_image* image, u32 row, u32 column, u32 first, 
         if (k >= count) continue;
         real taps[4];
         for (u32 tap = 0; tap < 4; tap++) {
-            taps[tap] = (real)image->x[places[tap]];
+            taps[tap] = u8_to_f32(image->x[places[tap]]);
             places[tap] += image->x_channel;
         }
         const real above = FMA(left_weight, taps[0], right_weight * taps[1]);

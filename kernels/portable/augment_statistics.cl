@@ -23,15 +23,12 @@
 #define PART_MOST  1
 #define PART_LEAST 4
 
-// Number of the op whose statistics are the `statistic`-th of a row, or `end` of one with fewer.
-DEVICE u32 op_of(GLOBAL const float* row, u32 statistic, u32 end) {
-    u32 found = end, seen = 0;
-    for (u32 i = 0; i < end; i++) {
-        const u32 needs = needs_statistics(code_of(row, i));
-        if (needs && seen == statistic) found = i;
-        seen += needs;
-    }
-    return found;
+// Number of the op whose statistics are the `statistic`-th of a list, or MOST_COLORS of one with fewer.
+DEVICE u32 op_of(u32 codes, u32 statistic) {
+    u32 i = 0;
+    for (; i < MOST_COLORS; i++)
+        if (needs_statistics(code_of(codes, i)) && statistics_of(codes_before(codes, i)) == statistic) break;
+    return i;
 }
 
 // What is kept of a part. The histogram is complete behind the first barrier in here, and read before the last.
@@ -83,7 +80,7 @@ KERNEL void augment_statistics(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL
                                AUGMENT_IMAGE_PARAMETERS, AUGMENT_MAP_PARAMETERS, AUGMENT_COLOR_PARAMETERS) {
     SHARED real scratch[GROUP_SIZE];
     SHARED u32 histogram[3 * LEVELS];
-    SHARED real staged[STAGED_LENGTH];
+    SHARED real staged[STAGED_LENGTH], settings[2 * MOST_COLORS];
     x += x_offset;
     table += table_offset;
     statistics += statistics_offset;
@@ -94,20 +91,24 @@ KERNEL void augment_statistics(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL
         GLOBAL const float* row = table + sample * table_width;
         GLOBAL const real* known = statistics + sample * statistic_count * STATISTICS_LENGTH;
         const augment_image image = AUGMENT_IMAGE_OF(x, sample, row);
-        const u32 end = count_of(row), op = op_of(row, statistic, end), code = op < end ? code_of(row, op) : 0;
+        const u32 codes = codes_of(row, statistic_count), op = op_of(codes, statistic);
+        const u32 code = op < MOST_COLORS ? code_of(codes, op) : 0, before = code == 0 ? 0 : codes_before(codes, op);
 #if SKIPS_BARRIERS
         if (code == 0) continue;
 #endif
+        keep_settings(before, row, known, settings);
         for (u32 k = 0; k < 3; k++) histogram[k * LEVELS + LOCAL_ID] = 0;
+        BARRIER();
         real sum = 0, most[6];
         for (u32 k = 0; k < 6; k++) most[k] = NEGATIVE_INFINITY;
         for (u32 t = 0; t < PART_TILES; t++) {
             const u32 tile = first_tile + t, down = quotient_31(tile, row_inverse, row_shift);
             const u32 top = code == 0 ? out_height : down * TILE_SIDE, left = (tile - down * tiles_across) * TILE_SIDE;
+            const image_row place = image_row_of(&image, top + row_in_tile(), 0);
             real v[3 * ITEM_PIXELS];
-            color_tile(&image, row, op, top, left, 0, known, white, levels, statistic_count, staged, v);
+            color_tile(&image, &place, before, left, 0, settings, known, white, levels, staged, v);
             for (u32 i = 0; i < ITEM_PIXELS; i++) {
-                if (top + row_in_tile() + i * ITEM_STEP >= out_height || left + column_in_tile() >= out_width) continue;
+                if (place.row >= out_height || left + column_in_tile() + i >= out_width) continue;
                 const real* own = v + 3 * i;
                 if (code == COLOR_CONTRAST) sum += grey_of(own, channels);
                 for (u32 k = 0; k < 3; k++) {
@@ -134,7 +135,8 @@ KERNEL void augment_statistics_join(GLOBAL const real* RESTRICT parts, u64 parts
     for (u64 sample = GROUP_ID; sample < samples; sample += GROUP_COUNT) {
         GLOBAL const float* row = table + table_offset + sample * table_width;
         GLOBAL const real* own = parts + parts_offset + sample * sample_parts * STATISTICS_LENGTH;
-        const u32 end = count_of(row), op = op_of(row, statistic, end), code = op < end ? code_of(row, op) : 0;
+        const u32 codes = codes_of(row, statistic_count), op = op_of(codes, statistic);
+        const u32 code = op < MOST_COLORS ? code_of(codes, op) : 0;
 #if SKIPS_BARRIERS
         if (code == 0) continue;
 #endif

@@ -1,17 +1,10 @@
 // Tiles of what augmentation makes of an image: 32 rows of 32 columns for a group of 256 items, each of which takes
-// four pixels of a column, eight rows apart. The pixels of an item share what follows from its column and from the
-// table, and their loads are on their way together. Two rows of 16 columns are neighbours in a warp, so that what it
-// reads lies close together however the image is turned.
+// four pixels of a row, side by side. The pixels of an item share what follows from its row and from the table, their
+// loads are on their way together, and they are stored as one. A warp takes four rows, so that what it reads lies close
+// together however the image is turned.
 
 #define TILE_SIDE   32
 #define ITEM_PIXELS 4
-#define ITEM_STEP   8
-
-#if DTYPE_F64
-#define ELEMENT_ORIGIN 0u
-#else
-#define ELEMENT_ORIGIN 0x4b400000u // the bits of NEAREST_SHIFT
-#endif
 
 // Whether a group may leave a turn of a loop before its barriers where all items do; PoCL's may not.
 #define SKIPS_BARRIERS DIALECT_CUDA
@@ -20,138 +13,184 @@
 #define STAGED_SIDE   (TILE_SIDE + 2)
 #define STAGED_LENGTH (3 * STAGED_SIDE * STAGED_SIDE)
 
-DEVICE u32 column_in_tile(void) { return LOCAL_ID % 16 + LOCAL_ID / 128 * 16; }
+DEVICE u32 column_in_tile(void) { return LOCAL_ID % (TILE_SIDE / ITEM_PIXELS) * ITEM_PIXELS; }
 
-DEVICE u32 row_in_tile(void) { return LOCAL_ID / 16 % 8; }
+DEVICE u32 row_in_tile(void) { return LOCAL_ID / (TILE_SIDE / ITEM_PIXELS); }
 
-// The element whose place is the last one before a place inside of an image, or the nearest, halves to even ones: as a
-// number, and counted from ELEMENT_ORIGIN.
-DEVICE u32 element_of(real place, u32 is_nearest, real* element) {
-#if DTYPE_F64
-    *element = is_nearest ? nearest_of(place) : floor_of(place);
-    return (u32)(i32)*element;
-#else
-    *element = is_nearest ? (place + NEAREST_SHIFT) - NEAREST_SHIFT : floor_of_small(place);
-    return AS_U32(*element + NEAREST_SHIFT);
-#endif
-}
+// What the pixels of a row of the output have in common: where its middle is read, counted from the middle of the
+// image; whether they are all whole pixels where one is; whether an item may read its pixels together; what is added to
+// numbers as element_before has them.
+typedef struct {
+    real x, y;
+    u32 row, is_whole, is_usual, origin;
+} image_row;
 
-// The elements around a place, for each channel upper left, upper right, lower left, lower right.
-DEVICE void load_taps(const augment_image* image, u32 input_type, u32 at, u32 x_pixel, u32 x_channel, u32 count,
-                      real* taps) {
-    u64 upper = at, lower = upper + image->width * x_pixel;
-    for (u32 k = 0; k < 3; k++) {
-        if (k >= count) continue;
-        taps[4 * k] = stored_value(image->x, input_type, upper);
-        taps[4 * k + 1] = stored_value(image->x, input_type, upper + x_pixel);
-        taps[4 * k + 2] = stored_value(image->x, input_type, lower);
-        taps[4 * k + 3] = stored_value(image->x, input_type, lower + x_pixel);
-        upper += x_channel, lower += x_channel;
-    }
-}
+DEVICE u32 is_whole(real x) { return nearest_of_small(x) == x; }
 
-// What is read at a place between pixels that all lie in the image; 0 for channels that it does not have.
-DEVICE void weighed(const augment_image* image, u32 at, u32 x_pixel, u32 x_channel, u32 count, real across, real down,
-                    real* values) {
-    real taps[12];
-#if HAS_BYTES
-    load_taps(image, STORED_U8, at, x_pixel, x_channel, count, taps);
-#else
-    if (image->input_type == STORED_F32)
-        load_taps(image, STORED_F32, at, x_pixel, x_channel, count, taps);
-    else if (image->input_type == STORED_F16)
-        load_taps(image, STORED_F16, at, x_pixel, x_channel, count, taps);
-    else if (image->input_type == STORED_BF16)
-        load_taps(image, STORED_BF16, at, x_pixel, x_channel, count, taps);
-    else
-        load_taps(image, STORED_F64, at, x_pixel, x_channel, count, taps);
-#endif
-    for (u32 k = 0; k < 3; k++) {
-        values[k] = 0;
-        if (k >= count) continue;
-        const real* own = taps + 4 * k;
-#if HAS_BYTES
-        // Bytes are finite, so that weights of 0 are weights like others.
-        const real above = FMA(1 - across, own[0], across * own[1]);
-        const real below = FMA(1 - across, own[2], across * own[3]);
-        values[k] = FMA(1 - down, above, down * below);
-#else
-        const real above = across == 0 ? own[0] : FMA(across, own[1], (1 - across) * own[0]);
-        const real below = across == 0 ? own[2] : FMA(across, own[3], (1 - across) * own[2]);
-        values[k] = down == 0 ? above : FMA(down, below, (1 - down) * above);
-#endif
-    }
-}
-
-// The item's pixels from (row, column) on: channels from `first` on, three at most. Below the image the last row stands
-// again. Places along a column lie along a line, and rounding keeps their order: where the first and the last lie
-// inside of the image, all do.
-DEVICE void read_pixels(const augment_image* image, u32 row, u32 column, u32 first, real* v) {
-    const u32 count = image->channels - first, x_pixel = image->x_pixel, stride = image->width * x_pixel;
-    const u32 origin = first * image->x_channel - ELEMENT_ORIGIN * (stride + x_pixel);
-    const real last_x = image->border == BORDER_REFLECT ? -1 : (real)(image->width - 1);
-    const real last_y = (real)(image->height - 1), last_v = image->out_middle_y;
-    const real u = (real)column - image->out_middle_x, first_v = (real)row - image->out_middle_y;
-    u32 at[ITEM_PIXELS], is_inside = 1;
-    real across[ITEM_PIXELS], down[ITEM_PIXELS];
-    UNROLL
-    for (u32 k = 0; k < ITEM_PIXELS; k++) {
-        real x, y, left, top;
-        mapped_place(image, u, -MAX(-(first_v + (real)(k * ITEM_STEP)), -last_v), &x, &y);
-        if (k == 0 || k + 1 == ITEM_PIXELS) is_inside = is_inside && x >= 0 && y >= 0 && x < last_x && y < last_y;
-        const u32 x0 = element_of(x, image->is_nearest, &left), y0 = element_of(y, image->is_nearest, &top);
-        at[k] = y0 * stride + (x0 * x_pixel + origin);
-        across[k] = image->is_nearest ? 0 : x - left;
-        down[k] = image->is_nearest ? 0 : y - top;
-    }
+// Of the channels from `first` on.
+DEVICE image_row image_row_of(const augment_image* image, u32 row, u32 first) {
+    const real v = (real)row - image->out_middle_y;
+    image_row own;
+    own.row = row;
+    own.x = FMA(image->b, v, image->c);
+    own.y = FMA(image->e, v, image->f);
+    // Then nothing is rounded on the way to a place inside.
+    own.is_whole = is_whole(image->a) && is_whole(image->d) && is_whole(2 * own.x) && is_whole(2 * own.y);
+    own.origin = settled(0 - ELEMENT_ORIGIN * (image->width + 1));
+    // Mirrored places are rounded on the way.
+    u32 is_usual = image->border != BORDER_REFLECT;
 #if HAS_BYTES
     // Three channels, a plane each or side by side, and one are what is usual; others are read one by one.
-    is_inside = is_inside && (x_pixel == 1 ? count != 2 : x_pixel == 3);
+    is_usual = is_usual && (image->x_channel > 1 ? image->channels - first != 2 : (image->x_pixel | 2) == 3);
 #endif
+    own.is_usual = settled(is_usual);
+    return own;
+}
+
+// The element before a place inside of an image, counted from ELEMENT_ORIGIN; what is left of the place is how far
+// behind that it lies.
+DEVICE u32 element_before(real* place) {
+#if DTYPE_F64
+    const real whole = floor_of(*place);
+    *place -= whole;
+    return (u32)(i32)whole;
+#else
+    const real shifted = sum_rounded_down(*place, NEAREST_SHIFT);
+    *place -= shifted - NEAREST_SHIFT;
+    return AS_U32(shifted);
+#endif
+}
+
+// The pixels at elements `at`, whole.
+DEVICE void move_pixels(const augment_image* image, GLOBAL const u8* from, const u32* at, u32 count, real* v) {
+    UNROLL
+    for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) {
+        const u64 element = (u64)at[i / 3] * image->x_pixel + i % 3 * image->x_channel;
+        v[i] = i % 3 < count ? stored_value(from, image->input_type, element) : 0;
+    }
+}
+
+#if HAS_BYTES
+// What is read at a place between pixels that all lie in the image, of three channels or of one: `step` is 3 where
+// those of a pixel are neighbours, else 1. Bytes are finite, so that weights of 0 are weights like others.
+DEVICE void weighed(const augment_image* image, GLOBAL const u8* from, u32 at, u32 step, u32 count, real across,
+                    real down, real* values) {
+    GLOBAL const u8* upper = from + (u64)at * step;
+    UNROLL
+    for (u32 k = 0; k < 3; k++) {
+        GLOBAL const u8* lower = upper + image->width * step;
+        if (k >= count) continue;
+        const real first = u8_to_f32(upper[0]), second = u8_to_f32(upper[step]);
+        const real third = u8_to_f32(lower[0]), fourth = u8_to_f32(lower[step]);
+        const real above = FMA(1 - across, first, across * second), below = FMA(1 - across, third, across * fourth);
+        values[k] = FMA(1 - down, above, down * below);
+        upper += step == 3 ? 1 : image->x_channel;
+    }
+}
+#else
+DEVICE real weighed_pair(real first, real second, real share) {
+    // What weighs nothing may be no number.
+    return share == 0 ? first : FMA(share, second, (1 - share) * first);
+}
+
+// The same of images of any type and number of channels.
+DEVICE void weighed(const augment_image* image, GLOBAL const u8* from, u32 input_type, u32 at, u32 count, real across,
+                    real down, real* values) {
+    u64 upper = (u64)at * image->x_pixel, lower = (u64)(at + image->width) * image->x_pixel;
+    UNROLL
+    for (u32 k = 0; k < 3; k++) {
+        if (k >= count) continue;
+        const real above = weighed_pair(stored_value(from, input_type, upper),
+                                        stored_value(from, input_type, upper + image->x_pixel), across);
+        const real below = weighed_pair(stored_value(from, input_type, lower),
+                                        stored_value(from, input_type, lower + image->x_pixel), across);
+        values[k] = weighed_pair(above, below, down);
+        upper += image->x_channel, lower += image->x_channel;
+    }
+}
+#endif
+
+// The item's pixels from a column of a row on: channels from `first` on, three at most; 0 for those that are none.
+// Places along a row lie along a line, and rounding keeps their order: where the first and the last lie inside of the
+// image, all do.
+DEVICE void read_pixels(const augment_image* image, const image_row* own, u32 column, u32 first, real* v) {
+    const u32 count = image->channels - first, width = image->width;
+    const real end_x = (real)(width - 1), end_y = (real)(image->height - 1);
+    const real u = (real)column - image->out_middle_x;
+    real x[ITEM_PIXELS], y[ITEM_PIXELS];
+    UNROLL
+    for (u32 k = 0; k < ITEM_PIXELS; k++) {
+        const real place = k > 0 ? u + (real)k : u;
+        x[k] = FMA(image->a, place, own->x) + image->middle_x;
+        y[k] = FMA(image->d, place, own->y) + image->middle_y;
+    }
+    u32 is_inside = own->is_usual && x[0] >= 0 && x[0] < end_x && y[0] >= 0 && y[0] < end_y;
+    is_inside = is_inside && x[ITEM_PIXELS - 1] >= 0 && x[ITEM_PIXELS - 1] < end_x;
+    is_inside = is_inside && y[ITEM_PIXELS - 1] >= 0 && y[ITEM_PIXELS - 1] < end_y;
     if (!is_inside) {
         for (u32 k = 0; k < ITEM_PIXELS; k++) {
             for (u32 i = 0; i < 3 * ITEM_PIXELS - 3; i++) v[i] = v[i + 3];
-            if (row + k * ITEM_STEP < image->out_height)
-                sampled(image, row + k * ITEM_STEP, column, first, v + 3 * ITEM_PIXELS - 3);
+            if (column + k < image->out_width) sampled(image, own->row, column + k, first, v + 3 * ITEM_PIXELS - 3);
         }
         return;
     }
-    // Whole pixels are moved, as all are where the nearest is taken: their neighbours may lie outside.
-    real parts = 0;
-    for (u32 k = 0; k < ITEM_PIXELS; k++) parts += across[k] + down[k];
-    if (parts == 0) {
-        UNROLL
-        for (u32 i = 0; i < 3 * ITEM_PIXELS; i++)
-            v[i] = i % 3 < count ? stored_value(image->x, image->input_type, (u64)at[i / 3] + i % 3 * image->x_channel)
-                                 : 0;
+    GLOBAL const u8* from = image->x + (u64)first * image->x_channel * stored_bytes(image->input_type);
+    u32 at[ITEM_PIXELS];
+    if (image->is_nearest) {
+        for (u32 k = 0; k < ITEM_PIXELS; k++) {
+            x[k] = nearest_of_small(x[k]), y[k] = nearest_of_small(y[k]);
+            const u32 x0 = element_before(x + k), y0 = element_before(y + k);
+            at[k] = y0 * width + x0 + own->origin;
+        }
+        move_pixels(image, from, at, count, v);
+        return;
+    }
+    UNROLL
+    for (u32 k = 0; k < ITEM_PIXELS; k++) {
+        const u32 x0 = element_before(x + k), y0 = element_before(y + k);
+        at[k] = y0 * width + x0 + own->origin;
+    }
+    // Whole pixels are moved, not weighed.
+    if (own->is_whole && x[0] == 0 && y[0] == 0) {
+        move_pixels(image, from, at, count, v);
         return;
     }
 #if HAS_BYTES
-    if (x_pixel == 1 && count >= 3) {
+    for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = 0;
+    if (image->x_channel > 1 && count >= 3) {
         UNROLL
-        for (u32 k = 0; k < ITEM_PIXELS; k++)
-            weighed(image, at[k], 1, image->x_channel, 3, across[k], down[k], v + 3 * k);
-    } else if (x_pixel == 3) {
+        for (u32 k = 0; k < ITEM_PIXELS; k++) weighed(image, from, at[k], 1, 3, x[k], y[k], v + 3 * k);
+    } else if (image->x_pixel == 3) {
         UNROLL
-        for (u32 k = 0; k < ITEM_PIXELS; k++) weighed(image, at[k], 3, 1, 3, across[k], down[k], v + 3 * k);
+        for (u32 k = 0; k < ITEM_PIXELS; k++) weighed(image, from, at[k], 3, 3, x[k], y[k], v + 3 * k);
     } else {
         UNROLL
-        for (u32 k = 0; k < ITEM_PIXELS; k++) weighed(image, at[k], 1, 1, 1, across[k], down[k], v + 3 * k);
+        for (u32 k = 0; k < ITEM_PIXELS; k++) weighed(image, from, at[k], 1, 1, x[k], y[k], v + 3 * k);
     }
 #else
     UNROLL
-    for (u32 k = 0; k < ITEM_PIXELS; k++)
-        weighed(image, at[k], x_pixel, image->x_channel, count, across[k], down[k], v + 3 * k);
+    for (u32 k = 0; k < ITEM_PIXELS; k++) {
+        real* values = v + 3 * k;
+        for (u32 i = 0; i < 3; i++) values[i] = 0;
+        if (image->input_type == STORED_F32)
+            weighed(image, from, STORED_F32, at[k], count, x[k], y[k], values);
+        else if (image->input_type == STORED_F16)
+            weighed(image, from, STORED_F16, at[k], count, x[k], y[k], values);
+        else if (image->input_type == STORED_BF16)
+            weighed(image, from, STORED_BF16, at[k], count, x[k], y[k], values);
+        else
+            weighed(image, from, STORED_F64, at[k], count, x[k], y[k], values);
+    }
 #endif
 }
 
 // Keeps the item's pixels after the ops before sharpness for its neighbours, and makes those around the tile.
-DEVICE INLINED void stage_tile(const augment_image* image, GLOBAL const float* row, u32 sharp, u32 top, u32 left,
-                               GLOBAL const real* statistics, real white, real levels, u32 statistic_count,
-                               u32 is_inside, const real* v, LOCAL real* staged) {
+DEVICE INLINED void stage_tile(const augment_image* image, u32 codes, u32 top, u32 left, LOCAL const real* settings,
+                               GLOBAL const real* statistics, real white, real levels, u32 is_inside, const real* v,
+                               LOCAL real* staged) {
     for (u32 i = 0; is_inside && i < 3 * ITEM_PIXELS; i++) {
-        const u32 r = 1 + row_in_tile() + i / 3 * ITEM_STEP;
-        staged[(i % 3 * STAGED_SIDE + r) * STAGED_SIDE + 1 + column_in_tile()] = v[i];
+        const u32 r = 1 + row_in_tile(), c = 1 + column_in_tile() + i / 3;
+        staged[(i % 3 * STAGED_SIDE + r) * STAGED_SIDE + c] = v[i];
     }
     if (LOCAL_ID >= 4 * TILE_SIDE + 4) return;
     const u32 is_side = LOCAL_ID >= 2 * STAGED_SIDE, i = is_side ? LOCAL_ID - 2 * STAGED_SIDE : LOCAL_ID;
@@ -161,7 +200,7 @@ DEVICE INLINED void stage_tile(const augment_image* image, GLOBAL const float* r
     if (top + r - 1 >= image->out_height || left + c - 1 >= image->out_width) return;
     real near[3];
     sampled(image, top + r - 1, left + c - 1, 0, near);
-    color_range(near, 1, row, 0, sharp, 0, statistics, image->channels, white, levels, statistic_count);
+    color_range(near, 1, codes, 0, settings, statistics, image->channels, white, levels);
     for (u32 k = 0; k < 3; k++) staged[(k * STAGED_SIDE + r) * STAGED_SIDE + c] = near[k];
 }
 
@@ -174,30 +213,37 @@ DEVICE INLINED void sharpen(LOCAL const real* staged, u32 r, u32 c, real value, 
     }
 }
 
-// The item's pixels of the tile from (top, left) on after the first `end` colour ops, channels from `first` on; nothing
-// of a tile that lies outside. Sharpness leaves the frame of the image as it is.
-DEVICE INLINED void color_tile(const augment_image* image, GLOBAL const float* row, u32 end, u32 top, u32 left,
-                               u32 first, GLOBAL const real* statistics, real white, real levels, u32 statistic_count,
+// The item's pixels of the tile from a column on after the ops of a list, channels from `first` on; nothing of a tile
+// that lies outside. `own` is the item's row, and `settings` are the group's. Sharpness leaves the frame of the image
+// as it is.
+DEVICE INLINED void color_tile(const augment_image* image, const image_row* own, u32 codes, u32 left, u32 first,
+                               LOCAL const real* settings, GLOBAL const real* statistics, real white, real levels,
                                LOCAL real* staged, real* v) {
-    const u32 sharp = sharpness_of(row, end), r = top + row_in_tile(), column = left + column_in_tile();
-    const u32 is_inside = r < image->out_height && column < image->out_width;
+    const u32 sharp = sharpness_of(codes), before = codes_before(codes, sharp);
+    const u32 column = left + column_in_tile(), top = own->row - row_in_tile();
+    const u32 is_inside = own->row < image->out_height && column < image->out_width;
     if (is_inside) {
-        read_pixels(image, r, column, first, v);
-        color_range(v, ITEM_PIXELS, row, 0, sharp, 0, statistics, image->channels, white, levels, statistic_count);
+        read_pixels(image, own, column, first, v);
+        color_range(v, ITEM_PIXELS, before, 0, settings, statistics, image->channels, white, levels);
+    } else {
+        for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = 0;
     }
-    if (sharp < end && top < image->out_height)
-        stage_tile(image, row, sharp, top, left, statistics, white, levels, statistic_count, is_inside, v, staged);
+#if SKIPS_BARRIERS
+    if (sharp == MOST_COLORS) return;
+#endif
+    GLOBAL const real* later = statistics + statistics_of(before) * STATISTICS_LENGTH;
+    if (sharp < MOST_COLORS && top < image->out_height)
+        stage_tile(image, before, top, left, settings, statistics, white, levels, is_inside, v, staged);
     BARRIER();
-    if (is_inside && sharp < end) {
+    if (is_inside && sharp < MOST_COLORS) {
         UNROLL
         for (u32 k = 0; k < ITEM_PIXELS; k++) {
-            const u32 own = r + k * ITEM_STEP;
-            if (own > 0 && column > 0 && own + 1 < image->out_height && column + 1 < image->out_width)
-                sharpen(staged, row_in_tile() + k * ITEM_STEP, column_in_tile(), row[TABLE_VALUES + sharp], white,
-                        v + 3 * k);
+            const u32 c = column + k;
+            if (own->row > 0 && c > 0 && own->row + 1 < image->out_height && c + 1 < image->out_width)
+                sharpen(staged, row_in_tile(), column_in_tile() + k, settings[2 * sharp], white, v + 3 * k);
         }
-        color_range(v, ITEM_PIXELS, row, sharp + 1, end, statistics_before(row, sharp), statistics, image->channels,
-                    white, levels, statistic_count);
     }
+    const u32 after = sharp < MOST_COLORS ? codes >> (4 * sharp) >> 4 : 0;
+    color_range(v, ITEM_PIXELS, after, sharp + 1, settings, later, image->channels, white, levels);
     BARRIER();
 }

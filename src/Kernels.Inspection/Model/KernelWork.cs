@@ -42,6 +42,11 @@ internal static class KernelWork
 
     private static readonly Pass Results = new("results", default, new(1), Elements: Chunk);
 
+    private static readonly Pass Places = new(OnlyPass, new(0, Levels: 1), new(1), Again: new(0, Levels: 3), Elements: 12);
+
+    // Brightness, contrast and saturation: three turns for four pixels of three channels.
+    private static readonly Pass Blends = new("three colour ops", default, default, Elements: 4);
+
     private static readonly Dictionary<string, Pass[]> Passes = new()
     {
         ["relu_forward"] = Elementwise(1, 1),
@@ -113,13 +118,11 @@ internal static class KernelWork
         ["minibatch_deviation_forward"] = [Means, Deviations, new("copies", default, new(1), Again: new(1))],
         ["minibatch_deviation_backward"] = [Means, Deviations, new("gradients", new(1), new(1), Again: new(1))],
 
-        // Three channels of four pixels, each from four of the image's. A map is read on the way, and with colours the list and the box.
-        ["augment_apply"] = [new(OnlyPass, new(1), new(1), Again: new(3), Elements: 12, Beside: 6 * sizeof(float))],
-        ["augment_apply HAS_COLORS"] = [new(OnlyPass, new(1), new(1), Again: new(3), Elements: 12, Beside: 17 * sizeof(float))],
-        ["augment_apply HAS_BYTES"] =
-            [new(OnlyPass, new(0, Levels: 1), new(1), Again: new(0, Levels: 3), Elements: 12, Beside: 6 * sizeof(float))],
-        ["augment_apply HAS_COLORS HAS_BYTES"] =
-            [new(OnlyPass, new(0, Levels: 1), new(1), Again: new(0, Levels: 3), Elements: 12, Beside: 17 * sizeof(float))],
+        // Three channels of four pixels, each from four of the image's.
+        ["augment_apply"] = [new(OnlyPass, new(1), new(1), Again: new(3), Elements: 12)],
+        ["augment_apply HAS_BYTES"] = [Places],
+        ["augment_apply HAS_COLORS"] = [new("places", new(1), new(1), Again: new(3), Elements: 12), Blends],
+        ["augment_apply HAS_COLORS HAS_BYTES"] = [Places with { Name = "places" }, Blends],
 
         // Elements of two bytes, whatever the type is called.
         ["conv2d_pack"] = [new(OnlyPass, new(0, Levels: 2), new(0, Levels: 2), Elements: 16)],

@@ -34,6 +34,10 @@ public sealed class AugmentCase : OpCase
         {
             Bytes8 = true, Tolerance = Places, Options = new() { Fill = 128, Mean = [0.5], Deviation = [0.25] },
         },
+        Apply([1, 9, 40, 3], (10, 36), "bytes, channels last, fours of a row", [Slanted], "slanted") with
+        {
+            Bytes8 = true, Tolerance = Places, Options = ChannelsLast,
+        },
         Apply([1, 9, 20, 3], (10, 19), "bytes, channels last", [Slanted], "slanted") with
         {
             Bytes8 = true, Tolerance = Places, Options = ChannelsLast with { OutputLayout = TensorLayout.ChannelsFirst },
@@ -47,6 +51,13 @@ public sealed class AugmentCase : OpCase
             Bytes8 = true, Tolerance = Places,
             Options = ChannelsLast with { Border = ImageBorder.Reflect, Interpolation = ImageInterpolation.Nearest },
         },
+        Apply([2, 3, 40, 140], (36, 136), "fours of a row, two bands", [Slanted, [-1, 0, 0, 0, 1, 0.5]], "slanted, turned round") with
+        {
+            Bytes8 = true, Tolerance = Places,
+        },
+        Apply(
+            [2, 3, 12, 16], (12, 16), "a shift by whole columns and parts of a row", [[1, 0, 2, 0, 1, 0.25], [1, 0, 0.5, 0, 1, 1]], "shifts")
+            with { Tolerance = Places },
         Apply([1, 2, 8, 8], (8, 20), "the edge goes on", [[1.5, 0.25, 2, -0.5, 1, 3]], "far out") with
         {
             Tolerance = Places, Options = new() { Border = ImageBorder.Edge },

@@ -56,7 +56,7 @@ public static unsafe partial class Augment
         {
             AugmentApplyArguments a = arguments;
             AugmentImageArguments image = a.AugmentImage;
-            (long samples, int height) = ((long)(a.Tiles / a.SampleTiles), (int)image.OutHeight);
+            (long samples, int height) = ((long)(a.Jobs / a.SampleJobs), (int)image.OutHeight);
             bool isKept = IsKept(image, typeof(TReal) == typeof(double)), takesStatistics = isKept && a.AugmentColor.StatisticCount > 0;
             int rows = takesStatistics || (isKept && samples >= ManyImages) ? height : Math.Min(height, RowsPerBand);
             long bands = (height + rows - 1) / rows;

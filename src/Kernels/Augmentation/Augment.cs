@@ -40,6 +40,9 @@ public static partial class Augment
     /// <summary>TILE_SIDE in the text.</summary>
     private const int TileSide = 32;
 
+    /// <summary>Columns of a band, BAND_TILES tiles of them in the text.</summary>
+    private const int BandWidth = 4 * TileSide;
+
     /// <summary>PART_TILES in the text.</summary>
     private const int PartTiles = 4;
 
@@ -159,20 +162,20 @@ public static partial class Augment
         };
         AugmentMapArguments map = images.Map(options, isNormalized);
         (long down, long across) = (Tiles(images.OutputSize.Height), Tiles(images.OutputSize.Width));
-        (uint inverse, uint shift) = AugmentImages.Divisor(across);
-        AugmentImageArguments image = images.Image with { RowInverse = inverse, RowShift = shift };
+        AugmentImageArguments image = WithRowsOf(images.Image, across);
         bool isTakenOnTheWay = stream.Device.Kind == DeviceKind.Cpu && IsKept(image, y.DType == DType.Float64);
         if (statisticCount > 0 && !isTakenOnTheWay)
             LaunchStatistics(stream, images, x, table, tableWidth, y, down * across, image, map, color, kept);
 
-        // A group takes three channels of a tile, at most.
-        long sampleTiles = down * across * ((images.Channels + 2) / 3);
-        InvariantDivisor sample = InvariantDivisor.Of(sampleTiles);
+        // A group takes three channels of a band, at most.
+        long bands = (images.OutputSize.Width + BandWidth - 1) / BandWidth, sampleJobs = down * bands * ((images.Channels + 2) / 3);
+        InvariantDivisor sample = InvariantDivisor.Of(sampleJobs);
         bool isLast = (options.OutputLayout ?? options.Layout) == TensorLayout.ChannelsLast;
+        bool hasFours = y.IsVectorAligned && images.OutputSize.Width % 4 == 0 && (!isLast || images.Channels is 1 or 3);
         stream.Launch(
             ApplyKernel,
             new KernelVariant(y.DType, Switches: (hasColors ? 1u : 0) | (x.DType == DType.UInt8 ? 2u : 0)),
-            LaunchShape.GroupPerRow(images.Batch * sampleTiles),
+            LaunchShape.GroupPerRow(images.Batch * sampleJobs),
             new AugmentApplyArguments
             {
                 X = images.InBytes(x),
@@ -180,20 +183,27 @@ public static partial class Augment
                 TableWidth = (uint)tableWidth,
                 Statistics = kept,
                 Y = y.Argument,
-                Tiles = (ulong)(images.Batch * sampleTiles),
+                Jobs = (ulong)(images.Batch * sampleJobs),
                 SampleInverse = sample.Inverse,
                 SampleShift = sample.Shift,
-                SampleTiles = (uint)sampleTiles,
+                SampleJobs = (uint)sampleJobs,
                 YPixel = isLast ? (uint)images.Channels : 1,
                 YChannel = isLast ? 1 : (uint)(images.OutputSize.Height * images.OutputSize.Width),
+                HasFours = hasFours ? 1u : 0,
                 Erased = options.Erased,
-                AugmentImage = image,
+                AugmentImage = WithRowsOf(image, bands),
                 AugmentMap = map,
                 AugmentColor = color,
                 Normalize = images.Normalize(options),
             });
 
         static long Tiles(long side) => (side + TileSide - 1) / TileSide;
+
+        static AugmentImageArguments WithRowsOf(in AugmentImageArguments image, long pieces)
+        {
+            (uint inverse, uint shift) = AugmentImages.Divisor(pieces);
+            return image with { RowInverse = inverse, RowShift = shift };
+        }
     }
 
     /// <summary>

@@ -53,6 +53,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string MaxPool = "portable/max_pool2d.cl";
     private const string AugmentApply = "portable/augment.cl";
     private const string AugmentStatistics = "portable/augment_statistics.cl";
+    private const string AugmentColors = "portable/augment_colors.h";
     private const string AugmentTile = "portable/augment_tile.h";
     private const string AugmentDraw = "portable/augment_table.cl";
     private const string AugmentImage = "portable/augment_image.h";
@@ -512,7 +513,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "mirrored again and again" },
         new("halves go up", "augment", AugmentImage, "(above == (real)0.5 && is_odd)", "above == (real)0.5")
         { At = "nearest; halves go to even numbers" },
-        new("the last rows are left out", "augment", AugmentApply, "r < rows && i < count", "r < rows / 2 && i < count")
+        new("the last column is left out", "augment", AugmentApply, "k < columns && i < count", "k + 1 < columns && i < count")
         { At = "a flip and a shift of whole pixels, beyond one vector" },
         new("a curve counts its own level", "augment", AugmentStatistics, "running_sum(count, counts, &total) - count",
             "running_sum(count, counts, &total)") { At = "levels, a curve from levels" },
@@ -522,8 +523,14 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "COLOR_EQUALIZE && part < 1") { At = "more than one part of an image, tiles whose neighbours are sharpened" },
         new("neighbours in other tiles are not made", "augment", AugmentTile, "u32 r = is_side ? 1 + along", "u32 r = is_side ? 0 * along")
         { At = "more than one part of an image, tiles whose neighbours are sharpened" },
-        new("places inside are weighed the wrong way round", "augment", AugmentTile, "FMA(across, own[1], (1 - across) * own[0])",
-            "FMA(across, own[0], (1 - across) * own[1])") { At = "all taps inside, or some" },
+        new("places inside are weighed the wrong way round", "augment", AugmentTile, "FMA(share, second, (1 - share) * first)",
+            "FMA(share, first, (1 - share) * second)") { At = "all taps inside, or some" },
+        new("whole pixels are told by one axis", "augment", AugmentTile, "x[0] == 0 && y[0] == 0", "x[0] == 0")
+        { At = "a shift by whole columns and parts of a row" },
+        new("contrast takes another op's statistics", "augment", AugmentColors, "statistics_of(codes_before(codes, i)) *", "0 *")
+        { At = "every colour op, a box" },
+        new("the second four of a row are the first", "augment", AugmentApply, "y + to + column * y_pixel", "y + to + column % 4 * y_pixel")
+        { At = "all taps inside, or some" },
         new("bytes inside are weighed the wrong way round", "augment", AugmentTile, "FMA(1 - down, above, down * below)",
             "FMA(down, above, (1 - down) * below)") { At = "bytes" },
         new("the last of equal elements counts", "max-pool2d", MaxPool, "value > *best ||", "value >= *best ||")
