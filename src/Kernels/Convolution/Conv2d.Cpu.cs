@@ -60,6 +60,12 @@ public static unsafe partial class Conv2d
                 }
 
                 GatherPhase<T, TSum> part = Phase<T, TSum>(a, last, index / phases, index % phases);
+                if (WideGather<T, TSum>.Takes(channels, last, part.Patches))
+                {
+                    new WideGather<T, TSum>((long)s.Batch, channels, last, part).Run();
+                    return;
+                }
+
                 long pixels = (long)s.Batch * part.Patches.Vertical.Results * part.Patches.Horizontal.Results;
                 if (last)
                 {
@@ -93,6 +99,7 @@ public static unsafe partial class Conv2d
                 Result = a.Result.Pointer<T>() + (group * channels * strides.Channel),
                 Bias = a.HasBias != 0 ? a.Bias.Pointer<T>() + (group * channels) : null,
                 Rectifies = a.HasRelu != 0,
+                Streams = CpuStreaming.Pays(a.Result.Pointer<T>(), (long)s.Batch * strides.Batch * sizeof(T)),
                 Strides = strides,
                 Vertical = patches.Vertical,
                 Horizontal = patches.Horizontal,
@@ -276,6 +283,9 @@ public static unsafe partial class Conv2d
 
         public required bool Rectifies { get; init; }
 
+        /// <summary>True when the whole result leaves the caches before anyone reads it.</summary>
+        public required bool Streams { get; init; }
+
         public required MapStrides Strides { get; init; }
 
         public required GatherAxis Vertical { get; init; }
@@ -291,7 +301,7 @@ public static unsafe partial class Conv2d
         {
             if (Horizontal.ResultStep == 1)
             {
-                CpuConvert.RoundRows(sums, stride, to, Strides.Channel, channels, count, bias, isShared: true, Rectifies);
+                CpuConvert.RoundRows(sums, stride, to, Strides.Channel, channels, count, bias, isShared: true, Rectifies, Streams);
                 return;
             }
 
@@ -301,7 +311,8 @@ public static unsafe partial class Conv2d
                 for (int first = 0; first < count; first += CpuGemm.MaxBlockColumns)
                 {
                     int part = Math.Min(count - first, CpuGemm.MaxBlockColumns);
-                    CpuConvert.RoundRows(sums + first, stride, row, 0, 1, part, bias == null ? null : bias + i, isShared: true, Rectifies);
+                    T* ownBias = bias == null ? null : bias + i;
+                    CpuConvert.RoundRows(sums + first, stride, row, 0, 1, part, ownBias, isShared: true, Rectifies, streams: false);
                     T* at = to + ((long)first * Horizontal.ResultStep);
                     for (int x = 0; x < part; x++) at[(long)x * Horizontal.ResultStep] = row[x];
                 }
@@ -402,7 +413,8 @@ public static unsafe partial class Conv2d
                 long count = _target.IsDense ? rows : Math.Min(rows - row, walk.LeftOfRow);
                 T* to = _target.Result + _target.OffsetOf(walk) + firstColumn;
                 CpuConvert.RoundRows(
-                    sums + (row * stride), stride, to, next, count, (int)columns, bias, isShared: false, _target.Rectifies);
+                    sums + (row * stride), stride, to, next, count, (int)columns, bias, isShared: false, _target.Rectifies,
+                    _target.Streams);
                 row += count;
             }
         }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Kernels.Cpu;
 using Kernels.Devices;
 using Kernels.Devices.Cpu;
@@ -70,6 +71,7 @@ public static unsafe partial class Conv2d
             return (y * RowLength) + ((long)(x % _step) * _share) + (x / _step);
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Fill(T* plane, TSum* destination)
         {
             int before = Math.Clamp(-_firstX, 0, _columns), end = Math.Clamp(_width - _firstX, before, _columns);
@@ -85,24 +87,53 @@ public static unsafe partial class Conv2d
                 T* source = plane + ((long)y * _width) + _firstX;
                 if (_step == 1)
                 {
-                    new Span<TSum>(destination, before).Clear();
+                    // Whole vectors of zeros, which end in the one beyond the last column; the row goes over those before it.
+                    int lanes = Vector512<TSum>.Count;
+                    for (int x = 0; x < before; x += lanes) Vector512<TSum>.Zero.Store(destination + x);
                     CpuConvert.Widen(source + before, destination + before, end - before);
-                    new Span<TSum>(destination + end, _share - end).Clear();
+                    for (int x = end; x < _columns; x += lanes) Vector512<TSum>.Zero.Store(destination + x);
+                    Vector512<TSum>.Zero.Store(destination + _columns);
                     continue;
                 }
 
                 new Span<TSum>(destination, (int)RowLength).Clear();
-                for (int residue = 0; residue < _step; residue++)
+                int done = before;
+                if (_step == 2 && typeof(TSum) == typeof(float) && Avx512F.IsSupported)
                 {
-                    TSum* to = destination + ((long)residue * _share);
-                    int x = residue + ((before - residue + _step - 1) / _step * _step);
-                    for (; x < end; x += _step) to[x / _step] = CpuConvert.Widen<T, TSum>(source[x]);
+                    if (done % 2 != 0 && done < end) FillResidue(source, destination, 1, done, ++done);
+                    SplitPairs(source + done, (float*)destination + (done / 2), (float*)destination + _share + (done / 2), end - done);
+                    continue;
                 }
+
+                for (int residue = 0; residue < _step; residue++) FillResidue(source, destination, residue, before, end);
+            }
+        }
+
+        /// <summary>The columns of one residue modulo the step.</summary>
+        private void FillResidue(T* source, TSum* destination, int residue, int first, int end)
+        {
+            TSum* to = destination + ((long)residue * _share);
+            int x = residue + ((first - residue + _step - 1) / _step * _step);
+            for (; x < end; x += _step) to[x / _step] = CpuConvert.Widen<T, TSum>(source[x]);
+        }
+
+        /// <summary>The first, third, ... elements and the others, and zeros up to whole vectors.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void SplitPairs(T* source, float* even, float* odd, int count)
+        {
+            Vector512<int> first = Vector512<int>.Indices * 2, second = first + Vector512<int>.One;
+            for (int x = 0; x < count; x += 2 * CpuElement.Width, even += CpuElement.Width, odd += CpuElement.Width)
+            {
+                Vector512<float> low = CpuElement.Load(source + x, Math.Min(CpuElement.Width, count - x));
+                Vector512<float> high =
+                    CpuElement.Load(source + x + CpuElement.Width, Math.Clamp(count - x - CpuElement.Width, 0, CpuElement.Width));
+                Avx512F.PermuteVar16x32x2(low, first, high).Store(even);
+                Avx512F.PermuteVar16x32x2(low, second, high).Store(odd);
             }
         }
 
         /// <summary>The lowest coordinate that any result sees, and how many there are to the highest.</summary>
-        private static (int First, int Count) Reach(ReadOnlySpan<GatherAxis> axes)
+        public static (int First, int Count) Reach(ReadOnlySpan<GatherAxis> axes)
         {
             (int first, int end) = (int.MaxValue, int.MinValue);
             foreach (GatherAxis axis in axes)

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Kernels.Devices.Cpu;
 
 namespace Kernels.Cpu;
 
@@ -98,10 +99,11 @@ internal static unsafe class CpuConvert
     /// <param name="bias">The biases, or null.</param>
     /// <param name="isShared">True when the elements of a row share one.</param>
     /// <param name="rectifies">True to replace what is at most 0 by 0.</param>
+    /// <param name="streams">True to store past the caches where rows lie on whole cache lines.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void RoundRows<T, TSum>(
         TSum* source, long sourceStride, T* destination, long destinationStride, long rows, int count, T* bias, bool isShared,
-        bool rectifies)
+        bool rectifies, bool streams)
         where T : unmanaged
         where TSum : unmanaged
     {
@@ -117,6 +119,15 @@ internal static unsafe class CpuConvert
             bool isOwn = bias != null && !isShared;
             float* from = (float*)source;
             int i = 0;
+            if (typeof(T) == typeof(float) && streams && ((nuint)destination & (CpuHeap.Alignment - 1)) == 0)
+            {
+                for (; i + CpuElement.Width <= count; i += CpuElement.Width)
+                {
+                    if (isOwn) addend = CpuElement.Load(bias + i);
+                    Finish(CpuElement.Load(from + i), bias != null, addend, rectifies).StoreAlignedNonTemporal((float*)(destination + i));
+                }
+            }
+
             for (; i + CpuElement.Width <= count; i += CpuElement.Width)
             {
                 if (isOwn) addend = CpuElement.Load(bias + i);

@@ -51,3 +51,13 @@ internal readonly struct Twelve : ICount
 {
     public static int Value => 12;
 }
+
+internal readonly struct Seven : ICount
+{
+    public static int Value => 7;
+}
+
+internal readonly struct Fourteen : ICount
+{
+    public static int Value => 14;
+}

@@ -8,6 +8,9 @@ internal sealed unsafe class CpuScratch
     [ThreadStatic]
     private static CpuScratch? _current;
 
+    [ThreadStatic]
+    private static CpuScratch? _shared;
+
     private void* _memory;
     private long _bytes;
 
@@ -16,6 +19,10 @@ internal sealed unsafe class CpuScratch
     /// <summary>Memory for so many elements, on 64 bytes, valid until the thread asks again; what is in it is not cleared.</summary>
     public static T* Take<T>(long count)
         where T : unmanaged => (T*)(_current ??= new CpuScratch()).Grown(count * sizeof(T));
+
+    /// <summary>Memory besides, for what a body makes once and all its pieces read, valid until the thread asks for such again.</summary>
+    public static T* TakeShared<T>(long count)
+        where T : unmanaged => (T*)(_shared ??= new CpuScratch()).Grown(count * sizeof(T));
 
     private void* Grown(long bytes)
     {

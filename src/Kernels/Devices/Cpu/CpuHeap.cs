@@ -9,7 +9,8 @@ namespace Kernels.Devices.Cpu;
 /// </summary>
 internal static unsafe class CpuHeap
 {
-    private const nuint Alignment = 64;
+    /// <summary>Bytes of a cache line and of the widest vector.</summary>
+    public const int Alignment = 64;
 
     /// <summary>Memory that is not cleared. May be freed by any thread.</summary>
     /// <exception cref="OutOfMemoryException">It cannot be had.</exception>

@@ -1,0 +1,263 @@
+using Kernels.Cpu;
+using Kernels.Devices.Cpu;
+
+namespace Kernels;
+
+/// <summary>
+/// Gathers whose groups have many result channels. Patches are not made: in a band of the image with zeros around it each pixel is read
+/// where it lies, for vectors of the result's channels.
+/// </summary>
+public static unsafe partial class Conv2d
+{
+    private sealed class WideGather<T, TSum>
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        /// <summary>A band of the image takes no more than this of a cache, unless a single row of results does.</summary>
+        private const long BandBytes = 256 << 10;
+
+        /// <summary>Larger filters do not stay in a core's cache.</summary>
+        private const long FilterBytes = 1 << 20;
+
+        /// <summary>Where a core has as many bands, it matters little whether all have.</summary>
+        private const long EvenBands = 16;
+
+        /// <summary>The share of lanes and rows of tiles from which on patches cost more.</summary>
+        private const double LeastUse = 0.85;
+
+        /// <summary>Pixels that are transposed at a time.</summary>
+        private const int TransposedPixels = 128;
+
+        private readonly long _batch, _channels, _taps;
+        private readonly bool _isLast;
+        private readonly GatherPhase<T, TSum> _phase;
+        private readonly int _tileHeight;
+
+        /// <summary>Pixels of a row of results in whole tiles.</summary>
+        private readonly int _pitch;
+
+        public WideGather(long batch, long channels, bool last, in GatherPhase<T, TSum> phase)
+        {
+            (_batch, _channels, _isLast, _phase, _taps) = (batch, channels, last, phase, phase.Patches.Taps);
+            (_tileHeight, _pitch) = TilesOf(phase.Patches.Horizontal.Results);
+        }
+
+        private static int PanelColumns => CpuGemm.PanelColumns<TSum>();
+
+        private long Panels => Tiles(_channels, PanelColumns);
+
+        private Im2Col<T, TSum> Image => _phase.Patches;
+
+        /// <summary>
+        /// Whether tiles leave little of their lanes and rows empty, and caches hold what a row of results sees. With channels first the
+        /// results are transposed, for which there must be taps enough; and where the filter is large, patches that are packed once for
+        /// several images are as good.
+        /// </summary>
+        public static bool Takes(long channels, bool last, in Im2Col<T, TSum> patches)
+        {
+            if (channels == 0 || patches.Taps == 0 || patches.Horizontal.Results == 0 || patches.Vertical.Results == 0) return false;
+            int area = patches.Vertical.Taps * patches.Horizontal.Taps;
+            if (!last && (area == 1 || channels * patches.Taps * sizeof(TSum) > FilterBytes)) return false;
+            long lanes = Tiles(channels, CpuGemm.VectorColumns<TSum>()) * CpuGemm.VectorColumns<TSum>();
+            double used = (double)channels / lanes * patches.Horizontal.Results / TilesOf(patches.Horizontal.Results).Pitch;
+            PaddedBand<T, TSum> row = new(patches, BandOf(patches.Vertical, 0, 1), last);
+            return used >= LeastUse && row.Length * sizeof(TSum) <= 4 * BandBytes;
+        }
+
+        public void Run()
+        {
+            long slices = CpuGemm.SlicesOf(_taps);
+            TSum* panels = CpuScratch.TakeShared<TSum>(Panels * _taps * PanelColumns);
+            CpuParallel.For(Panels * slices, task => PackPanel(task / slices, slices, task % slices, panels));
+
+            int height = Image.Vertical.Results, rows = height;
+            while (rows > 1 && new PaddedBand<T, TSum>(Image, BandOf(Image.Vertical, 0, rows), _isLast).Length * sizeof(TSum) > BandBytes)
+                rows = (rows + 1) / 2;
+            long bands = Tiles(height, rows), workers = Environment.ProcessorCount;
+            while (_batch * bands < EvenBands * workers && _batch * bands % workers != 0 && bands < height) bands++;
+            CpuParallel.For(_batch * bands, task =>
+            {
+                (long image, long band) = Math.DivRem(task, bands);
+                int first = (int)(band * height / bands), end = (int)((band + 1) * height / bands);
+                Band(image, BandOf(Image.Vertical, first, end - first), panels);
+            });
+        }
+
+        private static (int Height, int Pitch) TilesOf(int results)
+        {
+            int height = CpuGemm.TileHeightFor<TSum>(results);
+            return (height, (int)Tiles(results, height) * height);
+        }
+
+        private static GatherAxis BandOf(in GatherAxis axis, int first, int rows) => axis with
+        {
+            First = axis.First + (first * axis.Step),
+            Results = rows,
+            ResultFirst = axis.ResultFirst + (first * axis.ResultStep),
+        };
+
+        /// <summary>A slice of the filter for the channels of one panel: a row for each tap.</summary>
+        private void PackPanel(long panel, long slices, long slice, TSum* panels)
+        {
+            (long first, long end) = (_taps * slice / slices, _taps * (slice + 1) / slices);
+            long channel = panel * PanelColumns, columns = Math.Min(PanelColumns, _channels - channel);
+            TSum* to = panels + (((panel * _taps) + first) * PanelColumns);
+            if (columns % CpuGemm.VectorColumns<TSum>() != 0) new Span<TSum>(to, (int)((end - first) * PanelColumns)).Clear();
+            _phase.Filter.PackColumns(channel, columns, first, end - first, to, PanelColumns);
+        }
+
+        /// <summary>The panels of the filter one by one, so that one and its sums stay in the caches beside the image.</summary>
+        private void Band(long batch, in GatherAxis vertical, TSum* panels)
+        {
+            PaddedBand<T, TSum> band = new(Image, vertical, _isLast);
+            long slices = CpuGemm.SlicesOf(_taps), tileLength = _tileHeight * PanelColumns;
+            long sumsLength = (((long)vertical.Results * _pitch) + TransposedPixels) * PanelColumns;
+            long offsetsLength = Tiles(_taps * sizeof(long), CpuHeap.Alignment) * (CpuHeap.Alignment / sizeof(TSum));
+            TSum* memory = CpuScratch.Take<TSum>(
+                offsetsLength + sumsLength + (PanelColumns * TransposedPixels) + band.Length + (_tileHeight * band.Pixel));
+            long* offsets = (long*)memory;
+            TSum* sums = memory + offsetsLength, transposed = sums + sumsLength, image = transposed + (PanelColumns * TransposedPixels);
+            band.Offsets(offsets);
+            band.Fill(Image.Image + (batch * Image.Strides.Batch), image);
+            for (long panel = 0; panel < Panels; panel++)
+            {
+                long channel = panel * PanelColumns, columns = Math.Min(PanelColumns, _channels - channel);
+                for (long slice = 0; slice < slices; slice++)
+                {
+                    (long first, long end) = (_taps * slice / slices, _taps * (slice + 1) / slices);
+                    TSum* filter = panels + (((panel * _taps) + first) * PanelColumns), to = sums;
+                    for (int row = 0; row < vertical.Results; row++)
+                    {
+                        TSum* from = image + (row * band.Row);
+                        for (int x = 0; x < _pitch; x += _tileHeight, to += tileLength)
+                        {
+                            CpuGemm.MultiplyGathered(
+                                _tileHeight, columns, end - first, from + (x * band.Pixel), offsets + first, band.Pixel, filter, to,
+                                accumulate: slice > 0);
+                        }
+                    }
+                }
+
+                Store(batch, vertical, channel, columns, sums, transposed);
+            }
+        }
+
+        /// <summary>Rows one by one, or where neither tiles nor the result have gaps, all as one.</summary>
+        private void Store(long batch, in GatherAxis vertical, long channel, long channels, TSum* sums, TSum* transposed)
+        {
+            GatherTarget<T> target = _phase.Target;
+            int width = target.Horizontal.Results, rows = vertical.Results;
+            T* to = target.Result + (batch * target.Strides.Batch) + (channel * target.Strides.Channel)
+                + (vertical.ResultFirst * target.Strides.Row) + (target.Horizontal.ResultFirst * target.Strides.Column);
+            T* bias = target.Bias == null ? null : target.Bias + channel;
+            if (target.IsDense && _pitch == width) (width, rows) = (width * rows, 1);
+            for (int row = 0; row < rows; row++, to += vertical.ResultStep * target.Strides.Row, sums += _pitch * PanelColumns)
+            {
+                if (_isLast)
+                {
+                    CpuConvert.RoundRows(
+                        sums, PanelColumns, to, target.Horizontal.ResultStep * target.Strides.Column, width, (int)channels, bias,
+                        isShared: false, target.Rectifies, target.Streams);
+                    continue;
+                }
+
+                for (int x = 0; x < width; x += TransposedPixels)
+                {
+                    int count = Math.Min(TransposedPixels, width - x);
+                    CpuGemm.Pack(
+                        channels, Tiles(count, 16) * 16, sums + (x * PanelColumns), 1, PanelColumns, transposed, TransposedPixels);
+                    target.StoreRows(
+                        transposed, TransposedPixels, to + (x * target.Horizontal.ResultStep), channels, count, bias);
+                }
+            }
+        }
+    }
+
+    /// <summary>The rows of an image that a band of results sees, with zeros around them.</summary>
+    private readonly struct PaddedBand<T, TSum>
+        where T : unmanaged
+        where TSum : unmanaged
+    {
+        private readonly Im2Col<T, TSum> _image;
+        private readonly GatherAxis _vertical;
+        private readonly bool _isLast;
+        private readonly PaddedPlane<T, TSum> _plane;
+        private readonly int _firstY, _firstX, _rows, _columns;
+
+        public PaddedBand(in Im2Col<T, TSum> image, in GatherAxis vertical, bool last)
+        {
+            (_image, _vertical, _isLast) = (image, vertical, last);
+            if (!last)
+            {
+                _plane = new(vertical, image.Horizontal, image.Height, image.Width);
+                (Pixel, Row, Length) = (1, _plane.ResultRow, _plane.Length * image.Channels);
+                return;
+            }
+
+            (_firstY, _rows) = PaddedPlane<T, TSum>.Reach([vertical]);
+            (_firstX, _columns) = PaddedPlane<T, TSum>.Reach([image.Horizontal]);
+
+            // Pixels a multiple of 1 KiB apart would share a few sets of the nearest cache.
+            Channels = image.Channels + (image.Channels * sizeof(TSum) % 1024 == 0 ? 64 / sizeof(TSum) : 0);
+            Pixel = (long)image.Horizontal.Step * Channels;
+            Row = vertical.Step * Channels * _columns;
+            Length = _rows * Channels * _columns;
+        }
+
+        /// <summary>From one pixel of the result to the next.</summary>
+        public long Pixel { get; }
+
+        /// <summary>From one row of the result to the next.</summary>
+        public long Row { get; }
+
+        /// <summary>Elements.</summary>
+        public long Length { get; }
+
+        /// <summary>With channels last, from one pixel of the image to the next.</summary>
+        private long Channels { get; }
+
+        /// <summary>Where taps see the first pixel, in the order of the filter's.</summary>
+        public void Offsets(long* offsets)
+        {
+            GatherAxis horizontal = _image.Horizontal;
+            int area = _vertical.Taps * horizontal.Taps;
+            for (int place = 0; place < area; place++)
+            {
+                if (!_isLast)
+                {
+                    long at = _plane.OffsetOf(_vertical, horizontal, place);
+                    for (int channel = 0; channel < _image.Channels; channel++)
+                        offsets[((long)channel * area) + place] = (channel * _plane.Length) + at;
+                    continue;
+                }
+
+                int y = _vertical.First + (place / horizontal.Taps * _vertical.TapStep) - _firstY;
+                int x = horizontal.First + (place % horizontal.Taps * horizontal.TapStep) - _firstX;
+                for (int channel = 0; channel < _image.Channels; channel++) *offsets++ = ((((long)y * _columns) + x) * Channels) + channel;
+            }
+        }
+
+        public void Fill(T* image, TSum* destination)
+        {
+            if (!_isLast)
+            {
+                for (int channel = 0; channel < _image.Channels; channel++)
+                    _plane.Fill(image + (channel * _image.Strides.Channel), destination + (channel * _plane.Length));
+                return;
+            }
+
+            int before = Math.Clamp(-_firstX, 0, _columns), end = Math.Clamp(_image.Width - _firstX, before, _columns);
+            for (int row = 0; row < _rows; row++, destination += _columns * Channels)
+            {
+                int y = _firstY + row;
+                bool isInside = (uint)y < (uint)_image.Height;
+                int first = isInside ? before : _columns, last = isInside ? end : _columns;
+                new Span<TSum>(destination, (int)(first * Channels)).Clear();
+                new Span<TSum>(destination + (last * Channels), (int)((_columns - last) * Channels)).Clear();
+                T* source = image + (y * _image.Strides.Row) + ((long)(_firstX + first) * _image.Strides.Column);
+                CpuConvert.WidenRows(
+                    source, _image.Strides.Column, destination + (first * Channels), Channels, last - first, _image.Channels);
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Kernels.Cpu;
+
+/// <content>
+/// Tiles whose left operand is read where it lies, such as the pixels of an image: step k of row i is at offsets[k] + i · stride. The right
+/// operand is a packed panel, and sums lie as wide as it, row by row.
+/// </content>
+internal static unsafe partial class CpuGemm
+{
+    /// <summary>The columns of a panel.</summary>
+    internal static int PanelColumns<TSum>()
+        where TSum : unmanaged => 2 * VectorColumns<TSum>();
+
+    /// <summary>The columns of a vector: panels are filled up to a whole one.</summary>
+    internal static int VectorColumns<TSum>()
+        where TSum : unmanaged => Vector512.IsHardwareAccelerated ? Lanes512<TSum>.Width
+            : Vector256.IsHardwareAccelerated ? Lanes256<TSum>.Width : Lanes128<TSum>.Width;
+
+    /// <summary>Slices of k, as those of a product: equal, and a function of k alone.</summary>
+    internal static long SlicesOf(long depth) => DivideUp(depth, MaxDepth);
+
+    /// <summary>The height at which tiles that cover a number of rows have the fewest in all, the tallest of such heights.</summary>
+    internal static int TileHeightFor<TSum>(long rows)
+        where TSum : unmanaged
+    {
+        bool hasManyRegisters = Vector512.IsHardwareAccelerated
+            || (Vector256.IsHardwareAccelerated ? Lanes256<TSum>.TileRows : Lanes128<TSum>.TileRows) > 6;
+        ReadOnlySpan<int> heights = hasManyRegisters ? [14, 12, 8, 7, 4] : [6, 4];
+        int best = heights[0];
+        foreach (int height in heights)
+        {
+            if (DivideUp(rows, height) * height < DivideUp(rows, best) * best) best = height;
+        }
+
+        return best;
+    }
+
+    /// <summary>sums = (sums +) left · panel for one tile of a height that <see cref="TileHeightFor"/> gives.</summary>
+    /// <param name="height">Rows.</param>
+    /// <param name="columns">Columns, at most those of a panel.</param>
+    /// <param name="depth">Steps.</param>
+    /// <param name="left">Where row 0 has the offset 0.</param>
+    /// <param name="offsets">Of each step.</param>
+    /// <param name="leftStride">From one row to the next.</param>
+    /// <param name="panel">The panel.</param>
+    /// <param name="sums">The tile.</param>
+    /// <param name="accumulate">Whether the former value of the tile is added.</param>
+    internal static void MultiplyGathered<TSum>(
+        int height, long columns, long depth, TSum* left, long* offsets, long leftStride, TSum* panel, TSum* sums, bool accumulate)
+        where TSum : unmanaged
+    {
+        Gathered<TSum> tile = new(depth, left, offsets, leftStride, panel, sums, accumulate);
+        if (Vector512.IsHardwareAccelerated)
+            GatherKernel<TSum, Vector512<TSum>, Lanes512<TSum>>.Multiply(height, columns, tile);
+        else if (Vector256.IsHardwareAccelerated)
+            GatherKernel<TSum, Vector256<TSum>, Lanes256<TSum>>.Multiply(height, columns, tile);
+        else
+            GatherKernel<TSum, Vector128<TSum>, Lanes128<TSum>>.Multiply(height, columns, tile);
+    }
+
+    private readonly struct Gathered<TSum>(
+        long depth, TSum* left, long* offsets, long leftStride, TSum* panel, TSum* sums, bool accumulate)
+        where TSum : unmanaged
+    {
+        public readonly long Depth = depth, LeftStride = leftStride;
+        public readonly TSum* Left = left, Panel = panel, Sums = sums;
+        public readonly long* Offsets = offsets;
+        public readonly bool Accumulate = accumulate;
+    }
+
+    private static class GatherKernel<TSum, TVector, TLanes>
+        where TSum : unmanaged
+        where TVector : unmanaged
+        where TLanes : ILanes<TVector, TSum>
+    {
+        public static void Multiply(int height, long columns, in Gathered<TSum> tile)
+        {
+            switch (height)
+            {
+                case 4: Multiply<Four>(columns, tile); break;
+                case 6: Multiply<Six>(columns, tile); break;
+                case 7: Multiply<Seven>(columns, tile); break;
+                case 8: Multiply<Eight>(columns, tile); break;
+                case 12: Multiply<Twelve>(columns, tile); break;
+                default: Multiply<Fourteen>(columns, tile); break;
+            }
+        }
+
+        private static void Multiply<THeight>(long columns, in Gathered<TSum> tile)
+            where THeight : ICount
+        {
+            if (columns <= TLanes.Width)
+                Multiply<THeight, One>(tile);
+            else
+                Multiply<THeight, Two>(tile);
+        }
+
+        /// <summary>Rows by threes, whose addresses need no more than the pointer to the first: there are few integer registers.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private static void Multiply<THeight, TWidth>(in Gathered<TSum> tile)
+            where THeight : ICount
+            where TWidth : ICount
+        {
+            TVector l0 = default, l1 = default, l2 = default, l3 = default, l4 = default, l5 = default, l6 = default;
+            TVector l7 = default, l8 = default, l9 = default, l10 = default, l11 = default, l12 = default, l13 = default;
+            TVector r0 = default, r1 = default, r2 = default, r3 = default, r4 = default, r5 = default, r6 = default;
+            TVector r7 = default, r8 = default, r9 = default, r10 = default, r11 = default, r12 = default, r13 = default;
+            long one = tile.LeftStride, two = 2 * one, three = 3 * one;
+            long* offset = tile.Offsets, end = offset + tile.Depth;
+            TSum* a = tile.Left, b = tile.Panel;
+            for (; offset < end; offset++, b += 2 * TLanes.Width)
+            {
+                TSum* row = a + *offset;
+                TVector left = TLanes.Load(b);
+                TVector right = TWidth.Value > 1 ? TLanes.Load(b + TLanes.Width) : default;
+                Step<THeight, TWidth>(0, row, left, right, ref l0, ref r0);
+                Step<THeight, TWidth>(1, row + one, left, right, ref l1, ref r1);
+                Step<THeight, TWidth>(2, row + two, left, right, ref l2, ref r2);
+                row += three;
+                Step<THeight, TWidth>(3, row, left, right, ref l3, ref r3);
+                Step<THeight, TWidth>(4, row + one, left, right, ref l4, ref r4);
+                Step<THeight, TWidth>(5, row + two, left, right, ref l5, ref r5);
+                row += three;
+                Step<THeight, TWidth>(6, row, left, right, ref l6, ref r6);
+                Step<THeight, TWidth>(7, row + one, left, right, ref l7, ref r7);
+                Step<THeight, TWidth>(8, row + two, left, right, ref l8, ref r8);
+                row += three;
+                Step<THeight, TWidth>(9, row, left, right, ref l9, ref r9);
+                Step<THeight, TWidth>(10, row + one, left, right, ref l10, ref r10);
+                Step<THeight, TWidth>(11, row + two, left, right, ref l11, ref r11);
+                row += three;
+                Step<THeight, TWidth>(12, row, left, right, ref l12, ref r12);
+                Step<THeight, TWidth>(13, row + one, left, right, ref l13, ref r13);
+            }
+
+            TSum* c = tile.Sums;
+            bool accumulate = tile.Accumulate;
+            Finish<THeight, TWidth>(0, l0, r0, c, accumulate);
+            Finish<THeight, TWidth>(1, l1, r1, c, accumulate);
+            Finish<THeight, TWidth>(2, l2, r2, c, accumulate);
+            Finish<THeight, TWidth>(3, l3, r3, c, accumulate);
+            Finish<THeight, TWidth>(4, l4, r4, c, accumulate);
+            Finish<THeight, TWidth>(5, l5, r5, c, accumulate);
+            Finish<THeight, TWidth>(6, l6, r6, c, accumulate);
+            Finish<THeight, TWidth>(7, l7, r7, c, accumulate);
+            Finish<THeight, TWidth>(8, l8, r8, c, accumulate);
+            Finish<THeight, TWidth>(9, l9, r9, c, accumulate);
+            Finish<THeight, TWidth>(10, l10, r10, c, accumulate);
+            Finish<THeight, TWidth>(11, l11, r11, c, accumulate);
+            Finish<THeight, TWidth>(12, l12, r12, c, accumulate);
+            Finish<THeight, TWidth>(13, l13, r13, c, accumulate);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Step<THeight, TWidth>(
+            int row, TSum* source, TVector left, TVector right, ref TVector leftSum, ref TVector rightSum)
+            where THeight : ICount
+            where TWidth : ICount
+        {
+            if (row >= THeight.Value) return;
+            TVector element = TLanes.Broadcast(source);
+            leftSum = TLanes.MultiplyAdd(element, left, leftSum);
+            if (TWidth.Value > 1) rightSum = TLanes.MultiplyAdd(element, right, rightSum);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Finish<THeight, TWidth>(int row, TVector leftSum, TVector rightSum, TSum* c, bool accumulate)
+            where THeight : ICount
+            where TWidth : ICount
+        {
+            if (row >= THeight.Value) return;
+            c += row * 2 * TLanes.Width;
+            TLanes.Store(accumulate ? TLanes.Add(TLanes.Load(c), leftSum) : leftSum, c);
+            if (TWidth.Value == 1) return;
+            c += TLanes.Width;
+            TLanes.Store(accumulate ? TLanes.Add(TLanes.Load(c), rightSum) : rightSum, c);
+        }
+    }
+}
