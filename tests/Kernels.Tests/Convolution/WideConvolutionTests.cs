@@ -1,0 +1,92 @@
+using Kernels.Reference;
+using Kernels.Tests.Support;
+using Xunit;
+
+namespace Kernels.Tests.Convolution;
+
+/// <summary>
+/// Convolutions of many result channels, which the CPU device makes without patches, and results that it stores past the caches. Inputs are
+/// multiples of 1/8, so every order of the sums is exact, and so is the comparison.
+/// </summary>
+public sealed class WideConvolutionTests(TestDevices devices)
+{
+    /// <summary>The problems; channels are counted in each group.</summary>
+    private static readonly Conv2dReference[] Problems =
+    [
+        Of(2, 20, 15, 27, 44, 5, 3) with { Groups = 2, Stride = (2, 2), Padding = (2, 1, 1, 1) },
+
+        // Several slices of taps, bands of rows and panels of channels; the last panel is of one vector.
+        Of(1, 64, 30, 28, 48, 3, 3) with { Padding = (1, 1, 1, 1) },
+        Of(2, 24, 5, 31, 32, 2, 3) with { Stride = (1, 3), Dilation = (2, 2), Padding = (0, 0, 20, 3) },
+
+        // Pixels of whole KiB, which lie apart from each other.
+        Of(3, 256, 7, 7, 16, 3, 3) with { Padding = (1, 1, 1, 1) },
+
+        // More than 8 MiB.
+        Of(1, 1, 272, 256, 32, 1, 1),
+    ];
+
+    public static TheoryData<int, bool> Rows =>
+        [.. from problem in Enumerable.Range(0, Problems.Length) from last in (bool[])[false, true] select (problem, last)];
+
+    [Theory]
+    [MemberData(nameof(Rows))]
+    public void Results_AreThoseOfTheReference(int problem, bool channelsLast)
+    {
+        using DeviceStream stream = devices.CreateStream("cpu");
+        Conv2dReference convolution = Problems[problem] with { ChannelsLast = channelsLast };
+        (long inputs, long outputs) = ((long)convolution.Groups * convolution.Inputs, (long)convolution.Groups * convolution.Outputs);
+        long[] xShape = Shape(convolution.Batch, inputs, convolution.Height, convolution.Width);
+        long[] yShape = Shape(convolution.Batch, outputs, convolution.OutputHeight, convolution.OutputWidth);
+        long[] filterShape = Shape(outputs, convolution.Inputs, convolution.FilterHeight, convolution.FilterWidth);
+        Conv2dOptions options = new()
+        {
+            Stride = convolution.Stride,
+            Dilation = convolution.Dilation,
+            Padding = convolution.Padding,
+            Groups = convolution.Groups,
+            Layout = channelsLast ? TensorLayout.ChannelsLast : TensorLayout.ChannelsFirst,
+        };
+        double[] x = Values(0, xShape), filter = Values(1, filterShape), bias = Values(2, outputs), dy = Values(3, yShape);
+        double[] y = new double[dy.Length], dx = new double[x.Length];
+        convolution.Forward(x, filter, bias, y, rectifies: true);
+        convolution.BackwardData(filter, dy, dx);
+
+        using DeviceTensor<float> xTensor = Upload(x, xShape), filterTensor = Upload(filter, filterShape), biasTensor = Upload(bias, outputs);
+        using DeviceTensor<float> dyTensor = Upload(dy, yShape), yTensor = stream.Device.Allocate<float>(yShape);
+        using DeviceTensor<float> dxTensor = stream.Device.Allocate<float>(xShape);
+        Conv2d.ForwardRelu(stream, xTensor, filterTensor, biasTensor, yTensor, options);
+        Conv2d.BackwardData(stream, filterTensor, dyTensor, dxTensor, options);
+        Assert.Equal(y, yTensor.ToArray(stream).Select(value => (double)value));
+        Assert.Equal(dx, dxTensor.ToArray(stream).Select(value => (double)value));
+
+        long[] Shape(long first, long channels, long height, long width) =>
+            channelsLast ? [first, height, width, channels] : [first, channels, height, width];
+
+        DeviceTensor<float> Upload(double[] values, params long[] shape) =>
+            stream.Device.Upload<float>([.. values.Select(value => (float)value)], shape);
+    }
+
+    private static Conv2dReference Of(int batch, int inputs, int height, int width, int outputs, int filterHeight, int filterWidth) => new()
+    {
+        Batch = batch,
+        Groups = 1,
+        Inputs = inputs,
+        Height = height,
+        Width = width,
+        Outputs = outputs,
+        FilterHeight = filterHeight,
+        FilterWidth = filterWidth,
+        Stride = (1, 1),
+        Dilation = (1, 1),
+        Padding = (0, 0, 0, 0),
+        ChannelsLast = false,
+    };
+
+    /// <summary>Eighths from -1 to 1.</summary>
+    private static double[] Values(int seed, params long[] shape)
+    {
+        var random = new Random(seed);
+        return [.. Enumerable.Range(0, (int)shape.Aggregate(1L, (a, b) => a * b)).Select(_ => random.Next(-8, 9) / 8.0)];
+    }
+}
