@@ -80,10 +80,23 @@ internal static class CpuMath
     public static void Normals(in CpuPhilox philox, ulong block, out Vector512<float> first, out Vector512<float> second)
     {
         philox.DrawPairs(block, out Vector512<uint> radiusWords, out Vector512<uint> angleWords);
+        Turn(Radius(radiusWords), angleWords, out first, out second);
+    }
+
+    /// <summary>How far from 0 pairs of normal numbers are, of random words (G. E. P. Box and M. E. Muller, 1958).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Radius(Vector512<uint> words)
+    {
         Vector512<float> u = Fma(
-            Vector512.ConvertToSingle(radiusWords), Vector512.Create(2.3283064365386963e-10f), Vector512.Create(1.16415321826934814e-10f));
-        Vector512<float> radius = Vector512.Sqrt(Vector512.Create(-2f) * Log(u));
-        CosSin(angleWords, out Vector512<float> cosine, out Vector512<float> sine);
+            Vector512.ConvertToSingle(words), Vector512.Create(2.3283064365386963e-10f), Vector512.Create(1.16415321826934814e-10f));
+        return Vector512.Sqrt(Vector512.Create(-2f) * Log(u));
+    }
+
+    /// <summary>The normal numbers of such pairs, in the order of the elements, by the words that give their directions.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Turn(Vector512<float> radius, Vector512<uint> words, out Vector512<float> first, out Vector512<float> second)
+    {
+        CosSin(words, out Vector512<float> cosine, out Vector512<float> sine);
         CpuPhilox.InterleavePairs(radius * cosine, radius * sine, out first, out second);
     }
 
