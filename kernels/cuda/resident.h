@@ -42,12 +42,19 @@ DEVICE void team_barrier(resident_team own) { barrier_of_groups(own.counter, own
 // An item reads what it has copied itself, so that it need not wait for others. Copies of neighbours lie side by side.
 DEVICE u32 resident_place(u32 block, u32 copy) { return (block * BLOCK_COPIES + copy) * GROUP_SIZE + LOCAL_ID; }
 
-// Zeros where the block is outside.
-DEVICE void keep_block(uint4* resident, u32 block, const scalar* source, u64 index, u32 is_inside) {
+// Where copies go, made once.
+DEVICE u32 resident_address(const uint4* resident) {
+    u64 address;
+    asm volatile("cvta.to.shared.u64 %0, %1;" : "=l"(address) : "l"(resident));
+    return (u32)address;
+}
+
+// Zeros where the block is outside. `target` is resident_address.
+DEVICE void keep_block(u32 target, u32 block, const scalar* source, u64 index, u32 is_inside) {
     UNROLL
     for (u32 copy = 0; copy < BLOCK_COPIES; copy++)
-        copy_chunk(shared_address(resident + resident_place(block, copy)),
-                   global_address(source + (is_inside ? index : 0) + 4 * copy), is_inside);
+        copy_chunk(target + CHUNK_BYTES * resident_place(block, copy), global_address(source + index + 4 * copy),
+                   is_inside);
 }
 
 DEVICE stored8 kept_block(const uint4* resident, u32 block) {
@@ -65,6 +72,20 @@ DEVICE stored8 kept_block(const uint4* resident, u32 block) {
     return stored;
 }
 
+// The fours of paired_job, one of which a neighbour has copied: behind a barrier.
+DEVICE stored8 kept_fours(const uint4* resident, u32 block, u32 apart) {
+#if PAIRED
+    if (apart != 4) {
+        const u32 odd = LOCAL_ID % 2, place = resident_place(block, odd) - odd;
+        const uint4 low = resident[place], high = resident[place + 1];
+        const stored8 both = {{AS_F32(low.x), AS_F32(low.y), AS_F32(low.z), AS_F32(low.w), AS_F32(high.x),
+                               AS_F32(high.y), AS_F32(high.z), AS_F32(high.w)}};
+        return both;
+    }
+#endif
+    return kept_block(resident, block);
+}
+
 // Puts values in the place of a block that has come.
 DEVICE void replace_block(uint4* resident, u32 block, const real* values) {
 #if DTYPE_F32
@@ -78,38 +99,24 @@ DEVICE void replace_block(uint4* resident, u32 block, const real* values) {
 #endif
 }
 
-// plane_walk through a part of a channel, of which the host knows that its elements are less than 2^32 apart: two of
-// these go through a part while one is summed, and 64 bits would be most of what an element takes.
-typedef struct {
-    u64 base; // where blocks are counted from, one of them
-    u32 begin, block, inner, stride, width, stride_on, blocks_on;
-} part_walk;
-
-DEVICE part_walk part_walk_of(plane_walk walk) {
-    part_walk own;
-    own.begin = (u32)walk.begin % 8;
-    own.base = walk.begin - own.begin;
-    own.block = (u32)walk.block, own.width = (u32)walk.width, own.blocks_on = (u32)walk.blocks_on;
-    own.inner = (u32)walk.inner, own.stride = (u32)walk.stride, own.stride_on = (u32)walk.stride_on;
-    return own;
+// An item's block of a part of `places` places.
+DEVICE plane_block part_block(plane_walk* walk, u32 block, u32 places) {
+    return next_block_of(walk, block * GROUP_SIZE + LOCAL_ID < places);
 }
 
-// An item's next block of the part, empty behind its `places`; they go on as in next_block.
-DEVICE plane_block part_block(part_walk* walk, u32 block, u32 places) {
-    plane_block own;
-    const u32 lead_in = walk->begin % 8, covered = 8 * walk->block, length = walk->inner + lead_in;
-    const u32 end = length < covered + 8 ? length : covered + 8;
-    own.index = walk->base + (walk->begin - lead_in + covered);
-    own.first = walk->block == 0 ? lead_in : 0u;
-    own.end = end > covered ? end - covered : 0u;
-    if (block * GROUP_SIZE + LOCAL_ID >= places) own.first = own.end = 0;
-    walk->begin += walk->stride_on;
-    walk->block += walk->blocks_on;
-    if (walk->block >= walk->width) {
-        walk->block -= walk->width;
-        walk->begin += walk->stride;
-    }
-    return own;
-}
+DEVICE u32 has_elements(plane_block own) { return own.lanes != 0; }
 
-DEVICE u32 has_elements(plane_block own) { return own.end > own.first; }
+// The block with fours of its own and its neighbour's in turn where both are whole and side by side, and how far these
+// are apart; see paired_job. All items of the warp call.
+DEVICE u32 paired_block(plane_block* own) {
+#if PAIRED
+    const u32 odd = LOCAL_ID % 2, number = (u32)(own->index / 8);
+    const u32 other = __shfl_xor_sync(0xffffffffu, number, 1);
+    const u32 whole = __ballot_sync(0xffffffffu, own->lanes == ALL_LANES) >> (LOCAL_ID & 30) & 3u;
+    if (whole != 3 || other != (odd ? number - 1 : number + 1)) return 4;
+    own->index -= 4 * odd;
+    return 8;
+#else
+    return 4;
+#endif
+}

@@ -26,8 +26,7 @@ DEVICE INLINED moments plane_moments(GLOBAL const scalar* x, plane_walk walk, u6
         plane_block blocks[PLANE_BLOCKS_AT_ONCE];
         stored8 stored[PLANE_BLOCKS_AT_ONCE];
         for (u32 i = 0; i < PLANE_BLOCKS_AT_ONCE; i++) {
-            blocks[i] = next_block(&walk);
-            if (place + i * GROUP_SIZE >= places) blocks[i].first = blocks[i].end = 0;
+            blocks[i] = next_block_of(&walk, place + i * GROUP_SIZE < places);
             stored[i] = load_plane(x, blocks[i]);
         }
         for (u32 i = 0; i < PLANE_BLOCKS_AT_ONCE; i++) {
@@ -35,7 +34,7 @@ DEVICE INLINED moments plane_moments(GLOBAL const scalar* x, plane_walk walk, u6
             widen8(stored[i], values);
             fill_beside(blocks[i], values, from);
             add_distances(&sums, values, from);
-            sums.count += blocks[i].end > blocks[i].first ? blocks[i].end - blocks[i].first : 0u;
+            sums.count += lanes_of(blocks[i]);
         }
     }
     real totals[MOMENT_FIELDS] = {(real)sums.count, sums.sum, sums.squares, sums.coarse};
@@ -97,16 +96,17 @@ KERNEL void batch_norm_moments_columns(GLOBAL const scalar* x, u64 x_offset, GLO
         real from[8], sums[8], squares[8], coarse[8];
         for (u32 lane = 0; lane < 8; lane++) sums[lane] = squares[lane] = coarse[lane] = 0;
         // Every item loads it, with a row of its own or without.
-        widen8(load_columns(x, own.count > 0 && rows > 0 ? own.begin * channels + own.column : 0, own.count), from);
+        widen8(load_columns(x, own.count > 0 && rows > 0 ? own.begin * channels + own.column : 0, own.count, own.apart),
+               from);
         if (index < stop) {
-            load_rows(x, index, step, stop, own.count, stored);
+            load_rows(x, index, step, stop, own.count, own.apart, stored);
             real first[8];
             widen8(stored[0], first);
             if (depth_of(wide) < head_rows)
                 for (u32 lane = 0; lane < 8; lane++) sums[lane] = first[lane] - from[lane];
         }
         summed_columns(sums, wide, scratch, firsts_of);
-        load_lanes(firsts_of, wide, sums);
+        load_lanes(firsts_of, wide, own.apart, sums);
         for (u32 lane = 0; lane < 8; lane++) {
             from[lane] += sums[lane] / heads;
             sums[lane] = 0;
@@ -118,7 +118,7 @@ KERNEL void batch_norm_moments_columns(GLOBAL const scalar* x, u64 x_offset, GLO
                     add_row(stored[i], from, sums, squares, coarse);
             index += BLOCKS_AT_ONCE * step;
             row += BLOCKS_AT_ONCE * deep;
-            if (index < stop) load_rows(x, index, step, stop, own.count, stored);
+            if (index < stop) load_rows(x, index, step, stop, own.count, own.apart, stored);
         }
         summed_columns(sums, wide, scratch, sums_of);
         summed_columns(squares, wide, scratch, squares_of);
@@ -188,27 +188,29 @@ KERNEL void batch_norm_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar
     y += y_offset;
     if (residual != 0) residual += residual_offset;
     for (u64 job = GROUP_ID; job < jobs; job += GROUP_COUNT) {
-        const column_job own = column_job_at(jobs - 1 - job, outer, columns, splits, share, tiles, wide);
+        const column_job own =
+            paired_job(column_job_at(jobs - 1 - job, outer, columns, splits, share, tiles, wide), columns, wide);
         const u64 step = deep * columns, stop = own.count > 0 ? own.end * columns : 0;
         u64 index = (own.begin + depth_of(wide)) * columns + own.column;
         stored8 stored[BLOCKS_AT_ONCE];
         // On their way while coefficients are made.
-        if (index < stop) load_rows(x, index, step, stop, own.count, stored);
+        if (index < stop) load_rows(x, index, step, stop, own.count, own.apart, stored);
         real center[8], slope[8], level[8];
         tile_affines(own, of, channels, inner, wide, is_variance, epsilon, centers, slopes, levels);
         BARRIER();
-        load_lanes(centers, wide, center);
-        load_lanes(slopes, wide, slope);
-        load_lanes(levels, wide, level);
+        load_lanes(centers, wide, own.apart, center);
+        load_lanes(slopes, wide, own.apart, slope);
+        load_lanes(levels, wide, own.apart, level);
         BARRIER();
         while (index < stop) {
             UNROLL
             for (u32 i = 0; i < BLOCKS_AT_ONCE; i++) {
                 const u64 at = index + i * step;
-                if (at < stop) finish_columns(stored[i], center, slope, level, residual, y, at, own.count, after);
+                if (at < stop)
+                    finish_columns(stored[i], center, slope, level, residual, y, at, own.count, own.apart, after);
             }
             index += BLOCKS_AT_ONCE * step;
-            if (index < stop) load_rows(x, index, step, stop, own.count, stored);
+            if (index < stop) load_rows(x, index, step, stop, own.count, own.apart, stored);
         }
     }
 }
@@ -228,13 +230,14 @@ KERNEL void batch_norm_clear(GLOBAL scalar* y, u64 y_offset, GLOBAL const i32* l
         if (!are_planes) counted = place < counted ? run_length : 0;
         if (counted == run_length) continue;
         plane_walk walk;
-        walk.begin = run * run_length, walk.block = job - run * width, walk.inner = run_length, walk.width = width;
-        walk.stride = walk.stride_on = walk.blocks_on = 0, walk.samples_on = 0, walk.length = 0;
+        walk.begin = run * run_length, walk.block = (u32)(job - run * width), walk.inner = (u32)run_length;
+        walk.width = (u32)width, walk.stride = walk.stride_on = 0, walk.blocks_on = walk.samples_on = 0;
+        walk.length = 0;
         plane_block block = next_block(&walk);
         const u64 first = run * run_length + counted;
         if (first >= block.index + 8) continue;
-        if (first > block.index + block.first) block.first = (u32)(first - block.index);
-        store_plane(y, block, zeros);
+        if (first > block.index) block.lanes &= ALL_LANES << (u32)(first - block.index);
+        store_plane(y, block, 4, zeros);
     }
 }
 
@@ -252,7 +255,7 @@ KERNEL void batch_norm_forward(BATCH_NORM_FORWARD_PARAMETERS) {
         plane_walk walk = begin;
         for (u64 place = LOCAL_ID; place < places; place += GROUP_SIZE) {
             const plane_block block = next_block(&walk);
-            finish_plane(load_plane(pass.x, block), map, pass.residual, pass.y, block, pass.after);
+            finish_plane(load_plane(pass.x, block), map, pass.residual, pass.y, block, 4, pass.after);
         }
     }
 }

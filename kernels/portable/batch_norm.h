@@ -56,8 +56,8 @@
 #define NORM_LENGTHS_PARAMETERS \
     GLOBAL const i32 *lengths, u64 lengths_offset, u64 places, u64 inverse, u32 inverse_shift
 
-// Whether there may be lengths or blocks that DropBlock drops is known when a kernel is compiled, as its loops have no
-// registers left for what is mostly absent. Kernels to which it is all one have no such switch.
+// Whether there may be lengths, or elements that dropout or DropBlock drops, is known when a kernel is compiled, as its
+// loops have no registers left for what is mostly absent. Kernels to which it is all one have no such switch.
 #if !HAS_MASKS
 #define HAS_MASKS 0
 #endif
@@ -157,7 +157,8 @@ typedef struct {
 
 DEVICE norm_epilogue epilogue_of(NORM_EPILOGUE_PARAMETERS) {
     norm_epilogue own;
-    own.rectifies = rectifies, own.threshold = threshold, own.drop_scale = drop_scale, own.start = start;
+    own.rectifies = rectifies, own.drop_scale = drop_scale, own.start = start;
+    own.threshold = HAS_MASKS ? threshold : 65536u;
     own.kept = HAS_MASKS && kept != 0 ? kept + kept_offset : 0;
     own.kept_words = kept_words;
     own.block_scale = !HAS_MASKS ? (real)1 : scales != 0 ? scales[scales_offset] : block_scale;
@@ -165,19 +166,58 @@ DEVICE norm_epilogue epilogue_of(NORM_EPILOGUE_PARAMETERS) {
     return own;
 }
 
-// Dropout and DropBlock of eight values; `index` is the first one's in this tensor.
-DEVICE void drop(real* values, u64 index, norm_epilogue after) {
+// Eight elements in two fours, `apart` from one to the other: 4, or 8 where items of a pair (types.h) take fours of
+// sixteen in turn.
+DEVICE stored8 load_fours(GLOBAL const scalar* source, u64 index, u32 apart) {
+#if PAIRED
+    stored8 stored;
+    load4_f32(source + index, stored.values);
+    load4_f32(source + index + apart, stored.values + 4);
+    return stored;
+#else
+    return load8_stored(source, index);
+#endif
+}
+
+DEVICE void store_fours(GLOBAL scalar* target, u64 index, u32 apart, const real* values) {
+#if PAIRED
+    store4_f32(target + index, values);
+    store4_f32(target + index + apart, values + 4);
+#else
+    store8(target, index, values);
+#endif
+}
+
+// The draws of such elements.
+DEVICE philox_block draw_fours(random_key key, u64 index, u32 apart) {
+#if PAIRED && VEC == 8
+    if (apart != 4) {
+        const philox_block low = philox(key, index / 8), high = philox(key, index / 8 + 1);
+        const u32 second = (u32)index & 4;
+        const philox_block both = {{second ? low.words[2] : low.words[0], second ? low.words[3] : low.words[1],
+                                    second ? high.words[2] : high.words[0], second ? high.words[3] : high.words[1]}};
+        return both;
+    }
+#endif
+    return draw8(key, index);
+}
+
+// Dropout and DropBlock of eight values, two fours; `index` is the first one's in this tensor.
+DEVICE void drop(real* values, u64 index, u32 apart, norm_epilogue after) {
     if (after.threshold < 65536u) {
-        const philox_block drawn = draw8(after.key, after.start + index);
+        const philox_block drawn = draw_fours(after.key, after.start + index, apart);
         for (u32 lane = 0; lane < 8; lane++)
-            values[lane] = philox_lane(drawn, lane) < after.threshold ? values[lane] * after.drop_scale : (real)0;
+            values[lane] = keeps_lane(drawn, lane, after.threshold) ? values[lane] * after.drop_scale : (real)0;
     }
     if (after.kept != 0) {
-        // With VEC = 8 they lie in one word.
+        // With VEC = 8 a four lies in one word.
         const u32 shift = (u32)(index % 32);
         u32 bits = after.kept[index / 32] >> shift;
 #if VEC != 8
         if (shift > 24 && index / 32 + 1 < after.kept_words) bits |= after.kept[index / 32 + 1] << (32 - shift);
+#elif PAIRED
+        const u64 other = index + apart;
+        bits = (bits & 0xfu) | (after.kept[other / 32] >> (u32)(other % 32) & 0xfu) << 4;
 #endif
         for (u32 lane = 0; lane < 8; lane++)
             values[lane] = (bits >> lane & 1u) != 0 ? values[lane] * after.block_scale : (real)0;
@@ -185,11 +225,11 @@ DEVICE void drop(real* values, u64 index, norm_epilogue after) {
 }
 
 // Eight values behind the normalization.
-DEVICE void follow(real* values, u64 index, norm_epilogue after) {
+DEVICE void follow(real* values, u64 index, u32 apart, norm_epilogue after) {
     if (after.rectifies) {
         for (u32 lane = 0; lane < 8; lane++) values[lane] = values[lane] <= 0 ? (real)0 : values[lane];
     }
-    drop(values, index, after);
+    drop(values, index, apart, after);
 }
 
 // The gradient of eight normalized values from that of y: by y itself where it is given, as it is 0 where it was
@@ -205,11 +245,11 @@ DEVICE void lead_by_values(real* gradients, const real* distances, const real* s
 }
 
 // Blocks are eights of the whole tensor, so that they can be loaded wide; `width` of them cover a plane, wherever it
-// begins. A place is a plane and a block of it, and an item goes on by GROUP_SIZE places.
+// begins. A place is a plane and a block of it, and an item goes on by GROUP_SIZE places. The host makes sure that
+// numbers of a plane's elements fit an i32: 64 bits would be most of what an element takes.
 typedef struct {
-    u64 begin, block;         // the plane's first element, and the block of it
-    u64 inner, stride, width; // elements of a plane, and from one to the next; its blocks
-    u64 stride_on, blocks_on; // what GROUP_SIZE places are
+    u64 begin, stride, stride_on; // the plane's first element, to the next plane's, and what GROUP_SIZE places are
+    u32 block, width, blocks_on, inner; // the block of the plane, its blocks, those of GROUP_SIZE places, its elements
     u32 samples_on;
     GLOBAL const i32* length; // of the plane's sample; absent where all its places count
 } plane_walk;
@@ -219,9 +259,9 @@ DEVICE plane_walk walk_from(u64 place, u64 first_plane, u64 channel, u64 channel
     plane_walk walk;
     const u64 plane = place / width, planes_on = GROUP_SIZE / width;
     walk.begin = ((first_plane + plane) * channels + channel) * inner;
-    walk.block = place - plane * width;
-    walk.inner = inner, walk.stride = channels * inner, walk.width = width;
-    walk.stride_on = planes_on * walk.stride, walk.blocks_on = GROUP_SIZE - planes_on * width;
+    walk.block = (u32)(place - plane * width);
+    walk.inner = (u32)inner, walk.stride = channels * inner, walk.width = (u32)width;
+    walk.stride_on = planes_on * walk.stride, walk.blocks_on = (u32)(GROUP_SIZE - planes_on * width);
     walk.samples_on = (u32)planes_on;
     walk.length = lengths != 0 ? lengths + first_plane + plane : 0;
     return walk;
@@ -235,21 +275,21 @@ DEVICE u64 first_counted_place(GLOBAL const i32* lengths, u64 place, u64 end, u6
     return place < end ? place : end;
 }
 
-// Lanes first to end - 1 of the block at `index` are the plane's.
+// Bit i of `lanes` is set where element i of the block at `index` is the plane's.
 typedef struct {
     u64 index;
-    u32 first, end;
+    u32 lanes;
 } plane_block;
+
+#define ALL_LANES 0xffu
 
 DEVICE plane_block next_block(plane_walk* walk) {
     plane_block own;
-    const u32 lead_in = (u32)walk->begin % 8;
-    // As far as the plane, or what counts of it, goes from the block's begin on: its lead-in counts.
-    const u64 covered = 8 * walk->block;
-    const u64 length = counted_places(walk->length, walk->inner) + lead_in;
-    own.index = walk->begin - lead_in + covered;
-    own.first = walk->block == 0 ? lead_in : 0u;
-    own.end = length >= covered + 8 ? 8u : length > covered ? (u32)(length - covered) : 0u;
+    // The plane, or what counts of it, ends so many elements before the block does, which its lead-in moves back.
+    const u32 lead_in = (u32)walk->begin % 8, first = walk->block == 0 ? lead_in : 0u;
+    const i32 missing = (i32)(8 * walk->block + 8 - lead_in - (u32)counted_places(walk->length, walk->inner));
+    own.index = (walk->begin & ~(u64)7) + 8 * (u64)walk->block;
+    own.lanes = (ALL_LANES << first) & ALL_LANES >> (missing <= 0 ? 0 : missing < 8 ? missing : 8);
     if (walk->length != 0) walk->length += walk->samples_on;
     walk->begin += walk->stride_on;
     walk->block += walk->blocks_on;
@@ -261,16 +301,26 @@ DEVICE plane_block next_block(plane_walk* walk) {
     return own;
 }
 
+// The same, empty behind the last place.
+DEVICE plane_block next_block_of(plane_walk* walk, u32 exists) {
+    plane_block own = next_block(walk);
+    own.lanes = exists ? own.lanes : 0u;
+    return own;
+}
+
+DEVICE u32 has_lane(plane_block own, u32 lane) { return (own.lanes >> lane & 1u) != 0; }
+DEVICE u32 first_lane(plane_block own) { return COUNT_ONES((u64)(own.lanes & (0u - own.lanes)) - 1); }
+DEVICE u32 lanes_of(plane_block own) { return COUNT_ONES((u64)own.lanes); }
+
 // The plane's lanes of a block; the others are 0.
 DEVICE stored8 load_lanes_of_plane(GLOBAL const scalar* source, plane_block own) {
     stored8 stored = {{0}};
 #if DTYPE_F16 || DTYPE_BF16
     for (u32 lane = 0; lane < 8; lane++)
-        if (lane >= own.first && lane < own.end)
-            stored.pairs[lane / 2] |= (u32)source[own.index + lane] << (16 * (lane % 2));
+        if (has_lane(own, lane)) stored.pairs[lane / 2] |= (u32)source[own.index + lane] << (16 * (lane % 2));
 #else
     for (u32 lane = 0; lane < 8; lane++)
-        if (lane >= own.first && lane < own.end) stored.values[lane] = source[own.index + lane];
+        if (has_lane(own, lane)) stored.values[lane] = source[own.index + lane];
 #endif
     return stored;
 }
@@ -279,35 +329,34 @@ DEVICE stored8 load_lanes_of_plane(GLOBAL const scalar* source, plane_block own)
 // where there is nothing to read.
 DEVICE stored8 load_plane(GLOBAL const scalar* source, plane_block own) {
 #if VEC == 8
-    return load8_stored(source, own.end > own.first ? own.index : 0);
+    return load8_stored(source, own.lanes != 0 ? own.index : 0);
 #else
     return load_lanes_of_plane(source, own);
 #endif
 }
 
-// Of a tensor that another group may write to, beside the plane.
-DEVICE stored8 load_plane_alone(GLOBAL const scalar* source, plane_block own) {
+// Of a tensor that another group may write to, beside the plane. The fours of a whole block may be `apart`.
+DEVICE stored8 load_plane_alone(GLOBAL const scalar* source, plane_block own, u32 apart) {
 #if VEC == 8
-    if (own.end - own.first == 8) return load8_stored(source, own.index);
+    if (own.lanes == ALL_LANES) return load_fours(source, own.index, apart);
 #endif
     return load_lanes_of_plane(source, own);
 }
 
-DEVICE void store_plane(GLOBAL scalar* target, plane_block own, const real* values) {
+DEVICE void store_plane(GLOBAL scalar* target, plane_block own, u32 apart, const real* values) {
 #if VEC == 8
-    if (own.end - own.first == 8) {
-        store8(target, own.index, values);
+    if (own.lanes == ALL_LANES) {
+        store_fours(target, own.index, apart, values);
         return;
     }
 #endif
     for (u32 lane = 0; lane < 8; lane++)
-        if (lane >= own.first && lane < own.end) store(target, own.index + lane, values[lane]);
+        if (has_lane(own, lane)) store(target, own.index + lane, values[lane]);
 }
 
 // Lanes beside the plane become `value`.
 DEVICE void fill_beside(plane_block own, real* values, real value) {
-    if (own.end - own.first == 8) return;
-    for (u32 lane = 0; lane < 8; lane++) values[lane] = lane >= own.first && lane < own.end ? values[lane] : value;
+    for (u32 lane = 0; lane < 8; lane++) values[lane] = has_lane(own, lane) ? values[lane] : value;
 }
 
 // Where an item is in a group that is `wide` items wide, a power of two.
@@ -320,6 +369,7 @@ typedef struct {
     u64 set, split, tile, column; // column is the item's first
     u64 begin, end;               // of the rows
     u32 count;                    // of the item's columns
+    u32 apart;                    // from the first four of its columns to the others, see paired_job
 } column_job;
 
 DEVICE column_job column_job_at(u64 job, u64 outer, u64 columns, u64 splits, u64 share, u64 tiles, u32 wide) {
@@ -330,8 +380,21 @@ DEVICE column_job column_job_at(u64 job, u64 outer, u64 columns, u64 splits, u64
     own.split = part - own.set * splits;
     own.column = 8 * (own.tile * wide + block_of(wide));
     own.count = own.column >= columns ? 0u : columns - own.column < 8 ? (u32)(columns - own.column) : 8u;
+    own.apart = 4;
     own.begin = own.set * outer + own.split * share;
     own.end = (own.split + 1) * share < outer ? own.begin + share : (own.set + 1) * outer;
+    return own;
+}
+
+// The same with two items taking fours of sixteen columns in turn (types.h), so that they store whole sectors together.
+// Where an item has no neighbour in its rows its columns stay side by side.
+DEVICE column_job paired_job(column_job own, u64 columns, u32 wide) {
+#if PAIRED && VEC == 8
+    if (wide > 1 && (own.column | 8) < columns) {
+        own.column -= 4 * (LOCAL_ID % 2);
+        own.apart = 8;
+    }
+#endif
     return own;
 }
 
@@ -345,9 +408,9 @@ DEVICE INLINED void count_rows(norm_lengths of, column_job own, u32 wide, real* 
     team_sums(count, 1, GROUP_SIZE, scratch);
 }
 
-DEVICE stored8 load_columns(GLOBAL const scalar* source, u64 index, u32 count) {
+DEVICE stored8 load_columns(GLOBAL const scalar* source, u64 index, u32 count, u32 apart) {
 #if VEC == 8
-    return load8_stored(source, index);
+    return load_fours(source, index, apart);
 #else
     stored8 stored = {{0}};
 #if DTYPE_F16 || DTYPE_BF16
@@ -361,9 +424,9 @@ DEVICE stored8 load_columns(GLOBAL const scalar* source, u64 index, u32 count) {
 #endif
 }
 
-DEVICE void store_columns(GLOBAL scalar* target, u64 index, u32 count, const real* values) {
+DEVICE void store_columns(GLOBAL scalar* target, u64 index, u32 count, u32 apart, const real* values) {
 #if VEC == 8
-    store8(target, index, values);
+    store_fours(target, index, apart, values);
 #else
     for (u32 lane = 0; lane < 8; lane++)
         if (lane < count) store(target, index + lane, values[lane]);
@@ -371,9 +434,10 @@ DEVICE void store_columns(GLOBAL scalar* target, u64 index, u32 count, const rea
 }
 
 // Those of BLOCKS_AT_ONCE rows, of which the rows from `stop` on are the first once more.
-DEVICE void load_rows(GLOBAL const scalar* source, u64 index, u64 step, u64 stop, u32 count, stored8* stored) {
+DEVICE void load_rows(GLOBAL const scalar* source, u64 index, u64 step, u64 stop, u32 count, u32 apart,
+                      stored8* stored) {
     for (u32 i = 0; i < BLOCKS_AT_ONCE; i++)
-        stored[i] = load_columns(source, index + i * step < stop ? index + i * step : index, count);
+        stored[i] = load_columns(source, index + i * step < stop ? index + i * step : index, count, apart);
 }
 
 // So far apart that no two columns which neighbours add up lie in one bank.
@@ -414,6 +478,7 @@ DEVICE INLINED void tile_affines(column_job job, norm_channels of, u64 channels,
     }
 }
 
-DEVICE INLINED void load_lanes(LOCAL const real* values, u32 wide, real* lanes) {
-    for (u32 lane = 0; lane < 8; lane++) lanes[lane] = values[8 * block_of(wide) + lane];
+DEVICE INLINED void load_lanes(LOCAL const real* values, u32 wide, u32 apart, real* lanes) {
+    const u32 first = 8 * block_of(wide) - (apart == 4 ? 0 : 4 * (LOCAL_ID % 2));
+    for (u32 lane = 0; lane < 8; lane++) lanes[lane] = values[first + (lane < 4 ? 0 : apart - 4) + lane];
 }

@@ -19,7 +19,7 @@
 DEVICE void plane_gradients(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLOBAL const scalar* y, plane_block block,
                             u32 writes_dy, affine map, norm_epilogue after, real* gradients, real* distances) {
     real outputs[8];
-    widen8(writes_dy ? load_plane_alone(dy, block) : load_plane(dy, block), gradients);
+    widen8(writes_dy ? load_plane_alone(dy, block, 4) : load_plane(dy, block), gradients);
     widen8(load_plane(x, block), distances);
     if (y != 0) widen8(load_plane(y, block), outputs);
     lead_plane(gradients, distances, outputs, y != 0, map, block.index, after);
@@ -68,7 +68,7 @@ KERNEL void batch_norm_sums_planes(GLOBAL const scalar* dy, u64 dy_offset, GLOBA
 
 // The gradients g of eight columns and the distances of x, as plane_gradients has them. Slopes and levels stay in local
 // memory, as only a ReLU needs them.
-DEVICE INLINED void column_gradients(stored8 dy, stored8 x, GLOBAL const scalar* y, u64 index, u32 count, u32 wide,
+DEVICE INLINED void column_gradients(stored8 dy, stored8 x, GLOBAL const scalar* y, u64 index, column_job own, u32 wide,
                                      const real* center, LOCAL const real* slopes, LOCAL const real* levels,
                                      norm_epilogue after, real* gradients, real* distances) {
     widen8(dy, gradients);
@@ -76,25 +76,25 @@ DEVICE INLINED void column_gradients(stored8 dy, stored8 x, GLOBAL const scalar*
     for (u32 lane = 0; lane < 8; lane++) distances[lane] -= center[lane];
     if (y != 0) {
         real outputs[8];
-        widen8(load_columns(y, index, count), outputs);
+        widen8(load_columns(y, index, own.count, own.apart), outputs);
         lead_by_output(gradients, outputs, after);
         return;
     }
     if (after.rectifies) {
         real slope[8], level[8];
-        load_lanes(slopes, wide, slope);
-        load_lanes(levels, wide, level);
+        load_lanes(slopes, wide, own.apart, slope);
+        load_lanes(levels, wide, own.apart, level);
         lead_by_values(gradients, distances, slope, level);
     }
-    drop(gradients, index, after);
+    drop(gradients, index, own.apart, after);
 }
 
 // Adds the sums of g and of g times the distance of eight columns.
-DEVICE INLINED void add_products(stored8 dy, stored8 x, GLOBAL const scalar* y, u64 index, u32 count, u32 wide,
+DEVICE INLINED void add_products(stored8 dy, stored8 x, GLOBAL const scalar* y, u64 index, column_job own, u32 wide,
                                  const real* center, LOCAL const real* slopes, LOCAL const real* levels,
                                  norm_epilogue after, real* sums, real* products) {
     real gradients[8], distances[8];
-    column_gradients(dy, x, y, index, count, wide, center, slopes, levels, after, gradients, distances);
+    column_gradients(dy, x, y, index, own, wide, center, slopes, levels, after, gradients, distances);
     for (u32 lane = 0; lane < 8; lane++) {
         sums[lane] += gradients[lane];
         products[lane] = FMA(gradients[lane], distances[lane], products[lane]);
@@ -126,25 +126,25 @@ KERNEL void batch_norm_sums_columns(GLOBAL const scalar* dy, u64 dy_offset, GLOB
         stored8 gradient[BLOCKS_AT_ONCE], input[BLOCKS_AT_ONCE];
         // On their way while coefficients are made.
         if (index < stop) {
-            load_rows(dy, index, step, stop, own.count, gradient);
-            load_rows(x, index, step, stop, own.count, input);
+            load_rows(dy, index, step, stop, own.count, own.apart, gradient);
+            load_rows(x, index, step, stop, own.count, own.apart, input);
         }
         real center[8], sums[8], products[8];
         tile_affines(own, of, channels, 1, wide, 0, 0, centers, slopes, levels); // inner is 1 here
         BARRIER();
-        load_lanes(centers, wide, center);
+        load_lanes(centers, wide, own.apart, center);
         for (u32 lane = 0; lane < 8; lane++) sums[lane] = products[lane] = 0;
         while (index < stop) {
             UNROLL
             for (u32 i = 0; i < BLOCKS_AT_ONCE; i++)
                 if (index + i * step < stop && row_counts(counted, row + i * deep))
-                    add_products(gradient[i], input[i], y, index + i * step, own.count, wide, center, slopes, levels,
-                                 after, sums, products);
+                    add_products(gradient[i], input[i], y, index + i * step, own, wide, center, slopes, levels, after,
+                                 sums, products);
             index += BLOCKS_AT_ONCE * step;
             row += BLOCKS_AT_ONCE * deep;
             if (index < stop) {
-                load_rows(dy, index, step, stop, own.count, gradient);
-                load_rows(x, index, step, stop, own.count, input);
+                load_rows(dy, index, step, stop, own.count, own.apart, gradient);
+                load_rows(x, index, step, stop, own.count, own.apart, input);
             }
         }
         summed_columns(sums, wide, scratch, sums_of);
@@ -216,14 +216,15 @@ KERNEL void batch_norm_apply_gradient(GLOBAL const scalar* dy, u64 dy_offset, GL
     if (dresidual != 0) dresidual += dresidual_offset;
     corrections += corrections_offset;
     for (u64 job = GROUP_ID; job < jobs; job += GROUP_COUNT) {
-        const column_job own = column_job_at(jobs - 1 - job, outer, columns, splits, share, tiles, wide);
+        const column_job own =
+            paired_job(column_job_at(jobs - 1 - job, outer, columns, splits, share, tiles, wide), columns, wide);
         const u64 stop = own.count > 0 ? own.end * columns : 0;
         u64 index = (own.begin + depth_of(wide)) * columns + own.column;
         stored8 gradient, input;
         // On their way while coefficients are made.
         if (index < stop) {
-            gradient = load_columns(dy, index, own.count);
-            input = load_columns(x, index, own.count);
+            gradient = load_columns(dy, index, own.count, own.apart);
+            input = load_columns(x, index, own.count, own.apart);
         }
         real center[8], slope[8], shift[8], tilt[8];
         tile_affines(own, of, channels, inner, wide, 0, 0, centers, slopes, levels);
@@ -233,22 +234,21 @@ KERNEL void batch_norm_apply_gradient(GLOBAL const scalar* dy, u64 dy_offset, GL
             tilts[i] = channel < channels ? corrections[units + own.set * channels + channel] : (real)0;
         }
         BARRIER();
-        load_lanes(centers, wide, center);
-        load_lanes(slopes, wide, slope);
-        load_lanes(shifts, wide, shift);
-        load_lanes(tilts, wide, tilt);
+        load_lanes(centers, wide, own.apart, center);
+        load_lanes(slopes, wide, own.apart, slope);
+        load_lanes(shifts, wide, own.apart, shift);
+        load_lanes(tilts, wide, own.apart, tilt);
         while (index < stop) {
             real gradients[8], distances[8];
-            column_gradients(gradient, input, y, index, own.count, wide, center, slopes, levels, after, gradients,
-                             distances);
-            if (dresidual != 0) store_columns(dresidual, index, own.count, gradients);
+            column_gradients(gradient, input, y, index, own, wide, center, slopes, levels, after, gradients, distances);
+            if (dresidual != 0) store_columns(dresidual, index, own.count, own.apart, gradients);
             for (u32 lane = 0; lane < 8; lane++)
                 gradients[lane] = slope[lane] * FMA(-tilt[lane], distances[lane], gradients[lane] - shift[lane]);
-            store_columns(dx, index, own.count, gradients);
+            store_columns(dx, index, own.count, own.apart, gradients);
             index += deep * columns;
             if (index < stop) {
-                gradient = load_columns(dy, index, own.count);
-                input = load_columns(x, index, own.count);
+                gradient = load_columns(dy, index, own.count, own.apart);
+                input = load_columns(x, index, own.count, own.apart);
             }
         }
         BARRIER();
@@ -273,10 +273,10 @@ KERNEL void batch_norm_backward(BATCH_NORM_BACKWARD_PARAMETERS) {
             const plane_block block = next_block(&walk);
             real gradients[8], distances[8];
             plane_gradients(pass.dy, pass.x, pass.y, block, 1, map, pass.after, gradients, distances);
-            if (pass.dresidual != 0) store_plane(pass.dresidual, block, gradients);
+            if (pass.dresidual != 0) store_plane(pass.dresidual, block, 4, gradients);
             for (u32 lane = 0; lane < 8; lane++)
                 gradients[lane] = map.slope * FMA(-own.tilt, distances[lane], gradients[lane] - own.shift);
-            store_plane(pass.dx, block, gradients);
+            store_plane(pass.dx, block, 4, gradients);
         }
     }
 }

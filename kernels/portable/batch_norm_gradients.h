@@ -32,13 +32,13 @@ DEVICE norm_backward backward_of(BATCH_NORM_BACKWARD_PARAMETERS) {
 
 // Makes gradients of y to those of eight normalized values: by y where it is given, else by the values and the draws.
 DEVICE void lead(real* gradients, const real* distances, const real* outputs, u32 has_outputs, const real* slope,
-                 const real* level, u64 index, norm_epilogue after) {
+                 const real* level, u64 index, u32 apart, norm_epilogue after) {
     if (has_outputs) {
         lead_by_output(gradients, outputs, after);
         return;
     }
     if (after.rectifies) lead_by_values(gradients, distances, slope, level);
-    drop(gradients, index, after);
+    drop(gradients, index, apart, after);
 }
 
 // The same of a block of a plane; x becomes the distances from the mean.
@@ -50,21 +50,21 @@ DEVICE void lead_plane(real* gradients, real* x, const real* outputs, u32 has_ou
         slope[lane] = map.slope;
         level[lane] = map.level;
     }
-    lead(gradients, x, outputs, has_outputs, slope, level, index, after);
+    lead(gradients, x, outputs, has_outputs, slope, level, index, 4, after);
 }
 
-// Adds a block of a plane to its sums; lanes beside the plane become 0.
-DEVICE void add_block(plane_block block, real* gradients, real* distances, real* sums) {
+// Adds the plane's lanes of a block to its sums.
+DEVICE void add_block(plane_block block, const real* gradients, const real* distances, real* sums) {
     real sum = 0, product = 0;
-    fill_beside(block, gradients, 0);
-    fill_beside(block, distances, 0);
     for (u32 lane = 0; lane < 8; lane++) {
-        sum += gradients[lane];
-        product = FMA(gradients[lane], distances[lane], product);
+        if (has_lane(block, lane)) {
+            sum += gradients[lane];
+            product = FMA(gradients[lane], distances[lane], product);
+        }
     }
     sums[0] += sum;
     sums[1] += product;
-    sums[2] += block.end > block.first ? (real)(block.end - block.first) : (real)0;
+    sums[2] += (real)lanes_of(block);
 }
 
 DEVICE void store_sums(GLOBAL real* rows, u64 unit, u64 units, const real* sums, real count) {

@@ -14,7 +14,7 @@ DEVICE INLINED real plane_reference(GLOBAL const scalar* x, plane_walk walk, u64
         plane_walk begin = walk;
         const plane_block block = next_block(&begin);
         // A place behind the end of its plane, as planes have where they begin inside a block, has no element.
-        first[0] = load(x, block.end > block.first ? block.index + block.first : walk.begin);
+        first[0] = load(x, block.lanes != 0 ? block.index + first_lane(block) : walk.begin);
     }
     if (LOCAL_ID == 0) scratch[0] = first[0];
     BARRIER();
@@ -129,34 +129,35 @@ DEVICE affine moments_affine(real reference, moments own, real epsilon, GLOBAL c
                      channel);
 }
 
-// y of a block of a plane. The residual may be absent.
+// y of a block of a plane, or of two fours of it and its neighbour. The residual may be absent.
 DEVICE void finish_plane(stored8 x, affine map, GLOBAL const scalar* residual, GLOBAL scalar* y, plane_block block,
-                         norm_epilogue after) {
+                         u32 apart, norm_epilogue after) {
     real values[8];
     widen8(x, values);
     for (u32 lane = 0; lane < 8; lane++) values[lane] = FMA(values[lane] - map.center, map.slope, map.level);
     if (residual != 0) {
         real added[8];
-        widen8(load_plane_alone(residual, block), added);
+        widen8(load_plane_alone(residual, block, apart), added);
         for (u32 lane = 0; lane < 8; lane++) values[lane] += added[lane];
     }
-    follow(values, block.index, after);
-    store_plane(y, block, values);
+    follow(values, block.index, apart, after);
+    store_plane(y, block, apart, values);
 }
 
 // y of eight columns.
 DEVICE void finish_columns(stored8 x, const real* center, const real* slope, const real* level,
-                           GLOBAL const scalar* residual, GLOBAL scalar* y, u64 index, u32 count, norm_epilogue after) {
+                           GLOBAL const scalar* residual, GLOBAL scalar* y, u64 index, u32 count, u32 apart,
+                           norm_epilogue after) {
     real values[8];
     widen8(x, values);
     for (u32 lane = 0; lane < 8; lane++) values[lane] = FMA(values[lane] - center[lane], slope[lane], level[lane]);
     if (residual != 0) {
         real added[8];
-        widen8(load_columns(residual, index, count), added);
+        widen8(load_columns(residual, index, count, apart), added);
         for (u32 lane = 0; lane < 8; lane++) values[lane] += added[lane];
     }
-    follow(values, index, after);
-    store_columns(y, index, count, values);
+    follow(values, index, apart, after);
+    store_columns(y, index, count, apart, values);
 }
 
 // Sums of distances of eight columns.

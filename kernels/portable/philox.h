@@ -45,6 +45,13 @@ DEVICE u32 philox_lane(philox_block block, u32 lane) {
     return (((lane & 2) ? odd : even) >> (16 * (lane % 2))) & 0xffffu;
 }
 
+// The same decision, for a threshold below 65536, with an instruction less for an odd lane.
+DEVICE u32 keeps_lane(philox_block block, u32 lane, u32 threshold) {
+    const u32 even = (lane & 4) ? block.words[2] : block.words[0], odd = (lane & 4) ? block.words[3] : block.words[1];
+    const u32 word = (lane & 2) ? odd : even;
+    return (lane % 2 ? word : word << 16) < threshold << 16;
+}
+
 // The draws of the elements that load_wide of blocks.h gives an item: a block, or halves of the blocks of a pair. All
 // items of the warp call.
 DEVICE philox_block philox_wide(random_key key, u64 block) {

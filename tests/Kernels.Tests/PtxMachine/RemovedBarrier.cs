@@ -48,8 +48,8 @@ internal sealed record RemovedBarrier(string File, int Line)
     /// <summary>What is reported: a barrier of the grid orders accesses to global memory.</summary>
     public string Report => File == Grid ? "device memory" : "shared memory";
 
-    /// <summary>The type in which an op runs it.</summary>
-    public DType TypeOf(OpCase op) => File.StartsWith("cuda/", StringComparison.Ordinal) ? DType.Float16 : op.DTypes[0];
+    /// <summary>The type in which an op runs it: tensor cores want a half type.</summary>
+    public DType TypeOf(OpCase op) => File.StartsWith("cuda/conv2d", StringComparison.Ordinal) ? DType.Float16 : op.DTypes[0];
 
     public override string ToString() => $"{File}:{Line}";
 

@@ -43,6 +43,9 @@ internal readonly record struct NormGeometry(long Sets, long Outer, long Channel
         }
     }
 
+    /// <summary>What an int can number together with what lies beside it in its blocks of eight.</summary>
+    private const long LongestRun = int.MaxValue - 15;
+
     /// <summary>The samples in sets of <paramref name="ghostSize"/>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">That is no number of samples that divides the batch.</exception>
     public NormGeometry InGhosts(string op, ReadOnlySpan<long> shape, long ghostSize)
@@ -58,7 +61,7 @@ internal readonly record struct NormGeometry(long Sets, long Outer, long Channel
     }
 
     /// <summary>All samples as one set.</summary>
-    /// <exception cref="ArgumentException">The shape has fewer than two dimensions or more than five.</exception>
+    /// <exception cref="ArgumentException">The shape has fewer than two dimensions or more than five, or an axis is too long.</exception>
     public static NormGeometry Of(string op, ReadOnlySpan<long> shape, string name, TensorLayout layout)
     {
         if (shape.Length is < 2 or > 5)
@@ -67,7 +70,15 @@ internal readonly record struct NormGeometry(long Sets, long Outer, long Channel
                 $"{op}: {name} has the shape {TensorShape.Format(shape)}, expected batch, channels and up to three spatial axes.", name);
         }
 
-        return layout == TensorLayout.ChannelsFirst
+        bool hasPlanes = layout == TensorLayout.ChannelsFirst;
+        if ((hasPlanes ? TensorShape.Count(shape[2..]) : shape[^1]) > LongestRun)
+        {
+            throw new ArgumentException(
+                $"{op}: {name} has the shape {TensorShape.Format(shape)}; planes, or rows of channels, have at most {LongestRun} elements.",
+                name);
+        }
+
+        return hasPlanes
             ? new NormGeometry(1, shape[0], shape[1], TensorShape.Count(shape[2..]))
             : new NormGeometry(1, TensorShape.Count(shape[..^1]), shape[^1], 1) { Places = TensorShape.Count(shape[1..^1]) };
     }

@@ -49,16 +49,16 @@ internal static partial class NormPasses
         if (overwrites && geometry.HasPlanes && geometry.Inner % Philox.LanesPerBlock != 0)
             return "results take the place of what other groups read beside their planes, which begin inside blocks";
         ResidentParts parts = ResidentParts.Of(geometry, dtype, kept);
-        if (parts.Extent(geometry) > uint.MaxValue) return "the elements of a part are 2^32 apart";
         if (parts.Splits > 1 && stream.Queue.IsBorrowed) return "its owner may launch at once what he captured and what comes later";
-        long held = device.ResidentGroups(Resident(geometry, kept), ResidentVariant(dtype), parts.SharedBytes);
+        long held = device.ResidentGroups(Resident(geometry, kept), ResidentVariant(dtype, epilogue), parts.SharedBytes);
         if (held < parts.Splits) return $"the device holds {held} groups of {parts.SharedBytes} bytes, of {parts.Splits} for a channel";
         shape = new LaunchShape(parts.Groups(geometry, held)) { SharedBytes = parts.SharedBytes, IsCooperative = parts.Splits > 1 };
         return null;
     }
 
     private static void ForwardResident<T, TReal>(
-        DeviceStream stream, in NormGeometry geometry, in LaunchShape shape, in BatchNormForwardArguments arguments)
+        DeviceStream stream, in NormGeometry geometry, in LaunchShape shape, in NormEpilogue epilogue,
+        in BatchNormForwardArguments arguments)
         where T : unmanaged
         where TReal : unmanaged
     {
@@ -66,13 +66,14 @@ internal static partial class NormPasses
         using ScratchPool.Lease<TReal> partial = stream.RentScratch<TReal>(parts.Rows(MomentRows) * geometry.Channels);
         stream.Launch(
             geometry.HasPlanes ? ResidentPlanes : ResidentColumns,
-            ResidentVariant(DTypes.Of<T>()),
+            ResidentVariant(DTypes.Of<T>(), epilogue),
             shape,
             new BatchNormResidentArguments { BatchNormForward = arguments, ResidentTeam = Team(stream, parts, partial.Argument) });
     }
 
     private static void BackwardResident<T, TReal>(
-        DeviceStream stream, in NormGeometry geometry, in LaunchShape shape, in BatchNormBackwardArguments arguments)
+        DeviceStream stream, in NormGeometry geometry, in LaunchShape shape, in NormEpilogue epilogue,
+        in BatchNormBackwardArguments arguments)
         where T : unmanaged
         where TReal : unmanaged
     {
@@ -80,7 +81,7 @@ internal static partial class NormPasses
         using ScratchPool.Lease<TReal> partial = stream.RentScratch<TReal>(parts.Rows(GradientRows) * geometry.Channels);
         stream.Launch(
             geometry.HasPlanes ? ResidentBackwardPlanes : ResidentBackwardColumns,
-            ResidentVariant(DTypes.Of<T>()),
+            ResidentVariant(DTypes.Of<T>(), epilogue),
             shape,
             new BatchNormResidentBackwardArguments
             {
@@ -102,13 +103,14 @@ internal static partial class NormPasses
     private static KernelDefinition<TArguments> Resident<TArguments, TCpu>(EntryPoint<TArguments> entryPoint)
         where TArguments : struct, IKernelArguments
         where TCpu : ICpuKernel<TArguments> => entryPoint.Cuda<TCpu>(
-            ResidentTypes, KernelDefinition.DefaultGroupSize, static _ => ResidentParts.MostBytes, [Philox.LanesPerBlock]);
+            ResidentTypes, KernelDefinition.DefaultGroupSize, static _ => ResidentParts.MostBytes, [Philox.LanesPerBlock], Masks);
 
     private static KernelDefinition Resident(in NormGeometry geometry, int kept) => kept == KeptForward
         ? geometry.HasPlanes ? ResidentPlanes : ResidentColumns
         : geometry.HasPlanes ? ResidentBackwardPlanes : ResidentBackwardColumns;
 
-    private static KernelVariant ResidentVariant(DType dtype) => new(dtype, Philox.LanesPerBlock);
+    private static KernelVariant ResidentVariant(DType dtype, in NormEpilogue epilogue) =>
+        new(dtype, Philox.LanesPerBlock, epilogue.HasMasks ? 1u : 0);
 
     private readonly struct CpuResident : ICpuKernel<BatchNormResidentArguments>
     {
@@ -156,10 +158,6 @@ internal readonly record struct ResidentParts(long Splits, long Part, long Tiles
         long part = NormParts.CeilingOf(NormParts.CeilingOf(pieces, splits), deep) * deep;
         return new ResidentParts(NormParts.CeilingOf(pieces, part), part, tiles, (uint)wide, (int)(part / deep) * bytes);
     }
-
-    /// <summary>Elements from the first of a part's planes to the last, at most.</summary>
-    public long Extent(in NormGeometry geometry) =>
-        geometry.HasPlanes ? ((Part / PlaneParts.BlocksOf(geometry.Inner)) + 2) * geometry.Columns : 0;
 
     /// <summary>
     /// Groups of a launch: one for each channel or tile of which nothing waits; else as many teams as the device holds at once, which

@@ -21,6 +21,9 @@ internal readonly record struct NormEpilogue(bool Rectifies, KeepThreshold Kept,
     /// <summary>A ReLU alone.</summary>
     public static NormEpilogue Relu => None with { Rectifies = true };
 
+    /// <summary>Whether some values become 0 by draws or by blocks.</summary>
+    public bool HasMasks => Blocks.Drops || !Kept.KeepsAll;
+
     /// <summary>True when eight elements of the tensor are one block of draws.</summary>
     public bool TakesVectors => Kept.KeepsAll || GlobalStart % Philox.LanesPerBlock == 0;
 
@@ -134,9 +137,9 @@ internal static partial class NormPasses
                 NormEpilogue = epilogue.Argument,
             };
             if (isOneLaunch)
-                stream.Launch(ForwardKernel, Variant<T>(vectors, epilogue.Blocks.Drops), shape, arguments);
+                stream.Launch(ForwardKernel, Variant<T>(vectors, epilogue.HasMasks), shape, arguments);
             else
-                ForwardResident<T, TReal>(stream, geometry, shape, arguments);
+                ForwardResident<T, TReal>(stream, geometry, shape, epilogue, arguments);
             return;
         }
 
@@ -153,7 +156,7 @@ internal static partial class NormPasses
         ColumnParts parts = ColumnParts.Of(geometry, sums: false);
         stream.Launch(
             ApplyKernel,
-            Variant<T>(TakesVectors(geometry, epilogue, x, y, residual), epilogue.Blocks.Drops),
+            Variant<T>(TakesVectors(geometry, epilogue, x, y, residual), epilogue.HasMasks),
             new LaunchShape(parts.Jobs(geometry)),
             new BatchNormApplyArguments
             {
@@ -205,9 +208,9 @@ internal static partial class NormPasses
                 NormEpilogue = epilogue.Argument,
             };
             if (isOneLaunch)
-                stream.Launch(BackwardKernel, Variant<T>(vectors, epilogue.Blocks.Drops), shape, arguments);
+                stream.Launch(BackwardKernel, Variant<T>(vectors, epilogue.HasMasks), shape, arguments);
             else
-                BackwardResident<T, TReal>(stream, geometry, shape, arguments);
+                BackwardResident<T, TReal>(stream, geometry, shape, epilogue, arguments);
             return;
         }
 
@@ -228,7 +231,7 @@ internal static partial class NormPasses
             ApplyGradientKernel,
             Variant<T>(
                 TakesVectors(geometry, epilogue, dy, x, y) && dx.IsVectorAligned && dResidual?.IsVectorAligned != false,
-                epilogue.Blocks.Drops),
+                epilogue.HasMasks),
             new LaunchShape(parts.Jobs(geometry)),
             new BatchNormApplyGradientArguments
             {
@@ -360,7 +363,7 @@ internal static partial class NormPasses
         long splits = geometry.HasPlanes ? planes.Splits : columns.Splits;
         using ScratchPool.Lease<TReal> partial = stream.RentScratch<TReal>(splits * GradientRows * geometry.Units);
         KernelVariant variant = Variant<T>(
-            TakesVectors(geometry, epilogue, dy, x, y), geometry.Lengths.IsPresent || epilogue.Blocks.Drops);
+            TakesVectors(geometry, epilogue, dy, x, y), geometry.Lengths.IsPresent || epilogue.HasMasks);
         if (geometry.HasPlanes)
         {
             stream.Launch(
@@ -481,7 +484,7 @@ internal static partial class NormPasses
     private static KernelVariant Variant<T>(bool vectors)
         where T : unmanaged => new(DTypes.Of<T>(), vectors ? Philox.LanesPerBlock : 1);
 
-    /// <summary>Of a kernel that asks for lengths and blocks only where there are any.</summary>
+    /// <summary>Of a kernel that asks for lengths, blocks and draws only where there are any.</summary>
     private static KernelVariant Variant<T>(bool vectors, bool hasMasks)
         where T : unmanaged => Variant<T>(vectors) with { Switches = hasMasks ? 1u : 0 };
 
