@@ -31,12 +31,13 @@ public static unsafe partial class GanLoss
                 scale = double.IsFinite(factor) ? scale * factor : double.NaN;
             }
 
-            (long raised, long count, long chunk) = ((long)a.RaisedCount, (long)(a.RaisedCount + a.LoweredCount), (long)a.Chunk);
+            (long raised, long lowered, long chunk) = ((long)a.RaisedCount, (long)a.LoweredCount, BlockLogits * (long)a.PartBlocks);
+            long firstLowered = BlockLogits * (long)a.LoweredBlock;
             CpuParallel.ForRange((long)a.Parts, CpuParallel.ElementsPerChunk / chunk, (first, end) =>
             {
                 for (long part = first; part < end; part++)
                 {
-                    long start = part * chunk, stop = Math.Min(count, start + chunk);
+                    long start = part * chunk, stop = start + chunk;
                     TReal* own = a.Sums.Pointer<TReal>() + (2 * a.Sides * part);
                     Side<T> toRaise = new(a.Raised, a.Draised, a.RaisedShare, -1);
                     toRaise.Add((Function)a.Form, scale, Math.Min(start, raised), Math.Min(stop, raised));
@@ -44,11 +45,13 @@ public static unsafe partial class GanLoss
                     own[a.Sides] = CpuElement.FromDouble<TReal>(toRaise.PositivesOf(raised));
                     if (a.Sides == 1) continue;
                     Side<T> toLower = new(a.Lowered, a.Dlowered, a.LoweredShare, 1);
-                    toLower.Add((Function)a.Form, scale, Math.Max(start, raised) - raised, Math.Max(stop, raised) - raised);
+                    toLower.Add((Function)a.Form, scale, Of(start - firstLowered), Of(stop - firstLowered));
                     own[1] = CpuElement.FromDouble<TReal>(toLower.Loss);
-                    own[3] = CpuElement.FromDouble<TReal>(toLower.PositivesOf((long)a.LoweredCount));
+                    own[3] = CpuElement.FromDouble<TReal>(toLower.PositivesOf(lowered));
                 }
             });
+
+            long Of(long place) => Math.Clamp(place, 0, lowered);
         }
     }
 

@@ -42,10 +42,13 @@ public enum GanLossForm
 /// </remarks>
 public static partial class GanLoss
 {
-    /// <summary>Logits that one group adds, sixteen an item; a second launch adds the groups' sums.</summary>
-    private const long Chunk = 4096;
+    /// <summary>Logits of a block, and blocks that one group adds, two an item; a second launch adds the groups' sums.</summary>
+    private const long BlockLogits = Philox.LanesPerBlock, PartBlocks = 512;
 
-    private static readonly KernelDefinition<GanLossArguments> Kernel = EntryPoints.GanLoss.Float<CpuParts>();
+    /// <summary>A side begins with a block of such a number, so that whole warps are of one side.</summary>
+    private const long SideBlocks = 32;
+
+    private static readonly KernelDefinition<GanLossArguments> Kernel = EntryPoints.GanLoss.Float<CpuParts>(vectorWidths: [1, 8]);
 
     /// <summary>The functions of <c>gan_loss.cl</c>, by the numbers that they have there.</summary>
     private enum Function : uint
@@ -139,11 +142,15 @@ public static partial class GanLoss
         where T : unmanaged
         where TReal : unmanaged
     {
-        long loweredCount = lowered?.Length ?? 0, count = raised.Length + loweredCount, parts = Math.Max(1, (count + Chunk - 1) / Chunk);
+        long loweredCount = lowered?.Length ?? 0, loweredBlock = CeilingOf(raised.Length, SideBlocks * BlockLogits) * SideBlocks;
+        long blocks = loweredCount == 0 ? CeilingOf(raised.Length, BlockLogits) : loweredBlock + CeilingOf(loweredCount, BlockLogits);
+        long parts = Math.Max(1, CeilingOf(blocks, PartBlocks));
+        bool isWide = raised.IsVectorAligned && lowered?.IsVectorAligned != false && dRaised?.IsVectorAligned != false
+            && dLowered?.IsVectorAligned != false;
         using ScratchPool.Lease<TReal> sums = stream.RentScratch<TReal>(parts > 1 ? parts * summary.Length : 0);
         stream.Launch(
             Kernel,
-            new KernelVariant(raised.DType),
+            new KernelVariant(raised.DType, isWide ? (int)BlockLogits : 1),
             LaunchShape.GroupPerRow(parts),
             new GanLossArguments
             {
@@ -155,8 +162,9 @@ public static partial class GanLoss
                 Sums = parts > 1 ? sums.Argument : summary.Argument,
                 RaisedCount = (ulong)raised.Length,
                 LoweredCount = (ulong)loweredCount,
+                LoweredBlock = (ulong)loweredBlock,
                 Parts = (ulong)parts,
-                Chunk = (ulong)Chunk,
+                PartBlocks = (ulong)PartBlocks,
                 Form = (uint)function,
                 Sides = lowered is null ? 1u : 2,
                 RaisedShare = ShareOf(raised.Length),
@@ -164,6 +172,8 @@ public static partial class GanLoss
                 GradientScale = gradientScale,
             });
         if (parts > 1) PartialSums.Reduce(stream, sums.Argument, summary, parts);
+
+        static long CeilingOf(long count, long size) => (count + size - 1) / size;
 
         static double ShareOf(long elements) => elements == 0 ? 0 : 1.0 / elements;
     }

@@ -245,7 +245,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "factors.slope * difference") { At = "added to another gradient" },
         new("the softplus overflows", "gan-loss", GanLoss, "EXP(z < 0 ? z : -z)", "EXP(z)") { At = "logits far from 0" },
         new(
-            "a small loss has lost its digits", "gan-loss", GanLoss, "sum == 1 ? t : t * LOG(sum) * reciprocal(sum - 1)", "LOG(sum)")
+            "a small loss has lost its digits", "gan-loss", GanLoss, "FMA(p * square, s, 2 * s)", "LOG(1 + t)")
         { At = "a discriminator that is sure" },
         new(
             "examples share the decisions of the first", "channel-dropout", "portable/channel_dropout.cl", "outer * units + unit", "unit")
