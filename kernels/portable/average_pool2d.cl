@@ -157,16 +157,14 @@ KERNEL void average_pool2d_global_backward(GLOBAL const scalar* RESTRICT dy, u64
     dy += dy_offset;
     dx += dx_offset;
     for (u64 first = PIECE_COLUMNS * GLOBAL_ID; first < count; first += PIECE_COLUMNS * GLOBAL_SIZE) {
-        u64 plane = quotient(first, cells_inverse, cells_shift), left = (plane + 1) * cells - first;
+        u64 plane = quotient(first, cells_inverse, cells_shift);
         real result = ((real)0 + load(dy, plane)) / divisor, results[PIECE_COLUMNS];
-        for (u32 i = 0; i < PIECE_COLUMNS; i++) {
-            if (left == 0 && first + i < count) {
-                plane++;
-                left = cells;
-                result = ((real)0 + load(dy, plane)) / divisor;
-            }
-            results[i] = result;
-            left--;
+        for (u32 i = 0; i < PIECE_COLUMNS; i++) results[i] = result;
+        // The planes that begin in the piece, few of which do.
+        const u64 end = count - first < PIECE_COLUMNS ? count - first : PIECE_COLUMNS;
+        for (u64 from = (plane + 1) * cells - first; from < end; from += cells) {
+            result = ((real)0 + load(dy, ++plane)) / divisor;
+            for (u32 i = 0; i < PIECE_COLUMNS; i++) results[i] = i >= from ? result : results[i];
         }
         if (first + PIECE_COLUMNS <= count) {
             store_piece(dx, first, results);
