@@ -19,7 +19,8 @@
 // take most.
 #define TILE_WORDS ((1 << TILE_BITS) / 2 + (1 << TILE_BITS) / 8)
 
-// Maps and channels of a group, and how many they are with the zeros. Pairs of pixels are words where `has_pairs`.
+// Maps and channels of a group, and how many they are with the zeros. Pairs of neighbours that are read, or of pixels
+// that are written, are words where `has_pairs`.
 #define CONV2D_PACKING_PARAMETERS                                                                         \
     u32 map_groups, u32 maps, u32 packed_maps, u32 groups, u32 channels, u32 packed_channels, u32 pixels, \
         u32 channels_last, u32 has_pairs, u32 channel_bits
@@ -71,6 +72,26 @@ DEVICE item_place place_of_chunk(u32 i, u32 channel_bits) {
     return place_of_item(item >> bits, (item & ((1u << bits) - 1)) * 8, channel_bits);
 }
 
+// Where a pair of a map lies, and how many of the two exist.
+typedef struct {
+    u64 index;
+    u32 count;
+} pair_place;
+
+#define PACKING_ARGUMENTS groups, channels, pixels, channels_last, channel_bits
+
+DEVICE pair_place place_in_map(u32 i, tile_place at, u32 groups, u32 channels, u32 pixels, u32 channels_last,
+                               u32 channel_bits) {
+    const item_place in_tile = place_of_pair(i, channels_last, channel_bits);
+    const u32 pixel = at.first_pixel + in_tile.pixel, channel = at.first_channel + in_tile.channel;
+    const u32 high = channels_last ? channel : pixel, size = channels_last ? channels : pixels;
+    pair_place from;
+    from.index = channels_last ? ((u64)pixel * groups + at.group) * channels + channel
+                               : ((u64)at.group * channels + channel) * pixels + pixel;
+    from.count = !at.is_map || pixel >= pixels || channel >= channels ? 0u : high + 1 < size ? 2u : 1u;
+    return from;
+}
+
 KERNEL void conv2d_pack(GLOBAL const u16* RESTRICT source, u64 source_offset, GLOBAL u16* RESTRICT target,
                         u64 target_offset, CONV2D_PACKING_PARAMETERS) {
     SHARED u32 words[TILE_WORDS];
@@ -81,24 +102,23 @@ KERNEL void conv2d_pack(GLOBAL const u16* RESTRICT source, u64 source_offset, GL
     for (u32 tile = (u32)GROUP_ID; tile < tiles; tile += (u32)GROUP_COUNT) {
         const tile_place at = place_of_tile(tile, maps, packed_maps, groups, packed_channels, pixels, channel_bits);
         const u16* map = source + source_offset + at.map * pixels * groups * channels;
-        u32 pairs[ITEM_PAIRS];
-        UNROLL
-        for (u32 i = 0; i < ITEM_PAIRS; i++) {
-            const item_place in_tile = place_of_pair(i, channels_last, channel_bits);
-            const u32 pixel = at.first_pixel + in_tile.pixel, channel = at.first_channel + in_tile.channel;
-            const u32 has_low = at.is_map && pixel < pixels && channel < channels;
-            u32 low = 0, high = 0;
-            if (channels_last) {
-                const u16* from = map + ((u64)pixel * groups + at.group) * channels + channel;
-                if (has_low) low = from[0];
-                if (has_low && channel + 1 < channels) high = from[1];
-            } else {
-                const u16* from = map + ((u64)at.group * channels + channel) * pixels + pixel;
-                if (has_low && has_pairs) low = *(const u32*)from, high = low >> 16;
-                if (has_low && !has_pairs) low = from[0];
-                if (has_low && !has_pairs && pixel + 1 < pixels) high = from[1];
+        // All are asked for before any is looked at.
+        u32 pairs[ITEM_PAIRS], highs[ITEM_PAIRS];
+        if (has_pairs) {
+            UNROLL
+            for (u32 i = 0; i < ITEM_PAIRS; i++) {
+                const pair_place from = place_in_map(i, at, PACKING_ARGUMENTS);
+                pairs[i] = from.count > 0 ? *(const u32*)(map + from.index) : 0;
             }
-            pairs[i] = (low & 0xffff) | high << 16;
+        } else {
+            UNROLL
+            for (u32 i = 0; i < ITEM_PAIRS; i++) {
+                const pair_place from = place_in_map(i, at, PACKING_ARGUMENTS);
+                pairs[i] = from.count > 0 ? map[from.index] : 0;
+                highs[i] = from.count > 1 ? map[from.index + 1] : 0;
+            }
+            UNROLL
+            for (u32 i = 0; i < ITEM_PAIRS; i++) pairs[i] |= highs[i] << 16;
         }
         UNROLL
         for (u32 i = 0; i < ITEM_PAIRS; i++) {

@@ -49,20 +49,54 @@ DEVICE void load_lanes(GLOBAL const scalar* source, u64 index, u32 lanes, real* 
 #endif
 }
 
+// Sets of four samples are kept in registers from the means on; others are read for each pass.
+#if IN_FOURS
+#define MEMBERS 4
+#else
+#define MEMBERS own.members
+#endif
+
+typedef struct {
+#if IN_FOURS
+    real values[4][PART_LANES];
+#else
+    GLOBAL const scalar* source;
+#endif
+} kept_set;
+
+DEVICE kept_set keep_set(GLOBAL const scalar* x, neighbours own) {
+    kept_set set;
+#if IN_FOURS
+    for (u32 member = 0; member < 4; member++)
+        load_lanes(x, own.index + member * own.stride, own.lanes, set.values[member]);
+#else
+    set.source = x;
+#endif
+    return set;
+}
+
+DEVICE void load_member(const kept_set* set, neighbours own, u64 member, real* values) {
+#if IN_FOURS
+    for (u32 lane = 0; lane < PART_LANES; lane++) values[lane] = set->values[member][lane];
+#else
+    load_lanes(set->source, own.index + member * own.stride, own.lanes, values);
+#endif
+}
+
 // Means as distances from the first member, so that members that are all alike have no deviation at all, and
 // sqrt(variance + epsilon).
-DEVICE void deviations_of(GLOBAL const scalar* x, const neighbours* own, real weight, real epsilon, real* first,
-                          real* means, real* roots) {
+DEVICE void deviations_of(const kept_set* set, neighbours own, real weight, real epsilon, real* first, real* means,
+                          real* roots) {
     real values[PART_LANES];
-    load_lanes(x, own->index, own->lanes, first);
+    load_member(set, own, 0, first);
     for (u32 lane = 0; lane < PART_LANES; lane++) means[lane] = 0, roots[lane] = 0;
-    for (u64 member = 1; member < own->members; member++) {
-        load_lanes(x, own->index + member * own->stride, own->lanes, values);
+    for (u64 member = 1; member < MEMBERS; member++) {
+        load_member(set, own, member, values);
         for (u32 lane = 0; lane < PART_LANES; lane++)
             means[lane] = FMA(values[lane] - first[lane], weight, means[lane]);
     }
-    for (u64 member = 0; member < own->members; member++) {
-        load_lanes(x, own->index + member * own->stride, own->lanes, values);
+    for (u64 member = 0; member < MEMBERS; member++) {
+        load_member(set, own, member, values);
         for (u32 lane = 0; lane < PART_LANES; lane++) {
             const real distance = values[lane] - first[lane] - means[lane];
             roots[lane] = FMA(distance * weight, distance, roots[lane]);
@@ -88,10 +122,11 @@ KERNEL void minibatch_deviation_forward(GLOBAL const scalar* RESTRICT x, u64 x_o
             const neighbours own = {feature, set * features + feature, sets * features, members,
                                     lanes_of(feature, features)};
             real first[PART_LANES], means[PART_LANES], roots[PART_LANES], values[PART_LANES];
-            deviations_of(x, &own, weight, epsilon, first, means, roots);
+            const kept_set kept = keep_set(x, own);
+            deviations_of(&kept, own, weight, epsilon, first, means, roots);
             for (u32 lane = 0; lane < PART_LANES; lane++) sum += lane < own.lanes ? roots[lane] : (real)0;
-            for (u64 member = 0; member < members; member++) {
-                load_lanes(x, own.index + member * own.stride, own.lanes, values);
+            for (u64 member = 0; member < MEMBERS; member++) {
+                load_member(&kept, own, member, values);
                 GLOBAL scalar* target = y + (set + member * sets) * (features + positions);
                 if (VEC == 8 && channels == 0) store_part(target, feature, values);
                 for (u32 lane = 0; (VEC == 1 || channels != 0) && lane < own.lanes; lane++) {
@@ -153,12 +188,13 @@ KERNEL void minibatch_deviation_backward(GLOBAL const scalar* RESTRICT x, u64 x_
             const neighbours own = {feature, set * features + feature, sets * features, members,
                                     lanes_of(feature, features)};
             real first[PART_LANES], means[PART_LANES], roots[PART_LANES], values[PART_LANES], gradients[PART_LANES];
-            deviations_of(x, &own, weight, epsilon, first, means, roots);
+            const kept_set kept = keep_set(x, own);
+            deviations_of(&kept, own, weight, epsilon, first, means, roots);
             for (u32 lane = 0; lane < PART_LANES; lane++) roots[lane] = slope / roots[lane];
-            for (u64 member = 0; member < members; member++) {
+            for (u64 member = 0; member < MEMBERS; member++) {
                 GLOBAL const scalar* source = dy + (set + member * sets) * (features + positions);
                 const u64 index = own.index + member * own.stride;
-                load_lanes(x, index, own.lanes, values);
+                load_member(&kept, own, member, values);
                 if (channels == 0) load_lanes(source, feature, own.lanes, gradients);
                 for (u32 lane = 0; channels != 0 && lane < PART_LANES; lane++) {
                     const u64 place = place_of(feature + lane, channels, channels_inverse, channels_shift);

@@ -83,7 +83,7 @@ internal static class KernelWork
         ["cutout_fill"] = Elementwise(1, 1),
         ["differentiable_augment_draw"] = Elementwise(1, 0),
         ["differentiable_augment_apply"] = Elementwise(1, 1),
-        ["feature_noise"] = Elementwise(1, 1),
+        ["feature_noise"] = [new(OnlyPass, new(1), new(1), Elements: 16)],
         ["linear_add_bias"] = Elementwise(1, 1),
         ["linear_backward_bias"] = Elementwise(1, 0),
         ["batch_norm_moments_planes"] = [new(OnlyPass, new(1), default, Elements: 16)],
@@ -99,7 +99,9 @@ internal static class KernelWork
         ["batch_norm_sums_columns"] = [new(OnlyPass, new(2), default, Elements: 16)],
         ["batch_norm_apply_gradient"] = Elementwise(2, 1),
         ["spectral_norm_rows"] = Elementwise(1, 0),
-        ["spectral_norm_columns"] = Elementwise(1, 0),
+
+        // With each of four elements a number that all of a warp's columns share.
+        ["spectral_norm_columns"] = [new(OnlyPass, new(1), default, Elements: 4, Beside: 4 * sizeof(float))],
         ["spectral_norm_apply"] = Elementwise(1, 1),
         ["spectral_norm_overlap"] = Elementwise(2, 0),
         ["spectral_norm_backward"] = Elementwise(1, 1),
@@ -115,6 +117,9 @@ internal static class KernelWork
         ["tied_gradients_sum"] = [new("uses", new(1), default, Elements: Chunk, Beside: 4 * sizeof(ulong))],
         ["monte_carlo_statistics"] = [new("passes", new(1), default, Elements: 16)],
 
+        // Sets of four samples are read once.
+        ["minibatch_deviation_forward IN_FOURS"] = [new(OnlyPass, new(1), new(1), Elements: Chunk)],
+        ["minibatch_deviation_backward IN_FOURS"] = [new(OnlyPass, new(2), new(1), Elements: Chunk)],
         ["minibatch_deviation_forward"] = [Means, Deviations, new("copies", default, new(1), Again: new(1))],
         ["minibatch_deviation_backward"] = [Means, Deviations, new("gradients", new(1), new(1), Again: new(1))],
 

@@ -27,6 +27,9 @@ public static unsafe partial class FeatureNoise
     private static readonly KernelDefinition<FeatureDeviationsArguments> DeviationsKernel =
         EntryPoints.FeatureDeviations.Float<CpuDeviations>();
 
+    /// <summary>What an item of the kernel takes of a row: four times four features.</summary>
+    private const long ItemFeatures = 16;
+
     private static readonly KernelDefinition<FeatureNoiseArguments> NoiseKernel =
         EntryPoints.FeatureNoise.Float<CpuNoise>(vectorWidths: [1, 8]);
 
@@ -86,14 +89,13 @@ public static unsafe partial class FeatureNoise
         Check.AtLeast(ForwardName, factor, nameof(factor), 0);
         Check.Key(ForwardName, stream, key, nameof(key));
         if (x.Length == 0) return;
-        long fours = (run + 3) / 4;
-        InvariantDivisor divisor = InvariantDivisor.Of(fours);
-        bool wide = run % 4 == 0 && x.IsVectorAligned && y.IsVectorAligned;
+        InvariantDivisor items = InvariantDivisor.Of((run + ItemFeatures - 1) / ItemFeatures);
+        bool wide = run % 4 == 0 && x.IsVectorAligned && y.IsVectorAligned && deviations.IsVectorAligned;
         using DataErrorSlot error = stream.DataErrorSlot(ForwardName, $"of {nameof(labels)} is none of {classes} classes");
         stream.Launch(
             NoiseKernel,
             new KernelVariant(x.DType, wide ? 8 : 1),
-            LaunchShape.Items(rows * fours, NoiseKernel),
+            LaunchShape.Items(rows * (long)items.Value, NoiseKernel),
             new FeatureNoiseArguments
             {
                 X = x.Argument,
@@ -104,9 +106,9 @@ public static unsafe partial class FeatureNoise
                 Error = error.Argument,
                 Rows = (ulong)rows,
                 Run = (ulong)run,
-                Fours = divisor.Value,
-                FoursInverse = divisor.Inverse,
-                FoursShift = divisor.Shift,
+                Items = items.Value,
+                ItemsInverse = items.Inverse,
+                ItemsShift = items.Shift,
                 Classes = (ulong)classes,
                 FirstSample = firstSample,
                 Op = AugmentKey.FeatureNoise,

@@ -55,7 +55,7 @@ public static partial class Conv2d
             PackedChannels = (uint)InChunks(channels),
             Pixels = (uint)pixels,
             ChannelsLast = layout == TensorLayout.ChannelsLast ? 1u : 0u,
-            HasPairs = layout != TensorLayout.ChannelsLast && isAligned && pixels % 2 == 0 ? 1u : 0u,
+            HasPairs = isAligned && (layout == TensorLayout.ChannelsLast ? channels : pixels) % 2 == 0 ? 1u : 0u,
             ChannelBits = TileChannelBits(InChunks(channels), pixels),
         };
 

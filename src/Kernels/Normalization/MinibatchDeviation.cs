@@ -53,8 +53,11 @@ public static partial class MinibatchDeviation
     /// <summary>PART_LENGTH in the text.</summary>
     private const long PartLength = 8 * KernelDefinition.DefaultGroupSize;
 
+    /// <summary>Sets of four samples, as StyleGAN has them, are read once.</summary>
+    private static readonly string[] InFours = ["IN_FOURS"];
+
     private static readonly KernelDefinition<MinibatchDeviationForwardArguments> ForwardKernel =
-        EntryPoints.MinibatchDeviationForward.Float<CpuForward>(vectorWidths: [1, 8]);
+        EntryPoints.MinibatchDeviationForward.Float<CpuForward>(vectorWidths: [1, 8], InFours);
 
     private static readonly KernelDefinition<MinibatchDeviationMapArguments> MapKernel =
         EntryPoints.MinibatchDeviationMap.Float<CpuMap>();
@@ -63,7 +66,7 @@ public static partial class MinibatchDeviation
         EntryPoints.MinibatchDeviationSums.Float<CpuSums>();
 
     private static readonly KernelDefinition<MinibatchDeviationBackwardArguments> BackwardKernel =
-        EntryPoints.MinibatchDeviationBackward.Float<CpuBackward>(vectorWidths: [1, 8]);
+        EntryPoints.MinibatchDeviationBackward.Float<CpuBackward>(vectorWidths: [1, 8], InFours);
 
     /// <summary>The shape of y: one channel more.</summary>
     /// <param name="shape">Shape of x, two dimensions or more.</param>
@@ -100,7 +103,7 @@ public static partial class MinibatchDeviation
         using ScratchPool.Lease<T> deviations = RealBuffer<T>.RentScratch(stream, (long)(sets.Sets * sets.Parts));
         stream.Launch(
             ForwardKernel,
-            new KernelVariant(x.DType, WidthOf(sets, x, y)),
+            new KernelVariant(x.DType, WidthOf(sets, x, y), SwitchesOf(sets)),
             LaunchShape.GroupPerRow((long)(sets.Sets * sets.Parts)),
             new MinibatchDeviationForwardArguments
             {
@@ -156,7 +159,7 @@ public static partial class MinibatchDeviation
             });
         stream.Launch(
             BackwardKernel,
-            new KernelVariant(x.DType, dx.IsVectorAligned ? WidthOf(sets, x, dy) : 1),
+            new KernelVariant(x.DType, dx.IsVectorAligned ? WidthOf(sets, x, dy) : 1, SwitchesOf(sets)),
             LaunchShape.GroupPerRow((long)(sets.Sets * sets.Parts)),
             new MinibatchDeviationBackwardArguments
             {
@@ -226,6 +229,8 @@ public static partial class MinibatchDeviation
             ChannelsShift = perPosition.Shift,
         };
     }
+
+    private static uint SwitchesOf(in SetArguments sets) => sets.Members == 4 ? 1u : 0;
 
     /// <summary>Wide accesses where samples of both are whole octets; channels last only x is read or written that way.</summary>
     private static int WidthOf<T>(in SetArguments sets, DeviceTensor<T> x, DeviceTensor<T> y)

@@ -16,15 +16,11 @@ public sealed class CudaLimitTests
     [
         ("a lane stores pairs, side by side with its neighbours'", "f32", "conv2d_unpack"),
         ("a lane takes four pixels side by side, eight bytes of a half type", "bf16", "augment_apply"),
+        ("a lane stores fours, side by side with its neighbours'", "bf16", "feature_noise"),
     ];
 
     /// <summary>Kernels whose stores touch more sectors than their bytes need.</summary>
-    private static readonly Exceptions SurplusSectors =
-    [
-        ("a lane owns 32 bytes, so that each of its stores touches half sectors", "f32",
-            "batch_norm_apply batch_norm_apply_gradient batch_norm_resident_columns batch_norm_resident_planes "
-                + "batch_norm_resident_backward_columns batch_norm_resident_backward_planes"),
-    ];
+    private static readonly Exceptions SurplusSectors = [];
 
     /// <summary>Kernels that divide by what is known at run time only, for each element or eight of them.</summary>
     private static readonly Exceptions Divisions =
