@@ -42,6 +42,7 @@ public class BatchNormCase : OpCase
         }),
         new("one dimension", typeof(ArgumentException), (device, stream) => Call(device, stream, [8])),
         new("six dimensions", typeof(ArgumentException), (device, stream) => Call(device, stream, [2, 4, 1, 1, 1, 1])),
+        new("a plane of 2^31 elements", typeof(ArgumentException), (device, stream) => Call(device, stream, [0, 1, 1 << 15, 1 << 16])),
         new("gamma of another length", typeof(ArgumentException), (device, stream) => Call(device, stream, [3, 4], gamma: [3])),
         new("beta of two dimensions", typeof(ArgumentException), (device, stream) => Call(device, stream, [3, 4], beta: [1, 4])),
         new("statistics of one row", typeof(ArgumentException), (device, stream) => Call(device, stream, [3, 4], statistics: [4])),

@@ -320,7 +320,11 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "LOCAL_ID, GROUP_SIZE, splits - 1)")
         { At = "parts of channels that wait for each other, maps that begin inside blocks" },
         new(
-            "what is kept is the half block before", "batch-norm", "cuda/resident.h", ": 0) + 4 * copy", ": 0)")
+            "what is kept is the half block before", "batch-norm", "cuda/resident.h", "source + index + 4 * copy", "source + index")
+        { At = "parts of rows that wait for each other, two tiles" },
+        new(
+            "the second of a pair takes its neighbour's first four twice", "batch-norm", "cuda/resident.h",
+            "resident_place(block, odd) - odd", "resident_place(block, 0) - odd")
         { At = "parts of rows that wait for each other, two tiles" },
         new(
             "gradients leave out the last part of a channel", "batch-norm", ResidentGradients, "GROUP_SIZE, splits, sums)",
@@ -333,8 +337,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new(
             "a row is led by the y of the next", "batch-norm-add-relu", ResidentGradients,
             "widen8(output, outputs);\n            // On its way while this row has its turn.\n"
-                + "            if (pass.y != 0 && row + deep < rows) output = load_columns(pass.y, index + step, own.count);",
-            "if (pass.y != 0 && row + deep < rows) output = load_columns(pass.y, index + step, own.count);\n"
+                + "            if (pass.y != 0 && row + deep < rows) output = load_columns(pass.y, index + step, own.count, own.apart);",
+            "if (pass.y != 0 && row + deep < rows) output = load_columns(pass.y, index + step, own.count, own.apart);\n"
                 + "            widen8(output, outputs);")
         { At = "parts of rows that wait for each other, two tiles" },
         new(
@@ -594,8 +598,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "the table of pixels goes on by a slice", "conv2d", TensorFilter, "short_digits_of(PLACE_SLICES * SLICE,",
             "short_digits_of(SLICE,", DType.Float16) { At = "channels last in eights, all settings at once, two groups" },
         new(
-            "channels beyond a group's are its neighbour's", "conv2d", TensorLayout, "channel + 1 < channels) high",
-            "channel + 1 < packed_channels) high", DType.Float16) { At = "much work, channels last, two groups" },
+            "channels beyond a group's are its neighbour's", "conv2d", TensorLayout, "size = channels_last ? channels : pixels",
+            "size = channels_last ? channels + 1 : pixels", DType.Float16) { At = "much work, channels last, two groups" },
         new("half of the tree over pixels is missing", "conv2d", Direct, "half_size = GROUP_SIZE / 2", "half_size = GROUP_SIZE / 4")
         { At = "depthwise, two outputs a channel" },
     ];
