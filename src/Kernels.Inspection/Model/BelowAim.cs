@@ -5,7 +5,7 @@ internal static class BelowAim
 {
     private static readonly (string Reason, string Types, string Kernels)[] Rows =
     [
-        ("the exponentials and the logarithm of an element take more instructions than memory leaves time for", "f32 bf16", "gan_loss"),
+        ("the exponential and the logarithm of an element take more instructions than memory leaves time for", "bf16", "gan_loss"),
         ("the exponential and the quotient of an element take more instructions than memory leaves time for", "bf16", "activation_forward"),
         ("a normal number takes about 40 instructions, and half types leave time for 27 on the H200", "bf16", "gaussian_noise"),
         ("a normal number takes about 40 instructions; a sample's key and what is dropped come on top", "f32 bf16",
@@ -14,21 +14,15 @@ internal static class BelowAim
             "f32 bf16", "augment_apply"),
         ("a row is read twice, the second time from the L2 cache, whose rate bounds it; two exponentials an element", "f32 bf16",
             "cross_entropy entropy_backward"),
-        ("a set is read three times, twice of them from the L2 cache", "f32 bf16",
+        ("a set of other than four samples is read three times, twice of them from the L2 cache", "f32 bf16",
             "minibatch_deviation_forward minibatch_deviation_backward"),
-        ("a plane begins and ends anywhere, so that each lane asks what of its elements counts", "bf16",
-            "batch_norm_moments_planes batch_norm_sums_planes batch_norm_resident_planes batch_norm_resident_backward_planes "
-                + "average_pool2d_global_backward"),
-        ("an element is read once, but takes the instructions of all that may follow it", "bf16", "batch_norm_resident_columns"),
+        ("where lengths count, each block asks how much of its plane does", "bf16", "batch_norm_moments_planes"),
+        ("only where something is dropped: draws take as many instructions as the rest", "bf16",
+            "batch_norm_sums_planes batch_norm_resident_planes batch_norm_resident_columns batch_norm_resident_backward_planes"),
         ("windows overlap: each element is compared with up to four, or nine are looked at", "bf16", "max_pool2d_forward_3x3"),
-        ("windows overlap: each element asks up to four windows whether they took it", "f32 bf16", "max_pool2d_backward_3x3"),
         ("boxes are compared with the place of each element", "bf16", "cutmix_apply"),
-        ("a lane owns 32 bytes, so that each of its stores touches half sectors", "f32",
-            "batch_norm_apply batch_norm_resident_columns batch_norm_resident_planes"),
         ("state in float beside half types: four elements a lane, and registers for no more groups", "bf16", "adam_step rms_prop_step"),
-        ("a column of float beside each half type: the instructions are those of float for half the bytes", "bf16",
-            "spectral_norm_columns"),
-        ("a lane asks for eight pairs one after the other, as each may lie in another map", "f32", "conv2d_pack"),
+        ("a lane has four half types on their way", "bf16", "spectral_norm_columns"),
     ];
 
     private static readonly Dictionary<(string Kernel, string Type), string> Reasons = new(
