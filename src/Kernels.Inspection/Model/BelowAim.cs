@@ -22,7 +22,8 @@ internal static class BelowAim
         ("windows overlap: each element is compared with up to four, or nine are looked at", "bf16", "max_pool2d_forward_3x3"),
         ("boxes are compared with the place of each element", "bf16", "cutmix_apply"),
         ("state in float beside half types: four elements a lane, and registers for no more groups", "bf16", "adam_step rms_prop_step"),
-        ("a lane has four half types on their way", "bf16", "spectral_norm_columns"),
+        ("a column of float beside each half type: the instructions are those of float for half the bytes", "bf16",
+            "spectral_norm_columns"),
     ];
 
     private static readonly Dictionary<(string Kernel, string Type), string> Reasons = new(

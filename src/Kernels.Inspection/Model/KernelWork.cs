@@ -99,9 +99,7 @@ internal static class KernelWork
         ["batch_norm_sums_columns"] = [new(OnlyPass, new(2), default, Elements: 16)],
         ["batch_norm_apply_gradient"] = Elementwise(2, 1),
         ["spectral_norm_rows"] = Elementwise(1, 0),
-
-        // With each of four elements a number that all of a warp's columns share.
-        ["spectral_norm_columns"] = [new(OnlyPass, new(1), default, Elements: 4, Beside: 4 * sizeof(float))],
+        ["spectral_norm_columns"] = Elementwise(1, 0),
         ["spectral_norm_apply"] = Elementwise(1, 1),
         ["spectral_norm_overlap"] = Elementwise(2, 0),
         ["spectral_norm_backward"] = Elementwise(1, 1),
