@@ -19,6 +19,7 @@ internal sealed record RemovedBarrier(string File, int Line)
     private static readonly Dictionary<string, string[]> OpsOfFiles = new()
     {
         ["portable/partial_sums.cl"] = ["bias-dropout-residual"],
+        ["portable/augment_statistics.cl"] = ["augment"],
         ["portable/batch_norm_backward.cl"] = ["batch-norm", "ghost-batch-norm"],
         [Tiles] = ["augment"],
         [Moments] = ["batch-norm", "ghost-batch-norm"],
