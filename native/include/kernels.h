@@ -3114,19 +3114,19 @@ KERNELS_API kernels_status kernels_color_jitter_forward(
 /* --- Conv2d ----------------------------------------------------------------------------------------------------- */
 
 /*
- * Gathers whose groups have few result channels, [batch, channels, ...], such as the gradient of an image's
- * colours. A packed panel of patches would serve a single tile, so there is none: vectors of neighbours are read
- * where they lie, in planes with zeros around them, and each serves every channel of the result. Layouts: x [batch,
- * channels, height, width] with filter [outputs, channels / groups, height, width], or with channels last x [batch,
- * height, width, channels] with filter [outputs, height, width, channels / groups]. Output k lies in group k /
- * (outputs / groups), which sees the channels of that number alone. Sums are in the arithmetic type (float, double
- * for double), in an order that the problem alone decides, and rounded once; results repeat bit for bit. Padding is
- * zeros that take part: 0 times infinity is NaN. No matrix of patches is made. Types: float, Half, BFloat16,
- * double. A batch of 0 is valid: the gradients of filter and bias are then 0. Every method gives
- * KERNELS_STATUS_INVALID_ARGUMENT for groups that do not divide the channels, shapes that do not fit, a filter
- * larger than the padded input, tensors that overlap or live on another device, and KERNELS_STATUS_INVALID_ARGUMENT
- * for settings out of range, before anything is launched. Y. LeCun, L. Bottou, Y. Bengio and P. Haffner,
- * "Gradient-based learning applied to document recognition", Proceedings of the IEEE 86, 1998.
+ * Convolution of maps with a filter that all positions share: y[n, k, p, q] = b[k] + sum over c, r, s of w[k, c, r,
+ * s] x[n, c, p stride - padding + r dilation, q stride - padding + s dilation], where x is 0 outside. As in all
+ * networks the filter is not turned around. Layouts: x [batch, channels, height, width] with filter [outputs,
+ * channels / groups, height, width], or with channels last x [batch, height, width, channels] with filter [outputs,
+ * height, width, channels / groups]. Output k lies in group k / (outputs / groups), which sees the channels of that
+ * number alone. Sums are in the arithmetic type (float, double for double), in an order that the problem alone
+ * decides, and rounded once; results repeat bit for bit. Padding is zeros that take part: 0 times infinity is NaN.
+ * No matrix of patches is made. Types: float, Half, BFloat16, double. A batch of 0 is valid: the gradients of
+ * filter and bias are then 0. Every method gives KERNELS_STATUS_INVALID_ARGUMENT for groups that do not divide the
+ * channels, shapes that do not fit, a filter larger than the padded input, tensors that overlap or live on another
+ * device, and KERNELS_STATUS_INVALID_ARGUMENT for settings out of range, before anything is launched. Y. LeCun, L.
+ * Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document recognition", Proceedings of the
+ * IEEE 86, 1998.
  */
 
 /**

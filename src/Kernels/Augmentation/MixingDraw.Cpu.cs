@@ -4,7 +4,7 @@ using Kernels.Devices;
 
 namespace Kernels;
 
-/// <summary>The managed twins of <c>mixup_draw.cl</c>, <c>beta.h</c> and <c>permutation.h</c>: the same bits.</summary>
+/// <content>The managed twins of <c>mixup_draw.cl</c>, <c>beta.h</c> and <c>permutation.h</c>: the same bits.</content>
 internal static unsafe partial class MixingDraw
 {
     private const uint Units = 1 << 24;

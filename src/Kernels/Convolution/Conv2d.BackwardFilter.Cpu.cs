@@ -6,7 +6,7 @@ using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
-/// <summary>The managed body of the filter's gradient: for each split a product whose depth is its pixels.</summary>
+/// <content>The managed body of the filter's gradient: for each split a product whose depth is its pixels.</content>
 public static unsafe partial class Conv2d
 {
     private readonly struct CpuBackwardFilter : ICpuKernel<Conv2dBackwardFilterArguments>

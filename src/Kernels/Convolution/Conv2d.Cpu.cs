@@ -4,9 +4,9 @@ using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
-/// <summary>
+/// <content>
 /// The managed bodies: matrix products of the filter, or of a gradient, and of patches that are packed a panel at a time.
-/// </summary>
+/// </content>
 public static unsafe partial class Conv2d
 {
     /// <summary>Multiply-adds of a group from which on it is spread over all cores itself.</summary>

@@ -7,10 +7,10 @@ using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
-/// <summary>
+/// <content>
 /// The managed bodies of depthwise convolutions. [batch, channels, ...]: a plane is copied with its padding, columns that a stride takes
 /// together beside each other, and all else are whole vectors. [batch, ..., channels]: vectors along the channels.
-/// </summary>
+/// </content>
 public static unsafe partial class Conv2d
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -5,11 +5,11 @@ using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
-/// <summary>
+/// <content>
 /// Gathers whose groups have few result channels, [batch, channels, ...], such as the gradient of an image's colours. A packed panel of
 /// patches would serve a single tile, so there is none: vectors of neighbours are read where they lie, in planes with zeros around them,
 /// and each serves every channel of the result.
-/// </summary>
+/// </content>
 public static unsafe partial class Conv2d
 {
     private sealed class NarrowGather<T, TSum>

@@ -3,10 +3,10 @@ using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
-/// <summary>
+/// <content>
 /// Gathers whose groups have many result channels. Patches are not made: in a band of the image with zeros around it each pixel is read
 /// where it lies, for vectors of the result's channels.
-/// </summary>
+/// </content>
 public static unsafe partial class Conv2d
 {
     private sealed class WideGather<T, TSum>
