@@ -56,7 +56,8 @@ public sealed class AugmentCase : OpCase
             Bytes8 = true, Tolerance = Places,
         },
         Apply(
-            [2, 3, 12, 16], (12, 16), "a shift by whole columns and parts of a row", [[1, 0, 2, 0, 1, 0.25], [1, 0, 0.5, 0, 1, 1]], "shifts")
+            [2, 3, 12, 16], (12, 16), "a shift by whole columns and parts of a row",
+            [[1, 0, 2, 0, 1, 0.25], [1, 0, 0.5, 0, 1, 1]], "shifts")
             with { Tolerance = Places },
         Apply([1, 2, 8, 8], (8, 20), "the edge goes on", [[1.5, 0.25, 2, -0.5, 1, 3]], "far out") with
         {

@@ -52,7 +52,8 @@ public sealed class WideConvolutionTests(TestDevices devices)
         convolution.Forward(x, filter, bias, y, rectifies: true);
         convolution.BackwardData(filter, dy, dx);
 
-        using DeviceTensor<float> xTensor = Upload(x, xShape), filterTensor = Upload(filter, filterShape), biasTensor = Upload(bias, outputs);
+        using DeviceTensor<float> xTensor = Upload(x, xShape), filterTensor = Upload(filter, filterShape);
+        using DeviceTensor<float> biasTensor = Upload(bias, outputs);
         using DeviceTensor<float> dyTensor = Upload(dy, yShape), yTensor = stream.Device.Allocate<float>(yShape);
         using DeviceTensor<float> dxTensor = stream.Device.Allocate<float>(xShape);
         Conv2d.ForwardRelu(stream, xTensor, filterTensor, biasTensor, yTensor, options);
