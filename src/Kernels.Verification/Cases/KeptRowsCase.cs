@@ -34,7 +34,7 @@ public sealed class KeptRowsCase : OpCase
         new KeptRowsProblem("scatter", 37, 64, "rows of whole octets", 0.4),
         new KeptRowsProblem("scatter", 3, 8200, "rows of two parts", 0.4),
         new KeptRowsProblem("scatter", 37, 0, "empty rows", 0.4),
-        new KeptRowsProblem("scatter", 70001, 3, "more than 65,535 rows", 0.2),
+        new KeptRowsProblem("scatter", 65537, 8, "more than 65,535 rows", 0.2),
         new KeptRowsProblem("scatter", 37, 13, "p = 1: nothing to add", 1),
         new KeptRowsProblem("scatter backward", 37, 13, "odd rows", 0.4),
         new KeptRowsProblem("scatter backward", 37, 64, "rows of whole octets", 0.4),

@@ -1,5 +1,7 @@
 using Kernels.Devices;
 using Kernels.Devices.Cuda;
+using Kernels.Devices.OpenCl;
+using Kernels.Tests.Support;
 using Xunit;
 
 namespace Kernels.Tests.DeviceCode;
@@ -8,6 +10,8 @@ namespace Kernels.Tests.DeviceCode;
 public sealed class CompilerMessageTests
 {
     private const string Mistake = "no_such_type";
+
+    private static KernelProgram Dropout => KernelPrograms.All.First(program => program.First.File == "portable/dropout.cl");
 
     /// <summary>A place in the dialect, in an included header, and in the kernel's own file after its includes.</summary>
     public static TheoryData<string, string> Places => new()
@@ -40,6 +44,20 @@ public sealed class CompilerMessageTests
         Assert.Contains(Mistake, error.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>The check itself: whatever tests run on OpenCL is compiled so.</summary>
+    [Fact]
+    public void WarningsOfOpenClAreErrors()
+    {
+        using OpenClCompiler compiler = OpenClCompiler.OpenOrSkip();
+        string text = Dropout.Text("opencl");
+        compiler.Compile(text);
+        Assert.Throws<KernelCompilationException>(() => compiler.Compile($"{text}\nint nothing(void) {{ }}\n"));
+        Assert.All([false, true], isOptimized => Assert.Contains(
+            OpenClOptions.OfWarnings,
+            OpenClPrograms.FurtherOptions(Dropout.First, Dropout.Variant with { VectorWidth = isOptimized ? 8 : 1 }),
+            StringComparison.Ordinal));
+    }
+
     /// <summary>
     /// The dropout program with an unknown type in the parameter list at <paramref name="place"/>, and the line that it stands on.
     /// </summary>
@@ -48,7 +66,6 @@ public sealed class CompilerMessageTests
         file = string.Format(null, file, dialect);
         string[] lines = KernelSource.Read(file).Split('\n');
         int line = 1 + Array.FindIndex(lines, text => text.StartsWith(place, StringComparison.Ordinal));
-        string text = KernelPrograms.All.First(program => program.First.File == "portable/dropout.cl").Text(dialect);
-        return (text.Replace(place, $"{place}{Mistake} mistake, ", StringComparison.Ordinal), $"kernels/{file}", line);
+        return (Dropout.Text(dialect).Replace(place, $"{place}{Mistake} mistake, ", StringComparison.Ordinal), $"kernels/{file}", line);
     }
 }

@@ -1,6 +1,5 @@
 using Kernels.Devices;
 using Kernels.Verification;
-using Xunit;
 
 namespace Kernels.Tests.DeviceCode;
 
@@ -21,24 +20,6 @@ internal static class KernelPrograms
            from variant in kernel.Variants
            group kernel by (kernel.File, Variant: variant, Text: KernelSource.Assemble("cuda", kernel, variant)) into sharing
            select new KernelProgram(sharing.First(), sharing.Key.Variant, [.. sharing]),
-    ];
-
-    /// <summary>
-    /// Rows of a theory over every text for both compilers in float, one text of each file in double, whose arithmetic differs, and one
-    /// in each half type, which differ by what loads and stores.
-    /// </summary>
-    public static TheoryData<string> Sample =>
-    [
-        .. from program in All
-           where program.First.IsPortable
-           group program by program.Variant.DType switch
-           {
-               DType.Float32 => program.Name,
-               DType.Float64 => program.File,
-               DType half => $"{half}",
-           }
-           into alike
-           select alike.Last().Name,
     ];
 
     public static KernelProgram Named(string name) => All.Single(program => program.Name == name);

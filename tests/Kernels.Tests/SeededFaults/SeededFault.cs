@@ -131,7 +131,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "a batch of the study, odd sizes" },
         new(
             "the maximum is not subtracted", "cross-entropy", Softmax, "softmax_exponent(z[8 * s + i], largest), e",
-            "softmax_exponent(z[8 * s + i], 0), e") { At = "one class: the loss is 0" },
+            "softmax_exponent(z[8 * s + i], 0), e") { At = "a work group a row, prime, several stretches" },
         new(
             "the label is off by one", "cross-entropy", CrossEntropy, "place.column = (u32)label;", "place.column = (u32)label ^ 1u;")
         { At = "a batch of the study" },
@@ -229,7 +229,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new(
             "the gradient of the whole square", "norm-penalty", "portable/norm_penalty.cl", "own->slope * weights[k]",
             "own->root * weights[k]")
-        { At = "one element" },
+        { At = "L2 by the whole square" },
         new(
             "the gradient passes where it should stop", "relu", "portable/relu.cl", "outputs[lane] <= 0 ? (real)0 : values[lane]",
             "values[lane]") { At = "rows with a tail" },
@@ -287,7 +287,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new("sums relative to an item's maximum", "attention-dropout", Attention, "{sum * weight, product * weight}", "{sum, product}")
         { At = "the longest row in registers" },
         new("a mean is not moved to a new maximum", "attention-dropout", Attention, "product *= shrink;", "")
-        { At = "one block more than the registers hold" },
+        { At = "all masks, a long row" },
         new(
             "a masked key has the gradient's sign", "attention-dropout", Attention,
             "FMA(share * e[i], dp[i] - mean, (real)0)", "share * e[i] * (dp[i] - mean)")
@@ -344,7 +344,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new(
             "blocks of a word are those of the word before", "batch-norm-relu", "portable/batch_norm.h",
             "after.kept[index / 32 + 1] << (32 - shift)", "after.kept[index / 32] << (32 - shift)")
-        { At = "blocks and dropout, maps across words" },
+        { At = "blocks that channels share, the expected scale, a shard, channels last, odd" },
         new(
             "channels take the bits of neighbouring cells", "batch-norm-add-relu", DropBlock,
             "cell += mask_inner;\n            if (++i < inner) continue;", "cell += 1;\n            if (++i < inner) continue;")
@@ -512,7 +512,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "FMA(right_weight, taps[2], left_weight * taps[3])") { At = "bytes" },
         new("bytes beside the image are black", "augment", AugmentImage, "image->fill * (1 - inside)", "0") { At = "bytes" },
         new("the last column is outside", "augment", AugmentImage, "(u32)(x0 + 1) < image->width", "(u32)(x0 + 2) < image->width")
-        { At = "all taps inside, or some" },
+        { At = "bytes, channels last" },
         new("a mirror image is not mirrored", "augment", AugmentImage, "(i32)turns & 1 ? span - rest : rest", "rest")
         { At = "mirrored again and again" },
         new("halves go up", "augment", AugmentImage, "(above == (real)0.5 && is_odd)", "above == (real)0.5")
@@ -530,7 +530,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new("places inside are weighed the wrong way round", "augment", AugmentTile, "FMA(share, second, (1 - share) * first)",
             "FMA(share, first, (1 - share) * second)") { At = "all taps inside, or some" },
         new("whole pixels are told by one axis", "augment", AugmentTile, "x[0] == 0 && y[0] == 0", "x[0] == 0")
-        { At = "a shift by whole columns and parts of a row" },
+        { At = "fours of a row, two bands" },
         new("contrast takes another op's statistics", "augment", AugmentColors, "statistics_of(codes_before(codes, i)) *", "0 *")
         { At = "every colour op, a box" },
         new("the second four of a row are the first", "augment", AugmentApply, "y + to + column * y_pixel", "y + to + column % 4 * y_pixel")
@@ -601,7 +601,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "channels beyond a group's are its neighbour's", "conv2d", TensorLayout, "size = channels_last ? channels : pixels",
             "size = channels_last ? channels + 1 : pixels", DType.Float16) { At = "much work, channels last, two groups" },
         new("half of the tree over pixels is missing", "conv2d", Direct, "half_size = GROUP_SIZE / 2", "half_size = GROUP_SIZE / 4")
-        { At = "depthwise, two outputs a channel" },
+        { At = "depthwise, more channels than lanes, strided" },
     ];
 
     public override string ToString() => $"{Op}: {Name}";

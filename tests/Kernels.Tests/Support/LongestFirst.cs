@@ -31,8 +31,7 @@ public sealed class LongestFirst : ITestCollectionOrderer
             typeof(OclgrindTests), typeof(CudaCompilationTestsOfOddPrograms), typeof(SeededFaultTests),
             typeof(SpecialValueTheoryOfOddRows), typeof(ReferenceTheoryOfEvenRows), typeof(ReferenceTheoryOfOddRows),
             typeof(CudaCompilationTestsOfArchitectures), typeof(RepeatTheory), typeof(OpenClFakeDriverTests),
-            typeof(CpuVectorWidthTests), typeof(NegativeControls), typeof(GradientTheory), typeof(OpenClCompilationTests),
-            typeof(PtxMachineTests),
+            typeof(CpuVectorWidthTests), typeof(NegativeControls), typeof(GradientTheory), typeof(PtxMachineTests),
         }.Select(type => type.FullName!),
     ];
 

@@ -22,11 +22,8 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
             .Select(info => OpenClQuery.DeviceText(device.Context.Device, info)));
     private volatile bool _disposed;
 
-    /// <summary>
-    /// For tests: whether the program of a kernel is optimised, which takes most of a compiler's time. A text that was changed to be tried
-    /// once never is.
-    /// </summary>
-    internal static Func<KernelDefinition, KernelVariant, bool> Optimizes { get; set; } = (_, _) => true;
+    /// <summary>For tests: what the compiler is told about the program of a kernel beyond the language.</summary>
+    internal static Func<KernelDefinition, KernelVariant, string> FurtherOptions { get; set; } = (_, _) => "";
 
     /// <summary>
     /// Not by default with PoCL: it keeps what it compiled in a cache of its own, and to give out a program's binary it compiles all its
@@ -78,12 +75,10 @@ internal sealed unsafe class OpenClPrograms(OpenClDevice device) : IDisposable
         return handle;
     }
 
-    private static string Options(KernelDefinition kernel, in KernelVariant variant) =>
-        KernelSource.Rewrite is null && Optimizes(kernel, variant) ? "-cl-std=CL1.2" : "-cl-std=CL1.2 -cl-opt-disable";
-
     private OpenClKernel Build(KernelDefinition kernel, KernelVariant variant)
     {
-        (string Text, string Options) key = (KernelSource.Assemble("opencl", kernel, variant), Options(kernel, variant));
+        string text = KernelSource.Assemble("opencl", kernel, variant), options = "-cl-std=CL1.2" + FurtherOptions(kernel, variant);
+        (string Text, string Options) key = (text, options);
         Lazy<OpenClProgram> entry = _programs.GetOrAdd(
             key,
             static (key, made) => new(() => made.Programs.Build(made.Kernel, key.Text, key.Options)),
