@@ -69,12 +69,16 @@ internal static class MeasuredTable
     /// <summary>The ops and entries, for the test that there are such.</summary>
     public static IEnumerable<string> Entries => Kernels.Keys;
 
-    /// <summary>Reads rows that <c>kernels bench --json</c> wrote; several rows of a problem, one for each peer, count as one.</summary>
+    /// <summary>
+    /// Reads rows that <c>kernels bench --json</c> wrote, or those of a page of results; several rows of a problem, one for each peer, count
+    /// as one.
+    /// </summary>
     /// <exception cref="ArgumentException">The file is not such.</exception>
     public static IReadOnlyList<Time> Read(string path)
     {
         try
         {
+            if (Path.GetExtension(path) == ".md") return OfPage(path);
             return [.. JsonSerializer.Deserialize<Time[]>(File.ReadAllBytes(path), CamelCase)!.Distinct()];
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
@@ -82,6 +86,27 @@ internal static class MeasuredTable
             throw new ArgumentException($"{path} has no rows of kernels bench --json: {e.Message}");
         }
     }
+
+    private static Time[] OfPage(string path)
+    {
+        Time[] times = [.. File.ReadLines(path).Select(OfLine).OfType<Time>().Distinct()];
+        return times.Length > 0 ? times : throw new ArgumentException($"{path} has no table of kernels bench");
+    }
+
+    /// <summary>A problem's row, whose limit is a copy: op and entry, shape, type, milliseconds and their interval, share of the copy.</summary>
+    private static Time? OfLine(string line)
+    {
+        const string OfCopy = " copy";
+        string[] cells = line.Split('|', StringSplitOptions.TrimEntries);
+        if (cells.Length < 7 || !cells[5].EndsWith(OfCopy, StringComparison.Ordinal)) return null;
+        string[] op = cells[1].Split(' ', 2);
+        return op.Length == 2 && Number(cells[4].Split(' ')[0]) is { } milliseconds && Number(cells[5][..^OfCopy.Length]) is { } share
+            ? new Time(op[0], op[1], cells[2], cells[3], milliseconds, share)
+            : null;
+    }
+
+    private static double? Number(string text) =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) ? number : null;
 
     public static InspectTable Of(IReadOnlyList<Time> times, IReadOnlyList<InspectRow> rows) => new(
         4,

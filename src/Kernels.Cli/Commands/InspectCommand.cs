@@ -17,7 +17,7 @@ internal static class InspectCommand
         Option<string[]> dtypes = CommandOptions.Texts("--dtype", "Stored types; f32 and bf16 if not given.", "TYPE", DTypes);
         Option<string?> tools = CommandOptions.Text("--tools", "Folder of cuobjdump, if it is not on PATH or in CUDA's folder.", "FOLDER");
         Option<string?> measured = CommandOptions.Text(
-            "--measured", "Set the times of a GPU beside the ceilings of a report: rows that bench --json wrote.", "FILE.json");
+            "--measured", "Set a GPU's times beside the ceilings of a report: rows that bench --json wrote, or a page of results.", "FILE");
         Option<string?> before = CommandOptions.Text(
             "--before", "Set the first ceilings that an earlier report has beside those of this one.", "FILE.md");
         Option<string?> report = CommandOptions.Text("--report", "Write the result to a Markdown file.", "FILE.md");

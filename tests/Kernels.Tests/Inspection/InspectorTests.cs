@@ -1,5 +1,6 @@
 using Kernels.Devices.Cuda;
 using Kernels.Inspection;
+using Kernels.Tests.FakeDriver;
 using Kernels.Verification;
 using Xunit;
 
@@ -95,6 +96,25 @@ public sealed class InspectorTests
     [Fact]
     public void AFileWithoutTimesIsRefused() =>
         Assert.Throws<ArgumentException>(() => MeasuredTable.Read(typeof(InspectorTests).Assembly.Location));
+
+    /// <summary>A page of results is read as its rows: those beside a copy, each problem once.</summary>
+    [Fact]
+    public void APageOfResultsHasTimes()
+    {
+        using TemporaryFolder folder = new();
+        string page = Path.Combine(folder.Path, "gpu.md");
+        File.WriteAllText(page, "# A GPU\n");
+        Assert.Throws<ArgumentException>(() => MeasuredTable.Read(page));
+        File.WriteAllText(
+            page,
+            """
+            | op | shape | type | ms | of limit | to PyTorch |
+            | --- | --- | --- | ---: | ---: | ---: |
+            | stochastic-depth backward branch | 8x16 p=0.5 | bf16 | 0.0123 ±0.2% | 0.91 copy | 1.02× ±0.5% |
+            | matmul forward | 8x16x4 | f32 | 0.5 ±2% | 0.44 peak | |
+            """);
+        Assert.Equal([new("stochastic-depth", "backward branch", "8x16 p=0.5", "bf16", 0.0123, 0.91)], MeasuredTable.Read(page));
+    }
 
     private static IEnumerable<KernelInspection> Inspect(string op, string? kernel) =>
         Inspector.Inspect(new InspectionRequest(op, kernel, ["f32", "bf16"], null, ""), _ => { });
