@@ -9,7 +9,8 @@ internal static class MeasuredTable
     /// <summary>What to read in the table.</summary>
     public const string Caption =
         "measured: the share of a copy's rate that a GPU reached, with inputs in memory; H100, H200: the ceiling of the kernel's widest "
-        + "variant. Launches, rows that fill no group and what a kernel does once for a row are in the first and not in the others.";
+        + "variant. Launches, rows that fill no group and what a kernel does once for a row are in the first and not in the others. Times are of "
+        + "the kernels as they were then, ceilings of those of now.";
 
     private static readonly JsonSerializerOptions CamelCase = new(JsonSerializerDefaults.Web);
 
