@@ -81,6 +81,9 @@ public sealed class Benchmark : IDisposable
         /// </summary>
         private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
+        /// <summary>On a CPU, several times as long as threads of OpenMP look for work before they sleep.</summary>
+        private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(15);
+
         public PeerMeasurement Result => Contestant is { Failure: null }
             ? new PeerMeasurement(Peer.Label, Peer.Name, Call!.Name, Contestant.Medians, Reason: null)
             {
@@ -94,7 +97,8 @@ public sealed class Benchmark : IDisposable
             try
             {
                 PeerCall call = PeerException.Guard(() => peer.Prepare(op, problem, dtype, tensors));
-                Contestant contestant = new(() => PeerException.Guard(() => call.Time(timer)), () => call.Beside, Patience);
+                TimeSpan rest = timer.Stream.Device.Kind == DeviceKind.Cpu ? Rest : TimeSpan.Zero;
+                Contestant contestant = new(() => PeerException.Guard(() => call.Time(timer)), () => call.Beside, Patience, rest);
                 return new PeerSide(peer, call, contestant, Reason: null);
             }
             catch (PeerException e)

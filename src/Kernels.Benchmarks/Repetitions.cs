@@ -20,7 +20,15 @@ public sealed record RepetitionPlan(int WarmUps, int Minimum, int Maximum, TimeS
 }
 
 /// <summary>One of those who take turns: its repetitions so far.</summary>
-internal sealed class Contestant(Func<Timing> run, Func<BesideTimes?>? beside = null, TimeSpan? patience = null)
+/// <param name="run">Its turn.</param>
+/// <param name="beside">Times from the peer's process that came with a turn.</param>
+/// <param name="patience">The longest call that is waited for again.</param>
+/// <param name="rest">
+/// What the next one waits after a turn: threads of a peer go on looking for work for some milliseconds, on the cores that others need, who
+/// could take twice as long.
+/// </param>
+internal sealed class Contestant(
+    Func<Timing> run, Func<BesideTimes?>? beside = null, TimeSpan? patience = null, TimeSpan rest = default)
 {
     private readonly List<Timing> _times = [];
     private readonly List<BesideTimes> _beside = [];
@@ -55,6 +63,7 @@ internal sealed class Contestant(Func<Timing> run, Func<BesideTimes?>? beside = 
         try
         {
             Timing time = run();
+            if (rest > TimeSpan.Zero) Thread.Sleep(rest);
             if (!measured)
             {
                 if (patience is { } limit && time.Cold > limit.TotalMilliseconds)
