@@ -41,7 +41,8 @@ internal sealed unsafe class OpenClCompiler : IDisposable
             var compile = (delegate* unmanaged<nint, uint, nint*, byte*, uint, nint*, byte**, nint, void*, int>)
                 Cl.Context.GetProcAddress("clCompileProgram");
             int status;
-            fixed (byte* options = Encoding.ASCII.GetBytes($"-cl-std=CL1.2{OpenClOptions.OfWarnings}\0")) status = compile(program, 1, &device, options, 0, null, null, 0, null);
+            fixed (byte* options = Encoding.ASCII.GetBytes($"-cl-std=CL1.2{OpenClOptions.OfWarnings}\0"))
+                status = compile(program, 1, &device, options, 0, null, null, 0, null);
             string log = Log(program);
             if (status != (int)ErrorCodes.Success || log.Contains("warning", StringComparison.OrdinalIgnoreCase))
                 throw new KernelCompilationException("The text does not compile cleanly.", log, NameOf(status), "clCompileProgram");
