@@ -140,6 +140,25 @@ public sealed class PtxMachineScenarios : Scenario
         Assert.True(failures.Count == 0, string.Join('\n', failures));
     }
 
+    /// <summary>What cuBLAS multiplied gets its bias from a kernel that runs nowhere else.</summary>
+    [Fact(Explicit = true)]
+    public void BiasIsAddedAfterCuBlas()
+    {
+        OpCase op = OpCase.All.Single(op => op.Op == "linear");
+        using Device device = Device.Open("cuda:0");
+        using DeviceStream stream = device.CreateStream();
+        foreach (DType dtype in op.DTypes)
+        {
+            foreach (Problem problem in op.Problems.Where(CaseRun.IsSmall))
+            {
+                Step($"{problem} {dtype}");
+                Assert.Null(Verifier.Verify(stream, new Trial(op, problem, dtype)).Failure);
+            }
+        }
+
+        Assert.NotNull(FakeCuda.Counts("linear_add_bias"));
+    }
+
     private static bool Contains(string text, string part) => text.Contains(part, StringComparison.Ordinal);
 
     private static bool IsShort(Problem problem) => problem.Bytes(1) <= LargestBytes;

@@ -20,10 +20,24 @@ public sealed class PtxMachineTests
     [MemberData(nameof(Scenarios))]
     public async Task Passes(string scenario)
     {
-        StandIns.SkipUnlessBuilt(StandIns.Cuda);
-        Assert.SkipUnless(NvrtcProgram.TryVersion(out _, out string? reason), $"NVRTC: {reason}");
+        SkipWithoutTheMachine();
         await ScenarioProcess.RunShared(
             typeof(PtxMachineScenarios), scenario, Scenarios.Select(row => (typeof(PtxMachineScenarios), row.Data)),
             ("KERNELS_LIBNVRTC", ""), ("KERNELS_CACHE", ""), ("KERNELS_NO_CUBLAS", "1"));
+    }
+
+    [Fact]
+    public async Task BiasIsAddedAfterCuBlas()
+    {
+        SkipWithoutTheMachine();
+        await ScenarioProcess.Run(
+            typeof(PtxMachineScenarios), nameof(PtxMachineScenarios.BiasIsAddedAfterCuBlas),
+            ("KERNELS_LIBNVRTC", ""), ("KERNELS_CACHE", ""), ("KERNELS_NO_CUBLAS", "0"));
+    }
+
+    private static void SkipWithoutTheMachine()
+    {
+        StandIns.SkipUnlessBuilt(StandIns.Cuda);
+        Assert.SkipUnless(NvrtcProgram.TryVersion(out _, out string? reason), $"NVRTC: {reason}");
     }
 }

@@ -14,14 +14,14 @@ internal static class OpenClOptions
     /// <summary>What makes a warning an error.</summary>
     internal const string OfWarnings = " -Werror";
 
-    /// <summary>A library that a test chose has a compiler with words of its own.</summary>
-    private static readonly bool IsStandIn = Environment.GetEnvironmentVariable("KERNELS_LIBOPENCL") is { Length: > 0 };
+    /// <summary>Oclgrind is told to compile otherwise than the texts say.</summary>
+    private static readonly bool IsOclgrind = Environment.GetEnvironmentVariable("OCLGRIND_BUILD_OPTIONS") is { Length: > 0 };
 
 #pragma warning disable CA2255
     [ModuleInitializer]
 #pragma warning restore CA2255
     internal static void Install() => OpenClPrograms.FurtherOptions = (kernel, variant) =>
-        (KernelSource.Rewrite is null && !IsStandIn ? OfWarnings : "")
+        (KernelSource.Rewrite is null && !IsOclgrind ? OfWarnings : "")
         + (KernelSource.Rewrite is null && variant.DType == DType.Float32 && variant.VectorWidth == kernel.VectorWidths.Max()
             ? "" : " -cl-opt-disable");
 }
