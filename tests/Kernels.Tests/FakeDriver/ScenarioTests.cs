@@ -21,6 +21,7 @@ public sealed class ScenarioTests
         IEnumerable<string> rows = CudaFakeDriverTests.Scenarios.Concat(OpenClFakeDriverTests.Scenarios)
             .Select(row => $"{row.Data.Item1}.{row.Data.Item2}")
             .Append($"{nameof(CudaProgramCache)}.{nameof(CudaProgramCache.CompileEverything)}")
+            .Append($"{nameof(PtxMachineScenarios)}.{nameof(PtxMachineScenarios.BiasIsAddedAfterCuBlas)}")
             .Concat(OclgrindTests.Scenarios.Select(row => $"{nameof(OclgrindScenarios)}.{row.Data}"))
             .Concat(PtxMachineTests.Scenarios.Select(row => $"{nameof(PtxMachineScenarios)}.{row.Data}"));
         Assert.Empty(scenarios.Except(rows));

@@ -196,9 +196,9 @@ public sealed class RankTrainingTests : IDisposable
     {
         using ManualResetEventSlim end = new();
         CollectiveException failure = Assert.Throws<CollectiveException>(() => Train(
-            2, Everything, limit: TimeSpan.FromSeconds(1), wrap: rank => rank.Rank == 0
+            2, Everything, limit: TimeSpan.FromSeconds(4), wrap: rank => rank.Rank == 0
                 ? rank
-                : new FaultyCollective(rank, "gradients", () => end.Wait(TimeSpan.FromSeconds(3)))));
+                : new FaultyCollective(rank, "gradients", () => end.Wait(TimeSpan.FromSeconds(6)))));
 
         Assert.Equal([1], failure.Culprits);
         Assert.Contains("'gradients'", failure.Message);
