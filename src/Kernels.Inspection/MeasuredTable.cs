@@ -9,8 +9,8 @@ internal static class MeasuredTable
     /// <summary>What to read in the table.</summary>
     public const string Caption =
         "measured: the share of a copy's rate that a GPU reached, with inputs in memory; H100, H200: the ceiling of the kernel's widest "
-        + "variant. Launches, rows that fill no group and what a kernel does once for a row are in the first and not in the others. Times are of "
-        + "the kernels as they were then, ceilings of those of now.";
+        + "variant. Launches, rows that fill no group and what a kernel does once for a row are in the first and not in the others. "
+        + "Times are of the kernels as they were then, ceilings of those of now.";
 
     private static readonly JsonSerializerOptions CamelCase = new(JsonSerializerDefaults.Web);
 
@@ -71,8 +71,8 @@ internal static class MeasuredTable
     public static IEnumerable<string> Entries => Kernels.Keys;
 
     /// <summary>
-    /// Reads rows that <c>kernels bench --json</c> wrote, or those of a page of results; several rows of a problem, one for each peer, count
-    /// as one.
+    /// Reads rows that <c>kernels bench --json</c> wrote, or those of a page of results; several rows of a problem, one for each peer,
+    /// count as one.
     /// </summary>
     /// <exception cref="ArgumentException">The file is not such.</exception>
     public static IReadOnlyList<Time> Read(string path)
@@ -94,7 +94,9 @@ internal static class MeasuredTable
         return times.Length > 0 ? times : throw new ArgumentException($"{path} has no table of kernels bench");
     }
 
-    /// <summary>A problem's row, whose limit is a copy: op and entry, shape, type, milliseconds and their interval, share of the copy.</summary>
+    /// <summary>
+    /// A problem's row, whose limit is a copy: op and entry, shape, type, milliseconds and their interval, share of the copy.
+    /// </summary>
     private static Time? OfLine(string line)
     {
         const string OfCopy = " copy";

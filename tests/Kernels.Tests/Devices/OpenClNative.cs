@@ -72,7 +72,9 @@ internal sealed unsafe class OpenClNative : IDisposable
             ThrowIfFailed(Cl.EnqueueWriteBuffer(queue, memory, true, 0, (nuint)values.Length * sizeof(float), first, 0, null, null));
     }
 
-    /// <summary>The last reference of the library goes on a thread of the pool, which takes a moment, or longer where tests keep them.</summary>
+    /// <summary>
+    /// The last reference of the library goes on a thread of the pool, which takes a moment, or longer where tests keep them busy.
+    /// </summary>
     public void AssertOnlyOwnReferenceIsLeft()
     {
         for (int attempt = 0; attempt < 2000 && ContextReferences > 1; attempt++) Thread.Sleep(10);

@@ -29,7 +29,8 @@ public sealed class SeededFaultTests(TestDevices devices)
         (Attempt? attempt, ProblemResult result) = WithFault(fault, () => FirstFailure(device, fault));
         Assert.True(attempt is not null, $"{fault}: verification passed with the fault in place.");
         Assert.True(result.Trouble is null, $"{fault}: the text with the fault does not run: {result.Failure}");
-        Assert.True(attempt.Trial.Problem.Reason == fault.At, $"{fault}: found by '{attempt.Trial.Problem}', after the problems before it.");
+        Assert.True(
+            attempt.Trial.Problem.Reason == fault.At, $"{fault}: found by '{attempt.Trial.Problem}', after the problems before it.");
         TestContext.Current.TestOutputHelper?.WriteLine($"found by '{attempt.Trial.Problem}': {result.Failure}");
 
         using DeviceStream stream = device.CreateStream();
