@@ -152,7 +152,8 @@ public sealed class PtxMachineScenarios : Scenario
             foreach (Problem problem in op.Problems.Where(CaseRun.IsSmall))
             {
                 Step($"{problem} {dtype}");
-                Assert.Null(Verifier.Verify(stream, new Trial(op, problem, dtype)).Failure);
+                ProblemResult result = Verifier.Verify(stream, new Trial(op, problem, dtype));
+                Assert.True(result.Passed, $"{problem} {dtype}: {result.Failure ?? $"error {result.Error}"}");
             }
         }
 
