@@ -13,6 +13,7 @@ public sealed class LinearCase : OpCase
         new LinearProblem("forward", 1, 1, 1, "one element"),
         new LinearProblem("forward", 50, 101, 67, "a batch of the study, odd sizes"),
         new LinearProblem("forward", 33, 65, 10, "fewer outputs than a vector") { HasBias = false },
+        new LinearProblem("forward", 9, 7, 24, "rows of whole octets"),
         new LinearProblem("backward", 0, 4, 3, "an empty batch: gradients of the parameters are 0"),
         new LinearProblem("backward", 1, 1, 1, "one element"),
         new LinearProblem("backward", 50, 67, 101, "a batch of the study, odd sizes"),
