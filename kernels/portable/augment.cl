@@ -10,6 +10,7 @@
 #include "augment_image.h"
 #include "augment_colors.h"
 #include "augment_tile.h"
+#include "augment_output.h"
 
 // With more of them the loads of an item wait for each other, as there are registers for a few at a time.
 #undef RESIDENT_GROUPS
@@ -17,30 +18,6 @@
 
 // Tiles of a band side by side, which a group takes one after the other.
 #define BAND_TILES 4
-
-// Stores the item's pixels from `to` on, as far as the image goes; their channels are `plane` elements apart. Where
-// rows are whole fours on addresses for that, they are stored as fours.
-DEVICE void store_pixels(GLOBAL scalar* to, u32 y_pixel, u64 plane, u32 count, u32 columns, u32 has_fours,
-                         const real* v) {
-    if (has_fours && y_pixel == 1) {
-        UNROLL
-        for (u32 i = 0; i < 3; i++) {
-            const real own[ITEM_PIXELS] = {v[i], v[i + 3], v[i + 6], v[i + 9]};
-            store4(to, i * plane, own);
-            if (i + 1 == count) return;
-        }
-        return;
-    }
-    if (has_fours && y_pixel == 3) {
-        UNROLL
-        for (u32 i = 0; i < 3; i++) store4(to, 4 * i, v + 4 * i);
-        return;
-    }
-    UNROLL
-    for (u32 k = 0; k < ITEM_PIXELS; k++)
-        for (u32 i = 0; i < 3; i++)
-            if (k < columns && i < count) store(to, (u64)k * y_pixel + i * plane, v[3 * k + i]);
-}
 
 // A job is a band, of which a sample has `sample_jobs`, first those of its first three channels; the row of bands that
 // one is in is quotient_31 of its number.
@@ -75,7 +52,7 @@ KERNEL void augment_apply(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL cons
         GLOBAL const real* kept = statistics + statistics_offset + sample * statistic_count * STATISTICS_LENGTH;
         const u32 codes = channels == 1 || channels == 3 ? codes_of(row, statistic_count) : 0;
         turn ^= 1;
-        keep_settings(codes, row, kept, settings[turn]);
+        keep_settings(codes, row, kept, white, settings[turn]);
         BARRIER();
         const u32 meets_box = (real)own.row >= row[TABLE_BOX] && (real)own.row < row[TABLE_BOX + 2];
         const real box_left = row[TABLE_BOX + 1], box_right = meets_box ? row[TABLE_BOX + 3] : 0;
@@ -90,20 +67,9 @@ KERNEL void augment_apply(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL cons
             if (is_inside) read_pixels(&image, &own, column, channel, v);
 #endif
             if (!is_inside) continue;
-            // Numbers of the launch are read as they are needed, where those that are chosen would take registers.
-            if (channel == 0)
-                for (u32 i = 0; i < 3 * ITEM_PIXELS; i++)
-                    v[i] = FMA(v[i], of_channel(i % 3, scale0, scale1, scale2, scale3),
-                               of_channel(i % 3, shift0, shift1, shift2, shift3));
-            else
-                for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = FMA(v[i], scale3, shift3);
+            normalize_pixels(channel, NORMALIZE_ARGUMENTS, v);
 #if HAS_COLORS
-            if ((real)column < box_right && (real)(column + ITEM_PIXELS - 1) >= box_left)
-                for (u32 k = 0; k < ITEM_PIXELS; k++) {
-                    const real place = (real)(column + k);
-                    for (u32 i = 0; i < 3; i++)
-                        if (place >= box_left && place < box_right) v[3 * k + i] = erased;
-                }
+            erase_pixels(column, box_left, box_right, erased, v);
 #endif
             store_pixels(y + to + column * y_pixel, y_pixel, y_channel, count, out_width - column, has_fours, v);
         }

@@ -12,6 +12,15 @@ DEVICE real clamped(real value, real white) {
 #endif
 }
 
+// To [0, 1] as clamped does; on CUDA in the instruction that makes the value.
+DEVICE real saturated(real value) {
+#if DIALECT_CUDA && !DTYPE_F64
+    return __saturatef(value);
+#else
+    return clamped(value, 1);
+#endif
+}
+
 DEVICE real grey_of(const real* v, u32 channels) {
     return channels < 3 ? v[0] : FMA((real)0.2989, v[0], FMA((real)0.587, v[1], (real)0.114 * v[2]));
 }
@@ -108,16 +117,43 @@ DEVICE u32 sharpness_of(u32 codes) {
     return i;
 }
 
-// What the group's items need of each op of a list: its value, and the share of what brightness and contrast lead away
-// from. `statistics` are those of the sample.
-DEVICE INLINED void keep_settings(u32 codes, GLOBAL const float* row, GLOBAL const real* statistics,
+// Lists of nothing but brightness, contrast and saturation, as most are: what they lead to is a share of white, which
+// costs less to clamp.
+DEVICE u32 is_blends(u32 codes) { return codes != 0 && (codes & 0xccccccccu) == 0; }
+
+// What items need of op `i` of a list: its value, and the share of what brightness and contrast lead away from; `mean`
+// is that of the image for contrast. Of blends the first divides by white, and the others' means are shares of it.
+DEVICE void keep_setting(u32 codes, u32 i, real value, real mean, real white, LOCAL real* settings) {
+    const u32 code = code_of(codes, i), has_unit = is_blends(codes);
+    const real unit = 1 / white, own = has_unit && codes_before(codes, i) == 0 ? unit : 1;
+    settings[2 * i] = value * own;
+    settings[2 * i + 1] = code == COLOR_CONTRAST                  ? (1 - value) * (has_unit ? mean * unit : mean)
+                          : has_unit && code == COLOR_SATURATION ? (1 - value) * own
+                                                                 : 0;
+}
+
+// The same of all ops; `statistics` are those of the sample.
+DEVICE INLINED void keep_settings(u32 codes, GLOBAL const float* row, GLOBAL const real* statistics, real white,
                                   LOCAL real* settings) {
     const u32 i = LOCAL_ID;
     if (i >= MOST_COLORS) return;
-    const real value = row[TABLE_VALUES + i];
     GLOBAL const real* own = statistics + statistics_of(codes_before(codes, i)) * STATISTICS_LENGTH;
-    settings[2 * i] = value;
-    settings[2 * i + 1] = (1 - value) * (code_of(codes, i) == COLOR_CONTRAST ? own[0] : 0);
+    keep_setting(codes, i, row[TABLE_VALUES + i], code_of(codes, i) == COLOR_CONTRAST ? own[0] : 0, white, settings);
+}
+
+// Blends.
+DEVICE void blend_pixels(real* v, u32 pixels, u32 codes, LOCAL const real* settings, u32 channels, real white) {
+    for (u32 i = 0; codes != 0; codes >>= 4, i++) {
+        const real value = settings[2 * i], share = settings[2 * i + 1];
+        if ((codes & 15) == COLOR_SATURATION)
+            for (u32 k = 0; k < pixels; k++) {
+                const real grey = share * grey_of(v + 3 * k, channels);
+                for (u32 c = 0; c < 3; c++) v[3 * k + c] = saturated(FMA(value, v[3 * k + c], grey));
+            }
+        else if ((codes & 15) != 0)
+            for (u32 k = 0; k < 3 * pixels; k++) v[k] = saturated(FMA(value, v[k], share));
+    }
+    for (u32 k = 0; k < 3 * pixels; k++) v[k] *= white;
 }
 
 // The ops of a list from `i` on, whose codes are left, but for sharpness. `statistics` are those of the first that has

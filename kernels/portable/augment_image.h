@@ -50,6 +50,8 @@
 #define NORMALIZE_PARAMETERS \
     real scale0, real scale1, real scale2, real scale3, real shift0, real shift1, real shift2, real shift3
 
+#define NORMALIZE_ARGUMENTS scale0, scale1, scale2, scale3, shift0, shift1, shift2, shift3
+
 DEVICE real of_channel(u32 channel, real v0, real v1, real v2, real v3) {
     return channel == 0 ? v0 : channel == 1 ? v1 : channel == 2 ? v2 : v3;
 }

@@ -96,7 +96,7 @@ KERNEL void augment_statistics(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL
 #if SKIPS_BARRIERS
         if (code == 0) continue;
 #endif
-        keep_settings(before, row, known, settings);
+        keep_settings(before, row, known, white, settings);
         for (u32 k = 0; k < 3; k++) histogram[k * LEVELS + LOCAL_ID] = 0;
         BARRIER();
         real sum = 0, most[6];

@@ -5,6 +5,7 @@
 
 #define TILE_SIDE   32
 #define ITEM_PIXELS 4
+#define TILE_ITEMS  (TILE_SIDE * TILE_SIDE / ITEM_PIXELS)
 
 // Whether a group may leave a turn of a loop before its barriers where all items do; PoCL's may not.
 #define SKIPS_BARRIERS DIALECT_CUDA
@@ -15,7 +16,7 @@
 
 DEVICE u32 column_in_tile(void) { return LOCAL_ID % (TILE_SIDE / ITEM_PIXELS) * ITEM_PIXELS; }
 
-DEVICE u32 row_in_tile(void) { return LOCAL_ID / (TILE_SIDE / ITEM_PIXELS); }
+DEVICE u32 row_in_tile(void) { return LOCAL_ID % TILE_ITEMS / (TILE_SIDE / ITEM_PIXELS); }
 
 // What the pixels of a row of the output have in common: where its middle is read, counted from the middle of the
 // image; whether they are all whole pixels where one is; whether an item may read its pixels together; what is added to
@@ -224,7 +225,10 @@ DEVICE INLINED void color_tile(const augment_image* image, const image_row* own,
     const u32 is_inside = own->row < image->out_height && column < image->out_width;
     if (is_inside) {
         read_pixels(image, own, column, first, v);
-        color_range(v, ITEM_PIXELS, before, 0, settings, statistics, image->channels, white, levels);
+        if (is_blends(codes))
+            blend_pixels(v, ITEM_PIXELS, codes, settings, image->channels, white);
+        else
+            color_range(v, ITEM_PIXELS, before, 0, settings, statistics, image->channels, white, levels);
     } else {
         for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = 0;
     }

@@ -18,6 +18,8 @@ public sealed class AugmentCase : OpCase
 
     private static readonly Tolerance Colors = new(1, 24, 1, "a few products and differences of colours");
 
+    private static readonly Tolerance Means = new(1, 256, 1, "differences from a mean of many pixels");
+
     private static readonly AugmentOptions ChannelsLast = new() { Layout = TensorLayout.ChannelsLast };
 
     public override string Op => "augment";
@@ -118,6 +120,25 @@ public sealed class AugmentCase : OpCase
         Draw([40, 3, 32, 32], (32, 32), "all ops of a policy", new AugmentPolicy { Automatic = AutoAugmentPolicy.TrivialAugment }) with
         {
             HasSampleIds = true,
+        },
+        Kept([3, 3, 64, 50], (100, 100), "a group keeps an image, blends in any order", new AugmentPolicy
+        {
+            HorizontalFlip = 0.5, Scale = 2, ShiftX = 7.25, Brightness = 1.5, Contrast = 0.5, Saturation = 2, ShufflesColors = true,
+            Cutout = 0.5, CutoutSize = 30,
+        }) with
+        {
+            Options = new() { Mean = [0.5, 0.25, 0.75], Deviation = [0.25, 0.5, 0.75] },
+        },
+        Kept([3, 64, 50, 3], (97, 102), "a group keeps an image, no whole tiles, contrast before and after others", new AugmentPolicy
+        {
+            VerticalFlip = 0.5, ShiftY = -20.5, Contrast = 1.5, Hue = 0.25, Posterize = 0.5, Solarize = 0.5, ShufflesColors = true,
+        }) with
+        {
+            Options = ChannelsLast with { OutputLayout = TensorLayout.ChannelsFirst },
+        },
+        Kept([2, 1, 48, 50], (100, 100), "a group keeps an image, grey, the nearest", new AugmentPolicy { Contrast = 0.5, Scale = 2 }) with
+        {
+            Options = new() { Interpolation = ImageInterpolation.Nearest },
         },
     ];
 
@@ -350,6 +371,12 @@ public sealed class AugmentCase : OpCase
 
         ulong[] ids = p.HasSampleIds
             ? [.. values["sample_ids"].Select(id => (ulong)id)] : [.. Enumerable.Range(0, (int)p.Shape[0]).Select(i => (ulong)i)];
+        if (p.Entry == "forward")
+        {
+            AugmentOpCase.DrawAndApply(p, ids, Key, values);
+            return;
+        }
+
         AugmentDraws draws = AugmentOpCase.DrawsOf(p.Policy, p);
         AugmentDrawReference.Draw(p.Geometry, draws, ids, Key.Seed, Key.Offset, values["table"]);
     }
@@ -361,6 +388,10 @@ public sealed class AugmentCase : OpCase
 
     private static AugmentProblem Draw(long[] shape, Size2d output, string reason, AugmentPolicy policy) =>
         new("draw", shape, output, reason) { Policy = policy };
+
+    /// <summary>Bytes, drawn for and applied, of images that a group may keep whole.</summary>
+    private static AugmentProblem Kept(long[] shape, Size2d output, string reason, AugmentPolicy policy) =>
+        new("forward", shape, output, reason) { Policy = policy, Bytes8 = true, Tolerance = Means, Setting = reason };
 
     private static AugmentProblem Bench(string setting, AugmentPolicy policy) => new("forward", [256, 3, 224, 224], (224, 224), "a batch")
     {

@@ -58,8 +58,13 @@ public abstract class AugmentOpCase : OpCase
         ulong[] ids = p.HasSampleIds
             ? [.. values["sample_ids"].Select(id => (ulong)id)]
             : [.. Enumerable.Range(0, (int)p.Shape[0]).Select(i => p.Options.FirstSample + (ulong)i)];
+        DrawAndApply(p, ids, Key, values);
+    }
+
+    internal static void DrawAndApply(AugmentProblem p, ulong[] ids, RandomKey key, ReferenceValues values)
+    {
         double[] table = new double[ids.Length * AugmentReference.TableWidth];
-        AugmentDrawReference.Draw(p.Geometry, DrawsOf(p.Policy, p), ids, Key.Seed, Key.Offset, table);
+        AugmentDrawReference.Draw(p.Geometry, DrawsOf(p.Policy, p), ids, key.Seed, key.Offset, table);
         AugmentSettings settings = p.Settings with { Statistics = Augment.MostColors };
         AugmentReference.Apply(p.Geometry, settings, values["x"], table, AugmentReference.TableWidth, values["y"]);
     }

@@ -25,6 +25,14 @@ public sealed class RotateCase : AugmentOpCase
         {
             Policy = new() { Rotation = 90 }, Bytes8 = true, Tolerance = Scaled, Setting = "by 90",
         },
+        new("forward", [2, 64, 50, 3], (100, 100), "bytes of images that a group keeps whole, mirrored about their edges")
+        {
+            Policy = new() { Rotation = (-180, 180) },
+            Bytes8 = true,
+            Options = new() { Layout = TensorLayout.ChannelsLast, Border = ImageBorder.Reflect },
+            Tolerance = Interpolated with { ArithmeticRoundings = 128 }, // the larger the image, the larger are coordinates
+            Setting = "by -180..180",
+        },
     ];
 
     private protected override void Call<TIn, T>(

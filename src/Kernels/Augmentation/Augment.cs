@@ -141,7 +141,10 @@ public static partial class Augment
             stream, sampleIds, table.Argument, images.Batch, images.InputSize, images.OutputSize, policy, (int)images.Channels, key,
             options);
         bool hasColors = policy.MostColors > 0 || policy.Cutout > 0;
-        LaunchApply(stream, images, x, table.Argument, TableWidth, y, policy.MostStatistics, hasColors, options);
+        if (RejectResident(stream, images, x, y, policy.IsOfPixels) is null)
+            LaunchResident(stream, images, x, table.Argument, TableWidth, y, policy.MostStatistics, options);
+        else
+            LaunchApply(stream, images, x, table.Argument, TableWidth, y, policy.MostStatistics, hasColors, options);
     }
 
     internal static void LaunchApply<TIn, TOut>(
@@ -154,12 +157,7 @@ public static partial class Augment
         using ScratchPool.Lease<TOut> statistics =
             RealBuffer<TOut>.RentScratch(stream, Math.Max(1, images.Batch * statisticCount * StatisticsLength));
         TensorArgument kept = statisticCount > 0 ? new TensorArgument(statistics.Buffer.Memory, 0) : default;
-        AugmentColorArguments color = new()
-        {
-            White = images.White,
-            Levels = 255 / images.White,
-            StatisticCount = (uint)statisticCount,
-        };
+        AugmentColorArguments color = images.Color(statisticCount);
         AugmentMapArguments map = images.Map(options, isNormalized);
         (long down, long across) = (Tiles(images.OutputSize.Height), Tiles(images.OutputSize.Width));
         AugmentImageArguments image = WithRowsOf(images.Image, across);
@@ -170,8 +168,7 @@ public static partial class Augment
         // A group takes three channels of a band, at most.
         long bands = (images.OutputSize.Width + BandWidth - 1) / BandWidth, sampleJobs = down * bands * ((images.Channels + 2) / 3);
         InvariantDivisor sample = InvariantDivisor.Of(sampleJobs);
-        bool isLast = (options.OutputLayout ?? options.Layout) == TensorLayout.ChannelsLast;
-        bool hasFours = y.IsVectorAligned && images.OutputSize.Width % 4 == 0 && (!isLast || images.Channels is 1 or 3);
+        AugmentOutput output = AugmentOutput.Of(images, y, options);
         stream.Launch(
             ApplyKernel,
             new KernelVariant(y.DType, Switches: (hasColors ? 1u : 0) | (x.DType == DType.UInt8 ? 2u : 0)),
@@ -187,23 +184,23 @@ public static partial class Augment
                 SampleInverse = sample.Inverse,
                 SampleShift = sample.Shift,
                 SampleJobs = (uint)sampleJobs,
-                YPixel = isLast ? (uint)images.Channels : 1,
-                YChannel = isLast ? 1 : (uint)(images.OutputSize.Height * images.OutputSize.Width),
-                HasFours = hasFours ? 1u : 0,
+                YPixel = output.Pixel,
+                YChannel = output.Channel,
+                HasFours = output.HasFours ? 1u : 0,
                 Erased = options.Erased,
                 AugmentImage = WithRowsOf(image, bands),
                 AugmentMap = map,
                 AugmentColor = color,
                 Normalize = images.Normalize(options),
             });
+    }
 
-        static long Tiles(long side) => (side + TileSide - 1) / TileSide;
+    private static long Tiles(long side) => (side + TileSide - 1) / TileSide;
 
-        static AugmentImageArguments WithRowsOf(in AugmentImageArguments image, long pieces)
-        {
-            (uint inverse, uint shift) = AugmentImages.Divisor(pieces);
-            return image with { RowInverse = inverse, RowShift = shift };
-        }
+    private static AugmentImageArguments WithRowsOf(in AugmentImageArguments image, long pieces)
+    {
+        (uint inverse, uint shift) = AugmentImages.Divisor(pieces);
+        return image with { RowInverse = inverse, RowShift = shift };
     }
 
     /// <summary>

@@ -15,6 +15,9 @@ internal readonly record struct AugmentImages(
     /// <summary>Colour ops have a meaning for grey and for red, green and blue.</summary>
     public bool HasColors => Channels is 1 or 3;
 
+    /// <summary>Of an image, as bytes.</summary>
+    public long Bytes => Channels * InputSize.Height * InputSize.Width;
+
     public double White => InputType == DType.UInt8 ? 255 : 1;
 
     public AugmentImageArguments Image
@@ -129,6 +132,13 @@ internal readonly record struct AugmentImages(
         double Ratio(long input, long output) => Span(output) > 0 ? Span(input) / Span(output) : 0;
     }
 
+    public AugmentColorArguments Color(int statistics) => new()
+    {
+        White = White,
+        Levels = 255 / White,
+        StatisticCount = (uint)statistics,
+    };
+
     /// <summary>
     /// (v / white - mean) / deviation as one fused multiply-add; -0 is added where there is no mean, so that a sign of 0 stays.
     /// </summary>
@@ -191,5 +201,19 @@ internal readonly record struct AugmentImages(
             Check.Finite(op, number, name);
             if (isDivisor && !(number > 0)) throw new ArgumentOutOfRangeException(name, number, $"{op}: {name} is positive.");
         }
+    }
+}
+
+/// <summary>How elements of the output lie: how far pixels and channels are apart; whether four columns may be stored together.</summary>
+internal readonly record struct AugmentOutput(uint Pixel, uint Channel, bool HasFours)
+{
+    public static AugmentOutput Of<T>(in AugmentImages images, DeviceTensor<T> y, in AugmentOptions options)
+        where T : unmanaged
+    {
+        bool isLast = (options.OutputLayout ?? options.Layout) == TensorLayout.ChannelsLast;
+        return new AugmentOutput(
+            isLast ? (uint)images.Channels : 1,
+            isLast ? 1 : (uint)(images.OutputSize.Height * images.OutputSize.Width),
+            y.IsVectorAligned && images.OutputSize.Width % 4 == 0 && (!isLast || images.Channels is 1 or 3));
     }
 }

@@ -151,5 +151,8 @@ public sealed record AugmentPolicy
     internal int MostStatistics =>
         (Automatic?.Ops ?? 0) + One(HasContrast) + One(Autocontrast > 0) + One(Equalize > 0);
 
+    /// <summary>No op looks at neighbours or at how often levels occur, so that nothing but a mean is needed of an image.</summary>
+    internal bool IsOfPixels => Automatic is null && Sharpness == 0 && Autocontrast == 0 && Equalize == 0;
+
     private static int One(bool holds) => holds ? 1 : 0;
 }

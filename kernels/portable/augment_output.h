@@ -1,0 +1,45 @@
+// What becomes of an item's pixels (augment_tile.h) in the output.
+
+// Numbers of the launch are read as they are needed, where those that are chosen would take registers.
+DEVICE void normalize_pixels(u32 first, NORMALIZE_PARAMETERS, real* v) {
+    if (first == 0)
+        for (u32 i = 0; i < 3 * ITEM_PIXELS; i++)
+            v[i] = FMA(v[i], of_channel(i % 3, scale0, scale1, scale2, scale3),
+                       of_channel(i % 3, shift0, shift1, shift2, shift3));
+    else
+        for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = FMA(v[i], scale3, shift3);
+}
+
+// Of a row that the box meets; of another it has no columns.
+DEVICE void erase_pixels(u32 column, real box_left, real box_right, real erased, real* v) {
+    if ((real)column >= box_right || (real)(column + ITEM_PIXELS - 1) < box_left) return;
+    for (u32 k = 0; k < ITEM_PIXELS; k++) {
+        const real place = (real)(column + k);
+        for (u32 i = 0; i < 3; i++)
+            if (place >= box_left && place < box_right) v[3 * k + i] = erased;
+    }
+}
+
+// Stores the item's pixels from `to` on, as far as the image goes; their channels are `plane` elements apart. Where
+// rows are whole fours on addresses for that, they are stored as fours.
+DEVICE void store_pixels(GLOBAL scalar* to, u32 y_pixel, u64 plane, u32 count, u32 columns, u32 has_fours,
+                         const real* v) {
+    if (has_fours && y_pixel == 1) {
+        UNROLL
+        for (u32 i = 0; i < 3; i++) {
+            const real own[ITEM_PIXELS] = {v[i], v[i + 3], v[i + 6], v[i + 9]};
+            store4(to, i * plane, own);
+            if (i + 1 == count) return;
+        }
+        return;
+    }
+    if (has_fours && y_pixel == 3) {
+        UNROLL
+        for (u32 i = 0; i < 3; i++) store4(to, 4 * i, v + 4 * i);
+        return;
+    }
+    UNROLL
+    for (u32 k = 0; k < ITEM_PIXELS; k++)
+        for (u32 i = 0; i < 3; i++)
+            if (k < columns && i < count) store(to, (u64)k * y_pixel + i * plane, v[3 * k + i]);
+}
