@@ -164,6 +164,38 @@ DEVICE void place_of(const augment_image* image, u32 row, u32 column, real* x, r
     *y = within_reach(*y);
 }
 
+#if HAS_BYTES
+// What is read between (x0, y0) and the pixel below and to the right of it, of which some may lie outside: bytes are
+// finite, so that those are read elsewhere and weigh nothing. Channels from `first` on, three at most.
+DEVICE void weighed_bytes(const augment_image* image, i32 x0, i32 y0, real across, real down, u32 first, real* values) {
+    const u32 has_left = (u32)x0 < image->width, has_top = (u32)y0 < image->height;
+    const u32 has_right = (u32)(x0 + 1) < image->width, has_bottom = (u32)(y0 + 1) < image->height;
+    const real left_weight = has_left ? 1 - across : 0, right_weight = has_right ? across : 0;
+    const real top_weight = has_top ? 1 - down : 0, bottom_weight = has_bottom ? down : 0;
+    const real inside = (left_weight + right_weight) * (top_weight + bottom_weight);
+    const u32 is_inside = has_left && has_right && has_top && has_bottom;
+    const real beside = is_inside ? 0 : image->fill * (1 - inside);
+    const u32 stride = image->width * image->x_pixel, count = image->channels - first;
+    const u32 x_left = has_left ? (u32)x0 * image->x_pixel : 0;
+    const u32 x_right = has_right ? (u32)(x0 + 1) * image->x_pixel : 0;
+    const u32 upper = (has_top ? (u32)y0 * stride : 0) + first * image->x_channel;
+    const u32 lower = (has_bottom ? (u32)(y0 + 1) * stride : 0) + first * image->x_channel;
+    u32 places[4] = {upper + x_left, upper + x_right, lower + x_left, lower + x_right};
+    for (u32 k = 0; k < 3; k++) {
+        values[k] = image->fill;
+        if (k >= count) continue;
+        real taps[4];
+        for (u32 tap = 0; tap < 4; tap++) {
+            taps[tap] = u8_to_f32(image->x[places[tap]]);
+            places[tap] += image->x_channel;
+        }
+        const real above = FMA(left_weight, taps[0], right_weight * taps[1]);
+        const real below = FMA(left_weight, taps[2], right_weight * taps[3]);
+        values[k] = FMA(top_weight, above, FMA(bottom_weight, below, beside));
+    }
+}
+#endif
+
 // The channels from `first` on, three at most, of the image at a pixel of the output.
 DEVICE void sampled(const augment_image* image, u32 row, u32 column, u32 first, real* values) {
     real x, y;
@@ -174,6 +206,9 @@ DEVICE void sampled(const augment_image* image, u32 row, u32 column, u32 first, 
     const real top = image->is_nearest ? nearest_of(y) : floor_of(y);
     const real across = image->is_nearest ? 0 : x - left, down = image->is_nearest ? 0 : y - top;
     const i32 x0 = (i32)left, y0 = (i32)top;
+#if HAS_BYTES
+    weighed_bytes(image, x0, y0, across, down, first, values);
+#else
     const u32 has_left = (u32)x0 < image->width, has_top = (u32)y0 < image->height;
     const u32 has_right = (u32)(x0 + 1) < image->width, has_bottom = (u32)(y0 + 1) < image->height;
     const u32 stride = image->width * image->x_pixel, count = image->channels - first;
@@ -186,30 +221,6 @@ DEVICE void sampled(const augment_image* image, u32 row, u32 column, u32 first, 
                 values[k] = stored_value(image->x, image->input_type, at + k * image->x_channel);
         return;
     }
-#if HAS_BYTES
-    // Bytes are finite, so that what lies outside is read elsewhere and weighs nothing.
-    const real left_weight = has_left ? 1 - across : 0, right_weight = has_right ? across : 0;
-    const real top_weight = has_top ? 1 - down : 0, bottom_weight = has_bottom ? down : 0;
-    const real inside = (left_weight + right_weight) * (top_weight + bottom_weight);
-    const u32 is_inside = has_left && has_right && has_top && has_bottom;
-    const real beside = is_inside ? 0 : image->fill * (1 - inside);
-    const u32 x_left = has_left ? (u32)x0 * image->x_pixel : 0;
-    const u32 x_right = has_right ? (u32)(x0 + 1) * image->x_pixel : 0;
-    const u32 upper = (has_top ? (u32)y0 * stride : 0) + first * image->x_channel;
-    const u32 lower = (has_bottom ? (u32)(y0 + 1) * stride : 0) + first * image->x_channel;
-    u32 places[4] = {upper + x_left, upper + x_right, lower + x_left, lower + x_right};
-    for (u32 k = 0; k < 3; k++) {
-        if (k >= count) continue;
-        real taps[4];
-        for (u32 tap = 0; tap < 4; tap++) {
-            taps[tap] = u8_to_f32(image->x[places[tap]]);
-            places[tap] += image->x_channel;
-        }
-        const real above = FMA(left_weight, taps[0], right_weight * taps[1]);
-        const real below = FMA(left_weight, taps[2], right_weight * taps[3]);
-        values[k] = FMA(top_weight, above, FMA(bottom_weight, below, beside));
-    }
-#else
     for (u32 k = 0; k < 3; k++) {
         if (k >= count) continue;
         real taps[4];

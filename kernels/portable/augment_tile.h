@@ -111,6 +111,25 @@ DEVICE void weighed(const augment_image* image, GLOBAL const u8* from, u32 input
 }
 #endif
 
+#if HAS_BYTES
+// The item's pixels at places of which some lie outside, where one value is.
+DEVICE void edge_pixels(const augment_image* image, const real* x, const real* y, u32 first, real* v) {
+    const real last_x = x[ITEM_PIXELS - 1], last_y = y[ITEM_PIXELS - 1];
+    if (MAX(x[0], last_x) <= -1 || MAX(y[0], last_y) <= -1 || MAX(-x[0], -last_x) <= -(real)image->width ||
+        MAX(-y[0], -last_y) <= -(real)image->height) {
+        for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = image->fill;
+        return;
+    }
+    UNROLL
+    for (u32 k = 0; k < ITEM_PIXELS; k++) {
+        real across = within_reach(x[k]), down = within_reach(y[k]);
+        const i32 x0 = (i32)(element_before(&across) - ELEMENT_ORIGIN);
+        const i32 y0 = (i32)(element_before(&down) - ELEMENT_ORIGIN);
+        weighed_bytes(image, x0, y0, across, down, first, v + 3 * k);
+    }
+}
+#endif
+
 // The item's pixels from a column of a row on: channels from `first` on, three at most; 0 for those that are none.
 // Places along a row lie along a line, and rounding keeps their order: where the first and the last lie inside of the
 // image, all do.
@@ -128,6 +147,12 @@ DEVICE void read_pixels(const augment_image* image, const image_row* own, u32 co
     u32 is_inside = own->is_usual && x[0] >= 0 && x[0] < end_x && y[0] >= 0 && y[0] < end_y;
     is_inside = is_inside && x[ITEM_PIXELS - 1] >= 0 && x[ITEM_PIXELS - 1] < end_x;
     is_inside = is_inside && y[ITEM_PIXELS - 1] >= 0 && y[ITEM_PIXELS - 1] < end_y;
+#if HAS_BYTES
+    if (!is_inside && image->border == BORDER_CONSTANT && !image->is_nearest) {
+        edge_pixels(image, x, y, first, v);
+        return;
+    }
+#endif
     if (!is_inside) {
         for (u32 k = 0; k < ITEM_PIXELS; k++) {
             for (u32 i = 0; i < 3 * ITEM_PIXELS - 3; i++) v[i] = v[i + 3];

@@ -7,6 +7,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from .. import _calls
+from . import _compile
 from ._tensors import dense, finished, format_of, layout, real, rows, target
 
 ops = _calls.made
@@ -509,3 +510,6 @@ class Affine(Function):
             dmatrices = torch.empty_like(matrices)
             ops["affine_backward_matrices"](x, matrices, dy, dmatrices, **ctx.options)
         return dx, dmatrices, None, None
+
+
+_compile.leave_out(__name__)

@@ -1,34 +1,33 @@
 """Keeps torch.compile out of this package: each call of the library breaks its graph, and what the package does for it is not compiled.
 
-`torch.compiler.disable` would do that too, but importing what it needs takes seconds, and most programs compile nothing.
+What a program or PyTorch calls lies behind `torch._dynamo.disable`: the compiler looks neither into such a call nor into any frame below.
+Marking single frames to be skipped is not enough, as a call that is traced is looked into all the same, and so is what a frame calls.
 """
 
+import sys
 import types
 
-try:
-    from torch._C._dynamo.eval_frame import skip_code
-except ImportError:  # PyTorch 1
-    skip_code = None
+import torch
+
+if hasattr(torch, "compile"):
+    from torch._dynamo import disable  # half a second, which PyTorch's own optimizers take as well
+else:  # PyTorch 1 compiles nothing
+
+    def disable(function):
+        return function
 
 
-def leave_out(*modules):
-    """Frames of all functions of the modules run as they are."""
-    if skip_code is None:
-        return
-    for module in modules:
-        for value in list(vars(module).values()):
-            if getattr(value, "__module__", None) != module.__name__:
+_CALLED_BY_PYTORCH = (torch.autograd.Function, torch.nn.Module, torch.optim.Optimizer)
+
+
+def leave_out(name):
+    """For the end of a module: its public functions, and the public methods of its classes that PyTorch calls, are not looked into."""
+    module = sys.modules[name]
+    own = [value for value in vars(module).values() if getattr(value, "__module__", None) == name]
+    for owner in (module, *(value for value in own if isinstance(value, type) and issubclass(value, _CALLED_BY_PYTORCH))):
+        for attribute, value in list(vars(owner).items()):
+            function = value.__func__ if isinstance(value, staticmethod) else value
+            if not isinstance(function, types.FunctionType) or function.__module__ != name or attribute.startswith("_"):
                 continue
-            members = [value, *(vars(value).values() if isinstance(value, type) else ())]
-            for member in members:
-                function = getattr(member, "__func__", member)
-                if isinstance(function, types.FunctionType):
-                    skip_code(function.__code__)
-
-
-def break_at(module):
-    """Calls of the module's functions are not looked into."""
-    leave_out(module)
-    for value in vars(module).values():
-        if isinstance(value, types.FunctionType) and value.__module__ == module.__name__:
-            value._torchdynamo_disable = True
+            disabled = disable(function)
+            setattr(owner, attribute, staticmethod(disabled) if isinstance(value, staticmethod) else disabled)

@@ -17,6 +17,7 @@ import torch.optim as _torch
 
 from .. import _arrays, _calls
 from .._library import check, functions, table
+from . import _compile
 from ._tensors import real
 
 _Settings = _calls.record("kernels_optimizer_settings")
@@ -366,3 +367,6 @@ class Lion(_Optimizer):
     def __init__(self, params, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0, *, weight_decay_mode=None, **settings):
         defaults = {"lr": lr, "betas": tuple(betas), "weight_decay": weight_decay, "weight_decay_mode": weight_decay_mode}
         super().__init__(params, defaults, settings)
+
+
+_compile.leave_out(__name__)

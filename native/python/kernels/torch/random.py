@@ -9,6 +9,8 @@ import threading
 
 import torch
 
+from . import _compile
+
 _lock = threading.Lock()
 _counted = None  # the next (seed, offset), if keys are counted
 
@@ -32,3 +34,6 @@ def next_key():
             _counted = (key[0], key[1] + 1)
             return key
     return (int(torch.empty((), dtype=torch.int64, device="cpu").random_()), 0)
+
+
+_compile.leave_out(__name__)

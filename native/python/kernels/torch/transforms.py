@@ -9,7 +9,7 @@ epoch whatever the batches. Only `RandomErasing`, `Cutout`, `DifferentiableAugme
 
 import torch
 
-from . import _autograd, random
+from . import _autograd, _compile, random
 from ._autograd import ops
 from ._tensors import dense, format_of, integers, layout, real, rows
 from .nn import functional as F
@@ -317,3 +317,6 @@ class _Mixed(torch.autograd.Function):
         settings = {"layout": layout(ctx.format)} if ctx.op == "cutmix" else {}
         ops[f"{ctx.op}_backward"](rows(ctx, dy), *ctx.saved_tensors, rows(ctx, dx), **settings)
         return dx, None, None, None, None
+
+
+_compile.leave_out(__name__)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as _torch
 from torch.nn._reduction import legacy_get_string
 
-from .. import _autograd, random
+from .. import _autograd, _compile, random
 from .._tensors import integers, real, settle
 
 ops = _autograd.ops
@@ -564,3 +564,6 @@ def differentiable_augment(
         policy["probability"] = _probability(p)
     settings = {"policy": policy, "key": random.next_key() if key is None else key}
     return _autograd.DifferentiableAugment.apply(input, sample_ids, probability, settings)
+
+
+_compile.leave_out(__name__)
