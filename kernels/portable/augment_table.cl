@@ -196,13 +196,15 @@ DEVICE affine_map automatic_op(random_key sample, affine_map m, GLOBAL float* ro
 
 DEVICE void jitter_colors(random_key sample, GLOBAL float* row, DRAW_COLOR_PARAMETERS) {
     const philox_block drawn = augment_draw(sample, DRAWS_OF_COLOR_JITTER, 0);
-    const philox_block order = augment_draw(sample, DRAWS_OF_COLOR_JITTER, 1);
     // Four bits a place: a swap of random places from the last down (Fisher and Yates) is two shifts.
     u32 places = 0x3210u;
-    for (u32 last = 3; jitter & JITTER_SHUFFLED && last > 0; last--) {
-        const u32 other = 4 * one_of(order.words[last], last + 1);
-        const u32 differs = (places >> 4 * last ^ places >> other) & 15u;
-        places ^= differs << 4 * last | differs << other;
+    if (jitter & JITTER_SHUFFLED) {
+        const philox_block order = augment_draw(sample, DRAWS_OF_COLOR_JITTER, 1);
+        for (u32 last = 3; last > 0; last--) {
+            const u32 other = 4 * one_of(order.words[last], last + 1);
+            const u32 differs = (places >> 4 * last ^ places >> other) & 15u;
+            places ^= differs << 4 * last | differs << other;
+        }
     }
     for (u32 place = 0; place < 4; place++) {
         const u32 op = places >> 4 * place & 15u;
@@ -214,7 +216,10 @@ DEVICE void jitter_colors(random_key sample, GLOBAL float* row, DRAW_COLOR_PARAM
     }
 }
 
-DEVICE u32 word_of(random_key sample, u32 op) { return augment_draw(sample, op, 0).words[0]; }
+// Whether an op happens that draws nothing else; one that never does draws nothing.
+DEVICE u32 op_happens(random_key sample, u32 op, u64 probability) {
+    return probability != 0 && happens(augment_draw(sample, op, 0).words[0], probability);
+}
 
 KERNEL void augment_table(GLOBAL const u64* sample_ids, u64 sample_ids_offset, u64 first_sample, KEY_PARAMETERS,
                           GLOBAL float* table, u64 table_offset, u64 samples, u32 height, u32 width, u32 out_height,
@@ -234,22 +239,26 @@ KERNEL void augment_table(GLOBAL const u64* sample_ids, u64 sample_ids_offset, u
         } else if (crop == CROP_RESIZED) {
             m = resized_window(sample, DRAW_CROP_ARGUMENTS, height, width, out_height, out_width);
         }
-        const philox_block flip = augment_draw(sample, DRAWS_OF_FLIP, 0);
-        const float across = happens(flip.words[0], flip_horizontal) ? -1.0f : 1.0f;
-        m = after(m, across, 0, 0, 0, happens(flip.words[1], flip_vertical) ? -1.0f : 1.0f, 0);
+        if ((flip_horizontal | flip_vertical) != 0) {
+            const philox_block flip = augment_draw(sample, DRAWS_OF_FLIP, 0);
+            const float across = happens(flip.words[0], flip_horizontal) ? -1.0f : 1.0f;
+            m = after(m, across, 0, 0, 0, happens(flip.words[1], flip_vertical) ? -1.0f : 1.0f, 0);
+        }
         const affine_map turned = affine_of(sample, DRAW_AFFINE_ARGUMENTS);
         m = after(m, turned.a, turned.b, turned.c, turned.d, turned.e, turned.f);
         for (u32 k = 0; automatic != AUTO_NONE && k < auto_count; k++)
             m = automatic_op(sample, m, row, k, DRAW_AUTO_ARGUMENTS, out_height, out_width);
         row[0] = m.a, row[1] = m.b, row[2] = m.c, row[3] = m.d, row[4] = m.e, row[5] = m.f;
         if (jitter != 0) jitter_colors(sample, row, DRAW_COLOR_ARGUMENTS);
-        if (happens(word_of(sample, DRAWS_OF_POSTERIZE), posterize)) append(row, COLOR_POSTERIZE, bits);
-        if (happens(word_of(sample, DRAWS_OF_SOLARIZE), solarize)) append(row, COLOR_SOLARIZE, threshold);
-        const philox_block sharp = augment_draw(sample, DRAWS_OF_SHARPNESS, 0);
-        if (happens(sharp.words[0], sharpness))
-            append(row, COLOR_SHARPNESS, between(unit_of(sharp.words[1]), sharpness_low, sharpness_high));
-        if (happens(word_of(sample, DRAWS_OF_AUTOCONTRAST), autocontrast)) append(row, COLOR_AUTOCONTRAST, 0);
-        if (happens(word_of(sample, DRAWS_OF_EQUALIZE), equalize)) append(row, COLOR_EQUALIZE, 0);
+        if (op_happens(sample, DRAWS_OF_POSTERIZE, posterize)) append(row, COLOR_POSTERIZE, bits);
+        if (op_happens(sample, DRAWS_OF_SOLARIZE, solarize)) append(row, COLOR_SOLARIZE, threshold);
+        if (sharpness != 0) {
+            const philox_block sharp = augment_draw(sample, DRAWS_OF_SHARPNESS, 0);
+            if (happens(sharp.words[0], sharpness))
+                append(row, COLOR_SHARPNESS, between(unit_of(sharp.words[1]), sharpness_low, sharpness_high));
+        }
+        if (op_happens(sample, DRAWS_OF_AUTOCONTRAST, autocontrast)) append(row, COLOR_AUTOCONTRAST, 0);
+        if (op_happens(sample, DRAWS_OF_EQUALIZE, equalize)) append(row, COLOR_EQUALIZE, 0);
         const philox_block box = augment_draw(sample, DRAWS_OF_CUTOUT, 0);
         if (happens(box.words[2], cutout)) {
             const i32 top = (i32)one_of(box.words[0], out_height) - (i32)(cutout_height / 2);

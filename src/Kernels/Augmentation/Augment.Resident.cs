@@ -14,10 +14,10 @@ public static partial class Augment
     /// <summary>MOST_PARTS in the text.</summary>
     private const long MostResidentParts = 32;
 
-    /// <summary>Tiles of an image that two teams of 256 items share evenly; for smaller ones a group is more than they need.</summary>
+    /// <summary>Tiles of an image that three teams of 256 items share well; for smaller ones a group is more than they need.</summary>
     private const long FewestResidentTiles = 16;
 
-    private const int ResidentGroupSize = 512;
+    private const int ResidentGroupSize = 768;
 
     private static readonly KernelDefinition<AugmentResidentArguments> ResidentKernel =
         EntryPoints.AugmentResident.Cuda<CpuResident>(
@@ -63,7 +63,7 @@ public static partial class Augment
                 TableWidth = (uint)tableWidth,
                 Y = y.Argument,
                 Samples = (ulong)images.Batch,
-                Parts = (uint)((down * across + PartTiles - 1) / PartTiles),
+                Tiles = (uint)(down * across),
                 YPixel = output.Pixel,
                 YChannel = output.Channel,
                 HasFours = output.HasFours ? 1u : 0,
