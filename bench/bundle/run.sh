@@ -165,15 +165,19 @@ if [[ $cuda -gt 0 ]]; then
     side_by_side=$(nproc)
     if [[ -n $python && -d $here/native/python ]]; then
         step python-tests 240 env -C "$here/native/python" "$python" -m unittest discover -v -t . tests
+        step python-tests-cuda 240 env -C "$here/native/python" KERNELS_TEST_TORCH_DEVICE=cuda \
+            "$python" -m unittest -v tests.test_{gradients,equality,adversarial,optimizers,training}
     else
-        skip python-tests 'no PyTorch, or no native library in the bundle'
+        for name in python-tests{,-cuda}; do skip "$name" 'no PyTorch, or no native library in the bundle'; done
     fi
     step bench-cuda-json 540 "$cli" bench --device cuda:0 --dtype f32 bf16 --json \
         --report "$out/bench-cuda.html" --report "$out/bench-cuda.md"
     step study-cuda-json 240 "$cli" study --device cuda:0 --quick --json --report "$out/study-cuda.html"
     step occupancy-json 240 "$cli" occupancy --device cuda:0 --json
 else
-    for name in verify-cuda tests-cuda sanitizer python-tests bench-cuda study-cuda occupancy; do skip "$name" 'no CUDA device'; done
+    for name in verify-cuda tests-cuda sanitizer python-tests{,-cuda} bench-cuda study-cuda occupancy; do
+        skip "$name" 'no CUDA device'
+    done
 fi
 
 step verify-all-json 900 bash -c 'each_op "$@"' each_op "$cli" verify --device all

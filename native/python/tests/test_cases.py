@@ -11,7 +11,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from .with_torch import torch  # isort: skip
+from .with_torch import DEVICE, torch  # isort: skip
 
 import kernels
 import kernels.torch  # its tensors
@@ -35,7 +35,7 @@ class CaseTests(unittest.TestCase):
             name = f"{request['op']} {request['problem']['entry']}"
             with self.subTest(name, reason=request["problem"]["reason"]):
                 try:
-                    _, function, arguments = ours.bind(kernels, request, torch.device("cpu"))
+                    _, function, arguments = ours.bind(kernels, request, DEVICE)
                 except Unsupported as error:
                     left.append(f"{name}: {error}")
                     continue

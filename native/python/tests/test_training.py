@@ -4,16 +4,18 @@ import sys
 import unittest
 from pathlib import Path
 
-from .with_torch import torch  # isort: skip
+from .with_torch import DEVICE, torch  # isort: skip
 from torch import nn as torch_nn
 from torch import optim as torch_optim
 
-from kernels.torch import nn, optim
+import kernels
+from kernels.torch import nn, optim, transforms
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 import train as script  # noqa: E402
 
 
+@unittest.skipUnless(DEVICE.type == "cpu", "the script trains on the CPU")
 @unittest.skipUnless(script.DATA.is_dir(), f"Fashion-MNIST is not in {script.DATA}; KERNELS_DATA names its folder")
 class TrainingTests(unittest.TestCase):
     def test_without_chance_both_take_the_same_steps(self):
@@ -49,6 +51,37 @@ class CompileTests(unittest.TestCase):
                 loss = nn.CrossEntropyLoss()(compiled(x) * 2, t)
             results.append(torch.autograd.grad(loss, list(net.parameters())))
         torch.testing.assert_close(*results, rtol=0, atol=0)
+
+    def test_a_compiled_step_does_what_the_program_does(self):
+        losses = []
+        for compiled in (False, True):
+            torch.manual_seed(1)
+            net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNormReLU(8, p=0.1), nn.Flatten(), nn.Linear(8 * 36, 3))
+            augment, mix = transforms.Augment(8, crop="window", padding=1, mean=[0.5], std=[0.25]), transforms.MixUp(0.4)
+            optimizer = optim.AdamW(net.parameters(), lr=0.01, max_grad_norm=1.0)
+            images, labels = torch.randint(256, (6, 3, 8, 8), dtype=torch.uint8), torch.randint(3, (6,))
+
+            def step(net=net, augment=augment, mix=mix, optimizer=optimizer, images=images, labels=labels):
+                optimizer.zero_grad()
+                mixed, others, shares = mix(augment(images), labels)
+                logits = net(mixed)
+                loss = nn.CrossEntropyLoss()(logits * 2, labels, others, shares)
+                loss.backward()
+                optimizer.step()
+                kernels.relu_forward(logits.detach(), logits.detach())
+                return loss.detach() + logits.detach().sum()
+
+            with self.assertNoLogs("torch._dynamo.convert_frame", "WARNING"):  # which tells of code that is compiled ever again
+                run = torch.compile(step, backend="eager") if compiled else step
+                losses.append([run().item() for _ in range(12)])
+        self.assertEqual(*losses)
+
+    def test_methods_and_functions_are_left_as_they_are(self):
+        p = torch.nn.Parameter(torch.ones(2))
+        p.grad = torch.ones(2)
+        torch.compile(optim.SGD([p], 0.25).step, backend="eager")()
+        self.assertEqual(p.tolist(), [0.75, 0.75])
+        self.assertEqual(torch.compile(nn.functional.relu, backend="eager")(-p).tolist(), [0, 0])
 
 
 if __name__ == "__main__":

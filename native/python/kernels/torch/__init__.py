@@ -8,11 +8,11 @@ Seeds stay: each random call takes a key from PyTorch's generator, see `kernels.
 goes to PyTorch's current stream. Gradients are exact and deterministic; where a gradient has none of its own, asking for it is an error.
 """
 
-from .. import _arrays, _calls, _library
-from . import _autograd, _compile, _tensors, nn, optim, random, transforms
+from .. import _calls
+from . import _compile, nn, optim, transforms
+from ._tensors import synchronize
 from .random import manual_seed, next_key
 
-_compile.leave_out(_library, _arrays, _calls, _tensors, _autograd, optim, random, transforms)
-_compile.break_at(nn.functional)
+_calls.Function.__call__ = _compile.disable(_calls.Function.__call__)  # every op of `kernels`
 
-__all__ = ["manual_seed", "next_key", "nn", "optim", "transforms"]
+__all__ = ["manual_seed", "next_key", "nn", "optim", "synchronize", "transforms"]

@@ -10,11 +10,17 @@ import types
 import torch
 
 if hasattr(torch, "compile"):
-    from torch._dynamo import disable  # half a second, which PyTorch's own optimizers take as well
-else:  # PyTorch 1 compiles nothing
+    import torch._dynamo  # half a second, which PyTorch's own optimizers take as well
 
-    def disable(function):
+
+def disable(function):
+    """The function as torch.compile takes it: as it is."""
+    if not hasattr(torch, "compile"):  # PyTorch 1
         return function
+    disabled = torch._dynamo.disable(function)
+    # By it torch.compile(optimizer.step) gets at what lies behind, in PyTorch 2.6 without its optimizer.
+    getattr(disabled, "__dict__", {}).pop("_torchdynamo_orig_callable", None)
+    return disabled
 
 
 _CALLED_BY_PYTORCH = (torch.autograd.Function, torch.nn.Module, torch.optim.Optimizer)

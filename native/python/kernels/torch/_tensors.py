@@ -3,6 +3,7 @@
 import torch
 
 from .. import _arrays
+from . import _compile
 
 _DTYPES = {
     torch.float32: "FLOAT32",
@@ -95,7 +96,29 @@ def integers(x):
     return (x.clamp(bounds.min, bounds.max) if x.dtype is torch.int64 else x).to(torch.int32).contiguous()
 
 
+def stream_of(device):
+    """PyTorch's current stream of a device, as the library's."""
+    if device.type != "cuda":
+        return _arrays.devices.stream(device.type)
+    current = torch.cuda.current_stream(device)
+    return _arrays.devices.stream(str(current.device), current.cuda_stream)
+
+
+def _wait(device):
+    _arrays.check(_arrays.functions["kernels_stream_synchronize"](stream_of(device)))
+
+
+@_compile.disable
+def synchronize(device=None):
+    """Waits for PyTorch's current stream of a device, by default of CUDA where there is one, and raises what bad data was met there.
+
+    Only a kernel sees that a label or an id is out of range. On the CPU the call raises it. On CUDA, where calls do not wait, the result is
+    NaN or zeros, and this says why: a `BadDataError`, once. PyTorch's own waits know nothing of it.
+    """
+    _wait(torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device is None else device))
+
+
 def settle(x):
-    """On the CPU asks for bad data that the calls before met, as PyTorch raises at once there; CUDA reports it at the next wait."""
+    """Raises bad data on the CPU, as PyTorch does there; on CUDA that would be to wait."""
     if not x.is_cuda:
-        _arrays.check(_arrays.functions["kernels_stream_synchronize"](_arrays.devices.stream("cpu")))
+        _wait(x.device)

@@ -18,7 +18,15 @@ import torch.optim as _torch
 from .. import _arrays, _calls
 from .._library import check, functions, table
 from . import _compile
-from ._tensors import real
+from ._tensors import real, stream_of
+
+try:
+    from torch.autograd.graph import increment_version
+except ImportError:  # before PyTorch 2.1
+
+    def increment_version(tensor):
+        tensor.detach().unsqueeze_(0)  # in place, if only in the shape of a view: it shares the count
+
 
 _Settings = _calls.record("kernels_optimizer_settings")
 _Group = table.struct("kernels_parameter_group")
@@ -67,8 +75,6 @@ class _Native:
         self.gradients = [p.grad.detach() if p.grad.stride() == p.stride() else torch.empty_like(p).detach() for p in self.parameters]
         self.addresses = [p.data_ptr() for p in self.parameters]
         first = self.parameters[0]
-        # Empty views share the counts of writes by which autograd finds out what was changed behind its back.
-        self.versions = [p.detach().unsqueeze(0)[:0] for p in self.parameters]
         self.device, self.name, self.options = first.device, name, options
         kept, made, device = [], (_Group * len(groups))(), f"cuda:{first.device.index}" if first.is_cuda else "cpu"
         gradients = iter(self.gradients)
@@ -117,8 +123,7 @@ class _Native:
         return any(p.data_ptr() != address for p, address in zip(self.parameters, self.addresses))
 
     def stream(self):
-        native = torch.cuda.current_stream(self.device).cuda_stream if self.device.type == "cuda" else None
-        return _arrays.devices.stream(self.handle.device, native)
+        return stream_of(self.device)
 
     def step(self):
         for parameter, gradient in zip(self.parameters, self.gradients):
@@ -130,7 +135,8 @@ class _Native:
                 if not given.requires_grad:
                     parameter.grad = gradient  # the next backward adds to it where it lies
         check(functions["kernels_optimizer_step"](self.handle._as_parameter_, self.stream()))
-        torch._foreach_zero_(self.versions)
+        for parameter in self.parameters:
+            increment_version(parameter)  # autograd finds out by it what was changed behind its back
 
     def counts(self):
         """Steps taken and steps skipped, as a tensor on the device."""
