@@ -111,22 +111,31 @@ DEVICE void weighed(const augment_image* image, GLOBAL const u8* from, u32 input
 }
 #endif
 
+// Where a row's pixel at a column is read.
+DEVICE void place_in_row(const augment_image* image, const image_row* own, real column, real* x, real* y) {
+    *x = FMA(image->a, column, own->x) + image->middle_x;
+    *y = FMA(image->d, column, own->y) + image->middle_y;
+}
+
 #if HAS_BYTES
-// The item's pixels at places of which some lie outside, where one value is.
-DEVICE void edge_pixels(const augment_image* image, const real* x, const real* y, u32 first, real* v) {
-    const real last_x = x[ITEM_PIXELS - 1], last_y = y[ITEM_PIXELS - 1];
-    if (MAX(x[0], last_x) <= -1 || MAX(y[0], last_y) <= -1 || MAX(-x[0], -last_x) <= -(real)image->width ||
-        MAX(-y[0], -last_y) <= -(real)image->height) {
-        for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = image->fill;
-        return;
-    }
-    UNROLL
+// The item's pixels where some are read outside of the image, and one value is there; `u` is the first's column from
+// the middle. One after the other: they are few, and side by side they would need most registers of all.
+DEVICE void edge_pixels(const augment_image* image, const image_row* own, real u, u32 first, real* v) {
     for (u32 k = 0; k < ITEM_PIXELS; k++) {
-        real across = within_reach(x[k]), down = within_reach(y[k]);
-        const i32 x0 = (i32)(element_before(&across) - ELEMENT_ORIGIN);
-        const i32 y0 = (i32)(element_before(&down) - ELEMENT_ORIGIN);
-        weighed_bytes(image, x0, y0, across, down, first, v + 3 * k);
+        real x, y;
+        place_in_row(image, own, u + (real)k, &x, &y);
+        x = within_reach(x), y = within_reach(y);
+        const i32 x0 = (i32)(element_before(&x) - ELEMENT_ORIGIN), y0 = (i32)(element_before(&y) - ELEMENT_ORIGIN);
+        for (u32 i = 0; i < 3 * ITEM_PIXELS - 3; i++) v[i] = v[i + 3];
+        weighed_bytes(image, x0, y0, x, y, first, v + 3 * ITEM_PIXELS - 3);
     }
+}
+
+// Whether all of the item's pixels are read outside, given where the first and the last are.
+DEVICE u32 is_beside(const augment_image* image, const real* x, const real* y) {
+    const real last_x = x[ITEM_PIXELS - 1], last_y = y[ITEM_PIXELS - 1];
+    return MAX(x[0], last_x) <= -1 || MAX(y[0], last_y) <= -1 || MAX(-x[0], -last_x) <= -(real)image->width ||
+           MAX(-y[0], -last_y) <= -(real)image->height;
 }
 #endif
 
@@ -140,16 +149,17 @@ DEVICE void read_pixels(const augment_image* image, const image_row* own, u32 co
     real x[ITEM_PIXELS], y[ITEM_PIXELS];
     UNROLL
     for (u32 k = 0; k < ITEM_PIXELS; k++) {
-        const real place = k > 0 ? u + (real)k : u;
-        x[k] = FMA(image->a, place, own->x) + image->middle_x;
-        y[k] = FMA(image->d, place, own->y) + image->middle_y;
+        place_in_row(image, own, k > 0 ? u + (real)k : u, x + k, y + k);
     }
     u32 is_inside = own->is_usual && x[0] >= 0 && x[0] < end_x && y[0] >= 0 && y[0] < end_y;
     is_inside = is_inside && x[ITEM_PIXELS - 1] >= 0 && x[ITEM_PIXELS - 1] < end_x;
     is_inside = is_inside && y[ITEM_PIXELS - 1] >= 0 && y[ITEM_PIXELS - 1] < end_y;
 #if HAS_BYTES
     if (!is_inside && image->border == BORDER_CONSTANT && !image->is_nearest) {
-        edge_pixels(image, x, y, first, v);
+        if (is_beside(image, x, y))
+            for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = image->fill;
+        else
+            edge_pixels(image, own, u, first, v);
         return;
     }
 #endif

@@ -126,6 +126,8 @@ internal static class KernelWork
         ["augment_apply HAS_BYTES"] = [Places],
         ["augment_apply HAS_COLORS"] = [new("places", new(1), new(1), Again: new(3), Elements: 12), Blends],
         ["augment_apply HAS_COLORS HAS_BYTES"] = [Places with { Name = "places" }, Blends],
+        ["augment_resident"] =
+            [new("image", new(0, Levels: 1), default, Elements: 16), new("places", default, new(1), Elements: 12), Blends],
 
         // Elements of two bytes, whatever the type is called.
         ["conv2d_pack"] = [new(OnlyPass, new(0, Levels: 2), new(0, Levels: 2), Elements: 16)],
