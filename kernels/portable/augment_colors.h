@@ -123,7 +123,7 @@ DEVICE u32 is_blends(u32 codes) { return codes != 0 && (codes & 0xccccccccu) == 
 
 // What items need of op `i` of a list: its value, and the share of what brightness and contrast lead away from; `mean`
 // is that of the image for contrast. Of blends the first divides by white, and the others' means are shares of it.
-DEVICE void keep_setting(u32 codes, u32 i, real value, real mean, real white, LOCAL real* settings) {
+DEVICE INLINED void keep_setting(u32 codes, u32 i, real value, real mean, real white, LOCAL real* settings) {
     const u32 code = code_of(codes, i), has_unit = is_blends(codes);
     const real unit = 1 / white, own = has_unit && codes_before(codes, i) == 0 ? unit : 1;
     settings[2 * i] = value * own;
@@ -142,7 +142,8 @@ DEVICE INLINED void keep_settings(u32 codes, GLOBAL const float* row, GLOBAL con
 }
 
 // Blends.
-DEVICE void blend_pixels(real* v, u32 pixels, u32 codes, LOCAL const real* settings, u32 channels, real white) {
+DEVICE INLINED void blend_pixels(real* v, u32 pixels, u32 codes, LOCAL const real* settings, u32 channels,
+                                 real white) {
     for (u32 i = 0; codes != 0; codes >>= 4, i++) {
         const real value = settings[2 * i], share = settings[2 * i + 1];
         if ((codes & 15) == COLOR_SATURATION)

@@ -24,6 +24,11 @@ public static unsafe partial class Augment
     private static bool IsKept(in AugmentImageArguments image, bool isDouble) =>
         (long)image.Channels * image.OutHeight * image.OutWidth * (isDouble ? sizeof(double) : sizeof(float)) <= LargestKept;
 
+    /// <summary>The statistics of a sample, of those of a batch; null where there are none.</summary>
+    private static TReal* KeptOf<TReal>(TensorArgument statistics, long sample, in AugmentColorArguments color)
+        where TReal : unmanaged => statistics.IsPresent
+            ? statistics.Pointer<TReal>() + (sample * color.StatisticCount * StatisticsLength) : null;
+
     private readonly struct CpuApply : ICpuKernel<AugmentApplyArguments>
     {
         public static void Run<T>(in KernelVariant variant, in AugmentApplyArguments arguments)
@@ -74,18 +79,19 @@ public static unsafe partial class Augment
                 long size = image.Channels * AugmentReader<TIn, TReal>.PaddedWidth(image);
                 long pixels = AugmentReader<TIn, TReal>.MostPixels(image, read.End - read.First) * sizeof(uint);
                 long ownBytes = (AugmentRow<TIn, TReal>.MemoryRows + (takesStatistics ? height + 1L : 0)) * size * sizeof(TReal);
-                byte* memory = CpuScratch.Take<byte>(ownBytes + pixels);
+                long statisticBytes = takesStatistics ? a.AugmentColor.StatisticCount * StatisticsLength * sizeof(TReal) : 0;
+                byte* memory = CpuScratch.Take<byte>(ownBytes + statisticBytes + pixels);
                 AugmentReader<TIn, TReal> reader = new(
                     (TIn*)a.X.Pointer<byte>(), sample, samples, row, image, a.AugmentMap, read,
-                    pixels > 0 ? (uint*)(memory + ownBytes) : null);
-                AugmentRow<TIn, TReal> pipeline = new(
-                    reader, hasColors ? row : null, a.Statistics.Pointer<TReal>(), sample, a.AugmentColor, (TReal*)memory);
+                    pixels > 0 ? (uint*)(memory + ownBytes + statisticBytes) : null);
+                TReal* statistics = takesStatistics ? (TReal*)(memory + ownBytes) : KeptOf<TReal>(a.Statistics, sample, a.AugmentColor);
+                AugmentRow<TIn, TReal> pipeline = new(reader, hasColors ? row : null, statistics, a.AugmentColor, (TReal*)memory);
                 int end = hasColors && image.Channels is 1 or 3 ? AugmentRow.CountOf(row) : 0, done = 0;
                 TReal* picture = null;
                 if (takesStatistics)
                 {
                     picture = (TReal*)memory + (AugmentRow<TIn, TReal>.MemoryRows * size);
-                    done = TakeStatistics(a, pipeline, row, sample, ref picture);
+                    done = TakeStatistics(a, pipeline, row, statistics, ref picture);
                 }
 
                 bool isOwn = picture == null || pipeline.IsSharpened(done, end);
@@ -105,18 +111,17 @@ public static unsafe partial class Augment
         /// <param name="a">The call.</param>
         /// <param name="pipeline">The sample's.</param>
         /// <param name="row">Its row of the table.</param>
-        /// <param name="sample">Its place in the batch.</param>
+        /// <param name="kept">What is found, which the pipeline reads.</param>
         /// <param name="picture">Memory for one row more than the image has; then the rows, or null where no op needs statistics.</param>
         /// <returns>The first op that is not done.</returns>
         private static int TakeStatistics<TIn, TReal>(
-            in AugmentApplyArguments a, in AugmentRow<TIn, TReal> pipeline, float* row, long sample, ref TReal* picture)
+            in AugmentApplyArguments a, in AugmentRow<TIn, TReal> pipeline, float* row, TReal* kept, ref TReal* picture)
             where TIn : unmanaged
             where TReal : unmanaged, IBinaryFloatingPointIeee754<TReal>
         {
             // Rows that look at neighbours are written one place before where they were read, and a list sharpens once.
             TReal* memory = picture;
             TReal* made = null;
-            TReal* kept = a.Statistics.Pointer<TReal>() + (sample * a.AugmentColor.StatisticCount * StatisticsLength);
             int done = 0;
             for (int statistic = 0; statistic < a.AugmentColor.StatisticCount; statistic++)
             {

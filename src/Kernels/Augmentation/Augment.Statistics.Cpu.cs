@@ -46,10 +46,10 @@ public static unsafe partial class Augment
                 AugmentImageArguments image = a.AugmentImage;
                 AugmentReader<TIn, TReal> reader = new(
                     (TIn*)a.X.Pointer<byte>(), sample, (long)(a.Jobs / a.SampleParts), row, image, a.AugmentMap);
-                TReal* all = a.Statistics.Pointer<TReal>();
+                TReal* known = KeptOf<TReal>(a.Statistics, sample, a.AugmentColor);
                 long size = image.Channels * AugmentReader<TIn, TReal>.PaddedWidth(image);
                 AugmentRow<TIn, TReal> pipeline = new(
-                    reader, row, all, sample, a.AugmentColor, CpuScratch.Take<TReal>(AugmentRow<TIn, TReal>.MemoryRows * size));
+                    reader, row, known, a.AugmentColor, CpuScratch.Take<TReal>(AugmentRow<TIn, TReal>.MemoryRows * size));
                 AugmentStatistic<TReal> taken = new(
                     AugmentRow.CodeOf(row, op), reader.Channels, (long)image.OutHeight * image.OutWidth, a.AugmentColor, reader.OutWidth,
                     pipeline.Padded);

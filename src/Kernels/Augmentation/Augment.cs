@@ -154,15 +154,16 @@ public static partial class Augment
         where TOut : unmanaged
     {
         if (y.Length == 0) return;
-        using ScratchPool.Lease<TOut> statistics =
-            RealBuffer<TOut>.RentScratch(stream, Math.Max(1, images.Batch * statisticCount * StatisticsLength));
-        TensorArgument kept = statisticCount > 0 ? new TensorArgument(statistics.Buffer.Memory, 0) : default;
         AugmentColorArguments color = images.Color(statisticCount);
         AugmentMapArguments map = images.Map(options, isNormalized);
         (long down, long across) = (Tiles(images.OutputSize.Height), Tiles(images.OutputSize.Width));
         AugmentImageArguments image = WithRowsOf(images.Image, across);
         bool isTakenOnTheWay = stream.Device.Kind == DeviceKind.Cpu && IsKept(image, y.DType == DType.Float64);
-        if (statisticCount > 0 && !isTakenOnTheWay)
+        bool isTakenFirst = statisticCount > 0 && !isTakenOnTheWay;
+        using ScratchPool.Lease<TOut> statistics =
+            RealBuffer<TOut>.RentScratch(stream, isTakenFirst ? images.Batch * statisticCount * StatisticsLength : 1);
+        TensorArgument kept = isTakenFirst ? new TensorArgument(statistics.Buffer.Memory, 0) : default;
+        if (isTakenFirst)
             LaunchStatistics(stream, images, x, table, tableWidth, y, down * across, image, map, color, kept);
 
         // A group takes three channels of a band, at most.

@@ -24,16 +24,15 @@ internal readonly unsafe struct AugmentRow<TIn, TReal>
 
     /// <param name="reader">The image and its map.</param>
     /// <param name="row">The sample's row of the table; null for one without colour ops.</param>
-    /// <param name="statistics">Those of the batch, or null.</param>
-    /// <param name="sample">The place in the batch.</param>
+    /// <param name="statistics">Those of the sample, or null.</param>
     /// <param name="color">White, and how many ops have statistics.</param>
     /// <param name="memory">Memory for <see cref="MemoryRows"/> rows.</param>
     public AugmentRow(
-        in AugmentReader<TIn, TReal> reader, float* row, TReal* statistics, long sample, in AugmentColorArguments color, TReal* memory)
+        in AugmentReader<TIn, TReal> reader, float* row, TReal* statistics, in AugmentColorArguments color, TReal* memory)
     {
         (_reader, _color) = (reader, color);
         _row = row;
-        _statistics = statistics == null ? null : statistics + (sample * color.StatisticCount * AugmentRow.StatisticsLength);
+        _statistics = statistics;
         Buffer = memory;
         _near = memory + Size;
     }

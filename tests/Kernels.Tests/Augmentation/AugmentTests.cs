@@ -66,6 +66,30 @@ public sealed class AugmentTests(TestDevices devices)
         }
     }
 
+    /// <summary>A group of a GPU may keep images that are drawn for and applied in one call, and none that a table is applied to.</summary>
+    [Theory]
+    [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]
+    public void Forward_IsDrawAndApplyToTheBit(string deviceId)
+    {
+        using DeviceStream stream = devices.CreateStream(deviceId);
+        byte[] bytes = [.. Elements.Integers(3 * 3 * 64 * 50, 256, 1, "images").Select(level => (byte)level)];
+        using DeviceTensor<byte> x = stream.Device.Upload<byte>(bytes, 3, 3, 64, 50);
+        AugmentPolicy blends = new()
+        {
+            Crop = AugmentCrop.Resized, Rotation = (-20, 20), Brightness = (0.6, 1.4), Contrast = (0.6, 1.4), Saturation = (0.6, 1.4),
+            ShufflesColors = true, Cutout = 0.5, CutoutSize = 40,
+        };
+        foreach (AugmentPolicy policy in (AugmentPolicy[])[blends, blends with { Hue = (-0.1, 0.1), Posterize = 0.5 }, Everything])
+        {
+            using DeviceTensor<float> table = stream.Device.Allocate<float>(3, Augment.TableWidth);
+            using DeviceTensor<float> y = stream.Device.Allocate<float>(3, 3, 100, 100), applied = stream.Device.Allocate<float>(3, 3, 100, 100);
+            Augment.Forward(stream, x, null, y, policy, Key);
+            Augment.Draw(stream, null, table, (64, 50), (100, 100), policy, Key);
+            Augment.Apply(stream, x, table, applied, statistics: Augment.MostColors);
+            Assert.Equal(applied.ToArray(stream), y.ToArray(stream));
+        }
+    }
+
     /// <summary>All that a policy can ask for, on each device the same decisions: the tables are the CPU's.</summary>
     [Theory]
     [MemberData(nameof(TestDevices.Rows), MemberType = typeof(TestDevices))]

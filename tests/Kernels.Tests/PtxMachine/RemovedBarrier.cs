@@ -20,6 +20,7 @@ internal sealed record RemovedBarrier(string File, int Line)
     {
         ["portable/partial_sums.cl"] = ["bias-dropout-residual"],
         ["portable/augment_statistics.cl"] = ["augment"],
+        ["cuda/augment.resident.cu"] = ["augment"],
         ["portable/batch_norm_backward.cl"] = ["batch-norm", "ghost-batch-norm"],
         [Tiles] = ["augment"],
         [Moments] = ["batch-norm", "ghost-batch-norm"],
