@@ -9,6 +9,9 @@ public static class CaseRows
     /// <summary>Ops to test, separated by commas; unset for all.</summary>
     public const string SelectionVariable = "KERNELS_TEST_OPS";
 
+    /// <summary>Rows of what is for the CPU alone are there, and skipped, where it is not tested: what has none fails.</summary>
+    private const string Cpu = "cpu";
+
     public static TheoryData<string, string, DType> All => Where(_ => true);
 
     /// <summary>
@@ -18,7 +21,7 @@ public static class CaseRows
     public static TheoryData<string, string, DType> Controls =>
     [
         .. from row in AllTypesOnTheCpu(TestDevices.All)
-           where row.Data.Item1 == "cpu" || OfEachKind.Value.Contains(row.Data.Item2)
+           where row.Data.Item1 == Cpu || OfEachKind.Value.Contains(row.Data.Item2)
            select row,
     ];
 
@@ -43,7 +46,7 @@ public static class CaseRows
     /// <summary>Ops that read floating-point values. Double is for verification, so the CPU's special values are enough for it.</summary>
     public static TheoryData<string, string, DType> WithFloatInputs =>
     [
-        .. from row in Telling(Where(op => op.Problems.Any(problem => op.Tensors(problem, DType.Float32, 0).Any(ReadsFloats))))
+        .. from row in Telling(Where(HasFloatInputs))
            where row.Data.Item3 != DType.Float64 || TestDevices.All.Single(device => device.Id == row.Data.Item1).Kind == DeviceKind.Cpu
            select row,
     ];
@@ -51,9 +54,9 @@ public static class CaseRows
     /// <summary>For what tests the test of special values: the ops that have it and floats to lose them in, on the CPU.</summary>
     public static TheoryData<string, string> FloatsOnTheCpu =>
     [
-        .. from row in WithFloatInputs
-           where row.Data.Item1 == "cpu" && row.Data.Item3 == DType.Float32 && GivesFloats(Op(row.Data.Item2))
-           select (row.Data.Item1, row.Data.Item2),
+        .. from op in Ops
+           where op.DTypes.Contains(DType.Float32) && HasFloatInputs(op) && GivesFloats(op)
+           select (Cpu, op.Op),
     ];
 
     /// <summary>
@@ -62,11 +65,9 @@ public static class CaseRows
     /// </summary>
     public static TheoryData<string, string> WithGradients =>
     [
-        .. from device in TestDevices.All
-           where device.Kind == DeviceKind.Cpu
-           from op in Ops
+        .. from op in Ops
            where op.Problems.Any(problem => op.ForwardOf(problem) is not null)
-           select (device.Id, op.Op),
+           select (Cpu, op.Op),
     ];
 
     public static TheoryData<string, string> DevicesAndOps => [.. from device in TestDevices.All from op in Ops select (device.Id, op.Op)];
@@ -99,6 +100,9 @@ public static class CaseRows
     ]);
 
     public static OpCase Op(string name) => OpCase.All.Single(op => op.Op == name);
+
+    private static bool HasFloatInputs(OpCase op) =>
+        op.Problems.Any(problem => op.Tensors(problem, DType.Float32, 0).Any(ReadsFloats));
 
     private static bool GivesFloats(OpCase op) => op.Problems.Any(problem =>
         op.Tensors(problem, DType.Float32, 0).Any(spec => spec.Role != TensorRole.Input && spec.DType.IsFloat()));

@@ -7,7 +7,7 @@ namespace Kernels.Tests.Theories;
 /// <summary>Every gradient is the derivative of its forward call, by central differences in double precision on the same device.</summary>
 public sealed class GradientTheory(TestDevices devices)
 {
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(CaseRows.WithGradients), MemberType = typeof(CaseRows))]
     public void Gradient_IsTheDerivativeOfForward(string deviceId, string op)
     {

@@ -30,7 +30,7 @@ public sealed class NegativeControls(TestDevices devices)
         AssertCaught(run, new BrokenCase(run.Op, Defect.DoesNotRepeat), run.Controls, trial => !RepeatTheory.Repeats(run.Stream, trial));
     }
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(CaseRows.WithGradients), MemberType = typeof(CaseRows))]
     public void BrokenGradient_FailsTheGradientCheck(string deviceId, string op)
     {

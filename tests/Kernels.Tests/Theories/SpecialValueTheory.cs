@@ -142,7 +142,7 @@ public sealed class SpecialValueTheoryOfLapses(TestDevices devices) : SpecialVal
     /// <summary>
     /// An op that loses NaN, and one of single elements that clamps infinities, is seen in one of its problems.
     /// </summary>
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(CaseRows.FloatsOnTheCpu), MemberType = typeof(CaseRows))]
     public void LapsesAreSeen(string deviceId, string op)
     {
