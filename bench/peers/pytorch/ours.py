@@ -47,6 +47,23 @@ def snake(text):
     return re.sub(r"(?<!^)(?=[A-Z])", "_", text).lower()
 
 
+def converted(value):
+    """A setting as the functions take it: names of enumerations in small letters, structs as dictionaries by the names of their fields."""
+    if isinstance(value, str):
+        return snake(value)
+    if isinstance(value, dict):
+        return {snake(name): converted(field) for name, field in value.items() if field is not None}
+    return value
+
+
+def settings_of(problem):
+    """The settings of a problem by their plain names; those of its options lie beside the others."""
+    found = {plain(name): converted(value) for name, value in {**problem, **problem.get("options", {})}.items()}
+    if problem.get("channelsLast"):
+        found["layout"] = "channels_last"
+    return found
+
+
 def tensor(spec, device):
     """A tensor of a problem. Integers have the problem's values, since they are labels and indices; other numbers do not matter."""
     if spec["dtype"] not in DTYPES:
@@ -86,7 +103,7 @@ def bind(kernels, request, device):
     if function is None:
         raise Unsupported(f"kernels.{name} is no function")
     given = {plain(spec["name"]): tensor(spec, device) for spec in request["tensors"]}
-    settings = {plain(key): snake(value) if isinstance(value, str) else value for key, value in problem.items()}
+    settings = settings_of(problem)
     parameters = function.__signature__.parameters
     arguments = {key: value(problem) for key, value in SETTINGS.get(op, {}).items() if key in parameters}
     used = set()
