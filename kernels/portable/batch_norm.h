@@ -283,13 +283,10 @@ typedef struct {
 
 #define ALL_LANES 0xffu
 
-DEVICE plane_block next_block(plane_walk* walk) {
-    plane_block own;
-    // The plane, or what counts of it, ends so many elements before the block does, which its lead-in moves back.
-    const u32 lead_in = (u32)walk->begin % 8, first = walk->block == 0 ? lead_in : 0u;
-    const i32 missing = (i32)(8 * walk->block + 8 - lead_in - (u32)counted_places(walk->length, walk->inner));
-    own.index = (walk->begin & ~(u64)7) + 8 * (u64)walk->block;
-    own.lanes = (ALL_LANES << first) & ALL_LANES >> (missing <= 0 ? 0 : missing < 8 ? missing : 8);
+// Where in its plane the next block begins; its lead-in moves the first one back.
+DEVICE i32 next_place(plane_walk walk) { return (i32)(8 * walk.block) - (i32)((u32)walk.begin % 8); }
+
+DEVICE void walk_on(plane_walk* walk) {
     if (walk->length != 0) walk->length += walk->samples_on;
     walk->begin += walk->stride_on;
     walk->block += walk->blocks_on;
@@ -298,6 +295,19 @@ DEVICE plane_block next_block(plane_walk* walk) {
         walk->begin += walk->stride;
         if (walk->length != 0) walk->length++;
     }
+}
+
+DEVICE plane_block next_block(plane_walk* walk) {
+    plane_block own;
+    // The plane, or what counts of it, ends so many elements before the block does.
+    const i32 place = next_place(*walk), missing = place + 8 - (i32)counted_places(walk->length, walk->inner);
+    own.index = walk->begin + (u64)(i64)place;
+    own.lanes = ALL_LANES;
+    if (place < 0 || missing > 0) {
+        own.lanes <<= place < 0 ? -place : 0;
+        own.lanes &= ALL_LANES >> (missing <= 0 ? 0 : missing < 8 ? missing : 8);
+    }
+    walk_on(walk);
     return own;
 }
 

@@ -22,7 +22,7 @@ DEVICE void plane_gradients(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLO
     widen8(writes_dy ? load_plane_alone(dy, block, 4) : load_plane(dy, block), gradients);
     widen8(load_plane(x, block), distances);
     if (y != 0) widen8(load_plane(y, block), outputs);
-    lead_plane(gradients, distances, outputs, y != 0, map, block.index, after);
+    lead_plane(gradients, distances, outputs, y != 0, map, block.index, 4, after);
 }
 
 // Sums of g and of g d over places of a channel, and their elements, for each item of the group.
