@@ -136,7 +136,7 @@ KERNEL void batch_norm_resident_planes(BATCH_NORM_RESIDENT_PARAMETERS) {
 // Here inner is 1: columns are channels.
 KERNEL void batch_norm_resident_columns(BATCH_NORM_RESIDENT_PARAMETERS) {
     extern SHARED uint4 resident[];
-    SHARED real scratch[COLUMN_SCRATCH], centers[MOST_COLUMNS], slopes[MOST_COLUMNS], levels[MOST_COLUMNS];
+    SHARED real scratch[COLUMN_SCRATCH], centers[TABLE_VALUES], slopes[TABLE_VALUES], levels[TABLE_VALUES];
     const norm_forward pass = kept_forward_of(BATCH_NORM_FORWARD_ARGUMENTS);
     const resident_team team = team_of(RESIDENT_TEAM_ARGUMENTS);
     const resident_blocks held = resident_of(resident, part * wide);
@@ -165,9 +165,9 @@ KERNEL void batch_norm_resident_columns(BATCH_NORM_RESIDENT_PARAMETERS) {
         widen8(load_columns(pass.x, has_row ? first : top, own.count, own.apart), sums);
         for (u32 lane = 0; lane < 8; lane++) sums[lane] = has_row ? sums[lane] - from[lane] : (real)0;
         const real firsts = column_total(sums, wide, own.apart, scratch);
-        if (LOCAL_ID < columns) centers[LOCAL_ID] = firsts;
+        if (LOCAL_ID < columns) centers[table_place(LOCAL_ID)] = firsts;
         BARRIER();
-        load_lanes(centers, wide, own.apart, sums);
+        load_table(centers, wide, own.apart, sums);
         for (u32 lane = 0; lane < 8; lane++) {
             from[lane] += sums[lane] / heads;
             sums[lane] = squares[lane] = 0;
@@ -231,15 +231,15 @@ KERNEL void batch_norm_resident_columns(BATCH_NORM_RESIDENT_PARAMETERS) {
             map = moments_affine(reference, of_channel, epsilon, pass.gamma, pass.beta, channel);
         }
         if (LOCAL_ID < columns) {
-            centers[LOCAL_ID] = map.center;
-            slopes[LOCAL_ID] = map.slope;
-            levels[LOCAL_ID] = map.level;
+            centers[table_place(LOCAL_ID)] = map.center;
+            slopes[table_place(LOCAL_ID)] = map.slope;
+            levels[table_place(LOCAL_ID)] = map.level;
         }
         BARRIER();
         real center[8], slope[8], level[8];
-        load_lanes(centers, wide, own.apart, center);
-        load_lanes(slopes, wide, own.apart, slope);
-        load_lanes(levels, wide, own.apart, level);
+        load_table(centers, wide, own.apart, center);
+        load_table(slopes, wide, own.apart, slope);
+        load_table(levels, wide, own.apart, level);
         u64 index = first;
         for (u32 place = LOCAL_ID; place < places; place += GROUP_SIZE, index += step)
             finish_columns(kept_block(held, 0, place), center, slope, level, pass.residual, pass.y, index, own.count,

@@ -162,8 +162,8 @@ KERNEL void batch_norm_resident_backward_planes(BATCH_NORM_RESIDENT_BACKWARD_PAR
 // Here inner is 1: columns are channels.
 KERNEL void batch_norm_resident_backward_columns(BATCH_NORM_RESIDENT_BACKWARD_PARAMETERS) {
     extern SHARED uint4 resident[];
-    SHARED real scratch[COLUMN_SCRATCH], centers[MOST_COLUMNS], slopes[MOST_COLUMNS], levels[MOST_COLUMNS];
-    SHARED real shifts[MOST_COLUMNS], tilts[MOST_COLUMNS];
+    SHARED real scratch[COLUMN_SCRATCH], centers[TABLE_VALUES], slopes[TABLE_VALUES], levels[TABLE_VALUES];
+    SHARED real shifts[TABLE_VALUES], tilts[TABLE_VALUES];
     const norm_backward pass = kept_backward_of(BATCH_NORM_BACKWARD_ARGUMENTS);
     const norm_channels of = pass.channels;
     const resident_team team = team_of(RESIDENT_TEAM_ARGUMENTS);
@@ -191,9 +191,9 @@ KERNEL void batch_norm_resident_backward_columns(BATCH_NORM_RESIDENT_BACKWARD_PA
         tile_affines(own, of, channels, 1, wide, 0, 0, centers, slopes, levels);
         BARRIER();
         real center[8], slope[8], level[8], sums[8], products[8];
-        load_lanes(centers, wide, own.apart, center);
-        load_lanes(slopes, wide, own.apart, slope);
-        load_lanes(levels, wide, own.apart, level);
+        load_table(centers, wide, own.apart, center);
+        load_table(slopes, wide, own.apart, slope);
+        load_table(levels, wide, own.apart, level);
         for (u32 lane = 0; lane < 8; lane++) sums[lane] = products[lane] = 0;
         NO_UNROLL
         for (u32 place = LOCAL_ID; place < places; place += GROUP_SIZE, index += step, ahead += step) {
@@ -238,15 +238,15 @@ KERNEL void batch_norm_resident_backward_columns(BATCH_NORM_RESIDENT_BACKWARD_PA
             if (team.split == 0) store_gradients(pass, channel, taken, totals[0]);
         }
         if (LOCAL_ID < columns) {
-            shifts[LOCAL_ID] = taken.shift;
-            tilts[LOCAL_ID] = taken.tilt;
+            shifts[table_place(LOCAL_ID)] = taken.shift;
+            tilts[table_place(LOCAL_ID)] = taken.tilt;
         }
         BARRIER();
         real shift[8], tilt[8];
-        load_lanes(centers, wide, own.apart, center);
-        load_lanes(slopes, wide, own.apart, slope);
-        load_lanes(shifts, wide, own.apart, shift);
-        load_lanes(tilts, wide, own.apart, tilt);
+        load_table(centers, wide, own.apart, center);
+        load_table(slopes, wide, own.apart, slope);
+        load_table(shifts, wide, own.apart, shift);
+        load_table(tilts, wide, own.apart, tilt);
         index = first;
         for (u32 place = LOCAL_ID; place < places; place += GROUP_SIZE, index += step) {
             real gradients[8], x[8];

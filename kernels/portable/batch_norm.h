@@ -104,7 +104,7 @@ DEVICE u64 first_counted_row(norm_lengths of, u64 row, u64 end) {
 }
 
 // Columns that a group takes at most: as many have their coefficients in local memory.
-#define TILE_COLUMNS (2 * GROUP_SIZE)
+#define TILE_COLUMNS 512
 
 // An item that merges parts loads so many before it looks at the first.
 #define PARTS_AT_ONCE 4
@@ -474,7 +474,21 @@ DEVICE INLINED void summed_columns(const real* values, u32 wide, LOCAL real* scr
     BARRIER();
 }
 
-// The coefficients of a tile's columns.
+// Tables of a value for each column of a tile: first lanes of all blocks, second lanes and so on, so that what
+// neighbours read lies in different banks.
+#define TABLE_STRIDE (TILE_COLUMNS / 8 + 1)
+#define TABLE_VALUES (8 * TABLE_STRIDE)
+
+DEVICE u32 table_place(u32 column) { return column % 8 * TABLE_STRIDE + column / 8; }
+
+DEVICE INLINED void load_table(LOCAL const real* table, u32 wide, u32 apart, real* lanes) {
+    const u32 first = table_place(8 * block_of(wide) - (apart == 4 ? 0 : 4 * (LOCAL_ID % 2)));
+    // From the first four to the others: they are of the same block, or of the next one.
+    const u32 on = apart == 4 ? 4 * TABLE_STRIDE : 1;
+    for (u32 lane = 0; lane < 8; lane++) lanes[lane] = table[first + lane % 4 * TABLE_STRIDE + (lane < 4 ? 0 : on)];
+}
+
+// The coefficients of a tile's columns, which are tables.
 DEVICE INLINED void tile_affines(column_job job, norm_channels of, u64 channels, u64 inner, u32 wide, u32 is_variance,
                                  real epsilon, LOCAL real* centers, LOCAL real* slopes, LOCAL real* levels) {
     const u64 first = 8 * job.tile * wide;
@@ -482,9 +496,9 @@ DEVICE INLINED void tile_affines(column_job job, norm_channels of, u64 channels,
         const u64 channel = inner == 1 ? first + i : (first + i) / inner;
         affine own = {0, 0, 0};
         if (channel < channels) own = channel_affine(of, job.set * channels + channel, channel, is_variance, epsilon);
-        centers[i] = own.center;
-        slopes[i] = own.slope;
-        levels[i] = own.level;
+        centers[table_place(i)] = own.center;
+        slopes[table_place(i)] = own.slope;
+        levels[table_place(i)] = own.level;
     }
 }
 

@@ -324,8 +324,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "first + copy * apart * (u32)sizeof(scalar)", "first")
         { At = "parts of rows that wait for each other, two tiles" },
         new(
-            "the second of a pair adds to its own columns alone", "batch-norm", "cuda/resident.h",
-            "8 * block_of(wide) - 4 * odd", "8 * block_of(wide)")
+            "the last warp's rows are no part of the sums", "batch-norm", "cuda/resident.h",
+            "warp < GROUP_SIZE / 32; warp++) total", "warp + 1 < GROUP_SIZE / 32; warp++) total")
         { At = "parts of rows that wait for each other, two tiles" },
         new(
             "gradients leave out the last part of a channel", "batch-norm", ResidentGradients,
