@@ -163,7 +163,6 @@ KERNEL void batch_norm_resident_backward_planes(BATCH_NORM_RESIDENT_BACKWARD_PAR
 KERNEL void batch_norm_resident_backward_columns(BATCH_NORM_RESIDENT_BACKWARD_PARAMETERS) {
     extern SHARED uint4 resident[];
     SHARED real scratch[COLUMN_SCRATCH], centers[TABLE_VALUES], slopes[TABLE_VALUES], levels[TABLE_VALUES];
-    SHARED real shifts[TABLE_VALUES], tilts[TABLE_VALUES];
     const norm_backward pass = kept_backward_of(BATCH_NORM_BACKWARD_ARGUMENTS);
     const norm_channels of = pass.channels;
     const resident_team team = team_of(RESIDENT_TEAM_ARGUMENTS);
@@ -237,6 +236,8 @@ KERNEL void batch_norm_resident_backward_columns(BATCH_NORM_RESIDENT_BACKWARD_PA
             taken = correction_of(totals, of.mean[channel], of.rest[channel], of.spread[channel]);
             if (team.split == 0) store_gradients(pass, channel, taken, totals[0]);
         }
+        // Tables in the place of sums.
+        real *shifts = scratch, *tilts = scratch + TABLE_VALUES;
         if (LOCAL_ID < columns) {
             shifts[table_place(LOCAL_ID)] = taken.shift;
             tilts[table_place(LOCAL_ID)] = taken.tilt;
@@ -257,7 +258,7 @@ KERNEL void batch_norm_resident_backward_columns(BATCH_NORM_RESIDENT_BACKWARD_PA
                 gradients[lane] = slope[lane] * FMA(-tilt[lane], x[lane] - center[lane], gradients[lane] - shift[lane]);
             store_columns(pass.dx, index, own.count, own.apart, gradients);
         }
-        // The next tile's coefficients take the place of these.
+        // The next tile's coefficients and sums take the place of these.
         BARRIER();
     }
 }
