@@ -6,7 +6,7 @@
 // 6 in place of 10 in the half types. With the gradient of a residual it is 4 in place of 6, and with y besides, which
 // is read once too, 5 in place of 8. Which elements pass the ReLU and dropout is found out once: from then on what is
 // kept of dy is 0 where they do not, and g is that times the scale of dropout. So an element takes its part of one
-// draw, a product for the sums, and four for dx.
+// draw, or of two where items take fours in turn, a product for the sums, and four for dx.
 //
 //   batch_norm_resident_backward_planes   where the elements of a channel lie side by side
 //   batch_norm_resident_backward_columns  where the channels of a place do

@@ -32,7 +32,7 @@ DEVICE resident_team team_of(RESIDENT_TEAM_PARAMETERS) {
 // What members have written before it is there for all of them behind it.
 DEVICE void team_barrier(resident_team own) { barrier_of_groups(own.counter, own.split, own.splits); }
 
-// A group has a multiprocessor's shared memory for itself, so that it may have half of the registers.
+// The largest groups have a multiprocessor for themselves: up to 128 registers for each of 512 items.
 #undef RESIDENT_GROUPS
 #define RESIDENT_GROUPS 1
 

@@ -19,7 +19,7 @@ internal readonly record struct Traffic(int Scalars, int Reals = 0, int Levels =
 /// <param name="Exponentials">How many an element needs, which tells the loop from others that move as much.</param>
 /// <param name="Elements">Elements of a turn, as a rule.</param>
 /// <param name="Beside">Bytes that a turn reads of tables, whatever its elements are.</param>
-/// <param name="TakesKept">Whether it takes what an earlier turn has put into shared memory, which a loop that only copies does not.</param>
+/// <param name="TakesKept">Whether it takes what copies have put into shared memory, unlike a loop that only copies.</param>
 internal sealed record Pass(
     string Name, Traffic Reads, Traffic Writes, Traffic Again = default, int Exponentials = 0, int Elements = PassCost.UsualElements,
     int Beside = 0, bool TakesKept = false);

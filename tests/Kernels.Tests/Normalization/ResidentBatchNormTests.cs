@@ -16,6 +16,9 @@ public sealed class ResidentBatchNormTests(TestDevices devices)
     /// <summary>Of which nothing waits: a channel fits into a group.</summary>
     private static readonly long[] Alone = [2, 1, 2104];
 
+    /// <summary>Of so many blocks that items go on copying while they add up; half of a large GPU's groups keep a channel each.</summary>
+    private static readonly long[] LongMaps = [1, 67, 33208], LongRows = [290, 8584];
+
     /// <summary>What follows the normalization; y is given to the gradients of a sum with a residual, draws to the others.</summary>
     public enum Pass
     {
@@ -65,7 +68,7 @@ public sealed class ResidentBatchNormTests(TestDevices devices)
     public void ThreeLaunchesComeToTheSame(Pass pass)
     {
         using DeviceStream stream = CreateStream();
-        foreach (long[] shape in (long[][])[Maps, Rows, MapsInTurn, RowsInTurn, Alone])
+        foreach (long[] shape in (long[][])[Maps, Rows, MapsInTurn, RowsInTurn, Alone, LongMaps, LongRows])
         {
             using Call one = new(stream, pass, shape, offset: 0), three = new(stream, pass, shape, offset: 1);
             Assert.Equal((1, 3), (one.CountLaunches(), three.CountLaunches()));
