@@ -143,9 +143,8 @@ KERNEL void batch_norm_resident_columns(BATCH_NORM_RESIDENT_PARAMETERS) {
     const u32 deep = GROUP_SIZE / wide, columns = 8 * wide;
     const u64 step = deep * channels, source = global_address(pass.x);
     for (u64 tile = team.number; tile < tiles; tile += team.teams) {
-        const column_job own =
-            paired_job(column_job_at(team.split * tiles + tile, outer, channels, splits, part, tiles, wide), channels,
-                       wide);
+        const column_job own = paired_job(
+            column_job_at(team.split * tiles + tile, outer, channels, splits, part, tiles, wide), channels, wide);
         const u32 rows = (u32)(own.end - own.begin), places = own.count > 0 ? rows * wide : 0u;
         const u64 first = (own.begin + depth_of(wide)) * channels + own.column;
         u64 ahead = first;

@@ -126,8 +126,7 @@ DEVICE plane_block part_block(part_walk* walk, u32 place, u32* apart) {
         return own;
     }
     const i32 odd = LOCAL_ID % 2, first = next_place(walk->planes) - 8 * odd;
-    const u32 is_paired =
-        PAIRED && first >= 0 && first <= (i32)walk->planes.inner - 16 && (place | 1) < walk->places;
+    const u32 is_paired = PAIRED && first >= 0 && first <= (i32)walk->planes.inner - 16 && (place | 1) < walk->places;
     own = next_block(&walk->planes);
     if (is_paired) own.index -= 4 * odd;
     *apart = is_paired ? 8 : 4;
