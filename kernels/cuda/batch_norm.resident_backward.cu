@@ -6,7 +6,7 @@
 // 6 in place of 10 in the half types. With the gradient of a residual it is 4 in place of 6, and with y besides, which
 // is read once too, 5 in place of 8. Which elements pass the ReLU and dropout is found out once: from then on what is
 // kept of dy is 0 where they do not, and g is that times the scale of dropout. So an element takes its part of one
-// draw, a product for the sums, and four for dx.
+// draw, or of two where items take fours in turn, a product for the sums, and four for dx.
 //
 //   batch_norm_resident_backward_planes   where the elements of a channel lie side by side
 //   batch_norm_resident_backward_columns  where the channels of a place do
@@ -30,17 +30,30 @@ DEVICE norm_backward kept_backward_of(BATCH_NORM_BACKWARD_PARAMETERS) {
     return own;
 }
 
-// A block of dy and one of x lie side by side.
+// What is kept, in this order.
+#define OF_DY 0
+#define OF_X  1
+
+// A pair is a block of dy and one of x.
 #define PAIRS_AHEAD (BLOCKS_AHEAD / 2)
 
-DEVICE void keep_pair(u32 resident, u32 pair, norm_backward pass, u64 index, u32 is_inside) {
-    keep_block(resident, 2 * pair, pass.dy, index, is_inside);
-    keep_block(resident, 2 * pair + 1, pass.x, index, is_inside);
+typedef struct {
+    u64 dy, x;
+} pair_sources;
+
+DEVICE pair_sources sources_of(norm_backward pass) {
+    const pair_sources own = {global_address(pass.dy), global_address(pass.x)};
+    return own;
 }
 
-DEVICE void kept_pair(const uint4* resident, u32 pair, real* gradients, real* x) {
-    widen8(kept_block(resident, 2 * pair), gradients);
-    widen8(kept_block(resident, 2 * pair + 1), x);
+DEVICE void keep_pair(resident_blocks held, u32 place, pair_sources of, u64 index, u32 apart, u32 is_inside) {
+    keep_block(held, OF_DY, place, of.dy, index, apart, is_inside);
+    keep_block(held, OF_X, place, of.x, index, apart, is_inside);
+}
+
+DEVICE void kept_pair(resident_blocks held, u32 place, real* gradients, real* x) {
+    widen8(kept_block(held, OF_DY, place), gradients);
+    widen8(kept_block(held, OF_X, place), x);
 }
 
 // Whether some elements may not pass.
@@ -52,37 +65,50 @@ DEVICE norm_epilogue unscaled(norm_epilogue after) {
 }
 
 // Sums of g and of g d of a part of a channel, and its elements. What is kept of dy becomes g without its scale.
-DEVICE void kept_plane_sums(norm_backward pass, uint4* resident, plane_walk walk, u32 places, affine map, real* sums,
+DEVICE void kept_plane_sums(norm_backward pass, resident_blocks held, part_walk walk, affine map, real* sums,
                             real* scratch) {
-    const u32 pairs = (places + GROUP_SIZE - 1) / GROUP_SIZE, is_selected = selects(pass);
+    const u32 is_selected = selects(pass);
     const norm_epilogue after = unscaled(pass.after);
-    plane_walk ahead = walk;
-    const u32 target = resident_address(resident);
-    for (u32 pair = 0; pair < PAIRS_AHEAD; pair++) {
-        const plane_block own = part_block(&ahead, pair, places);
-        if (pair < pairs) keep_pair(target, pair, pass, own.index, has_elements(own));
+    const pair_sources sources = sources_of(pass);
+    const u32 places = walk.places;
+    part_walk ahead = walk;
+    u32 apart;
+    NO_UNROLL
+    for (u32 turn = 0; turn < PAIRS_AHEAD; turn++) {
+        const u32 place = turn * GROUP_SIZE + LOCAL_ID;
+        if (place < places) {
+            const plane_block own = part_block(&ahead, place, &apart);
+            keep_pair(held, place, sources, own.index, apart, own.lanes != 0);
+        }
         COMMIT_COPIES();
     }
-    plane_block own = part_block(&walk, 0, places);
+    plane_block own = part_block(&walk, LOCAL_ID, &apart);
     stored8 output = {{0}};
-    if (pass.y != 0) output = load_plane(pass.y, own);
+    if (pass.y != 0 && LOCAL_ID < places) output = load_fours(pass.y, own.lanes != 0 ? own.index : 0, apart);
     sums[0] = sums[1] = sums[2] = 0;
     NO_UNROLL
-    for (u32 pair = 0; pair < pairs; pair++) {
-        const u32 next = pair + PAIRS_AHEAD;
-        const plane_block own_next = part_block(&ahead, next, places), following = part_block(&walk, pair + 1, places);
-        if (next < pairs) keep_pair(target, next, pass, own_next.index, has_elements(own_next));
+    for (u32 place = LOCAL_ID; place < places; place += GROUP_SIZE) {
+        const u32 next = place + PAIRS_AHEAD * GROUP_SIZE;
+        if (next < places) {
+            u32 next_apart;
+            const plane_block own_next = part_block(&ahead, next, &next_apart);
+            keep_pair(held, next, sources, own_next.index, next_apart, own_next.lanes != 0);
+        }
         COMMIT_COPIES();
         real gradients[8], distances[8], outputs[8];
         widen8(output, outputs);
         // On its way while this block has its turn.
-        if (pass.y != 0) output = load_plane(pass.y, following);
+        u32 following_apart;
+        const plane_block following = part_block(&walk, place + GROUP_SIZE, &following_apart);
+        if (pass.y != 0 && place + GROUP_SIZE < places)
+            output = load_fours(pass.y, following.lanes != 0 ? following.index : 0, following_apart);
         WAIT_COPIES(PAIRS_AHEAD);
-        kept_pair(resident, pair, gradients, distances);
-        lead_plane(gradients, distances, outputs, pass.y != 0, map, own.index, after);
-        if (is_selected) replace_block(resident, 2 * pair, gradients);
+        kept_pair(held, place, gradients, distances);
+        lead_plane(gradients, distances, outputs, pass.y != 0, map, own.index, apart, after);
+        if (is_selected) replace_block(held, OF_DY, place, gradients);
         add_block(own, gradients, distances, sums);
         own = following;
+        apart = following_apart;
     }
     team_sums(sums, GRADIENT_ROWS, GROUP_SIZE, scratch);
     sums[0] *= pass.after.drop_scale;
@@ -95,106 +121,106 @@ KERNEL void batch_norm_resident_backward_planes(BATCH_NORM_RESIDENT_BACKWARD_PAR
     const norm_backward pass = kept_backward_of(BATCH_NORM_BACKWARD_ARGUMENTS);
     const norm_channels of = pass.channels;
     const resident_team team = team_of(RESIDENT_TEAM_ARGUMENTS);
+    const resident_blocks held = resident_of(resident, part);
     const real scale = pass.after.drop_scale;
     const u64 first = team.split * part, left = outer * width - first;
     const u32 places = (u32)(left < part ? left : part);
     for (u64 channel = team.number; channel < channels; channel += team.teams) {
-        const plane_walk begin = walk_from(first + LOCAL_ID, 0, channel, channels, inner, width, 0);
+        const part_walk begin =
+            part_walk_of(walk_from(first + LOCAL_ID, 0, channel, channels, inner, width, 0), places);
         const affine map = channel_affine(of, channel, channel, 0, 0);
         real sums[GRADIENT_ROWS];
-        kept_plane_sums(pass, resident, begin, places, map, sums, scratch);
+        kept_plane_sums(pass, held, begin, map, sums, scratch);
         if (splits > 1) {
             if (LOCAL_ID == 0)
                 store_sums(team.partial + team.split * GRADIENT_ROWS * channels, channel, channels, sums, sums[2]);
             team_barrier(team);
             sums[0] = sums[1] = sums[2] = 0;
-            add_parts(team.partial, channel, channels, LOCAL_ID, GROUP_SIZE, splits, sums);
-            team_sums(sums, GRADIENT_ROWS, GROUP_SIZE, scratch);
+            // What an item adds at once takes no barrier.
+            const u32 is_alone = splits <= PARTS_AT_ONCE;
+            add_parts(team.partial, channel, channels, is_alone ? 0 : LOCAL_ID, is_alone ? 1 : GROUP_SIZE, splits,
+                      sums);
+            if (!is_alone) team_sums(sums, GRADIENT_ROWS, GROUP_SIZE, scratch);
         }
         const correction own = correction_of(sums, of.mean[channel], of.rest[channel], of.spread[channel]);
         if (team.split == 0 && LOCAL_ID == 0) store_gradients(pass, channel, own, sums[0]);
-        plane_walk walk = begin;
-        // All items of a warp take part, some of them with nothing.
-        for (u32 pair = 0; pair * GROUP_SIZE < places; pair++) {
-            plane_block to = part_block(&walk, pair, places);
-            const u32 apart = paired_block(&to);
+        part_walk walk = begin;
+        for (u32 place = LOCAL_ID; place < places; place += GROUP_SIZE) {
+            u32 apart;
+            const plane_block to = part_block(&walk, place, &apart);
             real gradients[8], x[8];
-            widen8(kept_fours(resident, 2 * pair, apart), gradients);
-            widen8(kept_fours(resident, 2 * pair + 1, apart), x);
+            kept_pair(held, place, gradients, x);
             for (u32 lane = 0; lane < 8; lane++) gradients[lane] *= scale;
             if (pass.dresidual != 0) store_plane(pass.dresidual, to, apart, gradients);
             for (u32 lane = 0; lane < 8; lane++)
                 gradients[lane] = map.slope * FMA(-own.tilt, x[lane] - map.center, gradients[lane] - own.shift);
             store_plane(pass.dx, to, apart, gradients);
         }
-        // The next copies take the place of what a neighbour reads.
-        BARRIER();
     }
 }
 
 // Here inner is 1: columns are channels.
 KERNEL void batch_norm_resident_backward_columns(BATCH_NORM_RESIDENT_BACKWARD_PARAMETERS) {
     extern SHARED uint4 resident[];
-    SHARED real centers[GROUP_SIZE], slopes[GROUP_SIZE], levels[GROUP_SIZE];
-    SHARED real scratch[8 * COLUMN_STRIDE], sums_of[TILE_COLUMNS], products_of[TILE_COLUMNS];
+    SHARED real scratch[COLUMN_SCRATCH], centers[TABLE_VALUES], slopes[TABLE_VALUES], levels[TABLE_VALUES];
     const norm_backward pass = kept_backward_of(BATCH_NORM_BACKWARD_ARGUMENTS);
     const norm_channels of = pass.channels;
     const resident_team team = team_of(RESIDENT_TEAM_ARGUMENTS);
+    const resident_blocks held = resident_of(resident, part * wide);
     const norm_epilogue after = unscaled(pass.after);
+    const pair_sources sources = sources_of(pass);
     const real scale = pass.after.drop_scale;
     const u32 deep = GROUP_SIZE / wide, columns = 8 * wide, is_selected = selects(pass);
+    const u64 step = deep * channels;
     for (u64 tile = team.number; tile < tiles; tile += team.teams) {
-        const column_job own = column_job_at(team.split * tiles + tile, outer, channels, splits, part, tiles, wide);
-        const u32 rows = own.count > 0 ? (u32)(own.end - own.begin) : 0u;
-        const u32 pairs = (u32)(own.end - own.begin + deep - 1) / deep;
-        const u64 first = (own.begin + depth_of(wide)) * channels + own.column, step = deep * channels;
-        const u32 target = resident_address(resident);
-        for (u32 pair = 0; pair < PAIRS_AHEAD; pair++) {
-            if (pair < pairs) keep_pair(target, pair, pass, first + pair * step, pair * deep + depth_of(wide) < rows);
+        const column_job own = paired_job(
+            column_job_at(team.split * tiles + tile, outer, channels, splits, part, tiles, wide), channels, wide);
+        const u32 rows = (u32)(own.end - own.begin), places = own.count > 0 ? rows * wide : 0u;
+        const u64 first = (own.begin + depth_of(wide)) * channels + own.column;
+        u64 ahead = first, index = first;
+        NO_UNROLL
+        for (u32 turn = 0; turn < PAIRS_AHEAD; turn++, ahead += step) {
+            const u32 place = turn * GROUP_SIZE + LOCAL_ID;
+            if (place < places) keep_pair(held, place, sources, ahead, own.apart, 1);
             COMMIT_COPIES();
         }
         stored8 output = {{0}};
-        if (pass.y != 0 && depth_of(wide) < rows) output = load_columns(pass.y, first, own.count, own.apart);
+        if (pass.y != 0 && LOCAL_ID < places) output = load_columns(pass.y, first, own.count, own.apart);
         tile_affines(own, of, channels, 1, wide, 0, 0, centers, slopes, levels);
         BARRIER();
         real center[8], slope[8], level[8], sums[8], products[8];
-        load_lanes(centers, wide, own.apart, center);
-        load_lanes(slopes, wide, own.apart, slope);
-        load_lanes(levels, wide, own.apart, level);
+        load_table(centers, wide, own.apart, center);
+        load_table(slopes, wide, own.apart, slope);
+        load_table(levels, wide, own.apart, level);
         for (u32 lane = 0; lane < 8; lane++) sums[lane] = products[lane] = 0;
         NO_UNROLL
-        for (u32 pair = 0; pair < pairs; pair++) {
-            const u32 next = pair + PAIRS_AHEAD, row = pair * deep + depth_of(wide);
-            const u64 index = first + pair * step;
-            if (next < pairs) keep_pair(target, next, pass, first + next * step, next * deep + depth_of(wide) < rows);
+        for (u32 place = LOCAL_ID; place < places; place += GROUP_SIZE, index += step, ahead += step) {
+            const u32 next = place + PAIRS_AHEAD * GROUP_SIZE;
+            if (next < places) keep_pair(held, next, sources, ahead, own.apart, 1);
             COMMIT_COPIES();
             real gradients[8], distances[8], outputs[8];
             widen8(output, outputs);
             // On its way while this row has its turn.
-            if (pass.y != 0 && row + deep < rows) output = load_columns(pass.y, index + step, own.count, own.apart);
+            if (pass.y != 0 && place + GROUP_SIZE < places)
+                output = load_columns(pass.y, index + step, own.count, own.apart);
             WAIT_COPIES(PAIRS_AHEAD);
-            if (row < rows) {
-                kept_pair(resident, pair, gradients, distances);
-                for (u32 lane = 0; lane < 8; lane++) distances[lane] -= center[lane];
-                lead(gradients, distances, outputs, pass.y != 0, slope, level, index, own.apart, after);
-                if (is_selected) replace_block(resident, 2 * pair, gradients);
-                for (u32 lane = 0; lane < 8; lane++) {
-                    sums[lane] += gradients[lane];
-                    products[lane] = FMA(gradients[lane], distances[lane], products[lane]);
-                }
+            kept_pair(held, place, gradients, distances);
+            for (u32 lane = 0; lane < 8; lane++) distances[lane] -= center[lane];
+            lead(gradients, distances, outputs, pass.y != 0, slope, level, index, own.apart, after);
+            if (is_selected) replace_block(held, OF_DY, place, gradients);
+            for (u32 lane = 0; lane < 8; lane++) {
+                sums[lane] += gradients[lane];
+                products[lane] = FMA(gradients[lane], distances[lane], products[lane]);
             }
         }
-        summed_columns(sums, wide, scratch, sums_of);
-        summed_columns(products, wide, scratch, products_of);
 
         // An item a channel, and then as many as there are for the parts of one.
+        real totals[GRADIENT_ROWS];
+        totals[0] = column_total(sums, wide, own.apart, scratch) * scale;
+        totals[1] = column_total(products, wide, own.apart, scratch) * scale;
+        totals[2] = (real)rows;
         const u32 column = LOCAL_ID & (columns - 1);
         const u64 channel = 8 * own.tile * wide + column;
-        real totals[GRADIENT_ROWS] = {0, 0, (real)(own.end - own.begin)};
-        if (LOCAL_ID < columns) {
-            totals[0] = sums_of[column] * scale;
-            totals[1] = products_of[column] * scale;
-        }
         if (splits > 1) {
             if (LOCAL_ID < columns && channel < channels)
                 store_sums(team.partial + team.split * GRADIENT_ROWS * channels, channel, channels, totals, totals[2]);
@@ -204,31 +230,34 @@ KERNEL void batch_norm_resident_backward_columns(BATCH_NORM_RESIDENT_BACKWARD_PA
                 add_parts(team.partial, channel, channels, LOCAL_ID / columns, GROUP_SIZE / columns, splits, totals);
             summed_depths(totals, columns, scratch);
         }
+        correction taken = {0, 0, 0};
         if (LOCAL_ID < columns && channel < channels) {
-            const correction taken = correction_of(totals, of.mean[channel], of.rest[channel], of.spread[channel]);
+            taken = correction_of(totals, of.mean[channel], of.rest[channel], of.spread[channel]);
             if (team.split == 0) store_gradients(pass, channel, taken, totals[0]);
-            sums_of[column] = taken.shift;
-            products_of[column] = taken.tilt;
+        }
+        // Tables in the place of sums.
+        real *shifts = scratch, *tilts = scratch + TABLE_VALUES;
+        if (LOCAL_ID < columns) {
+            shifts[table_place(LOCAL_ID)] = taken.shift;
+            tilts[table_place(LOCAL_ID)] = taken.tilt;
         }
         BARRIER();
-        const column_job to = paired_job(own, channels, wide);
         real shift[8], tilt[8];
-        load_lanes(centers, wide, to.apart, center);
-        load_lanes(slopes, wide, to.apart, slope);
-        load_lanes(sums_of, wide, to.apart, shift);
-        load_lanes(products_of, wide, to.apart, tilt);
-        for (u32 pair = 0, row = depth_of(wide); row < rows; pair++, row += deep) {
-            const u64 index = (own.begin + row) * channels + to.column;
+        load_table(centers, wide, own.apart, center);
+        load_table(slopes, wide, own.apart, slope);
+        load_table(shifts, wide, own.apart, shift);
+        load_table(tilts, wide, own.apart, tilt);
+        index = first;
+        for (u32 place = LOCAL_ID; place < places; place += GROUP_SIZE, index += step) {
             real gradients[8], x[8];
-            widen8(kept_fours(resident, 2 * pair, to.apart), gradients);
-            widen8(kept_fours(resident, 2 * pair + 1, to.apart), x);
+            kept_pair(held, place, gradients, x);
             for (u32 lane = 0; lane < 8; lane++) gradients[lane] *= scale;
-            if (pass.dresidual != 0) store_columns(pass.dresidual, index, to.count, to.apart, gradients);
+            if (pass.dresidual != 0) store_columns(pass.dresidual, index, own.count, own.apart, gradients);
             for (u32 lane = 0; lane < 8; lane++)
                 gradients[lane] = slope[lane] * FMA(-tilt[lane], x[lane] - center[lane], gradients[lane] - shift[lane]);
-            store_columns(pass.dx, index, to.count, to.apart, gradients);
+            store_columns(pass.dx, index, own.count, own.apart, gradients);
         }
-        // The next copies take the place of what a neighbour reads.
+        // The next tile's coefficients and sums take the place of these.
         BARRIER();
     }
 }

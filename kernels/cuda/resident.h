@@ -4,8 +4,8 @@
 #include "cuda/grid.h"
 
 // `splits` groups side by side are a team, of which each has a part; teams take the channels, or tiles of columns, in
-// turn. `part` is what each has of a channel, in places, or of the rows; a tile is 8 * wide columns, no more than a
-// group has items. The rows of sums and the counters, one for each team, are absent where splits is 1, and nobody
+// turn. `part` is what each has of a channel, in places, or of the rows; a tile is 8 * wide columns, at most
+// MOST_COLUMNS. The rows of sums and the counters, one for each team, are absent where splits is 1, and nobody
 // waits. Else the launch is cooperative, and its groups are whole teams.
 #define RESIDENT_TEAM_PARAMETERS                                                                               \
     GLOBAL real *partial, u64 partial_offset, GLOBAL u32 *counters, u64 counters_offset, u64 splits, u64 part, \
@@ -32,36 +32,51 @@ DEVICE resident_team team_of(RESIDENT_TEAM_PARAMETERS) {
 // What members have written before it is there for all of them behind it.
 DEVICE void team_barrier(resident_team own) { barrier_of_groups(own.counter, own.split, own.splits); }
 
-// Copies of eight elements, and how many of those of a tensor are on their way while sums are made.
+// The largest groups have a multiprocessor for themselves: up to 128 registers for each of 512 items.
+#undef RESIDENT_GROUPS
+#define RESIDENT_GROUPS 1
+
+// Chunks of eight elements, and how many eights of an item are on their way while sums are made.
 #define BLOCK_COPIES (DTYPE_F32 ? 2 : 1)
 #define BLOCKS_AHEAD 8
 
-// Sums of several blocks at a time would take registers and gain nothing, as nobody waits for a load.
+// Several blocks at a time would take registers, and code that has to be fetched, and gain nothing, as nobody waits for
+// a load.
 #define NO_UNROLL _Pragma("unroll 1")
 
-// An item reads what it has copied itself, so that it need not wait for others. Copies of neighbours lie side by side.
-DEVICE u32 resident_place(u32 block, u32 copy) { return (block * BLOCK_COPIES + copy) * GROUP_SIZE + LOCAL_ID; }
+// What a group keeps of one tensor or of two: so many places, of eight elements each, that items take in turn. An item
+// reads what it has copied itself, so that it need not wait for others. Chunks of neighbours lie side by side.
+typedef struct {
+    uint4* chunks;
+    u32 address, places;
+} resident_blocks;
 
-// Where copies go, made once.
-DEVICE u32 resident_address(const uint4* resident) {
+DEVICE resident_blocks resident_of(uint4* chunks, u64 places) {
+    resident_blocks own;
     u64 address;
-    asm volatile("cvta.to.shared.u64 %0, %1;" : "=l"(address) : "l"(resident));
-    return (u32)address;
+    asm volatile("cvta.to.shared.u64 %0, %1;" : "=l"(address) : "l"(chunks));
+    own.chunks = chunks, own.address = (u32)address, own.places = settled((u32)places);
+    return own;
 }
 
-// Zeros where the block is outside. `target` is resident_address.
-DEVICE void keep_block(u32 target, u32 block, const scalar* source, u64 index, u32 is_inside) {
+DEVICE u32 resident_chunk(resident_blocks held, u32 tensor, u32 place, u32 copy) {
+    return (tensor * BLOCK_COPIES + copy) * held.places + place;
+}
+
+// Two fours that are `apart`, or an eight. Zeros where the block is outside. `source` is a global_address.
+DEVICE void keep_block(resident_blocks held, u32 tensor, u32 place, u64 source, u64 index, u32 apart, u32 is_inside) {
+    const u64 first = source + index * sizeof(scalar);
     UNROLL
     for (u32 copy = 0; copy < BLOCK_COPIES; copy++)
-        copy_chunk(target + CHUNK_BYTES * resident_place(block, copy), global_address(source + index + 4 * copy),
-                   is_inside);
+        copy_chunk(held.address + CHUNK_BYTES * resident_chunk(held, tensor, place, copy),
+                   first + copy * apart * (u32)sizeof(scalar), is_inside);
 }
 
-DEVICE stored8 kept_block(const uint4* resident, u32 block) {
+DEVICE stored8 kept_block(resident_blocks held, u32 tensor, u32 place) {
     stored8 stored;
     UNROLL
     for (u32 copy = 0; copy < BLOCK_COPIES; copy++) {
-        const uint4 words = resident[resident_place(block, copy)];
+        const uint4 words = held.chunks[resident_chunk(held, tensor, place, copy)];
 #if DTYPE_F32
         stored.values[4 * copy] = AS_F32(words.x), stored.values[4 * copy + 1] = AS_F32(words.y);
         stored.values[4 * copy + 2] = AS_F32(words.z), stored.values[4 * copy + 3] = AS_F32(words.w);
@@ -72,51 +87,73 @@ DEVICE stored8 kept_block(const uint4* resident, u32 block) {
     return stored;
 }
 
-// The fours of paired_job, one of which a neighbour has copied: behind a barrier.
-DEVICE stored8 kept_fours(const uint4* resident, u32 block, u32 apart) {
-#if PAIRED
-    if (apart != 4) {
-        const u32 odd = LOCAL_ID % 2, place = resident_place(block, odd) - odd;
-        const uint4 low = resident[place], high = resident[place + 1];
-        const stored8 both = {{AS_F32(low.x), AS_F32(low.y), AS_F32(low.z), AS_F32(low.w), AS_F32(high.x),
-                               AS_F32(high.y), AS_F32(high.z), AS_F32(high.w)}};
-        return both;
-    }
-#endif
-    return kept_block(resident, block);
-}
-
 // Puts values in the place of a block that has come.
-DEVICE void replace_block(uint4* resident, u32 block, const real* values) {
+DEVICE void replace_block(resident_blocks held, u32 tensor, u32 place, const real* values) {
 #if DTYPE_F32
     UNROLL
     for (u32 copy = 0; copy < BLOCK_COPIES; copy++)
-        resident[resident_place(block, copy)] = make_uint4(AS_U32(values[4 * copy]), AS_U32(values[4 * copy + 1]),
-                                                           AS_U32(values[4 * copy + 2]), AS_U32(values[4 * copy + 3]));
+        held.chunks[resident_chunk(held, tensor, place, copy)] =
+            make_uint4(AS_U32(values[4 * copy]), AS_U32(values[4 * copy + 1]), AS_U32(values[4 * copy + 2]),
+                       AS_U32(values[4 * copy + 3]));
 #else
-    resident[resident_place(block, 0)] = make_uint4(to_pair(values[0], values[1]), to_pair(values[2], values[3]),
-                                                    to_pair(values[4], values[5]), to_pair(values[6], values[7]));
+    held.chunks[resident_chunk(held, tensor, place, 0)] =
+        make_uint4(to_pair(values[0], values[1]), to_pair(values[2], values[3]), to_pair(values[4], values[5]),
+                   to_pair(values[6], values[7]));
 #endif
 }
 
-// An item's block of a part of `places` places.
-DEVICE plane_block part_block(plane_walk* walk, u32 block, u32 places) {
-    return next_block_of(walk, block * GROUP_SIZE + LOCAL_ID < places);
+// A walk over a part of `places` places. Where an item's block and its neighbour's are whole and side by side in a
+// plane, the two take fours in turn (types.h). As a part begins with an even place, all do where planes are whole
+// pairs of blocks, or whole blocks in the half types: then `begin` is the item's first four, and nothing is asked.
+typedef struct {
+    plane_walk planes;
+    u32 places, are_whole;
+} part_walk;
+
+DEVICE part_walk part_walk_of(plane_walk planes, u32 places) {
+    part_walk own = {planes, places, planes.inner % (PAIRED ? 16 : 8) == 0};
+    if (PAIRED && own.are_whole) own.planes.begin -= 4 * (LOCAL_ID % 2);
+    return own;
 }
 
-DEVICE u32 has_elements(plane_block own) { return own.lanes != 0; }
+// The item's block at `place`, and how far its fours are apart.
+DEVICE plane_block part_block(part_walk* walk, u32 place, u32* apart) {
+    plane_block own;
+    if (walk->are_whole) {
+        own.index = walk->planes.begin + 8 * (u64)walk->planes.block, own.lanes = ALL_LANES;
+        *apart = PAIRED ? 8 : 4;
+        walk_on(&walk->planes);
+        return own;
+    }
+    const i32 odd = LOCAL_ID % 2, first = next_place(walk->planes) - 8 * odd;
+    const u32 is_paired = PAIRED && first >= 0 && first <= (i32)walk->planes.inner - 16 && (place | 1) < walk->places;
+    own = next_block(&walk->planes);
+    if (is_paired) own.index -= 4 * odd;
+    *apart = is_paired ? 8 : 4;
+    return own;
+}
 
-// The block with fours of its own and its neighbour's in turn where both are whole and side by side, and how far these
-// are apart; see paired_job. All items of the warp call.
-DEVICE u32 paired_block(plane_block* own) {
-#if PAIRED
-    const u32 odd = LOCAL_ID % 2, number = (u32)(own->index / 8);
-    const u32 other = __shfl_xor_sync(0xffffffffu, number, 1);
-    const u32 whole = __ballot_sync(0xffffffffu, own->lanes == ALL_LANES) >> (LOCAL_ID & 30) & 3u;
-    if (whole != 3 || other != (odd ? number - 1 : number + 1)) return 4;
-    own->index -= 4 * odd;
-    return 8;
-#else
-    return 4;
-#endif
+// Columns of a tile at most, and what sums over the depths of a tile take.
+#define MOST_COLUMNS   128
+#define COLUMN_SCRATCH (GROUP_SIZE / 32 * MOST_COLUMNS)
+
+// Sums over the depths of a tile: each of the first 8 * wide items gets that of its column. The scratch may be used
+// again right after.
+DEVICE real column_total(const real* values, u32 wide, u32 apart, real* scratch) {
+    real sums[8];
+    for (u32 lane = 0; lane < 8; lane++) sums[lane] = values[lane];
+    // Depths of a warp.
+    for (u32 distance = 16; distance >= wide; distance /= 2)
+        for (u32 lane = 0; lane < 8; lane++) sums[lane] += __shfl_xor_sync(0xffffffffu, sums[lane], distance);
+    const u32 columns = 8 * wide, odd = apart == 4 ? 0 : LOCAL_ID % 2;
+    if (LOCAL_ID % 32 < wide) {
+        real* own = scratch + LOCAL_ID / 32 * columns + 8 * block_of(wide) - 4 * odd;
+        for (u32 lane = 0; lane < 8; lane++) own[lane + (lane < 4 ? 0 : apart - 4)] = sums[lane];
+    }
+    BARRIER();
+    real total = 0;
+    if (LOCAL_ID < columns)
+        for (u32 warp = 0; warp < GROUP_SIZE / 32; warp++) total += scratch[warp * columns + LOCAL_ID];
+    BARRIER();
+    return total;
 }

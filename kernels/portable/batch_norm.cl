@@ -180,7 +180,7 @@ KERNEL void batch_norm_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar
                              GLOBAL const scalar* residual, u64 residual_offset, NORM_CHANNEL_PARAMETERS,
                              NORM_SHAPE_PARAMETERS, u64 splits, u64 share, u64 tiles, u32 wide, u32 is_variance,
                              real epsilon, NORM_EPILOGUE_PARAMETERS) {
-    SHARED real centers[TILE_COLUMNS], slopes[TILE_COLUMNS], levels[TILE_COLUMNS];
+    SHARED real centers[TABLE_VALUES], slopes[TABLE_VALUES], levels[TABLE_VALUES];
     const norm_epilogue after = epilogue_of(NORM_EPILOGUE_ARGUMENTS);
     const norm_channels of = channels_of(NORM_CHANNEL_ARGUMENTS);
     const u64 columns = channels * inner, jobs = sets * splits * tiles, deep = GROUP_SIZE / wide;
@@ -198,9 +198,9 @@ KERNEL void batch_norm_apply(GLOBAL const scalar* x, u64 x_offset, GLOBAL scalar
         real center[8], slope[8], level[8];
         tile_affines(own, of, channels, inner, wide, is_variance, epsilon, centers, slopes, levels);
         BARRIER();
-        load_lanes(centers, wide, own.apart, center);
-        load_lanes(slopes, wide, own.apart, slope);
-        load_lanes(levels, wide, own.apart, level);
+        load_table(centers, wide, own.apart, center);
+        load_table(slopes, wide, own.apart, slope);
+        load_table(levels, wide, own.apart, level);
         BARRIER();
         while (index < stop) {
             UNROLL

@@ -104,7 +104,7 @@ DEVICE u64 first_counted_row(norm_lengths of, u64 row, u64 end) {
 }
 
 // Columns that a group takes at most: as many have their coefficients in local memory.
-#define TILE_COLUMNS (2 * GROUP_SIZE)
+#define TILE_COLUMNS 512
 
 // An item that merges parts loads so many before it looks at the first.
 #define PARTS_AT_ONCE 4
@@ -283,13 +283,10 @@ typedef struct {
 
 #define ALL_LANES 0xffu
 
-DEVICE plane_block next_block(plane_walk* walk) {
-    plane_block own;
-    // The plane, or what counts of it, ends so many elements before the block does, which its lead-in moves back.
-    const u32 lead_in = (u32)walk->begin % 8, first = walk->block == 0 ? lead_in : 0u;
-    const i32 missing = (i32)(8 * walk->block + 8 - lead_in - (u32)counted_places(walk->length, walk->inner));
-    own.index = (walk->begin & ~(u64)7) + 8 * (u64)walk->block;
-    own.lanes = (ALL_LANES << first) & ALL_LANES >> (missing <= 0 ? 0 : missing < 8 ? missing : 8);
+// Where in its plane the next block begins; its lead-in moves the first one back.
+DEVICE i32 next_place(plane_walk walk) { return (i32)(8 * walk.block) - (i32)((u32)walk.begin % 8); }
+
+DEVICE void walk_on(plane_walk* walk) {
     if (walk->length != 0) walk->length += walk->samples_on;
     walk->begin += walk->stride_on;
     walk->block += walk->blocks_on;
@@ -298,6 +295,19 @@ DEVICE plane_block next_block(plane_walk* walk) {
         walk->begin += walk->stride;
         if (walk->length != 0) walk->length++;
     }
+}
+
+DEVICE plane_block next_block(plane_walk* walk) {
+    plane_block own;
+    // The plane, or what counts of it, ends so many elements before the block does.
+    const i32 place = next_place(*walk), missing = place + 8 - (i32)counted_places(walk->length, walk->inner);
+    own.index = walk->begin + (u64)(i64)place;
+    own.lanes = ALL_LANES;
+    if (place < 0 || missing > 0) {
+        own.lanes <<= place < 0 ? -place : 0;
+        own.lanes &= ALL_LANES >> (missing <= 0 ? 0 : missing < 8 ? missing : 8);
+    }
+    walk_on(walk);
     return own;
 }
 
@@ -464,7 +474,21 @@ DEVICE INLINED void summed_columns(const real* values, u32 wide, LOCAL real* scr
     BARRIER();
 }
 
-// The coefficients of a tile's columns.
+// Tables of a value for each column of a tile: first lanes of all blocks, second lanes and so on, so that what
+// neighbours read lies in different banks.
+#define TABLE_STRIDE (TILE_COLUMNS / 8 + 1)
+#define TABLE_VALUES (8 * TABLE_STRIDE)
+
+DEVICE u32 table_place(u32 column) { return column % 8 * TABLE_STRIDE + column / 8; }
+
+DEVICE INLINED void load_table(LOCAL const real* table, u32 wide, u32 apart, real* lanes) {
+    const u32 first = table_place(8 * block_of(wide) - (apart == 4 ? 0 : 4 * (LOCAL_ID % 2)));
+    // From the first four to the others: they are of the same block, or of the next one.
+    const u32 on = apart == 4 ? 4 * TABLE_STRIDE : 1;
+    for (u32 lane = 0; lane < 8; lane++) lanes[lane] = table[first + lane % 4 * TABLE_STRIDE + (lane < 4 ? 0 : on)];
+}
+
+// The coefficients of a tile's columns, which are tables.
 DEVICE INLINED void tile_affines(column_job job, norm_channels of, u64 channels, u64 inner, u32 wide, u32 is_variance,
                                  real epsilon, LOCAL real* centers, LOCAL real* slopes, LOCAL real* levels) {
     const u64 first = 8 * job.tile * wide;
@@ -472,9 +496,9 @@ DEVICE INLINED void tile_affines(column_job job, norm_channels of, u64 channels,
         const u64 channel = inner == 1 ? first + i : (first + i) / inner;
         affine own = {0, 0, 0};
         if (channel < channels) own = channel_affine(of, job.set * channels + channel, channel, is_variance, epsilon);
-        centers[i] = own.center;
-        slopes[i] = own.slope;
-        levels[i] = own.level;
+        centers[table_place(i)] = own.center;
+        slopes[table_place(i)] = own.slope;
+        levels[table_place(i)] = own.level;
     }
 }
 

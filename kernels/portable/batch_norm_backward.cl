@@ -22,7 +22,7 @@ DEVICE void plane_gradients(GLOBAL const scalar* dy, GLOBAL const scalar* x, GLO
     widen8(writes_dy ? load_plane_alone(dy, block, 4) : load_plane(dy, block), gradients);
     widen8(load_plane(x, block), distances);
     if (y != 0) widen8(load_plane(y, block), outputs);
-    lead_plane(gradients, distances, outputs, y != 0, map, block.index, after);
+    lead_plane(gradients, distances, outputs, y != 0, map, block.index, 4, after);
 }
 
 // Sums of g and of g d over places of a channel, and their elements, for each item of the group.
@@ -82,8 +82,8 @@ DEVICE INLINED void column_gradients(stored8 dy, stored8 x, GLOBAL const scalar*
     }
     if (after.rectifies) {
         real slope[8], level[8];
-        load_lanes(slopes, wide, own.apart, slope);
-        load_lanes(levels, wide, own.apart, level);
+        load_table(slopes, wide, own.apart, slope);
+        load_table(levels, wide, own.apart, level);
         lead_by_values(gradients, distances, slope, level);
     }
     drop(gradients, index, own.apart, after);
@@ -101,11 +101,15 @@ DEVICE INLINED void add_products(stored8 dy, stored8 x, GLOBAL const scalar* y, 
     }
 }
 
+// Where the compiler would leave it at two.
+#undef RESIDENT_GROUPS
+#define RESIDENT_GROUPS (DTYPE_F64 || VEC != 8 || HAS_MASKS ? 0 : 3)
+
 KERNEL void batch_norm_sums_columns(GLOBAL const scalar* dy, u64 dy_offset, GLOBAL const scalar* x, u64 x_offset,
                                     GLOBAL const scalar* y, u64 y_offset, GLOBAL real* partial, u64 partial_offset,
                                     NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS, NORM_LENGTHS_PARAMETERS, u64 splits,
                                     u64 share, u64 tiles, u32 wide, NORM_EPILOGUE_PARAMETERS) {
-    SHARED real centers[TILE_COLUMNS], slopes[TILE_COLUMNS], levels[TILE_COLUMNS];
+    SHARED real centers[TABLE_VALUES], slopes[TABLE_VALUES], levels[TABLE_VALUES];
     SHARED real scratch[8 * COLUMN_STRIDE], sums_of[TILE_COLUMNS], products_of[TILE_COLUMNS];
     const norm_epilogue after = epilogue_of(NORM_EPILOGUE_ARGUMENTS);
     const norm_channels of = channels_of(NORM_CHANNEL_ARGUMENTS);
@@ -132,7 +136,7 @@ KERNEL void batch_norm_sums_columns(GLOBAL const scalar* dy, u64 dy_offset, GLOB
         real center[8], sums[8], products[8];
         tile_affines(own, of, channels, 1, wide, 0, 0, centers, slopes, levels); // inner is 1 here
         BARRIER();
-        load_lanes(centers, wide, own.apart, center);
+        load_table(centers, wide, own.apart, center);
         for (u32 lane = 0; lane < 8; lane++) sums[lane] = products[lane] = 0;
         while (index < stop) {
             UNROLL
@@ -203,8 +207,8 @@ KERNEL void batch_norm_apply_gradient(GLOBAL const scalar* dy, u64 dy_offset, GL
                                       GLOBAL scalar* dresidual, u64 dresidual_offset, GLOBAL const real* corrections,
                                       u64 corrections_offset, NORM_CHANNEL_PARAMETERS, NORM_SHAPE_PARAMETERS,
                                       u64 splits, u64 share, u64 tiles, u32 wide, NORM_EPILOGUE_PARAMETERS) {
-    SHARED real centers[TILE_COLUMNS], slopes[TILE_COLUMNS], levels[TILE_COLUMNS];
-    SHARED real shifts[TILE_COLUMNS], tilts[TILE_COLUMNS];
+    SHARED real centers[TABLE_VALUES], slopes[TABLE_VALUES], levels[TABLE_VALUES];
+    SHARED real shifts[TABLE_VALUES], tilts[TABLE_VALUES];
     const norm_epilogue after = epilogue_of(NORM_EPILOGUE_ARGUMENTS);
     const norm_channels of = channels_of(NORM_CHANNEL_ARGUMENTS);
     const u64 columns = channels * inner, units = sets * channels, jobs = sets * splits * tiles;
@@ -230,14 +234,14 @@ KERNEL void batch_norm_apply_gradient(GLOBAL const scalar* dy, u64 dy_offset, GL
         tile_affines(own, of, channels, inner, wide, 0, 0, centers, slopes, levels);
         for (u32 i = LOCAL_ID; i < 8 * wide; i += GROUP_SIZE) {
             const u64 column = 8 * own.tile * wide + i, channel = inner == 1 ? column : column / inner;
-            shifts[i] = channel < channels ? corrections[own.set * channels + channel] : (real)0;
-            tilts[i] = channel < channels ? corrections[units + own.set * channels + channel] : (real)0;
+            shifts[table_place(i)] = channel < channels ? corrections[own.set * channels + channel] : (real)0;
+            tilts[table_place(i)] = channel < channels ? corrections[units + own.set * channels + channel] : (real)0;
         }
         BARRIER();
-        load_lanes(centers, wide, own.apart, center);
-        load_lanes(slopes, wide, own.apart, slope);
-        load_lanes(shifts, wide, own.apart, shift);
-        load_lanes(tilts, wide, own.apart, tilt);
+        load_table(centers, wide, own.apart, center);
+        load_table(slopes, wide, own.apart, slope);
+        load_table(shifts, wide, own.apart, shift);
+        load_table(tilts, wide, own.apart, tilt);
         while (index < stop) {
             real gradients[8], distances[8];
             column_gradients(gradient, input, y, index, own, wide, center, slopes, levels, after, gradients, distances);

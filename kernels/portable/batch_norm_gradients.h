@@ -42,7 +42,7 @@ DEVICE void lead(real* gradients, const real* distances, const real* outputs, u3
 }
 
 // The same of a block of a plane; x becomes the distances from the mean.
-DEVICE void lead_plane(real* gradients, real* x, const real* outputs, u32 has_outputs, affine map, u64 index,
+DEVICE void lead_plane(real* gradients, real* x, const real* outputs, u32 has_outputs, affine map, u64 index, u32 apart,
                        norm_epilogue after) {
     real slope[8], level[8];
     for (u32 lane = 0; lane < 8; lane++) {
@@ -50,16 +50,21 @@ DEVICE void lead_plane(real* gradients, real* x, const real* outputs, u32 has_ou
         slope[lane] = map.slope;
         level[lane] = map.level;
     }
-    lead(gradients, x, outputs, has_outputs, slope, level, index, 4, after);
+    lead(gradients, x, outputs, has_outputs, slope, level, index, apart, after);
 }
 
 // Adds the plane's lanes of a block to its sums.
 DEVICE void add_block(plane_block block, const real* gradients, const real* distances, real* sums) {
     real sum = 0, product = 0;
-    for (u32 lane = 0; lane < 8; lane++) {
-        if (has_lane(block, lane)) {
+    if (block.lanes == ALL_LANES) {
+        for (u32 lane = 0; lane < 8; lane++) {
             sum += gradients[lane];
             product = FMA(gradients[lane], distances[lane], product);
+        }
+    } else {
+        for (u32 lane = 0; lane < 8; lane++) {
+            sum += has_lane(block, lane) ? gradients[lane] : (real)0;
+            product = has_lane(block, lane) ? FMA(gradients[lane], distances[lane], product) : product;
         }
     }
     sums[0] += sum;

@@ -19,9 +19,10 @@ internal readonly record struct Traffic(int Scalars, int Reals = 0, int Levels =
 /// <param name="Exponentials">How many an element needs, which tells the loop from others that move as much.</param>
 /// <param name="Elements">Elements of a turn, as a rule.</param>
 /// <param name="Beside">Bytes that a turn reads of tables, whatever its elements are.</param>
+/// <param name="TakesKept">Whether it takes what copies have put into shared memory, unlike a loop that only copies.</param>
 internal sealed record Pass(
     string Name, Traffic Reads, Traffic Writes, Traffic Again = default, int Exponentials = 0, int Elements = PassCost.UsualElements,
-    int Beside = 0);
+    int Beside = 0, bool TakesKept = false);
 
 /// <summary>
 /// What a kernel must move, from which a ceiling follows. A kernel that is not here has none: its loops are counted and no more.
@@ -181,7 +182,8 @@ internal static class KernelWork
 
     private static Pass[] Elementwise(int reads, int writes) => [new(OnlyPass, new(reads), new(writes))];
 
-    private static Pass[] Resident(int reads) => [new("sums", new(reads), default), new("results", default, new(1))];
+    private static Pass[] Resident(int reads) =>
+        [new("sums", new(reads), default, TakesKept: true), new("results", default, new(1), TakesKept: true)];
 
     private static Pass Sums(int reads) => new("sums", new(reads), default, Exponentials: 1, Elements: Chunk);
 

@@ -41,7 +41,8 @@ internal sealed record PassCost(string Name, IReadOnlyList<Instruction> Turn, Tu
                     && (stored == 0
                         ? path.LoadedBytes == (elements * loaded) + pass.Beside
                         : path.LoadedBytes >= (elements * loaded) + pass.Beside)
-                    && path.SpecialFunctions >= Math.Min(elements * pass.Exponentials, TurnPaths.MostSpecialFunctions))
+                    && path.SpecialFunctions >= Math.Min(elements * pass.Exponentials, TurnPaths.MostSpecialFunctions)
+                    && (!pass.TakesKept || InstructionsOf(graph, path).Any(LoadsShared)))
                 .Select(path => (Path: path, Elements: elements, Rank: rank)))
             .OrderBy(fit => fit.Path.Detours)
             .ThenBy(fit => fit.Rank > 0)
@@ -104,6 +105,10 @@ internal sealed record PassCost(string Name, IReadOnlyList<Instruction> Turn, Tu
         .GroupBy(Bytes)
         .OrderByDescending(width => width.Key)
         .Select(width => $"{width.Count()}x{width.Key}"));
+
+    // Compilers put such loads that are never carried out in front of asynchronous copies.
+    private static bool LoadsShared(Instruction instruction) =>
+        instruction is { IsGuarded: false, Access: { Space: MemorySpace.Shared, IsStore: false } };
 
     private static int Bytes(Instruction access) => access.Access!.Bytes;
 

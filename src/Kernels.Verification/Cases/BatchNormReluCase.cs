@@ -296,8 +296,8 @@ public abstract class BatchNormFollowedCase : OpCase
         },
         new(entry, [3, 4, 9], "p = 1: zeros", 1) { HasGamma = false, HasBeta = false },
         new(entry, [1, 2, 4099], "more elements than a group takes, odd", 0.1) { HasRunning = false },
-        new(entry, [3, 2, 2744], "parts of channels that wait for each other", 0.25) { HasRunning = false },
-        new(entry, [50, 264], "parts of rows that wait for each other, two tiles", 0.25) { HasRunning = false },
+        new(entry, [3, 2, 2752], "parts of channels that wait for each other", 0.25) { HasRunning = false },
+        new(entry, [100, 136], "parts of rows that wait for each other, two tiles", 0.25) { HasRunning = false },
     ];
 
     private static IEnumerable<BatchNormReluProblem> OfBench() =>

@@ -317,29 +317,32 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
             "index + i * step < stop && row_counts(counted, row + i * deep)", "row_counts(counted, row + i * deep)")
         { At = "channels last, odd" },
         new(
-            "the last part of a channel is left out", "batch-norm", ResidentNorm, "LOCAL_ID, GROUP_SIZE, splits)",
-            "LOCAL_ID, GROUP_SIZE, splits - 1)")
+            "the last part of a channel is left out", "batch-norm", ResidentNorm, "is_alone ? 1 : GROUP_SIZE, splits)",
+            "is_alone ? 1 : GROUP_SIZE, splits - 1)")
         { At = "parts of channels that wait for each other, maps that begin inside blocks" },
         new(
-            "what is kept is the half block before", "batch-norm", "cuda/resident.h", "source + index + 4 * copy", "source + index")
+            "what is kept is the half block before", "batch-norm", "cuda/resident.h",
+            "first + copy * apart * (u32)sizeof(scalar)", "first")
         { At = "parts of rows that wait for each other, two tiles" },
         new(
-            "the second of a pair takes its neighbour's first four twice", "batch-norm", "cuda/resident.h",
-            "resident_place(block, odd) - odd", "resident_place(block, 0) - odd")
+            "the last warp's rows are no part of the sums", "batch-norm", "cuda/resident.h",
+            "warp < GROUP_SIZE / 32; warp++) total", "warp + 1 < GROUP_SIZE / 32; warp++) total")
         { At = "parts of rows that wait for each other, two tiles" },
         new(
-            "gradients leave out the last part of a channel", "batch-norm", ResidentGradients, "GROUP_SIZE, splits, sums)",
-            "GROUP_SIZE, splits - 1, sums)")
+            "gradients leave out the last part of a channel", "batch-norm", ResidentGradients,
+            "is_alone ? 1 : GROUP_SIZE, splits,", "is_alone ? 1 : GROUP_SIZE, splits - 1,")
         { At = "parts of channels that wait for each other, maps that begin inside blocks" },
         new(
             "what did not pass is part of dx", "batch-norm-relu", ResidentGradients,
-            "if (is_selected) replace_block(resident, 2 * pair, gradients);\n        add_block", "add_block")
+            "if (is_selected) replace_block(held, OF_DY, place, gradients);\n        add_block", "add_block")
         { At = "parts of channels that wait for each other" },
         new(
             "a row is led by the y of the next", "batch-norm-add-relu", ResidentGradients,
             "widen8(output, outputs);\n            // On its way while this row has its turn.\n"
-                + "            if (pass.y != 0 && row + deep < rows) output = load_columns(pass.y, index + step, own.count, own.apart);",
-            "if (pass.y != 0 && row + deep < rows) output = load_columns(pass.y, index + step, own.count, own.apart);\n"
+                + "            if (pass.y != 0 && place + GROUP_SIZE < places)\n"
+                + "                output = load_columns(pass.y, index + step, own.count, own.apart);",
+            "if (pass.y != 0 && place + GROUP_SIZE < places)\n"
+                + "                output = load_columns(pass.y, index + step, own.count, own.apart);\n"
                 + "            widen8(output, outputs);")
         { At = "parts of rows that wait for each other, two tiles" },
         new(

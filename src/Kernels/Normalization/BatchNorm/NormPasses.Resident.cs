@@ -103,7 +103,7 @@ internal static partial class NormPasses
     private static KernelDefinition<TArguments> Resident<TArguments, TCpu>(EntryPoint<TArguments> entryPoint)
         where TArguments : struct, IKernelArguments
         where TCpu : ICpuKernel<TArguments> => entryPoint.Cuda<TCpu>(
-            ResidentTypes, KernelDefinition.DefaultGroupSize, static _ => ResidentParts.MostBytes, [Philox.LanesPerBlock], Masks);
+            ResidentTypes, ResidentParts.Group, static _ => ResidentParts.MostBytes, [Philox.LanesPerBlock], Masks);
 
     private static KernelDefinition Resident(in NormGeometry geometry, int kept) => kept == KeptForward
         ? geometry.HasPlanes ? ResidentPlanes : ResidentColumns
@@ -131,32 +131,36 @@ internal static partial class NormPasses
 /// </summary>
 internal readonly record struct ResidentParts(long Splits, long Part, long Tiles, uint Wide, int SharedBytes)
 {
+    /// <summary>Work items of a group: as the memory of a multiprocessor is one group's, it has enough of them to keep it busy.</summary>
+    public const int Group = 512;
+
     /// <summary>What leaves room in 227 KB for the tables of the texts.</summary>
     public const int MostBytes = 208 << 10;
 
     /// <summary>Groups that a large GPU holds of the largest.</summary>
-    private const long LargeGroups = 128;
+    private const long LargeGroups = 132;
 
-    /// <summary>Blocks of eight that an item takes, before there are several parts for the sake of more groups.</summary>
-    private const long FewestBlocks = 2;
+    /// <summary>Blocks that neighbours take side by side: whole warps have whole lines of memory.</summary>
+    private const long Warp = 32;
 
-    private const long MostWide = 32;
+    /// <summary>The same 128 columns as in the kernels' text.</summary>
+    private const long MostWide = 16;
 
     public static ResidentParts Of(in NormGeometry geometry, DType dtype, int kept)
     {
-        const long Group = KernelDefinition.DefaultGroupSize;
         long blocks = NormParts.CeilingOf(geometry.Columns, Philox.LanesPerBlock);
         long wide = geometry.HasPlanes ? 1 : Math.Min((long)BitOperations.RoundUpToPowerOf2((ulong)blocks), MostWide);
         long tiles = geometry.HasPlanes ? 1 : NormParts.CeilingOf(blocks, wide), deep = Group / wide;
         long pieces = geometry.HasPlanes ? geometry.Outer * PlaneParts.BlocksOf(geometry.Inner) : geometry.Outer;
-        long others = geometry.HasPlanes ? geometry.Channels : tiles;
+        long others = geometry.HasPlanes ? geometry.Channels : tiles, unit = Warp / wide;
 
-        // A block of each item.
-        int bytes = kept * KernelDefinition.DefaultGroupSize * Philox.LanesPerBlock * dtype.SizeInBytes();
-        long fewest = NormParts.CeilingOf(pieces, MostBytes / bytes * deep);
-        long splits = Math.Clamp(LargeGroups / others, fewest, Math.Max(fewest, pieces / (FewestBlocks * deep)));
-        long part = NormParts.CeilingOf(NormParts.CeilingOf(pieces, splits), deep) * deep;
-        return new ResidentParts(NormParts.CeilingOf(pieces, part), part, tiles, (uint)wide, (int)(part / deep) * bytes);
+        // Of a place, or of a row of a tile.
+        long bytes = kept * wide * Philox.LanesPerBlock * dtype.SizeInBytes();
+        long fewest = NormParts.CeilingOf(pieces, MostBytes / bytes);
+        // No more for the sake of more groups than leave a block for each item.
+        long splits = Math.Clamp(LargeGroups / others, fewest, Math.Max(fewest, pieces / deep));
+        long part = NormParts.CeilingOf(NormParts.CeilingOf(pieces, splits), unit) * unit;
+        return new ResidentParts(NormParts.CeilingOf(pieces, part), part, tiles, (uint)wide, (int)(part * bytes));
     }
 
     /// <summary>
