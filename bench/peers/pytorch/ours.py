@@ -65,13 +65,15 @@ def settings_of(problem):
 
 
 def tensor(spec, device):
-    """A tensor of a problem. Integers have the problem's values, since they are labels and indices; other numbers do not matter."""
+    """A tensor of a problem. Integers have the problem's values, since they are labels and indices; floats and pixels are any."""
     if spec["dtype"] not in DTYPES:
         raise Unsupported(f"PyTorch has no type for {spec['name']}")
     dtype, shape = DTYPES[spec["dtype"]], spec["shape"]
     if spec["values"] is not None:
         values = [float(value) for value in spec["values"]]  # some are named: "NaN"
         return torch.tensor(values, dtype=torch.float64, device=device).to(dtype).view(shape)
+    if dtype == torch.uint8:
+        return torch.randint(256, shape, dtype=dtype, device=device)
     if not dtype.is_floating_point:
         raise Unsupported(f"{spec['name']} has too many integers to be sent")
     made = torch.empty(shape, dtype=torch.float32, device=device).uniform_(-2, 2)
