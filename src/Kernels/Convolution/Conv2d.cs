@@ -40,11 +40,10 @@ public static partial class Conv2d
     private const int DepthwiseLanes = 32;
 
     /// <summary>
-    /// What an item of a direct gather makes: of a column so many neighbours of one channel, or fewer of so many channels. With more
-    /// channels tiles take less time.
+    /// What an item of a direct gather makes: so many neighbours of a column, of one channel or of so many. With more channels tiles take
+    /// less time.
     /// </summary>
     private const int DirectResults = 8;
-    private const int NarrowResults = 4;
     private const int NarrowChannels = 4;
 
     private const uint ChannelsLastSwitch = 1;
@@ -257,10 +256,9 @@ public static partial class Conv2d
         long phases = backward ? (long)Math.Min(shape.StrideY, shape.XHeight) * Math.Min(shape.StrideX, shape.XWidth) : 1;
         long channels = backward ? shape.XChannels : shape.YChannels;
         bool isDirect = shape.IsDepthwise || channels <= NarrowChannels;
-        bool isNarrow = isDirect && !shape.IsDepthwise && channels > 1;
-        long pieces = isNarrow ? Tiles(height, NarrowResults) : channels * Tiles(height, DirectResults);
+        bool isNarrow = isDirect && !shape.IsDepthwise;
         LaunchShape groups = isDirect
-            ? LaunchShape.Items((long)shape.Batch * (long)shape.Groups * pieces * width, DirectGatherKernel)
+            ? DirectGroups((long)shape.Groups * (isNarrow ? 1 : channels), phases, (long)shape.Batch * Tiles(height, DirectResults) * width)
             : new LaunchShape(
                 Tiles(channels, TileRows) * (long)shape.Groups * phases * Tiles((long)shape.Batch * height * width, TileColumns));
         stream.Launch(
@@ -278,6 +276,13 @@ public static partial class Conv2d
                 HasBias = bias is null ? 0u : 1u,
                 HasRelu = rectifies ? 1u : 0u,
             });
+    }
+
+    /// <summary>As many as fill a GPU share the places of a phase and of a block of channels; there is one for each of those at least.</summary>
+    private static LaunchShape DirectGroups(long channelBlocks, long phases, long places)
+    {
+        long items = phases * channelBlocks * places, most = Math.Max(phases * channelBlocks, ManyGroups);
+        return new LaunchShape(Math.Min(Tiles(items, DirectGatherKernel.GroupSize), most));
     }
 
     private static KernelVariant Variant(DType dtype, TensorLayout layout, bool isNarrow = false) =>
