@@ -49,6 +49,11 @@ public static partial class Conv2d
     private const uint ChannelsLastSwitch = 1;
     private const uint NarrowSwitch = 2;
 
+    /// <summary>What an item of a depthwise gather makes: as many rows, of so many columns; and the sides of the filter.</summary>
+    private const int DepthwiseColumns = 4;
+    private const int DepthwiseSide = 3;
+    private const uint WideRowsSwitch = 1;
+
     private static readonly string[] Switches = ["CHANNELS_LAST"];
     private static readonly string[] DirectSwitches = [.. Switches, "NARROW"];
 
@@ -60,6 +65,9 @@ public static partial class Conv2d
 
     private static readonly KernelDefinition<Conv2dGatherArguments> DirectGatherKernel =
         EntryPoints.Conv2dDirectGather.Float<CpuDirectGather>(switches: DirectSwitches);
+
+    private static readonly KernelDefinition<Conv2dGatherArguments> DepthwiseGatherKernel =
+        EntryPoints.Conv2dDepthwiseGather.Float<CpuPlaneGather>(switches: ["WIDE"]);
 
     private static readonly KernelDefinition<Conv2dBackwardFilterArguments> DepthwiseBackwardFilterKernel =
         EntryPoints.Conv2dDepthwiseBackwardFilter.Float<CpuDepthwiseBackwardFilter>(switches: Switches);
@@ -251,8 +259,28 @@ public static partial class Conv2d
             return;
         }
 
+        Conv2dGatherArguments arguments = new()
+        {
+            Image = image.Argument,
+            Filter = filter.Argument,
+            Bias = bias?.Argument ?? default,
+            Result = result.Argument,
+            Conv2dShape = shape,
+            Backward = backward ? 1u : 0u,
+            HasBias = bias is null ? 0u : 1u,
+            HasRelu = rectifies ? 1u : 0u,
+        };
         long height = backward ? Tiles(shape.XHeight, shape.StrideY) : shape.YHeight;
         long width = backward ? Tiles(shape.XWidth, shape.StrideX) : shape.YWidth;
+        if (TakesDepthwise(shape, layout))
+        {
+            bool isWide = isAligned && width % DepthwiseColumns == 0 && shape.XWidth == shape.YWidth && shape.PaddingLeft == 1;
+            long items = (long)shape.Batch * (long)shape.Groups * Tiles(height, DirectResults) * Tiles(width, DepthwiseColumns);
+            KernelVariant variant = new(result.DType, Switches: isWide ? WideRowsSwitch : 0);
+            stream.Launch(DepthwiseGatherKernel, variant, LaunchShape.Items(items, DepthwiseGatherKernel), arguments);
+            return;
+        }
+
         long phases = backward ? (long)Math.Min(shape.StrideY, shape.XHeight) * Math.Min(shape.StrideX, shape.XWidth) : 1;
         long channels = backward ? shape.XChannels : shape.YChannels;
         bool isDirect = shape.IsDepthwise || channels <= NarrowChannels;
@@ -261,24 +289,15 @@ public static partial class Conv2d
             ? DirectGroups((long)shape.Groups * (isNarrow ? 1 : channels), phases, (long)shape.Batch * Tiles(height, DirectResults) * width)
             : new LaunchShape(
                 Tiles(channels, TileRows) * (long)shape.Groups * phases * Tiles((long)shape.Batch * height * width, TileColumns));
-        stream.Launch(
-            isDirect ? DirectGatherKernel : GatherKernel,
-            Variant(result.DType, layout, isNarrow),
-            groups,
-            new Conv2dGatherArguments
-            {
-                Image = image.Argument,
-                Filter = filter.Argument,
-                Bias = bias?.Argument ?? default,
-                Result = result.Argument,
-                Conv2dShape = shape,
-                Backward = backward ? 1u : 0u,
-                HasBias = bias is null ? 0u : 1u,
-                HasRelu = rectifies ? 1u : 0u,
-            });
+        stream.Launch(isDirect ? DirectGatherKernel : GatherKernel, Variant(result.DType, layout, isNarrow), groups, arguments);
     }
 
-    /// <summary>As many as fill a GPU share the places of a phase and of a block of channels; there is one for each of those at least.</summary>
+    /// <summary>What the networks of phones have most of; planes of its own for each channel.</summary>
+    private static bool TakesDepthwise(in Conv2dShapeArguments shape, TensorLayout layout) =>
+        shape.IsDepthwise && shape.YChannels == 1 && layout == TensorLayout.ChannelsFirst && (shape.FilterHeight, shape.FilterWidth,
+            shape.StrideY, shape.StrideX, shape.DilationY, shape.DilationX) == (DepthwiseSide, DepthwiseSide, 1, 1, 1, 1);
+
+    /// <summary>At least one for each phase and block of channels, whose places are shared by as many as fill a GPU.</summary>
     private static LaunchShape DirectGroups(long channelBlocks, long phases, long places)
     {
         long items = phases * channelBlocks * places, most = Math.Max(phases * channelBlocks, ManyGroups);
