@@ -15,6 +15,12 @@
 #define COLUMNS 4
 #define SIDE    3
 
+// What is on its way from memory for one group leaves time to the others.
+#if WIDE && !DTYPE_F64
+#undef RESIDENT_GROUPS
+#define RESIDENT_GROUPS 3
+#endif
+
 KERNEL void conv2d_depthwise_gather(CONV2D_GATHER_PARAMETERS) {
     const u32 image_height = backward ? y_height : x_height, image_width = backward ? y_width : x_width;
     const u32 height = backward ? x_height : y_height, width = backward ? x_width : y_width;
@@ -22,14 +28,14 @@ KERNEL void conv2d_depthwise_gather(CONV2D_GATHER_PARAMETERS) {
     const i32 above = backward ? SIDE - 1 - (i32)padding_top : (i32)padding_top;
     const i32 before = backward ? SIDE - 1 - (i32)padding_left : (i32)padding_left;
     const u32 column_blocks = (width + COLUMNS - 1) / COLUMNS, row_blocks = (height + ROWS - 1) / ROWS;
-    const digits step = digits_of(GLOBAL_SIZE, column_blocks, row_blocks);
-    digits at = digits_of(GLOBAL_ID, column_blocks, row_blocks);
+    const u64 count = batch * groups * row_blocks * column_blocks;
     image += image_offset;
     filter += filter_offset;
     bias += bias_offset;
     result += result_offset;
 
-    for (; at.high < batch * groups; at = sum_of(at, step, column_blocks, row_blocks)) {
+    for (u64 item = GLOBAL_ID; item < count; item += GLOBAL_SIZE) {
+        const digits at = digits_of(item, column_blocks, row_blocks);
         const u64 channel = at.high % groups;
         const u32 first_row = ROWS * at.middle, first_column = COLUMNS * at.low;
         const i32 lowest = (i32)first_row - above, leftmost = (i32)first_column - before;

@@ -59,7 +59,6 @@ KERNEL void conv2d_direct_gather(CONV2D_GATHER_PARAMETERS) {
     const u64 wanted_runs = GROUP_COUNT > blocks ? GROUP_COUNT / blocks : 1;
     const u64 run_blocks = (place_blocks + wanted_runs - 1) / wanted_runs;
     const u64 runs = (place_blocks + run_blocks - 1) / run_blocks;
-    const digits step = digits_of(workers, columns, row_blocks);
     image += image_offset;
     filter += filter_offset;
     bias += bias_offset;
@@ -83,17 +82,17 @@ KERNEL void conv2d_direct_gather(CONV2D_GATHER_PARAMETERS) {
         // Where neighbours' taps see the same elements, in the order of the taps or against it.
         const u32 climbs = vertical.step == vertical.tap_step, falls = vertical.step == -vertical.tap_step;
         const u32 most_taps = climbs || falls ? ROWS : 1;
-        const u32 steps = image_channels * horizontal.taps;
+        const u32 steps = image_channels * horizontal.taps, filter_apart = vertical.filter_step * filter_row;
         const u32 fits = vertical.taps <= most_taps && steps <= workers;
         const u64 row_step = (u64)vertical.step * image_strides.row;
         const u64 result_step = vertical.result_step * strides.row;
         GLOBAL const scalar* of_group = image + group * image_channels * image_strides.channel;
         GLOBAL const scalar* of_channel = filter + group * y_channels * per_output + (u64)first_channel * of_result +
                                           vertical.filter_first * filter_row + horizontal.filter_first * filter_column;
-        const u64 first_block = run * run_blocks, blocks_left = place_blocks - first_block;
-        const u64 block_count = blocks_left < run_blocks ? blocks_left : run_blocks;
-        digits at = digits_of(first_block * workers + worker, columns, row_blocks);
-        for (u64 place_block = 0; place_block < block_count; place_block++) {
+        u32 are_there = 0;
+        for (u64 place_block = run * run_blocks; place_block < place_blocks && place_block < (run + 1) * run_blocks;
+             place_block++) {
+            const digits at = digits_of(place_block * workers + worker, columns, row_blocks);
             const u32 first = ITEM_RESULTS * at.middle;
             const u32 is_mine =
                 has_channels && at.high < batch && at.low < horizontal.results && first < vertical.results;
@@ -113,24 +112,26 @@ KERNEL void conv2d_direct_gather(CONV2D_GATHER_PARAMETERS) {
                     inside |= (u32)((u64)(lowest + (i64)i * vertical.step) < image_height) << i;
                 for (u32 first_step = 0; first_step < steps; first_step += workers) {
                     BARRIER();
-                    if (place_block == 0 || !fits) {
+                    if (!are_there) {
                         const u32 my_step = first_step + worker, c = my_step / horizontal.taps;
                         const u32 s = my_step - c * horizontal.taps;
                         if (lane == 0)
                             places[worker] =
                                 place_of(image_strides, c * image_strides.channel, 0, (i32)s * horizontal.tap_step);
-                        GLOBAL const scalar* from =
-                            of_channel + (u64)c * of_image + s * horizontal.filter_step * filter_column;
+                        const u32 rows_of_taps = has_channels && my_step < steps ? taps : 0;
+                        GLOBAL const scalar* from = of_channel + (u64)c * of_image +
+                                                    s * horizontal.filter_step * filter_column +
+                                                    (r + (falls ? taps - 1 : 0)) * filter_apart;
                         for (u32 i = 0; i < ROWS; i++) {
-                            const u32 tap = r + (falls ? taps - 1 - i : i);
                             for (u32 k = 0; k < ITEM_CHANNELS; k++) {
-                                const u32 is_tap = has_channels && my_step < steps && i < taps && k < item_channels;
-                                const u64 index = tap * vertical.filter_step * filter_row + (u64)k * of_result;
+                                const u32 is_tap = i < rows_of_taps && k < item_channels;
                                 weights[(i * GROUP_SIZE + LOCAL_ID) * ITEM_CHANNELS + k] =
-                                    is_tap ? load(from, index) : (real)0;
+                                    is_tap ? load(from, (u64)k * of_result) : (real)0;
                             }
+                            from += falls ? -(i32)filter_apart : (i32)filter_apart;
                         }
                     }
+                    are_there = fits;
                     BARRIER();
                     const u32 steps_left = steps - first_step;
                     const u32 count = results == 0 ? 0 : steps_left < workers ? steps_left : workers;
@@ -176,7 +177,6 @@ KERNEL void conv2d_direct_gather(CONV2D_GATHER_PARAMETERS) {
                     target += result_step;
                 }
             }
-            at = sum_of(at, step, columns, row_blocks);
         }
     }
 }

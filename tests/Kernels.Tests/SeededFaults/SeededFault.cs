@@ -585,7 +585,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "depthwise, two outputs a channel" },
         new("all lanes have the weights of the first", "conv2d", Direct, "(t * lanes + lane)", "(t * lanes)")
         { At = "depthwise, more channels than lanes, strided" },
-        new("a run of places keeps the weights of another row", "conv2d", Direct, "place_block == 0 || !fits", "place_block == 0")
+        new("a run of places keeps the weights of another row", "conv2d", Direct, "are_there = fits", "are_there = 1")
         { At = "depthwise, a run of places, more rows of taps than a step" },
         new("four columns have no neighbour on the left", "conv2d", Depthwise, "values[0] = load(source, 0)", "values[0] = 0")
         { At = "depthwise, rows in fours, one past eight of them twice" },
