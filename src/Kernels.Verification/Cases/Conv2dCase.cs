@@ -125,6 +125,7 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
         new Conv2dProblem("backward filter", 1, 15, 5, 5, 66, 3, 3, "one past a tile of channels, several of taps") { HasBias = false },
         new Conv2dProblem("backward filter", 70001, 1, 1, 1, 1, 1, 1, "70,001 planes, many splits"),
         new Conv2dProblem("backward filter", 2, 2, 16, 17, 3, 3, 1, "several splits, the last one short") { Padding = (1, 1, 0, 0) },
+        new Conv2dProblem("backward filter", 2, 2, 33, 64, 2, 3, 3, "depthwise, two splits") { Padding = 1, Groups = 2 },
         .. Odd("backward filter"),
     ];
 

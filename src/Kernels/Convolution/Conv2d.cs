@@ -49,9 +49,9 @@ public static partial class Conv2d
     private const uint ChannelsLastSwitch = 1;
     private const uint NarrowSwitch = 2;
 
-    /// <summary>What an item of a depthwise gather makes: as many rows, of so many columns; and the sides of the filter.</summary>
-    private const int DepthwiseColumns = 4;
-    private const int DepthwiseSide = 3;
+    /// <summary>An item of planes takes as many rows, of so many columns, with a filter of such sides.</summary>
+    private const int PlaneColumns = 4;
+    private const int PlaneTaps = 3;
     private const uint WideRowsSwitch = 1;
 
     private static readonly string[] Switches = ["CHANNELS_LAST"];
@@ -66,8 +66,11 @@ public static partial class Conv2d
     private static readonly KernelDefinition<Conv2dGatherArguments> DirectGatherKernel =
         EntryPoints.Conv2dDirectGather.Float<CpuDirectGather>(switches: DirectSwitches);
 
-    private static readonly KernelDefinition<Conv2dGatherArguments> DepthwiseGatherKernel =
+    private static readonly KernelDefinition<Conv2dGatherArguments> PlaneGatherKernel =
         EntryPoints.Conv2dDepthwiseGather.Float<CpuPlaneGather>(switches: ["WIDE"]);
+
+    private static readonly KernelDefinition<Conv2dBackwardFilterArguments> PlaneFilterKernel =
+        EntryPoints.Conv2dDepthwiseFilter.Float<CpuPlaneFilter>(switches: ["WIDE"]);
 
     private static readonly KernelDefinition<Conv2dBackwardFilterArguments> DepthwiseBackwardFilterKernel =
         EntryPoints.Conv2dDepthwiseBackwardFilter.Float<CpuDepthwiseBackwardFilter>(switches: Switches);
@@ -217,15 +220,18 @@ public static partial class Conv2d
         long least = shape.IsDepthwise && layout == TensorLayout.ChannelsFirst ? PixelsOfDepthwiseSplit : PixelsOfSplit;
         long splits = stream.Device.Kind == DeviceKind.Cpu
             ? 1 : Math.Clamp(shape.YPixels / least, 1, Math.Max(1, ManyGroups / tiles));
-        long pixels = Tiles(Tiles(shape.YPixels, splits), TileDepth) * TileDepth;
+        bool takesPlanes = TakesPlanes(shape, layout);
+        long pixels = takesPlanes
+            ? Tiles((long)shape.Batch * PlaneBlocks(shape.YHeight, shape.YWidth), splits) * DirectResults * PlaneColumns
+            : Tiles(Tiles(shape.YPixels, splits), TileDepth) * TileDepth;
         long parts = splits > 1 ? splits * shape.Outputs * (shape.PerOutput + 1) : 0;
         using ScratchPool.Lease<T> partial = RealBuffer<T>.RentScratch(stream, parts);
         TensorArgument filterPart = splits > 1 ? partial.Argument : default;
         TensorArgument biasPart = splits > 1
             ? filterPart with { Offset = filterPart.Offset + (ulong)(splits * shape.Outputs * shape.PerOutput) } : default;
         stream.Launch(
-            shape.IsDepthwise ? DepthwiseBackwardFilterKernel : BackwardFilterKernel,
-            Variant(x.DType, layout),
+            takesPlanes ? PlaneFilterKernel : shape.IsDepthwise ? DepthwiseBackwardFilterKernel : BackwardFilterKernel,
+            takesPlanes ? PlaneVariant(x.DType, shape, isAligned) : Variant(x.DType, layout),
             new LaunchShape(tiles * splits),
             new Conv2dBackwardFilterArguments
             {
@@ -272,12 +278,11 @@ public static partial class Conv2d
         };
         long height = backward ? Tiles(shape.XHeight, shape.StrideY) : shape.YHeight;
         long width = backward ? Tiles(shape.XWidth, shape.StrideX) : shape.YWidth;
-        if (TakesDepthwise(shape, layout))
+        if (TakesPlanes(shape, layout))
         {
-            bool isWide = isAligned && width % DepthwiseColumns == 0 && shape.XWidth == shape.YWidth && shape.PaddingLeft == 1;
-            long items = (long)shape.Batch * (long)shape.Groups * Tiles(height, DirectResults) * Tiles(width, DepthwiseColumns);
-            KernelVariant variant = new(result.DType, Switches: isWide ? WideRowsSwitch : 0);
-            stream.Launch(DepthwiseGatherKernel, variant, LaunchShape.Items(items, DepthwiseGatherKernel), arguments);
+            long items = (long)shape.Batch * (long)shape.Groups * PlaneBlocks(height, width);
+            KernelVariant variant = PlaneVariant(result.DType, shape, isAligned);
+            stream.Launch(PlaneGatherKernel, variant, LaunchShape.Items(items, PlaneGatherKernel), arguments);
             return;
         }
 
@@ -292,10 +297,19 @@ public static partial class Conv2d
         stream.Launch(isDirect ? DirectGatherKernel : GatherKernel, Variant(result.DType, layout, isNarrow), groups, arguments);
     }
 
-    /// <summary>What the networks of phones have most of; planes of its own for each channel.</summary>
-    private static bool TakesDepthwise(in Conv2dShapeArguments shape, TensorLayout layout) =>
+    /// <summary>Depthwise as most networks have it.</summary>
+    private static bool TakesPlanes(in Conv2dShapeArguments shape, TensorLayout layout) =>
         shape.IsDepthwise && shape.YChannels == 1 && layout == TensorLayout.ChannelsFirst && (shape.FilterHeight, shape.FilterWidth,
-            shape.StrideY, shape.StrideX, shape.DilationY, shape.DilationX) == (DepthwiseSide, DepthwiseSide, 1, 1, 1, 1);
+            shape.StrideY, shape.StrideX, shape.DilationY, shape.DilationX) == (PlaneTaps, PlaneTaps, 1, 1, 1, 1);
+
+    /// <summary>What items make of a plane of results.</summary>
+    private static long PlaneBlocks(long height, long width) => Tiles(height, DirectResults) * Tiles(width, PlaneColumns);
+
+    private static KernelVariant PlaneVariant(DType dtype, in Conv2dShapeArguments shape, bool isAligned)
+    {
+        bool isWide = isAligned && shape.XWidth % PlaneColumns == 0 && shape.XWidth == shape.YWidth && shape.PaddingLeft == 1;
+        return new KernelVariant(dtype, Switches: isWide ? WideRowsSwitch : 0);
+    }
 
     /// <summary>At least one for each phase and block of channels, whose places are shared by as many as fill a GPU.</summary>
     private static LaunchShape DirectGroups(long channelBlocks, long phases, long places)

@@ -167,6 +167,12 @@ public static unsafe partial class Conv2d
             where T : unmanaged => CpuDepthwiseGather.Run<T>(variant with { Switches = 0 }, arguments);
     }
 
+    private readonly struct CpuPlaneFilter : ICpuKernel<Conv2dBackwardFilterArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in Conv2dBackwardFilterArguments arguments)
+            where T : unmanaged => CpuDepthwiseBackwardFilter.Run<T>(variant with { Switches = 0 }, arguments);
+    }
+
     private readonly struct CpuDepthwiseGather : ICpuKernel<Conv2dGatherArguments>
     {
         private const int ResultRows = 4;

@@ -591,6 +591,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "depthwise, rows in fours, one past eight of them twice" },
         new("the filter is not turned around", "conv2d", Depthwise, "backward ? SIDE * SIDE - 1 - i : i", "i")
         { At = "depthwise, rows not in fours" },
+        new("a product with what is below the last row", "conv2d", Depthwise, "+ (i - (SIDE - 1)) < y_height", "< y_height")
+        { At = "depthwise, rows in fours, one past eight of them twice" },
         new("few channels share a bias", "conv2d", Direct, "load(bias, channel + k)", "load(bias, channel)")
         { At = "few channels, all settings at once, two groups" },
         new(
