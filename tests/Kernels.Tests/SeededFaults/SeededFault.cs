@@ -587,9 +587,9 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "depthwise, more channels than lanes, strided" },
         new("a run of places keeps the weights of another row", "conv2d", Direct, "are_there = fits", "are_there = 1")
         { At = "depthwise, a run of places, more rows of taps than a step" },
-        new("four columns have no neighbour on the left", "conv2d", Depthwise, "values[0] = load(source, 0)", "values[0] = 0")
+        new("four columns have no neighbour on the left", "conv2d", Depthwise, "values[0] = load(row, 0)", "values[0] = 0")
         { At = "depthwise, rows in fours, one past eight of them twice" },
-        new("the filter is not turned around", "conv2d", Depthwise, "backward ? SIDE * SIDE - 1 - i : i", "i")
+        new("the filter is not turned around", "conv2d", Depthwise, "backward ? TAPS - 1 - i : i", "i")
         { At = "depthwise, rows not in fours" },
         new("a product with what is below the last row", "conv2d", Depthwise, "+ (i - (SIDE - 1)) < y_height", "< y_height")
         { At = "depthwise, rows in fours, one past eight of them twice" },
