@@ -5,7 +5,7 @@
 //
 //   conv2d_direct_gather              y from x, or with `backward` dx from dy; an item makes eight neighbours of a
 //                                     column and keeps the elements that their taps share in registers, for one
-//                                     channel, or with NARROW for four channels, which take the same elements
+//                                     channel, or with NARROW for up to four, which take the same elements
 //   conv2d_depthwise_backward_filter  dw from x and dy, and the bias' gradient; with more than one split to rows of
 //                                     `partial`, for partial_sums.cl to add
 
@@ -25,7 +25,7 @@
 // Taps that share a pass over the pixels.
 #define TAPS 9
 
-// A group has items of one phase, and of one block of channels or, where neighbours in memory are channels, of 32.
+// A group has items of one phase, and of one block of channels or, where neighbours in memory are channels, up to 32.
 // A step is a channel of the image and a column of taps, of which `ROWS` rows are taken at a time. Each item first
 // loads the weights of one step for its channels; then all take the steps one by one.
 KERNEL void conv2d_direct_gather(CONV2D_GATHER_PARAMETERS) {
@@ -44,7 +44,9 @@ KERNEL void conv2d_direct_gather(CONV2D_GATHER_PARAMETERS) {
     // With NARROW an item makes all channels of a group.
     const u32 group_blocks = ITEM_CHANNELS > 1 ? 1 : channels, item_channels = ITEM_CHANNELS > 1 ? channels : 1;
     const u64 channel_blocks = groups * group_blocks;
-    const u32 lanes = CHANNELS_LAST && channel_blocks > 1 ? 32 : 1, workers = GROUP_SIZE / lanes;
+    u32 lanes = 1;
+    while (CHANNELS_LAST && lanes < 32 && lanes < channel_blocks) lanes *= 2;
+    const u32 workers = GROUP_SIZE / lanes;
     const u32 lane = LOCAL_ID % lanes, worker = LOCAL_ID / lanes;
     const u64 lane_blocks = (channel_blocks + lanes - 1) / lanes;
     // All phases are taken for as large as the first.
