@@ -168,7 +168,8 @@ KERNEL void conv2d_direct_gather(CONV2D_GATHER_PARAMETERS) {
             const u64 to = at.high * strides.batch + channel * strides.channel +
                            (horizontal.result_first + (u64)at.low * horizontal.result_step) * strides.column +
                            (vertical.result_first + (u64)first * vertical.result_step) * strides.row;
-            for (u32 k = 0; k < ITEM_CHANNELS && k < item_channels; k++) {
+            const u32 made_channels = results > 0 ? item_channels : 0;
+            for (u32 k = 0; k < ITEM_CHANNELS && k < made_channels; k++) {
                 const real added = has_bias ? load(bias, channel + k) : (real)0;
                 GLOBAL scalar* target = result + to + k * strides.channel;
                 for (u32 e = 0; e < ITEM_RESULTS; e++) {

@@ -103,7 +103,7 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
         new Conv2dProblem("forward relu", 1, 67, 3, 45, 66, 1, 1, "one past a tile of channels, of pixels and of taps"),
         .. Odd("forward"),
         new Conv2dProblem("forward relu", 1, 3, 11, 37, 4, 3, 3, "few outputs, strided, more rows than a tile") { Stride = 2, Padding = 1 },
-        new Conv2dProblem("forward", 1, 90, 5, 9, 2, 3, 3, "few outputs, more steps than a slice") { Padding = 1 },
+        new Conv2dProblem("forward", 1, 86, 5, 9, 2, 3, 3, "few outputs, more steps than a slice") { Padding = 1 },
         new Conv2dProblem("forward relu", 1, 3, 9, 8, 3, 3, 3, "depthwise, rows in fours, rectified") { Padding = 1, Groups = 3 },
         new Conv2dProblem("forward", 70001, 1, 1, 1, 2, 1, 1, "more than 65,535 planes"),
     ];
@@ -118,7 +118,7 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
         },
         .. Odd("backward data"),
         new Conv2dProblem("backward data", 1, 3, 9, 37, 50, 5, 4, "few inputs, more taps than a chain") { Stride = 2, Padding = 2 },
-        new Conv2dProblem("backward data", 1, 4, 5, 9, 90, 3, 3, "few inputs, more steps than a slice") { Padding = 1 },
+        new Conv2dProblem("backward data", 1, 4, 5, 9, 86, 3, 3, "few inputs, more steps than a slice") { Padding = 1 },
         new Conv2dProblem("backward data", 65536, 1, 1, 1, 1, 1, 1, "65,536 planes"),
         new Conv2dProblem("backward filter", 0, 2, 4, 4, 3, 3, 3, "an empty batch: the gradients are 0"),
         new Conv2dProblem("backward filter", 1, 1, 1, 1, 1, 1, 1, "one element"),
