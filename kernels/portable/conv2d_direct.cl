@@ -3,56 +3,34 @@
 // group, memory sets the time (Howard et al., "MobileNets", arXiv:1704.04861, 2017); to or from the three channels of
 // an image nearly all of a tile of 64 would be empty.
 //
-//   conv2d_direct_gather              y from x, or with `backward` dx from dy; an item makes neighbours of a column and
-//                                     keeps the elements that their taps share in registers: eight of one channel, or
-//                                     with NARROW four of four channels, which take the same elements
+//   conv2d_direct_gather              y from x, or with `backward` dx from dy; an item makes eight neighbours of a
+//                                     column and keeps the elements that their taps share in registers, for one
+//                                     channel, or with NARROW for up to four, which take the same elements
 //   conv2d_depthwise_backward_filter  dw from x and dy, and the bias' gradient; with more than one split to rows of
 //                                     `partial`, for partial_sums.cl to add
 
 #include "types.h"
 #include "im2col.h"
 
-// Neighbours of a column, and channels, that an item makes.
+// Neighbours of a column, and channels, that an item makes, and rows of taps that share the elements of a column.
+#define ITEM_RESULTS 8
 #if NARROW
-#define ITEM_RESULTS  4
 #define ITEM_CHANNELS 4
+#define ROWS          (DTYPE_F64 ? 2 : 4)
 #else
-#define ITEM_RESULTS  8
 #define ITEM_CHANNELS 1
+#define ROWS          3
 #endif
-// Rows of taps that share the elements of a column, and taps that share a pass over the pixels.
-#define ROWS 3
+#define ITEM_ELEMENTS (ITEM_RESULTS + ROWS - 1)
+// Taps that share a pass over the pixels.
 #define TAPS 9
 
-// A number in four digits, the lowest first, with the counts of the lower three as bases.
-typedef struct {
-    digits inner;
-    u64 outer;
-} digits4;
-
-DEVICE digits4 digits4_of(u64 number, u32 low_count, u32 middle_count, u64 high_count) {
-    digits4 result;
-    result.inner = digits_of(number, low_count, middle_count);
-    result.outer = result.inner.high / high_count;
-    result.inner.high -= result.outer * high_count;
-    return result;
-}
-
-DEVICE digits4 sum4_of(digits4 a, digits4 b, u32 low_count, u32 middle_count, u64 high_count) {
-    digits4 sum;
-    sum.inner = sum_of(a.inner, b.inner, low_count, middle_count);
-    const u32 carry = sum.inner.high >= high_count;
-    sum.inner.high -= carry ? high_count : 0;
-    sum.outer = a.outer + b.outer + carry;
-    return sum;
-}
-
-// The element at `source` if row y is one of the image's, else 0.
-DEVICE real element_at(GLOBAL const scalar* source, i32 y, u32 height) {
-    return (u32)y < height ? load(source, 0) : (real)0;
-}
-
+// A group has items of one phase, and of one block of channels or, where neighbours in memory are channels, up to 32.
+// A step is a channel of the image and a column of taps, of which `ROWS` rows are taken at a time. Each item first
+// loads the weights of one step for its channels; then all take the steps one by one.
 KERNEL void conv2d_direct_gather(CONV2D_GATHER_PARAMETERS) {
+    SHARED real weights[ROWS * GROUP_SIZE * ITEM_CHANNELS];
+    SHARED place places[GROUP_SIZE];
     const u32 image_channels = backward ? y_channels : x_channels, channels = backward ? x_channels : y_channels;
     const u32 image_height = backward ? y_height : x_height, image_width = backward ? y_width : x_width;
     const map_strides image_strides = strides_of(groups * image_channels, image_height, image_width);
@@ -63,119 +41,145 @@ KERNEL void conv2d_direct_gather(CONV2D_GATHER_PARAMETERS) {
     const u32 filter_input = CHANNELS_LAST ? 1 : area, filter_column = CHANNELS_LAST ? x_channels : 1;
     const u32 filter_row = filter_column * filter_width;
     const u32 of_image = backward ? per_output : filter_input, of_result = backward ? filter_input : per_output;
-    const u32 group_blocks = (channels + ITEM_CHANNELS - 1) / ITEM_CHANNELS;
+    // With NARROW an item makes all channels of a group.
+    const u32 group_blocks = ITEM_CHANNELS > 1 ? 1 : channels, item_channels = ITEM_CHANNELS > 1 ? channels : 1;
     const u64 channel_blocks = groups * group_blocks;
+    u32 lanes = 1;
+    while (CHANNELS_LAST && lanes < 32 && lanes < channel_blocks) lanes *= 2;
+    const u32 workers = GROUP_SIZE / lanes;
+    const u32 lane = LOCAL_ID % lanes, worker = LOCAL_ID / lanes;
+    const u64 lane_blocks = (channel_blocks + lanes - 1) / lanes;
+    // All phases are taken for as large as the first.
     const u32 phases_y = backward ? (stride_y < x_height ? stride_y : x_height) : 1;
     const u32 phases_x = backward ? (stride_x < x_width ? stride_x : x_width) : 1;
+    const u32 rows = backward ? (x_height + stride_y - 1) / stride_y : y_height;
+    const u32 columns = backward ? (x_width + stride_x - 1) / stride_x : y_width;
+    const u32 row_blocks = (rows + ITEM_RESULTS - 1) / ITEM_RESULTS;
+    const u64 phases = (u64)phases_y * phases_x, blocks = phases * lane_blocks;
+    // Places are cut into runs for as many groups as there are: what a group has to find out first serves a whole run.
+    const u64 place_blocks = (batch * row_blocks * columns + workers - 1) / workers;
+    const u64 wanted_runs = GROUP_COUNT > blocks ? GROUP_COUNT / blocks : 1;
+    const u64 run_blocks = (place_blocks + wanted_runs - 1) / wanted_runs;
+    const u64 runs = (place_blocks + run_blocks - 1) / run_blocks;
     image += image_offset;
     filter += filter_offset;
     bias += bias_offset;
     result += result_offset;
 
-    for (u32 phase = 0; phase < phases_y * phases_x; phase++) {
+    // The phases of a place lie side by side in time: they read the same elements, and write between each other's.
+    for (u64 job = GROUP_ID; job < blocks * runs; job += GROUP_COUNT) {
+        const u64 block = job / phases, phase = job - block * phases, run = block / lane_blocks;
+        const u32 phase_y = (u32)(phase / phases_x), phase_x = (u32)(phase - (u64)phase_y * phases_x);
         const gather_axis vertical =
-            backward ? backward_axis(x_height, filter_height, stride_y, dilation_y, padding_top, phase / phases_x)
+            backward ? backward_axis(x_height, filter_height, stride_y, dilation_y, padding_top, phase_y)
                      : forward_axis(y_height, filter_height, stride_y, dilation_y, padding_top);
         const gather_axis horizontal =
-            backward ? backward_axis(x_width, filter_width, stride_x, dilation_x, padding_left, phase % phases_x)
+            backward ? backward_axis(x_width, filter_width, stride_x, dilation_x, padding_left, phase_x)
                      : forward_axis(y_width, filter_width, stride_x, dilation_x, padding_left);
+        const u64 channel_block = (block - run * lane_blocks) * lanes + lane;
+        const u32 has_channels = channel_block < channel_blocks;
+        const u64 group = group_blocks == 1 ? channel_block : channel_block / group_blocks;
+        const u32 first_channel = (u32)(channel_block - group * group_blocks);
+
+        // Where neighbours' taps see the same elements, in the order of the taps or against it.
+        const u32 climbs = vertical.step == vertical.tap_step, falls = vertical.step == -vertical.tap_step;
+        const u32 most_taps = climbs || falls ? ROWS : 1;
+        const u32 steps = image_channels * horizontal.taps, filter_apart = vertical.filter_step * filter_row;
+        const u32 fits = vertical.taps <= most_taps && steps <= workers;
         const u64 row_step = (u64)vertical.step * image_strides.row;
-        const u32 climbs = vertical.step == vertical.tap_step, slides = climbs || vertical.step == -vertical.tap_step;
-        // From a tap to the one below it in a phase, and to the one that the same elements meet next.
-        const i32 apart = (i32)(vertical.filter_step * filter_row), slide = climbs ? apart : -apart;
-        const u32 blocks = (vertical.results + ITEM_RESULTS - 1) / ITEM_RESULTS;
-        const u64 count = batch * channel_blocks * blocks * horizontal.results;
-        // Neighbouring items have neighbouring addresses: columns of a row, or channels of a pixel.
-        const u32 low_count = CHANNELS_LAST ? (u32)channel_blocks : horizontal.results;
-        const u32 middle_count = CHANNELS_LAST ? horizontal.results : blocks;
-        const u64 high_count = CHANNELS_LAST ? blocks : channel_blocks;
-        const digits4 step = digits4_of(GLOBAL_SIZE, low_count, middle_count, high_count);
-        digits4 at = digits4_of(GLOBAL_ID, low_count, middle_count, high_count);
-        for (u64 item = GLOBAL_ID; item < count; item += GLOBAL_SIZE) {
-            const u32 channel_block = CHANNELS_LAST ? at.inner.low : (u32)at.inner.high;
-            const u32 group = group_blocks == 1 ? channel_block : channel_block / group_blocks;
-            const u32 first_channel = ITEM_CHANNELS * (channel_block - group * group_blocks);
-            const u32 channels_left = channels - first_channel;
-            const u32 right = CHANNELS_LAST ? at.inner.middle : at.inner.low;
-            const u32 first = ITEM_RESULTS * (CHANNELS_LAST ? (u32)at.inner.high : at.inner.middle);
+        const u64 result_step = vertical.result_step * strides.row;
+        GLOBAL const scalar* of_group = image + group * image_channels * image_strides.channel;
+        GLOBAL const scalar* of_channel = filter + group * y_channels * per_output + (u64)first_channel * of_result +
+                                          vertical.filter_first * filter_row + horizontal.filter_first * filter_column;
+        u32 are_there = 0;
+        for (u64 place_block = run * run_blocks; place_block < place_blocks && place_block < (run + 1) * run_blocks;
+             place_block++) {
+            const digits at = digits_of(place_block * workers + worker, columns, row_blocks);
+            const u32 first = ITEM_RESULTS * at.middle;
+            const u32 is_mine =
+                has_channels && at.high < batch && at.low < horizontal.results && first < vertical.results;
+            const u32 results_left = is_mine ? vertical.results - first : 0;
+            const u32 results = results_left < ITEM_RESULTS ? results_left : ITEM_RESULTS;
             const i32 first_y = (i32)first * vertical.step + vertical.first;
-            const i32 first_x = (i32)right * horizontal.step + horizontal.first;
+            const i32 first_x = (i32)at.low * horizontal.step + horizontal.first;
+            GLOBAL const scalar* column =
+                of_group + at.high * image_strides.batch + (u64)(i64)first_x * image_strides.column;
             real sums[ITEM_CHANNELS * ITEM_RESULTS] = {0};
-            GLOBAL const scalar* group_filter = filter + (u64)group * y_channels * per_output +
-                                                (u64)first_channel * of_result + vertical.filter_first * filter_row +
-                                                horizontal.filter_first * filter_column;
-            for (u32 c = 0; c < image_channels; c++) {
-                GLOBAL const scalar* plane =
-                    image + at.outer * image_strides.batch + ((u64)group * image_channels + c) * image_strides.channel;
-                GLOBAL const scalar* taps = group_filter;
-                group_filter += of_image;
-                for (u32 s = 0; s < horizontal.taps; s++) {
-                    const i32 x = first_x + (i32)s * horizontal.tap_step;
-                    // Outside, the height is 0: no row is inside.
-                    const u32 height = (u32)x < image_width ? image_height : 0;
-                    GLOBAL const scalar* column = plane + (height > 0 ? (u32)x * image_strides.column : 0);
-                    GLOBAL const scalar* row = taps;
-                    taps += horizontal.filter_step * filter_column;
-                    for (u32 r = 0; r < vertical.taps; r += ROWS) {
-                        const i32 y = first_y + (i32)r * vertical.tap_step;
-                        const u32 left = vertical.taps - r;
-                        if (slides) {
-                            // Neighbours' taps see the same elements, in the order of the taps or against it.
-                            const i32 lowest = climbs ? y : y - (ROWS - 1) * vertical.step;
-                            GLOBAL const scalar* source = column + (u64)(i64)lowest * image_strides.row;
-                            real values[ITEM_RESULTS + ROWS - 1];
-                            for (u32 i = 0; i < ITEM_RESULTS + ROWS - 1; i++) {
-                                values[i] = element_at(source, lowest + (i32)i * vertical.step, height);
-                                source += row_step;
+            for (u32 r = 0; r < vertical.taps; r += most_taps) {
+                const u32 left = vertical.taps - r, taps = left < most_taps ? left : most_taps;
+                const i32 lowest = first_y + (i32)r * vertical.tap_step - (falls ? (i32)taps - 1 : 0);
+                GLOBAL const scalar* lowest_element = column + (u64)(i64)lowest * image_strides.row;
+                u32 inside = 0;
+                for (u32 i = 0; i < ITEM_ELEMENTS; i++)
+                    inside |= (u32)((u64)(lowest + (i64)i * vertical.step) < image_height) << i;
+                for (u32 first_step = 0; first_step < steps; first_step += workers) {
+                    BARRIER();
+                    if (!are_there) {
+                        const u32 my_step = first_step + worker, c = my_step / horizontal.taps;
+                        const u32 s = my_step - c * horizontal.taps;
+                        if (lane == 0)
+                            places[worker] =
+                                place_of(image_strides, c * image_strides.channel, 0, (i32)s * horizontal.tap_step);
+                        const u32 rows_of_taps = has_channels && my_step < steps ? taps : 0;
+                        GLOBAL const scalar* from = of_channel + (u64)c * of_image +
+                                                    s * horizontal.filter_step * filter_column +
+                                                    (r + (falls ? taps - 1 : 0)) * filter_apart;
+                        for (u32 i = 0; i < ROWS; i++) {
+                            for (u32 k = 0; k < ITEM_CHANNELS; k++) {
+                                const u32 is_tap = i < rows_of_taps && k < item_channels;
+                                weights[(i * GROUP_SIZE + LOCAL_ID) * ITEM_CHANNELS + k] =
+                                    is_tap ? load(from, (u64)k * of_result) : (real)0;
                             }
-                            GLOBAL const scalar* tap = climbs ? row : row + (ROWS - 1) * apart;
-                            for (u32 i = 0; i < ROWS; i++, tap += slide) {
-                                if ((climbs ? i : ROWS - 1 - i) >= left) continue;
-                                for (u32 k = 0; k < ITEM_CHANNELS; k++) {
-                                    const real weight = k < channels_left ? load(tap, (u64)k * of_result) : (real)0;
-                                    for (u32 e = 0; e < ITEM_RESULTS; e++) {
-                                        const u32 to = k * ITEM_RESULTS + e;
-                                        sums[to] = FMA(weight, values[e + i], sums[to]);
-                                    }
-                                }
-                            }
+                            from += falls ? -(i32)filter_apart : (i32)filter_apart;
+                        }
+                    }
+                    are_there = fits;
+                    BARRIER();
+                    const u32 steps_left = steps - first_step;
+                    const u32 count = results == 0 ? 0 : steps_left < workers ? steps_left : workers;
+                    for (u32 t = 0; t < count; t++) {
+                        const place to = places[t];
+                        const u32 seen = (u32)(first_x + to.x) < image_width ? inside : 0;
+                        GLOBAL const scalar* source = lowest_element + to.offset;
+                        real values[ITEM_ELEMENTS];
+                        if (seen == (1u << ITEM_ELEMENTS) - 1) {
+                            for (u32 i = 0; i < ITEM_ELEMENTS; i++, source += row_step) values[i] = load(source, 0);
                         } else {
-                            for (u32 tap = 0; tap < ROWS && tap < left; tap++) {
-                                const i32 at_tap = y + (i32)tap * vertical.tap_step;
-                                GLOBAL const scalar* source = column + (u64)(i64)at_tap * image_strides.row;
-                                real weights[ITEM_CHANNELS];
-                                for (u32 k = 0; k < ITEM_CHANNELS; k++)
-                                    weights[k] =
-                                        k < channels_left ? load(row + (i32)tap * apart, (u64)k * of_result) : (real)0;
+                            for (u32 i = 0; i < ITEM_ELEMENTS; i++, source += row_step)
+                                values[i] = (seen >> i & 1) != 0 ? load(source, 0) : (real)0;
+                        }
+                        LOCAL const real* at_step = weights + (t * lanes + lane) * ITEM_CHANNELS;
+                        for (u32 i = 0; i < ROWS; i++) {
+                            if (i >= taps) break;
+                            for (u32 k = 0; k < ITEM_CHANNELS; k++) {
+                                // Images have one channel or three.
+                                if ((k == 1 || k == 3) && k >= item_channels) break;
+                                const real weight = at_step[i * GROUP_SIZE * ITEM_CHANNELS + k];
                                 for (u32 e = 0; e < ITEM_RESULTS; e++) {
-                                    const real value = element_at(source, at_tap + (i32)e * vertical.step, height);
-                                    source += row_step;
-                                    for (u32 k = 0; k < ITEM_CHANNELS; k++) {
-                                        const u32 to = k * ITEM_RESULTS + e;
-                                        sums[to] = FMA(weights[k], value, sums[to]);
-                                    }
+                                    const u32 sum = k * ITEM_RESULTS + e;
+                                    sums[sum] = FMA(weight, values[e + i], sums[sum]);
                                 }
                             }
                         }
-                        row += ROWS * apart;
                     }
                 }
             }
-            const u64 channel = (u64)group * channels + first_channel;
-            const u64 to = at.outer * strides.batch + channel * strides.channel +
-                           (horizontal.result_first + (u64)right * horizontal.result_step) * strides.column;
-            for (u32 k = 0; k < ITEM_CHANNELS && k < channels_left; k++) {
+            const u64 channel = group * channels + first_channel;
+            const u64 to = at.high * strides.batch + channel * strides.channel +
+                           (horizontal.result_first + (u64)at.low * horizontal.result_step) * strides.column +
+                           (vertical.result_first + (u64)first * vertical.result_step) * strides.row;
+            const u32 made_channels = results > 0 ? item_channels : 0;
+            for (u32 k = 0; k < ITEM_CHANNELS && k < made_channels; k++) {
                 const real added = has_bias ? load(bias, channel + k) : (real)0;
+                GLOBAL scalar* target = result + to + k * strides.channel;
                 for (u32 e = 0; e < ITEM_RESULTS; e++) {
                     real value = sums[k * ITEM_RESULTS + e];
                     if (has_bias) value += added;
                     if (has_relu && value <= 0) value = 0;
-                    const u64 row = vertical.result_first + (u64)(first + e) * vertical.result_step;
-                    if (first + e < vertical.results)
-                        store(result, to + k * strides.channel + row * strides.row, value);
+                    if (e < results) store(target, 0, value);
+                    target += result_step;
                 }
             }
-            at = sum4_of(at, step, low_count, middle_count, high_count);
         }
     }
 }

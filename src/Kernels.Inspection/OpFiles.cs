@@ -8,7 +8,10 @@ namespace Kernels.Inspection;
 internal static class OpFiles
 {
     private static readonly string[] Convolution =
-        ["conv2d", "conv2d_direct", "partial_sums", "cuda/conv2d.gather.cu", "cuda/conv2d.filter.cu", "cuda/conv2d.layout.cu"];
+    [
+        "conv2d", "conv2d_depthwise", "conv2d_direct", "partial_sums", "cuda/conv2d.gather.cu", "cuda/conv2d.filter.cu",
+        "cuda/conv2d.layout.cu",
+    ];
 
     private static readonly string[] Maps = ["augment", "augment_table", "cuda/augment.resident.cu"];
 

@@ -103,6 +103,8 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
         new Conv2dProblem("forward relu", 1, 67, 3, 45, 66, 1, 1, "one past a tile of channels, of pixels and of taps"),
         .. Odd("forward"),
         new Conv2dProblem("forward relu", 1, 3, 11, 37, 4, 3, 3, "few outputs, strided, more rows than a tile") { Stride = 2, Padding = 1 },
+        new Conv2dProblem("forward", 1, 86, 5, 9, 2, 3, 3, "few outputs, more steps than a slice") { Padding = 1 },
+        new Conv2dProblem("forward relu", 1, 3, 9, 8, 3, 3, 3, "depthwise, rows in fours, rectified") { Padding = 1, Groups = 3 },
         new Conv2dProblem("forward", 70001, 1, 1, 1, 2, 1, 1, "more than 65,535 planes"),
     ];
 
@@ -116,12 +118,14 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
         },
         .. Odd("backward data"),
         new Conv2dProblem("backward data", 1, 3, 9, 37, 50, 5, 4, "few inputs, more taps than a chain") { Stride = 2, Padding = 2 },
+        new Conv2dProblem("backward data", 1, 4, 5, 9, 86, 3, 3, "few inputs, more steps than a slice") { Padding = 1 },
         new Conv2dProblem("backward data", 65536, 1, 1, 1, 1, 1, 1, "65,536 planes"),
         new Conv2dProblem("backward filter", 0, 2, 4, 4, 3, 3, 3, "an empty batch: the gradients are 0"),
         new Conv2dProblem("backward filter", 1, 1, 1, 1, 1, 1, 1, "one element"),
         new Conv2dProblem("backward filter", 1, 15, 5, 5, 66, 3, 3, "one past a tile of channels, several of taps") { HasBias = false },
         new Conv2dProblem("backward filter", 70001, 1, 1, 1, 1, 1, 1, "70,001 planes, many splits"),
         new Conv2dProblem("backward filter", 2, 2, 16, 17, 3, 3, 1, "several splits, the last one short") { Padding = (1, 1, 0, 0) },
+        new Conv2dProblem("backward filter", 2, 2, 33, 64, 2, 3, 3, "depthwise, two splits") { Padding = 1, Groups = 2 },
         .. Odd("backward filter"),
     ];
 
@@ -161,6 +165,17 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
             new Conv2dProblem(entry, 2, 37, 5, 6, 37, 3, 3, "depthwise, more channels than lanes, strided")
             {
                 Padding = 1, Stride = 2, Groups = 37, ChannelsLast = true,
+            },
+            new Conv2dProblem(entry, 2, 5, 17, 12, 5, 3, 3, "depthwise, rows in fours, one past eight of them twice")
+            {
+                Padding = 1, Groups = 5,
+            },
+            new Conv2dProblem(entry, 2, 3, 10, 11, 3, 3, 3, "depthwise, rows not in fours") { Padding = (2, 0, 0, 3), Groups = 3 },
+            // The first filter serves a run of places as it is, the other is loaded for each of them anew.
+            new Conv2dProblem(entry, 20, 3, 4, 15, 3, 3, 1, "depthwise, a run of places") { Groups = 3, HasBias = false },
+            new Conv2dProblem(entry, 20, 3, 5, 15, 3, 4, 1, "depthwise, a run of places, more rows of taps than a step")
+            {
+                Padding = (1, 0, 0, 0), Groups = 3, HasBias = false,
             },
             new Conv2dProblem(entry, 2, 3, 17, 9, 3, 5, 5, "depthwise, more taps than a pass, dilated")
             {

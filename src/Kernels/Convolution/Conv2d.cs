@@ -40,15 +40,19 @@ public static partial class Conv2d
     private const int DepthwiseLanes = 32;
 
     /// <summary>
-    /// What an item of a direct gather makes: of a column so many neighbours of one channel, or fewer of so many channels. With more
-    /// channels tiles take less time.
+    /// What an item of a direct gather makes: so many neighbours of a column, of one channel or of so many. With more channels tiles take
+    /// less time.
     /// </summary>
     private const int DirectResults = 8;
-    private const int NarrowResults = 4;
     private const int NarrowChannels = 4;
 
     private const uint ChannelsLastSwitch = 1;
     private const uint NarrowSwitch = 2;
+
+    /// <summary>An item of planes takes as many rows, of so many columns, with a filter of such sides.</summary>
+    private const int PlaneColumns = 4;
+    private const int PlaneTaps = 3;
+    private const uint WideRowsSwitch = 1;
 
     private static readonly string[] Switches = ["CHANNELS_LAST"];
     private static readonly string[] DirectSwitches = [.. Switches, "NARROW"];
@@ -61,6 +65,12 @@ public static partial class Conv2d
 
     private static readonly KernelDefinition<Conv2dGatherArguments> DirectGatherKernel =
         EntryPoints.Conv2dDirectGather.Float<CpuDirectGather>(switches: DirectSwitches);
+
+    private static readonly KernelDefinition<Conv2dGatherArguments> PlaneGatherKernel =
+        EntryPoints.Conv2dDepthwiseGather.Float<CpuPlaneGather>(switches: ["WIDE"]);
+
+    private static readonly KernelDefinition<Conv2dBackwardFilterArguments> PlaneFilterKernel =
+        EntryPoints.Conv2dDepthwiseFilter.Float<CpuPlaneFilter>(switches: ["WIDE"]);
 
     private static readonly KernelDefinition<Conv2dBackwardFilterArguments> DepthwiseBackwardFilterKernel =
         EntryPoints.Conv2dDepthwiseBackwardFilter.Float<CpuDepthwiseBackwardFilter>(switches: Switches);
@@ -210,15 +220,18 @@ public static partial class Conv2d
         long least = shape.IsDepthwise && layout == TensorLayout.ChannelsFirst ? PixelsOfDepthwiseSplit : PixelsOfSplit;
         long splits = stream.Device.Kind == DeviceKind.Cpu
             ? 1 : Math.Clamp(shape.YPixels / least, 1, Math.Max(1, ManyGroups / tiles));
-        long pixels = Tiles(Tiles(shape.YPixels, splits), TileDepth) * TileDepth;
+        bool takesPlanes = TakesPlanes(shape, layout);
+        long pixels = takesPlanes
+            ? Tiles((long)shape.Batch * PlaneBlocks(shape.YHeight, shape.YWidth), splits) * DirectResults * PlaneColumns
+            : Tiles(Tiles(shape.YPixels, splits), TileDepth) * TileDepth;
         long parts = splits > 1 ? splits * shape.Outputs * (shape.PerOutput + 1) : 0;
         using ScratchPool.Lease<T> partial = RealBuffer<T>.RentScratch(stream, parts);
         TensorArgument filterPart = splits > 1 ? partial.Argument : default;
         TensorArgument biasPart = splits > 1
             ? filterPart with { Offset = filterPart.Offset + (ulong)(splits * shape.Outputs * shape.PerOutput) } : default;
         stream.Launch(
-            shape.IsDepthwise ? DepthwiseBackwardFilterKernel : BackwardFilterKernel,
-            Variant(x.DType, layout),
+            takesPlanes ? PlaneFilterKernel : shape.IsDepthwise ? DepthwiseBackwardFilterKernel : BackwardFilterKernel,
+            takesPlanes ? PlaneVariant(x.DType, shape, isAligned) : Variant(x.DType, layout),
             new LaunchShape(tiles * splits),
             new Conv2dBackwardFilterArguments
             {
@@ -252,32 +265,57 @@ public static partial class Conv2d
             return;
         }
 
+        Conv2dGatherArguments arguments = new()
+        {
+            Image = image.Argument,
+            Filter = filter.Argument,
+            Bias = bias?.Argument ?? default,
+            Result = result.Argument,
+            Conv2dShape = shape,
+            Backward = backward ? 1u : 0u,
+            HasBias = bias is null ? 0u : 1u,
+            HasRelu = rectifies ? 1u : 0u,
+        };
         long height = backward ? Tiles(shape.XHeight, shape.StrideY) : shape.YHeight;
         long width = backward ? Tiles(shape.XWidth, shape.StrideX) : shape.YWidth;
+        if (TakesPlanes(shape, layout))
+        {
+            long items = (long)shape.Batch * (long)shape.Groups * PlaneBlocks(height, width);
+            KernelVariant variant = PlaneVariant(result.DType, shape, isAligned);
+            stream.Launch(PlaneGatherKernel, variant, LaunchShape.Items(items, PlaneGatherKernel), arguments);
+            return;
+        }
+
         long phases = backward ? (long)Math.Min(shape.StrideY, shape.XHeight) * Math.Min(shape.StrideX, shape.XWidth) : 1;
         long channels = backward ? shape.XChannels : shape.YChannels;
         bool isDirect = shape.IsDepthwise || channels <= NarrowChannels;
-        bool isNarrow = isDirect && !shape.IsDepthwise && channels > 1;
-        long pieces = isNarrow ? Tiles(height, NarrowResults) : channels * Tiles(height, DirectResults);
+        bool isNarrow = isDirect && !shape.IsDepthwise;
         LaunchShape groups = isDirect
-            ? LaunchShape.Items((long)shape.Batch * (long)shape.Groups * pieces * width, DirectGatherKernel)
+            ? DirectGroups((long)shape.Groups * (isNarrow ? 1 : channels), phases, (long)shape.Batch * Tiles(height, DirectResults) * width)
             : new LaunchShape(
                 Tiles(channels, TileRows) * (long)shape.Groups * phases * Tiles((long)shape.Batch * height * width, TileColumns));
-        stream.Launch(
-            isDirect ? DirectGatherKernel : GatherKernel,
-            Variant(result.DType, layout, isNarrow),
-            groups,
-            new Conv2dGatherArguments
-            {
-                Image = image.Argument,
-                Filter = filter.Argument,
-                Bias = bias?.Argument ?? default,
-                Result = result.Argument,
-                Conv2dShape = shape,
-                Backward = backward ? 1u : 0u,
-                HasBias = bias is null ? 0u : 1u,
-                HasRelu = rectifies ? 1u : 0u,
-            });
+        stream.Launch(isDirect ? DirectGatherKernel : GatherKernel, Variant(result.DType, layout, isNarrow), groups, arguments);
+    }
+
+    /// <summary>Depthwise as most networks have it.</summary>
+    private static bool TakesPlanes(in Conv2dShapeArguments shape, TensorLayout layout) =>
+        shape.IsDepthwise && shape.YChannels == 1 && layout == TensorLayout.ChannelsFirst && (shape.FilterHeight, shape.FilterWidth,
+            shape.StrideY, shape.StrideX, shape.DilationY, shape.DilationX) == (PlaneTaps, PlaneTaps, 1, 1, 1, 1);
+
+    /// <summary>What items make of a plane of results.</summary>
+    private static long PlaneBlocks(long height, long width) => Tiles(height, DirectResults) * Tiles(width, PlaneColumns);
+
+    private static KernelVariant PlaneVariant(DType dtype, in Conv2dShapeArguments shape, bool isAligned)
+    {
+        bool isWide = isAligned && shape.XWidth % PlaneColumns == 0 && shape.XWidth == shape.YWidth && shape.PaddingLeft == 1;
+        return new KernelVariant(dtype, Switches: isWide ? WideRowsSwitch : 0);
+    }
+
+    /// <summary>At least one for each phase and block of channels, whose places are shared by as many as fill a GPU.</summary>
+    private static LaunchShape DirectGroups(long channelBlocks, long phases, long places)
+    {
+        long items = phases * channelBlocks * places, most = Math.Max(phases * channelBlocks, ManyGroups);
+        return new LaunchShape(Math.Min(Tiles(items, DirectGatherKernel.GroupSize), most));
     }
 
     private static KernelVariant Variant(DType dtype, TensorLayout layout, bool isNarrow = false) =>

@@ -160,6 +160,19 @@ public static unsafe partial class Conv2d
         }
     }
 
+    /// <summary>Planes of their own.</summary>
+    private readonly struct CpuPlaneGather : ICpuKernel<Conv2dGatherArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in Conv2dGatherArguments arguments)
+            where T : unmanaged => CpuDepthwiseGather.Run<T>(variant with { Switches = 0 }, arguments);
+    }
+
+    private readonly struct CpuPlaneFilter : ICpuKernel<Conv2dBackwardFilterArguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in Conv2dBackwardFilterArguments arguments)
+            where T : unmanaged => CpuDepthwiseBackwardFilter.Run<T>(variant with { Switches = 0 }, arguments);
+    }
+
     private readonly struct CpuDepthwiseGather : ICpuKernel<Conv2dGatherArguments>
     {
         private const int ResultRows = 4;

@@ -16,8 +16,8 @@ public sealed partial class DialectTests
     private static readonly string[] SharedFiles =
     [
         "portable/activation.cl", "portable/augment_statistics.cl", "portable/augment_table.cl",
-        "portable/batch_norm_backward.cl", "portable/conv2d_direct.cl", "portable/erase_draw.cl", "portable/mixup_draw.cl",
-        "portable/optimizer_step.cl", "portable/partial_sums.cl",
+        "portable/batch_norm_backward.cl", "portable/conv2d_depthwise.cl", "portable/conv2d_direct.cl", "portable/erase_draw.cl",
+        "portable/mixup_draw.cl", "portable/optimizer_step.cl", "portable/partial_sums.cl",
     ];
 
     private static readonly string[] Dialects = ["dialect/cuda.h", "dialect/opencl.h"];

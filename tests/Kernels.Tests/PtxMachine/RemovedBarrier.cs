@@ -24,6 +24,7 @@ internal sealed record RemovedBarrier(string File, int Line)
         ["portable/batch_norm_backward.cl"] = ["batch-norm", "ghost-batch-norm"],
         [Tiles] = ["augment"],
         [Moments] = ["batch-norm", "ghost-batch-norm"],
+        ["portable/conv2d_depthwise.cl"] = ["conv2d"],
         ["portable/conv2d_direct.cl"] = ["conv2d"],
         [NormGradients] = ["batch-norm", "ghost-batch-norm"],
         ["cuda/batch_norm.resident.cu"] = ["batch-norm"],

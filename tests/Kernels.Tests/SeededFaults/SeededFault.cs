@@ -36,6 +36,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
     private const string Inference = "portable/drop_connect_inference.cl";
     private const string Conv2d = "portable/conv2d.cl";
     private const string Direct = "portable/conv2d_direct.cl";
+    private const string Depthwise = "portable/conv2d_depthwise.cl";
     private const string TensorCores = "cuda/mma.h";
     private const string TensorGather = "cuda/conv2d.gather.cu";
     private const string TensorFilter = "cuda/conv2d.filter.cu";
@@ -590,6 +591,16 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "several splits, the last one short" },
         new("a window slides without its elements", "conv2d", Direct, "values[e + i]", "values[e]")
         { At = "depthwise, two outputs a channel" },
+        new("all lanes have the weights of the first", "conv2d", Direct, "(t * lanes + lane)", "(t * lanes)")
+        { At = "depthwise, more channels than lanes, strided" },
+        new("a run of places keeps the weights of another row", "conv2d", Direct, "are_there = fits", "are_there = 1")
+        { At = "depthwise, a run of places, more rows of taps than a step" },
+        new("four columns have no neighbour on the left", "conv2d", Depthwise, "values[0] = load(row, 0)", "values[0] = 0")
+        { At = "depthwise, rows in fours, one past eight of them twice" },
+        new("the filter is not turned around", "conv2d", Depthwise, "backward ? TAPS - 1 - i : i", "i")
+        { At = "depthwise, rows not in fours" },
+        new("a product with what is below the last row", "conv2d", Depthwise, "+ (i - (SIDE - 1)) < y_height", "< y_height")
+        { At = "depthwise, rows in fours, one past eight of them twice" },
         new("few channels share a bias", "conv2d", Direct, "load(bias, channel + k)", "load(bias, channel)")
         { At = "few channels, all settings at once, two groups" },
         new(
