@@ -82,7 +82,8 @@ public sealed class AugmentTests(TestDevices devices)
         foreach (AugmentPolicy policy in (AugmentPolicy[])[blends, blends with { Hue = (-0.1, 0.1), Posterize = 0.5 }, Everything])
         {
             using DeviceTensor<float> table = stream.Device.Allocate<float>(3, Augment.TableWidth);
-            using DeviceTensor<float> y = stream.Device.Allocate<float>(3, 3, 100, 100), applied = stream.Device.Allocate<float>(3, 3, 100, 100);
+            using DeviceTensor<float> y = stream.Device.Allocate<float>(3, 3, 100, 100);
+            using DeviceTensor<float> applied = stream.Device.Allocate<float>(3, 3, 100, 100);
             Augment.Forward(stream, x, null, y, policy, Key);
             Augment.Draw(stream, null, table, (64, 50), (100, 100), policy, Key);
             Augment.Apply(stream, x, table, applied, statistics: Augment.MostColors);
