@@ -22,7 +22,7 @@
 #define TEAMS      (GROUP_SIZE / TILE_ITEMS)
 #define TEAM_WARPS (TILE_ITEMS / 32)
 
-// Tiles of a part and the most parts of an image: a lane has one at the end.
+// Tiles of a part, whose greys are summed first, and the most parts: a lane has one at the end.
 #define PART_TILES 4
 #define MOST_PARTS 32
 
@@ -52,66 +52,50 @@ DEVICE void colored_pixels(const augment_image* image, const image_row* own, u32
         color_range(v, ITEM_PIXELS, codes, 0, settings, 0, image->channels, white, levels);
 }
 
-// The place of a team's tile, of those that teams take in turn, row by row.
-typedef struct {
-    u32 number, down, left;
-} tile_place;
-
-DEVICE tile_place first_tile(void) {
-    const u32 team = LOCAL_ID / TILE_ITEMS;
-    const tile_place first = {team, 0, team * TILE_SIDE};
-    return first;
-}
-
-// Moves on, if need be to rows below.
-DEVICE void settle(tile_place* tile, u32 tiles_across) {
-    for (; tile->left >= tiles_across * TILE_SIDE; tile->left -= tiles_across * TILE_SIDE) tile->down++;
-}
-
-DEVICE void next_tile(tile_place* tile, u32 tiles_across) {
-    tile->number += TEAMS, tile->left += TEAMS * TILE_SIDE;
-    settle(tile, tiles_across);
-}
-
-// Each warp's share of the sum of greys of each tile, after a list of ops.
-DEVICE void sum_greys(const augment_image* image, u32 codes, const real* settings, real white, real levels, u32 tiles,
-                      u32 tiles_across, real* sums) {
-    tile_place tile = first_tile();
-    for (settle(&tile, tiles_across); tile.number < tiles; next_tile(&tile, tiles_across)) {
-        const image_row own = image_row_of(image, tile.down * TILE_SIDE + row_in_tile(), 0);
-        const u32 column = tile.left + column_in_tile();
+// Each warp's share of the sum of greys of each part, after a list of ops. `row_inverse` and its shift divide by the
+// tiles of a row.
+DEVICE void sum_greys(const augment_image* image, u32 codes, const real* settings, real white, real levels, u32 parts,
+                      u32 tiles_across, u32 row_inverse, u32 row_shift, real* sums) {
+    for (u32 part = LOCAL_ID / TILE_ITEMS; part < parts; part += TEAMS) {
+        u32 down = quotient_31(part * PART_TILES, row_inverse, row_shift);
+        u32 left = (part * PART_TILES - down * tiles_across) * TILE_SIDE;
+        image_row own = image_row_of(image, down * TILE_SIDE + row_in_tile(), 0);
         real sum = 0;
-        if (own.row < image->out_height && column < image->out_width) {
-            real v[3 * ITEM_PIXELS];
-            colored_pixels(image, &own, column, codes, settings, white, levels, v);
-            for (u32 k = 0; k < ITEM_PIXELS; k++)
-                if (column + k < image->out_width) sum += grey_of(v + 3 * k, image->channels);
+        for (u32 t = 0; t < PART_TILES; t++) {
+            const u32 column = left + column_in_tile();
+            if (own.row < image->out_height && column < image->out_width) {
+                real v[3 * ITEM_PIXELS];
+                colored_pixels(image, &own, column, codes, settings, white, levels, v);
+                for (u32 k = 0; k < ITEM_PIXELS; k++)
+                    if (column + k < image->out_width) sum += grey_of(v + 3 * k, image->channels);
+            }
+            left += TILE_SIDE;
+            if (left < image->out_width) continue;
+            left = 0, down++;
+            own = image_row_of(image, down * TILE_SIDE + row_in_tile(), 0);
         }
         sum = warp_sum(sum);
-        if (LOCAL_ID % 32 == 0) sums[tile.number * TEAM_WARPS + LOCAL_ID % TILE_ITEMS / 32] = sum;
+        if (LOCAL_ID % 32 == 0) sums[part * TEAM_WARPS + LOCAL_ID % TILE_ITEMS / 32] = sum;
     }
 }
 
-// The mean grey from the sums of the tiles' warps, for all lanes of the first warp, each of which has a part.
-DEVICE real mean_grey(const real* sums, u32 tiles, u32 pixels) {
+// The mean grey from the sums of the parts' warps, for all lanes of the first warp.
+DEVICE real mean_grey(const real* sums, u32 parts, u32 pixels) {
     real sum = 0;
-    for (u32 tile = LOCAL_ID * PART_TILES; tile < tiles && tile < (LOCAL_ID + 1) * PART_TILES; tile++) {
-        real own = 0;
-        for (u32 warp = 0; warp < TEAM_WARPS; warp++) own += sums[tile * TEAM_WARPS + warp];
-        sum += own;
-    }
+    if (LOCAL_ID < parts)
+        for (u32 warp = 0; warp < TEAM_WARPS; warp++) sum += sums[LOCAL_ID * TEAM_WARPS + warp];
     return warp_sum(sum) / (real)pixels;
 }
 
 KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL const float* RESTRICT table,
                              u64 table_offset, u32 table_width, GLOBAL scalar* RESTRICT y, u64 y_offset, u64 samples,
-                             u32 tiles, u32 y_pixel, u32 y_channel, u32 has_fours, real erased,
+                             u32 parts, u32 y_pixel, u32 y_channel, u32 has_fours, real erased,
                              AUGMENT_IMAGE_PARAMETERS, AUGMENT_MAP_PARAMETERS, AUGMENT_COLOR_PARAMETERS,
                              NORMALIZE_PARAMETERS) {
     extern SHARED uint4 resident[];
-    SHARED real settings[2 * MOST_COLORS], means[MOST_COLORS], sums[MOST_PARTS * PART_TILES * TEAM_WARPS];
+    SHARED real settings[2 * MOST_COLORS], means[MOST_COLORS], sums[MOST_PARTS * TEAM_WARPS];
     const u32 tiles_across = (out_width + TILE_SIDE - 1) / TILE_SIDE;
-    const u32 bytes = channels * height * width, pixels = out_height * out_width;
+    const u32 bytes = channels * height * width, pixels = out_height * out_width, team = LOCAL_ID / TILE_ITEMS;
     x += x_offset;
     y += y_offset;
     for (u64 sample = GROUP_ID; sample < samples; sample += GROUP_COUNT) {
@@ -127,26 +111,29 @@ KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL c
             const u32 before = codes_before(codes, op);
             keep_found(before, row, means, white, settings);
             BARRIER();
-            sum_greys(&image, before, settings, white, levels, tiles, tiles_across, sums);
+            sum_greys(&image, before, settings, white, levels, parts, tiles_across, row_inverse, row_shift, sums);
             BARRIER();
             if (LOCAL_ID >= 32) continue;
-            const real mean = mean_grey(sums, tiles, pixels);
+            const real mean = mean_grey(sums, parts, pixels);
             if (LOCAL_ID == op) means[op] = mean;
         }
         keep_found(codes, row, means, white, settings);
         BARRIER();
-        tile_place tile = first_tile();
-        for (settle(&tile, tiles_across); tile.number < tiles; next_tile(&tile, tiles_across)) {
-            const image_row own = image_row_of(&image, tile.down * TILE_SIDE + row_in_tile(), 0);
-            const u32 column = tile.left + column_in_tile();
-            if (own.row >= out_height || column >= out_width) continue;
+        for (u32 down = 0; down * TILE_SIDE < out_height; down++) {
+            const image_row own = image_row_of(&image, down * TILE_SIDE + row_in_tile(), 0);
             const u32 has_box = (real)own.row >= row[TABLE_BOX] && (real)own.row < row[TABLE_BOX + 2];
-            real v[3 * ITEM_PIXELS];
-            colored_pixels(&image, &own, column, codes, settings, white, levels, v);
-            normalize_pixels(0, NORMALIZE_ARGUMENTS, v);
-            if (has_box) erase_pixels(column, row[TABLE_BOX + 1], row[TABLE_BOX + 3], erased, v);
-            GLOBAL scalar* to = y + sample * channels * pixels + ((u64)own.row * out_width + column) * y_pixel;
-            store_pixels(to, y_pixel, y_channel, channels, out_width - column, has_fours, v);
+            const real box_left = has_box ? row[TABLE_BOX + 1] : 0, box_right = has_box ? row[TABLE_BOX + 3] : 0;
+            GLOBAL scalar* to = y + sample * channels * pixels + (u64)own.row * out_width * y_pixel;
+            // Teams take tiles in turn, and begin a row in turn.
+            for (u32 left = (team + down) % TEAMS * TILE_SIDE; left < out_width; left += TEAMS * TILE_SIDE) {
+                const u32 column = left + column_in_tile();
+                if (own.row >= out_height || column >= out_width) continue;
+                real v[3 * ITEM_PIXELS];
+                colored_pixels(&image, &own, column, codes, settings, white, levels, v);
+                normalize_pixels(0, NORMALIZE_ARGUMENTS, v);
+                erase_pixels(column, box_left, box_right, erased, v);
+                store_pixels(to + column * y_pixel, y_pixel, y_channel, channels, out_width - column, has_fours, v);
+            }
         }
     }
 }

@@ -31,10 +31,11 @@ DEVICE u32 op_of(u32 codes, u32 statistic) {
     return i;
 }
 
-// What is kept of a part, whose sum of greys has been made tile by tile.
+// What is kept of a part. The histogram is complete behind the first barrier in here, and read before the last.
 DEVICE INLINED void keep(u32 code, real sum, real* most, LOCAL const u32* histogram, LOCAL real* scratch,
                          GLOBAL real* part) {
     const u32 level = LOCAL_ID;
+    sum = group_sum(sum, scratch);
     for (u32 k = 0; code == COLOR_EQUALIZE && k < 3; k++)
         part[k * LEVELS + level] = (real)histogram[k * LEVELS + level];
     for (u32 k = 0; k < 6; k++) most[k] = team_max(most[k], GROUP_SIZE, scratch);
@@ -106,11 +107,10 @@ KERNEL void augment_statistics(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL
             const image_row place = image_row_of(&image, top + row_in_tile(), 0);
             real v[3 * ITEM_PIXELS];
             color_tile(&image, &place, before, left, 0, settings, known, white, levels, staged, v);
-            real greys = 0;
             for (u32 i = 0; i < ITEM_PIXELS; i++) {
                 if (place.row >= out_height || left + column_in_tile() + i >= out_width) continue;
                 const real* own = v + 3 * i;
-                if (code == COLOR_CONTRAST) greys += grey_of(own, channels);
+                if (code == COLOR_CONTRAST) sum += grey_of(own, channels);
                 for (u32 k = 0; k < 3; k++) {
                     if (code == COLOR_CONTRAST || k >= channels) continue;
                     if (code == COLOR_EQUALIZE) ATOMIC_ADD(&histogram[k * LEVELS + level_of(own[k], levels)], 1u);
@@ -119,8 +119,6 @@ KERNEL void augment_statistics(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL
                     most[3 + k] = MAX(most[3 + k], -own[k]);
                 }
             }
-            // The histogram is complete behind the barriers in here.
-            sum += group_sum(greys, scratch);
         }
         keep(code, sum, most, histogram, scratch, parts + parts_offset + job * STATISTICS_LENGTH);
     }

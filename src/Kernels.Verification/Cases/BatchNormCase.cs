@@ -252,6 +252,7 @@ public class BatchNormCase : OpCase
     private static IEnumerable<BatchNormProblem> InParts(string entry) =>
     [
         new(entry, [3, 2, 2740], "parts of channels that wait for each other, maps that begin inside blocks"),
+        new(entry, [3, 2, 2744], "parts of channels that wait for each other, maps of whole blocks"),
         new(entry, [100, 136], "parts of rows that wait for each other, two tiles"),
         new(entry, [2, 2, 2112], "channels of which a group keeps all, whole pairs of blocks"),
         new(entry, [12, 264], "tiles of columns of which a group keeps all"),

@@ -63,7 +63,7 @@ public static partial class Augment
                 TableWidth = (uint)tableWidth,
                 Y = y.Argument,
                 Samples = (ulong)images.Batch,
-                Tiles = (uint)(down * across),
+                Parts = (uint)((down * across + PartTiles - 1) / PartTiles),
                 YPixel = output.Pixel,
                 YChannel = output.Channel,
                 HasFours = output.HasFours ? 1u : 0,

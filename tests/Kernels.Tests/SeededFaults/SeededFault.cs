@@ -337,7 +337,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         new(
             "gradients leave out the last part of a channel", "batch-norm", ResidentGradients,
             "is_alone ? 1 : GROUP_SIZE, splits,", "is_alone ? 1 : GROUP_SIZE, splits - 1,")
-        { At = "parts of channels that wait for each other, maps that begin inside blocks" },
+        { At = "parts of channels that wait for each other, maps of whole blocks" },
         new(
             "what did not pass is part of dx", "batch-norm-relu", ResidentGradients,
             "if (is_selected) replace_block(held, OF_DY, place, gradients);\n        add_block", "add_block")

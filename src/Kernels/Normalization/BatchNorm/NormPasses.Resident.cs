@@ -33,11 +33,9 @@ internal static partial class NormPasses
     /// <param name="vectors">All tensors are eights on 16 bytes.</param>
     /// <param name="epilogue">What follows.</param>
     /// <param name="kept">Tensors that are kept.</param>
-    /// <param name="overwrites">A result takes the place of one of them.</param>
     /// <param name="shape">That launch.</param>
     internal static string? RejectResident(
-        DeviceStream stream, in NormGeometry geometry, DType dtype, bool vectors, in NormEpilogue epilogue, int kept, bool overwrites,
-        out LaunchShape shape)
+        DeviceStream stream, in NormGeometry geometry, DType dtype, bool vectors, in NormEpilogue epilogue, int kept, out LaunchShape shape)
     {
         shape = default;
         Device device = stream.Device;
@@ -46,8 +44,9 @@ internal static partial class NormPasses
         if (!vectors) return "not all tensors are eights of columns on 16 bytes";
         if (geometry.Sets != 1 || geometry.Count == 0) return $"there are {geometry.Sets} sets of {geometry.Count} elements a channel";
         if (geometry.Lengths.IsPresent || epilogue.Blocks.Drops) return "lengths and blocks have masks";
-        if (overwrites && geometry.HasPlanes && geometry.Inner % Philox.LanesPerBlock != 0)
-            return "results take the place of what other groups read beside their planes, which begin inside blocks";
+        // A gradient may take the place of dy, and has the same bits where it does not.
+        if (kept == KeptBackward && geometry.HasPlanes && geometry.Inner % Philox.LanesPerBlock != 0)
+            return "planes begin inside blocks, of which other groups read the rest";
         ResidentParts parts = ResidentParts.Of(geometry, dtype, kept);
         if (parts.Splits > 1 && stream.Queue.IsBorrowed) return "its owner may launch at once what he captured and what comes later";
         long held = device.ResidentGroups(Resident(geometry, kept), ResidentVariant(dtype, epilogue), parts.SharedBytes);

@@ -117,7 +117,7 @@ internal static partial class NormPasses
         bool isOneLaunch = IsOneLaunch(stream, geometry);
         LaunchShape shape = LaunchShape.GroupPerRow(geometry.Channels);
         if (isOneLaunch
-            || RejectResident(stream, geometry, x.DType, vectors, epilogue, KeptForward, overwrites: false, out shape) is null)
+            || RejectResident(stream, geometry, x.DType, vectors, epilogue, KeptForward, out shape) is null)
         {
             BatchNormForwardArguments arguments = new()
             {
@@ -188,10 +188,9 @@ internal static partial class NormPasses
         epilogue = epilogue with { Drawn = drawn };
         NormChannelArguments channels = Channels(geometry, statistics, gamma, beta);
         bool vectors = TakesVectors(geometry, epilogue, dy, x, y) && dx.IsVectorAligned && dResidual?.IsVectorAligned != false;
-        bool overwrites = dx.Overlaps(dy) || dResidual?.Overlaps(dy) == true;
         bool isOneLaunch = IsOneLaunch(stream, geometry);
         LaunchShape shape = LaunchShape.GroupPerRow(geometry.Channels);
-        if (isOneLaunch || RejectResident(stream, geometry, x.DType, vectors, epilogue, KeptBackward, overwrites, out shape) is null)
+        if (isOneLaunch || RejectResident(stream, geometry, x.DType, vectors, epilogue, KeptBackward, out shape) is null)
         {
             BatchNormBackwardArguments arguments = new()
             {
