@@ -11,7 +11,7 @@ internal static class BelowAim
         ("a normal number takes about 40 instructions; a sample's key and what is dropped come on top", "f32 bf16",
             "feature_noise drop_block_apply"),
         ("four pixels are weighed for each channel, at a place that a map gives, and each colour op takes four to six instructions more",
-            "f32 bf16", "augment_apply"),
+            "f32 bf16", "augment_apply augment_resident"),
         ("a row of over 8,192 classes is read twice, the second time from the L2 cache, whose rate bounds it; two exponentials an element",
             "f32 bf16",
             "cross_entropy entropy_backward"),
