@@ -3,6 +3,8 @@
 // for the output, read what lies scattered from where that costs least. For lists of ops that look at single pixels,
 // and images of one or three channels. Needs compute capability 8.0.
 //
+//   augment_resident  y, as augment_statistics, its join and augment_apply make it
+//
 // Sums are in the order of augment_statistics and its join: a sample has the same bits whichever way it takes.
 
 #define HAS_BYTES 1
@@ -98,11 +100,12 @@ KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL c
     const u32 bytes = channels * height * width, pixels = out_height * out_width, team = LOCAL_ID / TILE_ITEMS;
     x += x_offset;
     y += y_offset;
-    for (u64 sample = GROUP_ID; sample < samples; sample += GROUP_COUNT) {
+    // Outputs of 2^32 samples are more than a device has memory for.
+    for (u32 sample = (u32)GROUP_ID; sample < samples; sample += (u32)GROUP_COUNT) {
         // Nobody reads the image before any more.
         BARRIER();
-        keep_image(resident, x + sample * bytes, bytes);
-        GLOBAL const float* row = table + table_offset + sample * table_width;
+        keep_image(resident, x + (u64)sample * bytes, bytes);
+        GLOBAL const float* row = table + table_offset + (u64)sample * table_width;
         const augment_image image = AUGMENT_IMAGE_OF((const u8*)resident, 0, row);
         const u32 codes = codes_of(row, statistic_count);
         WAIT_COPIES(0);
@@ -121,9 +124,7 @@ KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL c
         BARRIER();
         for (u32 down = 0; down * TILE_SIDE < out_height; down++) {
             const image_row own = image_row_of(&image, down * TILE_SIDE + row_in_tile(), 0);
-            const u32 has_box = (real)own.row >= row[TABLE_BOX] && (real)own.row < row[TABLE_BOX + 2];
-            const real box_left = has_box ? row[TABLE_BOX + 1] : 0, box_right = has_box ? row[TABLE_BOX + 3] : 0;
-            GLOBAL scalar* to = y + sample * channels * pixels + (u64)own.row * out_width * y_pixel;
+            GLOBAL scalar* to = y + (u64)sample * channels * pixels + (u64)own.row * out_width * y_pixel;
             // Teams take tiles in turn, and begin a row in turn.
             for (u32 left = (team + down) % TEAMS * TILE_SIDE; left < out_width; left += TEAMS * TILE_SIDE) {
                 const u32 column = left + column_in_tile();
@@ -131,7 +132,8 @@ KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL c
                 real v[3 * ITEM_PIXELS];
                 colored_pixels(&image, &own, column, codes, settings, white, levels, v);
                 normalize_pixels(0, NORMALIZE_ARGUMENTS, v);
-                erase_pixels(column, box_left, box_right, erased, v);
+                if ((real)own.row >= row[TABLE_BOX] && (real)own.row < row[TABLE_BOX + 2])
+                    erase_pixels(column, row[TABLE_BOX + 1], row[TABLE_BOX + 3], erased, v);
                 store_pixels(to + column * y_pixel, y_pixel, y_channel, channels, out_width - column, has_fours, v);
             }
         }

@@ -12,6 +12,12 @@
 #include "types.h"
 #include "im2col.h"
 
+// Before Ampere the compiler takes more registers than leave room for two groups.
+#if IS_BEFORE_AMPERE
+#undef RESIDENT_GROUPS
+#define RESIDENT_GROUPS 1
+#endif
+
 // Neighbours of a column, and channels, that an item makes, and rows of taps that share the elements of a column.
 #define ITEM_RESULTS 8
 #if NARROW

@@ -20,6 +20,8 @@
 #define RESIDENT_GROUPS 2
 #endif
 
+#define IS_BEFORE_AMPERE (DIALECT_CUDA && __CUDA_ARCH__ < 800)
+
 // A coordinate that is outside of any image, whatever is added to it: sizes are below 2^29.
 #define OUTSIDE (-(1 << 30))
 
