@@ -127,7 +127,7 @@ DEVICE INLINED void keep_setting(u32 codes, u32 i, real value, real mean, real w
     const u32 code = code_of(codes, i), has_unit = is_blends(codes);
     const real unit = 1 / white, own = has_unit && codes_before(codes, i) == 0 ? unit : 1;
     settings[2 * i] = value * own;
-    settings[2 * i + 1] = code == COLOR_CONTRAST                  ? (1 - value) * (has_unit ? mean * unit : mean)
+    settings[2 * i + 1] = code == COLOR_CONTRAST                 ? (1 - value) * (has_unit ? mean * unit : mean)
                           : has_unit && code == COLOR_SATURATION ? (1 - value) * own
                                                                  : 0;
 }
@@ -142,8 +142,7 @@ DEVICE INLINED void keep_settings(u32 codes, GLOBAL const float* row, GLOBAL con
 }
 
 // Blends.
-DEVICE INLINED void blend_pixels(real* v, u32 pixels, u32 codes, LOCAL const real* settings, u32 channels,
-                                 real white) {
+DEVICE INLINED void blend_pixels(real* v, u32 pixels, u32 codes, LOCAL const real* settings, u32 channels, real white) {
     for (u32 i = 0; codes != 0; codes >>= 4, i++) {
         const real value = settings[2 * i], share = settings[2 * i + 1];
         if ((codes & 15) == COLOR_SATURATION)

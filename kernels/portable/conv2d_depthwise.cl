@@ -58,8 +58,7 @@ KERNEL void conv2d_depthwise_gather(CONV2D_GATHER_PARAMETERS) {
         const u32 first_row = ROWS * at.middle, first_column = COLUMNS * at.low;
         const i32 lowest = (i32)first_row - above, leftmost = (i32)first_column - before;
         real weights[TAPS];
-        for (u32 i = 0; i < TAPS; i++)
-            weights[i] = load(filter, channel * TAPS + (backward ? TAPS - 1 - i : i));
+        for (u32 i = 0; i < TAPS; i++) weights[i] = load(filter, channel * TAPS + (backward ? TAPS - 1 - i : i));
         GLOBAL const scalar* source =
             image + at.high * image_height * image_width + (u64)((i64)lowest * image_width + leftmost);
         real sums[ROWS * COLUMNS] = {0};

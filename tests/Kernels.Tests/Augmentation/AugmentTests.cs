@@ -76,8 +76,14 @@ public sealed class AugmentTests(TestDevices devices)
         using DeviceTensor<byte> x = stream.Device.Upload<byte>(bytes, 3, 3, 64, 50);
         AugmentPolicy blends = new()
         {
-            Crop = AugmentCrop.Resized, Rotation = (-20, 20), Brightness = (0.6, 1.4), Contrast = (0.6, 1.4), Saturation = (0.6, 1.4),
-            ShufflesColors = true, Cutout = 0.5, CutoutSize = 40,
+            Crop = AugmentCrop.Resized,
+            Rotation = (-20, 20),
+            Brightness = (0.6, 1.4),
+            Contrast = (0.6, 1.4),
+            Saturation = (0.6, 1.4),
+            ShufflesColors = true,
+            Cutout = 0.5,
+            CutoutSize = 40,
         };
         foreach (AugmentPolicy policy in (AugmentPolicy[])[blends, blends with { Hue = (-0.1, 0.1), Posterize = 0.5 }, Everything])
         {
