@@ -5,6 +5,7 @@
 //
 //   average_pool2d_forward           y: any window, in chunks of VEC neighbours of inner
 //   average_pool2d_backward          dx, which each element gathers from the windows that it is in
+//   average_pool2d_3x3               windows of 3x3 one apart, channels first, and their gradient, with one divisor
 //   average_pool2d_forward_2x2       windows of 2x2 side by side, channels first, in rows of whole eights
 //   average_pool2d_backward_2x2      its gradient
 //   average_pool2d_global            one window a plane, channels first: a team of work items for each
@@ -112,7 +113,41 @@ KERNEL void average_pool2d_backward(GLOBAL const scalar* RESTRICT dy, u64 dy_off
 }
 
 #if VEC == 1
-// The entries below access 16 bytes at a time whatever VEC is; so they are compiled once. An item of the first has
+// The entries below do not go by VEC; so they are compiled once.
+
+// Rows that an item makes of a column, so that what it reads and finds out first serves all of them.
+#define TALL 8
+
+// An element of dx is the sum of the dy of the windows that it is in: of 3x3 of them too, with other padding before.
+// What lies outside is 0, and a sum that begins with 0 does not become -0.
+KERNEL void average_pool2d_3x3(GLOBAL const scalar* RESTRICT x, u64 x_offset, GLOBAL scalar* RESTRICT y, u64 y_offset,
+                               u64 jobs, u32 height, u32 width, u32 out_height, u32 before_y, u32 before_x,
+                               real divisor, POOL_LINES_PARAMETERS) {
+    x += x_offset;
+    y += y_offset;
+    for (u64 job = GLOBAL_ID; job < jobs; job += GLOBAL_SIZE) {
+        const pool_cell cell = POOL_CELL(job);
+        const u32 first = TALL * cell.row;
+        const i32 top = (i32)first - (i32)before_y, left = (i32)cell.column - (i32)before_x;
+        GLOBAL const scalar* row = x + cell.plane * height * width + (u64)((i64)top * width + left);
+        real sums[TALL];
+        for (u32 i = 0; i < TALL; i++) sums[i] = 0;
+        UNROLL
+        for (u32 i = 0; i < TALL + 2; i++, row += width) {
+            const u32 is_row = (u32)(top + (i32)i) < height;
+            real values[3];
+            for (u32 j = 0; j < 3; j++) values[j] = is_row && (u32)(left + (i32)j) < width ? load(row, j) : (real)0;
+            for (u32 r = 0; r < 3; r++)
+                for (u32 j = 0; j < 3; j++)
+                    if (i >= r && i - r < TALL) sums[i - r] += values[j];
+        }
+        GLOBAL scalar* to = y + (cell.plane * out_height + first) * columns + cell.column;
+        for (u32 i = 0; i < TALL; i++, to += columns)
+            if (first + i < out_height) store(to, 0, sums[i] / divisor);
+    }
+}
+
+// The entries below access 16 bytes at a time. An item of the first has
 // eight elements of two rows of x, which are four of a row of y.
 
 KERNEL void average_pool2d_forward_2x2(GLOBAL const scalar* RESTRICT x, u64 x_offset, GLOBAL scalar* RESTRICT y,

@@ -16,7 +16,7 @@ internal static class WithoutCeiling
             + "minibatch_deviation_sums augment_statistics_join"),
         ("it makes bits, of which one is no element's", "dropout_mask random_bits drop_block_draw drop_block_spread drop_block_order"),
         ("its loops go over a window of the caller's",
-            "average_pool2d_forward average_pool2d_backward max_pool2d_forward max_pool2d_backward conv2d_direct_gather "
+            "average_pool2d_forward average_pool2d_backward average_pool2d_3x3 max_pool2d_forward max_pool2d_backward conv2d_direct_gather "
             + "conv2d_depthwise_gather conv2d_depthwise_filter conv2d_depthwise_backward_filter affine_backward "
             + "affine_backward_matrices augment_statistics"),
         ("it takes a channel of few elements whole: the launch sets its time", "batch_norm_forward batch_norm_backward"),

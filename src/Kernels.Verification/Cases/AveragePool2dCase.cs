@@ -17,6 +17,14 @@ public sealed class AveragePool2dCase : OpCase
         {
             Stride = 1, Padding = 1, ExcludesPadding = true,
         },
+        new AveragePool2dProblem("forward", [2, 2, 19, 11], 3, "3x3 one apart, more rows than an item makes, padding counted")
+        {
+            Stride = 1, Padding = 1,
+        },
+        new AveragePool2dProblem("forward", [1, 3, 5, 40], 3, "3x3 one apart, padded unequally, a divisor of the caller's")
+        {
+            Stride = 1, Padding = new Padding2d(2, 0, 0, 1), Divisor = -2.5,
+        },
         new AveragePool2dProblem("forward", [2, 3, 7, 5], 2, "a last window that hangs over") { CeilMode = true },
         new AveragePool2dProblem("forward", [1, 2, 10, 13], new Size2d(3, 2), "dilated, padded unequally, hanging over")
         {
@@ -41,6 +49,14 @@ public sealed class AveragePool2dCase : OpCase
         new AveragePool2dProblem("backward", [1, 2, 5, 39], 3, "overlapping, one apart, padding left out")
         {
             Stride = 1, Padding = 1, ExcludesPadding = true,
+        },
+        new AveragePool2dProblem("backward", [2, 2, 19, 11], 3, "3x3 one apart, more rows than an item makes, padding counted")
+        {
+            Stride = 1, Padding = 1,
+        },
+        new AveragePool2dProblem("backward", [1, 3, 5, 40], 3, "3x3 one apart, padded unequally, a divisor of the caller's")
+        {
+            Stride = 1, Padding = new Padding2d(2, 0, 0, 1), Divisor = -2.5,
         },
         new AveragePool2dProblem("backward", [2, 3, 7, 5], 2, "a last window that hangs over") { CeilMode = true },
         new AveragePool2dProblem("backward", [1, 2, 10, 13], new Size2d(3, 2), "dilated, padded unequally, hanging over")

@@ -23,6 +23,17 @@ public static unsafe partial class AveragePool2d
         }
     }
 
+    private readonly struct CpuTriples : ICpuKernel<AveragePool2d3x3Arguments>
+    {
+        public static void Run<T>(in KernelVariant variant, in AveragePool2d3x3Arguments a)
+            where T : unmanaged
+        {
+            PoolLinesArguments lines = a.PoolLines;
+            CpuPool pool = CpuPool.OneApart(a.Height, a.Width, a.OutHeight, a.BeforeY, a.BeforeX, a.Jobs, lines);
+            Forward(pool, CpuDivisor.ForAll(pool.Window, a.Divisor), a.X.Pointer<T>(), a.Y.Pointer<T>());
+        }
+    }
+
     private readonly struct CpuForward2x2 : ICpuKernel<AveragePool2dForward2x2Arguments>
     {
         public static void Run<T>(in KernelVariant variant, in AveragePool2dForward2x2Arguments a)

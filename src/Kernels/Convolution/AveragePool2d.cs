@@ -68,11 +68,16 @@ public static partial class AveragePool2d
     /// <summary>Work items of a group that lie side by side over channels.</summary>
     private const int MostSide = 32;
 
+    /// <summary>TALL in the text.</summary>
+    private const long TallRows = 8;
+
     private static readonly KernelDefinition<AveragePool2dForwardArguments> ForwardKernel =
         EntryPoints.AveragePool2dForward.Float<CpuForward>(vectorWidths: [1, 8]);
 
     private static readonly KernelDefinition<AveragePool2dBackwardArguments> BackwardKernel =
         EntryPoints.AveragePool2dBackward.Float<CpuBackward>(vectorWidths: [1, 8]);
+
+    private static readonly KernelDefinition<AveragePool2d3x3Arguments> TriplesKernel = EntryPoints.AveragePool2d3x3.Float<CpuTriples>();
 
     private static readonly KernelDefinition<AveragePool2dForward2x2Arguments> Forward2x2Kernel =
         EntryPoints.AveragePool2dForward2x2.Float<CpuForward2x2>();
@@ -227,6 +232,10 @@ public static partial class AveragePool2d
                     PoolLines = Pool2d.Lines(pool.Columns.Size / 8, pool.Rows.Outputs),
                 });
         }
+        else if (TakesTriples(stream, pool, divisor))
+        {
+            LaunchTriples(stream, pool.Planes, pool.Rows, pool.Columns, divisor, x, y);
+        }
         else
         {
             int vectorWidth = vectors && pool.Inner % 8 == 0 ? 8 : 1;
@@ -290,6 +299,10 @@ public static partial class AveragePool2d
                     PoolLines = Pool2d.Lines(columns, pairs),
                 });
         }
+        else if (TakesTriples(stream, pool, divisor))
+        {
+            LaunchTriples(stream, pool.Planes, TurnedAround(pool.Rows), TurnedAround(pool.Columns), divisor, dy, dx);
+        }
         else
         {
             int vectorWidth = vectors && pool.Inner % 8 == 0 ? 8 : 1;
@@ -308,6 +321,38 @@ public static partial class AveragePool2d
                     PoolChunks = pool.Chunks(pool.Columns.Size, pool.Rows.Size, vectorWidth),
                 });
         }
+    }
+
+    /// <summary>The CPU's rows have the same for all windows.</summary>
+    private static bool TakesTriples(DeviceStream stream, in Pool2d pool, Divisor divisor) =>
+        stream.Device.Kind != DeviceKind.Cpu && pool.IsTriples && divisor.OfAll != 0;
+
+    /// <summary>The windows that an element is in, as windows over those: there are as many as taps, and the last comes first.</summary>
+    private static WindowAxis TurnedAround(WindowAxis axis) =>
+        axis with { Size = axis.Outputs, Outputs = axis.Size, Before = axis.Taps - 1 - axis.Before };
+
+    private static void LaunchTriples<T>(
+        DeviceStream stream, long planes, in WindowAxis rows, in WindowAxis columns, Divisor divisor, DeviceTensor<T> x, DeviceTensor<T> y)
+        where T : unmanaged
+    {
+        long blocks = (rows.Outputs + TallRows - 1) / TallRows, jobs = planes * blocks * columns.Outputs;
+        stream.Launch(
+            TriplesKernel,
+            new KernelVariant(x.DType),
+            LaunchShape.Items(jobs, TriplesKernel),
+            new AveragePool2d3x3Arguments
+            {
+                X = x.Argument,
+                Y = y.Argument,
+                Jobs = (ulong)jobs,
+                Height = (uint)rows.Size,
+                Width = (uint)columns.Size,
+                OutHeight = (uint)rows.Outputs,
+                BeforeY = (uint)rows.Before,
+                BeforeX = (uint)columns.Before,
+                Divisor = divisor.OfAll,
+                PoolLines = Pool2d.Lines(columns.Outputs, blocks),
+            });
     }
 
     /// <summary>The least power of two that is at least <paramref name="items"/>, within a limit that is one too.</summary>

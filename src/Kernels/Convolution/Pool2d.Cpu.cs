@@ -85,6 +85,27 @@ internal readonly unsafe record struct CpuPool(PoolWindowArguments Window, long 
         (long)jobs / lines.Columns / lines.Rows,
         Inner: 1);
 
+    /// <summary>Windows of 3x3, one apart, behind so many rows and columns of padding.</summary>
+    public static CpuPool OneApart(
+        uint height, uint width, uint outHeight, uint beforeY, uint beforeX, ulong jobs, in PoolLinesArguments lines) => new(
+        new PoolWindowArguments
+        {
+            Height = height,
+            Width = width,
+            OutHeight = outHeight,
+            OutWidth = lines.Columns,
+            WindowHeight = 3,
+            WindowWidth = 3,
+            StrideY = 1,
+            StrideX = 1,
+            PadTop = beforeY,
+            PadLeft = beforeX,
+            DilationY = 1,
+            DilationX = 1,
+        },
+        (long)jobs / lines.Columns / lines.Rows,
+        Inner: 1);
+
     /// <summary>Maps whose rows, so long each, are worked on side by side.</summary>
     public static long MapsAbreast(long length, long planes) => Math.Clamp(FloatsAbreast / length, 1, Math.Max(1, planes));
 

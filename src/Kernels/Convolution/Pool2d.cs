@@ -18,6 +18,9 @@ internal readonly record struct Pool2d(long Planes, long Inner, WindowAxis Rows,
     public bool IsPairs => HalvesEights && Rows is { Taps: 2, Before: 0 } && Columns is { Taps: 2, Before: 0 }
         && 2 * Rows.Outputs <= Rows.Size;
 
+    /// <summary>Windows of 3x3, one apart, channels first.</summary>
+    public bool IsTriples => Inner == 1 && Rows is { Taps: 3, Stride: 1, Dilation: 1 } && Columns is { Taps: 3, Stride: 1, Dilation: 1 };
+
     /// <summary>Windows of 3x3, two apart, behind a row and a column of padding, channels first in rows of whole eights.</summary>
     public bool IsOverlappingTriples => HalvesEights && Rows is { Taps: 3, Before: 1 } && Columns is { Taps: 3, Before: 1 };
 

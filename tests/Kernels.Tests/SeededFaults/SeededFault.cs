@@ -495,6 +495,8 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "odd rows, numbered, steps of any length" },
         new("one hole is enough", "cutout", "portable/cutout.cl", "place.image * holes + hole", "place.image * holes")
         { At = "three holes, some images left alone" },
+        new("rows are padded as columns are", "average-pool2d", AveragePool, "(i32)first - (i32)before_y", "(i32)first - (i32)before_x")
+        { At = "3x3 one apart, padded unequally, a divisor of the caller's" },
         new(
             "what hangs over counts", "average-pool2d", AveragePool, "(u32)((stop < end ? stop : end) -", "(u32)(stop -")
         { At = "a last window that hangs over" },
@@ -547,7 +549,7 @@ public sealed record SeededFault(string Name, string Op, string File, string Rig
         { At = "all taps inside, or some" },
         new("bytes inside are weighed the wrong way round", "augment", AugmentTile, "FMA(1 - down, above, down * below)",
             "FMA(down, above, (1 - down) * below)") { At = "bytes" },
-        new("all groups keep the first image", "augment", AugmentResident, "x + sample * bytes", "x")
+        new("all groups keep the first image", "augment", AugmentResident, "x + (u64)sample * bytes", "x")
         { At = "a group keeps an image, blends in any order" },
         new("contrast leads away from black", "augment", AugmentResident, "COLOR_CONTRAST ? means[i] : 0", "0")
         { At = "a group keeps an image, blends in any order" },
