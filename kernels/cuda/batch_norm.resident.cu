@@ -26,7 +26,7 @@ DEVICE norm_forward kept_forward_of(BATCH_NORM_FORWARD_PARAMETERS) {
 DEVICE u32 keep_plane(resident_blocks held, u64 x, part_walk* walk, u32 place) {
     u32 apart;
     const plane_block own = part_block(walk, place, &apart);
-    keep_block(held, 0, place, x, own.index, apart, own.lanes != 0);
+    keep_block(held, 0, place, x, own.index, apart, own.lanes);
     return own.lanes;
 }
 
@@ -151,7 +151,7 @@ KERNEL void batch_norm_resident_columns(BATCH_NORM_RESIDENT_PARAMETERS) {
         NO_UNROLL
         for (u32 turn = 0; turn < BLOCKS_AHEAD; turn++, ahead += step) {
             const u32 place = turn * GROUP_SIZE + LOCAL_ID;
-            if (place < places) keep_block(held, 0, place, source, ahead, own.apart, 1);
+            if (place < places) keep_block(held, 0, place, source, ahead, own.apart, ALL_LANES);
             COMMIT_COPIES();
         }
 
@@ -174,7 +174,7 @@ KERNEL void batch_norm_resident_columns(BATCH_NORM_RESIDENT_PARAMETERS) {
         NO_UNROLL
         for (u32 place = LOCAL_ID; place < places; place += GROUP_SIZE, ahead += step) {
             const u32 next = place + BLOCKS_AHEAD * GROUP_SIZE;
-            if (next < places) keep_block(held, 0, next, source, ahead, own.apart, 1);
+            if (next < places) keep_block(held, 0, next, source, ahead, own.apart, ALL_LANES);
             COMMIT_COPIES();
             WAIT_COPIES(BLOCKS_AHEAD);
             real distances[8];

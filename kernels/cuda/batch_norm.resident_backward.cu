@@ -19,8 +19,8 @@
 #include "batch_norm_gradients.h"
 #include "cuda/resident.h"
 
-// Where dx or the gradient of a residual takes the place of dy, planes are whole blocks: other groups read what lies
-// beside their own.
+// Planes are whole chunks: dx or the gradient of a residual may take the place of dy, and of a chunk that is not whole
+// other groups read the rest.
 #define BATCH_NORM_RESIDENT_BACKWARD_PARAMETERS BATCH_NORM_BACKWARD_PARAMETERS, RESIDENT_TEAM_PARAMETERS
 
 // Blocks that DropBlock drops are left to the launches of several.
@@ -46,9 +46,9 @@ DEVICE pair_sources sources_of(norm_backward pass) {
     return own;
 }
 
-DEVICE void keep_pair(resident_blocks held, u32 place, pair_sources of, u64 index, u32 apart, u32 is_inside) {
-    keep_block(held, OF_DY, place, of.dy, index, apart, is_inside);
-    keep_block(held, OF_X, place, of.x, index, apart, is_inside);
+DEVICE void keep_pair(resident_blocks held, u32 place, pair_sources of, u64 index, u32 apart, u32 lanes) {
+    keep_block(held, OF_DY, place, of.dy, index, apart, lanes);
+    keep_block(held, OF_X, place, of.x, index, apart, lanes);
 }
 
 DEVICE void kept_pair(resident_blocks held, u32 place, real* gradients, real* x) {
@@ -78,7 +78,7 @@ DEVICE void kept_plane_sums(norm_backward pass, resident_blocks held, part_walk 
         const u32 place = turn * GROUP_SIZE + LOCAL_ID;
         if (place < places) {
             const plane_block own = part_block(&ahead, place, &apart);
-            keep_pair(held, place, sources, own.index, apart, own.lanes != 0);
+            keep_pair(held, place, sources, own.index, apart, own.lanes);
         }
         COMMIT_COPIES();
     }
@@ -92,7 +92,7 @@ DEVICE void kept_plane_sums(norm_backward pass, resident_blocks held, part_walk 
         if (next < places) {
             u32 next_apart;
             const plane_block own_next = part_block(&ahead, next, &next_apart);
-            keep_pair(held, next, sources, own_next.index, next_apart, own_next.lanes != 0);
+            keep_pair(held, next, sources, own_next.index, next_apart, own_next.lanes);
         }
         COMMIT_COPIES();
         real gradients[8], distances[8], outputs[8];
@@ -181,7 +181,7 @@ KERNEL void batch_norm_resident_backward_columns(BATCH_NORM_RESIDENT_BACKWARD_PA
         NO_UNROLL
         for (u32 turn = 0; turn < PAIRS_AHEAD; turn++, ahead += step) {
             const u32 place = turn * GROUP_SIZE + LOCAL_ID;
-            if (place < places) keep_pair(held, place, sources, ahead, own.apart, 1);
+            if (place < places) keep_pair(held, place, sources, ahead, own.apart, ALL_LANES);
             COMMIT_COPIES();
         }
         stored8 output = {{0}};
@@ -196,7 +196,7 @@ KERNEL void batch_norm_resident_backward_columns(BATCH_NORM_RESIDENT_BACKWARD_PA
         NO_UNROLL
         for (u32 place = LOCAL_ID; place < places; place += GROUP_SIZE, index += step, ahead += step) {
             const u32 next = place + PAIRS_AHEAD * GROUP_SIZE;
-            if (next < places) keep_pair(held, next, sources, ahead, own.apart, 1);
+            if (next < places) keep_pair(held, next, sources, ahead, own.apart, ALL_LANES);
             COMMIT_COPIES();
             real gradients[8], distances[8], outputs[8];
             widen8(output, outputs);

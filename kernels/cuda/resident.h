@@ -63,13 +63,14 @@ DEVICE u32 resident_chunk(resident_blocks held, u32 tensor, u32 place, u32 copy)
     return (tensor * BLOCK_COPIES + copy) * held.places + place;
 }
 
-// Two fours that are `apart`, or an eight. Zeros where the block is outside. `source` is a global_address.
-DEVICE void keep_block(resident_blocks held, u32 tensor, u32 place, u64 source, u64 index, u32 apart, u32 is_inside) {
+// Two fours that are `apart`, or an eight; zeros for chunks with no lane of the group's own, which others may write
+// over. `source` is a global_address.
+DEVICE void keep_block(resident_blocks held, u32 tensor, u32 place, u64 source, u64 index, u32 apart, u32 lanes) {
     const u64 first = source + index * sizeof(scalar);
     UNROLL
     for (u32 copy = 0; copy < BLOCK_COPIES; copy++)
         copy_chunk(held.address + CHUNK_BYTES * resident_chunk(held, tensor, place, copy),
-                   first + copy * apart * (u32)sizeof(scalar), is_inside);
+                   first + copy * apart * (u32)sizeof(scalar), (DTYPE_F32 ? lanes >> 4 * copy & 15u : lanes) != 0);
 }
 
 DEVICE stored8 kept_block(resident_blocks held, u32 tensor, u32 place) {

@@ -12,6 +12,9 @@ internal static partial class NormPasses
     /// <summary>Tensors that are kept: x, and dy with it.</summary>
     internal const int KeptForward = 1, KeptBackward = 2;
 
+    /// <summary>CHUNK_BYTES in the text: what is copied at a time.</summary>
+    private const int ChunkBytes = 16;
+
     private static readonly KernelDefinition<BatchNormResidentArguments> ResidentPlanes =
         Resident<BatchNormResidentArguments, CpuResident>(EntryPoints.BatchNormResidentPlanes);
 
@@ -45,8 +48,8 @@ internal static partial class NormPasses
         if (geometry.Sets != 1 || geometry.Count == 0) return $"there are {geometry.Sets} sets of {geometry.Count} elements a channel";
         if (geometry.Lengths.IsPresent || epilogue.Blocks.Drops) return "lengths and blocks have masks";
         // A gradient may take the place of dy, and has the same bits where it does not.
-        if (kept == KeptBackward && geometry.HasPlanes && geometry.Inner % Philox.LanesPerBlock != 0)
-            return "planes begin inside blocks, of which other groups read the rest";
+        if (kept == KeptBackward && geometry.HasPlanes && geometry.Inner % (ChunkBytes / dtype.SizeInBytes()) != 0)
+            return "planes begin inside chunks, of which other groups read the rest";
         ResidentParts parts = ResidentParts.Of(geometry, dtype, kept);
         if (parts.Splits > 1 && stream.Queue.IsBorrowed) return "its owner may launch at once what he captured and what comes later";
         long held = device.ResidentGroups(Resident(geometry, kept), ResidentVariant(dtype, epilogue), parts.SharedBytes);
