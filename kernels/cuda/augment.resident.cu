@@ -24,8 +24,7 @@
 #define TEAMS      (GROUP_SIZE / TILE_ITEMS)
 #define TEAM_WARPS (TILE_ITEMS / 32)
 
-// Tiles of a part, whose greys are summed first, and the most parts: a lane has one at the end.
-#define PART_TILES 4
+// Parts of an image: a lane has one at the end.
 #define MOST_PARTS 32
 
 // As keep_settings does, with the means that were found.
@@ -48,10 +47,7 @@ DEVICE void keep_image(uint4* resident, const u8* from, u32 bytes) {
 DEVICE void colored_pixels(const augment_image* image, const image_row* own, u32 column, u32 codes,
                            const real* settings, real white, real levels, real* v) {
     read_pixels(image, own, column, 0, v);
-    if (is_blends(codes))
-        blend_pixels(v, ITEM_PIXELS, codes, settings, image->channels, white);
-    else
-        color_range(v, ITEM_PIXELS, codes, 0, settings, 0, image->channels, white, levels);
+    color_list(v, ITEM_PIXELS, codes, codes, settings, 0, image->channels, white, levels);
 }
 
 // Each warp's share of the sum of greys of each part, after a list of ops. `row_inverse` and its shift divide by the

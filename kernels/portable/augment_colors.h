@@ -176,3 +176,12 @@ DEVICE INLINED void color_range(real* v, u32 pixels, u32 codes, u32 i, LOCAL con
         if (needs_statistics(codes & 15)) statistics += STATISTICS_LENGTH;
     }
 }
+
+// All ops of a list, or `before`, those in front of its sharpness.
+DEVICE INLINED void color_list(real* v, u32 pixels, u32 codes, u32 before, LOCAL const real* settings,
+                               GLOBAL const real* statistics, u32 channels, real white, real levels) {
+    if (is_blends(codes))
+        blend_pixels(v, pixels, codes, settings, channels, white);
+    else
+        color_range(v, pixels, before, 0, settings, statistics, channels, white, levels);
+}

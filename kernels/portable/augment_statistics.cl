@@ -16,9 +16,6 @@
 #undef RESIDENT_GROUPS
 #define RESIDENT_GROUPS 2
 
-// Tiles of a part.
-#define PART_TILES 4
-
 // Of a part are kept: counts of levels, or a sum of greys, the largest values and the largest of their negatives.
 #define PART_MOST  1
 #define PART_LEAST 4

@@ -7,6 +7,9 @@
 #define ITEM_PIXELS 4
 #define TILE_ITEMS  (TILE_SIDE * TILE_SIDE / ITEM_PIXELS)
 
+// Tiles of a part of an image, of which statistics are taken part by part.
+#define PART_TILES 4
+
 // Whether a group may leave a turn of a loop before its barriers where all items do; PoCL's may not.
 #define SKIPS_BARRIERS DIALECT_CUDA
 
@@ -260,10 +263,7 @@ DEVICE INLINED void color_tile(const augment_image* image, const image_row* own,
     const u32 is_inside = own->row < image->out_height && column < image->out_width;
     if (is_inside) {
         read_pixels(image, own, column, first, v);
-        if (is_blends(codes))
-            blend_pixels(v, ITEM_PIXELS, codes, settings, image->channels, white);
-        else
-            color_range(v, ITEM_PIXELS, before, 0, settings, statistics, image->channels, white, levels);
+        color_list(v, ITEM_PIXELS, codes, before, settings, statistics, image->channels, white, levels);
     } else {
         for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = 0;
     }

@@ -18,7 +18,7 @@ public sealed class AugmentCase : OpCase
 
     private static readonly Tolerance Colors = new(1, 24, 1, "a few products and differences of colours");
 
-    private static readonly Tolerance Means = new(1, 256, 1, "differences from a mean of many pixels");
+    private static readonly Tolerance Means = new(1, 128, 1, "differences from a mean of many pixels");
 
     private static readonly AugmentOptions ChannelsLast = new() { Layout = TensorLayout.ChannelsLast };
 

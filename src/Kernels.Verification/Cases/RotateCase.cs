@@ -30,7 +30,7 @@ public sealed class RotateCase : AugmentOpCase
             Policy = new() { Rotation = (-180, 180) },
             Bytes8 = true,
             Options = new() { Layout = TensorLayout.ChannelsLast, Border = ImageBorder.Reflect },
-            Tolerance = Interpolated with { ArithmeticRoundings = 256 }, // the larger the image, the larger are coordinates
+            Tolerance = Interpolated with { ArithmeticRoundings = 160 }, // the larger the image, the larger are coordinates
             Setting = "by -180..180",
         },
     ];
