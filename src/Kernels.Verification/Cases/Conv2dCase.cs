@@ -22,6 +22,7 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
             new Conv2dProblem(entry, 32, 64, 56, 56, 64, 3, 3, "first stage of ResNet") { Padding = 1, ChannelsLast = true },
             new Conv2dProblem(entry, 32, 256, 14, 14, 256, 3, 3, "third stage of ResNet") { Padding = 1, ChannelsLast = true },
             new Conv2dProblem(entry, 32, 64, 56, 56, 256, 1, 1, "a bottleneck of ResNet") { ChannelsLast = true },
+            new Conv2dProblem(entry, 32, 128, 56, 56, 128, 3, 3, "depthwise") { Padding = 1, Groups = 128, ChannelsLast = true },
         }),
     ];
 
@@ -162,9 +163,13 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
             {
                 Padding = 1, Groups = 6, HasBias = false,
             },
-            new Conv2dProblem(entry, 2, 37, 5, 6, 37, 3, 3, "depthwise, more channels than lanes, strided")
+            new Conv2dProblem(entry, 2, 3, 6, 7, 6, 3, 3, "depthwise, two outputs a channel, channels last")
             {
-                Padding = 1, Stride = 2, Groups = 37, ChannelsLast = true,
+                Padding = 1, Groups = 3, ChannelsLast = true,
+            },
+            new Conv2dProblem(entry, 2, 69, 5, 6, 69, 3, 3, "depthwise, more channels than four vectors, strided")
+            {
+                Padding = 1, Stride = 2, Groups = 69, ChannelsLast = true,
             },
             new Conv2dProblem(entry, 2, 5, 17, 12, 5, 3, 3, "depthwise, rows in fours, one past eight of them twice")
             {

@@ -190,20 +190,21 @@ public static unsafe partial class Conv2d
             where T : unmanaged
             where TSum : unmanaged
         {
-            Conv2dShapeArguments s = a.Conv2dShape;
-            bool backward = a.Backward != 0;
-            uint phasesY = backward ? Math.Min(s.StrideY, s.XHeight) : 1, phasesX = backward ? Math.Min(s.StrideX, s.XWidth) : 1;
-            for (uint phase = 0; phase < phasesY * phasesX; phase++)
-            {
-                Depthwise<T, TSum> gather = new(a, last, phase / phasesX, phase % phasesX);
-                if (last)
-                    gather.Pixels();
-                else
-                    gather.Planes();
-            }
+            Depthwise<T, TSum> gather = new(a, last);
+            if (last)
+                gather.Pixels();
+            else
+                gather.Planes();
         }
 
-        /// <summary>One phase of a gather.</summary>
+        /// <summary>
+        /// Results at the places of a stride: the gradient of an image has as many kinds of them, by the taps they meet, forward has one.
+        /// </summary>
+        private readonly record struct Phase(GatherAxis Vertical, GatherAxis Horizontal)
+        {
+            public int Taps => Vertical.Taps * Horizontal.Taps;
+        }
+
         private sealed class Depthwise<T, TSum>
             where T : unmanaged
             where TSum : unmanaged
@@ -215,14 +216,24 @@ public static unsafe partial class Conv2d
             private readonly T* _filter;
             private readonly T* _bias;
             private readonly T* _result;
-            private readonly GatherAxis _vertical;
-            private readonly GatherAxis _horizontal;
+            private readonly Phase[] _phases;
+            private readonly PaddedPlane<T, TSum> _padded;
             private readonly MapStrides _from;
             private readonly MapStrides _to;
             private readonly int _height;
             private readonly int _width;
 
-            public Depthwise(in Conv2dGatherArguments a, bool last, uint phaseY, uint phaseX)
+            /// <summary>Taps and columns of the phase that has the most, and the rows of all.</summary>
+            private readonly int _mostTaps, _mostColumns;
+            private readonly long _rows;
+
+            /// <summary>Elements of a plane of the result.</summary>
+            private readonly int _results;
+
+            /// <summary>True when the whole result leaves the caches before anyone reads it.</summary>
+            private readonly bool _streams;
+
+            public Depthwise(in Conv2dGatherArguments a, bool last)
             {
                 Conv2dShapeArguments s = _shape = a.Conv2dShape;
                 _backward = a.Backward != 0;
@@ -231,9 +242,22 @@ public static unsafe partial class Conv2d
                 _filter = a.Filter.Pointer<T>();
                 _result = a.Result.Pointer<T>();
                 _bias = a.HasBias != 0 ? a.Bias.Pointer<T>() : null;
-                (_vertical, _horizontal) = Axes(s, _backward, phaseY, phaseX);
+                uint phasesY = _backward ? Math.Min(s.StrideY, s.XHeight) : 1, phasesX = _backward ? Math.Min(s.StrideX, s.XWidth) : 1;
+                _phases = new Phase[phasesY * phasesX];
+                for (uint i = 0; i < _phases.Length; i++)
+                {
+                    (GatherAxis vertical, GatherAxis horizontal) = Axes(s, _backward, i / phasesX, i % phasesX);
+                    _phases[i] = new(vertical, horizontal);
+                }
+
                 (_from, _to) = _backward ? (StridesOfY(s, last), StridesOfX(s, last)) : (StridesOfX(s, last), StridesOfY(s, last));
                 (_height, _width) = _backward ? ((int)s.YHeight, (int)s.YWidth) : ((int)s.XHeight, (int)s.XWidth);
+                GatherAxis[] rows = [.. _phases.Select(phase => phase.Vertical)], columns = [.. _phases.Select(phase => phase.Horizontal)];
+                _padded = new(rows, columns, _height, _width);
+                (_mostTaps, _mostColumns) = (_phases.Max(phase => phase.Taps), columns.Max(axis => axis.Results));
+                _rows = rows.Sum(axis => (long)axis.Results);
+                _results = (int)(_backward ? s.XHeight * s.XWidth : s.YHeight * s.YWidth);
+                _streams = CpuStreaming.Pays(_result, (long)s.Batch * _to.Batch * sizeof(T));
             }
 
             private long Channels => (long)_shape.Groups * (_backward ? 1 : _shape.YChannels);
@@ -243,154 +267,232 @@ public static unsafe partial class Conv2d
 
             public void Planes()
             {
-                long elements = (long)_vertical.Results * _horizontal.Results;
-                long chunk = Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, elements));
-                CpuParallel.ForRange((long)_shape.Batch * Channels, chunk, (first, end) =>
-                {
-                    for (long plane = first; plane < end; plane++) Plane(plane / Channels, plane % Channels);
-                });
-            }
-
-            public void Pixels()
-            {
-                long row = _horizontal.Results * Channels;
                 CpuParallel.ForRange(
-                    (long)_shape.Batch * _vertical.Results, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, row)), (first, end) =>
+                    (long)_shape.Batch * Channels, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, _results)), (first, end) =>
                     {
-                        for (long i = first; i < end; i++) Row(i / _vertical.Results, (int)(i % _vertical.Results));
+                        for (long plane = first; plane < end; plane++) Plane(plane / Channels, plane % Channels);
                     });
             }
 
             private void Plane(long batch, long channel)
             {
-                PaddedPlane<T, TSum> padded = new(_vertical, _horizontal, _height, _width);
-                int sources = Sources, taps = _vertical.Taps * _horizontal.Taps, lanes = Vector512<TSum>.Count;
-                long pitch = _horizontal.Results + lanes, filterLength = ((long)sources * taps) + lanes;
-                long offsetLength = (taps * sizeof(long) / sizeof(TSum)) + lanes;
-                TSum* memory = CpuScratch.Take<TSum>((padded.Length * sources) + (pitch * ResultRows) + filterLength + offsetLength);
-                TSum* sums = memory + (padded.Length * sources), weights = sums + (pitch * ResultRows);
-                long* offsets = (long*)(((nint)(weights + filterLength) + 7) & ~7);
+                PaddedPlane<T, TSum> padded = _padded;
+                int sources = Sources, lanes = Vector512<TSum>.Count, whole = _phases.Length > 1 ? _results : 0;
+                long planes = padded.Length * sources, sumsLength = ((long)_mostColumns * ResultRows) + lanes;
+                long filterLength = ((long)sources * _mostTaps) + lanes, offsetLength = (_mostTaps * sizeof(long) / sizeof(TSum)) + lanes;
+                TSum* memory = CpuScratch.Take<TSum>(planes + sumsLength + filterLength + offsetLength + whole);
+                TSum* sums = memory + planes, weights = sums + sumsLength, together = weights + filterLength;
+                long* offsets = (long*)(((nint)(together + whole) + 7) & ~7);
+                T* image = _image + (batch * _from.Batch) + ((_backward ? channel * sources : channel / _shape.YChannels) * _from.Channel);
+                T* to = _result + (batch * _to.Batch) + (channel * _to.Channel);
                 for (int source = 0; source < sources; source++)
+                    padded.Fill(image + (source * _from.Channel), memory + (source * padded.Length));
+                Next next = new(image, sources * _from.Channel, _rows);
+                foreach (Phase phase in _phases)
                 {
-                    long output = _backward ? (channel * sources) + source : channel;
-                    long image = _backward ? output : channel / _shape.YChannels;
-                    padded.Fill(_image + (batch * _from.Batch) + (image * _from.Channel), memory + (source * padded.Length));
-                    Weights(output, weights + (source * taps), 1);
+                    Weights(phase, _backward ? channel * sources : channel, sources, weights);
+                    for (int tap = 0; tap < phase.Taps; tap++)
+                        offsets[tap] = padded.OffsetOf(phase.Vertical, phase.Horizontal, tap);
+                    for (int row = 0; row < phase.Vertical.Results; row += ResultRows)
+                    {
+                        int rows = Math.Min(ResultRows, phase.Vertical.Results - row);
+                        next.Prefetch(rows);
+                        Multiply(padded, memory + (row * padded.ResultRow), offsets, weights, phase, rows, sums);
+                        if (whole == 0)
+                            Store(sums, to + ((long)row * _mostColumns), rows * _mostColumns, channel);
+                        else
+                            Scatter(phase, row, rows, sums, together);
+                    }
                 }
 
-                for (int tap = 0; tap < taps; tap++) offsets[tap] = padded.OffsetOf(_vertical, _horizontal, tap);
-                for (int row = 0; row < _vertical.Results; row += ResultRows)
+                if (whole > 0) Store(together, to, whole, channel);
+            }
+
+            /// <summary>A few rows of a phase, one behind the other.</summary>
+            [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+            private void Multiply(
+                in PaddedPlane<T, TSum> padded, TSum* from, long* offsets, TSum* weights, in Phase phase, int rows, TSum* sums)
+            {
+                // Rows beyond the last are made of the last one again.
+                long second = rows > 1 ? padded.ResultRow : 0, third = rows > 2 ? 2 * padded.ResultRow : second;
+                long fourth = rows > 3 ? 3 * padded.ResultRow : third, length = padded.Length;
+                int sources = Sources, taps = phase.Taps, width = phase.Horizontal.Results, lanes = Vector512<TSum>.Count;
+
+                // From right to left, as the last vector of a row reaches into the next one's first.
+                for (int x = (width - 1) / lanes * lanes; x >= 0; x -= lanes)
                 {
-                    int rows = Math.Min(ResultRows, _vertical.Results - row);
-                    TSum* from = memory + (row * padded.ResultRow);
-                    for (int x = 0; x < _horizontal.Results; x += lanes)
+                    Vector512<TSum> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+                    for (int source = 0; source < sources; source++)
                     {
-                        // Rows beyond the last are made of the last one again.
-                        long second = rows > 1 ? padded.ResultRow : 0, third = rows > 2 ? 2 * padded.ResultRow : second;
-                        long fourth = rows > 3 ? 3 * padded.ResultRow : third;
-                        Vector512<TSum> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
-                        for (int source = 0; source < sources; source++)
+                        TSum* plane = from + (source * length) + x, weight = weights + (source * taps);
+                        for (int tap = 0; tap < taps; tap++)
                         {
-                            TSum* plane = from + (source * padded.Length) + x;
-                            for (int tap = 0; tap < taps; tap++)
-                            {
-                                Vector512<TSum> weight = Vector512.Create(weights[(source * taps) + tap]);
-                                TSum* at = plane + offsets[tap];
-                                sum0 = MultiplyAdd(weight, Vector512.Load(at), sum0);
-                                sum1 = MultiplyAdd(weight, Vector512.Load(at + second), sum1);
-                                sum2 = MultiplyAdd(weight, Vector512.Load(at + third), sum2);
-                                sum3 = MultiplyAdd(weight, Vector512.Load(at + fourth), sum3);
-                            }
+                            Vector512<TSum> factor = Vector512.Create(weight[tap]);
+                            TSum* at = plane + offsets[tap];
+                            sum0 = MultiplyAdd(factor, Vector512.Load(at), sum0);
+                            sum1 = MultiplyAdd(factor, Vector512.Load(at + second), sum1);
+                            sum2 = MultiplyAdd(factor, Vector512.Load(at + third), sum2);
+                            sum3 = MultiplyAdd(factor, Vector512.Load(at + fourth), sum3);
                         }
-
-                        sum0.Store(sums + x);
-                        sum1.Store(sums + pitch + x);
-                        sum2.Store(sums + (2 * pitch) + x);
-                        sum3.Store(sums + (3 * pitch) + x);
                     }
 
-                    for (int i = 0; i < rows; i++) Store(sums + (i * pitch), batch, channel, row + i);
+                    sum0.Store(sums + x);
+                    sum1.Store(sums + width + x);
+                    sum2.Store(sums + (2 * width) + x);
+                    sum3.Store(sums + (3 * width) + x);
                 }
             }
 
-            private void Store(TSum* sums, long batch, long channel, int row)
+            /// <summary>Puts rows of a phase where they lie among the others.</summary>
+            private void Scatter(in Phase phase, int row, int rows, TSum* sums, TSum* together)
             {
-                T* to = _result + (batch * _to.Batch) + (channel * _to.Channel)
-                    + ((_vertical.ResultFirst + ((long)row * _vertical.ResultStep)) * _to.Row) + _horizontal.ResultFirst;
-                T* bias = _bias == null ? null : _bias + channel;
-                if (_horizontal.ResultStep == 1)
+                (GatherAxis vertical, GatherAxis horizontal) = phase;
+                int step = horizontal.ResultStep, width = horizontal.Results;
+                for (int end = row + rows; row < end; row++, sums += width)
                 {
-                    CpuConvert.Round(sums, to, _horizontal.Results, bias, isShared: true, _rectifies);
-                    return;
+                    TSum* to = together + ((vertical.ResultFirst + (row * vertical.ResultStep)) * _to.Row) + horizontal.ResultFirst;
+                    for (int x = 0; x < width; x++) to[(long)x * step] = sums[x];
                 }
-
-                for (int x = 0; x < _horizontal.Results; x++)
-                    CpuConvert.Round(sums + x, to + ((long)x * _horizontal.ResultStep), 1, bias, isShared: true, _rectifies);
             }
 
-            /// <summary>The taps of an output that this phase meets, <paramref name="stride"/> apart.</summary>
-            private void Weights(long output, TSum* destination, long stride)
+            private void Store(TSum* sums, T* to, int count, long channel) => CpuConvert.RoundRows(
+                sums, 0, to, 0, rows: 1, count, _bias == null ? null : _bias + channel, isShared: true, _rectifies, _streams);
+
+            /// <summary>The taps of outputs that a phase meets: a row for each output, or with channels last a column.</summary>
+            private void Weights(in Phase phase, long firstOutput, int outputs, TSum* destination, bool areColumns = false)
             {
-                T* filter = _filter + (output * _shape.FilterArea);
-                for (int down = 0; down < _vertical.Taps; down++)
+                (GatherAxis vertical, GatherAxis horizontal) = phase;
+                (long nextOutput, long nextTap) = areColumns ? (1L, (long)outputs) : (phase.Taps, 1L);
+                for (long output = 0; output < outputs; output++)
                 {
-                    for (int right = 0; right < _horizontal.Taps; right++, destination += stride)
+                    T* filter = _filter + ((firstOutput + output) * _shape.FilterArea);
+                    TSum* to = destination + (output * nextOutput);
+                    for (int down = 0; down < vertical.Taps; down++)
                     {
-                        long y = _vertical.FilterFirst + ((long)down * _vertical.FilterStep);
-                        long x = _horizontal.FilterFirst + ((long)right * _horizontal.FilterStep);
-                        *destination = CpuConvert.Widen<T, TSum>(filter[(y * _shape.FilterWidth) + x]);
+                        long y = vertical.FilterFirst + ((long)down * vertical.FilterStep);
+                        for (int right = 0; right < horizontal.Taps; right++, to += nextTap)
+                        {
+                            long x = horizontal.FilterFirst + ((long)right * horizontal.FilterStep);
+                            *to = CpuConvert.Widen<T, TSum>(filter[(y * _shape.FilterWidth) + x]);
+                        }
                     }
                 }
             }
 
-            /// <summary>A row of pixels with all their channels. The taps are laid out channel by channel first.</summary>
-            private void Row(long batch, int row)
+            public void Pixels()
             {
-                int taps = _vertical.Taps * _horizontal.Taps, sources = Sources, lanes = Vector512<TSum>.Count;
-                int channels = (int)Channels, outputs = channels * sources;
-                TSum* weights = CpuScratch.Take<TSum>(((long)taps * outputs) + channels + (2 * lanes));
-                TSum* sums = weights + ((long)taps * outputs) + lanes;
-                for (int output = 0; output < outputs; output++) Weights(output, weights + output, outputs);
-                T* to = _result + (batch * _to.Batch) + ((_vertical.ResultFirst + ((long)row * _vertical.ResultStep)) * _to.Row);
-                int first = (row * _vertical.Step) + _vertical.First;
-                for (int pixel = 0; pixel < _horizontal.Results; pixel++)
+                int outputs = (int)Channels * Sources;
+                foreach (Phase phase in _phases)
                 {
-                    new Span<TSum>(sums, channels).Clear();
+                    TSum* weights = CpuScratch.TakeShared<TSum>(((long)phase.Taps * outputs) + Vector512<TSum>.Count);
+                    Weights(phase, 0, outputs, weights, areColumns: true);
+                    long rows = (long)_shape.Batch * phase.Vertical.Results, row = phase.Horizontal.Results * Channels;
+                    CpuParallel.ForRange(rows, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, row)), (first, end) =>
+                    {
+                        for (long i = first; i < end; i++)
+                            Row(phase, weights, i / phase.Vertical.Results, (int)(i % phase.Vertical.Results));
+                    });
+                }
+            }
+
+            /// <summary>A row of pixels with all their channels; where there is no pixel, zeros are read.</summary>
+            private void Row(in Phase phase, TSum* weights, long batch, int row)
+            {
+                (GatherAxis vertical, GatherAxis horizontal) = phase;
+                int taps = phase.Taps, channels = (int)Channels, outputs = channels * Sources, lanes = Vector512<TSum>.Count;
+                long pointers = (taps * sizeof(long) / sizeof(TSum)) + 1;
+                TSum* sums = CpuScratch.Take<TSum>(channels + outputs + pointers + (2 * lanes));
+                T* zeros = (T*)(sums + channels + lanes);
+                T** seen = (T**)(((nint)(zeros + outputs) + 7) & ~7);
+                new Span<T>(zeros, outputs).Clear();
+                T* image = _image + (batch * _from.Batch);
+                T* to = _result + (batch * _to.Batch) + ((vertical.ResultFirst + ((long)row * vertical.ResultStep)) * _to.Row);
+                int firstY = (row * vertical.Step) + vertical.First;
+                for (int pixel = 0; pixel < horizontal.Results; pixel++)
+                {
+                    int firstX = (pixel * horizontal.Step) + horizontal.First, tap = 0;
+                    for (int down = 0, y = firstY; down < vertical.Taps; down++, y += vertical.TapStep)
+                    {
+                        for (int right = 0, x = firstX; right < horizontal.Taps; right++, x += horizontal.TapStep, tap++)
+                        {
+                            bool isInside = (uint)y < (uint)_height && (uint)x < (uint)_width;
+                            seen[tap] = isInside ? image + (y * _from.Row) + (x * _from.Column) : zeros;
+                        }
+                    }
+
+                    if (_shape.YChannels == 1)
+                        Multiply(seen, taps, channels, weights, sums);
+                    else
+                        MultiplySeveral(seen, taps, channels, weights, sums);
+                    T* target = to + ((horizontal.ResultFirst + ((long)pixel * horizontal.ResultStep)) * _to.Column);
+                    CpuConvert.RoundRows(sums, 0, target, 0, rows: 1, channels, _bias, isShared: false, _rectifies, _streams);
+                }
+            }
+
+            /// <summary>A pixel whose channels are vectors, of which four are made side by side.</summary>
+            [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+            private static void Multiply(T** seen, int taps, int channels, TSum* weights, TSum* sums)
+            {
+                int channel = 0, lanes = Vector512<TSum>.Count;
+                for (; channel + (4 * lanes) <= channels; channel += 4 * lanes)
+                {
+                    TSum* weight = weights + channel;
+                    Vector512<TSum> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+                    for (int tap = 0; tap < taps; tap++, weight += channels)
+                    {
+                        T* from = seen[tap] + channel;
+                        sum0 = MultiplyAdd(CpuReal.Load<T, TSum>(from, lanes), Vector512.Load(weight), sum0);
+                        sum1 = MultiplyAdd(CpuReal.Load<T, TSum>(from + lanes, lanes), Vector512.Load(weight + lanes), sum1);
+                        sum2 = MultiplyAdd(CpuReal.Load<T, TSum>(from + (2 * lanes), lanes), Vector512.Load(weight + (2 * lanes)), sum2);
+                        sum3 = MultiplyAdd(CpuReal.Load<T, TSum>(from + (3 * lanes), lanes), Vector512.Load(weight + (3 * lanes)), sum3);
+                    }
+
+                    sum0.Store(sums + channel);
+                    sum1.Store(sums + channel + lanes);
+                    sum2.Store(sums + channel + (2 * lanes));
+                    sum3.Store(sums + channel + (3 * lanes));
+                }
+
+                for (; channel < channels; channel += lanes)
+                {
+                    int count = Math.Min(lanes, channels - channel);
+                    Vector512<TSum> sum = default;
                     for (int tap = 0; tap < taps; tap++)
                     {
-                        int y = first + (tap / _horizontal.Taps * _vertical.TapStep);
-                        int x = (pixel * _horizontal.Step) + _horizontal.First + (tap % _horizontal.Taps * _horizontal.TapStep);
-                        bool inside = (uint)y < (uint)_height && (uint)x < (uint)_width;
-                        T* from = inside ? _image + (batch * _from.Batch) + (y * _from.Row) + (x * _from.Column) : null;
-                        Add(from, weights + ((long)tap * outputs), sums, channels);
+                        Vector512<TSum> value = CpuReal.Load<T, TSum>(seen[tap] + channel, count);
+                        sum = MultiplyAdd(value, Vector512.Load(weights + ((long)tap * channels) + channel), sum);
                     }
 
-                    T* target = to + ((_horizontal.ResultFirst + ((long)pixel * _horizontal.ResultStep)) * _to.Column);
-                    CpuConvert.Round(sums, target, channels, _bias, isShared: false, _rectifies);
+                    sum.Store(sums + channel);
                 }
             }
 
-            /// <summary>Adds the products of one tap; where there is no pixel they are products with 0.</summary>
-            private void Add(T* from, TSum* weights, TSum* sums, int channels)
+            /// <summary>A pixel of several outputs for each channel of the input.</summary>
+            private void MultiplySeveral(T** seen, int taps, int channels, TSum* weights, TSum* sums)
             {
-                int channel = 0, multiple = (int)_shape.YChannels, lanes = Vector512<TSum>.Count;
-                for (; multiple == 1 && channel + lanes <= channels; channel += lanes)
+                int multiple = (int)_shape.YChannels, outputs = channels * Sources;
+                new Span<TSum>(sums, channels).Clear();
+                for (int tap = 0; tap < taps; tap++, weights += outputs)
                 {
-                    Vector512<TSum> values = from == null ? default : CpuReal.Load<T, TSum>(from + channel, lanes);
-                    MultiplyAdd(values, Vector512.Load(weights + channel), Vector512.Load(sums + channel)).Store(sums + channel);
-                }
-
-                for (; channel < channels; channel++)
-                {
-                    if (!_backward)
+                    for (int output = 0; output < outputs; output++)
                     {
-                        TSum value = from == null ? default : CpuConvert.Widen<T, TSum>(from[channel / multiple]);
-                        AddOne(value, weights[channel], sums + channel);
-                        continue;
+                        (int from, int to) = _backward ? (output, output / multiple) : (output / multiple, output);
+                        AddOne(CpuConvert.Widen<T, TSum>(seen[tap][from]), weights[output], sums + to);
                     }
+                }
+            }
 
-                    for (int output = channel * multiple; output < (channel + 1) * multiple; output++)
-                        AddOne(from == null ? default : CpuConvert.Widen<T, TSum>(from[output]), weights[output], sums + channel);
+            /// <summary>What lies behind the planes that are being read is asked for while results are made, an equal part for each row.</summary>
+            private struct Next(T* planes, long length, long rows)
+            {
+                private readonly T* _first = planes + length;
+                private long _row;
+
+                public void Prefetch(int count)
+                {
+                    long done = _row * length / rows;
+                    _row += count;
+                    CpuPrefetch.Range(_first + done, ((_row * length / rows) - done) * sizeof(T));
                 }
             }
         }
@@ -412,142 +514,4 @@ public static unsafe partial class Conv2d
                 GatherAxis.Backward(s.XWidth, s.FilterWidth, s.StrideX, s.DilationX, s.PaddingLeft, phaseX))
             : (GatherAxis.Forward(s.YHeight, s.FilterHeight, s.StrideY, s.DilationY, s.PaddingTop),
                 GatherAxis.Forward(s.YWidth, s.FilterWidth, s.StrideX, s.DilationX, s.PaddingLeft));
-
-    private readonly struct CpuDepthwiseBackwardFilter : ICpuKernel<Conv2dBackwardFilterArguments>
-    {
-        public static void Run<T>(in KernelVariant variant, in Conv2dBackwardFilterArguments arguments)
-            where T : unmanaged
-        {
-            if (typeof(T) == typeof(double))
-                Run<T, double>(arguments, variant.Has(0));
-            else
-                Run<T, float>(arguments, variant.Has(0));
-        }
-
-        private static void Run<T, TSum>(in Conv2dBackwardFilterArguments arguments, bool last)
-            where T : unmanaged
-            where TSum : unmanaged
-        {
-            for (long split = 0; split < (long)arguments.Splits; split++)
-            {
-                FilterSplit<T, TSum> part = new(arguments, last, split);
-                if (last)
-                    Pixels(part);
-                else
-                    Planes(part);
-                part.BackwardBias();
-            }
-        }
-
-        /// <summary>A task for each output; sums of a plane in lanes, sums of planes in double.</summary>
-        private static void Planes<T, TSum>(FilterSplit<T, TSum> split)
-            where T : unmanaged
-            where TSum : unmanaged
-        {
-            Conv2dShapeArguments s = split.Shape;
-            CpuParallel.ForRange(s.Outputs, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, s.YPixels)), (first, end) =>
-            {
-                (GatherAxis vertical, GatherAxis horizontal) = Axes(s, backward: false, 0, 0);
-                PaddedPlane<T, TSum> padded = new(vertical, horizontal, (int)s.XHeight, (int)s.XWidth);
-                int lanes = Vector512<TSum>.Count, height = (int)s.YHeight, width = (int)s.YWidth, area = (int)s.FilterArea;
-                int pitch = (width + lanes - 1) / lanes * lanes;
-                double[] sums = new double[area];
-                for (long output = first; output < end; output++)
-                {
-                    Array.Clear(sums);
-                    for (long n = split.FirstImage; n < split.EndImage; n++)
-                    {
-                        (int firstPixel, int endPixel) = split.PixelsOf(n);
-                        int firstRow = firstPixel / width, endRow = (endPixel + width - 1) / width;
-                        TSum* plane = CpuScratch.Take<TSum>(padded.Length + ((long)pitch * (height + 1))), dy = plane + padded.Length;
-                        padded.Fill(split.X + (((n * (long)s.Groups) + (output / s.YChannels)) * s.XHeight * s.XWidth), plane);
-                        T* gradient = split.Dy + (((n * s.Outputs) + output) * height * width);
-                        for (int row = firstRow; row < endRow; row++)
-                            CpuConvert.Widen(gradient + ((long)row * width), dy + ((long)row * pitch), width);
-
-                        for (int down = 0; down < vertical.Taps; down++)
-                        {
-                            for (int right = 0; right < horizontal.Taps; right += Together)
-                            {
-                                int count = Math.Min(Together, horizontal.Taps - right), tap = (down * horizontal.Taps) + right;
-                                long offset0 = padded.OffsetOf(vertical, horizontal, tap);
-                                long offset1 = padded.OffsetOf(vertical, horizontal, tap + Math.Min(1, count - 1));
-                                long offset2 = padded.OffsetOf(vertical, horizontal, tap + Math.Min(2, count - 1));
-                                Vector512<TSum> sum0 = default, sum1 = default, sum2 = default;
-                                for (int row = firstRow; row < endRow; row++)
-                                {
-                                    TSum* at = plane + (row * padded.ResultRow), factor = dy + ((long)row * pitch);
-                                    int x = Math.Max(firstPixel - (row * width), 0), stop = Math.Min(endPixel - (row * width), width);
-                                    for (; x + lanes <= stop; x += lanes)
-                                    {
-                                        Vector512<TSum> value = Vector512.Load(factor + x);
-                                        sum0 = MultiplyAdd(value, Vector512.Load(at + offset0 + x), sum0);
-                                        sum1 = MultiplyAdd(value, Vector512.Load(at + offset1 + x), sum1);
-                                        sum2 = MultiplyAdd(value, Vector512.Load(at + offset2 + x), sum2);
-                                    }
-
-                                    if (x == stop) continue;
-
-                                    // Beyond the pixels lie elements that do not meet, and may be NaN.
-                                    Vector512<TSum> rest = FirstLanes<TSum>(stop - x), last = Vector512.Load(factor + x) & rest;
-                                    sum0 = MultiplyAdd(last, Vector512.Load(at + offset0 + x) & rest, sum0);
-                                    sum1 = MultiplyAdd(last, Vector512.Load(at + offset1 + x) & rest, sum1);
-                                    sum2 = MultiplyAdd(last, Vector512.Load(at + offset2 + x) & rest, sum2);
-                                }
-
-                                sums[tap] += CpuElement.ToDouble(Vector512.Sum(sum0));
-                                if (count > 1) sums[tap + 1] += CpuElement.ToDouble(Vector512.Sum(sum1));
-                                if (count > 2) sums[tap + 2] += CpuElement.ToDouble(Vector512.Sum(sum2));
-                            }
-                        }
-                    }
-
-                    for (int tap = 0; tap < area; tap++) split.StoreDouble((output * area) + tap, sums[tap]);
-                }
-            });
-        }
-
-        /// <summary>Taps that share a pass over a plane.</summary>
-        private const int Together = 3;
-
-        /// <summary>A task for each few channels, whose sums are made in double.</summary>
-        private static void Pixels<T, TSum>(FilterSplit<T, TSum> split)
-            where T : unmanaged
-            where TSum : unmanaged
-        {
-            const int Channels = 16;
-            Conv2dShapeArguments s = split.Shape;
-            (GatherAxis vertical, GatherAxis horizontal) = Axes(s, backward: false, 0, 0);
-            MapStrides x = StridesOfX(s, last: true), y = StridesOfY(s, last: true);
-            CpuParallel.For((s.Outputs + Channels - 1) / Channels, task =>
-            {
-                long first = task * Channels;
-                int count = (int)Math.Min(Channels, s.Outputs - first), area = (int)s.FilterArea;
-                double[] sums = new double[area * Channels];
-                PixelWalk walk = new(split.FirstPixel, vertical.Results, horizontal.Results);
-                for (long pixel = split.FirstPixel; pixel < split.EndPixel; pixel++, walk.Next())
-                {
-                    T* dy = split.Dy + (pixel * y.Column) + first;
-                    T* image = split.X + (walk.Batch * x.Batch);
-                    for (int tap = 0; tap < area; tap++)
-                    {
-                        int row = (walk.Y * vertical.Step) + vertical.First + (tap / horizontal.Taps * vertical.TapStep);
-                        int column = (walk.X * horizontal.Step) + horizontal.First + (tap % horizontal.Taps * horizontal.TapStep);
-                        bool inside = (uint)row < s.XHeight && (uint)column < s.XWidth;
-                        T* from = inside ? image + (row * x.Row) + (column * x.Column) : null;
-                        for (int i = 0; i < count; i++)
-                        {
-                            double value = inside ? CpuElement.ToDouble(from[(first + i) / s.YChannels]) : 0;
-                            sums[(tap * Channels) + i] += CpuElement.ToDouble(dy[i]) * value;
-                        }
-                    }
-                }
-
-                for (int i = 0; i < count; i++)
-                {
-                    for (int tap = 0; tap < area; tap++) split.StoreDouble(((first + i) * area) + tap, sums[(tap * Channels) + i]);
-                }
-            });
-        }
-    }
 }
