@@ -20,10 +20,11 @@ public static unsafe partial class Conv2d
                 Run<T, float>(arguments, variant.Has(0));
         }
 
-        private static void Run<T, TSum>(in Conv2dBackwardFilterArguments arguments, bool last)
+        private static void Run<T, TSum>(Conv2dBackwardFilterArguments arguments, bool last)
             where T : unmanaged
             where TSum : unmanaged
         {
+            arguments = arguments with { Conv2dShape = arguments.Conv2dShape.InOneRow() };
             for (long split = 0; split < (long)arguments.Splits; split++)
             {
                 FilterSplit<T, TSum> part = new(arguments, last, split);
@@ -292,6 +293,31 @@ public static unsafe partial class Conv2d
                 for (long row = 0; row < rows; row++) _split.Store(index + row, sums[(row * stride) + column]);
             }
         }
+
+        public bool TryTarget(long firstRow, long firstColumn, long columns, out CpuTarget<TSum> target)
+        {
+            target = default;
+            return false;
+        }
+
+        /// <summary>The planes of x and dy one by one, from where the pixels of the block begin.</summary>
+        public void Prefetch(in CpuBlock block, long part, long parts)
+        {
+            long area = _patches.Taps / Math.Max(1, _patches.Channels), plane = _strides.Channel, pixel = _split.FirstPixel + block.FirstDepth;
+            long firstChannel = block.FirstRow / area, channels = ((block.FirstRow + block.Rows - 1) / area) + 1 - firstChannel;
+            (long image, pixel) = Math.DivRem(pixel, plane);
+            T* dy = _split.Dy + (image * _strides.Batch) + ((_firstOutput + block.FirstColumn) * plane) + pixel;
+            long xPlane = _patches.Strides.Channel, xPixel = pixel * xPlane / plane, xLength = block.Depth * xPlane / plane;
+            T* x = _patches.Image + (image * _patches.Strides.Batch) + (firstChannel * xPlane) + xPixel;
+            long planes = channels + block.Columns, end = planes * (part + 1) / parts;
+            for (long i = planes * part / parts; i < end; i++)
+            {
+                if (i < channels)
+                    CpuPrefetch.Range(x + (i * xPlane), xLength * sizeof(T));
+                else
+                    CpuPrefetch.Range(dy + ((i - channels) * plane), block.Depth * sizeof(T));
+            }
+        }
     }
 
     /// <summary>[batch, ..., channels]: the output's gradient, transposed, times patches, a row for each pixel.</summary>
@@ -324,6 +350,17 @@ public static unsafe partial class Conv2d
         {
             for (long row = 0; row < rows; row++)
                 _split.Store(((_firstOutput + firstRow + row) * Columns) + firstColumn, sums + (row * stride), columns);
+        }
+
+        public bool TryTarget(long firstRow, long firstColumn, long columns, out CpuTarget<TSum> target)
+        {
+            target = default;
+            return false;
+        }
+
+        public void Prefetch(in CpuBlock block, long part, long parts)
+        {
+            // Pixels lie one behind the other, which hardware foresees.
         }
     }
 }

@@ -45,7 +45,8 @@ public static unsafe partial class Conv2d
             where T : unmanaged
             where TSum : unmanaged
         {
-            Conv2dShapeArguments s = a.Conv2dShape;
+            Conv2dShapeArguments s = last ? a.Conv2dShape : a.Conv2dShape.InOneRow();
+            a = a with { Conv2dShape = s };
             bool backward = a.Backward != 0;
             long phasesX = backward ? Math.Min(s.StrideX, s.XWidth) : 1, phases = backward ? phasesX * Math.Min(s.StrideY, s.XHeight) : 1;
             double work = (double)s.YPixels * s.YChannels * s.PerOutput / phases;
@@ -292,6 +293,9 @@ public static unsafe partial class Conv2d
 
         public required GatherAxis Horizontal { get; init; }
 
+        /// <summary>True when results are the sums themselves.</summary>
+        public bool IsPlain => Bias == null && !Rectifies;
+
         /// <summary>True when the results of an image lie in memory as they are counted.</summary>
         public bool IsDense => Horizontal.ResultStep == 1 && Vertical.ResultStep == 1;
 
@@ -378,6 +382,25 @@ public static unsafe partial class Conv2d
                 column += count;
             }
         }
+
+        public bool TryTarget(long firstRow, long firstColumn, long columns, out CpuTarget<TSum> target)
+        {
+            long plane = _target.Strides.Channel, image = firstColumn / plane, pixel = firstColumn - (image * plane);
+            target = CpuTarget<TSum>.At(
+                _target.Result + (firstRow * plane) + (image * _target.Strides.Batch) + pixel, plane, _target.Streams);
+            return _target.IsPlain && _target.IsDense && typeof(T) == typeof(TSum) && pixel + columns <= plane;
+        }
+
+        /// <summary>Of a filter of one tap, the pixels of a channel after the other. Larger ones find most of what they read in a cache.</summary>
+        public void Prefetch(in CpuBlock block, long part, long parts)
+        {
+            if (_patches.Taps != _patches.Channels || !_target.IsDense) return;
+            long plane = _patches.Strides.Channel, image = block.FirstColumn / plane, pixel = block.FirstColumn - (image * plane);
+            T* first = _patches.Image + (image * _patches.Strides.Batch) + pixel;
+            long end = block.FirstDepth + (block.Depth * (part + 1) / parts);
+            for (long channel = block.FirstDepth + (block.Depth * part / parts); channel < end; channel++)
+                CpuPrefetch.Range(first + (channel * plane), block.Columns * sizeof(T));
+        }
     }
 
     /// <summary>[batch, ..., channels]: patches times the filter.</summary>
@@ -417,6 +440,18 @@ public static unsafe partial class Conv2d
                     _target.Streams);
                 row += count;
             }
+        }
+
+        public bool TryTarget(long firstRow, long firstColumn, long columns, out CpuTarget<TSum> target)
+        {
+            target = CpuTarget<TSum>.At(
+                _target.Result + (firstRow * _target.Strides.Column) + firstColumn, _target.Strides.Column, _target.Streams);
+            return _target.IsPlain && _target.IsDense && typeof(T) == typeof(TSum);
+        }
+
+        public void Prefetch(in CpuBlock block, long part, long parts)
+        {
+            // Pixels lie one behind the other, which hardware foresees.
         }
     }
 }

@@ -26,6 +26,15 @@ internal readonly partial record struct Conv2dShapeArguments
     public long[] YShape(TensorLayout layout) => layout == TensorLayout.ChannelsLast
         ? [(long)Batch, YHeight, YWidth, Outputs] : [(long)Batch, Outputs, YHeight, YWidth];
 
+    /// <summary>The same convolution with maps of one row, where a filter of one tap sees each pixel alone: rows have no ends then.</summary>
+    public Conv2dShapeArguments InOneRow()
+    {
+        ulong pixels = (ulong)XHeight * XWidth;
+        bool isPointwise = (FilterHeight, FilterWidth, StrideY, StrideX) == (1, 1, 1, 1) && (XHeight, XWidth) == (YHeight, YWidth);
+        if (!isPointwise || pixels > int.MaxValue) return this;
+        return this with { XHeight = 1, YHeight = 1, XWidth = (uint)pixels, YWidth = (uint)pixels, PaddingTop = 0, PaddingLeft = 0 };
+    }
+
     /// <summary>A convolution without inputs whose output is the input of this one: all it has is the gradient of a bias.</summary>
     public Conv2dShapeArguments BiasOfX() => this with
     {

@@ -17,7 +17,7 @@ public static unsafe partial class Conv2d
         private const long BandBytes = 256 << 10;
 
         /// <summary>Larger filters do not stay in a core's cache.</summary>
-        private const long FilterBytes = 1 << 20;
+        private const long FilterBytes = 4 << 20;
 
         /// <summary>Where a core has as many bands, it matters little whether all have.</summary>
         private const long EvenBands = 16;

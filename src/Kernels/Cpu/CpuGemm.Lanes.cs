@@ -27,6 +27,9 @@ internal static unsafe partial class CpuGemm
 
         static abstract void Store(TVector value, TSum* destination);
 
+        /// <summary>Past the caches, to an address that is a multiple of the vector's size.</summary>
+        static abstract void Stream(TVector value, TSum* destination);
+
         static abstract TVector Add(TVector left, TVector right);
 
         static abstract TVector MultiplyAdd(TVector left, TVector right, TVector addend);
@@ -52,6 +55,9 @@ internal static unsafe partial class CpuGemm
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Store(Vector512<TSum> value, TSum* destination) => value.Store(destination);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Stream(Vector512<TSum> value, TSum* destination) => value.StoreAlignedNonTemporal(destination);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Vector512<TSum> Add(Vector512<TSum> left, Vector512<TSum> right) => left + right;
@@ -105,6 +111,9 @@ internal static unsafe partial class CpuGemm
         public static void Store(Vector256<TSum> value, TSum* destination) => value.Store(destination);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Stream(Vector256<TSum> value, TSum* destination) => value.StoreAlignedNonTemporal(destination);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Vector256<TSum> Add(Vector256<TSum> left, Vector256<TSum> right) => left + right;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -153,6 +162,9 @@ internal static unsafe partial class CpuGemm
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Store(Vector128<TSum> value, TSum* destination) => value.Store(destination);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Stream(Vector128<TSum> value, TSum* destination) => value.StoreAlignedNonTemporal(destination);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Vector128<TSum> Add(Vector128<TSum> left, Vector128<TSum> right) => left + right;

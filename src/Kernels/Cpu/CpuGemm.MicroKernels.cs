@@ -16,7 +16,7 @@ internal static unsafe partial class CpuGemm
         /// <summary>The least tile height there is that holds a number of rows.</summary>
         public static int PaddedHeight(int rows) => rows <= 4 ? 4 : TLanes.TileRows == 6 ? 6 : rows <= 8 ? 8 : 12;
 
-        /// <summary>c = (c +) a · b (+ bias) for one tile of a height that <see cref="PaddedHeight"/> gives.</summary>
+        /// <summary>c = (former +) a · b (+ bias) for one tile of a height that <see cref="PaddedHeight"/> gives.</summary>
         /// <param name="height">The rows of a and c.</param>
         /// <param name="vectors">The width of b, bias and c in vectors, 1 or 2.</param>
         /// <param name="depth">The columns of a and rows of b.</param>
@@ -25,46 +25,44 @@ internal static unsafe partial class CpuGemm
         /// <param name="bStride">The distance from one row of the panel to the next.</param>
         /// <param name="bias">Added last; null for none.</param>
         /// <param name="c">The sums.</param>
-        /// <param name="cStride">The distance from one row of sums to the next.</param>
-        /// <param name="accumulate">Whether the former value of c is added.</param>
         public static void Multiply(
-            int height, int vectors, long depth, TSum* a, TSum* b, long bStride, TSum* bias, TSum* c, long cStride, bool accumulate)
+            int height, int vectors, long depth, TSum* a, TSum* b, long bStride, TSum* bias, in TileSums<TSum> c)
         {
             switch (height)
             {
                 case 4:
-                    Multiply<Four>(vectors, depth, a, b, bStride, bias, c, cStride, accumulate);
+                    Multiply<Four>(vectors, depth, a, b, bStride, bias, c);
                     break;
                 case 6:
-                    Multiply<Six>(vectors, depth, a, b, bStride, bias, c, cStride, accumulate);
+                    Multiply<Six>(vectors, depth, a, b, bStride, bias, c);
                     break;
                 case 8:
-                    Multiply<Eight>(vectors, depth, a, b, bStride, bias, c, cStride, accumulate);
+                    Multiply<Eight>(vectors, depth, a, b, bStride, bias, c);
                     break;
                 default:
-                    Multiply<Twelve>(vectors, depth, a, b, bStride, bias, c, cStride, accumulate);
+                    Multiply<Twelve>(vectors, depth, a, b, bStride, bias, c);
                     break;
             }
         }
 
         private static void Multiply<THeight>(
-            int vectors, long depth, TSum* a, TSum* b, long bStride, TSum* bias, TSum* c, long cStride, bool accumulate)
+            int vectors, long depth, TSum* a, TSum* b, long bStride, TSum* bias, in TileSums<TSum> c)
             where THeight : ICount
         {
             if (vectors == 1)
             {
-                Multiply<THeight, One>(depth, a, b, bStride, bias, c, cStride, accumulate);
+                Multiply<THeight, One>(depth, a, b, bStride, bias, c);
             }
             else
             {
-                Multiply<THeight, Two>(depth, a, b, bStride, bias, c, cStride, accumulate);
+                Multiply<THeight, Two>(depth, a, b, bStride, bias, c);
             }
         }
 
         /// <summary>The loop itself. Each sum needs a variable of its own to become a register: l0 is the left vector of row 0.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static void Multiply<THeight, TWidth>(
-            long depth, TSum* a, TSum* b, long bStride, TSum* bias, TSum* c, long cStride, bool accumulate)
+            long depth, TSum* a, TSum* b, long bStride, TSum* bias, in TileSums<TSum> c)
             where THeight : ICount
             where TWidth : ICount
         {
@@ -93,18 +91,21 @@ internal static unsafe partial class CpuGemm
                 b += bStride;
             }
 
-            Finish<THeight, TWidth>(0, l0, r0, bias, c, cStride, accumulate);
-            Finish<THeight, TWidth>(1, l1, r1, bias, c, cStride, accumulate);
-            Finish<THeight, TWidth>(2, l2, r2, bias, c, cStride, accumulate);
-            Finish<THeight, TWidth>(3, l3, r3, bias, c, cStride, accumulate);
-            Finish<THeight, TWidth>(4, l4, r4, bias, c, cStride, accumulate);
-            Finish<THeight, TWidth>(5, l5, r5, bias, c, cStride, accumulate);
-            Finish<THeight, TWidth>(6, l6, r6, bias, c, cStride, accumulate);
-            Finish<THeight, TWidth>(7, l7, r7, bias, c, cStride, accumulate);
-            Finish<THeight, TWidth>(8, l8, r8, bias, c, cStride, accumulate);
-            Finish<THeight, TWidth>(9, l9, r9, bias, c, cStride, accumulate);
-            Finish<THeight, TWidth>(10, l10, r10, bias, c, cStride, accumulate);
-            Finish<THeight, TWidth>(11, l11, r11, bias, c, cStride, accumulate);
+            TSum* to = c.To, former = c.Former;
+            long stride = c.Stride, formerStride = former == null ? 0 : c.FormerStride;
+            bool streams = c.Streams;
+            Finish<THeight, TWidth>(0, l0, r0, bias, ref to, stride, ref former, formerStride, streams);
+            Finish<THeight, TWidth>(1, l1, r1, bias, ref to, stride, ref former, formerStride, streams);
+            Finish<THeight, TWidth>(2, l2, r2, bias, ref to, stride, ref former, formerStride, streams);
+            Finish<THeight, TWidth>(3, l3, r3, bias, ref to, stride, ref former, formerStride, streams);
+            Finish<THeight, TWidth>(4, l4, r4, bias, ref to, stride, ref former, formerStride, streams);
+            Finish<THeight, TWidth>(5, l5, r5, bias, ref to, stride, ref former, formerStride, streams);
+            Finish<THeight, TWidth>(6, l6, r6, bias, ref to, stride, ref former, formerStride, streams);
+            Finish<THeight, TWidth>(7, l7, r7, bias, ref to, stride, ref former, formerStride, streams);
+            Finish<THeight, TWidth>(8, l8, r8, bias, ref to, stride, ref former, formerStride, streams);
+            Finish<THeight, TWidth>(9, l9, r9, bias, ref to, stride, ref former, formerStride, streams);
+            Finish<THeight, TWidth>(10, l10, r10, bias, ref to, stride, ref former, formerStride, streams);
+            Finish<THeight, TWidth>(11, l11, r11, bias, ref to, stride, ref former, formerStride, streams);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -125,34 +126,55 @@ internal static unsafe partial class CpuGemm
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private static void Finish<THeight, TWidth>(
-            int row, TVector leftSum, TVector rightSum, TSum* bias, TSum* c, long cStride, bool accumulate)
+            int row, TVector leftSum, TVector rightSum, TSum* bias, ref TSum* to, long stride, ref TSum* former, long formerStride,
+            bool streams)
             where THeight : ICount
             where TWidth : ICount
         {
-            if (row < THeight.Value)
+            if (row >= THeight.Value) return;
+            if (former != null)
             {
-                Finish(leftSum, bias, c + (row * cStride), accumulate);
-                if (TWidth.Value > 1)
-                {
-                    Finish(rightSum, bias == null ? null : bias + TLanes.Width, c + (row * cStride) + TLanes.Width, accumulate);
-                }
-            }
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void Finish(TVector sum, TSum* bias, TSum* c, bool accumulate)
-        {
-            if (accumulate)
-            {
-                sum = TLanes.Add(TLanes.Load(c), sum);
+                leftSum = TLanes.Add(TLanes.Load(former), leftSum);
+                if (TWidth.Value > 1) rightSum = TLanes.Add(TLanes.Load(former + TLanes.Width), rightSum);
+                former += formerStride;
             }
 
             if (bias != null)
             {
-                sum = TLanes.Add(sum, TLanes.Load(bias));
+                leftSum = TLanes.Add(leftSum, TLanes.Load(bias));
+                if (TWidth.Value > 1) rightSum = TLanes.Add(rightSum, TLanes.Load(bias + TLanes.Width));
             }
 
-            TLanes.Store(sum, c);
+            if (streams)
+            {
+                TLanes.Stream(leftSum, to);
+                if (TWidth.Value > 1) TLanes.Stream(rightSum, to + TLanes.Width);
+            }
+            else
+            {
+                TLanes.Store(leftSum, to);
+                if (TWidth.Value > 1) TLanes.Store(rightSum, to + TLanes.Width);
+            }
+
+            to += stride;
         }
+    }
+
+    /// <summary>Where the sums of a tile go.</summary>
+    /// <param name="to">Row by row.</param>
+    /// <param name="stride">From one row to the next.</param>
+    /// <param name="former">Sums of earlier steps, which are added; null for none.</param>
+    /// <param name="formerStride">From one row of them to the next.</param>
+    /// <param name="streams">Whether they are stored past the caches: all rows then lie on whole vectors.</param>
+    private readonly struct TileSums<TSum>(TSum* to, long stride, TSum* former, long formerStride, bool streams)
+        where TSum : unmanaged
+    {
+        public readonly TSum* To = to, Former = former;
+        public readonly long Stride = stride, FormerStride = formerStride;
+        public readonly bool Streams = streams;
+
+        /// <summary>Sums in memory of ours, which stay there until the last steps.</summary>
+        public static TileSums<TSum> InPlace(TSum* sums, long stride, bool accumulate) =>
+            new(sums, stride, accumulate ? sums : null, stride, streams: false);
     }
 }

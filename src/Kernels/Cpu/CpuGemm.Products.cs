@@ -26,6 +26,30 @@ internal unsafe interface ICpuProduct<TSum>
 
     /// <summary>Takes a tile of results, row by row.</summary>
     void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride);
+
+    /// <summary>Where a tile of results may be stored as it is, which spares them a way through memory; false where Store must take it.</summary>
+    bool TryTarget(long firstRow, long firstColumn, long columns, out CpuTarget<TSum> target);
+
+    /// <summary>
+    /// Asks for a part of what will be packed for a block (<see cref="CpuPrefetch"/>); parts are called for one by one, while another block
+    /// is multiplied.
+    /// </summary>
+    void Prefetch(in CpuBlock block, long part, long parts);
+}
+
+/// <summary>Rows, columns and steps of a product.</summary>
+internal readonly record struct CpuBlock(long FirstRow, long Rows, long FirstColumn, long Columns, long FirstDepth, long Depth);
+
+/// <summary>Rows of results in memory, <paramref name="Stride"/> apart.</summary>
+/// <param name="First">The first.</param>
+/// <param name="Stride">From one row to the next.</param>
+/// <param name="Streams">Whether they leave the caches before anyone reads them, and lie on whole vectors.</param>
+internal readonly unsafe record struct CpuTarget<TSum>(nint First, long Stride, bool Streams)
+    where TSum : unmanaged
+{
+    /// <summary>Rows at an address, of a result that is streamed as a whole or not.</summary>
+    public static CpuTarget<TSum> At(void* first, long stride, bool streams) =>
+        new((nint)first, stride, streams && (nint)first % CpuHeap.Alignment == 0 && stride * sizeof(TSum) % CpuHeap.Alignment == 0);
 }
 
 internal static unsafe partial class CpuGemm
@@ -127,15 +151,17 @@ internal static unsafe partial class CpuGemm
             PackLeft(product, firstRow, rows, 0, depth, block);
             for (long column = 0; column < columns; column += PanelWidth)
                 PackRight(product, firstColumn + column, Math.Min(PanelWidth, columns - column), 0, depth, panels + (column * depth));
+            CpuBlock next = new(firstRow, rows, firstColumn + columns, Math.Min(columns, product.Columns - firstColumn - columns), 0, depth);
+            Parts parts = new(rows, columns);
             for (long row = 0; row < rows; row += TLanes.TileRows)
             {
                 long height = Math.Min(TLanes.TileRows, rows - row);
                 for (long column = 0; column < columns; column += PanelWidth)
                 {
                     long width = Math.Min(PanelWidth, columns - column);
-                    MultiplyTile(
-                        height, width, depth, block + (row * PackedRowStride), panels + (column * depth), sums, accumulate: false);
-                    product.Store(firstRow + row, height, firstColumn + column, width, sums, SumStride);
+                    TSum* left = block + (row * PackedRowStride), right = panels + (column * depth);
+                    if (next.Columns > 0) product.Prefetch(next, parts.Next(), parts.Count);
+                    Finish(product, firstRow + row, height, firstColumn + column, width, depth, left, right, sums, accumulate: false);
                 }
             }
         }
@@ -150,6 +176,9 @@ internal static unsafe partial class CpuGemm
             for (long slice = 0; slice < slices; slice++)
             {
                 (long firstDepth, long depth) = Part(product.Depth, 1, slices, slice);
+                (long nextDepth, long nextLength) = Part(product.Depth, 1, slices, Math.Min(slice + 1, slices - 1));
+                CpuBlock next = new(firstRow, rows, firstColumn, columns, nextDepth, nextLength);
+                Parts parts = new(rows, columns);
                 PackLeft(product, firstRow, rows, firstDepth, depth, block);
                 for (long column = 0; column < columns; column += PanelWidth)
                 {
@@ -158,19 +187,52 @@ internal static unsafe partial class CpuGemm
                     for (long row = 0; row < rows; row += TLanes.TileRows)
                     {
                         long height = Math.Min(TLanes.TileRows, rows - row);
-                        TSum* tile = sums + (row * SumStride) + column;
-                        MultiplyTile(height, width, depth, block + (row * PackedRowStride), panel, tile, accumulate: slice > 0);
-                        if (slice == slices - 1) product.Store(firstRow + row, height, firstColumn + column, width, tile, SumStride);
+                        TSum* tile = sums + (row * SumStride) + column, left = block + (row * PackedRowStride);
+                        if (slice == slices - 1)
+                        {
+                            Finish(product, firstRow + row, height, firstColumn + column, width, depth, left, panel, tile, slice > 0);
+                            continue;
+                        }
+
+                        product.Prefetch(next, parts.Next(), parts.Count);
+                        MultiplyTile(height, width, depth, left, panel, TileSums<TSum>.InPlace(tile, SumStride, slice > 0));
                     }
                 }
             }
         }
 
+        /// <summary>The last steps of a tile, whose results go where they belong.</summary>
+        private static void Finish(
+            in TProduct product, long firstRow, long height, long firstColumn, long width, long depth, TSum* left, TSum* right, TSum* sums,
+            bool accumulate)
+        {
+            bool isWhole = height == TLanes.TileRows && width == PanelWidth;
+            if (isWhole && product.TryTarget(firstRow, firstColumn, width, out CpuTarget<TSum> target))
+            {
+                TSum* former = accumulate ? sums : null;
+                MultiplyTile(height, width, depth, left, right, new((TSum*)target.First, target.Stride, former, SumStride, target.Streams));
+                return;
+            }
+
+            MultiplyTile(height, width, depth, left, right, TileSums<TSum>.InPlace(sums, SumStride, accumulate));
+            product.Store(firstRow, height, firstColumn, width, sums, SumStride);
+        }
+
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void MultiplyTile(long height, long width, long depth, TSum* left, TSum* right, TSum* sums, bool accumulate) =>
+        private static void MultiplyTile(long height, long width, long depth, TSum* left, TSum* right, in TileSums<TSum> sums) =>
             MicroKernel<TSum, TVector, TLanes>.Multiply(
                 MicroKernel<TSum, TVector, TLanes>.PaddedHeight((int)height), width > TLanes.Width ? 2 : 1, depth, left, right, PanelWidth,
-                null, sums, SumStride, accumulate);
+                null, sums);
+
+        /// <summary>Counts the tiles of a block.</summary>
+        private struct Parts(long rows, long columns)
+        {
+            private long _next;
+
+            public long Count { get; } = DivideUp(rows, TLanes.TileRows) * DivideUp(columns, PanelWidth);
+
+            public long Next() => _next++;
+        }
 
         /// <summary>Rows up to a whole tile are zeros.</summary>
         private static void PackLeft(in TProduct product, long firstRow, long rows, long firstDepth, long depth, TSum* block)

@@ -304,7 +304,7 @@ internal static unsafe partial class CpuGemm
                 if (height == tileHeight && width == vectors * TLanes.Width)
                 {
                     MicroKernel<TSum, TVector, TLanes>.Multiply(
-                        tileHeight, vectors, depth, a, panel, panelStride, bias, c, sums.RowStride, accumulate);
+                        tileHeight, vectors, depth, a, panel, panelStride, bias, TileSums<TSum>.InPlace(c, sums.RowStride, accumulate));
                     continue;
                 }
 
@@ -315,7 +315,7 @@ internal static unsafe partial class CpuGemm
                 }
 
                 MicroKernel<TSum, TVector, TLanes>.Multiply(
-                    tileHeight, vectors, depth, a, panel, panelStride, bias, tile, PanelWidth, accumulate);
+                    tileHeight, vectors, depth, a, panel, panelStride, bias, TileSums<TSum>.InPlace(tile, PanelWidth, accumulate));
                 Copy(height, width, tile, PanelWidth, c, sums.RowStride);
             }
         }
