@@ -303,19 +303,16 @@ public static unsafe partial class Conv2d
         /// <summary>The planes of x and dy one by one, from where the pixels of the block begin.</summary>
         public void Prefetch(in CpuBlock block, long part, long parts)
         {
-            long area = _patches.Taps / Math.Max(1, _patches.Channels), plane = _strides.Channel, pixel = _split.FirstPixel + block.FirstDepth;
+            long area = _patches.Taps / _patches.Channels, firstPixel = _split.FirstPixel + block.FirstDepth, plane = _strides.Channel;
             long firstChannel = block.FirstRow / area, channels = ((block.FirstRow + block.Rows - 1) / area) + 1 - firstChannel;
-            (long image, pixel) = Math.DivRem(pixel, plane);
-            T* dy = _split.Dy + (image * _strides.Batch) + ((_firstOutput + block.FirstColumn) * plane) + pixel;
-            long xPlane = _patches.Strides.Channel, xPixel = pixel * xPlane / plane, xLength = block.Depth * xPlane / plane;
-            T* x = _patches.Image + (image * _patches.Strides.Batch) + (firstChannel * xPlane) + xPixel;
             long planes = channels + block.Columns, end = planes * (part + 1) / parts;
             for (long i = planes * part / parts; i < end; i++)
             {
-                if (i < channels)
-                    CpuPrefetch.Range(x + (i * xPlane), xLength * sizeof(T));
-                else
-                    CpuPrefetch.Range(dy + ((i - channels) * plane), block.Depth * sizeof(T));
+                bool isX = i < channels;
+                MapStrides strides = isX ? _patches.Strides : _strides;
+                T* maps = isX ? _patches.Image + ((firstChannel + i) * strides.Channel)
+                    : _split.Dy + ((_firstOutput + block.FirstColumn + i - channels) * plane);
+                PrefetchPixels(maps, strides, plane, firstPixel, block.Depth);
             }
         }
     }

@@ -30,6 +30,22 @@ public static unsafe partial class Conv2d
     private static MapStrides StridesOfY(in Conv2dShapeArguments s, bool last) =>
         MapStrides.Of((long)s.Groups * s.YChannels, s.YHeight, s.YWidth, last);
 
+    /// <summary>
+    /// Asks for a channel's pixels of images one behind the other, counted in planes of <paramref name="counted"/> pixels, which may be
+    /// more or fewer than the map's own.
+    /// </summary>
+    private static void PrefetchPixels<T>(T* maps, in MapStrides strides, long counted, long first, long count)
+        where T : unmanaged
+    {
+        (long image, long pixel) = Math.DivRem(first, counted);
+        for (; count > 0; image++, pixel = 0)
+        {
+            long part = Math.Min(count, counted - pixel), plane = strides.Channel;
+            CpuPrefetch.Range(maps + (image * strides.Batch) + (pixel * plane / counted), part * plane / counted * sizeof(T));
+            count -= part;
+        }
+    }
+
     private readonly struct CpuGather : ICpuKernel<Conv2dGatherArguments>
     {
         public static void Run<T>(in KernelVariant variant, in Conv2dGatherArguments arguments)
@@ -395,11 +411,12 @@ public static unsafe partial class Conv2d
         public void Prefetch(in CpuBlock block, long part, long parts)
         {
             if (_patches.Taps != _patches.Channels || !_target.IsDense) return;
-            long plane = _patches.Strides.Channel, image = block.FirstColumn / plane, pixel = block.FirstColumn - (image * plane);
-            T* first = _patches.Image + (image * _patches.Strides.Batch) + pixel;
             long end = block.FirstDepth + (block.Depth * (part + 1) / parts);
             for (long channel = block.FirstDepth + (block.Depth * part / parts); channel < end; channel++)
-                CpuPrefetch.Range(first + (channel * plane), block.Columns * sizeof(T));
+            {
+                T* maps = _patches.Image + (channel * _patches.Strides.Channel);
+                PrefetchPixels(maps, _patches.Strides, _patches.Strides.Channel, block.FirstColumn, block.Columns);
+            }
         }
     }
 

@@ -16,9 +16,6 @@ public static unsafe partial class Conv2d
         /// <summary>A band of the image takes no more than this of a cache, unless a single row of results does.</summary>
         private const long BandBytes = 256 << 10;
 
-        /// <summary>Larger filters do not stay in a core's cache.</summary>
-        private const long FilterBytes = 4 << 20;
-
         /// <summary>Where a core has as many bands, it matters little whether all have.</summary>
         private const long EvenBands = 16;
 
@@ -50,14 +47,13 @@ public static unsafe partial class Conv2d
 
         /// <summary>
         /// Whether tiles leave little of their lanes and rows empty, and caches hold what a row of results sees. With channels first the
-        /// results are transposed, for which there must be taps enough; and where the filter is large, patches that are packed once for
-        /// several images are as good.
+        /// results are transposed, for which there must be taps enough.
         /// </summary>
         public static bool Takes(long channels, bool last, in Im2Col<T, TSum> patches)
         {
             if (channels == 0 || patches.Taps == 0 || patches.Horizontal.Results == 0 || patches.Vertical.Results == 0) return false;
             int area = patches.Vertical.Taps * patches.Horizontal.Taps;
-            if (!last && (area == 1 || channels * patches.Taps * sizeof(TSum) > FilterBytes)) return false;
+            if (!last && area == 1) return false;
             long lanes = Tiles(channels, CpuGemm.VectorColumns<TSum>()) * CpuGemm.VectorColumns<TSum>();
             double used = (double)channels / lanes * patches.Horizontal.Results / TilesOf(patches.Horizontal.Results).Pitch;
             PaddedBand<T, TSum> row = new(patches, BandOf(patches.Vertical, 0, 1), last);
@@ -184,10 +180,13 @@ public static unsafe partial class Conv2d
         private readonly PaddedPlane<T, TSum> _plane;
         private readonly int _firstY, _firstX, _rows, _columns;
 
+        /// <summary>Whether the channels of a pixel lie side by side here, where steps of a product then read few lines.</summary>
+        private readonly bool _hasPixels;
+
         public PaddedBand(in Im2Col<T, TSum> image, in GatherAxis vertical, bool last)
         {
-            (_image, _vertical, _isLast) = (image, vertical, last);
-            if (!last)
+            (_image, _vertical, _isLast, _hasPixels) = (image, vertical, last, last || image.Channels >= CpuGemm.VectorColumns<TSum>());
+            if (!_hasPixels)
             {
                 _plane = new(vertical, image.Horizontal, image.Height, image.Width);
                 (Pixel, Row, Length) = (1, _plane.ResultRow, _plane.Length * image.Channels);
@@ -213,7 +212,7 @@ public static unsafe partial class Conv2d
         /// <summary>Elements.</summary>
         public long Length { get; }
 
-        /// <summary>With channels last, from one pixel of the image to the next.</summary>
+        /// <summary>From one pixel of the image to the next.</summary>
         private long Channels { get; }
 
         /// <summary>Where taps see the first pixel, in the order of the filter's.</summary>
@@ -221,25 +220,21 @@ public static unsafe partial class Conv2d
         {
             GatherAxis horizontal = _image.Horizontal;
             int area = _vertical.Taps * horizontal.Taps;
+            (long nextPlace, long nextChannel) = _isLast ? ((long)_image.Channels, 1L) : (1L, (long)area);
             for (int place = 0; place < area; place++)
             {
-                if (!_isLast)
-                {
-                    long at = _plane.OffsetOf(_vertical, horizontal, place);
-                    for (int channel = 0; channel < _image.Channels; channel++)
-                        offsets[((long)channel * area) + place] = (channel * _plane.Length) + at;
-                    continue;
-                }
-
                 int y = _vertical.First + (place / horizontal.Taps * _vertical.TapStep) - _firstY;
                 int x = horizontal.First + (place % horizontal.Taps * horizontal.TapStep) - _firstX;
-                for (int channel = 0; channel < _image.Channels; channel++) *offsets++ = ((((long)y * _columns) + x) * Channels) + channel;
+                long at = _hasPixels ? (((long)y * _columns) + x) * Channels : _plane.OffsetOf(_vertical, horizontal, place);
+                long apart = _hasPixels ? 1 : _plane.Length;
+                for (int channel = 0; channel < _image.Channels; channel++)
+                    offsets[(place * nextPlace) + (channel * nextChannel)] = at + (channel * apart);
             }
         }
 
         public void Fill(T* image, TSum* destination)
         {
-            if (!_isLast)
+            if (!_hasPixels)
             {
                 for (int channel = 0; channel < _image.Channels; channel++)
                     _plane.Fill(image + (channel * _image.Strides.Channel), destination + (channel * _plane.Length));
@@ -255,8 +250,11 @@ public static unsafe partial class Conv2d
                 new Span<TSum>(destination, (int)(first * Channels)).Clear();
                 new Span<TSum>(destination + (last * Channels), (int)((_columns - last) * Channels)).Clear();
                 T* source = image + (y * _image.Strides.Row) + ((long)(_firstX + first) * _image.Strides.Column);
-                CpuConvert.WidenRows(
-                    source, _image.Strides.Column, destination + (first * Channels), Channels, last - first, _image.Channels);
+                TSum* to = destination + (first * Channels);
+                if (_isLast)
+                    CpuConvert.WidenRows(source, _image.Strides.Column, to, Channels, last - first, _image.Channels);
+                else
+                    CpuGemm.Pack(last - first, _image.Channels, source, 1, _image.Strides.Channel, to, Channels);
             }
         }
     }

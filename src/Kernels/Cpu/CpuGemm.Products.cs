@@ -93,18 +93,35 @@ internal static unsafe partial class CpuGemm
         /// <summary>Where a core has as many blocks, it matters little whether all have.</summary>
         private const long EvenBlocks = 16;
 
+        /// <summary>What the right operand of a block of one slice may take of a cache.</summary>
+        private const long PanelsBytes = 256 << 10;
+
+        /// <summary>So many rows, packed, stay in a cache that cores share.</summary>
+        private const long MostSharedRows = 4 * MaxBlockRows;
+
         private readonly TProduct _product;
         private readonly long _rowBlocks;
         private readonly long _columnBlocks;
 
-        private Made(in TProduct product, long rowBlocks, long columnBlocks) =>
+        /// <summary>The left operand of all blocks, or null where each packs its own.</summary>
+        private readonly TSum* _left;
+
+        private Made(in TProduct product, long rowBlocks, long columnBlocks, TSum* left)
+        {
             (_product, _rowBlocks, _columnBlocks) = (product, rowBlocks, columnBlocks);
+            _left = left;
+        }
 
         private static int PanelWidth => 2 * TLanes.Width;
 
         public static void Run(in TProduct product)
         {
-            long rowBlocks = DivideUp(product.Rows, MaxBlockRows), columnBlocks = DivideUp(product.Columns, MaxBlockColumns);
+            // A block of one slice has its right operand in a cache whole, beside the next one's, and serves all rows with it.
+            bool isShallow = product.Depth <= MaxDepth, sharesLeft = isShallow && product.Rows is > MaxBlockRows and <= MostSharedRows;
+            long columnsOfBlock = isShallow
+                ? Math.Clamp(PanelsBytes / (sizeof(TSum) * Math.Max(product.Depth, 1)), PanelWidth, MaxBlockColumns) : MaxBlockColumns;
+            long rowBlocks = sharesLeft ? 1 : DivideUp(product.Rows, MaxBlockRows);
+            long columnBlocks = DivideUp(product.Columns, columnsOfBlock);
             double work = (double)product.Rows * product.Columns * Math.Max(product.Depth, 1);
             long workers = work < InlineWork ? 1 : Environment.ProcessorCount;
 
@@ -117,15 +134,25 @@ internal static unsafe partial class CpuGemm
                     columnBlocks = More(columnBlocks, rowBlocks, DivideUp(product.Columns, PanelWidth));
             }
 
+            TSum* left = sharesLeft ? PackAllRows(product) : null;
             CpuParallel.For(
                 rowBlocks * columnBlocks,
-                new Action<long>(new Made<TSum, TVector, TLanes, TProduct>(product, rowBlocks, columnBlocks).MultiplyBlock));
+                new Action<long>(new Made<TSum, TVector, TLanes, TProduct>(product, rowBlocks, columnBlocks, left).MultiplyBlock));
 
             long More(long blocks, long others, long most)
             {
                 while (blocks * others % workers != 0 && blocks < most) blocks++;
                 return blocks;
             }
+        }
+
+        /// <summary>In memory of the calling thread.</summary>
+        private static TSum* PackAllRows(TProduct product)
+        {
+            TSum* left = CpuScratch.TakeShared<TSum>(DivideUp(product.Rows, TLanes.TileRows) * TLanes.TileRows * PackedRowStride);
+            CpuParallel.ForRange(product.Rows, MaxBlockRows, (first, end) =>
+                PackLeft(product, first, end - first, 0, product.Depth, left + (first * PackedRowStride)));
+            return left;
         }
 
         private void MultiplyBlock(long task)
@@ -148,7 +175,10 @@ internal static unsafe partial class CpuGemm
             Scratch scratch = Scratch.Current;
             long depth = product.Depth;
             TSum* sums = (TSum*)scratch.Sums, block = (TSum*)scratch.Block, panels = sums + (MaxTileRows * SumStride);
-            PackLeft(product, firstRow, rows, 0, depth, block);
+            if (_left == null)
+                PackLeft(product, firstRow, rows, 0, depth, block);
+            else
+                block = _left + (firstRow * PackedRowStride);
             for (long column = 0; column < columns; column += PanelWidth)
                 PackRight(product, firstColumn + column, Math.Min(PanelWidth, columns - column), 0, depth, panels + (column * depth));
             CpuBlock next = new(firstRow, rows, firstColumn + columns, Math.Min(columns, product.Columns - firstColumn - columns), 0, depth);

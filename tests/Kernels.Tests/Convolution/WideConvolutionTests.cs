@@ -22,8 +22,14 @@ public sealed class WideConvolutionTests(TestDevices devices)
         // Pixels of whole KiB, which lie apart from each other.
         Of(3, 256, 7, 7, 16, 3, 3) with { Padding = (1, 1, 1, 1) },
 
-        // More than 8 MiB.
+        // More than 8 MiB, of results with a bias and of gradients, which tiles store where they belong.
         Of(1, 1, 272, 256, 32, 1, 1),
+        Of(1, 32, 272, 256, 2, 1, 1),
+        Of(1, 1, 272, 256, 1, 3, 3) with { Groups = 32, Padding = (1, 1, 1, 1) },
+
+        // Gradients of several blocks of channels that share a filter, and of several slices; some of their tiles lie in two images.
+        Of(2, 390, 8, 9, 20, 1, 1),
+        Of(2, 14, 9, 9, 34, 3, 3) with { Padding = (1, 1, 1, 1) },
     ];
 
     public static TheoryData<int, bool> Rows =>
