@@ -118,8 +118,10 @@ public static unsafe partial class Conv2d
             for (long panel = 0; panel < Panels; panel++)
             {
                 long channel = panel * PanelColumns, columns = Math.Min(PanelColumns, _channels - channel);
+                bool isDirect = StoresTiles && columns == PanelColumns;
                 for (long slice = 0; slice < slices; slice++)
                 {
+                    CpuTarget<TSum> target = isDirect && slice == slices - 1 ? TargetOf(batch, vertical, channel) : default;
                     (long first, long end) = (_taps * slice / slices, _taps * (slice + 1) / slices);
                     TSum* filter = panels + (((panel * _taps) + first) * PanelColumns), to = sums;
                     for (int row = 0; row < vertical.Results; row++)
@@ -127,15 +129,27 @@ public static unsafe partial class Conv2d
                         TSum* from = image + (row * band.Row);
                         for (int x = 0; x < _pitch; x += _tileHeight, to += tileLength)
                         {
+                            CpuGemm.TileSums<TSum> tile = CpuGemm.TileSums<TSum>.InPlace(to, PanelColumns, slice > 0);
+                            if (target.First != 0) tile = tile.At(target.From(((long)row * _pitch) + x));
                             CpuGemm.MultiplyGathered(
-                                _tileHeight, columns, end - first, from + (x * band.Pixel), offsets + first, band.Pixel, filter, to,
-                                accumulate: slice > 0);
+                                _tileHeight, columns, end - first, from + (x * band.Pixel), offsets + first, band.Pixel, filter, tile);
                         }
                     }
                 }
 
-                Store(batch, vertical, channel, columns, sums, transposed);
+                if (!isDirect) Store(batch, vertical, channel, columns, sums, transposed);
             }
+        }
+
+        /// <summary>Whether whole tiles of results lie in memory as they are made.</summary>
+        private bool StoresTiles => _isLast && typeof(T) == typeof(TSum) && _phase.Target.IsPlain && _phase.Target.IsDense
+            && _pitch == _phase.Target.Horizontal.Results;
+
+        private CpuTarget<TSum> TargetOf(long batch, in GatherAxis vertical, long channel)
+        {
+            GatherTarget<T> target = _phase.Target;
+            T* first = target.Result + (batch * target.Strides.Batch) + channel + (vertical.ResultFirst * target.Strides.Row);
+            return CpuTarget<TSum>.At(first, target.Strides.Column, target.Streams);
         }
 
         /// <summary>Rows one by one, or where neither tiles nor the result have gaps, all as one.</summary>

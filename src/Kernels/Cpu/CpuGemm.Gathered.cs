@@ -5,7 +5,7 @@ namespace Kernels.Cpu;
 
 /// <content>
 /// Tiles whose left operand is read where it lies, such as the pixels of an image: step k of row i is at offsets[k] + i · stride. The right
-/// operand is a packed panel, and sums lie as wide as it, row by row.
+/// operand is a packed panel.
 /// </content>
 internal static unsafe partial class CpuGemm
 {
@@ -37,7 +37,7 @@ internal static unsafe partial class CpuGemm
         return best;
     }
 
-    /// <summary>sums = (sums +) left · panel for one tile of a height that <see cref="TileHeightFor"/> gives.</summary>
+    /// <summary>sums = (former +) left · panel for one tile of a height that <see cref="TileHeightFor"/> gives.</summary>
     /// <param name="height">Rows.</param>
     /// <param name="columns">Columns, at most those of a panel.</param>
     /// <param name="depth">Steps.</param>
@@ -46,12 +46,11 @@ internal static unsafe partial class CpuGemm
     /// <param name="leftStride">From one row to the next.</param>
     /// <param name="panel">The panel.</param>
     /// <param name="sums">The tile.</param>
-    /// <param name="accumulate">Whether the former value of the tile is added.</param>
     internal static void MultiplyGathered<TSum>(
-        int height, long columns, long depth, TSum* left, long* offsets, long leftStride, TSum* panel, TSum* sums, bool accumulate)
+        int height, long columns, long depth, TSum* left, long* offsets, long leftStride, TSum* panel, in TileSums<TSum> sums)
         where TSum : unmanaged
     {
-        Gathered<TSum> tile = new(depth, left, offsets, leftStride, panel, sums, accumulate);
+        Gathered<TSum> tile = new(depth, left, offsets, leftStride, panel, sums);
         if (Vector512.IsHardwareAccelerated)
             GatherKernel<TSum, Vector512<TSum>, Lanes512<TSum>>.Multiply(height, columns, tile);
         else if (Vector256.IsHardwareAccelerated)
@@ -61,13 +60,13 @@ internal static unsafe partial class CpuGemm
     }
 
     private readonly struct Gathered<TSum>(
-        long depth, TSum* left, long* offsets, long leftStride, TSum* panel, TSum* sums, bool accumulate)
+        long depth, TSum* left, long* offsets, long leftStride, TSum* panel, in TileSums<TSum> sums)
         where TSum : unmanaged
     {
         public readonly long Depth = depth, LeftStride = leftStride;
-        public readonly TSum* Left = left, Panel = panel, Sums = sums;
+        public readonly TSum* Left = left, Panel = panel;
         public readonly long* Offsets = offsets;
-        public readonly bool Accumulate = accumulate;
+        public readonly TileSums<TSum> Sums = sums;
     }
 
     private static class GatherKernel<TSum, TVector, TLanes>
@@ -135,22 +134,37 @@ internal static unsafe partial class CpuGemm
                 Step<THeight, TWidth>(13, row + one, left, right, ref l13, ref r13);
             }
 
-            TSum* c = tile.Sums;
-            bool accumulate = tile.Accumulate;
-            Finish<THeight, TWidth>(0, l0, r0, c, accumulate);
-            Finish<THeight, TWidth>(1, l1, r1, c, accumulate);
-            Finish<THeight, TWidth>(2, l2, r2, c, accumulate);
-            Finish<THeight, TWidth>(3, l3, r3, c, accumulate);
-            Finish<THeight, TWidth>(4, l4, r4, c, accumulate);
-            Finish<THeight, TWidth>(5, l5, r5, c, accumulate);
-            Finish<THeight, TWidth>(6, l6, r6, c, accumulate);
-            Finish<THeight, TWidth>(7, l7, r7, c, accumulate);
-            Finish<THeight, TWidth>(8, l8, r8, c, accumulate);
-            Finish<THeight, TWidth>(9, l9, r9, c, accumulate);
-            Finish<THeight, TWidth>(10, l10, r10, c, accumulate);
-            Finish<THeight, TWidth>(11, l11, r11, c, accumulate);
-            Finish<THeight, TWidth>(12, l12, r12, c, accumulate);
-            Finish<THeight, TWidth>(13, l13, r13, c, accumulate);
+            TSum* to = tile.Sums.To, former = tile.Sums.Former;
+            long stride = tile.Sums.Stride, formerStride = tile.Sums.FormerStride;
+            bool streams = tile.Sums.Streams;
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                0, l0, r0, null, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                1, l1, r1, null, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                2, l2, r2, null, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                3, l3, r3, null, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                4, l4, r4, null, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                5, l5, r5, null, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                6, l6, r6, null, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                7, l7, r7, null, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                8, l8, r8, null, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                9, l9, r9, null, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                10, l10, r10, null, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                11, l11, r11, null, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                12, l12, r12, null, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                13, l13, r13, null, ref to, stride, ref former, formerStride, streams);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -163,19 +177,6 @@ internal static unsafe partial class CpuGemm
             TVector element = TLanes.Broadcast(source);
             leftSum = TLanes.MultiplyAdd(element, left, leftSum);
             if (TWidth.Value > 1) rightSum = TLanes.MultiplyAdd(element, right, rightSum);
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void Finish<THeight, TWidth>(int row, TVector leftSum, TVector rightSum, TSum* c, bool accumulate)
-            where THeight : ICount
-            where TWidth : ICount
-        {
-            if (row >= THeight.Value) return;
-            c += row * 2 * TLanes.Width;
-            TLanes.Store(accumulate ? TLanes.Add(TLanes.Load(c), leftSum) : leftSum, c);
-            if (TWidth.Value == 1) return;
-            c += TLanes.Width;
-            TLanes.Store(accumulate ? TLanes.Add(TLanes.Load(c), rightSum) : rightSum, c);
         }
     }
 }

@@ -94,18 +94,30 @@ internal static unsafe partial class CpuGemm
             TSum* to = c.To, former = c.Former;
             long stride = c.Stride, formerStride = former == null ? 0 : c.FormerStride;
             bool streams = c.Streams;
-            Finish<THeight, TWidth>(0, l0, r0, bias, ref to, stride, ref former, formerStride, streams);
-            Finish<THeight, TWidth>(1, l1, r1, bias, ref to, stride, ref former, formerStride, streams);
-            Finish<THeight, TWidth>(2, l2, r2, bias, ref to, stride, ref former, formerStride, streams);
-            Finish<THeight, TWidth>(3, l3, r3, bias, ref to, stride, ref former, formerStride, streams);
-            Finish<THeight, TWidth>(4, l4, r4, bias, ref to, stride, ref former, formerStride, streams);
-            Finish<THeight, TWidth>(5, l5, r5, bias, ref to, stride, ref former, formerStride, streams);
-            Finish<THeight, TWidth>(6, l6, r6, bias, ref to, stride, ref former, formerStride, streams);
-            Finish<THeight, TWidth>(7, l7, r7, bias, ref to, stride, ref former, formerStride, streams);
-            Finish<THeight, TWidth>(8, l8, r8, bias, ref to, stride, ref former, formerStride, streams);
-            Finish<THeight, TWidth>(9, l9, r9, bias, ref to, stride, ref former, formerStride, streams);
-            Finish<THeight, TWidth>(10, l10, r10, bias, ref to, stride, ref former, formerStride, streams);
-            Finish<THeight, TWidth>(11, l11, r11, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                0, l0, r0, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                1, l1, r1, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                2, l2, r2, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                3, l3, r3, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                4, l4, r4, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                5, l5, r5, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                6, l6, r6, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                7, l7, r7, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                8, l8, r8, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                9, l9, r9, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                10, l10, r10, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+                11, l11, r11, bias, ref to, stride, ref former, formerStride, streams);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -123,41 +135,6 @@ internal static unsafe partial class CpuGemm
                 }
             }
         }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void Finish<THeight, TWidth>(
-            int row, TVector leftSum, TVector rightSum, TSum* bias, ref TSum* to, long stride, ref TSum* former, long formerStride,
-            bool streams)
-            where THeight : ICount
-            where TWidth : ICount
-        {
-            if (row >= THeight.Value) return;
-            if (former != null)
-            {
-                leftSum = TLanes.Add(TLanes.Load(former), leftSum);
-                if (TWidth.Value > 1) rightSum = TLanes.Add(TLanes.Load(former + TLanes.Width), rightSum);
-                former += formerStride;
-            }
-
-            if (bias != null)
-            {
-                leftSum = TLanes.Add(leftSum, TLanes.Load(bias));
-                if (TWidth.Value > 1) rightSum = TLanes.Add(rightSum, TLanes.Load(bias + TLanes.Width));
-            }
-
-            if (streams)
-            {
-                TLanes.Stream(leftSum, to);
-                if (TWidth.Value > 1) TLanes.Stream(rightSum, to + TLanes.Width);
-            }
-            else
-            {
-                TLanes.Store(leftSum, to);
-                if (TWidth.Value > 1) TLanes.Store(rightSum, to + TLanes.Width);
-            }
-
-            to += stride;
-        }
     }
 
     /// <summary>Where the sums of a tile go.</summary>
@@ -166,7 +143,7 @@ internal static unsafe partial class CpuGemm
     /// <param name="former">Sums of earlier steps, which are added; null for none.</param>
     /// <param name="formerStride">From one row of them to the next.</param>
     /// <param name="streams">Whether they are stored past the caches: all rows then lie on whole vectors.</param>
-    private readonly struct TileSums<TSum>(TSum* to, long stride, TSum* former, long formerStride, bool streams)
+    internal readonly struct TileSums<TSum>(TSum* to, long stride, TSum* former, long formerStride, bool streams)
         where TSum : unmanaged
     {
         public readonly TSum* To = to, Former = former;
@@ -176,5 +153,48 @@ internal static unsafe partial class CpuGemm
         /// <summary>Sums in memory of ours, which stay there until the last steps.</summary>
         public static TileSums<TSum> InPlace(TSum* sums, long stride, bool accumulate) =>
             new(sums, stride, accumulate ? sums : null, stride, streams: false);
+
+        /// <summary>The same sums, which go elsewhere at the end.</summary>
+        public TileSums<TSum> At(in CpuTarget<TSum> target) =>
+            new((TSum*)target.First, target.Stride, Former, FormerStride, target.Streams);
+    }
+
+    /// <summary>The end of a row of a tile, if it has that row.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
+        int row, TVector leftSum, TVector rightSum, TSum* bias, ref TSum* to, long stride, ref TSum* former, long formerStride,
+        bool streams)
+        where THeight : ICount
+        where TWidth : ICount
+        where TSum : unmanaged
+        where TVector : unmanaged
+        where TLanes : ILanes<TVector, TSum>
+    {
+        if (row >= THeight.Value) return;
+        if (former != null)
+        {
+            leftSum = TLanes.Add(TLanes.Load(former), leftSum);
+            if (TWidth.Value > 1) rightSum = TLanes.Add(TLanes.Load(former + TLanes.Width), rightSum);
+            former += formerStride;
+        }
+
+        if (bias != null)
+        {
+            leftSum = TLanes.Add(leftSum, TLanes.Load(bias));
+            if (TWidth.Value > 1) rightSum = TLanes.Add(rightSum, TLanes.Load(bias + TLanes.Width));
+        }
+
+        if (streams)
+        {
+            TLanes.Stream(leftSum, to);
+            if (TWidth.Value > 1) TLanes.Stream(rightSum, to + TLanes.Width);
+        }
+        else
+        {
+            TLanes.Store(leftSum, to);
+            if (TWidth.Value > 1) TLanes.Store(rightSum, to + TLanes.Width);
+        }
+
+        to += stride;
     }
 }

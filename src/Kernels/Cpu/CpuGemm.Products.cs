@@ -50,6 +50,9 @@ internal readonly unsafe record struct CpuTarget<TSum>(nint First, long Stride, 
     /// <summary>Rows at an address, of a result that is streamed as a whole or not.</summary>
     public static CpuTarget<TSum> At(void* first, long stride, bool streams) =>
         new((nint)first, stride, streams && (nint)first % CpuHeap.Alignment == 0 && stride * sizeof(TSum) % CpuHeap.Alignment == 0);
+
+    /// <summary>From a later row on.</summary>
+    public CpuTarget<TSum> From(long row) => this with { First = First + (nint)(row * Stride * sizeof(TSum)) };
 }
 
 internal static unsafe partial class CpuGemm
@@ -191,6 +194,13 @@ internal static unsafe partial class CpuGemm
                     long width = Math.Min(PanelWidth, columns - column);
                     TSum* left = block + (row * PackedRowStride), right = panels + (column * depth);
                     if (next.Columns > 0) product.Prefetch(next, parts.Next(), parts.Count);
+                    if (_left != null)
+                    {
+                        // The rows of the next tile, a part for each panel.
+                        long length = TLanes.TileRows * PackedRowStride, first = length * column / columns;
+                        CpuPrefetch.Range(left + length + first, ((length * (column + width) / columns) - first) * sizeof(TSum));
+                    }
+
                     Finish(product, firstRow + row, height, firstColumn + column, width, depth, left, right, sums, accumulate: false);
                 }
             }
@@ -237,14 +247,14 @@ internal static unsafe partial class CpuGemm
             bool accumulate)
         {
             bool isWhole = height == TLanes.TileRows && width == PanelWidth;
+            TileSums<TSum> tile = TileSums<TSum>.InPlace(sums, SumStride, accumulate);
             if (isWhole && product.TryTarget(firstRow, firstColumn, width, out CpuTarget<TSum> target))
             {
-                TSum* former = accumulate ? sums : null;
-                MultiplyTile(height, width, depth, left, right, new((TSum*)target.First, target.Stride, former, SumStride, target.Streams));
+                MultiplyTile(height, width, depth, left, right, tile.At(target));
                 return;
             }
 
-            MultiplyTile(height, width, depth, left, right, TileSums<TSum>.InPlace(sums, SumStride, accumulate));
+            MultiplyTile(height, width, depth, left, right, tile);
             product.Store(firstRow, height, firstColumn, width, sums, SumStride);
         }
 
