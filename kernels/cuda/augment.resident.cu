@@ -3,9 +3,11 @@
 // for the output, read what lies scattered from where that costs least. For lists of ops that look at single pixels,
 // and images of one or three channels. Needs compute capability 8.0.
 //
-//   augment_resident  y, as augment_statistics, its join and augment_apply make it
+//   augment_resident  y, as augment_statistics, its join and augment_apply make it; HAS_WORDS of three channels where a
+//                     word for each pixel fits, without of the bytes as they are
 //
-// Sums are in the order of augment_statistics and its join: a sample has the same bits whichever way it takes.
+// Sums are in the order of augment_statistics and its join, and places are weighed as in augment_tile.h: a sample has
+// the same bits whichever way it takes.
 
 #define HAS_BYTES 1
 
@@ -16,10 +18,18 @@
 #include "augment_tile.h"
 #include "augment_output.h"
 #include "cuda/copies.h"
+#include "cuda/words.h"
 
 // An image leaves no room for a second group, so that items may have all registers.
 #undef RESIDENT_GROUPS
 #define RESIDENT_GROUPS 1
+
+// A constant spares questions.
+#if HAS_WORDS
+#define CHANNELS 3
+#else
+#define CHANNELS channels
+#endif
 
 #define TEAMS      (GROUP_SIZE / TILE_ITEMS)
 #define TEAM_WARPS (TILE_ITEMS / 32)
@@ -34,6 +44,99 @@ DEVICE void keep_found(u32 codes, const float* row, const real* means, real whit
     keep_setting(codes, i, row[TABLE_VALUES + i], code_of(codes, i) == COLOR_CONTRAST ? means[i] : 0, white, settings);
 }
 
+#if HAS_WORDS
+// The image as words, four pixels at a time.
+DEVICE void keep_image(uint4* resident, const u8* from, u32 pixels, u32 x_pixel) {
+    const u32* words = (const u32*)from;
+    const u32 fours = pixels / 4;
+    if (x_pixel == 1) {
+        _Pragma("unroll 4") for (u32 i = LOCAL_ID; i < fours; i += GROUP_SIZE) resident[i] =
+            words_of_planes(words[i], words[fours + i], words[2 * fours + i]);
+    } else {
+        _Pragma("unroll 4") for (u32 i = LOCAL_ID; i < fours; i += GROUP_SIZE) resident[i] =
+            words_of_bytes(words[3 * i], words[3 * i + 1], words[3 * i + 2]);
+    }
+}
+
+// The words around a place, of which its shares are left.
+DEVICE void words_around(const augment_image* image, real* x, real* y, u32* around) {
+    const u32 stride = 4 * image->width, origin = shared_address(image->x) - ELEMENT_ORIGIN * (stride + 4);
+    const u32 column = element_before(x), row = element_before(y);
+    const u32 upper = row * stride + (4 * column + origin), lower = upper + stride;
+    around[0] = word_at(upper), around[1] = word_behind(upper);
+    around[2] = word_at(lower), around[3] = word_behind(lower);
+}
+
+// Rows of which an item reads its pixels together where they lie inside of the image.
+DEVICE image_row item_row(const augment_image* image, u32 row) {
+    image_row own = image_row_of(image, row, 0);
+    own.is_usual = settled(image->border != BORDER_REFLECT && image->is_nearest == 0 && row < image->out_height);
+    return own;
+}
+
+// As read_pixels does.
+DEVICE void item_pixels(const augment_image* image, const image_row* own, u32 column, u32 origin, real* v) {
+    real x[ITEM_PIXELS], y[ITEM_PIXELS];
+    if (item_places(image, own, column, x, y)) {
+        UNROLL
+        for (u32 k = 0; k < ITEM_PIXELS; k++) {
+            u32 around[4];
+            words_around(image, x + k, y + k, around);
+            for (u32 i = 0; i < 3; i++) {
+                const real first = above_origin(around[0], i, origin), second = above_origin(around[1], i, origin);
+                const real third = above_origin(around[2], i, origin), fourth = above_origin(around[3], i, origin);
+                const real above = FMA(x[k], second - first, first - BYTE_ORIGIN);
+                const real below = FMA(x[k], fourth - third, third - BYTE_ORIGIN);
+                v[3 * k + i] = FMA(y[k], below - above, above);
+            }
+        }
+        return;
+    }
+    image_row others = *own;
+    others.is_usual = 0;
+    read_pixels(image, &others, column, 0, v);
+}
+
+// As add_greys does.
+DEVICE real add_item_greys(const augment_image* image, const image_row* own, u32 column, u32 codes, u32 is_simple,
+                           u32 origin, const real* settings, real white, real levels, real sum) {
+    real x[ITEM_PIXELS], y[ITEM_PIXELS];
+    if (is_simple & (column + ITEM_PIXELS <= image->out_width) & item_places(image, own, column, x, y)) {
+        real v[3 * ITEM_PIXELS];
+        UNROLL
+        for (u32 k = 0; k < ITEM_PIXELS; k++) {
+            u32 around[4];
+            words_around(image, x + k, y + k, around);
+            // The share of the right column above that of the left one, which make FIXED_ONE together.
+            const u32 shares = fixed_share(x[k]) * 65535u + FIXED_ONE;
+            const u32 upper = __byte_perm(around[0], around[1], 0x5140),
+                      lower = __byte_perm(around[2], around[3], 0x5140);
+            const u32 upper_blue = __byte_perm(around[0], around[1], 0x62);
+            const u32 lower_blue = __byte_perm(around[2], around[3], 0x62);
+            const u32 above[3] = {add_low_products(shares, upper, origin), add_high_products(shares, upper, origin),
+                                  add_low_products(shares, upper_blue, origin)};
+            const u32 below[3] = {add_low_products(shares, lower, origin), add_high_products(shares, lower, origin),
+                                  add_low_products(shares, lower_blue, origin)};
+            for (u32 i = 0; i < 3; i++) v[3 * k + i] = FMA(y[k], AS_F32(below[i]) - AS_F32(above[i]), AS_F32(above[i]));
+        }
+        return add_fixed_greys(v, blends_of(codes), settings, 3, sum);
+    }
+    image_row others = *own;
+    others.is_usual = 0;
+    return add_greys(image, &others, column, codes, settings, 0, white, levels, sum);
+}
+
+// As normalize_pixels and store_pixels do where fours of a row lie together, each channel on its own.
+DEVICE void store_planes(scalar* to, u32 y_channel, real unit, NORMALIZE_PARAMETERS, const real* v) {
+    UNROLL
+    for (u32 i = 0; i < 3; i++) {
+        real own[ITEM_PIXELS];
+        for (u32 k = 0; k < ITEM_PIXELS; k++) own[k] = normalized(v[3 * k + i], i, unit, NORMALIZE_ARGUMENTS);
+        store4(to, 0, own);
+        to += y_channel;
+    }
+}
+#else
 // The bytes of a sample, which are whole chunks, are on their way.
 DEVICE void keep_image(uint4* resident, const u8* from, u32 bytes) {
     const u32 target = shared_address(resident);
@@ -41,48 +144,50 @@ DEVICE void keep_image(uint4* resident, const u8* from, u32 bytes) {
     for (u32 at = LOCAL_ID * CHUNK_BYTES; at < bytes; at += GROUP_SIZE * CHUNK_BYTES)
         copy_chunk(target + at, source + at, 1);
     COMMIT_COPIES();
+    WAIT_COPIES(0);
 }
 
-// The item's pixels after a list of ops.
-DEVICE void colored_pixels(const augment_image* image, const image_row* own, u32 column, u32 codes,
-                           const real* settings, real white, real levels, real* v) {
+DEVICE image_row item_row(const augment_image* image, u32 row) { return image_row_of(image, row, 0); }
+
+DEVICE void item_pixels(const augment_image* image, const image_row* own, u32 column, u32 origin, real* v) {
     read_pixels(image, own, column, 0, v);
-    color_list(v, ITEM_PIXELS, codes, codes, settings, 0, image->channels, white, levels);
 }
+
+DEVICE real add_item_greys(const augment_image* image, const image_row* own, u32 column, u32 codes, u32 is_simple,
+                           u32 origin, const real* settings, real white, real levels, real sum) {
+    return add_greys(image, own, column, codes, settings, 0, white, levels, sum);
+}
+#endif
 
 // Each warp's share of the sum of greys of each part, after a list of ops. `row_inverse` and its shift divide by the
 // tiles of a row.
-DEVICE void sum_greys(const augment_image* image, u32 codes, const real* settings, real white, real levels, u32 parts,
-                      u32 tiles_across, u32 row_inverse, u32 row_shift, real* sums) {
+DEVICE void sum_greys(const augment_image* image, u32 codes, u32 origin, const real* settings, real white, real levels,
+                      u32 parts, u32 tiles_across, u32 row_inverse, u32 row_shift, real* sums) {
+    const u32 is_simple = codes == 0 || is_blends(codes);
     for (u32 part = LOCAL_ID / TILE_ITEMS; part < parts; part += TEAMS) {
         u32 down = quotient_31(part * PART_TILES, row_inverse, row_shift);
         u32 left = (part * PART_TILES - down * tiles_across) * TILE_SIDE;
-        image_row own = image_row_of(image, down * TILE_SIDE + row_in_tile(), 0);
+        image_row own = item_row(image, down * TILE_SIDE + row_in_tile());
         real sum = 0;
         for (u32 t = 0; t < PART_TILES; t++) {
-            const u32 column = left + column_in_tile();
-            if (own.row < image->out_height && column < image->out_width) {
-                real v[3 * ITEM_PIXELS];
-                colored_pixels(image, &own, column, codes, settings, white, levels, v);
-                for (u32 k = 0; k < ITEM_PIXELS; k++)
-                    if (column + k < image->out_width) sum += grey_of(v + 3 * k, image->channels);
-            }
+            sum = add_item_greys(image, &own, left + column_in_tile(), codes, is_simple, origin, settings, white,
+                                 levels, sum);
             left += TILE_SIDE;
             if (left < image->out_width) continue;
             left = 0, down++;
-            own = image_row_of(image, down * TILE_SIDE + row_in_tile(), 0);
+            own = item_row(image, down * TILE_SIDE + row_in_tile());
         }
         sum = warp_sum(sum);
         if (LOCAL_ID % 32 == 0) sums[part * TEAM_WARPS + LOCAL_ID % TILE_ITEMS / 32] = sum;
     }
 }
 
-// The mean grey from the sums of the parts' warps, for all lanes of the first warp.
-DEVICE real mean_grey(const real* sums, u32 parts, u32 pixels) {
+// The mean grey from the sums of the parts' warps, which are of shares of `unit`, for all lanes of the first warp.
+DEVICE real mean_grey(const real* sums, u32 parts, u32 pixels, real unit) {
     real sum = 0;
     if (LOCAL_ID < parts)
         for (u32 warp = 0; warp < TEAM_WARPS; warp++) sum += sums[LOCAL_ID * TEAM_WARPS + warp];
-    return warp_sum(sum) / (real)pixels;
+    return unit * (warp_sum(sum) / (real)pixels);
 }
 
 KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL const float* RESTRICT table,
@@ -92,45 +197,63 @@ KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL c
                              NORMALIZE_PARAMETERS) {
     extern SHARED uint4 resident[];
     SHARED real settings[2 * MOST_COLORS], means[MOST_COLORS], sums[MOST_PARTS * TEAM_WARPS];
-    const u32 tiles_across = (out_width + TILE_SIDE - 1) / TILE_SIDE;
-    const u32 bytes = channels * height * width, pixels = out_height * out_width, team = LOCAL_ID / TILE_ITEMS;
+    const u32 tiles_across = (out_width + TILE_SIDE - 1) / TILE_SIDE, origin = byte_origin_bits(white);
+    const u32 bytes = CHANNELS * height * width, pixels = out_height * out_width, team = LOCAL_ID / TILE_ITEMS;
+#if HAS_WORDS
+    const u32 has_planes = has_fours && y_pixel == 1;
+#endif
     x += x_offset;
     y += y_offset;
     // Outputs of 2^32 samples are more than a device has memory for.
     for (u32 sample = (u32)GROUP_ID; sample < samples; sample += (u32)GROUP_COUNT) {
         // Nobody reads the image before any more.
         BARRIER();
-        keep_image(resident, x + (u64)sample * bytes, bytes);
         GLOBAL const float* row = table + table_offset + (u64)sample * table_width;
-        const augment_image image = AUGMENT_IMAGE_OF((const u8*)resident, 0, row);
+        augment_image image = AUGMENT_IMAGE_OF((const u8*)resident, 0, row);
+#if HAS_WORDS
+        keep_image(resident, x + (u64)sample * bytes, height * width, x_pixel);
+        image.channels = CHANNELS, image.x_pixel = 4, image.x_channel = 1;
+#else
+        keep_image(resident, x + (u64)sample * bytes, bytes);
+#endif
         const u32 codes = codes_of(row, statistic_count);
-        WAIT_COPIES(0);
+        const real unit = unit_of(codes, white);
         _Pragma("unroll 1") for (u32 op = 0; op < MOST_COLORS; op++) {
             if (code_of(codes, op) != COLOR_CONTRAST) continue;
             const u32 before = codes_before(codes, op);
             keep_found(before, row, means, white, settings);
             BARRIER();
-            sum_greys(&image, before, settings, white, levels, parts, tiles_across, row_inverse, row_shift, sums);
+            sum_greys(&image, before, origin, settings, white, levels, parts, tiles_across, row_inverse, row_shift,
+                      sums);
             BARRIER();
             if (LOCAL_ID >= 32) continue;
-            const real mean = mean_grey(sums, parts, pixels);
+            const real mean = mean_grey(sums, parts, pixels, unit_of(before, white));
             if (LOCAL_ID == op) means[op] = mean;
         }
         keep_found(codes, row, means, white, settings);
         BARRIER();
         for (u32 down = 0; down * TILE_SIDE < out_height; down++) {
-            const image_row own = image_row_of(&image, down * TILE_SIDE + row_in_tile(), 0);
-            GLOBAL scalar* to = y + (u64)sample * channels * pixels + (u64)own.row * out_width * y_pixel;
+            const image_row own = item_row(&image, down * TILE_SIDE + row_in_tile());
+            if (own.row >= out_height) continue;
+            scalar* to =
+                (scalar*)settled_64((u64)(y + (u64)sample * CHANNELS * pixels + (u64)own.row * out_width * y_pixel));
+            const u32 meets_box = (real)own.row >= row[TABLE_BOX] && (real)own.row < row[TABLE_BOX + 2];
+            const real box_left = row[TABLE_BOX + 1], box_right = meets_box ? row[TABLE_BOX + 3] : 0;
             // Teams take tiles in turn, and begin a row in turn.
-            for (u32 left = (team + down) % TEAMS * TILE_SIDE; left < out_width; left += TEAMS * TILE_SIDE) {
-                const u32 column = left + column_in_tile();
-                if (own.row >= out_height || column >= out_width) continue;
+            u32 column = (team + down) % TEAMS * TILE_SIDE + column_in_tile();
+            for (; column < out_width; column += TEAMS * TILE_SIDE) {
                 real v[3 * ITEM_PIXELS];
-                colored_pixels(&image, &own, column, codes, settings, white, levels, v);
-                normalize_pixels(0, NORMALIZE_ARGUMENTS, v);
-                if ((real)own.row >= row[TABLE_BOX] && (real)own.row < row[TABLE_BOX + 2])
-                    erase_pixels(column, row[TABLE_BOX + 1], row[TABLE_BOX + 3], erased, v);
-                store_pixels(to + column * y_pixel, y_pixel, y_channel, channels, out_width - column, has_fours, v);
+                item_pixels(&image, &own, column, origin, v);
+                color_list(v, ITEM_PIXELS, codes, codes, settings, 0, CHANNELS, white, levels);
+#if HAS_WORDS
+                if (has_planes && !is_erased(column, box_left, box_right)) {
+                    store_planes(to + column, y_channel, unit, NORMALIZE_ARGUMENTS, v);
+                    continue;
+                }
+#endif
+                normalize_pixels(0, unit, NORMALIZE_ARGUMENTS, v);
+                erase_pixels(column, box_left, box_right, erased, v);
+                store_pixels(to + column * y_pixel, y_pixel, y_channel, CHANNELS, out_width - column, has_fours, v);
             }
         }
     }

@@ -51,6 +51,7 @@ KERNEL void augment_apply(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL cons
 #if HAS_COLORS
         GLOBAL const real* kept = statistics + statistics_offset + sample * statistic_count * STATISTICS_LENGTH;
         const u32 codes = channels == 1 || channels == 3 ? codes_of(row, statistic_count) : 0;
+        const real unit = unit_of(codes, white);
         turn ^= 1;
         keep_settings(codes, row, kept, white, settings[turn]);
         BARRIER();
@@ -67,9 +68,11 @@ KERNEL void augment_apply(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL cons
             if (is_inside) read_pixels(&image, &own, column, channel, v);
 #endif
             if (!is_inside) continue;
-            normalize_pixels(channel, NORMALIZE_ARGUMENTS, v);
 #if HAS_COLORS
+            normalize_pixels(channel, unit, NORMALIZE_ARGUMENTS, v);
             erase_pixels(column, box_left, box_right, erased, v);
+#else
+            normalize_pixels(channel, 1, NORMALIZE_ARGUMENTS, v);
 #endif
             store_pixels(y + to + column * y_pixel, y_pixel, y_channel, count, out_width - column, has_fours, v);
         }

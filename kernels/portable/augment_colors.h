@@ -121,6 +121,14 @@ DEVICE u32 sharpness_of(u32 codes) {
 // costs less to clamp.
 DEVICE u32 is_blends(u32 codes) { return codes != 0 && (codes & 0xccccccccu) == 0; }
 
+// What the values that a list leads to are shares of.
+DEVICE real unit_of(u32 codes, real white) { return is_blends(codes) ? white : 1; }
+
+// A list of blends, whose ops are told apart by a bit: 1 is brightness or contrast, 2 is saturation.
+#define BLEND_PLAIN      1
+#define BLEND_SATURATION 2
+DEVICE u32 blends_of(u32 codes) { return ((codes ^ codes >> 1) & 0x11111111u) | (codes & codes << 1 & 0x22222222u); }
+
 // What items need of op `i` of a list: its value, and the share of what brightness and contrast lead away from; `mean`
 // is that of the image for contrast. Of blends the first divides by white, and the others' means are shares of it.
 DEVICE INLINED void keep_setting(u32 codes, u32 i, real value, real mean, real white, LOCAL real* settings) {
@@ -141,19 +149,20 @@ DEVICE INLINED void keep_settings(u32 codes, GLOBAL const float* row, GLOBAL con
     keep_setting(codes, i, row[TABLE_VALUES + i], code_of(codes, i) == COLOR_CONTRAST ? own[0] : 0, white, settings);
 }
 
-// Blends.
-DEVICE INLINED void blend_pixels(real* v, u32 pixels, u32 codes, LOCAL const real* settings, u32 channels, real white) {
-    for (u32 i = 0; codes != 0; codes >>= 4, i++) {
-        const real value = settings[2 * i], share = settings[2 * i + 1];
-        if ((codes & 15) == COLOR_SATURATION)
-            for (u32 k = 0; k < pixels; k++) {
-                const real grey = share * grey_of(v + 3 * k, channels);
-                for (u32 c = 0; c < 3; c++) v[3 * k + c] = saturated(FMA(value, v[3 * k + c], grey));
-            }
-        else if ((codes & 15) != 0)
+// Blends, which lead to shares of white.
+DEVICE INLINED void blend_pixels(real* v, u32 pixels, u32 blends, LOCAL const real* settings, u32 channels) {
+    for (; blends != 0; blends >>= 4, settings += 2) {
+        for (; (blends & BLEND_PLAIN) != 0; blends >>= 4, settings += 2) {
+            const real value = settings[0], share = settings[1];
             for (u32 k = 0; k < 3 * pixels; k++) v[k] = saturated(FMA(value, v[k], share));
+        }
+        if ((blends & BLEND_SATURATION) == 0) continue;
+        const real value = settings[0], share = settings[1];
+        for (u32 k = 0; k < pixels; k++) {
+            const real grey = share * grey_of(v + 3 * k, channels);
+            for (u32 c = 0; c < 3; c++) v[3 * k + c] = saturated(FMA(value, v[3 * k + c], grey));
+        }
     }
-    for (u32 k = 0; k < 3 * pixels; k++) v[k] *= white;
 }
 
 // The ops of a list from `i` on, whose codes are left, but for sharpness. `statistics` are those of the first that has
@@ -177,11 +186,11 @@ DEVICE INLINED void color_range(real* v, u32 pixels, u32 codes, u32 i, LOCAL con
     }
 }
 
-// All ops of a list, or `before`, those in front of its sharpness.
+// All ops of a list, or `before`, those in front of its sharpness; what they lead to are shares of unit_of the list.
 DEVICE INLINED void color_list(real* v, u32 pixels, u32 codes, u32 before, LOCAL const real* settings,
                                GLOBAL const real* statistics, u32 channels, real white, real levels) {
     if (is_blends(codes))
-        blend_pixels(v, pixels, codes, settings, channels, white);
+        blend_pixels(v, pixels, blends_of(codes), settings, channels);
     else
         color_range(v, pixels, before, 0, settings, statistics, channels, white, levels);
 }
