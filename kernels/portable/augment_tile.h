@@ -239,35 +239,55 @@ DEVICE void read_pixels(const augment_image* image, const image_row* own, u32 co
 #define FIXED_SHIFT  384.0f // 1.5 * 2^8: the last bits of a sum with it count 2^-15
 #define FIXED_ORIGIN 0x43c00000u
 #define FIXED_ONE    32768u
-#define FIXED_ZERO   8388608u
+#define FIXED_ZERO   8388608.0f // and its bits
+#define FIXED_BITS   0x4b000000u
 
 DEVICE u32 fixed_share(real share) { return AS_U32(share + FIXED_SHIFT) - FIXED_ORIGIN; }
+
+// As weighed, kept so.
+DEVICE void weighed_fixed(const augment_image* image, u32 at, u32 step, u32 count, u32 across, real down,
+                          real* values) {
+    GLOBAL const u8* upper = image->x + (u64)at * step;
+    UNROLL
+    for (u32 k = 0; k < 3; k++) {
+        GLOBAL const u8* lower = upper + image->width * step;
+        if (k >= count) continue;
+        const u32 first = upper[0], second = upper[step], third = lower[0], fourth = lower[step];
+        const real above = AS_F32((second - first) * across + (first * FIXED_ONE + FIXED_BITS));
+        const real below = AS_F32((fourth - third) * across + (third * FIXED_ONE + FIXED_BITS));
+        values[k] = FMA(down, below - above, above);
+        upper += step == 3 ? 1 : image->x_channel;
+    }
+}
 
 // The item's pixels, kept so, where they are read together and none is beyond the row; else 0.
 DEVICE u32 fixed_pixels(const augment_image* image, const image_row* own, u32 column, real* v) {
     real x[ITEM_PIXELS], y[ITEM_PIXELS];
+    u32 at[ITEM_PIXELS], across[ITEM_PIXELS];
     if (image->is_nearest || column + ITEM_PIXELS > image->out_width) return 0;
     if (!item_places(image, own, column, x, y)) return 0;
     UNROLL
     for (u32 k = 0; k < ITEM_PIXELS; k++) {
-        const u32 x0 = element_before(x + k), y0 = element_before(y + k), share = fixed_share(x[k]);
-        u32 upper = (y0 * image->width + x0 + own->origin) * image->x_pixel;
-        for (u32 i = 0; i < 3; i++) {
-            v[3 * k + i] = 0;
-            if (i >= image->channels) continue;
-            const u32 lower = upper + image->width * image->x_pixel;
-            const u32 above = (FIXED_ONE - share) * image->x[upper] + share * image->x[upper + image->x_pixel];
-            const u32 below = (FIXED_ONE - share) * image->x[lower] + share * image->x[lower + image->x_pixel];
-            v[3 * k + i] = FMA(y[k], (real)below - (real)above, (real)(FIXED_ZERO + above));
-            upper += image->x_channel;
-        }
+        const u32 x0 = element_before(x + k), y0 = element_before(y + k);
+        at[k] = y0 * image->width + x0 + own->origin, across[k] = fixed_share(x[k]);
+    }
+    for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = 0;
+    if (image->x_channel > 1 && image->channels >= 3) {
+        UNROLL
+        for (u32 k = 0; k < ITEM_PIXELS; k++) weighed_fixed(image, at[k], 1, 3, across[k], y[k], v + 3 * k);
+    } else if (image->x_pixel == 3) {
+        UNROLL
+        for (u32 k = 0; k < ITEM_PIXELS; k++) weighed_fixed(image, at[k], 3, 3, across[k], y[k], v + 3 * k);
+    } else {
+        UNROLL
+        for (u32 k = 0; k < ITEM_PIXELS; k++) weighed_fixed(image, at[k], 1, 1, across[k], y[k], v + 3 * k);
     }
     return 1;
 }
 
 // The item's greys after a list of blends, or none, added to a sum, from pixels that are kept so.
 DEVICE INLINED real add_fixed_greys(real* v, u32 blends, LOCAL const real* settings, u32 channels, real sum) {
-    const real unit = (real)1 / FIXED_ONE, zero = (real)(FIXED_ZERO / FIXED_ONE);
+    const real unit = (real)1 / FIXED_ONE, zero = FIXED_ZERO / FIXED_ONE;
     if ((blends & BLEND_PLAIN) != 0) {
         const real scale = unit * settings[0], shift = FMA(-zero, settings[0], settings[1]);
         for (u32 k = 0; k < 3 * ITEM_PIXELS; k++) v[k] = saturated(FMA(scale, v[k], shift));

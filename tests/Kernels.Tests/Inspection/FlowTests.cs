@@ -6,7 +6,7 @@ namespace Kernels.Tests.Inspection;
 /// <summary>Loops, the ways through them, and what a way costs.</summary>
 public sealed class FlowTests
 {
-    private static readonly PathSearch Search = new(MostLoaded: 64, MostStored: 64, TellsSpecialFunctions: false);
+    private static readonly PathSearch Search = new(MostLoaded: 64, MostStored: 64, MostMarks: default);
 
     private static readonly FlowGraph Graph = new(SassListing.Parse(ListingTests.Sass)["scale"]);
 
