@@ -38,10 +38,11 @@
 #define MOST_PARTS 32
 
 // As keep_settings does, with the means that were found.
-DEVICE void keep_found(u32 codes, const float* row, const real* means, real white, real* settings) {
+DEVICE void keep_found(u32 codes, const float* row, const real* means, u32 channels, real white, real* settings) {
     const u32 i = LOCAL_ID;
     if (codes >> 4 * i % 32 == 0 || i >= MOST_COLORS) return;
-    keep_setting(codes, i, row[TABLE_VALUES + i], code_of(codes, i) == COLOR_CONTRAST ? means[i] : 0, white, settings);
+    keep_setting(codes, i, row[TABLE_VALUES + i], code_of(codes, i) == COLOR_CONTRAST ? means[i] : 0, channels, white,
+                 settings);
 }
 
 #if HAS_WORDS
@@ -59,29 +60,31 @@ DEVICE void keep_image(uint4* resident, const u8* from, u32 pixels, u32 x_pixel)
 }
 
 // The words around a place, of which its shares are left.
-DEVICE void words_around(const augment_image* image, real* x, real* y, u32* around) {
-    const u32 stride = 4 * image->width, origin = shared_address(image->x) - ELEMENT_ORIGIN * (stride + 4);
-    const u32 column = element_before(x), row = element_before(y);
-    const u32 upper = row * stride + (4 * column + origin), lower = upper + stride;
+DEVICE void words_around(const augment_image* image, u32 words, real* x, real* y, u32* around) {
+    const u32 stride = 4 * image->width;
+    const real column = floorf(*x), row = floorf(*y);
+    const u32 upper = word_address(words, stride, row, column), lower = upper + stride;
+    *x -= column, *y -= row;
     around[0] = word_at(upper), around[1] = word_behind(upper);
     around[2] = word_at(lower), around[3] = word_behind(lower);
 }
 
 // Rows of which an item reads its pixels together where they lie inside of the image.
-DEVICE image_row item_row(const augment_image* image, u32 row) {
+DEVICE image_row item_row(const augment_image* image, u32 row, u32 is_usual) {
     image_row own = image_row_of(image, row, 0);
-    own.is_usual = settled(image->border != BORDER_REFLECT && image->is_nearest == 0 && row < image->out_height);
+    own.is_usual =
+        settled(is_usual && image->border != BORDER_REFLECT && image->is_nearest == 0 && row < image->out_height);
     return own;
 }
 
 // As read_pixels does.
-DEVICE void item_pixels(const augment_image* image, const image_row* own, u32 column, u32 origin, real* v) {
+DEVICE void item_pixels(const augment_image* image, const image_row* own, u32 column, u32 words, u32 origin, real* v) {
     real x[ITEM_PIXELS], y[ITEM_PIXELS];
     if (item_places(image, own, column, x, y)) {
         UNROLL
         for (u32 k = 0; k < ITEM_PIXELS; k++) {
             u32 around[4];
-            words_around(image, x + k, y + k, around);
+            words_around(image, words, x + k, y + k, around);
             for (u32 i = 0; i < 3; i++) {
                 const real first = above_origin(around[0], i, origin), second = above_origin(around[1], i, origin);
                 const real third = above_origin(around[2], i, origin), fourth = above_origin(around[3], i, origin);
@@ -98,15 +101,15 @@ DEVICE void item_pixels(const augment_image* image, const image_row* own, u32 co
 }
 
 // As add_greys does.
-DEVICE real add_item_greys(const augment_image* image, const image_row* own, u32 column, u32 codes, u32 is_simple,
+DEVICE real add_item_greys(const augment_image* image, const image_row* own, u32 column, u32 codes, u32 words,
                            u32 origin, const real* settings, real white, real levels, real sum) {
     real x[ITEM_PIXELS], y[ITEM_PIXELS];
-    if (is_simple & (column + ITEM_PIXELS <= image->out_width) & item_places(image, own, column, x, y)) {
+    if ((column + ITEM_PIXELS <= image->out_width) & item_places(image, own, column, x, y)) {
         real v[3 * ITEM_PIXELS];
         UNROLL
         for (u32 k = 0; k < ITEM_PIXELS; k++) {
             u32 around[4];
-            words_around(image, x + k, y + k, around);
+            words_around(image, words, x + k, y + k, around);
             // The share of the right column above that of the left one, which make FIXED_ONE together.
             const u32 shares = fixed_share(x[k]) * 65535u + FIXED_ONE;
             const u32 upper = __byte_perm(around[0], around[1], 0x5140),
@@ -147,13 +150,13 @@ DEVICE void keep_image(uint4* resident, const u8* from, u32 bytes) {
     WAIT_COPIES(0);
 }
 
-DEVICE image_row item_row(const augment_image* image, u32 row) { return image_row_of(image, row, 0); }
+DEVICE image_row item_row(const augment_image* image, u32 row, u32 is_usual) { return image_row_of(image, row, 0); }
 
-DEVICE void item_pixels(const augment_image* image, const image_row* own, u32 column, u32 origin, real* v) {
+DEVICE void item_pixels(const augment_image* image, const image_row* own, u32 column, u32 words, u32 origin, real* v) {
     read_pixels(image, own, column, 0, v);
 }
 
-DEVICE real add_item_greys(const augment_image* image, const image_row* own, u32 column, u32 codes, u32 is_simple,
+DEVICE real add_item_greys(const augment_image* image, const image_row* own, u32 column, u32 codes, u32 words,
                            u32 origin, const real* settings, real white, real levels, real sum) {
     return add_greys(image, own, column, codes, settings, 0, white, levels, sum);
 }
@@ -161,21 +164,21 @@ DEVICE real add_item_greys(const augment_image* image, const image_row* own, u32
 
 // Each warp's share of the sum of greys of each part, after a list of ops. `row_inverse` and its shift divide by the
 // tiles of a row.
-DEVICE void sum_greys(const augment_image* image, u32 codes, u32 origin, const real* settings, real white, real levels,
-                      u32 parts, u32 tiles_across, u32 row_inverse, u32 row_shift, real* sums) {
+DEVICE void sum_greys(const augment_image* image, u32 codes, u32 words, u32 origin, const real* settings, real white,
+                      real levels, u32 parts, u32 tiles_across, u32 row_inverse, u32 row_shift, real* sums) {
     const u32 is_simple = codes == 0 || is_blends(codes);
     for (u32 part = LOCAL_ID / TILE_ITEMS; part < parts; part += TEAMS) {
         u32 down = quotient_31(part * PART_TILES, row_inverse, row_shift);
         u32 left = (part * PART_TILES - down * tiles_across) * TILE_SIDE;
-        image_row own = item_row(image, down * TILE_SIDE + row_in_tile());
+        image_row own = item_row(image, down * TILE_SIDE + row_in_tile(), is_simple);
         real sum = 0;
         for (u32 t = 0; t < PART_TILES; t++) {
-            sum = add_item_greys(image, &own, left + column_in_tile(), codes, is_simple, origin, settings, white,
-                                 levels, sum);
+            sum = add_item_greys(image, &own, left + column_in_tile(), codes, words, origin, settings, white, levels,
+                                 sum);
             left += TILE_SIDE;
             if (left < image->out_width) continue;
             left = 0, down++;
-            own = item_row(image, down * TILE_SIDE + row_in_tile());
+            own = item_row(image, down * TILE_SIDE + row_in_tile(), is_simple);
         }
         sum = warp_sum(sum);
         if (LOCAL_ID % 32 == 0) sums[part * TEAM_WARPS + LOCAL_ID % TILE_ITEMS / 32] = sum;
@@ -196,8 +199,9 @@ KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL c
                              AUGMENT_IMAGE_PARAMETERS, AUGMENT_MAP_PARAMETERS, AUGMENT_COLOR_PARAMETERS,
                              NORMALIZE_PARAMETERS) {
     extern SHARED uint4 resident[];
-    SHARED real settings[2 * MOST_COLORS], means[MOST_COLORS], sums[MOST_PARTS * TEAM_WARPS];
+    SHARED real settings[SETTING_LENGTH * MOST_COLORS], means[MOST_COLORS], sums[MOST_PARTS * TEAM_WARPS];
     const u32 tiles_across = (out_width + TILE_SIDE - 1) / TILE_SIDE, origin = byte_origin_bits(white);
+    const u32 words = settled(shared_address(resident));
     const u32 bytes = CHANNELS * height * width, pixels = out_height * out_width, team = LOCAL_ID / TILE_ITEMS;
 #if HAS_WORDS
     const u32 has_planes = has_fours && y_pixel == 1;
@@ -221,19 +225,19 @@ KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL c
         _Pragma("unroll 1") for (u32 op = 0; op < MOST_COLORS; op++) {
             if (code_of(codes, op) != COLOR_CONTRAST) continue;
             const u32 before = codes_before(codes, op);
-            keep_found(before, row, means, white, settings);
+            keep_found(before, row, means, CHANNELS, white, settings);
             BARRIER();
-            sum_greys(&image, before, origin, settings, white, levels, parts, tiles_across, row_inverse, row_shift,
-                      sums);
+            sum_greys(&image, before, words, origin, settings, white, levels, parts, tiles_across, row_inverse,
+                      row_shift, sums);
             BARRIER();
             if (LOCAL_ID >= 32) continue;
             const real mean = mean_grey(sums, parts, pixels, unit_of(before, white));
             if (LOCAL_ID == op) means[op] = mean;
         }
-        keep_found(codes, row, means, white, settings);
+        keep_found(codes, row, means, CHANNELS, white, settings);
         BARRIER();
         for (u32 down = 0; down * TILE_SIDE < out_height; down++) {
-            const image_row own = item_row(&image, down * TILE_SIDE + row_in_tile());
+            const image_row own = item_row(&image, down * TILE_SIDE + row_in_tile(), 1);
             if (own.row >= out_height) continue;
             scalar* to =
                 (scalar*)settled_64((u64)(y + (u64)sample * CHANNELS * pixels + (u64)own.row * out_width * y_pixel));
@@ -243,7 +247,7 @@ KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL c
             u32 column = (team + down) % TEAMS * TILE_SIDE + column_in_tile();
             for (; column < out_width; column += TEAMS * TILE_SIDE) {
                 real v[3 * ITEM_PIXELS];
-                item_pixels(&image, &own, column, origin, v);
+                item_pixels(&image, &own, column, words, origin, v);
                 color_list(v, ITEM_PIXELS, codes, codes, settings, 0, CHANNELS, white, levels);
 #if HAS_WORDS
                 if (has_planes && !is_erased(column, box_left, box_right)) {

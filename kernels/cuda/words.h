@@ -5,6 +5,13 @@
 #define BYTE_ORIGIN 8388608.0f
 DEVICE u32 byte_origin_bits(float white) { return AS_U32(FMA(white, 32768.0f, 32768.0f)); }
 
+// The address of the word at a row and a column, whole numbers in floats, of words from an address on whose rows are
+// `stride` bytes apart. An address below 2^23 is a float too small to be normal: these are calculated with exactly, and
+// two products take the place of conversions.
+DEVICE u32 word_address(u32 words, u32 stride, float row, float column) {
+    return AS_U32(FMA(row, AS_F32(stride), FMA(column, AS_F32(4u), AS_F32(words))));
+}
+
 // The word at an address of shared memory, and the one behind it.
 DEVICE u32 word_at(u32 address) {
     u32 word;

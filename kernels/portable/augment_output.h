@@ -16,7 +16,7 @@ DEVICE void normalize_pixels(u32 first, real unit, NORMALIZE_PARAMETERS, real* v
 
 // Whether the box has columns of the item, in a row that it meets; of another it has none.
 DEVICE u32 is_erased(u32 column, real box_left, real box_right) {
-    return (real)column < box_right && (real)column + (real)(ITEM_PIXELS - 1) >= box_left;
+    return (real)column < box_right && (real)column >= box_left - (real)(ITEM_PIXELS - 1);
 }
 
 DEVICE void erase_pixels(u32 column, real box_left, real box_right, real erased, real* v) {

@@ -77,7 +77,7 @@ KERNEL void augment_statistics(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL
                                AUGMENT_IMAGE_PARAMETERS, AUGMENT_MAP_PARAMETERS, AUGMENT_COLOR_PARAMETERS) {
     SHARED real scratch[GROUP_SIZE];
     SHARED u32 histogram[3 * LEVELS];
-    SHARED real staged[STAGED_LENGTH], settings[2 * MOST_COLORS];
+    SHARED real staged[STAGED_LENGTH], settings[SETTING_LENGTH * MOST_COLORS];
     x += x_offset;
     table += table_offset;
     statistics += statistics_offset;
@@ -95,7 +95,7 @@ KERNEL void augment_statistics(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL
 #if SKIPS_BARRIERS
         if (code == 0) continue;
 #endif
-        keep_settings(before, row, known, white, settings);
+        keep_settings(before, row, known, channels, white, settings);
         for (u32 k = 0; k < 3; k++) histogram[k * LEVELS + LOCAL_ID] = 0;
         BARRIER();
         real sum = 0, most[6];

@@ -291,11 +291,11 @@ DEVICE INLINED real add_fixed_greys(real* v, u32 blends, LOCAL const real* setti
     if ((blends & BLEND_PLAIN) != 0) {
         const real scale = unit * settings[0], shift = FMA(-zero, settings[0], settings[1]);
         for (u32 k = 0; k < 3 * ITEM_PIXELS; k++) v[k] = saturated(FMA(scale, v[k], shift));
-        blends >>= 4, settings += 2;
+        blends >>= 4, settings += SETTING_LENGTH;
     } else {
         for (u32 k = 0; k < 3 * ITEM_PIXELS; k++) v[k] = FMA(unit, v[k], -zero);
     }
-    blend_pixels(v, ITEM_PIXELS, blends, settings, channels);
+    blend_pixels(v, ITEM_PIXELS, blends, settings);
     for (u32 k = 0; k < ITEM_PIXELS; k++) sum += grey_of(v + 3 * k, channels);
     return sum;
 }
@@ -374,7 +374,8 @@ DEVICE INLINED void color_tile(const augment_image* image, const image_row* own,
         for (u32 k = 0; k < ITEM_PIXELS; k++) {
             const u32 c = column + k;
             if (own->row > 0 && c > 0 && own->row + 1 < image->out_height && c + 1 < image->out_width)
-                sharpen(staged, row_in_tile(), column_in_tile() + k, settings[2 * sharp], white, v + 3 * k);
+                sharpen(staged, row_in_tile(), column_in_tile() + k, settings[SETTING_LENGTH * sharp], white,
+                        v + 3 * k);
         }
     }
     const u32 after = sharp < MOST_COLORS ? codes >> (4 * sharp) >> 4 : 0;
