@@ -42,8 +42,8 @@ DEVICE INLINED void keep(u32 code, real sum, real* most, LOCAL const u32* histog
         part[PART_MOST + k] = most[k], part[PART_LEAST + k] = most[3 + k];
 }
 
-// What an op keeps, from what the group found of the whole image; greys are shares of `unit`. All items call, whatever the op is; an item is a
-// level. The histogram is as above.
+// What an op keeps, from what the group found of the whole image; greys are shares of `unit`. All items call, whatever
+// the op is; an item is a level. The histogram is as above.
 DEVICE INLINED void finish(u32 code, u32 channels, u32 pixels, real unit, real white, real levels, real sum, real* most,
                            LOCAL const u32* histogram, LOCAL real* scratch, LOCAL u64* counts, GLOBAL real* own) {
     const u32 level = LOCAL_ID;

@@ -21,8 +21,8 @@ DEVICE u32 column_in_tile(void) { return LOCAL_ID % (TILE_SIDE / ITEM_PIXELS) * 
 
 DEVICE u32 row_in_tile(void) { return LOCAL_ID % TILE_ITEMS / (TILE_SIDE / ITEM_PIXELS); }
 
-// What the pixels of a row of the output have in common: where its middle is read; whether they are all whole pixels where one is; whether an item may read its pixels together; what is added to
-// numbers as element_before has them.
+// What the pixels of a row of the output have in common: where its middle is read; whether they are all whole pixels
+// where one is; whether an item may read its pixels together; what is added to numbers as element_before has them.
 typedef struct {
     real x, y;
     u32 row, is_whole, is_usual, origin;
@@ -347,9 +347,9 @@ DEVICE INLINED void sharpen(LOCAL const real* staged, u32 r, u32 c, real value, 
     }
 }
 
-// The item's pixels of the tile from a column on after the ops of a list, as shares of unit_of it, channels from `first`
-// on; nothing of a tile that lies outside. `own` is the item's row, and `settings` are the group's. Sharpness leaves the frame of the image
-// as it is.
+// The item's pixels of the tile from a column on after the ops of a list, as shares of unit_of it, channels from
+// `first` on; nothing of a tile that lies outside. `own` is the item's row, and `settings` are the group's. Sharpness
+// leaves the frame of the image as it is.
 DEVICE INLINED void color_tile(const augment_image* image, const image_row* own, u32 codes, u32 left, u32 first,
                                LOCAL const real* settings, GLOBAL const real* statistics, real white, real levels,
                                LOCAL real* staged, real* v) {
