@@ -24,12 +24,17 @@
 #undef RESIDENT_GROUPS
 #define RESIDENT_GROUPS 1
 
-// A constant spares questions.
+// Channels, a constant where that spares questions; fours of pixels, in tiles side by side, that an item takes at once.
 #if HAS_WORDS
 #define CHANNELS 3
+#define FOURS    2
 #else
 #define CHANNELS channels
+#define FOURS    1
 #endif
+
+// From the first of an item's pixels to the last.
+#define FOUR_COLUMNS ((FOURS - 1) * TILE_SIDE + ITEM_PIXELS)
 
 #define TEAMS      (GROUP_SIZE / TILE_ITEMS)
 #define TEAM_WARPS (TILE_ITEMS / 32)
@@ -77,52 +82,75 @@ DEVICE image_row item_row(const augment_image* image, u32 row, u32 is_usual) {
     return own;
 }
 
+// Whether what lies between two columns of a row is read together. All is compared: to leave earlier would take more.
+DEVICE u32 is_together(const augment_image* image, const image_row* own, u32 first, u32 last) {
+    const real end_x = (real)(image->width - 1), end_y = (real)(image->height - 1);
+    real x, y, last_x, last_y;
+    place_in_row(image, own, (real)first - image->out_middle_x, &x, &y);
+    place_in_row(image, own, (real)last - image->out_middle_x, &last_x, &last_y);
+    const u32 is_inside =
+        (own->is_usual != 0) & (last < image->out_width) & (x >= 0) & (x < end_x) & (y >= 0) & (y < end_y);
+    return is_inside & (last_x >= 0) & (last_x < end_x) & (last_y >= 0) & (last_y < end_y);
+}
+
+// Pixels from a column on that are read together, as weighed has them.
+DEVICE void weigh_words(const augment_image* image, u32 words, u32 origin, const image_row* own, u32 column, real* v) {
+    UNROLL
+    for (u32 k = 0; k < ITEM_PIXELS; k++) {
+        real x, y;
+        u32 around[4];
+        place_in_row(image, own, (real)column - image->out_middle_x + (real)k, &x, &y);
+        words_around(image, words, &x, &y, around);
+        for (u32 i = 0; i < 3; i++) {
+            const real first = above_origin(around[0], i, origin), second = above_origin(around[1], i, origin);
+            const real third = above_origin(around[2], i, origin), fourth = above_origin(around[3], i, origin);
+            const real above = FMA(x, second - first, first - BYTE_ORIGIN);
+            const real below = FMA(x, fourth - third, third - BYTE_ORIGIN);
+            v[3 * k + i] = FMA(y, below - above, above);
+        }
+    }
+}
+
+// The same as weighed_fixed has them.
+DEVICE void weigh_fixed_words(const augment_image* image, u32 words, u32 origin, const image_row* own, u32 column,
+                              real* v) {
+    UNROLL
+    for (u32 k = 0; k < ITEM_PIXELS; k++) {
+        real x, y;
+        u32 around[4];
+        place_in_row(image, own, (real)column - image->out_middle_x + (real)k, &x, &y);
+        words_around(image, words, &x, &y, around);
+        // The share of the right column above that of the left one, which make FIXED_ONE together.
+        const u32 shares = fixed_share(x) * 65535u + FIXED_ONE;
+        const u32 upper = __byte_perm(around[0], around[1], 0x5140),
+                  upper_blue = __byte_perm(around[0], around[1], 0x62);
+        const u32 lower = __byte_perm(around[2], around[3], 0x5140),
+                  lower_blue = __byte_perm(around[2], around[3], 0x62);
+        const u32 above[3] = {add_low_products(shares, upper, origin), add_high_products(shares, upper, origin),
+                              add_low_products(shares, upper_blue, origin)};
+        const u32 below[3] = {add_low_products(shares, lower, origin), add_high_products(shares, lower, origin),
+                              add_low_products(shares, lower_blue, origin)};
+        for (u32 i = 0; i < 3; i++) v[3 * k + i] = FMA(y, AS_F32(below[i]) - AS_F32(above[i]), AS_F32(above[i]));
+    }
+}
+
 // As read_pixels does.
 DEVICE void item_pixels(const augment_image* image, const image_row* own, u32 column, u32 words, u32 origin, real* v) {
-    real x[ITEM_PIXELS], y[ITEM_PIXELS];
-    if (item_places(image, own, column, x, y)) {
-        UNROLL
-        for (u32 k = 0; k < ITEM_PIXELS; k++) {
-            u32 around[4];
-            words_around(image, words, x + k, y + k, around);
-            for (u32 i = 0; i < 3; i++) {
-                const real first = above_origin(around[0], i, origin), second = above_origin(around[1], i, origin);
-                const real third = above_origin(around[2], i, origin), fourth = above_origin(around[3], i, origin);
-                const real above = FMA(x[k], second - first, first - BYTE_ORIGIN);
-                const real below = FMA(x[k], fourth - third, third - BYTE_ORIGIN);
-                v[3 * k + i] = FMA(y[k], below - above, above);
-            }
-        }
-        return;
-    }
     image_row others = *own;
     others.is_usual = 0;
-    read_pixels(image, &others, column, 0, v);
+    if (is_together(image, own, column, column + ITEM_PIXELS - 1))
+        weigh_words(image, words, origin, own, column, v);
+    else
+        read_pixels(image, &others, column, 0, v);
 }
 
 // As add_greys does.
 DEVICE real add_item_greys(const augment_image* image, const image_row* own, u32 column, u32 codes, u32 words,
                            u32 origin, const real* settings, real white, real levels, real sum) {
-    real x[ITEM_PIXELS], y[ITEM_PIXELS];
-    if ((column + ITEM_PIXELS <= image->out_width) & item_places(image, own, column, x, y)) {
-        real v[3 * ITEM_PIXELS];
-        UNROLL
-        for (u32 k = 0; k < ITEM_PIXELS; k++) {
-            u32 around[4];
-            words_around(image, words, x + k, y + k, around);
-            // The share of the right column above that of the left one, which make FIXED_ONE together.
-            const u32 shares = fixed_share(x[k]) * 65535u + FIXED_ONE;
-            const u32 upper = __byte_perm(around[0], around[1], 0x5140),
-                      lower = __byte_perm(around[2], around[3], 0x5140);
-            const u32 upper_blue = __byte_perm(around[0], around[1], 0x62);
-            const u32 lower_blue = __byte_perm(around[2], around[3], 0x62);
-            const u32 above[3] = {add_low_products(shares, upper, origin), add_high_products(shares, upper, origin),
-                                  add_low_products(shares, upper_blue, origin)};
-            const u32 below[3] = {add_low_products(shares, lower, origin), add_high_products(shares, lower, origin),
-                                  add_low_products(shares, lower_blue, origin)};
-            for (u32 i = 0; i < 3; i++) v[3 * k + i] = FMA(y[k], AS_F32(below[i]) - AS_F32(above[i]), AS_F32(above[i]));
-        }
-        return add_fixed_greys(v, blends_of(codes), settings, 3, sum);
+    real v[3 * ITEM_PIXELS];
+    if (is_together(image, own, column, column + ITEM_PIXELS - 1)) {
+        weigh_fixed_words(image, words, origin, own, column, v);
+        return add_fixed_greys(v, ITEM_PIXELS, blends_of(codes), settings, 3, sum);
     }
     image_row others = *own;
     others.is_usual = 0;
@@ -133,9 +161,13 @@ DEVICE real add_item_greys(const augment_image* image, const image_row* own, u32
 DEVICE void store_planes(scalar* to, u32 y_channel, real unit, NORMALIZE_PARAMETERS, const real* v) {
     UNROLL
     for (u32 i = 0; i < 3; i++) {
-        real own[ITEM_PIXELS];
-        for (u32 k = 0; k < ITEM_PIXELS; k++) own[k] = normalized(v[3 * k + i], i, unit, NORMALIZE_ARGUMENTS);
-        store4(to, 0, own);
+        UNROLL
+        for (u32 four = 0; four < FOURS; four++) {
+            real own[ITEM_PIXELS];
+            for (u32 k = 0; k < ITEM_PIXELS; k++)
+                own[k] = normalized(v[3 * (ITEM_PIXELS * four + k) + i], i, unit, NORMALIZE_ARGUMENTS);
+            store4(to, four * TILE_SIDE, own);
+        }
         to += y_channel;
     }
 }
@@ -172,13 +204,30 @@ DEVICE void sum_greys(const augment_image* image, u32 codes, u32 words, u32 orig
         u32 left = (part * PART_TILES - down * tiles_across) * TILE_SIDE;
         image_row own = item_row(image, down * TILE_SIDE + row_in_tile(), is_simple);
         real sum = 0;
-        for (u32 t = 0; t < PART_TILES; t++) {
-            sum = add_item_greys(image, &own, left + column_in_tile(), codes, words, origin, settings, white, levels,
-                                 sum);
-            left += TILE_SIDE;
-            if (left < image->out_width) continue;
-            left = 0, down++;
-            own = item_row(image, down * TILE_SIDE + row_in_tile(), is_simple);
+        for (u32 t = 0; t < PART_TILES; t += FOURS) {
+#if HAS_WORDS
+            const u32 column = left + column_in_tile();
+            if (is_together(image, &own, column, column + FOUR_COLUMNS - 1)) {
+                real v[3 * FOURS * ITEM_PIXELS];
+                for (u32 four = 0; four < FOURS; four++)
+                    weigh_fixed_words(image, words, origin, &own, column + four * TILE_SIDE,
+                                      v + 3 * ITEM_PIXELS * four);
+                sum = add_fixed_greys(v, FOURS * ITEM_PIXELS, blends_of(codes), settings, 3, sum);
+                left += FOURS * TILE_SIDE;
+                if (left < image->out_width) continue;
+                left = 0, down++;
+                own = item_row(image, down * TILE_SIDE + row_in_tile(), is_simple);
+                continue;
+            }
+#endif
+            _Pragma("unroll 1") for (u32 four = 0; four < FOURS; four++) {
+                sum = add_item_greys(image, &own, left + column_in_tile(), codes, words, origin, settings, white,
+                                     levels, sum);
+                left += TILE_SIDE;
+                if (left < image->out_width) continue;
+                left = 0, down++;
+                own = item_row(image, down * TILE_SIDE + row_in_tile(), is_simple);
+            }
         }
         sum = warp_sum(sum);
         if (LOCAL_ID % 32 == 0) sums[part * TEAM_WARPS + LOCAL_ID % TILE_ITEMS / 32] = sum;
@@ -203,9 +252,6 @@ KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL c
     const u32 tiles_across = (out_width + TILE_SIDE - 1) / TILE_SIDE, origin = byte_origin_bits(white);
     const u32 words = settled(shared_address(resident));
     const u32 bytes = CHANNELS * height * width, pixels = out_height * out_width, team = LOCAL_ID / TILE_ITEMS;
-#if HAS_WORDS
-    const u32 has_planes = has_fours && y_pixel == 1;
-#endif
     x += x_offset;
     y += y_offset;
     // Outputs of 2^32 samples are more than a device has memory for.
@@ -222,6 +268,9 @@ KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL c
 #endif
         const u32 codes = codes_of(row, statistic_count);
         const real unit = unit_of(codes, white);
+#if HAS_WORDS
+        const u32 has_planes = has_fours && y_pixel == 1 && (codes == 0 || is_blends(codes));
+#endif
         _Pragma("unroll 1") for (u32 op = 0; op < MOST_COLORS; op++) {
             if (code_of(codes, op) != COLOR_CONTRAST) continue;
             const u32 before = codes_before(codes, op);
@@ -243,21 +292,29 @@ KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL c
                 (scalar*)settled_64((u64)(y + (u64)sample * CHANNELS * pixels + (u64)own.row * out_width * y_pixel));
             const u32 meets_box = (real)own.row >= row[TABLE_BOX] && (real)own.row < row[TABLE_BOX + 2];
             const real box_left = row[TABLE_BOX + 1], box_right = meets_box ? row[TABLE_BOX + 3] : 0;
-            // Teams take tiles in turn, and begin a row in turn.
-            u32 column = (team + down) % TEAMS * TILE_SIDE + column_in_tile();
-            for (; column < out_width; column += TEAMS * TILE_SIDE) {
-                real v[3 * ITEM_PIXELS];
-                item_pixels(&image, &own, column, words, origin, v);
-                color_list(v, ITEM_PIXELS, codes, codes, settings, 0, CHANNELS, white, levels);
+            // Teams take fours of columns in turn, and begin a row in turn.
+            u32 column = (team + down) % TEAMS * (FOURS * TILE_SIDE) + column_in_tile();
+            for (; column < out_width; column += TEAMS * FOURS * TILE_SIDE) {
 #if HAS_WORDS
-                if (has_planes && !is_erased(column, box_left, box_right)) {
+                if (!is_erased(column, FOUR_COLUMNS, box_left, box_right) & has_planes &
+                    is_together(&image, &own, column, column + FOUR_COLUMNS - 1)) {
+                    real v[3 * FOURS * ITEM_PIXELS];
+                    for (u32 four = 0; four < FOURS; four++)
+                        weigh_words(&image, words, origin, &own, column + four * TILE_SIDE, v + 3 * ITEM_PIXELS * four);
+                    blend_pixels(v, FOURS * ITEM_PIXELS, blends_of(codes), settings);
                     store_planes(to + column, y_channel, unit, NORMALIZE_ARGUMENTS, v);
                     continue;
                 }
 #endif
-                normalize_pixels(0, unit, NORMALIZE_ARGUMENTS, v);
-                erase_pixels(column, box_left, box_right, erased, v);
-                store_pixels(to + column * y_pixel, y_pixel, y_channel, CHANNELS, out_width - column, has_fours, v);
+                const u32 end = column + FOURS * TILE_SIDE < out_width ? column + FOURS * TILE_SIDE : out_width;
+                _Pragma("unroll 1") for (u32 first = column; first < end; first += TILE_SIDE) {
+                    real v[3 * ITEM_PIXELS];
+                    item_pixels(&image, &own, first, words, origin, v);
+                    color_list(v, ITEM_PIXELS, codes, codes, settings, 0, CHANNELS, white, levels);
+                    normalize_pixels(0, unit, NORMALIZE_ARGUMENTS, v);
+                    erase_pixels(first, box_left, box_right, erased, v);
+                    store_pixels(to + first * y_pixel, y_pixel, y_channel, CHANNELS, out_width - first, has_fours, v);
+                }
             }
         }
     }

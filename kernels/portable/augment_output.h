@@ -14,13 +14,13 @@ DEVICE void normalize_pixels(u32 first, real unit, NORMALIZE_PARAMETERS, real* v
         for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = FMA(v[i], scale3, shift3);
 }
 
-// Whether the box has columns of the item, in a row that it meets; of another it has none.
-DEVICE u32 is_erased(u32 column, real box_left, real box_right) {
-    return (real)column < box_right && (real)column >= box_left - (real)(ITEM_PIXELS - 1);
+// Whether the box has some of the columns from one on, in a row that it meets; of another it has none.
+DEVICE u32 is_erased(u32 column, u32 columns, real box_left, real box_right) {
+    return (real)column < box_right && (real)column >= box_left - (real)(columns - 1);
 }
 
 DEVICE void erase_pixels(u32 column, real box_left, real box_right, real erased, real* v) {
-    if (!is_erased(column, box_left, box_right)) return;
+    if (!is_erased(column, ITEM_PIXELS, box_left, box_right)) return;
     for (u32 k = 0; k < ITEM_PIXELS; k++) {
         const real place = (real)(column + k);
         for (u32 i = 0; i < 3; i++)

@@ -285,18 +285,19 @@ DEVICE u32 fixed_pixels(const augment_image* image, const image_row* own, u32 co
     return 1;
 }
 
-// The item's greys after a list of blends, or none, added to a sum, from pixels that are kept so.
-DEVICE INLINED real add_fixed_greys(real* v, u32 blends, LOCAL const real* settings, u32 channels, real sum) {
+// The greys of pixels that are kept so, after a list of blends, or none, added to a sum.
+DEVICE INLINED real add_fixed_greys(real* v, u32 pixels, u32 blends, LOCAL const real* settings, u32 channels,
+                                    real sum) {
     const real unit = (real)1 / FIXED_ONE, zero = FIXED_ZERO / FIXED_ONE;
     if ((blends & BLEND_PLAIN) != 0) {
         const real scale = unit * settings[0], shift = FMA(-zero, settings[0], settings[1]);
-        for (u32 k = 0; k < 3 * ITEM_PIXELS; k++) v[k] = saturated(FMA(scale, v[k], shift));
+        for (u32 k = 0; k < 3 * pixels; k++) v[k] = saturated(FMA(scale, v[k], shift));
         blends >>= 4, settings += SETTING_LENGTH;
     } else {
-        for (u32 k = 0; k < 3 * ITEM_PIXELS; k++) v[k] = FMA(unit, v[k], -zero);
+        for (u32 k = 0; k < 3 * pixels; k++) v[k] = FMA(unit, v[k], -zero);
     }
-    blend_pixels(v, ITEM_PIXELS, blends, settings);
-    for (u32 k = 0; k < ITEM_PIXELS; k++) sum += grey_of(v + 3 * k, channels);
+    blend_pixels(v, pixels, blends, settings);
+    for (u32 k = 0; k < pixels; k++) sum += grey_of(v + 3 * k, channels);
     return sum;
 }
 #endif
@@ -309,7 +310,7 @@ DEVICE INLINED real add_greys(const augment_image* image, const image_row* own, 
     if (own->row >= image->out_height || column >= image->out_width) return sum;
 #if HAS_FIXED_SHARES
     if ((codes == 0 || is_blends(codes)) && fixed_pixels(image, own, column, v))
-        return add_fixed_greys(v, blends_of(codes), settings, image->channels, sum);
+        return add_fixed_greys(v, ITEM_PIXELS, blends_of(codes), settings, image->channels, sum);
 #endif
     read_pixels(image, own, column, 0, v);
     color_list(v, ITEM_PIXELS, codes, codes, settings, statistics, image->channels, white, levels);

@@ -50,8 +50,7 @@ internal static class KernelWork
     private static readonly Pass Places = new(OnlyPass, new(0, Levels: 1), new(1), Again: new(0, Levels: 3), Elements: 12);
 
     // Brightness, contrast and saturation, of which the first two are turns of a loop inside, for four pixels of three channels.
-    private static readonly Pass Blends =
-        new("three blends", default, default, Elements: 12, Marks: new(Saturated: 12), Inner: 2);
+    private static readonly Pass Blends = ThreeBlends(fours: 1);
 
     private static readonly Dictionary<string, Pass[]> Passes = new()
     {
@@ -132,8 +131,8 @@ internal static class KernelWork
         ["augment_apply HAS_BYTES"] = [Places],
         ["augment_apply HAS_COLORS"] = [new("places", new(1), new(1), Again: new(3), Elements: 12), Blends],
         ["augment_apply HAS_COLORS HAS_BYTES"] = [Places with { Name = "places" }, Blends],
-        ["augment_resident"] = ResidentImage(loaded: 64, kept: 48),
-        ["augment_resident HAS_WORDS"] = ResidentImage(loaded: 48, kept: 16),
+        ["augment_resident"] = ResidentImage(loaded: 64, kept: 48, fours: 1),
+        ["augment_resident HAS_WORDS"] = ResidentImage(loaded: 48, kept: 16, fours: 2),
 
         // Elements of two bytes, whatever the type is called.
         ["conv2d_pack"] = [new(OnlyPass, new(0, Levels: 2), new(0, Levels: 2), Elements: 16)],
@@ -191,13 +190,16 @@ internal static class KernelWork
         [new("sums", new(reads), default, TakesKept: true), new("results", default, new(1), TakesKept: true)];
 
     // The mean that contrast needs takes places and the blend before it, the output places again and all three blends.
-    private static Pass[] ResidentImage(int loaded, int kept) =>
+    private static Pass[] ResidentImage(int loaded, int kept, int fours) =>
     [
         new("image", new(0, Levels: 1), default, Elements: loaded, IsShortest: true),
-        new("mean", default, default, Elements: 12, Marks: new(Kept: kept, Saturated: 12), IsShortest: true),
-        new("places", default, new(1), Elements: 12, Marks: new(Kept: kept), IsShortest: true),
-        Blends,
+        new("mean", default, default, Elements: 12 * fours, Marks: new(Kept: kept * fours, Saturated: 12 * fours), IsShortest: true),
+        new("places", default, new(1), Elements: 12 * fours, Marks: new(Kept: kept * fours), IsShortest: true),
+        ThreeBlends(fours),
     ];
+
+    private static Pass ThreeBlends(int fours) =>
+        new("three blends", default, default, Elements: 12 * fours, Marks: new(Saturated: 12 * fours), Inner: 2);
 
     private static Pass Sums(int reads) => new("sums", new(reads), default, Exponentials: 1, Elements: Chunk);
 
