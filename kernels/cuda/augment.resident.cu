@@ -88,8 +88,7 @@ DEVICE u32 is_together(const augment_image* image, const image_row* own, u32 fir
     real x, y, last_x, last_y;
     place_in_row(image, own, (real)first - image->out_middle_x, &x, &y);
     place_in_row(image, own, (real)last - image->out_middle_x, &last_x, &last_y);
-    const u32 is_inside =
-        (own->is_usual != 0) & (last < image->out_width) & (x >= 0) & (x < end_x) & (y >= 0) & (y < end_y);
+    const u32 is_inside = (own->is_usual != 0) & (x >= 0) & (x < end_x) & (y >= 0) & (y < end_y);
     return is_inside & (last_x >= 0) & (last_x < end_x) & (last_y >= 0) & (last_y < end_y);
 }
 
@@ -148,7 +147,8 @@ DEVICE void item_pixels(const augment_image* image, const image_row* own, u32 co
 DEVICE real add_item_greys(const augment_image* image, const image_row* own, u32 column, u32 codes, u32 words,
                            u32 origin, const real* settings, real white, real levels, real sum) {
     real v[3 * ITEM_PIXELS];
-    if (is_together(image, own, column, column + ITEM_PIXELS - 1)) {
+    const u32 last = column + ITEM_PIXELS - 1;
+    if ((last < image->out_width) & is_together(image, own, column, last)) {
         weigh_fixed_words(image, words, origin, own, column, v);
         return add_fixed_greys(v, ITEM_PIXELS, blends_of(codes), settings, 3, sum);
     }
@@ -206,8 +206,8 @@ DEVICE void sum_greys(const augment_image* image, u32 codes, u32 words, u32 orig
         real sum = 0;
         for (u32 t = 0; t < PART_TILES; t += FOURS) {
 #if HAS_WORDS
-            const u32 column = left + column_in_tile();
-            if (is_together(image, &own, column, column + FOUR_COLUMNS - 1)) {
+            const u32 column = left + column_in_tile(), last = column + FOUR_COLUMNS - 1;
+            if ((last < image->out_width) & is_together(image, &own, column, last)) {
                 real v[3 * FOURS * ITEM_PIXELS];
                 for (u32 four = 0; four < FOURS; four++)
                     weigh_fixed_words(image, words, origin, &own, column + four * TILE_SIDE,
@@ -296,8 +296,9 @@ KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL c
             u32 column = (team + down) % TEAMS * (FOURS * TILE_SIDE) + column_in_tile();
             for (; column < out_width; column += TEAMS * FOURS * TILE_SIDE) {
 #if HAS_WORDS
-                if (!is_erased(column, FOUR_COLUMNS, box_left, box_right) & has_planes &
-                    is_together(&image, &own, column, column + FOUR_COLUMNS - 1)) {
+                const u32 last = column + FOUR_COLUMNS - 1;
+                if (has_planes & (last < out_width) & !is_erased(column, FOUR_COLUMNS, box_left, box_right) &
+                    is_together(&image, &own, column, last)) {
                     real v[3 * FOURS * ITEM_PIXELS];
                     for (u32 four = 0; four < FOURS; four++)
                         weigh_words(&image, words, origin, &own, column + four * TILE_SIDE, v + 3 * ITEM_PIXELS * four);

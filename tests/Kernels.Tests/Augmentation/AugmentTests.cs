@@ -85,13 +85,16 @@ public sealed class AugmentTests(TestDevices devices)
             Cutout = 0.5,
             CutoutSize = 40,
         };
-        foreach (AugmentPolicy policy in (AugmentPolicy[])[blends, blends with { Hue = (-0.1, 0.1), Posterize = 0.5 }, Everything])
+        AugmentPolicy[] policies = [blends, blends with { Hue = (-0.1, 0.1), Posterize = 0.5 }, Everything];
+
+        // Rows of whole fours of columns, and others.
+        foreach ((AugmentPolicy policy, int width) in policies.SelectMany(policy => ((int[])[100, 102]).Select(width => (policy, width))))
         {
             using DeviceTensor<float> table = stream.Device.Allocate<float>(3, Augment.TableWidth);
-            using DeviceTensor<float> y = stream.Device.Allocate<float>(3, 3, 100, 100);
-            using DeviceTensor<float> applied = stream.Device.Allocate<float>(3, 3, 100, 100);
+            using DeviceTensor<float> y = stream.Device.Allocate<float>(3, 3, 100, width);
+            using DeviceTensor<float> applied = stream.Device.Allocate<float>(3, 3, 100, width);
             Augment.Forward(stream, x, null, y, policy, Key);
-            Augment.Draw(stream, null, table, (64, 50), (100, 100), policy, Key);
+            Augment.Draw(stream, null, table, (64, 50), (100, width), policy, Key);
             Augment.Apply(stream, x, table, applied, statistics: Augment.MostColors);
             Assert.Equal(applied.ToArray(stream), y.ToArray(stream));
         }
