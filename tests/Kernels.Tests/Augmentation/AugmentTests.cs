@@ -88,14 +88,17 @@ public sealed class AugmentTests(TestDevices devices)
         AugmentPolicy[] policies = [blends, blends with { Hue = (-0.1, 0.1), Posterize = 0.5 }, Everything];
 
         // Rows of whole fours of columns, and others.
-        foreach ((AugmentPolicy policy, int width) in policies.SelectMany(policy => ((int[])[100, 102]).Select(width => (policy, width))))
+        (int Width, ImageBorder Border)[] settings = [(100, ImageBorder.Constant), (102, ImageBorder.Constant), (100, ImageBorder.Edge)];
+        foreach ((AugmentPolicy policy, (int width, ImageBorder border)) in
+            policies.SelectMany(policy => settings.Select(setting => (policy, setting))))
         {
+            AugmentOptions options = new() { Border = border };
             using DeviceTensor<float> table = stream.Device.Allocate<float>(3, Augment.TableWidth);
             using DeviceTensor<float> y = stream.Device.Allocate<float>(3, 3, 100, width);
             using DeviceTensor<float> applied = stream.Device.Allocate<float>(3, 3, 100, width);
-            Augment.Forward(stream, x, null, y, policy, Key);
-            Augment.Draw(stream, null, table, (64, 50), (100, width), policy, Key);
-            Augment.Apply(stream, x, table, applied, statistics: Augment.MostColors);
+            Augment.Forward(stream, x, null, y, policy, Key, options);
+            Augment.Draw(stream, null, table, (64, 50), (100, width), policy, Key, options);
+            Augment.Apply(stream, x, table, applied, statistics: Augment.MostColors, options);
             Assert.Equal(applied.ToArray(stream), y.ToArray(stream));
         }
     }
