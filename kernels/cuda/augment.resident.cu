@@ -39,6 +39,9 @@
 #define TEAMS      (GROUP_SIZE / TILE_ITEMS)
 #define TEAM_WARPS (TILE_ITEMS / 32)
 
+// Fours of pixels that an item brings at once.
+#define MOST_FOURS 8
+
 // Parts of an image: a lane has one at the end.
 #define MOST_PARTS 32
 
@@ -51,17 +54,28 @@ DEVICE void keep_found(u32 codes, const float* row, const real* means, u32 chann
 }
 
 #if HAS_WORDS
-// The image as words, four pixels at a time.
+// `count` fours of pixels from an item's next one on, brought at once, as words; `next` moves on.
+DEVICE void keep_fours(uint4* resident, const u32* from, u32 fours, u32 x_pixel, u32 count, u32* next) {
+    uint4 words[MOST_FOURS];
+    UNROLL
+    for (u32 k = 0; k < count; k++) {
+        const u32 i = *next + k * GROUP_SIZE;
+        words[k] = x_pixel == 1 ? words_of_planes(from[i], from[fours + i], from[2 * fours + i])
+                                : words_of_bytes(from[3 * i], from[3 * i + 1], from[3 * i + 2]);
+    }
+    UNROLL
+    for (u32 k = 0; k < count; k++) resident[*next + k * GROUP_SIZE] = words[k];
+    *next += count * GROUP_SIZE;
+}
+
+// The image as words, many fours at a time, as each time waits for memory.
 DEVICE void keep_image(uint4* resident, const u8* from, u32 pixels, u32 x_pixel) {
     const u32* words = (const u32*)from;
     const u32 fours = pixels / 4;
-    if (x_pixel == 1) {
-        _Pragma("unroll 4") for (u32 i = LOCAL_ID; i < fours; i += GROUP_SIZE) resident[i] =
-            words_of_planes(words[i], words[fours + i], words[2 * fours + i]);
-    } else {
-        _Pragma("unroll 4") for (u32 i = LOCAL_ID; i < fours; i += GROUP_SIZE) resident[i] =
-            words_of_bytes(words[3 * i], words[3 * i + 1], words[3 * i + 2]);
-    }
+    u32 next = LOCAL_ID;
+    while (next + (MOST_FOURS - 1) * GROUP_SIZE < fours) keep_fours(resident, words, fours, x_pixel, MOST_FOURS, &next);
+    while (next + 2 * GROUP_SIZE < fours) keep_fours(resident, words, fours, x_pixel, 3, &next);
+    while (next < fours) keep_fours(resident, words, fours, x_pixel, 1, &next);
 }
 
 // The words around a place, of which its shares are left.

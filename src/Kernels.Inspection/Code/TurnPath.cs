@@ -164,9 +164,9 @@ internal static class TurnPaths
 
         public bool IsBetterThan(Way other, PathSearch search)
         {
-            int longer = search.IsOfShortest ? other.Instructions - Instructions : Instructions - other.Instructions;
-            return (Detours, Accesses, Forbidden, 0)
-                .CompareTo((other.Detours, other.Accesses, other.Forbidden, longer)) < 0;
+            int sign = search.IsOfShortest ? 1 : -1;
+            return (Detours, Accesses, Forbidden, sign * Instructions)
+                .CompareTo((other.Detours, other.Accesses, other.Forbidden, sign * other.Instructions)) < 0;
         }
 
         public bool TouchesMoreThan(Way other) => (Detours, -Loaded - Stored, -Instructions)

@@ -25,8 +25,7 @@ internal readonly record struct Traffic(int Scalars, int Reals = 0, int Levels =
 /// <param name="Inner">Turns of the one loop inside it for each of its own, as a rule.</param>
 internal sealed record Pass(
     string Name, Traffic Reads, Traffic Writes, Traffic Again = default, int Exponentials = 0, int Elements = PassCost.UsualElements,
-    int Beside = 0, bool TakesKept = false, Marks Marks = default, bool IsShortest = false,
-    int Inner = 0);
+    int Beside = 0, bool TakesKept = false, Marks Marks = default, bool IsShortest = false, int Inner = 0);
 
 /// <summary>
 /// What a kernel must move, from which a ceiling follows. A kernel that is not here has none: its loops are counted and no more.
@@ -132,7 +131,7 @@ internal static class KernelWork
         ["augment_apply HAS_COLORS"] = [new("places", new(1), new(1), Again: new(3), Elements: 12), Blends],
         ["augment_apply HAS_COLORS HAS_BYTES"] = [Places with { Name = "places" }, Blends],
         ["augment_resident"] = ResidentImage(loaded: 64, kept: 48, fours: 1),
-        ["augment_resident HAS_WORDS"] = ResidentImage(loaded: 48, kept: 16, fours: 2),
+        ["augment_resident HAS_WORDS"] = ResidentImage(loaded: 96, kept: 16, fours: 2),
 
         // Elements of two bytes, whatever the type is called.
         ["conv2d_pack"] = [new(OnlyPass, new(0, Levels: 2), new(0, Levels: 2), Elements: 16)],
@@ -189,7 +188,8 @@ internal static class KernelWork
     private static Pass[] Resident(int reads) =>
         [new("sums", new(reads), default, TakesKept: true), new("results", default, new(1), TakesKept: true)];
 
-    // The mean that contrast needs takes places and the blend before it, the output places again and all three blends.
+    // The mean that contrast needs takes places and the blend before it, the output places again and all three blends. Edges, boxes and ends
+    // of rows are few.
     private static Pass[] ResidentImage(int loaded, int kept, int fours) =>
     [
         new("image", new(0, Levels: 1), default, Elements: loaded, IsShortest: true),
