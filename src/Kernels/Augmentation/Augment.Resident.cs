@@ -28,7 +28,7 @@ public static partial class Augment
     /// same bits.
     /// </summary>
     private static string? RejectResident<TIn, TOut>(
-        DeviceStream stream, in AugmentImages images, DeviceTensor<TIn> x, DeviceTensor<TOut> y, bool isOfPixels)
+        DeviceStream stream, in AugmentImages images, DeviceTensor<TIn> x, DeviceTensor<TOut> y, bool isOfPixels, in AugmentOptions options)
         where TIn : unmanaged
         where TOut : unmanaged
     {
@@ -39,16 +39,19 @@ public static partial class Augment
         long tiles = Tiles(images.OutputSize.Height) * Tiles(images.OutputSize.Width);
         if (tiles < FewestResidentTiles || tiles > MostResidentParts * PartTiles) return $"there are {tiles} tiles";
         if (images.Bytes % 16 != 0 || !x.IsVectorAligned) return "images are not on 16 bytes";
-        (KernelVariant variant, long bytes) = Resident(images, y.DType);
+        (KernelVariant variant, long bytes) = Resident(images, y.DType, options);
         return bytes > MostResidentBytes || stream.Device.ResidentGroups(ResidentKernel, variant, (int)bytes) == 0
             ? $"a group cannot keep {bytes} bytes" : null;
     }
 
-    /// <summary>How a group keeps an image, and in how many bytes: a word for each pixel of three channels where that fits.</summary>
-    private static (KernelVariant Variant, long Bytes) Resident(in AugmentImages images, DType dtype)
+    /// <summary>
+    /// How a group keeps an image, and in how many bytes: a word for each pixel of three channels where that fits, and where more than the
+    /// nearest is read.
+    /// </summary>
+    private static (KernelVariant Variant, long Bytes) Resident(in AugmentImages images, DType dtype, in AugmentOptions options)
     {
         long words = sizeof(uint) * images.InputSize.Height * images.InputSize.Width;
-        return images.Channels == 3 && words <= MostResidentBytes
+        return images.Channels == 3 && words <= MostResidentBytes && options.Interpolation != ImageInterpolation.Nearest
             ? (new KernelVariant(dtype, Switches: 1), words) : (new KernelVariant(dtype), images.Bytes);
     }
 
@@ -60,7 +63,7 @@ public static partial class Augment
     {
         (long down, long across) = (Tiles(images.OutputSize.Height), Tiles(images.OutputSize.Width));
         AugmentOutput output = AugmentOutput.Of(images, y, options);
-        (KernelVariant variant, long bytes) = Resident(images, y.DType);
+        (KernelVariant variant, long bytes) = Resident(images, y.DType, options);
         stream.Launch(
             ResidentKernel,
             variant,

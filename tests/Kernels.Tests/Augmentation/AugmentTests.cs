@@ -88,11 +88,14 @@ public sealed class AugmentTests(TestDevices devices)
         AugmentPolicy[] policies = [blends, blends with { Hue = (-0.1, 0.1), Posterize = 0.5 }, Everything];
 
         // Rows of whole fours of columns, and others.
-        (int Width, ImageBorder Border)[] settings = [(100, ImageBorder.Constant), (102, ImageBorder.Constant), (100, ImageBorder.Edge)];
-        foreach ((AugmentPolicy policy, (int width, ImageBorder border)) in
+        (int Width, AugmentOptions Options)[] settings =
+        [
+            (100, default), (102, default), (100, new() { Border = ImageBorder.Edge }),
+            (100, new() { Interpolation = ImageInterpolation.Nearest }),
+        ];
+        foreach ((AugmentPolicy policy, (int width, AugmentOptions options)) in
             policies.SelectMany(policy => settings.Select(setting => (policy, setting))))
         {
-            AugmentOptions options = new() { Border = border };
             using DeviceTensor<float> table = stream.Device.Allocate<float>(3, Augment.TableWidth);
             using DeviceTensor<float> y = stream.Device.Allocate<float>(3, 3, 100, width);
             using DeviceTensor<float> applied = stream.Device.Allocate<float>(3, 3, 100, width);
