@@ -106,7 +106,8 @@ DEVICE u32 is_together(const augment_image* image, const image_row* own, u32 fir
     return is_inside & (last_x >= 0) & (last_x < end_x) & (last_y >= 0) & (last_y < end_y);
 }
 
-// Pixels from a column on that are read together, as weighed has them.
+// Pixels from a column on that are read together, as weighed has them; `words` is where the image lies, and `origin`
+// are the bits of BYTE_ORIGIN.
 DEVICE void weigh_words(const augment_image* image, u32 words, u32 origin, const image_row* own, u32 column, real* v) {
     UNROLL
     for (u32 k = 0; k < ITEM_PIXELS; k++) {
@@ -147,7 +148,7 @@ DEVICE void weigh_fixed_words(const augment_image* image, u32 words, u32 origin,
     }
 }
 
-// As read_pixels does.
+// As read_pixels does, which does not know words: what is not read together it takes pixel by pixel.
 DEVICE void item_pixels(const augment_image* image, const image_row* own, u32 column, u32 words, u32 origin, real* v) {
     image_row others = *own;
     others.is_usual = 0;
@@ -208,6 +209,14 @@ DEVICE real add_item_greys(const augment_image* image, const image_row* own, u32
 }
 #endif
 
+// On to the tile that comes so many later, which begins a row behind the last of one.
+DEVICE void pass_tiles(const augment_image* image, u32 count, u32 is_usual, u32* left, u32* down, image_row* own) {
+    *left += count * TILE_SIDE;
+    if (*left < image->out_width) return;
+    *left = 0, *down += 1;
+    *own = item_row(image, *down * TILE_SIDE + row_in_tile(), is_usual);
+}
+
 // Each warp's share of the sum of greys of each part, after a list of ops. `row_inverse` and its shift divide by the
 // tiles of a row.
 DEVICE void sum_greys(const augment_image* image, u32 codes, u32 words, u32 origin, const real* settings, real white,
@@ -227,20 +236,14 @@ DEVICE void sum_greys(const augment_image* image, u32 codes, u32 words, u32 orig
                     weigh_fixed_words(image, words, origin, &own, column + four * TILE_SIDE,
                                       v + 3 * ITEM_PIXELS * four);
                 sum = add_fixed_greys(v, FOURS * ITEM_PIXELS, blends_of(codes), settings, 3, sum);
-                left += FOURS * TILE_SIDE;
-                if (left < image->out_width) continue;
-                left = 0, down++;
-                own = item_row(image, down * TILE_SIDE + row_in_tile(), is_simple);
+                pass_tiles(image, FOURS, is_simple, &left, &down, &own);
                 continue;
             }
 #endif
             _Pragma("unroll 1") for (u32 four = 0; four < FOURS; four++) {
                 sum = add_item_greys(image, &own, left + column_in_tile(), codes, words, origin, settings, white,
                                      levels, sum);
-                left += TILE_SIDE;
-                if (left < image->out_width) continue;
-                left = 0, down++;
-                own = item_row(image, down * TILE_SIDE + row_in_tile(), is_simple);
+                pass_tiles(image, 1, is_simple, &left, &down, &own);
             }
         }
         sum = warp_sum(sum);
@@ -306,7 +309,7 @@ KERNEL void augment_resident(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL c
                 (scalar*)settled_64((u64)(y + (u64)sample * CHANNELS * pixels + (u64)own.row * out_width * y_pixel));
             const u32 meets_box = (real)own.row >= row[TABLE_BOX] && (real)own.row < row[TABLE_BOX + 2];
             const real box_left = row[TABLE_BOX + 1], box_right = meets_box ? row[TABLE_BOX + 3] : 0;
-            // Teams take fours of columns in turn, and begin a row in turn.
+            // Teams take the tiles of a turn one after the other, and begin a row in turn.
             u32 column = (team + down) % TEAMS * (FOURS * TILE_SIDE) + column_in_tile();
             for (; column < out_width; column += TEAMS * FOURS * TILE_SIDE) {
 #if HAS_WORDS
