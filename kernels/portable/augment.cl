@@ -29,7 +29,7 @@ KERNEL void augment_apply(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL cons
                           NORMALIZE_PARAMETERS) {
 #if HAS_COLORS
     // Settings of two jobs in turn: what an item still reads no other writes.
-    SHARED real staged[STAGED_LENGTH], settings[2][2 * MOST_COLORS];
+    SHARED real staged[STAGED_LENGTH], settings[2][SETTING_LENGTH * MOST_COLORS];
     u32 turn = 0;
 #endif
     x += x_offset;
@@ -51,8 +51,9 @@ KERNEL void augment_apply(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL cons
 #if HAS_COLORS
         GLOBAL const real* kept = statistics + statistics_offset + sample * statistic_count * STATISTICS_LENGTH;
         const u32 codes = channels == 1 || channels == 3 ? codes_of(row, statistic_count) : 0;
+        const real unit = unit_of(codes, white);
         turn ^= 1;
-        keep_settings(codes, row, kept, white, settings[turn]);
+        keep_settings(codes, row, kept, channels, white, settings[turn]);
         BARRIER();
         const u32 meets_box = (real)own.row >= row[TABLE_BOX] && (real)own.row < row[TABLE_BOX + 2];
         const real box_left = row[TABLE_BOX + 1], box_right = meets_box ? row[TABLE_BOX + 3] : 0;
@@ -67,9 +68,11 @@ KERNEL void augment_apply(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL cons
             if (is_inside) read_pixels(&image, &own, column, channel, v);
 #endif
             if (!is_inside) continue;
-            normalize_pixels(channel, NORMALIZE_ARGUMENTS, v);
 #if HAS_COLORS
+            normalize_pixels(channel, unit, NORMALIZE_ARGUMENTS, v);
             erase_pixels(column, box_left, box_right, erased, v);
+#else
+            normalize_pixels(channel, 1, NORMALIZE_ARGUMENTS, v);
 #endif
             store_pixels(y + to + column * y_pixel, y_pixel, y_channel, count, out_width - column, has_fours, v);
         }

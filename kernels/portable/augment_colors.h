@@ -21,8 +21,12 @@ DEVICE real saturated(real value) {
 #endif
 }
 
+#define RED_SHARE   ((real)0.2989)
+#define GREEN_SHARE ((real)0.587)
+#define BLUE_SHARE  ((real)0.114)
+
 DEVICE real grey_of(const real* v, u32 channels) {
-    return channels < 3 ? v[0] : FMA((real)0.2989, v[0], FMA((real)0.587, v[1], (real)0.114 * v[2]));
+    return channels < 3 ? v[0] : FMA(RED_SHARE, v[0], FMA(GREEN_SHARE, v[1], BLUE_SHARE * v[2]));
 }
 
 // The level, 0 to 255, of a value; NaN is black.
@@ -121,39 +125,59 @@ DEVICE u32 sharpness_of(u32 codes) {
 // costs less to clamp.
 DEVICE u32 is_blends(u32 codes) { return codes != 0 && (codes & 0xccccccccu) == 0; }
 
-// What items need of op `i` of a list: its value, and the share of what brightness and contrast lead away from; `mean`
-// is that of the image for contrast. Of blends the first divides by white, and the others' means are shares of it.
-DEVICE INLINED void keep_setting(u32 codes, u32 i, real value, real mean, real white, LOCAL real* settings) {
+// What the values that a list leads to are shares of.
+DEVICE real unit_of(u32 codes, real white) { return is_blends(codes) ? white : 1; }
+
+// A list of blends, whose ops are told apart by a bit: 1 is brightness or contrast, 2 is saturation.
+#define BLEND_PLAIN      1
+#define BLEND_SATURATION 2
+DEVICE u32 blends_of(u32 codes) { return ((codes ^ codes >> 1) & 0x11111111u) | (codes & codes << 1 & 0x22222222u); }
+
+// What items need of an op: its value, and the share of what brightness and contrast lead away from, or of blends what
+// saturation takes of each channel.
+#define SETTING_LENGTH 4
+
+// Of op `i` of a list; `mean` is that of the image for contrast. Of blends the first divides by white, and the others'
+// means are shares of it.
+DEVICE INLINED void keep_setting(u32 codes, u32 i, real value, real mean, u32 channels, real white,
+                                 LOCAL real* settings) {
     const u32 code = code_of(codes, i), has_unit = is_blends(codes);
     const real unit = 1 / white, own = has_unit && codes_before(codes, i) == 0 ? unit : 1;
-    settings[2 * i] = value * own;
-    settings[2 * i + 1] = code == COLOR_CONTRAST                 ? (1 - value) * (has_unit ? mean * unit : mean)
-                          : has_unit && code == COLOR_SATURATION ? (1 - value) * own
-                                                                 : 0;
+    const real share = code == COLOR_CONTRAST                 ? (1 - value) * (has_unit ? mean * unit : mean)
+                       : has_unit && code == COLOR_SATURATION ? (1 - value) * own
+                                                              : 0;
+    const u32 is_split = code == COLOR_SATURATION && channels == 3;
+    LOCAL real* setting = settings + SETTING_LENGTH * i;
+    setting[0] = value * own;
+    setting[1] = is_split ? RED_SHARE * share : share;
+    setting[2] = is_split ? GREEN_SHARE * share : 0;
+    setting[3] = is_split ? BLUE_SHARE * share : 0;
 }
 
 // The same of all ops; `statistics` are those of the sample.
-DEVICE INLINED void keep_settings(u32 codes, GLOBAL const float* row, GLOBAL const real* statistics, real white,
-                                  LOCAL real* settings) {
+DEVICE INLINED void keep_settings(u32 codes, GLOBAL const float* row, GLOBAL const real* statistics, u32 channels,
+                                  real white, LOCAL real* settings) {
     const u32 i = LOCAL_ID;
     if (i >= MOST_COLORS) return;
     GLOBAL const real* own = statistics + statistics_of(codes_before(codes, i)) * STATISTICS_LENGTH;
-    keep_setting(codes, i, row[TABLE_VALUES + i], code_of(codes, i) == COLOR_CONTRAST ? own[0] : 0, white, settings);
+    keep_setting(codes, i, row[TABLE_VALUES + i], code_of(codes, i) == COLOR_CONTRAST ? own[0] : 0, channels, white,
+                 settings);
 }
 
-// Blends.
-DEVICE INLINED void blend_pixels(real* v, u32 pixels, u32 codes, LOCAL const real* settings, u32 channels, real white) {
-    for (u32 i = 0; codes != 0; codes >>= 4, i++) {
-        const real value = settings[2 * i], share = settings[2 * i + 1];
-        if ((codes & 15) == COLOR_SATURATION)
-            for (u32 k = 0; k < pixels; k++) {
-                const real grey = share * grey_of(v + 3 * k, channels);
-                for (u32 c = 0; c < 3; c++) v[3 * k + c] = saturated(FMA(value, v[3 * k + c], grey));
-            }
-        else if ((codes & 15) != 0)
+// Blends, which lead to shares of white.
+DEVICE INLINED void blend_pixels(real* v, u32 pixels, u32 blends, LOCAL const real* settings) {
+    for (; blends != 0; blends >>= 4, settings += SETTING_LENGTH) {
+        for (; (blends & BLEND_PLAIN) != 0; blends >>= 4, settings += SETTING_LENGTH) {
+            const real value = settings[0], share = settings[1];
             for (u32 k = 0; k < 3 * pixels; k++) v[k] = saturated(FMA(value, v[k], share));
+        }
+        if ((blends & BLEND_SATURATION) == 0) continue;
+        const real value = settings[0], red = settings[1], green = settings[2], blue = settings[3];
+        for (u32 k = 0; k < pixels; k++) {
+            const real grey = FMA(red, v[3 * k], FMA(green, v[3 * k + 1], blue * v[3 * k + 2]));
+            for (u32 c = 0; c < 3; c++) v[3 * k + c] = saturated(FMA(value, v[3 * k + c], grey));
+        }
     }
-    for (u32 k = 0; k < 3 * pixels; k++) v[k] *= white;
 }
 
 // The ops of a list from `i` on, whose codes are left, but for sharpness. `statistics` are those of the first that has
@@ -163,7 +187,7 @@ DEVICE INLINED void color_range(real* v, u32 pixels, u32 codes, u32 i, LOCAL con
     for (;; codes >>= 4, i++) {
         // Most lists have nothing else.
         for (; (codes & 15) - 1 < COLOR_SATURATION; codes >>= 4, i++) {
-            const real value = settings[2 * i], share = settings[2 * i + 1];
+            const real value = settings[SETTING_LENGTH * i], share = settings[SETTING_LENGTH * i + 1];
             if ((codes & 15) == COLOR_SATURATION)
                 for (u32 k = 0; k < pixels; k++)
                     blend(v + 3 * k, value, (1 - value) * grey_of(v + 3 * k, channels), white);
@@ -172,16 +196,16 @@ DEVICE INLINED void color_range(real* v, u32 pixels, u32 codes, u32 i, LOCAL con
             if ((codes & 15) == COLOR_CONTRAST) statistics += STATISTICS_LENGTH;
         }
         if (codes == 0) return;
-        color_pixels(v, pixels, codes & 15, settings[2 * i], statistics, channels, white, levels);
+        color_pixels(v, pixels, codes & 15, settings[SETTING_LENGTH * i], statistics, channels, white, levels);
         if (needs_statistics(codes & 15)) statistics += STATISTICS_LENGTH;
     }
 }
 
-// All ops of a list, or `before`, those in front of its sharpness.
+// All ops of a list, or `before`, those in front of its sharpness; what they lead to are shares of unit_of the list.
 DEVICE INLINED void color_list(real* v, u32 pixels, u32 codes, u32 before, LOCAL const real* settings,
                                GLOBAL const real* statistics, u32 channels, real white, real levels) {
     if (is_blends(codes))
-        blend_pixels(v, pixels, codes, settings, channels, white);
+        blend_pixels(v, pixels, blends_of(codes), settings);
     else
         color_range(v, pixels, before, 0, settings, statistics, channels, white, levels);
 }

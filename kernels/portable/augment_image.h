@@ -153,8 +153,8 @@ DEVICE real bordered(real x, u32 border, real low, real span, u32 size) {
 
 // Where the map takes what lies at column u and row v from the middle of the output, however far that is.
 DEVICE void mapped_place(const augment_image* image, real u, real v, real* x, real* y) {
-    *x = FMA(image->a, u, FMA(image->b, v, image->c)) + image->middle_x;
-    *y = FMA(image->d, u, FMA(image->e, v, image->f)) + image->middle_y;
+    *x = FMA(image->a, u, FMA(image->b, v, image->c) + image->middle_x);
+    *y = FMA(image->d, u, FMA(image->e, v, image->f) + image->middle_y);
 }
 
 // Where a pixel of the output is read, before what lies outside is dealt with.

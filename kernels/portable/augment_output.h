@@ -1,18 +1,26 @@
 // What becomes of an item's pixels (augment_tile.h) in the output.
 
-// Numbers of the launch are read as they are needed, where those that are chosen would take registers.
-DEVICE void normalize_pixels(u32 first, NORMALIZE_PARAMETERS, real* v) {
+// Values that are shares of `unit`; what has a channel before it has no colours, and is no share. Numbers of the launch
+// are read as they are needed, where those that are chosen would take registers.
+DEVICE real normalized(real value, u32 channel, real unit, NORMALIZE_PARAMETERS) {
+    return FMA(value, unit * of_channel(channel, scale0, scale1, scale2, scale3),
+               of_channel(channel, shift0, shift1, shift2, shift3));
+}
+
+DEVICE void normalize_pixels(u32 first, real unit, NORMALIZE_PARAMETERS, real* v) {
     if (first == 0)
-        for (u32 i = 0; i < 3 * ITEM_PIXELS; i++)
-            v[i] = FMA(v[i], of_channel(i % 3, scale0, scale1, scale2, scale3),
-                       of_channel(i % 3, shift0, shift1, shift2, shift3));
+        for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = normalized(v[i], i % 3, unit, NORMALIZE_ARGUMENTS);
     else
         for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = FMA(v[i], scale3, shift3);
 }
 
-// Of a row that the box meets; of another it has no columns.
+// Whether the box has some of the columns from one on, in a row that it meets; of another it has none.
+DEVICE u32 is_erased(u32 column, u32 columns, real box_left, real box_right) {
+    return (real)column < box_right && (real)column >= box_left - (real)(columns - 1);
+}
+
 DEVICE void erase_pixels(u32 column, real box_left, real box_right, real erased, real* v) {
-    if ((real)column >= box_right || (real)(column + ITEM_PIXELS - 1) < box_left) return;
+    if (!is_erased(column, ITEM_PIXELS, box_left, box_right)) return;
     for (u32 k = 0; k < ITEM_PIXELS; k++) {
         const real place = (real)(column + k);
         for (u32 i = 0; i < 3; i++)

@@ -42,9 +42,9 @@ DEVICE INLINED void keep(u32 code, real sum, real* most, LOCAL const u32* histog
         part[PART_MOST + k] = most[k], part[PART_LEAST + k] = most[3 + k];
 }
 
-// What an op keeps, from what the group found of the whole image. All items call, whatever the op is; an item is a
-// level. The histogram is as above.
-DEVICE INLINED void finish(u32 code, u32 channels, u32 pixels, real white, real levels, real sum, real* most,
+// What an op keeps, from what the group found of the whole image; greys are shares of `unit`. All items call, whatever
+// the op is; an item is a level. The histogram is as above.
+DEVICE INLINED void finish(u32 code, u32 channels, u32 pixels, real unit, real white, real levels, real sum, real* most,
                            LOCAL const u32* histogram, LOCAL real* scratch, LOCAL u64* counts, GLOBAL real* own) {
     const u32 level = LOCAL_ID;
     sum = group_sum(sum, scratch);
@@ -65,7 +65,7 @@ DEVICE INLINED void finish(u32 code, u32 channels, u32 pixels, real white, real 
         own[k * LEVELS] = range > 0 ? least : 0;
         own[k * LEVELS + 1] = range > 0 ? white / range : 1;
     }
-    if (code == COLOR_CONTRAST && level == 0) own[0] = sum / (real)pixels;
+    if (code == COLOR_CONTRAST && level == 0) own[0] = unit * (sum / (real)pixels);
 }
 
 // `statistic` counts the ops of a list that have some; of one with fewer nothing is left. Jobs are the parts of all
@@ -77,7 +77,7 @@ KERNEL void augment_statistics(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL
                                AUGMENT_IMAGE_PARAMETERS, AUGMENT_MAP_PARAMETERS, AUGMENT_COLOR_PARAMETERS) {
     SHARED real scratch[GROUP_SIZE];
     SHARED u32 histogram[3 * LEVELS];
-    SHARED real staged[STAGED_LENGTH], settings[2 * MOST_COLORS];
+    SHARED real staged[STAGED_LENGTH], settings[SETTING_LENGTH * MOST_COLORS];
     x += x_offset;
     table += table_offset;
     statistics += statistics_offset;
@@ -90,17 +90,27 @@ KERNEL void augment_statistics(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL
         const augment_image image = AUGMENT_IMAGE_OF(x, sample, row);
         const u32 codes = codes_of(row, statistic_count), op = op_of(codes, statistic);
         const u32 code = op < MOST_COLORS ? code_of(codes, op) : 0, before = code == 0 ? 0 : codes_before(codes, op);
+        const u32 is_grey = code == COLOR_CONTRAST && sharpness_of(before) == MOST_COLORS;
+        const real unit = unit_of(before, white);
 #if SKIPS_BARRIERS
         if (code == 0) continue;
 #endif
-        keep_settings(before, row, known, white, settings);
+        keep_settings(before, row, known, channels, white, settings);
         for (u32 k = 0; k < 3; k++) histogram[k * LEVELS + LOCAL_ID] = 0;
         BARRIER();
         real sum = 0, most[6];
         for (u32 k = 0; k < 6; k++) most[k] = NEGATIVE_INFINITY;
         for (u32 t = 0; t < PART_TILES; t++) {
             const u32 tile = first_tile + t, down = quotient_31(tile, row_inverse, row_shift);
-            const u32 top = code == 0 ? out_height : down * TILE_SIDE, left = (tile - down * tiles_across) * TILE_SIDE;
+            const u32 left = (tile - down * tiles_across) * TILE_SIDE;
+            if (is_grey) {
+                const image_row own = image_row_of(&image, down * TILE_SIDE + row_in_tile(), 0);
+                sum = add_greys(&image, &own, left + column_in_tile(), before, settings, known, white, levels, sum);
+            }
+#if SKIPS_BARRIERS
+            if (is_grey) continue;
+#endif
+            const u32 top = code == 0 || is_grey ? out_height : down * TILE_SIDE;
             const image_row place = image_row_of(&image, top + row_in_tile(), 0);
             real v[3 * ITEM_PIXELS];
             color_tile(&image, &place, before, left, 0, settings, known, white, levels, staged, v);
@@ -110,10 +120,11 @@ KERNEL void augment_statistics(GLOBAL const u8* RESTRICT x, u64 x_offset, GLOBAL
                 if (code == COLOR_CONTRAST) sum += grey_of(own, channels);
                 for (u32 k = 0; k < 3; k++) {
                     if (code == COLOR_CONTRAST || k >= channels) continue;
-                    if (code == COLOR_EQUALIZE) ATOMIC_ADD(&histogram[k * LEVELS + level_of(own[k], levels)], 1u);
+                    const real value = unit * own[k];
+                    if (code == COLOR_EQUALIZE) ATOMIC_ADD(&histogram[k * LEVELS + level_of(value, levels)], 1u);
                     if (code != COLOR_AUTOCONTRAST) continue;
-                    most[k] = MAX(most[k], own[k]);
-                    most[3 + k] = MAX(most[3 + k], -own[k]);
+                    most[k] = MAX(most[k], value);
+                    most[3 + k] = MAX(most[3 + k], -value);
                 }
             }
         }
@@ -153,7 +164,8 @@ KERNEL void augment_statistics_join(GLOBAL const real* RESTRICT parts, u64 parts
                 most[3 + k] = MAX(most[3 + k], found[PART_LEAST + k]);
             }
         }
-        finish(code, channels, pixels, white, levels, sum, most, histogram, scratch, counts,
+        finish(code, channels, pixels, unit_of(codes_before(codes, op), white), white, levels, sum, most, histogram,
+               scratch, counts,
                statistics + statistics_offset + (sample * statistic_count + statistic) * STATISTICS_LENGTH);
     }
 }

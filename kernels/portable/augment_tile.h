@@ -21,9 +21,8 @@ DEVICE u32 column_in_tile(void) { return LOCAL_ID % (TILE_SIDE / ITEM_PIXELS) * 
 
 DEVICE u32 row_in_tile(void) { return LOCAL_ID % TILE_ITEMS / (TILE_SIDE / ITEM_PIXELS); }
 
-// What the pixels of a row of the output have in common: where its middle is read, counted from the middle of the
-// image; whether they are all whole pixels where one is; whether an item may read its pixels together; what is added to
-// numbers as element_before has them.
+// What the pixels of a row of the output have in common: where its middle is read; whether they are all whole pixels
+// where one is; whether an item may read its pixels together; what is added to numbers as element_before has them.
 typedef struct {
     real x, y;
     u32 row, is_whole, is_usual, origin;
@@ -36,8 +35,8 @@ DEVICE image_row image_row_of(const augment_image* image, u32 row, u32 first) {
     const real v = (real)row - image->out_middle_y;
     image_row own;
     own.row = row;
-    own.x = FMA(image->b, v, image->c);
-    own.y = FMA(image->e, v, image->f);
+    own.x = FMA(image->b, v, image->c) + image->middle_x;
+    own.y = FMA(image->e, v, image->f) + image->middle_y;
     // Then nothing is rounded on the way to a place inside.
     own.is_whole = is_whole(image->a) && is_whole(image->d) && is_whole(2 * own.x) && is_whole(2 * own.y);
     own.origin = settled(0 - ELEMENT_ORIGIN * (image->width + 1));
@@ -86,8 +85,8 @@ DEVICE void weighed(const augment_image* image, GLOBAL const u8* from, u32 at, u
         if (k >= count) continue;
         const real first = u8_to_f32(upper[0]), second = u8_to_f32(upper[step]);
         const real third = u8_to_f32(lower[0]), fourth = u8_to_f32(lower[step]);
-        const real above = FMA(1 - across, first, across * second), below = FMA(1 - across, third, across * fourth);
-        values[k] = FMA(1 - down, above, down * below);
+        const real above = FMA(across, second - first, first), below = FMA(across, fourth - third, third);
+        values[k] = FMA(down, below - above, above);
         upper += step == 3 ? 1 : image->x_channel;
     }
 }
@@ -116,14 +115,15 @@ DEVICE void weighed(const augment_image* image, GLOBAL const u8* from, u32 input
 
 // Where a row's pixel at a column is read.
 DEVICE void place_in_row(const augment_image* image, const image_row* own, real column, real* x, real* y) {
-    *x = FMA(image->a, column, own->x) + image->middle_x;
-    *y = FMA(image->d, column, own->y) + image->middle_y;
+    *x = FMA(image->a, column, own->x);
+    *y = FMA(image->d, column, own->y);
 }
 
 #if HAS_BYTES
 // The item's pixels where some are read outside of the image, and one value is there; `u` is the first's column from
 // the middle. One after the other: they are few, and side by side they would need most registers of all.
 DEVICE void edge_pixels(const augment_image* image, const image_row* own, real u, u32 first, real* v) {
+    for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = 0;
     for (u32 k = 0; k < ITEM_PIXELS; k++) {
         real x, y;
         place_in_row(image, own, u + (real)k, &x, &y);
@@ -142,31 +142,38 @@ DEVICE u32 is_beside(const augment_image* image, const real* x, const real* y) {
 }
 #endif
 
-// The item's pixels from a column of a row on: channels from `first` on, three at most; 0 for those that are none.
-// Places along a row lie along a line, and rounding keeps their order: where the first and the last lie inside of the
-// image, all do.
-DEVICE void read_pixels(const augment_image* image, const image_row* own, u32 column, u32 first, real* v) {
-    const u32 count = image->channels - first, width = image->width;
-    const real end_x = (real)(width - 1), end_y = (real)(image->height - 1);
+// Where the item's pixels from a column of a row on are read, and whether they may be together: where all lie inside of
+// the image. Places along a row lie along a line, and rounding keeps their order: where the first and the last lie
+// inside, all do.
+DEVICE u32 item_places(const augment_image* image, const image_row* own, u32 column, real* x, real* y) {
+    const real end_x = (real)(image->width - 1), end_y = (real)(image->height - 1);
     const real u = (real)column - image->out_middle_x;
-    real x[ITEM_PIXELS], y[ITEM_PIXELS];
     UNROLL
     for (u32 k = 0; k < ITEM_PIXELS; k++) {
         place_in_row(image, own, k > 0 ? u + (real)k : u, x + k, y + k);
     }
-    u32 is_inside = own->is_usual && x[0] >= 0 && x[0] < end_x && y[0] >= 0 && y[0] < end_y;
-    is_inside = is_inside && x[ITEM_PIXELS - 1] >= 0 && x[ITEM_PIXELS - 1] < end_x;
-    is_inside = is_inside && y[ITEM_PIXELS - 1] >= 0 && y[ITEM_PIXELS - 1] < end_y;
+    // All are compared: to leave earlier would take more.
+    u32 is_inside = (own->is_usual != 0) & (x[0] >= 0) & (x[0] < end_x) & (y[0] >= 0) & (y[0] < end_y);
+    is_inside &= (x[ITEM_PIXELS - 1] >= 0) & (x[ITEM_PIXELS - 1] < end_x);
+    return is_inside & (y[ITEM_PIXELS - 1] >= 0) & (y[ITEM_PIXELS - 1] < end_y);
+}
+
+// The item's pixels from a column of a row on: channels from `first` on, three at most; 0 for those that are none.
+DEVICE void read_pixels(const augment_image* image, const image_row* own, u32 column, u32 first, real* v) {
+    const u32 count = image->channels - first, width = image->width;
+    real x[ITEM_PIXELS], y[ITEM_PIXELS];
+    const u32 is_inside = item_places(image, own, column, x, y);
 #if HAS_BYTES
     if (!is_inside && image->border == BORDER_CONSTANT && !image->is_nearest) {
         if (is_beside(image, x, y))
             for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = image->fill;
         else
-            edge_pixels(image, own, u, first, v);
+            edge_pixels(image, own, (real)column - image->out_middle_x, first, v);
         return;
     }
 #endif
     if (!is_inside) {
+        for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = 0;
         for (u32 k = 0; k < ITEM_PIXELS; k++) {
             for (u32 i = 0; i < 3 * ITEM_PIXELS - 3; i++) v[i] = v[i + 3];
             if (column + k < image->out_width) sampled(image, own->row, column + k, first, v + 3 * ITEM_PIXELS - 3);
@@ -223,6 +230,95 @@ DEVICE void read_pixels(const augment_image* image, const image_row* own, u32 co
 #endif
 }
 
+// Means take what is read between bytes of a row from shares that are whole numbers of 2^-15, so that two products are
+// one instruction where pixels are words (cuda/words.h): each value is off by at most 2^-16 of its slope, one way as
+// often as the other. Values are kept as 2^23 + 2^15 v, of which a float has whole numbers.
+#define HAS_FIXED_SHARES (HAS_BYTES && !DTYPE_F64)
+
+#if HAS_FIXED_SHARES
+#define FIXED_SHIFT  384.0f // 1.5 * 2^8: the last bits of a sum with it count 2^-15
+#define FIXED_ORIGIN 0x43c00000u
+#define FIXED_ONE    32768u
+#define FIXED_ZERO   8388608.0f // and its bits
+#define FIXED_BITS   0x4b000000u
+
+DEVICE u32 fixed_share(real share) { return AS_U32(share + FIXED_SHIFT) - FIXED_ORIGIN; }
+
+// As weighed, kept so.
+DEVICE void weighed_fixed(const augment_image* image, u32 at, u32 step, u32 count, u32 across, real down,
+                          real* values) {
+    GLOBAL const u8* upper = image->x + (u64)at * step;
+    UNROLL
+    for (u32 k = 0; k < 3; k++) {
+        GLOBAL const u8* lower = upper + image->width * step;
+        if (k >= count) continue;
+        const u32 first = upper[0], second = upper[step], third = lower[0], fourth = lower[step];
+        const real above = AS_F32((second - first) * across + (first * FIXED_ONE + FIXED_BITS));
+        const real below = AS_F32((fourth - third) * across + (third * FIXED_ONE + FIXED_BITS));
+        values[k] = FMA(down, below - above, above);
+        upper += step == 3 ? 1 : image->x_channel;
+    }
+}
+
+// The item's pixels, kept so, where they are read together and none is beyond the row; else 0.
+DEVICE u32 fixed_pixels(const augment_image* image, const image_row* own, u32 column, real* v) {
+    real x[ITEM_PIXELS], y[ITEM_PIXELS];
+    u32 at[ITEM_PIXELS], across[ITEM_PIXELS];
+    if (image->is_nearest || column + ITEM_PIXELS > image->out_width) return 0;
+    if (!item_places(image, own, column, x, y)) return 0;
+    UNROLL
+    for (u32 k = 0; k < ITEM_PIXELS; k++) {
+        const u32 x0 = element_before(x + k), y0 = element_before(y + k);
+        at[k] = y0 * image->width + x0 + own->origin, across[k] = fixed_share(x[k]);
+    }
+    for (u32 i = 0; i < 3 * ITEM_PIXELS; i++) v[i] = 0;
+    if (image->x_channel > 1 && image->channels >= 3) {
+        UNROLL
+        for (u32 k = 0; k < ITEM_PIXELS; k++) weighed_fixed(image, at[k], 1, 3, across[k], y[k], v + 3 * k);
+    } else if (image->x_pixel == 3) {
+        UNROLL
+        for (u32 k = 0; k < ITEM_PIXELS; k++) weighed_fixed(image, at[k], 3, 3, across[k], y[k], v + 3 * k);
+    } else {
+        UNROLL
+        for (u32 k = 0; k < ITEM_PIXELS; k++) weighed_fixed(image, at[k], 1, 1, across[k], y[k], v + 3 * k);
+    }
+    return 1;
+}
+
+// The greys of pixels that are kept so, after a list of blends, or none, added to a sum.
+DEVICE INLINED real add_fixed_greys(real* v, u32 pixels, u32 blends, LOCAL const real* settings, u32 channels,
+                                    real sum) {
+    const real unit = (real)1 / FIXED_ONE, zero = FIXED_ZERO / FIXED_ONE;
+    if ((blends & BLEND_PLAIN) != 0) {
+        const real scale = unit * settings[0], shift = FMA(-zero, settings[0], settings[1]);
+        for (u32 k = 0; k < 3 * pixels; k++) v[k] = saturated(FMA(scale, v[k], shift));
+        blends >>= 4, settings += SETTING_LENGTH;
+    } else {
+        for (u32 k = 0; k < 3 * pixels; k++) v[k] = FMA(unit, v[k], -zero);
+    }
+    blend_pixels(v, pixels, blends, settings);
+    for (u32 k = 0; k < pixels; k++) sum += grey_of(v + 3 * k, channels);
+    return sum;
+}
+#endif
+
+// The item's greys after a list of ops, none of which is sharpness, added to a sum.
+DEVICE INLINED real add_greys(const augment_image* image, const image_row* own, u32 column, u32 codes,
+                              LOCAL const real* settings, GLOBAL const real* statistics, real white, real levels,
+                              real sum) {
+    real v[3 * ITEM_PIXELS];
+    if (own->row >= image->out_height || column >= image->out_width) return sum;
+#if HAS_FIXED_SHARES
+    if ((codes == 0 || is_blends(codes)) && fixed_pixels(image, own, column, v))
+        return add_fixed_greys(v, ITEM_PIXELS, blends_of(codes), settings, image->channels, sum);
+#endif
+    read_pixels(image, own, column, 0, v);
+    color_list(v, ITEM_PIXELS, codes, codes, settings, statistics, image->channels, white, levels);
+    for (u32 k = 0; k < ITEM_PIXELS; k++)
+        if (column + k < image->out_width) sum += grey_of(v + 3 * k, image->channels);
+    return sum;
+}
+
 // Keeps the item's pixels after the ops before sharpness for its neighbours, and makes those around the tile.
 DEVICE INLINED void stage_tile(const augment_image* image, u32 codes, u32 top, u32 left, LOCAL const real* settings,
                                GLOBAL const real* statistics, real white, real levels, u32 is_inside, const real* v,
@@ -252,9 +348,9 @@ DEVICE INLINED void sharpen(LOCAL const real* staged, u32 r, u32 c, real value, 
     }
 }
 
-// The item's pixels of the tile from a column on after the ops of a list, channels from `first` on; nothing of a tile
-// that lies outside. `own` is the item's row, and `settings` are the group's. Sharpness leaves the frame of the image
-// as it is.
+// The item's pixels of the tile from a column on after the ops of a list, as shares of unit_of it, channels from
+// `first` on; nothing of a tile that lies outside. `own` is the item's row, and `settings` are the group's. Sharpness
+// leaves the frame of the image as it is.
 DEVICE INLINED void color_tile(const augment_image* image, const image_row* own, u32 codes, u32 left, u32 first,
                                LOCAL const real* settings, GLOBAL const real* statistics, real white, real levels,
                                LOCAL real* staged, real* v) {
@@ -279,7 +375,8 @@ DEVICE INLINED void color_tile(const augment_image* image, const image_row* own,
         for (u32 k = 0; k < ITEM_PIXELS; k++) {
             const u32 c = column + k;
             if (own->row > 0 && c > 0 && own->row + 1 < image->out_height && c + 1 < image->out_width)
-                sharpen(staged, row_in_tile(), column_in_tile() + k, settings[2 * sharp], white, v + 3 * k);
+                sharpen(staged, row_in_tile(), column_in_tile() + k, settings[SETTING_LENGTH * sharp], white,
+                        v + 3 * k);
         }
     }
     const u32 after = sharp < MOST_COLORS ? codes >> (4 * sharp) >> 4 : 0;

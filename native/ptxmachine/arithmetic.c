@@ -49,6 +49,8 @@ OPERATION(mad_wide_s16, u32, put32, s16, s16, u32, (u32)((s32)x* y) + z)
 OPERATION(mad_wide_u32, u64, put64, u32, u32, u64, (u64)x* y + z)
 OPERATION(mad_wide_s32, u64, put64, s32, s32, u64, (u64)((s64)x* y) + z)
 WORDS(mul24_lo_u32, (u64)(x & 0xffffff) * (y & 0xffffff))
+WORDS(dp2a_lo_u32, z + (x & 0xffff) * (y & 0xff) + (x >> 16) * (y >> 8 & 0xff))
+WORDS(dp2a_hi_u32, z + (x & 0xffff) * (y >> 16 & 0xff) + (x >> 16) * (y >> 24))
 WORDS(sad_u32, z + (x > y ? x - y : y - x))
 SIGNED_WORDS(sad_s32, (u32)z + (x > y ? (u32)x - (u32)y : (u32)y - (u32)x))
 
@@ -222,6 +224,8 @@ const struct row arithmetic_rows[] = {
     {"add.sat.s32", "www", add_sat_s32, PTX_INTEGER},
     {"sub.sat.s32", "www", sub_sat_s32, PTX_INTEGER},
     {"mul24.lo.u32", "www", mul24_lo_u32, PTX_INTEGER},
+    {"dp2a.lo.u32.u32", "wwww", dp2a_lo_u32, PTX_INTEGER},
+    {"dp2a.hi.u32.u32", "wwww", dp2a_hi_u32, PTX_INTEGER},
     {"neg.s16", "hh", neg_s16, PTX_INTEGER},
     {"neg.s32", "ww", neg_s32, PTX_INTEGER},
     {"neg.s64", "qq", neg_s64, PTX_INTEGER},

@@ -81,7 +81,8 @@ internal static class InspectPage
             + "a kernel does once for a row or a launch is left out.",
         "The loop over the elements is found in the control flow: the one in which a turn moves what the kernel must move for some number "
             + "of elements (`Model/KernelWork.cs`). Where branches leave several ways through it, the way with the fewest accesses "
-            + "counts, and of these the longest.",
+            + "counts, and of these the longest; the shortest where it is known by its instructions (`Pass.Marks`), so that edges, boxes "
+            + "and ends of rows are left out.",
     ]).SelectMany(Markdown.Item);
 
     private static bool IsAlone(InspectRow row, IReadOnlyList<InspectRow> rows) =>

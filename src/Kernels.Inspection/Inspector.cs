@@ -90,8 +90,7 @@ internal static class Inspector
         FlowGraph graph = new(code);
         IReadOnlyList<Pass> passes = KernelWork.Of(kernel, variant);
         PathSearch search = PassCost.SearchFor(passes, variant.DType);
-        Dictionary<CodeLoop, IReadOnlyCollection<TurnPath>> paths =
-            graph.Loops.ToDictionary(loop => loop, loop => TurnPaths.Of(graph, loop, search));
+        Dictionary<(CodeLoop Loop, bool IsShortest), IReadOnlyCollection<TurnPath>> known = [];
         Dictionary<Pass, PassCost> found = [];
         HashSet<CodeLoop> taken = [];
         string note = passes.Count > 0 ? ""
@@ -100,14 +99,15 @@ internal static class Inspector
         // What stores shows better which loop it is.
         foreach (Pass pass in passes.OrderBy(pass => pass.Writes == default))
         {
-            PassCost? cost = graph.Loops.Where(loop => !taken.Contains(loop))
-                .Select(loop => PassCost.Match(graph, paths[loop], pass, variant.DType))
+            PassCost? cost = graph.Loops.Where(loop => !taken.Contains(loop) && (pass.Inner == 0 || InnerOf(loop) is not null))
+                .Select(loop => PassCost.Match(graph, PathsOf(loop, pass.IsShortest), pass, variant.DType))
                 .Where(cost => cost is not null)
                 .OrderBy(cost => cost!.Path.Detours)
                 .ThenBy(cost => cost!.Elements != pass.Elements)
                 .ThenBy(cost => (double)cost!.Path.Accesses / cost.Elements!.Value)
                 .ThenBy(cost => (double)cost!.Path.Forbidden / cost.Elements!.Value)
                 .ThenByDescending(cost => cost!.Elements)
+                .ThenBy(cost => pass.IsShortest ? cost!.Turn.Count : 0)
                 .ThenByDescending(cost => cost!.Path.Loop.Depth)
                 .ThenBy(cost => graph.Blocks[cost!.Path.Loop.Header].First)
                 .FirstOrDefault();
@@ -117,14 +117,27 @@ internal static class Inspector
                 continue;
             }
 
-            found[pass] = cost;
             taken.Add(cost.Path.Loop);
+            if (pass.Inner > 0 && PassCost.OfLoop(graph, PathsOf(InnerOf(cost.Path.Loop)!), pass.Name) is { } inner)
+                cost = cost with { Turn = [.. cost.Turn, .. Enumerable.Repeat(inner.Turn, pass.Inner).SelectMany(turn => turn)] };
+            found[pass] = cost;
         }
+
+        IReadOnlyCollection<TurnPath> PathsOf(CodeLoop loop, bool isShortest = false)
+        {
+            if (!known.TryGetValue((loop, isShortest), out IReadOnlyCollection<TurnPath>? paths))
+                known[(loop, isShortest)] = paths = TurnPaths.Of(graph, loop, search with { IsOfShortest = isShortest });
+            return paths;
+        }
+
+        // The one loop in another; null where there is none, or several.
+        CodeLoop? InnerOf(CodeLoop loop) =>
+            graph.Loops.Where(inner => inner.Parent == loop).ToArray() is [var inner] ? inner : null;
 
         PassCost[] costs = note.Length == 0
             ? [.. passes.Select(pass => found[pass])]
             : [.. graph.Loops.Where(loop => !loop.IsKernel).Select((loop, i) =>
-                PassCost.OfLoop(graph, paths[loop], $"loop {i + 1}, depth {loop.Depth}")).OfType<PassCost>()];
+                PassCost.OfLoop(graph, PathsOf(loop), $"loop {i + 1}, depth {loop.Depth}")).OfType<PassCost>()];
         ProductShare? products = KernelWork.Multiplies(kernel) ? ProductShare.Of(costs) : null;
         return new KernelInspection(kernel, variant, usage, Occupancy.Of(usage, kernel.GroupSize), code, passes, costs, products, note);
     }

@@ -7,39 +7,39 @@ namespace Kernels.Inspection;
 /// <param name="Blocks">The blocks it passes, in order; the header of a loop inside stands for all of that.</param>
 /// <param name="LoadedBytes">Bytes a lane loads.</param>
 /// <param name="StoredBytes">Bytes a lane stores.</param>
-/// <param name="SpecialFunctions">Instructions of the special function unit, up to <see cref="TurnPaths.MostSpecialFunctions"/>.</param>
+/// <param name="Marks">Instructions that tell it from other ways, as many as were looked for.</param>
 /// <param name="Accesses">Loads and stores of global memory that are carried out.</param>
 /// <param name="Forbidden">Those whose predicate forbids them.</param>
 /// <param name="Detours">Inner loops and calls on the way, whose instructions are not counted.</param>
 /// <param name="InstructionCount">Instructions that are issued.</param>
 internal sealed record TurnPath(
-    CodeLoop Loop, IReadOnlyList<int> Blocks, int LoadedBytes, int StoredBytes, int SpecialFunctions, int Accesses, int Forbidden,
+    CodeLoop Loop, IReadOnlyList<int> Blocks, int LoadedBytes, int StoredBytes, Marks Marks, int Accesses, int Forbidden,
     int Detours, int InstructionCount);
 
 /// <summary>Which ways are of interest: what touches more is not followed to its end.</summary>
 /// <param name="MostLoaded">Bytes that a lane loads in a turn.</param>
 /// <param name="MostStored">Bytes that it stores.</param>
-/// <param name="TellsSpecialFunctions">Whether ways with other numbers of special functions are told apart too.</param>
-internal sealed record PathSearch(int MostLoaded, int MostStored, bool TellsSpecialFunctions)
+/// <param name="MostMarks">Up to how many marks ways with other numbers of them are told apart too.</param>
+internal sealed record PathSearch(int MostLoaded, int MostStored, Marks MostMarks)
 {
     /// <summary>
     /// The one way that touches most memory, whatever that is. Accesses under predicates are made, as long as none forbids the other: to
     /// tell all that some of them may be makes ways beyond number.
     /// </summary>
-    public static PathSearch OfMost { get; } = new(int.MaxValue, int.MaxValue, TellsSpecialFunctions: false) { IsOfMost = true };
+    public static PathSearch OfMost { get; } = new(int.MaxValue, int.MaxValue, default) { IsOfMost = true };
 
     public bool IsOfMost { get; private init; }
+
+    /// <summary>Of ways alike the shortest counts, else the longest.</summary>
+    public bool IsOfShortest { get; init; }
 }
 
 /// <summary>
 /// Finds the ways through a turn of a loop, one for each amount of memory that a turn can touch: that without detours and with the fewest,
-/// so widest, accesses, and among equals the longest, as nothing is known of the branches.
+/// so widest, accesses, and among equals the longest, as nothing is known of the branches, or the shortest where they are known.
 /// </summary>
 internal static class TurnPaths
 {
-    /// <summary>As many as are told apart.</summary>
-    public const int MostSpecialFunctions = 8;
-
     /// <summary>The ways through a turn. Empty where every way ends in leaving the loop.</summary>
     /// <param name="graph">The kernel.</param>
     /// <param name="loop">One of its loops.</param>
@@ -94,8 +94,8 @@ internal static class TurnPaths
     private static Ways Past(Instruction instruction, Ways ways, PathSearch search)
     {
         if (instruction.IsCall) return ways.Changed(way => way with { Detours = way.Detours + 1 });
-        if (search.TellsSpecialFunctions && IsSpecial(instruction))
-            return ways.Changed(way => way with { Special = Math.Min(way.Special + 1, MostSpecialFunctions) });
+        Marks marks = default(Marks).Plus(Marks.Of(instruction), search.MostMarks);
+        if (marks != default) return ways.Changed(way => way with { Marks = way.Marks.Plus(marks, search.MostMarks) });
         if (instruction.Access is not { Space: MemorySpace.Global } access)
         {
             return ways.Any(way => instruction.Written.Any(way.Mentions)) ? ways.Changed(way => way.Without(instruction.Written)) : ways;
@@ -114,21 +114,18 @@ internal static class TurnPaths
         return touched;
     }
 
-    private static bool IsSpecial(Instruction instruction) =>
-        instruction.Opcode.StartsWith("MUFU", StringComparison.Ordinal) || instruction.Opcode.StartsWith("ex2", StringComparison.Ordinal);
-
     /// <summary>The best way for each amount that was touched.</summary>
     private sealed class Ways(PathSearch search) : IEnumerable<Way>
     {
-        private readonly Dictionary<(int, int, int, string), Way> _best = [];
+        private readonly Dictionary<(int, int, Marks, string), Way> _best = [];
 
         public void Add(Way way) => Keep(way);
 
         public void Keep(Way way)
         {
             if (way.Loaded > search.MostLoaded || way.Stored > search.MostStored) return;
-            (int, int, int, string) key = search.IsOfMost ? (0, 0, 0, "") : (way.Loaded, way.Stored, way.Special, way.Decided);
-            if (!_best.TryGetValue(key, out Way? other) || (search.IsOfMost ? way.TouchesMoreThan(other) : way.IsBetterThan(other)))
+            (int, int, Marks, string) key = search.IsOfMost ? (0, 0, default, "") : (way.Loaded, way.Stored, way.Marks, way.Decided);
+            if (!_best.TryGetValue(key, out Way? other) || (search.IsOfMost ? way.TouchesMoreThan(other) : way.IsBetterThan(other, search)))
                 _best[key] = way;
         }
 
@@ -152,7 +149,7 @@ internal static class TurnPaths
 
         public int Stored { get; init; }
 
-        public int Special { get; init; }
+        public Marks Marks { get; init; }
 
         public int Accesses { get; init; }
 
@@ -165,8 +162,12 @@ internal static class TurnPaths
         /// <summary>The predicates of this block that hold, each between spaces; one that does not hold stands with a !.</summary>
         public string Decided { get; init; } = "";
 
-        public bool IsBetterThan(Way other) => (Detours, Accesses, Forbidden, -Instructions)
-            .CompareTo((other.Detours, other.Accesses, other.Forbidden, -other.Instructions)) < 0;
+        public bool IsBetterThan(Way other, PathSearch search)
+        {
+            int sign = search.IsOfShortest ? 1 : -1;
+            return (Detours, Accesses, Forbidden, sign * Instructions)
+                .CompareTo((other.Detours, other.Accesses, other.Forbidden, sign * other.Instructions)) < 0;
+        }
 
         public bool TouchesMoreThan(Way other) => (Detours, -Loaded - Stored, -Instructions)
             .CompareTo((other.Detours, -other.Loaded - other.Stored, -other.Instructions)) < 0;
@@ -202,7 +203,7 @@ internal static class TurnPaths
             List<int> blocks = [];
             for (Way? way = this; way?.Before is not null; way = way.Before) blocks.Add(way.Last);
             blocks.Reverse();
-            return new TurnPath(loop, blocks, Loaded, Stored, Special, Accesses, Forbidden, Detours, Instructions);
+            return new TurnPath(loop, blocks, Loaded, Stored, Marks, Accesses, Forbidden, Detours, Instructions);
         }
 
         private static string Opposite(string guard) => guard.StartsWith('!') ? guard[1..] : $"!{guard}";

@@ -20,9 +20,12 @@ internal readonly record struct Traffic(int Scalars, int Reals = 0, int Levels =
 /// <param name="Elements">Elements of a turn, as a rule.</param>
 /// <param name="Beside">Bytes that a turn reads of tables, whatever its elements are.</param>
 /// <param name="TakesKept">Whether it takes what copies have put into shared memory, unlike a loop that only copies.</param>
+/// <param name="Marks">Instructions of a turn, other than for exponentials, that tell its way from others.</param>
+/// <param name="IsShortest">Whether its way is the shortest of those alike, which leaves out what few pixels need.</param>
+/// <param name="Inner">Turns of the one loop inside it for each of its own, as a rule.</param>
 internal sealed record Pass(
     string Name, Traffic Reads, Traffic Writes, Traffic Again = default, int Exponentials = 0, int Elements = PassCost.UsualElements,
-    int Beside = 0, bool TakesKept = false);
+    int Beside = 0, bool TakesKept = false, Marks Marks = default, bool IsShortest = false, int Inner = 0);
 
 /// <summary>
 /// What a kernel must move, from which a ceiling follows. A kernel that is not here has none: its loops are counted and no more.
@@ -45,8 +48,8 @@ internal static class KernelWork
 
     private static readonly Pass Places = new(OnlyPass, new(0, Levels: 1), new(1), Again: new(0, Levels: 3), Elements: 12);
 
-    // Brightness, contrast and saturation: three turns for four pixels of three channels.
-    private static readonly Pass Blends = new("three colour ops", default, default, Elements: 4);
+    // Brightness, contrast and saturation, of which the first two are turns of a loop inside, for four pixels of three channels.
+    private static readonly Pass Blends = ThreeBlends(fours: 1);
 
     private static readonly Dictionary<string, Pass[]> Passes = new()
     {
@@ -127,8 +130,8 @@ internal static class KernelWork
         ["augment_apply HAS_BYTES"] = [Places],
         ["augment_apply HAS_COLORS"] = [new("places", new(1), new(1), Again: new(3), Elements: 12), Blends],
         ["augment_apply HAS_COLORS HAS_BYTES"] = [Places with { Name = "places" }, Blends],
-        ["augment_resident"] =
-            [new("image", new(0, Levels: 1), default, Elements: 16), new("places", default, new(1), Elements: 12), Blends],
+        ["augment_resident"] = ResidentImage(loaded: 64, kept: 48, fours: 1),
+        ["augment_resident HAS_WORDS"] = ResidentImage(loaded: 96, kept: 16, fours: 2),
 
         // Elements of two bytes, whatever the type is called.
         ["conv2d_pack"] = [new(OnlyPass, new(0, Levels: 2), new(0, Levels: 2), Elements: 16)],
@@ -184,6 +187,19 @@ internal static class KernelWork
 
     private static Pass[] Resident(int reads) =>
         [new("sums", new(reads), default, TakesKept: true), new("results", default, new(1), TakesKept: true)];
+
+    // The mean that contrast needs takes places and the blend before it, the output places again and all three blends. Edges, boxes and ends
+    // of rows are few.
+    private static Pass[] ResidentImage(int loaded, int kept, int fours) =>
+    [
+        new("image", new(0, Levels: 1), default, Elements: loaded, IsShortest: true),
+        new("mean", default, default, Elements: 12 * fours, Marks: new(Kept: kept * fours, Saturated: 12 * fours), IsShortest: true),
+        new("places", default, new(1), Elements: 12 * fours, Marks: new(Kept: kept * fours), IsShortest: true),
+        ThreeBlends(fours),
+    ];
+
+    private static Pass ThreeBlends(int fours) =>
+        new("three blends", default, default, Elements: 12 * fours, Marks: new(Saturated: 12 * fours), Inner: 2);
 
     private static Pass Sums(int reads) => new("sums", new(reads), default, Exponentials: 1, Elements: Chunk);
 

@@ -13,6 +13,8 @@ internal sealed record PassCost(string Name, IReadOnlyList<Instruction> Turn, Tu
     // Else what a compiler unrolls.
     private static readonly int[] PossibleElements = [UsualElements, 16, 4, 2, 1];
 
+    private const int MostSpecial = 8;
+
     // What is read for a row on the way, such as its place or its bias.
     private const int MostExtra = 64;
 
@@ -26,7 +28,10 @@ internal sealed record PassCost(string Name, IReadOnlyList<Instruction> Turn, Tu
         int elements = Math.Max(
             passes.Max(pass => pass.Elements), loaded + stored <= UsualElements ? PossibleElements.Max() : UsualElements);
         int beside = passes.Max(pass => pass.Beside);
-        return new PathSearch((elements * loaded) + beside + MostExtra, elements * stored, passes.Any(pass => pass.Exponentials > 0));
+        Marks marks = new(
+            passes.Any(pass => pass.Exponentials > 0) ? MostSpecial : 0, passes.Max(pass => pass.Marks.Kept),
+            passes.Max(pass => pass.Marks.Saturated));
+        return new PathSearch((elements * loaded) + beside + MostExtra, elements * stored, marks);
     }
 
     /// <summary>
@@ -41,7 +46,7 @@ internal sealed record PassCost(string Name, IReadOnlyList<Instruction> Turn, Tu
                     && (stored == 0
                         ? path.LoadedBytes == (elements * loaded) + pass.Beside
                         : path.LoadedBytes >= (elements * loaded) + pass.Beside)
-                    && path.SpecialFunctions >= Math.Min(elements * pass.Exponentials, TurnPaths.MostSpecialFunctions)
+                    && path.Marks.Cover(pass.Marks with { Special = Math.Min(elements * pass.Exponentials, MostSpecial) })
                     && (!pass.TakesKept || InstructionsOf(graph, path).Any(LoadsShared)))
                 .Select(path => (Path: path, Elements: elements, Rank: rank)))
             .OrderBy(fit => fit.Path.Detours)

@@ -140,6 +140,11 @@ public sealed class AugmentCase : OpCase
         {
             Options = new() { Interpolation = ImageInterpolation.Nearest },
         },
+        Kept([1, 1, 48, 50], (100, 100), "a group keeps an image, grey", new AugmentPolicy { Contrast = 0.5, Scale = 2, ShiftX = 0.25 }),
+        Kept([1, 3, 240, 240], (100, 98), "a group keeps an image, too large for a word a pixel", new AugmentPolicy
+        {
+            Scale = 0.5, ShiftX = 7.25, Brightness = 1.5, Contrast = 0.5, Saturation = 2,
+        }),
     ];
 
     public override IReadOnlyList<Problem> BenchProblems { get; } =

@@ -21,14 +21,14 @@ public static partial class Augment
 
     private static readonly KernelDefinition<AugmentResidentArguments> ResidentKernel =
         EntryPoints.AugmentResident.Cuda<CpuResident>(
-            [DType.Float32, DType.Float16, DType.BFloat16], ResidentGroupSize, static _ => MostResidentBytes);
+            [DType.Float32, DType.Float16, DType.BFloat16], ResidentGroupSize, static _ => MostResidentBytes, switches: ["HAS_WORDS"]);
 
     /// <summary>
     /// Why the launches of several take a call, or null where one launch does. It is told by images and policy alone; both ways make the
     /// same bits.
     /// </summary>
     private static string? RejectResident<TIn, TOut>(
-        DeviceStream stream, in AugmentImages images, DeviceTensor<TIn> x, DeviceTensor<TOut> y, bool isOfPixels)
+        DeviceStream stream, in AugmentImages images, DeviceTensor<TIn> x, DeviceTensor<TOut> y, bool isOfPixels, in AugmentOptions options)
         where TIn : unmanaged
         where TOut : unmanaged
     {
@@ -38,10 +38,21 @@ public static partial class Augment
         if (!isOfPixels) return "an op looks at neighbours or at levels";
         long tiles = Tiles(images.OutputSize.Height) * Tiles(images.OutputSize.Width);
         if (tiles < FewestResidentTiles || tiles > MostResidentParts * PartTiles) return $"there are {tiles} tiles";
-        long bytes = images.Bytes;
-        if (bytes % 16 != 0 || !x.IsVectorAligned) return "images are not on 16 bytes";
-        return bytes > MostResidentBytes || stream.Device.ResidentGroups(ResidentKernel, new KernelVariant(y.DType), (int)bytes) == 0
+        if (images.Bytes % 16 != 0 || !x.IsVectorAligned) return "images are not on 16 bytes";
+        (KernelVariant variant, long bytes) = Resident(images, y.DType, options);
+        return bytes > MostResidentBytes || stream.Device.ResidentGroups(ResidentKernel, variant, (int)bytes) == 0
             ? $"a group cannot keep {bytes} bytes" : null;
+    }
+
+    /// <summary>
+    /// How a group keeps an image, and in how many bytes: a word for each pixel of three channels where that fits, and where more than the
+    /// nearest is read.
+    /// </summary>
+    private static (KernelVariant Variant, long Bytes) Resident(in AugmentImages images, DType dtype, in AugmentOptions options)
+    {
+        long words = sizeof(uint) * images.InputSize.Height * images.InputSize.Width;
+        return images.Channels == 3 && words <= MostResidentBytes && options.Interpolation != ImageInterpolation.Nearest
+            ? (new KernelVariant(dtype, Switches: 1), words) : (new KernelVariant(dtype), images.Bytes);
     }
 
     private static void LaunchResident<TIn, TOut>(
@@ -52,10 +63,11 @@ public static partial class Augment
     {
         (long down, long across) = (Tiles(images.OutputSize.Height), Tiles(images.OutputSize.Width));
         AugmentOutput output = AugmentOutput.Of(images, y, options);
+        (KernelVariant variant, long bytes) = Resident(images, y.DType, options);
         stream.Launch(
             ResidentKernel,
-            new KernelVariant(y.DType),
-            LaunchShape.GroupPerRow(images.Batch) with { SharedBytes = (int)images.Bytes },
+            variant,
+            LaunchShape.GroupPerRow(images.Batch) with { SharedBytes = (int)bytes },
             new AugmentResidentArguments
             {
                 X = images.InBytes(x),

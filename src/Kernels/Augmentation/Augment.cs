@@ -141,7 +141,7 @@ public static partial class Augment
             stream, sampleIds, table.Argument, images.Batch, images.InputSize, images.OutputSize, policy, (int)images.Channels, key,
             options);
         bool hasColors = policy.MostColors > 0 || policy.Cutout > 0;
-        if (RejectResident(stream, images, x, y, policy.IsOfPixels) is null)
+        if (RejectResident(stream, images, x, y, policy.IsOfPixels, options) is null)
             LaunchResident(stream, images, x, table.Argument, TableWidth, y, policy.MostStatistics, options);
         else
             LaunchApply(stream, images, x, table.Argument, TableWidth, y, policy.MostStatistics, hasColors, options);

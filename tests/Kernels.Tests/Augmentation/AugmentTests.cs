@@ -85,14 +85,23 @@ public sealed class AugmentTests(TestDevices devices)
             Cutout = 0.5,
             CutoutSize = 40,
         };
-        foreach (AugmentPolicy policy in (AugmentPolicy[])[blends, blends with { Hue = (-0.1, 0.1), Posterize = 0.5 }, Everything])
+        AugmentPolicy[] policies = [blends, blends with { Hue = (-0.1, 0.1), Posterize = 0.5 }, Everything];
+
+        // Rows of whole fours of columns, and others.
+        (int Width, AugmentOptions Options)[] settings =
+        [
+            (100, default), (102, default), (100, new() { Border = ImageBorder.Edge }),
+            (100, new() { Interpolation = ImageInterpolation.Nearest }),
+        ];
+        foreach ((AugmentPolicy policy, (int width, AugmentOptions options)) in
+            policies.SelectMany(policy => settings.Select(setting => (policy, setting))))
         {
             using DeviceTensor<float> table = stream.Device.Allocate<float>(3, Augment.TableWidth);
-            using DeviceTensor<float> y = stream.Device.Allocate<float>(3, 3, 100, 100);
-            using DeviceTensor<float> applied = stream.Device.Allocate<float>(3, 3, 100, 100);
-            Augment.Forward(stream, x, null, y, policy, Key);
-            Augment.Draw(stream, null, table, (64, 50), (100, 100), policy, Key);
-            Augment.Apply(stream, x, table, applied, statistics: Augment.MostColors);
+            using DeviceTensor<float> y = stream.Device.Allocate<float>(3, 3, 100, width);
+            using DeviceTensor<float> applied = stream.Device.Allocate<float>(3, 3, 100, width);
+            Augment.Forward(stream, x, null, y, policy, Key, options);
+            Augment.Draw(stream, null, table, (64, 50), (100, width), policy, Key, options);
+            Augment.Apply(stream, x, table, applied, statistics: Augment.MostColors, options);
             Assert.Equal(applied.ToArray(stream), y.ToArray(stream));
         }
     }

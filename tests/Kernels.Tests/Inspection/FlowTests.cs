@@ -6,7 +6,7 @@ namespace Kernels.Tests.Inspection;
 /// <summary>Loops, the ways through them, and what a way costs.</summary>
 public sealed class FlowTests
 {
-    private static readonly PathSearch Search = new(MostLoaded: 64, MostStored: 64, TellsSpecialFunctions: false);
+    private static readonly PathSearch Search = new(MostLoaded: 64, MostStored: 64, MostMarks: default);
 
     private static readonly FlowGraph Graph = new(SassListing.Parse(ListingTests.Sass)["scale"]);
 
@@ -52,6 +52,29 @@ public sealed class FlowTests
         ]);
         FlowGraph graph = new(code);
         Assert.Equal([4, 16], TurnPaths.Of(graph, graph.Loops[0], Search).Select(path => path.StoredBytes).Order());
+    }
+
+    /// <summary>
+    /// A branch leaves out what is marked: the longest way has it, the shortest has not, and where marks are told apart both count.
+    /// </summary>
+    [Fact]
+    public void WaysAreToldApartByMarks()
+    {
+        FlowGraph graph = new(new("marked",
+        [
+            Jump(3, guard: "P0"), new("", "FFMA.SAT", ["R0", "R0", "R1", "R2"]), new("", "LDS", ["R1", "[R3]"]), Jump(0, guard: "P1"),
+            Jump(-1),
+        ]));
+        Assert.Equal([4], Lengths(Search));
+        Assert.Equal([2], Lengths(Search with { IsOfShortest = true }));
+        PathSearch marked = Search with { MostMarks = new Marks(Kept: 1, Saturated: 1) };
+        Assert.Equal([2, 4], Lengths(marked));
+        Assert.Equal(
+            [default, new Marks(Kept: 1, Saturated: 1)],
+            TurnPaths.Of(graph, graph.Loops[1], marked).OrderBy(path => path.InstructionCount).Select(path => path.Marks));
+
+        IEnumerable<int> Lengths(PathSearch search) =>
+            TurnPaths.Of(graph, graph.Loops[1], search).Select(path => path.InstructionCount).Order();
     }
 
     [Fact]

@@ -27,6 +27,8 @@ internal sealed record PtxInstruction(string Text, string Operands, ulong Expect
         new("mul.wide.s32", "qww", 0xffffffffffffffff, 0xffffffff, 1),
         new("mul.wide.u16", "whh", 0xfffe0001, 0xffff, 0xffff),
         new("mad.lo.s32", "wwww", 7, 2, 3, 1),
+        new("dp2a.lo.u32.u32", "wwww", (0xffffu * 0xff) + (2 * 3) + 7, 0x0002ffff, 0x050403ff, 7),
+        new("dp2a.hi.u32.u32", "wwww", (0xffffu * 4) + (2 * 5) + 7, 0x0002ffff, 0x050403ff, 7),
         new("mul.hi.u64", "qqq", 0xfffffffffffffffe, 0xffffffffffffffff, 0xffffffffffffffff),
         new("div.s32", "www", 0xfffffffd, 0xfffffff9, 2),
         new("rem.s32", "www", 0xffffffff, 0xfffffff9, 2),

@@ -476,10 +476,19 @@ public sealed partial record SeededFault
         { At = "every colour op, a box" },
         new("the second four of a row are the first", "augment", AugmentApply, "y + to + column * y_pixel", "y + to + column % 4 * y_pixel")
         { At = "all taps inside, or some" },
-        new("bytes inside are weighed the wrong way round", "augment", AugmentTile, "FMA(1 - down, above, down * below)",
-            "FMA(down, above, (1 - down) * below)") { At = "bytes" },
+        new("bytes inside are weighed the wrong way round", "augment", AugmentTile, "FMA(across, fourth - third, third)",
+            "FMA(across, third - fourth, fourth)") { At = "bytes" },
+        new("means take half of what is on the left", "augment", AugmentTile, "(first * FIXED_ONE + FIXED_BITS)",
+            "(first * (FIXED_ONE / 2) + FIXED_BITS)") { At = "a group keeps an image, blends in any order" },
         new("all groups keep the first image", "augment", AugmentResident, "x + (u64)sample * bytes", "x")
         { At = "a group keeps an image, blends in any order" },
+        new("a pixel has the blue of the next", "augment", "cuda/words.h", "_perm(low, blue, 0x4410)", "_perm(low, blue, 0x5510)")
+        { At = "a group keeps an image, blends in any order" },
+        new("a pixel begins a byte early", "augment", "cuda/words.h", "__byte_perm(second, third, 0x5432)",
+            "__byte_perm(second, third, 0x4321)")
+        { At = "a group keeps an image, no whole tiles, contrast before and after others" },
+        new("means take red for blue", "augment", AugmentResident, "add_low_products(shares, upper_blue, origin)",
+            "add_low_products(shares, upper, origin)") { At = "a group keeps an image, blends in any order" },
         new("contrast leads away from black", "augment", AugmentResident, "COLOR_CONTRAST ? means[i] : 0", "0")
         { At = "a group keeps an image, blends in any order" },
         new("the last of equal elements counts", "max-pool2d", MaxPool, "value > *best ||", "value >= *best ||")
