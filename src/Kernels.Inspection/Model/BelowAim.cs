@@ -10,8 +10,8 @@ internal static class BelowAim
         ("a normal number takes about 40 instructions, and half types leave time for 27 on the H200", "bf16", "gaussian_noise"),
         ("a normal number takes about 40 instructions; a sample's key and what is dropped come on top", "f32 bf16",
             "feature_noise drop_block_apply"),
-        ("four pixels are weighed for each channel, at a place that a map gives, and where contrast needs a mean twice; a blend takes one to "
-            + "three instructions more",
+        ("four pixels are weighed for each channel, at a place that a map gives, and where contrast needs a mean twice; a blend takes "
+            + "one to three instructions more",
             "f32 bf16", "augment_apply augment_resident"),
         ("a row of over 8,192 classes is read twice, the second time from the L2 cache, whose rate bounds it; two exponentials an element",
             "f32 bf16",

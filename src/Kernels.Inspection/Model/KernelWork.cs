@@ -188,8 +188,8 @@ internal static class KernelWork
     private static Pass[] Resident(int reads) =>
         [new("sums", new(reads), default, TakesKept: true), new("results", default, new(1), TakesKept: true)];
 
-    // The mean that contrast needs takes places and the blend before it, the output places again and all three blends. Edges, boxes and ends
-    // of rows are few.
+    // The mean that contrast needs takes places and the blend before it, the output places again and all three blends. Edges, boxes and
+    // ends of rows are few.
     private static Pass[] ResidentImage(int loaded, int kept, int fours) =>
     [
         new("image", new(0, Levels: 1), default, Elements: loaded, IsShortest: true),

@@ -407,7 +407,7 @@ public static unsafe partial class Conv2d
             return _target.IsPlain && _target.IsDense && typeof(T) == typeof(TSum) && pixel + columns <= plane;
         }
 
-        /// <summary>Of a filter of one tap, the pixels of a channel after the other. Larger ones find most of what they read in a cache.</summary>
+        /// <summary>Of a filter of one tap, channel by channel. Larger ones find most of what they read in a cache.</summary>
         public void Prefetch(in CpuBlock block, long part, long parts)
         {
             if (_patches.Taps != _patches.Channels || !_target.IsDense) return;

@@ -26,7 +26,7 @@ internal readonly partial record struct Conv2dShapeArguments
     public long[] YShape(TensorLayout layout) => layout == TensorLayout.ChannelsLast
         ? [(long)Batch, YHeight, YWidth, Outputs] : [(long)Batch, Outputs, YHeight, YWidth];
 
-    /// <summary>The same convolution with maps of one row, where a filter of one tap sees each pixel alone: rows have no ends then.</summary>
+    /// <summary>The same convolution with maps of one row, where a filter of one tap sees each pixel alone.</summary>
     public Conv2dShapeArguments InOneRow()
     {
         ulong pixels = (ulong)XHeight * XWidth;

@@ -45,7 +45,8 @@ public static unsafe partial class Conv2d
         {
             Conv2dShapeArguments s = split.Shape;
             long plane = Math.Max(1, (long)s.YHeight * s.YWidth), images = Math.Max(1, split.EndImage - split.FirstImage);
-            long least = Math.Max(1, CpuParallel.ElementsPerChunk / (plane * images)), most = Math.Max(1, CpuParallel.ElementsPerChunk / plane);
+            long least = Math.Max(1, CpuParallel.ElementsPerChunk / (plane * images));
+            long most = Math.Max(1, CpuParallel.ElementsPerChunk / plane);
             long outputs = Math.Clamp(s.Outputs / (TasksOfCore * Environment.ProcessorCount), least, most);
             CpuParallel.ForRange(s.Outputs, outputs, (first, end) =>
             {

@@ -482,7 +482,7 @@ public static unsafe partial class Conv2d
                 }
             }
 
-            /// <summary>What lies behind the planes that are being read is asked for while results are made, an equal part for each row.</summary>
+            /// <summary>The planes behind those that are being read are asked for while results are made, a part for each row.</summary>
             private struct Next(T* planes, long length, long rows)
             {
                 private readonly T* _first = planes + length;

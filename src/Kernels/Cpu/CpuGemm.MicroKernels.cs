@@ -92,32 +92,20 @@ internal static unsafe partial class CpuGemm
             }
 
             TSum* to = c.To, former = c.Former;
-            long stride = c.Stride, formerStride = former == null ? 0 : c.FormerStride;
+            long stride = c.Stride, formerStride = c.FormerStride;
             bool streams = c.Streams;
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
-                0, l0, r0, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
-                1, l1, r1, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
-                2, l2, r2, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
-                3, l3, r3, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
-                4, l4, r4, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
-                5, l5, r5, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
-                6, l6, r6, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
-                7, l7, r7, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
-                8, l8, r8, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
-                9, l9, r9, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
-                10, l10, r10, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
-                11, l11, r11, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(0, l0, r0, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(1, l1, r1, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(2, l2, r2, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(3, l3, r3, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(4, l4, r4, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(5, l5, r5, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(6, l6, r6, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(7, l7, r7, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(8, l8, r8, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(9, l9, r9, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(10, l10, r10, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(11, l11, r11, bias, ref to, stride, ref former, formerStride, streams);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -27,7 +27,7 @@ internal unsafe interface ICpuProduct<TSum>
     /// <summary>Takes a tile of results, row by row.</summary>
     void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride);
 
-    /// <summary>Where a tile of results may be stored as it is, which spares them a way through memory; false where Store must take it.</summary>
+    /// <summary>Where a tile of results may be stored as it is; false where <see cref="Store"/> must take it.</summary>
     bool TryTarget(long firstRow, long firstColumn, long columns, out CpuTarget<TSum> target);
 
     /// <summary>
@@ -184,7 +184,8 @@ internal static unsafe partial class CpuGemm
                 block = _left + (firstRow * PackedRowStride);
             for (long column = 0; column < columns; column += PanelWidth)
                 PackRight(product, firstColumn + column, Math.Min(PanelWidth, columns - column), 0, depth, panels + (column * depth));
-            CpuBlock next = new(firstRow, rows, firstColumn + columns, Math.Min(columns, product.Columns - firstColumn - columns), 0, depth);
+            long end = firstColumn + columns;
+            CpuBlock next = new(firstRow, rows, end, Math.Min(columns, product.Columns - end), 0, depth);
             Parts parts = new(rows, columns);
             for (long row = 0; row < rows; row += TLanes.TileRows)
             {

@@ -537,7 +537,7 @@ public sealed partial record SeededFault
         new("a window slides without its elements", "conv2d", Direct, "values[e + i]", "values[e]")
         { At = "depthwise, two outputs a channel" },
         new("all lanes have the weights of the first", "conv2d", Direct, "(t * lanes + lane)", "(t * lanes)")
-        { At = "depthwise, more channels than lanes, strided" },
+        { At = "depthwise, more channels than four vectors, strided" },
         new("a run of places keeps the weights of another row", "conv2d", Direct, "are_there = fits", "are_there = 1")
         { At = "depthwise, a run of places, more rows of taps than a step" },
         new("four columns have no neighbour on the left", "conv2d", Depthwise, "values[0] = load(row, 0)", "values[0] = 0")
@@ -565,6 +565,6 @@ public sealed partial record SeededFault
             "channels beyond a group's are its neighbour's", "conv2d", TensorLayout, "size = channels_last ? channels : pixels",
             "size = channels_last ? channels + 1 : pixels", DType.Float16) { At = "much work, channels last, two groups" },
         new("half of the tree over pixels is missing", "conv2d", Direct, "half_size = GROUP_SIZE / 2", "half_size = GROUP_SIZE / 4")
-        { At = "depthwise, more channels than lanes, strided" },
+        { At = "depthwise, more channels than four vectors, strided" },
     ];
 }
