@@ -25,12 +25,12 @@ public static unsafe partial class Conv2d
             where TSum : unmanaged
         {
             arguments = arguments with { Conv2dShape = arguments.Conv2dShape.InOneRow() };
-            for (long split = 0; split < (long)arguments.Splits; split++)
+            CpuParallel.For((long)arguments.Splits, split =>
             {
                 FilterSplit<T, TSum> part = new(arguments, last, split);
                 Multiply(part);
                 part.BackwardBias();
-            }
+            });
         }
 
         private static void Multiply<T, TSum>(FilterSplit<T, TSum> split)

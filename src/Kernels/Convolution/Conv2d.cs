@@ -36,6 +36,9 @@ public static partial class Conv2d
     private const long PixelsOfDepthwiseSplit = 2048;
     private const long TileDepth = 16;
 
+    /// <summary>The CPU's splits.</summary>
+    private const long PixelsOfCpuSplit = 1 << 14, ManyPixels = 1 << 17, SmallFilter = 1 << 16, MostCpuSplits = 16;
+
     /// <summary>Channels of a group with channels last.</summary>
     private const int DepthwiseLanes = 32;
 
@@ -219,7 +222,7 @@ public static partial class Conv2d
         // By the problem alone, so that the order of the sums does not depend on the size of the GPU.
         long least = shape.IsDepthwise && layout == TensorLayout.ChannelsFirst ? PixelsOfDepthwiseSplit : PixelsOfSplit;
         long splits = stream.Device.Kind == DeviceKind.Cpu
-            ? 1 : Math.Clamp(shape.YPixels / least, 1, Math.Max(1, ManyGroups / tiles));
+            ? CpuSplits(shape) : Math.Clamp(shape.YPixels / least, 1, Math.Max(1, ManyGroups / tiles));
         bool takesPlanes = TakesPlanes(shape, layout);
         long pixels = takesPlanes
             ? Tiles((long)shape.Batch * PlaneBlocks(shape.YHeight, shape.YWidth), splits) * DirectResults * PlaneColumns
@@ -296,6 +299,13 @@ public static partial class Conv2d
                 Tiles(channels, TileRows) * (long)shape.Groups * phases * Tiles((long)shape.Batch * height * width, TileColumns));
         stream.Launch(isDirect ? DirectGatherKernel : GatherKernel, Variant(result.DType, layout, isNarrow), groups, arguments);
     }
+
+    /// <summary>
+    /// Of the pixels for the filter's gradient. Where blocks of a small filter would be cores' work, each core would read all pixels.
+    /// </summary>
+    private static long CpuSplits(in Conv2dShapeArguments shape) =>
+        shape.IsDepthwise || shape.YPixels < ManyPixels || shape.Outputs * shape.PerOutput > SmallFilter
+            ? 1 : Math.Min(shape.YPixels / PixelsOfCpuSplit, MostCpuSplits);
 
     /// <summary>Depthwise as most networks have it.</summary>
     private static bool TakesPlanes(in Conv2dShapeArguments shape, TensorLayout layout) =>

@@ -126,7 +126,7 @@ internal static unsafe partial class CpuGemm
             long rowBlocks = sharesLeft ? 1 : DivideUp(product.Rows, MaxBlockRows);
             long columnBlocks = DivideUp(product.Columns, columnsOfBlock);
             double work = (double)product.Rows * product.Columns * Math.Max(product.Depth, 1);
-            long workers = work < InlineWork ? 1 : Environment.ProcessorCount;
+            long workers = work < InlineWork ? 1 : CpuParallel.Workers;
 
             // Few blocks are made as many as share out evenly: of thirteen on two cores one would wait for the other's seventh.
             if (rowBlocks * columnBlocks < EvenBlocks * workers)

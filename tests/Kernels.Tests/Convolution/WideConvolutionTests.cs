@@ -30,6 +30,9 @@ public sealed class WideConvolutionTests(TestDevices devices)
         // Gradients of several blocks of channels that share a filter, and of several slices; some of their tiles lie in two images.
         Of(2, 390, 8, 9, 20, 1, 1),
         Of(2, 14, 9, 9, 34, 3, 3) with { Padding = (1, 1, 1, 1) },
+
+        // So many pixels that the filter's gradient is made in splits of them.
+        Of(1, 2, 363, 364, 3, 3, 3) with { Padding = (1, 1, 1, 1) },
     ];
 
     public static TheoryData<int, bool> Rows =>
@@ -54,18 +57,23 @@ public sealed class WideConvolutionTests(TestDevices devices)
             Layout = channelsLast ? TensorLayout.ChannelsLast : TensorLayout.ChannelsFirst,
         };
         double[] x = Values(0, xShape), filter = Values(1, filterShape), bias = Values(2, outputs), dy = Values(3, yShape);
-        double[] y = new double[dy.Length], dx = new double[x.Length];
+        double[] y = new double[dy.Length], dx = new double[x.Length], dFilter = new double[filter.Length], dBias = new double[outputs];
         convolution.Forward(x, filter, bias, y, rectifies: true);
         convolution.BackwardData(filter, dy, dx);
+        convolution.BackwardFilter(x, dy, dFilter, dBias);
 
         using DeviceTensor<float> xTensor = Upload(x, xShape), filterTensor = Upload(filter, filterShape);
         using DeviceTensor<float> biasTensor = Upload(bias, outputs);
         using DeviceTensor<float> dyTensor = Upload(dy, yShape), yTensor = stream.Device.Allocate<float>(yShape);
-        using DeviceTensor<float> dxTensor = stream.Device.Allocate<float>(xShape);
+        using DeviceTensor<float> dxTensor = stream.Device.Allocate<float>(xShape), dBiasTensor = stream.Device.Allocate<float>(outputs);
+        using DeviceTensor<float> dFilterTensor = stream.Device.Allocate<float>(filterShape);
         Conv2d.ForwardRelu(stream, xTensor, filterTensor, biasTensor, yTensor, options);
         Conv2d.BackwardData(stream, filterTensor, dyTensor, dxTensor, options);
+        Conv2d.BackwardFilter(stream, xTensor, dyTensor, dFilterTensor, dBiasTensor, options);
         Assert.Equal(y, yTensor.ToArray(stream).Select(value => (double)value));
         Assert.Equal(dx, dxTensor.ToArray(stream).Select(value => (double)value));
+        Assert.Equal(dFilter, dFilterTensor.ToArray(stream).Select(value => (double)value));
+        Assert.Equal(dBias, dBiasTensor.ToArray(stream).Select(value => (double)value));
 
         long[] Shape(long first, long channels, long height, long width) =>
             channelsLast ? [first, height, width, channels] : [first, channels, height, width];

@@ -16,10 +16,20 @@ internal static class CpuParallel
 
     private static readonly ParallelOptions Options = new() { MaxDegreeOfParallelism = Environment.ProcessorCount };
 
-    /// <summary>Calls <paramref name="body"/> for 0 to count - 1; inline when there is only one piece or one core.</summary>
+    /// <summary>Whether this thread has a piece of a loop that gives every core one.</summary>
+    [ThreadStatic]
+    private static bool _isInside;
+
+    /// <summary>Cores that a loop may have.</summary>
+    public static int Workers => _isInside ? 1 : Environment.ProcessorCount;
+
+    /// <summary>
+    /// Calls <paramref name="body"/> for 0 to count - 1; inline when there is only one piece or one core, or where all cores have pieces of
+    /// a loop around this one.
+    /// </summary>
     public static void For(long count, Action<long> body)
     {
-        if (count <= 1 || Environment.ProcessorCount == 1)
+        if (count <= 1 || Workers == 1)
         {
             for (long i = 0; i < count; i++) body(i);
             return;
@@ -29,13 +39,22 @@ internal static class CpuParallel
         long workers = Math.Min(count, Environment.ProcessorCount), next = 0;
         Parallel.For(0, workers, Options, worker =>
         {
-            while (true)
+            bool isInside = _isInside;
+            _isInside = workers == Environment.ProcessorCount;
+            try
             {
-                long first = Volatile.Read(ref next);
-                if (first >= count) break;
-                long end = first + Math.Max(1, (count - first) / (Parts * workers));
-                if (Interlocked.CompareExchange(ref next, end, first) != first) continue;
-                for (long i = first; i < end; i++) body(i);
+                while (true)
+                {
+                    long first = Volatile.Read(ref next);
+                    if (first >= count) break;
+                    long end = first + Math.Max(1, (count - first) / (Parts * workers));
+                    if (Interlocked.CompareExchange(ref next, end, first) != first) continue;
+                    for (long i = first; i < end; i++) body(i);
+                }
+            }
+            finally
+            {
+                _isInside = isInside;
             }
         });
     }
