@@ -309,11 +309,12 @@ public static unsafe partial class Conv2d
 
         public required GatherAxis Horizontal { get; init; }
 
-        /// <summary>True when results are the sums themselves.</summary>
-        public bool IsPlain => Bias == null && !Rectifies;
-
         /// <summary>True when the results of an image lie in memory as they are counted.</summary>
         public bool IsDense => Horizontal.ResultStep == 1 && Vertical.ResultStep == 1;
+
+        /// <summary>What becomes of sums of the stored type, from a channel on.</summary>
+        public CpuGemm.TileEnd<TSum> EndOf<TSum>(long channel, bool isOfRows)
+            where TSum : unmanaged => new((TSum*)(Bias == null ? null : Bias + channel), isOfRows, Rectifies);
 
         /// <summary>Takes neighbours of one row of the result, for so many channels from that of the bias on.</summary>
         public void StoreRows<TSum>(TSum* sums, long stride, T* to, long channels, int count, T* bias)
@@ -402,9 +403,9 @@ public static unsafe partial class Conv2d
         public bool TryTarget(long firstRow, long firstColumn, long columns, out CpuTarget<TSum> target)
         {
             long plane = _target.Strides.Channel, image = firstColumn / plane, pixel = firstColumn - (image * plane);
-            target = CpuTarget<TSum>.At(
-                _target.Result + (firstRow * plane) + (image * _target.Strides.Batch) + pixel, plane, _target.Streams);
-            return _target.IsPlain && _target.IsDense && typeof(T) == typeof(TSum) && pixel + columns <= plane;
+            T* first = _target.Result + (firstRow * plane) + (image * _target.Strides.Batch) + pixel;
+            target = new(first, plane, _target.EndOf<TSum>(firstRow, isOfRows: true), _target.Streams);
+            return _target.IsDense && typeof(T) == typeof(TSum) && pixel + columns <= plane;
         }
 
         /// <summary>Of a filter of one tap, channel by channel. Larger ones find most of what they read in a cache.</summary>
@@ -461,9 +462,9 @@ public static unsafe partial class Conv2d
 
         public bool TryTarget(long firstRow, long firstColumn, long columns, out CpuTarget<TSum> target)
         {
-            target = CpuTarget<TSum>.At(
-                _target.Result + (firstRow * _target.Strides.Column) + firstColumn, _target.Strides.Column, _target.Streams);
-            return _target.IsPlain && _target.IsDense && typeof(T) == typeof(TSum);
+            T* first = _target.Result + (firstRow * _target.Strides.Column) + firstColumn;
+            target = new(first, _target.Strides.Column, _target.EndOf<TSum>(firstColumn, isOfRows: false), _target.Streams);
+            return _target.IsDense && typeof(T) == typeof(TSum);
         }
 
         public void Prefetch(in CpuBlock block, long part, long parts)

@@ -130,7 +130,7 @@ public static unsafe partial class Conv2d
                         for (int x = 0; x < _pitch; x += _tileHeight, to += tileLength)
                         {
                             CpuGemm.TileSums<TSum> tile = CpuGemm.TileSums<TSum>.InPlace(to, PanelColumns, slice > 0);
-                            if (target.First != 0) tile = tile.At(target.From(((long)row * _pitch) + x));
+                            if (target.First != null) tile = tile.At(target.From(((long)row * _pitch) + x));
                             CpuGemm.MultiplyGathered(
                                 _tileHeight, columns, end - first, from + (x * band.Pixel), offsets + first, band.Pixel, filter, tile);
                         }
@@ -142,14 +142,14 @@ public static unsafe partial class Conv2d
         }
 
         /// <summary>Whether whole tiles of results lie in memory as they are made.</summary>
-        private bool StoresTiles => _isLast && typeof(T) == typeof(TSum) && _phase.Target.IsPlain && _phase.Target.IsDense
+        private bool StoresTiles => _isLast && typeof(T) == typeof(TSum) && _phase.Target.IsDense
             && _pitch == _phase.Target.Horizontal.Results;
 
         private CpuTarget<TSum> TargetOf(long batch, in GatherAxis vertical, long channel)
         {
             GatherTarget<T> target = _phase.Target;
             T* first = target.Result + (batch * target.Strides.Batch) + channel + (vertical.ResultFirst * target.Strides.Row);
-            return CpuTarget<TSum>.At(first, target.Strides.Column, target.Streams);
+            return new(first, target.Strides.Column, target.EndOf<TSum>(channel, isOfRows: false), target.Streams);
         }
 
         /// <summary>Rows one by one, or where neither tiles nor the result have gaps, all as one.</summary>

@@ -136,21 +136,22 @@ internal static unsafe partial class CpuGemm
 
             TSum* to = tile.Sums.To, former = tile.Sums.Former;
             long stride = tile.Sums.Stride, formerStride = tile.Sums.FormerStride;
+            TileEnd<TSum> ends = tile.Sums.End;
             bool streams = tile.Sums.Streams;
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(0, l0, r0, null, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(1, l1, r1, null, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(2, l2, r2, null, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(3, l3, r3, null, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(4, l4, r4, null, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(5, l5, r5, null, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(6, l6, r6, null, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(7, l7, r7, null, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(8, l8, r8, null, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(9, l9, r9, null, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(10, l10, r10, null, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(11, l11, r11, null, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(12, l12, r12, null, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(13, l13, r13, null, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(0, l0, r0, ends, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(1, l1, r1, ends, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(2, l2, r2, ends, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(3, l3, r3, ends, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(4, l4, r4, ends, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(5, l5, r5, ends, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(6, l6, r6, ends, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(7, l7, r7, ends, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(8, l8, r8, ends, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(9, l9, r9, ends, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(10, l10, r10, ends, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(11, l11, r11, ends, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(12, l12, r12, ends, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(13, l13, r13, ends, ref to, stride, ref former, formerStride, streams);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

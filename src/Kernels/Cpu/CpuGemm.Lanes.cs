@@ -32,6 +32,9 @@ internal static unsafe partial class CpuGemm
 
         static abstract TVector Add(TVector left, TVector right);
 
+        /// <summary>0 for what is at most 0; NaN stays.</summary>
+        static abstract TVector Rectify(TVector value);
+
         static abstract TVector MultiplyAdd(TVector left, TVector right, TVector addend);
 
         /// <summary>Turns columns of four, <see cref="Width"/> of them, into four rows.</summary>
@@ -61,6 +64,10 @@ internal static unsafe partial class CpuGemm
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Vector512<TSum> Add(Vector512<TSum> left, Vector512<TSum> right) => left + right;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<TSum> Rectify(Vector512<TSum> value) =>
+            Vector512.AndNot(value, Vector512.LessThanOrEqual(value, Vector512<TSum>.Zero));
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Vector512<TSum> MultiplyAdd(Vector512<TSum> left, Vector512<TSum> right, Vector512<TSum> addend) =>
@@ -117,6 +124,10 @@ internal static unsafe partial class CpuGemm
         public static Vector256<TSum> Add(Vector256<TSum> left, Vector256<TSum> right) => left + right;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector256<TSum> Rectify(Vector256<TSum> value) =>
+            Vector256.AndNot(value, Vector256.LessThanOrEqual(value, Vector256<TSum>.Zero));
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Vector256<TSum> MultiplyAdd(Vector256<TSum> left, Vector256<TSum> right, Vector256<TSum> addend) =>
             typeof(TSum) == typeof(float)
                 ? Vector256.MultiplyAddEstimate(left.AsSingle(), right.AsSingle(), addend.AsSingle()).As<float, TSum>()
@@ -168,6 +179,10 @@ internal static unsafe partial class CpuGemm
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Vector128<TSum> Add(Vector128<TSum> left, Vector128<TSum> right) => left + right;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector128<TSum> Rectify(Vector128<TSum> value) =>
+            Vector128.AndNot(value, Vector128.LessThanOrEqual(value, Vector128<TSum>.Zero));
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static Vector128<TSum> MultiplyAdd(Vector128<TSum> left, Vector128<TSum> right, Vector128<TSum> addend) =>

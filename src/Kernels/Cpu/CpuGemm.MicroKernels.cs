@@ -16,53 +16,52 @@ internal static unsafe partial class CpuGemm
         /// <summary>The least tile height there is that holds a number of rows.</summary>
         public static int PaddedHeight(int rows) => rows <= 4 ? 4 : TLanes.TileRows == 6 ? 6 : rows <= 8 ? 8 : 12;
 
-        /// <summary>c = (former +) a · b (+ bias) for one tile of a height that <see cref="PaddedHeight"/> gives.</summary>
+        /// <summary>c = (former +) a · b for one tile of a height that <see cref="PaddedHeight"/> gives.</summary>
         /// <param name="height">The rows of a and c.</param>
         /// <param name="vectors">The width of b, bias and c in vectors, 1 or 2.</param>
         /// <param name="depth">The columns of a and rows of b.</param>
         /// <param name="a">Rows of the packed block, <see cref="PackedRowStride"/> apart.</param>
         /// <param name="b">The panel.</param>
         /// <param name="bStride">The distance from one row of the panel to the next.</param>
-        /// <param name="bias">Added last; null for none.</param>
         /// <param name="c">The sums.</param>
         public static void Multiply(
-            int height, int vectors, long depth, TSum* a, TSum* b, long bStride, TSum* bias, in TileSums<TSum> c)
+            int height, int vectors, long depth, TSum* a, TSum* b, long bStride, in TileSums<TSum> c)
         {
             switch (height)
             {
                 case 4:
-                    Multiply<Four>(vectors, depth, a, b, bStride, bias, c);
+                    Multiply<Four>(vectors, depth, a, b, bStride, c);
                     break;
                 case 6:
-                    Multiply<Six>(vectors, depth, a, b, bStride, bias, c);
+                    Multiply<Six>(vectors, depth, a, b, bStride, c);
                     break;
                 case 8:
-                    Multiply<Eight>(vectors, depth, a, b, bStride, bias, c);
+                    Multiply<Eight>(vectors, depth, a, b, bStride, c);
                     break;
                 default:
-                    Multiply<Twelve>(vectors, depth, a, b, bStride, bias, c);
+                    Multiply<Twelve>(vectors, depth, a, b, bStride, c);
                     break;
             }
         }
 
         private static void Multiply<THeight>(
-            int vectors, long depth, TSum* a, TSum* b, long bStride, TSum* bias, in TileSums<TSum> c)
+            int vectors, long depth, TSum* a, TSum* b, long bStride, in TileSums<TSum> c)
             where THeight : ICount
         {
             if (vectors == 1)
             {
-                Multiply<THeight, One>(depth, a, b, bStride, bias, c);
+                Multiply<THeight, One>(depth, a, b, bStride, c);
             }
             else
             {
-                Multiply<THeight, Two>(depth, a, b, bStride, bias, c);
+                Multiply<THeight, Two>(depth, a, b, bStride, c);
             }
         }
 
         /// <summary>The loop itself. Each sum needs a variable of its own to become a register: l0 is the left vector of row 0.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static void Multiply<THeight, TWidth>(
-            long depth, TSum* a, TSum* b, long bStride, TSum* bias, in TileSums<TSum> c)
+            long depth, TSum* a, TSum* b, long bStride, in TileSums<TSum> c)
             where THeight : ICount
             where TWidth : ICount
         {
@@ -93,19 +92,20 @@ internal static unsafe partial class CpuGemm
 
             TSum* to = c.To, former = c.Former;
             long stride = c.Stride, formerStride = c.FormerStride;
+            TileEnd<TSum> end = c.End;
             bool streams = c.Streams;
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(0, l0, r0, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(1, l1, r1, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(2, l2, r2, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(3, l3, r3, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(4, l4, r4, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(5, l5, r5, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(6, l6, r6, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(7, l7, r7, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(8, l8, r8, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(9, l9, r9, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(10, l10, r10, bias, ref to, stride, ref former, formerStride, streams);
-            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(11, l11, r11, bias, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(0, l0, r0, end, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(1, l1, r1, end, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(2, l2, r2, end, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(3, l3, r3, end, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(4, l4, r4, end, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(5, l5, r5, end, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(6, l6, r6, end, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(7, l7, r7, end, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(8, l8, r8, end, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(9, l9, r9, end, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(10, l10, r10, end, ref to, stride, ref former, formerStride, streams);
+            FinishRow<THeight, TWidth, TVector, TSum, TLanes>(11, l11, r11, end, ref to, stride, ref former, formerStride, streams);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -130,27 +130,41 @@ internal static unsafe partial class CpuGemm
     /// <param name="stride">From one row to the next.</param>
     /// <param name="former">Sums of earlier steps, which are added; null for none.</param>
     /// <param name="formerStride">From one row of them to the next.</param>
+    /// <param name="end">What becomes of them.</param>
     /// <param name="streams">Whether they are stored past the caches: all rows then lie on whole vectors.</param>
-    internal readonly struct TileSums<TSum>(TSum* to, long stride, TSum* former, long formerStride, bool streams)
+    internal readonly struct TileSums<TSum>(
+        TSum* to, long stride, TSum* former, long formerStride, in TileEnd<TSum> end, bool streams)
         where TSum : unmanaged
     {
         public readonly TSum* To = to, Former = former;
         public readonly long Stride = stride, FormerStride = formerStride;
+        public readonly TileEnd<TSum> End = end;
         public readonly bool Streams = streams;
 
         /// <summary>Sums in memory of ours, which stay there until the last steps.</summary>
-        public static TileSums<TSum> InPlace(TSum* sums, long stride, bool accumulate) =>
-            new(sums, stride, accumulate ? sums : null, stride, streams: false);
+        public static TileSums<TSum> InPlace(TSum* sums, long stride, bool accumulate, in TileEnd<TSum> end = default) =>
+            new(sums, stride, accumulate ? sums : null, stride, end, streams: false);
 
         /// <summary>The same sums, which go elsewhere at the end.</summary>
         public TileSums<TSum> At(in CpuTarget<TSum> target) =>
-            new((TSum*)target.First, target.Stride, Former, FormerStride, target.Streams);
+            new(target.First, target.Stride, Former, FormerStride, target.End, target.Streams);
+    }
+
+    /// <summary>What becomes of sums at the end: a bias is added, of columns or of rows, and what is below 0 becomes 0.</summary>
+    /// <param name="bias">That of the tile's first column, or row; null for none.</param>
+    /// <param name="isOfRows">Whether each row has one, else each column.</param>
+    /// <param name="rectifies">Whether there are no results below 0; NaN stays.</param>
+    internal readonly struct TileEnd<TSum>(TSum* bias, bool isOfRows, bool rectifies)
+        where TSum : unmanaged
+    {
+        public readonly TSum* Bias = bias;
+        public readonly bool IsOfRows = isOfRows, Rectifies = rectifies;
     }
 
     /// <summary>The end of a row of a tile, if it has that row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void FinishRow<THeight, TWidth, TVector, TSum, TLanes>(
-        int row, TVector leftSum, TVector rightSum, TSum* bias, ref TSum* to, long stride, ref TSum* former, long formerStride,
+        int row, TVector leftSum, TVector rightSum, TileEnd<TSum> end, ref TSum* to, long stride, ref TSum* former, long formerStride,
         bool streams)
         where THeight : ICount
         where TWidth : ICount
@@ -166,10 +180,18 @@ internal static unsafe partial class CpuGemm
             former += formerStride;
         }
 
-        if (bias != null)
+        if (end.Bias != null)
         {
-            leftSum = TLanes.Add(leftSum, TLanes.Load(bias));
-            if (TWidth.Value > 1) rightSum = TLanes.Add(rightSum, TLanes.Load(bias + TLanes.Width));
+            TVector left = end.IsOfRows ? TLanes.Broadcast(end.Bias + row) : TLanes.Load(end.Bias), right = left;
+            if (TWidth.Value > 1 && !end.IsOfRows) right = TLanes.Load(end.Bias + TLanes.Width);
+            leftSum = TLanes.Add(leftSum, left);
+            rightSum = TLanes.Add(rightSum, right);
+        }
+
+        if (end.Rectifies)
+        {
+            leftSum = TLanes.Rectify(leftSum);
+            rightSum = TLanes.Rectify(rightSum);
         }
 
         if (streams)

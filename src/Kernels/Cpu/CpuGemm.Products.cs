@@ -40,19 +40,24 @@ internal unsafe interface ICpuProduct<TSum>
 /// <summary>Rows, columns and steps of a product.</summary>
 internal readonly record struct CpuBlock(long FirstRow, long Rows, long FirstColumn, long Columns, long FirstDepth, long Depth);
 
-/// <summary>Rows of results in memory, <paramref name="Stride"/> apart.</summary>
-/// <param name="First">The first.</param>
-/// <param name="Stride">From one row to the next.</param>
-/// <param name="Streams">Whether they leave the caches before anyone reads them, and lie on whole vectors.</param>
-internal readonly unsafe record struct CpuTarget<TSum>(nint First, long Stride, bool Streams)
+/// <summary>Rows of results in memory.</summary>
+/// <param name="first">The first.</param>
+/// <param name="stride">From one row to the next.</param>
+/// <param name="end">What becomes of the sums.</param>
+/// <param name="streams">Whether the whole result leaves the caches before anyone reads it.</param>
+internal readonly unsafe struct CpuTarget<TSum>(void* first, long stride, in CpuGemm.TileEnd<TSum> end, bool streams)
     where TSum : unmanaged
 {
-    /// <summary>Rows at an address, of a result that is streamed as a whole or not.</summary>
-    public static CpuTarget<TSum> At(void* first, long stride, bool streams) =>
-        new((nint)first, stride, streams && (nint)first % CpuHeap.Alignment == 0 && stride * sizeof(TSum) % CpuHeap.Alignment == 0);
+    public readonly TSum* First = (TSum*)first;
+    public readonly long Stride = stride;
+    public readonly CpuGemm.TileEnd<TSum> End = end;
 
-    /// <summary>From a later row on.</summary>
-    public CpuTarget<TSum> From(long row) => this with { First = First + (nint)(row * Stride * sizeof(TSum)) };
+    /// <summary>Rows that do not lie on whole vectors are not streamed.</summary>
+    public readonly bool Streams =
+        streams && (nuint)first % CpuHeap.Alignment == 0 && stride * sizeof(TSum) % CpuHeap.Alignment == 0;
+
+    /// <summary>From a later row on, where the bias is of columns.</summary>
+    public CpuTarget<TSum> From(long row) => new(First + (row * Stride), Stride, End, Streams);
 }
 
 internal static unsafe partial class CpuGemm
@@ -263,7 +268,7 @@ internal static unsafe partial class CpuGemm
         private static void MultiplyTile(long height, long width, long depth, TSum* left, TSum* right, in TileSums<TSum> sums) =>
             MicroKernel<TSum, TVector, TLanes>.Multiply(
                 MicroKernel<TSum, TVector, TLanes>.PaddedHeight((int)height), width > TLanes.Width ? 2 : 1, depth, left, right, PanelWidth,
-                null, sums);
+                sums);
 
         /// <summary>Counts the tiles of a block.</summary>
         private struct Parts(long rows, long columns)

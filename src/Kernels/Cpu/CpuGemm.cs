@@ -294,6 +294,7 @@ internal static unsafe partial class CpuGemm
             long rows, long width, long depth,
             TSum* block, TSum* panel, long panelStride, TSum* bias, Strided<TSum> sums, bool accumulate, TSum* tile)
         {
+            TileEnd<TSum> end = new(bias, isOfRows: false, rectifies: false);
             for (long row = 0; row < rows; row += TLanes.TileRows)
             {
                 int height = (int)Math.Min(TLanes.TileRows, rows - row);
@@ -304,7 +305,8 @@ internal static unsafe partial class CpuGemm
                 if (height == tileHeight && width == vectors * TLanes.Width)
                 {
                     MicroKernel<TSum, TVector, TLanes>.Multiply(
-                        tileHeight, vectors, depth, a, panel, panelStride, bias, TileSums<TSum>.InPlace(c, sums.RowStride, accumulate));
+                        tileHeight, vectors, depth, a, panel, panelStride,
+                        TileSums<TSum>.InPlace(c, sums.RowStride, accumulate, end));
                     continue;
                 }
 
@@ -315,7 +317,8 @@ internal static unsafe partial class CpuGemm
                 }
 
                 MicroKernel<TSum, TVector, TLanes>.Multiply(
-                    tileHeight, vectors, depth, a, panel, panelStride, bias, TileSums<TSum>.InPlace(tile, PanelWidth, accumulate));
+                    tileHeight, vectors, depth, a, panel, panelStride,
+                    TileSums<TSum>.InPlace(tile, PanelWidth, accumulate, end));
                 Copy(height, width, tile, PanelWidth, c, sums.RowStride);
             }
         }
