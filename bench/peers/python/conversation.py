@@ -35,8 +35,8 @@ def time_cpu(call, flush):
     return (middle - start) / 1e6, (end - again) / 1e6
 
 
-def first_line(error):
-    return f"{type(error).__name__}: {error}".strip().split("\n")[0]
+def first_sentence(error):
+    return f"{type(error).__name__}: {error}".strip().split("\n")[0].split(". ")[0]
 
 
 def converse(session, replies):
@@ -47,5 +47,5 @@ def converse(session, replies):
             request = json.loads(line)
             reply = answers[request["do"]](request)
         except Exception as error:  # the conversation goes on, whatever went wrong
-            reply = {"error": first_line(error)}
+            reply = {"error": first_sentence(error)}
         print(json.dumps(reply), file=replies, flush=True)

@@ -51,7 +51,7 @@ def optimizer_step(case, kind, settings):
             return optimizer.step
         except (TypeError, ValueError, RuntimeError) as error:
             failure = error
-    raise Unsupported(first_line(failure))
+    raise Unsupported(first_sentence(failure))
 
 
 @op("parameter-snapshot", "save", "torch.Tensor.copy_ of each tensor")

@@ -13,7 +13,7 @@ import torch
 import ours
 import activations, augmentation, dropout, losses, normalization, optimizers, penalties, pooling, products  # each registers its ops
 from case import OPS, Case, Unsupported
-from conversation import FLUSH_BYTES, first_line, time_cpu
+from conversation import FLUSH_BYTES, first_sentence, time_cpu
 
 HEAD_START = 2_000_000  # GPU clock cycles, about a millisecond: the host queues everything meanwhile, so its own time is not measured
 
@@ -41,7 +41,7 @@ class Session:
                 self.kernels = ours.load(request["package"])
                 reply["kernels"] = self.kernels.__version__
             except ImportError as error:
-                reply["noKernels"] = first_line(error)
+                reply["noKernels"] = first_sentence(error)
         facts = [f"CUDA {torch.version.cuda}" if self.device.type == "cuda" else blas_in_use()]
         if request.get("keepsHeap"):
             facts.append("heap kept")  # by the environment of this process; only the name is made here
@@ -58,7 +58,7 @@ class Session:
             self.call()
         except (Unsupported, NotImplementedError, RuntimeError) as error:
             self.call = None
-            return {"unsupported": first_line(error)}
+            return {"unsupported": first_sentence(error)}
         return {"call": call, **(self.prepare_ours(request) if self.kernels else {})}
 
     def prepare_ours(self, request):
@@ -67,13 +67,13 @@ class Session:
             self.ours()
         except (Unsupported, RuntimeError) as error:
             self.ours = None
-            return {"oursUnsupported": first_line(error)}
+            return {"oursUnsupported": first_sentence(error)}
         if self.device.type != "cuda":
             return {"ours": name}
         try:
             self.graphs = {"ours": capture(self.ours), "theirs": capture(self.call)}
         except RuntimeError as error:  # some of PyTorch's recipes wait for the device
-            return {"ours": name, "noGraph": first_line(error)}
+            return {"ours": name, "noGraph": first_sentence(error)}
         return {"ours": name}
 
     def run(self, request):
