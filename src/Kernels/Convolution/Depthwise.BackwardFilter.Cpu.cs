@@ -278,12 +278,11 @@ public static unsafe partial class Conv2d
             private static Vector512<TSum> Step(T* dy, T* from, int at, int count, Vector512<TSum> sum) =>
                 MultiplyAdd(CpuReal.Load<T, TSum>(dy + at, count), CpuReal.Load<T, TSum>(from + at, count), sum);
 
-            [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            private static void AddTo(double* sums, int vector, Vector512<TSum> sum)
+            /// <summary>As far as there are channels: a task of few vectors has sums for no more.</summary>
+            private void AddTo(double* sums, int vector, Vector512<TSum> sum)
             {
-                int lanes = Vector512<TSum>.Count;
-                sums += vector * lanes;
-                for (int i = 0; i < lanes; i++) sums[i] += CpuElement.ToDouble(sum.GetElement(i));
+                int lanes = Vector512<TSum>.Count, first = vector * lanes, count = Math.Min(lanes, channels - first);
+                for (int i = 0; i < count; i++) sums[first + i] += CpuElement.ToDouble(sum.GetElement(i));
             }
         }
     }

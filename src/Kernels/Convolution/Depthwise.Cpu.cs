@@ -228,7 +228,7 @@ public static unsafe partial class Conv2d
             private readonly long _rows;
 
             /// <summary>Elements of a plane of the result.</summary>
-            private readonly int _results;
+            private readonly long _results;
 
             /// <summary>True when the whole result leaves the caches before anyone reads it.</summary>
             private readonly bool _streams;
@@ -256,7 +256,7 @@ public static unsafe partial class Conv2d
                 _padded = new(rows, columns, _height, _width);
                 (_mostTaps, _mostColumns) = (_phases.Max(phase => phase.Taps), columns.Max(axis => axis.Results));
                 _rows = rows.Sum(axis => (long)axis.Results);
-                _results = (int)(_backward ? s.XHeight * s.XWidth : s.YHeight * s.YWidth);
+                _results = _backward ? (long)s.XHeight * s.XWidth : (long)s.YHeight * s.YWidth;
                 _streams = CpuStreaming.Pays(_result, (long)s.Batch * _to.Batch * sizeof(T));
             }
 
@@ -277,8 +277,9 @@ public static unsafe partial class Conv2d
             private void Plane(long batch, long channel)
             {
                 PaddedPlane<T, TSum> padded = _padded;
-                int sources = Sources, lanes = Vector512<TSum>.Count, whole = _phases.Length > 1 ? _results : 0;
-                long planes = padded.Length * sources, sumsLength = ((long)_mostColumns * ResultRows) + lanes;
+                int sources = Sources, lanes = Vector512<TSum>.Count;
+                long whole = _phases.Length > 1 ? _results : 0, planes = padded.Length * sources;
+                long sumsLength = ((long)_mostColumns * ResultRows) + lanes;
                 long filterLength = ((long)sources * _mostTaps) + lanes, offsetLength = (_mostTaps * sizeof(long) / sizeof(TSum)) + lanes;
                 TSum* memory = CpuScratch.Take<TSum>(planes + sumsLength + filterLength + offsetLength + whole);
                 TSum* sums = memory + planes, weights = sums + sumsLength, together = weights + filterLength;
@@ -305,7 +306,8 @@ public static unsafe partial class Conv2d
                     }
                 }
 
-                if (whole > 0) Store(together, to, whole, channel);
+                for (long at = 0; at < whole; at += CpuParallel.ElementsPerChunk)
+                    Store(together + at, to + at, (int)Math.Min(CpuParallel.ElementsPerChunk, whole - at), channel);
             }
 
             /// <summary>A few rows of a phase, one behind the other.</summary>
