@@ -17,6 +17,7 @@ public static unsafe partial class CutMix
             T* y = a.Y.Pointer<T>();
             int* pairs = a.Pairs.Pointer<int>();
             int* boxes = a.Boxes.Pointer<int>();
+            bool streams = x != y && (long)a.Count * sizeof(T) >= CpuStreaming.ThresholdBytes;
             CpuRows.ForEach(a.Image, (long)a.Count, (image, row, first, length) =>
             {
                 int other = pairs[(2 * image) + a.Backward];
@@ -33,12 +34,12 @@ public static unsafe partial class CutMix
                 }
 
                 (long start, long stop) = CpuRows.Span(boxes + (4 * image), row, length, a.Image.Pixel);
-                CpuRows.Copy(x + first, y + first, 0, start);
+                CpuRows.Copy(x + first, y + first, 0, start, streams);
                 if (exists)
-                    CpuRows.Copy(theirs, y + first, start, stop);
+                    CpuRows.Copy(theirs, y + first, start, stop, streams);
                 else
-                    CpuResidual.Clear(y + first + start, stop - start);
-                CpuRows.Copy(x + first, y + first, stop, length);
+                    CpuStreaming.FillPart(y + first + start, stop - start, default, streams);
+                CpuRows.Copy(x + first, y + first, stop, length, streams);
             });
         }
 
@@ -72,13 +73,22 @@ public static unsafe partial class CutMix
 internal static unsafe class CpuRows
 {
     /// <summary>Calls the body with image, row of the image, first element and length, for each row of each plane.</summary>
-    public static void ForEach(ImageArguments image, long count, Action<long, long, long, long> body)
+    public static void ForEach(ImageArguments shape, long count, Action<long, long, long, long> body)
     {
-        long run = (long)image.Run, length = (long)image.RowLength, height = (long)image.Height, rows = count / length;
+        long run = (long)shape.Run, length = (long)shape.RowLength, height = (long)shape.Height, rows = count / length;
         long chunk = Math.Max(1, CpuParallel.ElementsPerChunk / length);
         CpuParallel.ForRange(rows, chunk, (first, end) =>
         {
-            for (long row = first; row < end; row++) body(row * length / run, row % height, row * length, length);
+            // Divisions are made once: rows may be as short as they cost.
+            long rowsOfImage = run / length, image = first / rowsOfImage, ofImage = first % rowsOfImage, row = first % height;
+            for (long start = first * length; start < end * length; start += length)
+            {
+                body(image, row, start, length);
+                if (++row == height) row = 0;
+                if (++ofImage < rowsOfImage) continue;
+                ofImage = 0;
+                image++;
+            }
         });
     }
 
@@ -95,5 +105,13 @@ internal static unsafe class CpuRows
     {
         long bytes = (stop - start) * sizeof(T);
         if (source != target) Buffer.MemoryCopy(source + start, target + start, bytes, bytes);
+    }
+
+    /// <summary>The same, past the caches if <paramref name="streams"/>.</summary>
+    public static void Copy<T>(T* source, T* target, long start, long stop, bool streams)
+        where T : unmanaged
+    {
+        if (source != target)
+            CpuStreaming.CopyPart((byte*)(source + start), (byte*)(target + start), (stop - start) * sizeof(T), streams);
     }
 }

@@ -1,6 +1,7 @@
 using System.Runtime.Intrinsics;
 using Kernels.Cpu;
 using Kernels.Devices;
+using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
@@ -35,16 +36,27 @@ internal static unsafe partial class Erasure
             ulong* ids = a.SampleIds.Pointer<ulong>();
             RandomKey key = a.Key.Resolve();
             T constant = CpuElement.FromDouble<T>(a.Value);
+            bool streams = x != y && (long)a.Count * sizeof(T) >= CpuStreaming.ThresholdBytes;
             CpuRows.ForEach(a.Image, (long)a.Count, (image, row, first, length) =>
             {
-                CpuRows.Copy(x + first, y + first, 0, length);
+                // Nothing is read where the only hole is.
+                (long from, long to) = a.Holes == 1 ? CpuRows.Span(boxes + (4 * image), row, length, a.Image.Pixel) : (0, 0);
+                if (streams)
+                {
+                    // The next row, which has most likely its hole where this one has it.
+                    CpuPrefetch.Range(x + first + length, from * sizeof(T));
+                    CpuPrefetch.Range(x + first + length + to, (length - to) * sizeof(T));
+                }
+
+                CpuRows.Copy(x + first, y + first, 0, from, streams);
+                CpuRows.Copy(x + first, y + first, to, length, streams);
                 for (uint hole = 0; hole < a.Holes; hole++)
                 {
                     (long start, long stop) = CpuRows.Span(boxes + (4 * ((image * a.Holes) + hole)), row, length, a.Image.Pixel);
                     if (start == stop) continue;
                     if (!noise)
                     {
-                        new Span<T>(y + first + start, (int)(stop - start)).Fill(constant);
+                        CpuStreaming.FillPart(y + first + start, stop - start, constant, streams);
                         continue;
                     }
 

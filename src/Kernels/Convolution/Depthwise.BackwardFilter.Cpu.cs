@@ -182,6 +182,8 @@ public static unsafe partial class Conv2d
             where TSum : unmanaged
         {
             private readonly Conv2dShapeArguments _shape = split.Shape;
+            private readonly int _pixels = pixels;
+            private readonly long _channel = channel;
             private readonly GatherAxis _vertical = vertical, _horizontal = horizontal;
             private readonly MapStrides _x = StridesOfX(split.Shape, last: true);
             private readonly long _next = StridesOfY(split.Shape, last: true).Column;
@@ -189,37 +191,115 @@ public static unsafe partial class Conv2d
             private readonly T* _image = split.X + (walk.Batch * StridesOfX(split.Shape, last: true).Batch);
             private readonly T* _dy = split.Dy + (pixel * StridesOfY(split.Shape, last: true).Column) + channel;
 
+            /// <summary>
+            /// A few taps of a filter's row go over the pixels together, so that a vector of dy is loaded once for them.
+            /// </summary>
             public void Add(double[] sums, int block)
             {
                 // What lies outside is zeros, which take part.
                 T* zeros = stackalloc T[VectorsOfPixel * Vector512<TSum>.Count];
                 new Span<T>(zeros, VectorsOfPixel * Vector512<TSum>.Count).Clear();
-                for (int tap = 0; tap < (int)_shape.FilterArea; tap++)
+                int lanes = Vector512<TSum>.Count, pass = 0;
+                fixed (double* to = sums)
                 {
-                    int y = (_row * _vertical.Step) + _vertical.First + (tap / _horizontal.Taps * _vertical.TapStep);
-                    int x = (_column * _horizontal.Step) + _horizontal.First + (tap % _horizontal.Taps * _horizontal.TapStep);
-                    bool isInside = (uint)y < _shape.XHeight;
-                    int first = isInside ? Math.Clamp(Steps(-x), 0, pixels) : pixels;
-                    int end = isInside ? Math.Clamp(Steps((int)_shape.XWidth - x), first, pixels) : pixels;
-                    T* from = _image + (y * _x.Row) + ((x + ((long)first * _horizontal.Step)) * _x.Column) + channel;
-                    Vector512<TSum> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
-                    Chain(_dy, zeros, 0, first, ref sum0, ref sum1, ref sum2, ref sum3);
-                    Chain(_dy + (first * _next), from, _horizontal.Step * _x.Column, end - first, ref sum0, ref sum1, ref sum2, ref sum3);
-                    Chain(_dy + (end * _next), zeros, 0, pixels - end, ref sum0, ref sum1, ref sum2, ref sum3);
-                    fixed (double* to = &sums[tap * block])
+                    for (int down = 0; down < _vertical.Taps; down++)
                     {
-                        AddTo(to, 0, sum0);
-                        AddTo(to, 1, sum1);
-                        AddTo(to, 2, sum2);
-                        AddTo(to, 3, sum3);
+                        for (int right = 0; right < _horizontal.Taps; right += Together, pass++)
+                        {
+                            int count = Math.Min(Together, _horizontal.Taps - right), tap = (down * _horizontal.Taps) + right;
+                            TapsOfRow taps = new(this, zeros, down, right, count);
+                            if (channels == VectorsOfPixel * lanes)
+                            {
+                                AddWhole(taps, Ahead(pass), to + (tap * block), block);
+                                continue;
+                            }
+
+                            for (int first = 0; first < channels; first += lanes)
+                                AddVector(taps, first, Math.Min(lanes, channels - first), to + (tap * block) + first, block);
+                        }
                     }
                 }
+            }
+
+            [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+            private void AddWhole(in TapsOfRow taps, T* ahead, double* sums, int block)
+            {
+                int lanes = Vector512<TSum>.Count;
+                Vector512<TSum> a0 = default, a1 = default, a2 = default, a3 = default;
+                Vector512<TSum> b0 = default, b1 = default, b2 = default, b3 = default;
+                Vector512<TSum> c0 = default, c1 = default, c2 = default, c3 = default;
+                T* dy = _dy;
+                long step = taps.Step, aheadStep = ahead == null ? 0 : _next;
+                for (int pixel = 0; pixel < _pixels;)
+                {
+                    int count = taps.Alike(pixel);
+                    T* a = taps.At(0, pixel), b = taps.At(1, pixel), c = taps.At(2, pixel);
+                    for (pixel += count; count > 0; count--, dy += _next, a += step, b += step, c += step)
+                    {
+                        if (ahead != null) CpuPrefetch.Range(ahead, VectorsOfPixel * lanes * sizeof(T));
+                        ahead += aheadStep;
+                        Vector512<TSum> gradient = CpuReal.Load<T, TSum>(dy, lanes);
+                        a0 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(a, lanes), a0);
+                        b0 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(b, lanes), b0);
+                        c0 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(c, lanes), c0);
+                        gradient = CpuReal.Load<T, TSum>(dy + lanes, lanes);
+                        a1 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(a + lanes, lanes), a1);
+                        b1 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(b + lanes, lanes), b1);
+                        c1 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(c + lanes, lanes), c1);
+                        gradient = CpuReal.Load<T, TSum>(dy + (2 * lanes), lanes);
+                        a2 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(a + (2 * lanes), lanes), a2);
+                        b2 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(b + (2 * lanes), lanes), b2);
+                        c2 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(c + (2 * lanes), lanes), c2);
+                        gradient = CpuReal.Load<T, TSum>(dy + (3 * lanes), lanes);
+                        a3 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(a + (3 * lanes), lanes), a3);
+                        b3 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(b + (3 * lanes), lanes), b3);
+                        c3 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(c + (3 * lanes), lanes), c3);
+                    }
+                }
+
+                AddTo(sums, a0, a1, a2, a3);
+                if (taps.Count > 1) AddTo(sums + block, b0, b1, b2, b3);
+                if (taps.Count > 2) AddTo(sums + (2 * block), c0, c1, c2, c3);
+            }
+
+            /// <summary>One vector of channels, or a part of one, where there are not four.</summary>
+            [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+            private void AddVector(in TapsOfRow taps, int first, int part, double* sums, int block)
+            {
+                Vector512<TSum> sumA = default, sumB = default, sumC = default;
+                T* dy = _dy + first;
+                long step = taps.Step;
+                for (int pixel = 0; pixel < _pixels;)
+                {
+                    int count = taps.Alike(pixel);
+                    T* a = taps.At(0, pixel) + first, b = taps.At(1, pixel) + first, c = taps.At(2, pixel) + first;
+                    for (pixel += count; count > 0; count--, dy += _next, a += step, b += step, c += step)
+                    {
+                        Vector512<TSum> gradient = CpuReal.Load<T, TSum>(dy, part);
+                        sumA = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(a, part), sumA);
+                        sumB = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(b, part), sumB);
+                        sumC = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(c, part), sumC);
+                    }
+                }
+
+                AddTo(sums, sumA);
+                if (taps.Count > 1) AddTo(sums + block, sumB);
+                if (taps.Count > 2) AddTo(sums + (2 * block), sumC);
+            }
+
+            /// <summary>The first pixel, in this task's channels, of what the next row needs: its dy, then its rows of x, a pass each.</summary>
+            private T* Ahead(int pass)
+            {
+                if (pass == 0) return _dy + (_pixels * _next);
+                int lowest = (Math.Max(_vertical.Taps - 1, 0) * Math.Max(_vertical.TapStep, 0)) + (_row * _vertical.Step) + _vertical.First;
+                return pass <= _vertical.Step && (uint)(lowest + pass) < _shape.XHeight
+                    ? _image + ((lowest + pass) * _x.Row) + _channel : null;
             }
 
             /// <summary>Of several outputs for each channel of the input.</summary>
             public void AddSeveral(double[] sums, int block)
             {
-                for (int i = 0; i < pixels; i++)
+                for (int i = 0; i < _pixels; i++)
                 {
                     T* dy = _dy + (i * _next);
                     for (int tap = 0; tap < (int)_shape.FilterArea; tap++)
@@ -231,59 +311,100 @@ public static unsafe partial class Conv2d
                         T* from = isInside ? _image + (y * _x.Row) + (x * _x.Column) : null;
                         for (int c = 0; c < channels; c++)
                         {
-                            double value = isInside ? CpuElement.ToDouble(from[(channel + c) / _shape.YChannels]) : 0;
+                            double value = isInside ? CpuElement.ToDouble(from[(_channel + c) / _shape.YChannels]) : 0;
                             sums[(tap * block) + c] += CpuElement.ToDouble(dy[c]) * value;
                         }
                     }
                 }
             }
 
-            /// <summary>Pixels until a column is reached that lies so far ahead.</summary>
-            private int Steps(int columns) => (columns + _horizontal.Step - 1) / _horizontal.Step;
-
-            [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            private void Chain(
-                T* dy, T* from, long step, int count, ref Vector512<TSum> sum0, ref Vector512<TSum> sum1, ref Vector512<TSum> sum2,
-                ref Vector512<TSum> sum3)
+            private static void AddTo(
+                double* sums, Vector512<TSum> sum0, Vector512<TSum> sum1, Vector512<TSum> sum2, Vector512<TSum> sum3)
             {
                 int lanes = Vector512<TSum>.Count;
-                Vector512<TSum> s0 = sum0, s1 = sum1, s2 = sum2, s3 = sum3;
-                if (channels == VectorsOfPixel * lanes)
-                {
-                    for (; count > 0; count--, dy += _next, from += step)
-                    {
-                        s0 = Step(dy, from, 0, lanes, s0);
-                        s1 = Step(dy, from, lanes, lanes, s1);
-                        s2 = Step(dy, from, 2 * lanes, lanes, s2);
-                        s3 = Step(dy, from, 3 * lanes, lanes, s3);
-                    }
-                }
-                else
-                {
-                    int part0 = Math.Clamp(channels, 0, lanes), part1 = Math.Clamp(channels - lanes, 0, lanes);
-                    int part2 = Math.Clamp(channels - (2 * lanes), 0, lanes), part3 = Math.Clamp(channels - (3 * lanes), 0, lanes);
-                    for (; count > 0; count--, dy += _next, from += step)
-                    {
-                        s0 = Step(dy, from, 0, part0, s0);
-                        s1 = Step(dy, from, lanes, part1, s1);
-                        s2 = Step(dy, from, 2 * lanes, part2, s2);
-                        s3 = Step(dy, from, 3 * lanes, part3, s3);
-                    }
-                }
-
-                (sum0, sum1, sum2, sum3) = (s0, s1, s2, s3);
+                AddTo(sums, sum0);
+                AddTo(sums + lanes, sum1);
+                AddTo(sums + (2 * lanes), sum2);
+                AddTo(sums + (3 * lanes), sum3);
             }
 
             [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            private static Vector512<TSum> Step(T* dy, T* from, int at, int count, Vector512<TSum> sum) =>
-                MultiplyAdd(CpuReal.Load<T, TSum>(dy + at, count), CpuReal.Load<T, TSum>(from + at, count), sum);
-
-            /// <summary>As far as there are channels: a task of few vectors has sums for no more.</summary>
-            private void AddTo(double* sums, int vector, Vector512<TSum> sum)
+            private static void AddTo(double* sums, Vector512<TSum> sum)
             {
-                int lanes = Vector512<TSum>.Count, first = vector * lanes, count = Math.Min(lanes, channels - first);
-                for (int i = 0; i < count; i++) sums[first + i] += CpuElement.ToDouble(sum.GetElement(i));
+                if (typeof(TSum) == typeof(double))
+                {
+                    (Vector512.Load(sums) + sum.AsDouble()).Store(sums);
+                    return;
+                }
+
+                (Vector512<double> low, Vector512<double> high) = Vector512.Widen(sum.AsSingle());
+                (Vector512.Load(sums) + low).Store(sums);
+                (Vector512.Load(sums + Vector512<double>.Count) + high).Store(sums + Vector512<double>.Count);
             }
+
+            /// <summary>Up to three taps beside each other, and what they see of the image from each pixel.</summary>
+            private readonly ref struct TapsOfRow
+            {
+                private readonly Seen _a, _b, _c;
+                private readonly T* _zeros;
+                private readonly int _first, _end;
+
+                public TapsOfRow(in PixelRow<T, TSum> row, T* zeros, int down, int right, int count)
+                {
+                    Count = count;
+                    _zeros = zeros;
+                    _a = new Seen(row, zeros, down, right);
+                    _b = new Seen(row, zeros, down, right + Math.Min(1, count - 1));
+                    _c = new Seen(row, zeros, down, right + Math.Min(2, count - 1));
+                    _first = Math.Max(_a.First, Math.Max(_b.First, _c.First));
+                    _end = Math.Min(_a.End, Math.Min(_b.End, _c.End));
+                }
+
+                public int Count { get; }
+
+                /// <summary>From a pixel to the next.</summary>
+                public long Step => _a.Step;
+
+                /// <summary>Pixels from this one on whose columns follow each other for all taps: all inside, or one.</summary>
+                public int Alike(int pixel) => pixel >= _first && pixel < _end ? _end - pixel : 1;
+
+                public T* At(int tap, int pixel) => (tap == 0 ? _a : tap == 1 ? _b : _c).At(pixel, _zeros);
+            }
+
+            /// <summary>The pixels from which a tap sees the image.</summary>
+            private readonly struct Seen
+            {
+                private readonly T* _from;
+
+                public Seen(in PixelRow<T, TSum> row, T* zeros, int down, int right)
+                {
+                    int y = (row._row * row._vertical.Step) + row._vertical.First + (down * row._vertical.TapStep);
+                    int x = (row._column * row._horizontal.Step) + row._horizontal.First + (right * row._horizontal.TapStep);
+                    if ((uint)y >= row._shape.XHeight)
+                    {
+                        // Zeros all along.
+                        _from = zeros;
+                        End = row._pixels;
+                        return;
+                    }
+
+                    First = Math.Clamp(row.Steps(-x), 0, row._pixels);
+                    End = Math.Clamp(row.Steps((int)row._shape.XWidth - x), First, row._pixels);
+                    Step = row._horizontal.Step * row._x.Column;
+                    _from = row._image + (y * row._x.Row) + (x * row._x.Column) + row._channel;
+                }
+
+                public long Step { get; }
+
+                public int First { get; }
+
+                public int End { get; }
+
+                public T* At(int pixel, T* zeros) => pixel >= First && pixel < End ? _from + (pixel * Step) : zeros;
+            }
+
+            /// <summary>Pixels until a column is reached that lies so far ahead.</summary>
+            private int Steps(int columns) => (columns + _horizontal.Step - 1) / _horizontal.Step;
         }
     }
 }

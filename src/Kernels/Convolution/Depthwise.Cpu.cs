@@ -9,7 +9,7 @@ namespace Kernels;
 
 /// <content>
 /// The managed bodies of depthwise convolutions. [batch, channels, ...]: a plane is copied with its padding, columns that a stride takes
-/// together beside each other, and all else are whole vectors. [batch, ..., channels]: vectors along the channels.
+/// together beside each other, and all else are whole vectors.
 /// </content>
 public static unsafe partial class Conv2d
 {
@@ -173,7 +173,7 @@ public static unsafe partial class Conv2d
             where T : unmanaged => CpuDepthwiseBackwardFilter.Run<T>(variant with { Switches = 0 }, arguments);
     }
 
-    private readonly struct CpuDepthwiseGather : ICpuKernel<Conv2dGatherArguments>
+    private readonly partial struct CpuDepthwiseGather : ICpuKernel<Conv2dGatherArguments>
     {
         private const int ResultRows = 4;
 
@@ -205,7 +205,7 @@ public static unsafe partial class Conv2d
             public int Taps => Vertical.Taps * Horizontal.Taps;
         }
 
-        private sealed class Depthwise<T, TSum>
+        private sealed partial class Depthwise<T, TSum>
             where T : unmanaged
             where TSum : unmanaged
         {
@@ -233,6 +233,9 @@ public static unsafe partial class Conv2d
             /// <summary>True when the whole result leaves the caches before anyone reads it.</summary>
             private readonly bool _streams;
 
+            /// <summary>That, and pixels are whole cache lines.</summary>
+            private readonly bool _streamsPixels;
+
             public Depthwise(in Conv2dGatherArguments a, bool last)
             {
                 Conv2dShapeArguments s = _shape = a.Conv2dShape;
@@ -258,6 +261,7 @@ public static unsafe partial class Conv2d
                 _rows = rows.Sum(axis => (long)axis.Results);
                 _results = _backward ? (long)s.XHeight * s.XWidth : (long)s.YHeight * s.YWidth;
                 _streams = CpuStreaming.Pays(_result, (long)s.Batch * _to.Batch * sizeof(T));
+                _streamsPixels = _streams && Channels * sizeof(T) % Vector512<byte>.Count == 0;
             }
 
             private long Channels => (long)_shape.Groups * (_backward ? 1 : _shape.YChannels);
@@ -377,109 +381,6 @@ public static unsafe partial class Conv2d
                             long x = horizontal.FilterFirst + ((long)right * horizontal.FilterStep);
                             *to = CpuConvert.Widen<T, TSum>(filter[(y * _shape.FilterWidth) + x]);
                         }
-                    }
-                }
-            }
-
-            public void Pixels()
-            {
-                int outputs = (int)Channels * Sources;
-                foreach (Phase phase in _phases)
-                {
-                    TSum* weights = CpuScratch.TakeShared<TSum>(((long)phase.Taps * outputs) + Vector512<TSum>.Count);
-                    Weights(phase, 0, outputs, weights, areColumns: true);
-                    long rows = (long)_shape.Batch * phase.Vertical.Results, row = phase.Horizontal.Results * Channels;
-                    CpuParallel.ForRange(rows, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, row)), (first, end) =>
-                    {
-                        for (long i = first; i < end; i++)
-                            Row(phase, weights, i / phase.Vertical.Results, (int)(i % phase.Vertical.Results));
-                    });
-                }
-            }
-
-            /// <summary>A row of pixels with all their channels; where there is no pixel, zeros are read.</summary>
-            private void Row(in Phase phase, TSum* weights, long batch, int row)
-            {
-                (GatherAxis vertical, GatherAxis horizontal) = phase;
-                int taps = phase.Taps, channels = (int)Channels, outputs = channels * Sources, lanes = Vector512<TSum>.Count;
-                long pointers = (taps * sizeof(long) / sizeof(TSum)) + 1;
-                TSum* sums = CpuScratch.Take<TSum>(channels + outputs + pointers + (2 * lanes));
-                T* zeros = (T*)(sums + channels + lanes);
-                T** seen = (T**)(((nint)(zeros + outputs) + 7) & ~7);
-                new Span<T>(zeros, outputs).Clear();
-                T* image = _image + (batch * _from.Batch);
-                T* to = _result + (batch * _to.Batch) + ((vertical.ResultFirst + ((long)row * vertical.ResultStep)) * _to.Row);
-                int firstY = (row * vertical.Step) + vertical.First;
-                for (int pixel = 0; pixel < horizontal.Results; pixel++)
-                {
-                    int firstX = (pixel * horizontal.Step) + horizontal.First, tap = 0;
-                    for (int down = 0, y = firstY; down < vertical.Taps; down++, y += vertical.TapStep)
-                    {
-                        for (int right = 0, x = firstX; right < horizontal.Taps; right++, x += horizontal.TapStep, tap++)
-                        {
-                            bool isInside = (uint)y < (uint)_height && (uint)x < (uint)_width;
-                            seen[tap] = isInside ? image + (y * _from.Row) + (x * _from.Column) : zeros;
-                        }
-                    }
-
-                    if (_shape.YChannels == 1)
-                        Multiply(seen, taps, channels, weights, sums);
-                    else
-                        MultiplySeveral(seen, taps, channels, weights, sums);
-                    T* target = to + ((horizontal.ResultFirst + ((long)pixel * horizontal.ResultStep)) * _to.Column);
-                    CpuConvert.RoundRows(sums, 0, target, 0, rows: 1, channels, _bias, isShared: false, _rectifies, _streams);
-                }
-            }
-
-            /// <summary>A pixel whose channels are vectors, of which four are made side by side.</summary>
-            [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-            private static void Multiply(T** seen, int taps, int channels, TSum* weights, TSum* sums)
-            {
-                int channel = 0, lanes = Vector512<TSum>.Count;
-                for (; channel + (4 * lanes) <= channels; channel += 4 * lanes)
-                {
-                    TSum* weight = weights + channel;
-                    Vector512<TSum> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
-                    for (int tap = 0; tap < taps; tap++, weight += channels)
-                    {
-                        T* from = seen[tap] + channel;
-                        sum0 = MultiplyAdd(CpuReal.Load<T, TSum>(from, lanes), Vector512.Load(weight), sum0);
-                        sum1 = MultiplyAdd(CpuReal.Load<T, TSum>(from + lanes, lanes), Vector512.Load(weight + lanes), sum1);
-                        sum2 = MultiplyAdd(CpuReal.Load<T, TSum>(from + (2 * lanes), lanes), Vector512.Load(weight + (2 * lanes)), sum2);
-                        sum3 = MultiplyAdd(CpuReal.Load<T, TSum>(from + (3 * lanes), lanes), Vector512.Load(weight + (3 * lanes)), sum3);
-                    }
-
-                    sum0.Store(sums + channel);
-                    sum1.Store(sums + channel + lanes);
-                    sum2.Store(sums + channel + (2 * lanes));
-                    sum3.Store(sums + channel + (3 * lanes));
-                }
-
-                for (; channel < channels; channel += lanes)
-                {
-                    int count = Math.Min(lanes, channels - channel);
-                    Vector512<TSum> sum = default;
-                    for (int tap = 0; tap < taps; tap++)
-                    {
-                        Vector512<TSum> value = CpuReal.Load<T, TSum>(seen[tap] + channel, count);
-                        sum = MultiplyAdd(value, Vector512.Load(weights + ((long)tap * channels) + channel), sum);
-                    }
-
-                    sum.Store(sums + channel);
-                }
-            }
-
-            /// <summary>A pixel of several outputs for each channel of the input.</summary>
-            private void MultiplySeveral(T** seen, int taps, int channels, TSum* weights, TSum* sums)
-            {
-                int multiple = (int)_shape.YChannels, outputs = channels * Sources;
-                new Span<TSum>(sums, channels).Clear();
-                for (int tap = 0; tap < taps; tap++, weights += outputs)
-                {
-                    for (int output = 0; output < outputs; output++)
-                    {
-                        (int from, int to) = _backward ? (output, output / multiple) : (output / multiple, output);
-                        AddOne(CpuConvert.Widen<T, TSum>(seen[tap][from]), weights[output], sums + to);
                     }
                 }
             }

@@ -32,6 +32,23 @@ internal static unsafe class CpuReal
             CpuElement.Store(destination, value.As<TReal, float>(), count);
     }
 
+    /// <summary>
+    /// The same, whole vectors past the caches where <paramref name="streams"/> says so: vectors that follow each other from a cache line's
+    /// start.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store<T, TReal>(T* destination, Vector512<TReal> value, int count, bool streams)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        if (!streams || count < Vector512<TReal>.Count)
+            Store(destination, value, count);
+        else if (sizeof(T) == 2)
+            CpuElement.NarrowToStored<T>(value.As<TReal, float>()).StoreAlignedNonTemporal((ushort*)destination);
+        else
+            value.AsByte().StoreAlignedNonTemporal((byte*)destination);
+    }
+
     /// <summary>a * b + c, rounded once.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<TReal> FusedMultiplyAdd<TReal>(Vector512<TReal> a, Vector512<TReal> b, Vector512<TReal> c)

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Kernels.Cpu;
 using Kernels.Devices;
@@ -8,8 +9,11 @@ namespace Kernels;
 
 public static unsafe partial class SpectralNorm
 {
-    /// <summary>Columns that a core takes at a time.</summary>
-    private const long ColumnsPerChunk = 512;
+    /// <summary>Blocks of rows whose sums of the columns are made side by side, at most; later they are added in their order.</summary>
+    private const long MostBlocks = 32;
+
+    /// <summary>Rows that one pass over sums of the columns adds, and at least the rows of a block.</summary>
+    private const int RowsAtOnce = 4;
 
     /// <summary>What a vector is multiplied by to be of length 1; one shorter than epsilon is divided by that.</summary>
     private readonly record struct UnitVector(double Scale, double Length)
@@ -36,14 +40,27 @@ public static unsafe partial class SpectralNorm
         where T : unmanaged
         where TReal : unmanaged
     {
-        Vector512<TReal> sum = Vector512<TReal>.Zero;
-        for (long i = 0; i < count; i += Vector512<TReal>.Count)
+        // Four sums, for a multiply-add waits for the one before it.
+        int width = Vector512<TReal>.Count;
+        Vector512<TReal> sum0 = Vector512<TReal>.Zero, sum1 = sum0, sum2 = sum0, sum3 = sum0;
+        long i = 0;
+        for (; i + (4 * width) <= count; i += 4 * width)
         {
-            int part = (int)Math.Min(Vector512<TReal>.Count, count - i);
-            sum = CpuReal.FusedMultiplyAdd(CpuReal.Load<T, TReal>(a + i, part), CpuReal.Load(b + i, part), sum);
+            sum0 = CpuReal.FusedMultiplyAdd(CpuReal.Load<T, TReal>(a + i, width), CpuReal.Load(b + i, width), sum0);
+            sum1 = CpuReal.FusedMultiplyAdd(CpuReal.Load<T, TReal>(a + i + width, width), CpuReal.Load(b + i + width, width), sum1);
+            sum2 = CpuReal.FusedMultiplyAdd(
+                CpuReal.Load<T, TReal>(a + i + (2 * width), width), CpuReal.Load(b + i + (2 * width), width), sum2);
+            sum3 = CpuReal.FusedMultiplyAdd(
+                CpuReal.Load<T, TReal>(a + i + (3 * width), width), CpuReal.Load(b + i + (3 * width), width), sum3);
         }
 
-        return sum;
+        for (; i < count; i += width)
+        {
+            int part = (int)Math.Min(width, count - i);
+            sum0 = CpuReal.FusedMultiplyAdd(CpuReal.Load<T, TReal>(a + i, part), CpuReal.Load(b + i, part), sum0);
+        }
+
+        return sum0 + sum1 + (sum2 + sum3);
     }
 
     private readonly struct CpuRowProducts : ICpuKernel<SpectralNormRowsArguments>
@@ -91,22 +108,73 @@ public static unsafe partial class SpectralNorm
             TReal* products = a.Products.Pointer<TReal>();
             TReal* u = a.U.Pointer<TReal>();
             UnitVector.Of(products, a.Rows, a.Epsilon).Write(products, u, a.Rows);
-            long columns = (long)a.Columns;
-            CpuParallel.ForRange(columns, ColumnsPerChunk, (first, end) =>
+            (long rows, long columns) = ((long)a.Rows, (long)a.Columns);
+            long wanted = (rows + MostBlocks - 1) / MostBlocks;
+            long blockRows = (wanted + RowsAtOnce - 1) / RowsAtOnce * RowsAtOnce, blocks = (rows + blockRows - 1) / blockRows;
+            TReal* sums = CpuScratch.TakeShared<TReal>(blocks * columns);
+
+            // From the last block to the first: the pass before this one has left the end of a large matrix in the caches.
+            CpuParallel.For(blocks, index =>
+            {
+                long block = blocks - 1 - index, last = Math.Min(rows, (block + 1) * blockRows);
+                for (long row = block * blockRows; row < last; row += RowsAtOnce)
+                {
+                    AddRows(
+                        a.Weight.Pointer<T>() + (row * columns), u + row, (int)Math.Min(RowsAtOnce, last - row), columns,
+                        sums + (block * columns), row == block * blockRows);
+                }
+            });
+            CpuParallel.ForRange(columns, CpuParallel.ElementsPerChunk / MostBlocks, (first, end) =>
             {
                 for (long column = first; column < end; column += Vector512<TReal>.Count)
                 {
                     int part = (int)Math.Min(Vector512<TReal>.Count, end - column);
-                    Vector512<TReal> sum = Vector512<TReal>.Zero;
-                    for (long row = 0; row < (long)a.Rows; row++)
-                    {
-                        Vector512<TReal> weight = CpuReal.Load<T, TReal>(a.Weight.Pointer<T>() + (row * columns) + column, part);
-                        sum = CpuReal.FusedMultiplyAdd(weight, Vector512.Create(u[row]), sum);
-                    }
-
+                    Vector512<TReal> sum = CpuReal.Load(sums + column, part);
+                    for (long block = 1; block < blocks; block++) sum += CpuReal.Load(sums + (block * columns) + column, part);
                     CpuReal.Store(a.Sums.Pointer<TReal>() + column, sum, part);
                 }
             });
+        }
+
+        /// <summary>Up to four rows, as they lie in memory, times their elements of u, added to the sums or in their place.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private static void AddRows<T, TReal>(T* weight, TReal* u, int rows, long columns, TReal* sums, bool starts)
+            where T : unmanaged
+            where TReal : unmanaged
+        {
+            // A row that is not there is the first one, times 0: which its own infinities must not reach, so it goes row by row.
+            if (rows < RowsAtOnce)
+            {
+                for (int row = 0; row < rows; row++) AddRow(weight + (row * columns), u[row], columns, sums, starts && row == 0);
+                return;
+            }
+
+            Vector512<TReal> u0 = Vector512.Create(u[0]), u1 = Vector512.Create(u[1]), u2 = Vector512.Create(u[2]);
+            Vector512<TReal> u3 = Vector512.Create(u[3]);
+            for (long column = 0; column < columns; column += Vector512<TReal>.Count)
+            {
+                int part = (int)Math.Min(Vector512<TReal>.Count, columns - column);
+                T* first = weight + column;
+                Vector512<TReal> sum = starts ? Vector512<TReal>.Zero : CpuReal.Load(sums + column, part);
+                sum = CpuReal.FusedMultiplyAdd(CpuReal.Load<T, TReal>(first, part), u0, sum);
+                sum = CpuReal.FusedMultiplyAdd(CpuReal.Load<T, TReal>(first + columns, part), u1, sum);
+                sum = CpuReal.FusedMultiplyAdd(CpuReal.Load<T, TReal>(first + (2 * columns), part), u2, sum);
+                sum = CpuReal.FusedMultiplyAdd(CpuReal.Load<T, TReal>(first + (3 * columns), part), u3, sum);
+                CpuReal.Store(sums + column, sum, part);
+            }
+        }
+
+        private static void AddRow<T, TReal>(T* weight, TReal factor, long columns, TReal* sums, bool starts)
+            where T : unmanaged
+            where TReal : unmanaged
+        {
+            for (long column = 0; column < columns; column += Vector512<TReal>.Count)
+            {
+                int part = (int)Math.Min(Vector512<TReal>.Count, columns - column);
+                Vector512<TReal> sum = starts ? Vector512<TReal>.Zero : CpuReal.Load(sums + column, part);
+                sum = CpuReal.FusedMultiplyAdd(CpuReal.Load<T, TReal>(weight + column, part), Vector512.Create(factor), sum);
+                CpuReal.Store(sums + column, sum, part);
+            }
         }
     }
 
@@ -142,13 +210,16 @@ public static unsafe partial class SpectralNorm
             }
 
             *a.Sigma.Pointer<TReal>() = sigma;
+            T* weights = a.Weight.Pointer<T>();
+            T* y = a.Y.Pointer<T>();
+            bool streams = weights != y && CpuStreaming.Pays(y, (long)a.Size * sizeof(T));
             CpuParallel.ForRange((long)a.Size, CpuParallel.ElementsPerChunk, (start, end) =>
             {
+                Vector512<TReal> divisor = Vector512.Create(sigma);
                 for (long i = start; i < end; i += Vector512<TReal>.Count)
                 {
                     int part = (int)Math.Min(Vector512<TReal>.Count, end - i);
-                    Vector512<TReal> weight = CpuReal.Load<T, TReal>(a.Weight.Pointer<T>() + i, part);
-                    CpuReal.Store(a.Y.Pointer<T>() + i, weight / Vector512.Create(sigma), part);
+                    CpuReal.Store(y + i, CpuReal.Load<T, TReal>(weights + i, part) / divisor, part, streams);
                 }
             });
         }
@@ -206,6 +277,8 @@ public static unsafe partial class SpectralNorm
             overlap /= sigma;
             T* dy = a.Dy.Pointer<T>();
             T* dweight = a.Dweight.Pointer<T>();
+            bool streams = dy != dweight && CpuStreaming.Pays(dweight, (long)a.Size * sizeof(T));
+            bool lines = columns * sizeof(T) % Vector512<byte>.Count == 0;
             CpuParallel.ForRange(rows, Math.Max(1, CpuParallel.ElementsPerChunk / columns), (first, end) =>
             {
                 for (long row = first; row < end; row++)
@@ -217,7 +290,7 @@ public static unsafe partial class SpectralNorm
                         long place = (row * columns) + column;
                         Vector512<TReal> v = CpuReal.Load(a.V.Pointer<TReal>() + column, part);
                         Vector512<TReal> gradient = CpuReal.FusedMultiplyAdd(slope, v, CpuReal.Load<T, TReal>(dy + place, part));
-                        CpuReal.Store(dweight + place, gradient / Vector512.Create(sigma), part);
+                        CpuReal.Store(dweight + place, gradient / Vector512.Create(sigma), part, streams && lines);
                     }
                 }
             });

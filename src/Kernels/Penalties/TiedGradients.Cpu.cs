@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Kernels.Cpu;
 using Kernels.Devices;
@@ -28,40 +29,55 @@ internal static unsafe class TiedGradientsKernels
             where T : unmanaged
             where TReal : unmanaged
         {
-            CpuParallel.ForRange((long)a.TensorList.TileCount, CpuParallel.ElementsPerChunk / TensorTable<T>.TileLength, (first, end) =>
+            // A gradient overlaps none of its uses: where it is large, it is stored past the caches.
+            long tileLength = TensorTable<T>.TileLength;
+            bool large = (long)a.TensorList.TileCount * tileLength * sizeof(T) >= CpuStreaming.ThresholdBytes;
+            CpuParallel.ForRange((long)a.TensorList.TileCount, CpuParallel.ElementsPerChunk / tileLength, (first, end) =>
             {
                 ulong* places = a.Places.Pointer<ulong>();
                 for (long place = first; place < end; place++)
                 {
                     CpuTile tile = CpuTile.At(a.TensorList, place);
-                    long firstUse = (long)places[tile.Tensor], lastUse = (long)places[tile.Tensor + 1];
                     T* gradient = a.Gradient.Pointer<T>() + tile.First;
-                    T* uses = a.Uses.Pointer<T>() + tile.Second;
-                    for (long i = 0; i < tile.Count; i += Vector512<TReal>.Count)
-                    {
-                        int count = (int)Math.Min(Vector512<TReal>.Count, tile.Count - i);
-                        Vector512<TReal> sum = default;
-                        if (a.Adds != 0) sum = CpuReal.Load<T, TReal>(gradient + i, count);
-                        for (long use = firstUse; use < lastUse; use += AtOnce)
-                        {
-                            Vector512<TReal> four = Tree<T, TReal>(uses + i, places + use, Math.Min(AtOnce, lastUse - use), count);
-                            sum = a.Adds != 0 || use > firstUse ? sum + four : four;
-                        }
-
-                        CpuReal.Store(gradient + i, sum, count);
-                    }
+                    Tile<T, TReal>(
+                        gradient, a.Uses.Pointer<T>() + tile.Second, places + places[tile.Tensor],
+                        (long)(places[tile.Tensor + 1] - places[tile.Tensor]), tile.Count, a.Adds != 0,
+                        large && (nuint)gradient % (nuint)Vector512<byte>.Count == 0);
                 }
             });
         }
 
-        /// <summary>Neighbours are added, then neighbouring sums.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private static void Tile<T, TReal>(T* gradient, T* uses, ulong* places, long useCount, long count, bool adds, bool streams)
+            where T : unmanaged
+            where TReal : unmanaged
+        {
+            for (long i = 0; i < count; i += Vector512<TReal>.Count)
+            {
+                int part = (int)Math.Min(Vector512<TReal>.Count, count - i);
+                Vector512<TReal> sum = adds ? CpuReal.Load<T, TReal>(gradient + i, part) : default;
+                for (long use = 0; use < useCount; use += AtOnce)
+                {
+                    Vector512<TReal> four = Tree<T, TReal>(uses + i, places + use, useCount - use, part);
+                    sum = adds || use > 0 ? sum + four : four;
+                }
+
+                CpuReal.Store(gradient + i, sum, part, streams);
+            }
+        }
+
+        /// <summary>Up to four uses: neighbours are added, then the sums.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private static Vector512<TReal> Tree<T, TReal>(T* uses, ulong* places, long useCount, int count)
             where T : unmanaged
             where TReal : unmanaged
         {
-            if (useCount == 1) return CpuReal.Load<T, TReal>(uses + (long)places[0], count);
-            long left = useCount > 2 ? 2 : 1;
-            return Tree<T, TReal>(uses, places, left, count) + Tree<T, TReal>(uses, places + left, useCount - left, count);
+            Vector512<TReal> sum = CpuReal.Load<T, TReal>(uses + (long)places[0], count);
+            if (useCount == 1) return sum;
+            sum += CpuReal.Load<T, TReal>(uses + (long)places[1], count);
+            if (useCount == 2) return sum;
+            Vector512<TReal> last = CpuReal.Load<T, TReal>(uses + (long)places[2], count);
+            return sum + (useCount == 3 ? last : last + CpuReal.Load<T, TReal>(uses + (long)places[3], count));
         }
     }
 }

@@ -49,6 +49,28 @@ internal static unsafe class CpuStreaming
 
         Buffer.MemoryCopy(source + i, destination + i, bytes - i, bytes - i);
     }
+
+    /// <summary>Writes one value to one part of what is stored past the caches, or not; it may begin anywhere.</summary>
+    public static void FillPart<T>(T* destination, long count, T value, bool streams)
+        where T : unmanaged
+    {
+        long i = 0;
+        if (streams)
+        {
+            i = Math.Min(count, (-(nint)destination & (VectorBytes - 1)) / sizeof(T));
+            new Span<T>(destination, (int)i).Fill(value);
+            Vector512<byte> values = sizeof(T) switch
+            {
+                2 => Vector512.Create(Unsafe.BitCast<T, ushort>(value)).AsByte(),
+                4 => Vector512.Create(Unsafe.BitCast<T, uint>(value)).AsByte(),
+                _ => Vector512.Create(Unsafe.BitCast<T, ulong>(value)).AsByte(),
+            };
+            for (; i <= count - (VectorBytes / sizeof(T)); i += VectorBytes / sizeof(T))
+                values.StoreAlignedNonTemporal((byte*)(destination + i));
+        }
+
+        for (; i < count; i += int.MaxValue) new Span<T>(destination + i, (int)Math.Min(int.MaxValue, count - i)).Fill(value);
+    }
 }
 
 /// <summary>The way a loop stores its 64-byte results; a type parameter, so that each loop is compiled for one way.</summary>
