@@ -3569,14 +3569,14 @@ KERNELS_API kernels_status kernels_differentiable_augment_backward(
  * block iff its 32 random bits are below round(gamma * 2^32): the upper 16 are lane i mod 8 of Philox block i / 8,
  * the lower 16 that lane of block 2^60 + i / 8. Noise: element i of the tensor in memory order takes normal i mod 4
  * (see GaussianNoise) of block 2^61 + i / 4. A shard counts on from its first sample. The mask depends on neither
- * device nor layout; backward draws it again. Dropped cells are filled also where x is NaN or infinite. A unit of
- * normalisation in which nothing is left has scale 0 and is all filling, never NaN. A rate of 0 copies and a rate
- * of 1 writes zeros, both without drawing. Types: float, Half, BFloat16, double; the product is rounded once. The
- * destination may be the source; tensors without elements are a no-op. G. Ghiasi, T.-Y. Lin and Q. V. Le,
- * "DropBlock: a regularization method for convolutional networks", NeurIPS 2018. Every method gives
- * KERNELS_STATUS_INVALID_ARGUMENT for shapes that differ or have other than three to five dimensions, a block of
- * the wrong number of sizes, tensors that overlap in part or live on another device, and
- * KERNELS_STATUS_INVALID_ARGUMENT for a size below 1, before anything is launched.
+ * device nor layout; backward draws it again, or takes what kernels_drop_block_forward_with_mask kept: a bit for
+ * each cell. Dropped cells are filled also where x is NaN or infinite. A unit of normalisation in which nothing is
+ * left has scale 0 and is all filling, never NaN. A rate of 0 copies and a rate of 1 writes zeros, both without
+ * drawing. Types: float, Half, BFloat16, double; the product is rounded once. The destination may be the source;
+ * tensors without elements are a no-op. G. Ghiasi, T.-Y. Lin and Q. V. Le, "DropBlock: a regularization method for
+ * convolutional networks", NeurIPS 2018. Every method gives KERNELS_STATUS_INVALID_ARGUMENT for shapes that differ
+ * or have other than three to five dimensions, a block of the wrong number of sizes, tensors that overlap in part
+ * or live on another device, and KERNELS_STATUS_INVALID_ARGUMENT for a size below 1, before anything is launched.
  */
 
 /**
@@ -3644,6 +3644,51 @@ KERNELS_API kernels_status kernels_drop_block_export_mask(
 KERNELS_API kernels_status kernels_drop_block_plan(
     const int64_t *map, int64_t map_count, const int64_t *block_size, int64_t block_size_count,
     const kernels_drop_block_rate *rate, double *gamma, double *drop_probability);
+
+/**
+ * Words that a call keeps for backward: a bit for each cell of a mask, and the scales that it counted.
+ * @param shape Shape of the call's input.
+ * @param shape_count How many shape has.
+ * @param options (optional) As in forward.
+ * @param result Gets the result.
+ */
+KERNELS_API kernels_status kernels_drop_block_kept_words(
+    const int64_t *shape, int64_t shape_count, const kernels_drop_block_options *options, int64_t *result);
+
+/**
+ * Training, with a mask that is kept for kernels_drop_block_backward_with_mask: y = m * x * cells / kept cells, as
+ * kernels_drop_block_forward makes it.
+ * @param stream Queue to run in.
+ * @param x Input: [batch, channels, ...] or [batch, ..., channels] with one to three spatial axes.
+ * @param y Output, shape of x; may be x.
+ * @param kept Output, shape [kernels_drop_block_kept_words], from an even word of its memory on. What is in it
+ *     is for backward on the same device alone.
+ * @param block_size Cells of a block along each spatial axis, or one size for all.
+ * @param block_size_count How many block_size has.
+ * @param rate How much to drop.
+ * @param key Random key; one offset for each call.
+ * @param options (optional) Layout, shared channels, normalisation, filling, shard.
+ */
+KERNELS_API kernels_status kernels_drop_block_forward_with_mask(
+    kernels_stream *stream, const kernels_tensor *x, const kernels_tensor *y, const kernels_tensor *kept,
+    const int64_t *block_size, int64_t block_size_count, const kernels_drop_block_rate *rate,
+    const kernels_key *key, const kernels_drop_block_options *options);
+
+/**
+ * Gradient with the mask that forward kept: dx = m * dy * cells / kept cells; 0 in the blocks, whatever fills them.
+ * @param stream Queue to run in.
+ * @param dy Gradient of the output.
+ * @param kept That of kernels_drop_block_forward_with_mask.
+ * @param dx Gradient of the input, shape of dy; may be dy.
+ * @param block_size As in forward.
+ * @param block_size_count How many block_size has.
+ * @param rate As in forward.
+ * @param options (optional) As in forward.
+ */
+KERNELS_API kernels_status kernels_drop_block_backward_with_mask(
+    kernels_stream *stream, const kernels_tensor *dy, const kernels_tensor *kept, const kernels_tensor *dx,
+    const int64_t *block_size, int64_t block_size_count, const kernels_drop_block_rate *rate,
+    const kernels_drop_block_options *options);
 
 /* --- DropConnect ------------------------------------------------------------------------------------------------ */
 
@@ -4164,9 +4209,11 @@ KERNELS_API kernels_status kernels_gan_loss_generator(
 /*
  * Gaussian dropout: y = x * (1 + sigma * z) in training, with z standard normal and sigma^2 = p / (1 - p), the
  * variance of inverted dropout with drop probability p; the identity at inference. The normal numbers are those of
- * GaussianNoise. They are drawn again in backward, nothing is stored. p lies in [0, 1); p = 0 copies without
- * drawing, and p = 1 has no finite variance. A NaN stays NaN, an infinity becomes one of either sign. N. Srivastava
- * et al., JMLR 15, 2014, section 10.
+ * GaussianNoise. They are drawn again in backward, nothing is stored; where memory is faster than arithmetic,
+ * kernels_gaussian_dropout_forward_with_factors stores the factors for
+ * kernels_gaussian_dropout_backward_with_factors. p lies in [0, 1); p = 0 copies without drawing, and p = 1 has no
+ * finite variance. A NaN stays NaN, an infinity becomes one of either sign. N. Srivastava et al., JMLR 15, 2014,
+ * section 10.
  */
 
 /**
@@ -4201,6 +4248,32 @@ KERNELS_API kernels_status kernels_gaussian_dropout_forward(
 KERNELS_API kernels_status kernels_gaussian_dropout_backward(
     kernels_stream *stream, const kernels_tensor *dy, const kernels_tensor *dx, double drop_probability,
     const kernels_key *key, uint64_t global_start);
+
+/**
+ * Training, with factors that are kept for backward: factor = 1 + sigma * z, y = x * factor. Factors of half types
+ * are rounded to them, and y is made with what is stored, so that backward gives its gradient; of float and double
+ * y is that of kernels_gaussian_dropout_forward.
+ * @param stream Queue to run in.
+ * @param x Input, any shape.
+ * @param y Output, shape of x; may be x.
+ * @param factors Output, shape of x: the factors; overlaps no other.
+ * @param drop_probability p in [0, 1).
+ * @param key Random key; one offset for each call.
+ * @param global_start Index of the first element in the whole tensor of which the argument is a shard.
+ */
+KERNELS_API kernels_status kernels_gaussian_dropout_forward_with_factors(
+    kernels_stream *stream, const kernels_tensor *x, const kernels_tensor *y, const kernels_tensor *factors,
+    double drop_probability, const kernels_key *key, uint64_t global_start);
+
+/**
+ * Gradient with the factors that forward kept: dx = dy * factor.
+ * @param stream Queue to run in.
+ * @param dy Gradient of the output, any shape.
+ * @param factors Those of kernels_gaussian_dropout_forward_with_factors, shape of dy.
+ * @param dx Gradient of the input, shape of dy; may be dy or factors.
+ */
+KERNELS_API kernels_status kernels_gaussian_dropout_backward_with_factors(
+    kernels_stream *stream, const kernels_tensor *dy, const kernels_tensor *factors, const kernels_tensor *dx);
 
 /* --- GaussianNoise ---------------------------------------------------------------------------------------------- */
 

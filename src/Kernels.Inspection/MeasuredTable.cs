@@ -28,6 +28,8 @@ internal static class MeasuredTable
         ["alpha-dropout backward"] = "alpha_dropout",
         ["gaussian-dropout forward"] = "gaussian_noise",
         ["gaussian-dropout backward"] = "gaussian_noise",
+        ["gaussian-dropout forward-with-factors"] = "gaussian_factors",
+        ["gaussian-dropout backward-with-factors"] = "gaussian_scale",
         ["gaussian-noise forward"] = "gaussian_noise",
         ["monte-carlo-dropout forward"] = "monte_carlo_dropout",
         ["channel-dropout forward"] = "channel_dropout",

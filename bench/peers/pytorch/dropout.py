@@ -40,6 +40,16 @@ def gaussian_dropout_forward(case):
     return lambda: x * torch.randn_like(x).mul_(sigma).add_(1)
 
 
+@op("gaussian-dropout", "forward-with-factors", "noise = 1 + sigma * torch.randn_like(x), which is stored; x * noise")
+def gaussian_dropout_forward_factors(case):
+    return gaussian_dropout_forward(case)
+
+
+@op("gaussian-dropout", "backward-with-factors", "the gradient times the stored noise")
+def gaussian_dropout_backward_factors(case):
+    return gaussian_dropout_backward(case)
+
+
 @op("gaussian-dropout", "backward", "the gradient times the stored noise")
 def gaussian_dropout_backward(case):
     dy = case.uniform(case["shape"])
@@ -143,6 +153,16 @@ def attention_mask(case):
 def drop_block_forward(case):
     x = feature_maps(case)
     return lambda: x * drop_block_mask(case, x)
+
+
+@op("drop-block", "forward-with-mask", "torchvision.ops.drop_block2d, written out; its mask is stored")
+def drop_block_forward_kept(case):
+    return drop_block_forward(case)
+
+
+@op("drop-block", "backward-with-mask", "the gradient times the stored mask")
+def drop_block_backward_kept(case):
+    return drop_block_backward(case)
 
 
 @op("drop-block", "backward", "the gradient times the stored mask")

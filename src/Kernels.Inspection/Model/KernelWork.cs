@@ -64,6 +64,8 @@ internal static class KernelWork
         ["dropout_apply_mask"] = Elementwise(1, 1),
         ["alpha_dropout"] = Elementwise(1, 1),
         ["gaussian_noise"] = Elementwise(1, 1),
+        ["gaussian_factors"] = Elementwise(1, 2),
+        ["gaussian_scale"] = Elementwise(2, 1),
         ["monte_carlo_dropout"] = Elementwise(0, 1),
         ["channel_dropout"] = [new(OnlyPass, new(1), new(1), Elements: 16)],
         ["drop_block_apply"] = Elementwise(1, 1),

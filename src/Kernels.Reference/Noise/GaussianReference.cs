@@ -28,6 +28,19 @@ public static class GaussianReference
     /// <summary>y = x * (1 + sigma * z); backward is the same map of dy.</summary>
     public static void Multiply(ReadOnlySpan<double> x, Span<double> y, double sigma, ulong seed, ulong offset, ulong globalStart)
     {
-        for (int i = 0; i < x.Length; i++) y[i] = x[i] * (1 + (sigma == 0 ? 0 : sigma * Normal(seed, offset, globalStart + (ulong)i)));
+        Factors(y, sigma, seed, offset, globalStart);
+        Scale(x, y, y);
+    }
+
+    /// <summary>factor = 1 + sigma * z.</summary>
+    public static void Factors(Span<double> factors, double sigma, ulong seed, ulong offset, ulong globalStart)
+    {
+        for (int i = 0; i < factors.Length; i++) factors[i] = 1 + (sigma == 0 ? 0 : sigma * Normal(seed, offset, globalStart + (ulong)i));
+    }
+
+    /// <summary>y = x * factor.</summary>
+    public static void Scale(ReadOnlySpan<double> x, ReadOnlySpan<double> factors, Span<double> y)
+    {
+        for (int i = 0; i < x.Length; i++) y[i] = x[i] * factors[i];
     }
 }

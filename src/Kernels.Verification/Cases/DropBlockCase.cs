@@ -90,6 +90,25 @@ public sealed class DropBlockCase : OpCase
         {
             Layout = TensorLayout.ChannelsLast, Normalization = DropBlockNormalization.Sample,
         },
+        new DropBlockProblem("forward-with-mask", [2, 3, 14, 14], [7], "a stage of ResNet, the mask kept", 0.1),
+        new DropBlockProblem("forward-with-mask", [3, 5, 9, 9], [3], "noise, the mask kept", 0.3)
+        {
+            Fill = DropBlockFill.Noise, Normalization = DropBlockNormalization.Map,
+        },
+        new DropBlockProblem("backward-with-mask", [2, 3, 14, 14], [7], "a stage of ResNet, with the mask of forward", 0.1),
+        new DropBlockProblem("backward-with-mask", [3, 5, 9, 9], [3], "noise has no gradient, with the mask of forward", 0.3)
+        {
+            Fill = DropBlockFill.Noise, Normalization = DropBlockNormalization.Map,
+        },
+        new DropBlockProblem("backward-with-mask", [2, 9, 9, 5], [3], "channels last, with the mask of forward", 0.2)
+        {
+            Layout = TensorLayout.ChannelsLast, Normalization = DropBlockNormalization.Sample,
+        },
+        new DropBlockProblem("backward-with-mask", [3, 5, 9, 9], [3], "the expected scale, with the mask of forward", 0.3)
+        {
+            Normalization = DropBlockNormalization.Expected,
+        },
+        new DropBlockProblem("backward-with-mask", [2, 3, 9, 9], [3], "p = 1 writes zeros, no mask is kept", 1),
         new DropBlockProblem("mask", [3, 5, 7, 9], [3], "the mask, a tail of bits", 0.2),
         new DropBlockProblem("mask", [3, 7, 9, 5], [3], "the same mask, channels last", 0.2) { Layout = TensorLayout.ChannelsLast },
         new DropBlockProblem("mask", [3, 5, 7, 9], [3], "p = 1: no bit", 1),
@@ -102,6 +121,8 @@ public sealed class DropBlockCase : OpCase
         new DropBlockProblem("forward", [32, 56, 56, 64], [7], "channels last", 0.1) { Layout = TensorLayout.ChannelsLast },
         new DropBlockProblem("forward", [32, 1024, 14, 14], [7], "ResNet's third stage", 0.1),
         new DropBlockProblem("backward", [32, 64, 56, 56], [7], "ResNet's first stage", 0.1),
+        new DropBlockProblem("forward-with-mask", [32, 64, 56, 56], [7], "ResNet's first stage", 0.1),
+        new DropBlockProblem("backward-with-mask", [32, 64, 56, 56], [7], "ResNet's first stage", 0.1),
     ];
 
     public override IReadOnlyList<BadInput> BadInputs { get; } =
@@ -151,12 +172,25 @@ public sealed class DropBlockCase : OpCase
             using DeviceTensor<uint> mask = device.Allocate<uint>(1);
             DropBlock.ExportMask(stream, mask, [1, 3, 4, 4], [2], DropBlockRate.Exact(0.1), Key);
         }),
+        new("a kept mask of a wrong shape", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> x = device.Allocate<float>(1, 3, 4, 4);
+            using DeviceTensor<uint> kept = device.Allocate<uint>(Dropout.MaskWords(48));
+            DropBlock.ForwardWithMask(stream, x, x, kept, [2], DropBlockRate.Exact(0.1), Key);
+        }),
+        new("a kept mask on an odd word", typeof(ArgumentException), (device, stream) =>
+        {
+            using DeviceTensor<float> dy = device.Allocate<float>(1, 3, 4, 4);
+            long words = DropBlock.KeptWords(dy.Shape);
+            using DeviceBuffer<uint> buffer = device.AllocateBuffer<uint>(words + 1);
+            DropBlock.BackwardWithMask(stream, dy, buffer.View(1, words), dy, [2], DropBlockRate.Exact(0.1));
+        }),
     ];
 
     public override IReadOnlyList<(string Source, string Destination)> InPlacePairs(Problem problem) => problem.Entry switch
     {
-        "forward" => [("x", "y")],
-        "backward" => [("dy", "dx")],
+        "forward" or "forward-with-mask" => [("x", "y")],
+        "backward" or "backward-with-mask" => [("dy", "dx")],
         _ => [],
     };
 
@@ -168,7 +202,7 @@ public sealed class DropBlockCase : OpCase
         DropBlockProblem p = (DropBlockProblem)problem;
         if (p.Entry == "mask") return [new TensorSpec("mask", DType.UInt32, [Dropout.MaskWords(p.MaskCells)], TensorRole.Output, [])];
         (string source, string destination) = InPlacePairs(problem)[0];
-        Tolerance tolerance = p.Entry == "forward" && p.Fill == DropBlockFill.Noise && p.Rate > 0
+        Tolerance tolerance = source == "x" && p.Fill == DropBlockFill.Noise && p.Rate > 0
             ? GaussianNoiseCase.Noise(1, dtype)
             : p.Normalization == DropBlockNormalization.Expected
             ? new Tolerance(1, 32, 0, "the expected share is a sum of powers in double, in another order")
@@ -188,11 +222,54 @@ public sealed class DropBlockCase : OpCase
                 DropBlock.Backward(stream, tensors.Get<T>("dy"), tensors.Get<T>("dx"), p.Block, p.DropBlockRate, tensors.Key(Key),
                     p.Options);
                 break;
+            case "forward-with-mask" or "backward-with-mask":
+                using (DeviceTensor<uint> kept = Keep<T>(stream, p, tensors))
+                    if (p.Entry == "backward-with-mask") BackwardKept<T>(stream, p, tensors, kept);
+                break;
             default:
                 DropBlock.ExportMask(stream, tensors.Get<uint>("mask"), p.Shape, p.Block, p.DropBlockRate, tensors.Key(Key), p.Options);
                 break;
         }
     }
+
+    public override PreparedCall Prepare<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
+    {
+        DropBlockProblem p = (DropBlockProblem)problem;
+        if (!p.Entry.EndsWith("-with-mask", StringComparison.Ordinal)) return base.Prepare<T>(stream, problem, tensors);
+        DeviceTensor<uint> kept = Keep<T>(stream, p, tensors);
+        return new PreparedCall(
+            p.Entry == "backward-with-mask"
+                ? () => BackwardKept<T>(stream, p, tensors, kept)
+                : () => ForwardKept(stream, p, tensors.Get<T>("x"), tensors.Get<T>("y"), kept, tensors),
+            [kept]);
+    }
+
+    /// <summary>Forward's mask, and for a problem of forward its result; dy may be where dx goes, so backward's stays as it is.</summary>
+    private static DeviceTensor<uint> Keep<T>(DeviceStream stream, DropBlockProblem p, DeviceTensors tensors)
+        where T : unmanaged
+    {
+        DeviceTensor<uint> kept = stream.Device.Allocate<uint>(DropBlock.KeptWords(p.Shape, p.Options));
+        if (p.Entry == "forward-with-mask")
+        {
+            ForwardKept(stream, p, tensors.Get<T>("x"), tensors.Get<T>("y"), kept, tensors);
+        }
+        else
+        {
+            using DeviceTensor<T> y = stream.Device.Allocate<T>(p.Shape);
+            ForwardKept(stream, p, tensors.Get<T>("dy"), y, kept, tensors);
+        }
+
+        return kept;
+    }
+
+    private static void ForwardKept<T>(
+        DeviceStream stream, DropBlockProblem p, DeviceTensor<T> x, DeviceTensor<T> y, DeviceTensor<uint> kept, DeviceTensors tensors)
+        where T : unmanaged =>
+        DropBlock.ForwardWithMask(stream, x, y, kept, p.Block, p.DropBlockRate, tensors.Key(Key), p.Options);
+
+    private static void BackwardKept<T>(DeviceStream stream, DropBlockProblem p, DeviceTensors tensors, DeviceTensor<uint> kept)
+        where T : unmanaged =>
+        DropBlock.BackwardWithMask(stream, tensors.Get<T>("dy"), kept, tensors.Get<T>("dx"), p.Block, p.DropBlockRate, p.Options);
 
     public override void Reference(Problem problem, ReferenceValues values)
     {
@@ -237,7 +314,7 @@ public sealed class DropBlockCase : OpCase
                         ? (((sample * channels) + channel) * cells) + cell
                         : (((sample * cells) + cell) * channels) + channel;
                     double scale = unitCells == 0 ? fixedScale : scales[bit / unitCells];
-                    bool noise = p.Fill == DropBlockFill.Noise && p.Entry == "forward";
+                    bool noise = p.Fill == DropBlockFill.Noise && source == "x";
                     ulong index = (p.GlobalStart * (ulong)(channels * cells)) + (ulong)i;
                     values[destination][i] = keep[bit] ? scale * values[source][i]
                         : noise ? DropBlockReference.Noise(Key.Seed, Key.Offset, index)

@@ -348,6 +348,9 @@ public sealed partial record SeededFault
             "eight elements share a normal", "gaussian-noise", "portable/gaussian_noise.cl", "normals[lane]", "normals[0]")
         { At = "prime" },
         new(
+            "eight elements share a kept factor", "gaussian-dropout", "portable/gaussian_noise.cl", "*= factors[lane]", "*= factors[0]")
+        { At = "rows with a tail" },
+        new(
             "rows are numbered again in each tile", "kept-rows", KeptRows, "(i32)(row + lane)", "(i32)(row - tile + lane)")
         { At = "many tiles of a group, a tail" },
         new("a piece leaves room for itself", "kept-rows", KeptRows, "i < piece ?", "i <= piece ?")

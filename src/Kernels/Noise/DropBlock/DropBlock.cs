@@ -77,7 +77,7 @@ public readonly record struct DropBlockOptions
 /// where channels share a mask. Position i starts a block iff its 32 random bits are below round(gamma * 2^32): the upper 16 are lane i mod
 /// 8 of Philox block i / 8, the lower 16 that lane of block 2^60 + i / 8. Noise: element i of the tensor in memory order takes normal i mod
 /// 4 (see <see cref="GaussianNoise"/>) of block 2^61 + i / 4. A shard counts on from its first sample. The mask depends on neither device
-/// nor layout; backward draws it again.
+/// nor layout; backward draws it again, or takes what <see cref="ForwardWithMask"/> kept: a bit for each cell.
 /// </para>
 /// <para>
 /// Dropped cells are filled also where x is NaN or infinite. A unit of normalisation in which nothing is left has scale 0 and is all
@@ -139,6 +139,7 @@ public static unsafe partial class DropBlock
         where T : unmanaged
     {
         Check.Elementwise(ForwardName, stream, x, nameof(x), y, nameof(y));
+        Check.Key(ForwardName, stream, key, nameof(key));
         Apply(ForwardName, stream, x, y, blockSize, rate, key, options);
     }
 
@@ -159,6 +160,7 @@ public static unsafe partial class DropBlock
         where T : unmanaged
     {
         Check.Elementwise(BackwardName, stream, dy, nameof(dy), dx, nameof(dx));
+        Check.Key(BackwardName, stream, key, nameof(key));
         Apply(BackwardName, stream, dy, dx, blockSize, rate, key, options with { Fill = DropBlockFill.Zero });
     }
 
@@ -197,10 +199,9 @@ public static unsafe partial class DropBlock
 
     private static void Apply<T>(
         string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, ReadOnlySpan<long> blockSize, DropBlockRate rate,
-        RandomKeySource key, DropBlockOptions options)
+        RandomKeySource key, DropBlockOptions options, DeviceTensor<uint>? kept = null, bool draws = true)
         where T : unmanaged
     {
-        Check.Key(op, stream, key, nameof(key));
         Maps maps = Maps.Of(op, x.Shape, nameof(x), options);
         if (x.Length == 0) return;
         DropBlockGeometry geometry = DropBlockGeometry.Create(op, maps.Spatial(x.Shape), blockSize);
@@ -218,9 +219,9 @@ public static unsafe partial class DropBlock
         }
 
         Units units = Units.Of(maps, options.Normalization);
-        using ScratchPool.Lease<uint> mask = stream.RentScratch<uint>(WordsOf(maps.MaskCells));
-        using ScratchPool.Lease<double> scales = stream.RentScratch<double>(units.Count);
-        DrawMask(stream, maps, geometry, plan, key, units, mask.Argument, scales.Argument, x.DType);
+        using ScratchPool.Lease<uint> scratch = stream.RentScratch<uint>(kept is null ? WordsOf(maps, units) : 0);
+        TensorArgument mask = kept?.Argument ?? scratch.Argument, scales = ScalesIn<T>(mask, maps);
+        if (draws) DrawMask(stream, maps, geometry, plan, key, units, mask, scales, x.DType);
         Lines lines = Lines.Of(maps, units, options);
         InvariantDivisor inner = InvariantDivisor.Of((long)lines.Inner), outer = InvariantDivisor.Of((long)lines.Outer);
         stream.Launch(
@@ -232,8 +233,8 @@ public static unsafe partial class DropBlock
             {
                 X = x.Argument,
                 Y = y.Argument,
-                Mask = mask.Argument,
-                Scales = units.Count > 0 ? scales.Argument : default,
+                Mask = mask,
+                Scales = units.Count > 0 ? scales : default,
                 Count = (ulong)x.Length,
                 Inner = inner.Value,
                 InnerInverse = inner.Inverse,
