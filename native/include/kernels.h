@@ -3646,23 +3646,24 @@ KERNELS_API kernels_status kernels_drop_block_plan(
     const kernels_drop_block_rate *rate, double *gamma, double *drop_probability);
 
 /**
- * Words that a call keeps for backward: a bit for each cell of a mask, and the scales that it counted.
+ * How many scales a call has: one for all, or one for each sample or map that is normalised on its own.
  * @param shape Shape of the call's input.
  * @param shape_count How many shape has.
  * @param options (optional) As in forward.
  * @param result Gets the result.
  */
-KERNELS_API kernels_status kernels_drop_block_kept_words(
+KERNELS_API kernels_status kernels_drop_block_scale_count(
     const int64_t *shape, int64_t shape_count, const kernels_drop_block_options *options, int64_t *result);
 
 /**
- * Training, with a mask that is kept for kernels_drop_block_backward_with_mask: y = m * x * cells / kept cells, as
+ * Training, with the mask kept for kernels_drop_block_backward_with_mask: y = m * x * scale, as
  * kernels_drop_block_forward makes it.
  * @param stream Queue to run in.
  * @param x Input: [batch, channels, ...] or [batch, ..., channels] with one to three spatial axes.
  * @param y Output, shape of x; may be x.
- * @param kept Output, shape [kernels_drop_block_kept_words], from an even word of its memory on. What is in it
- *     is for backward on the same device alone.
+ * @param mask Output, shape [ceil(cells / 32)]: the mask as kernels_drop_block_export_mask writes it.
+ * @param scales Output, shape [kernels_drop_block_scale_count]: what kept cells are multiplied by, in the order
+ *     of samples, and of maps in a sample.
  * @param block_size Cells of a block along each spatial axis, or one size for all.
  * @param block_size_count How many block_size has.
  * @param rate How much to drop.
@@ -3670,25 +3671,22 @@ KERNELS_API kernels_status kernels_drop_block_kept_words(
  * @param options (optional) Layout, shared channels, normalisation, filling, shard.
  */
 KERNELS_API kernels_status kernels_drop_block_forward_with_mask(
-    kernels_stream *stream, const kernels_tensor *x, const kernels_tensor *y, const kernels_tensor *kept,
-    const int64_t *block_size, int64_t block_size_count, const kernels_drop_block_rate *rate,
-    const kernels_key *key, const kernels_drop_block_options *options);
+    kernels_stream *stream, const kernels_tensor *x, const kernels_tensor *y, const kernels_tensor *mask,
+    const kernels_tensor *scales, const int64_t *block_size, int64_t block_size_count,
+    const kernels_drop_block_rate *rate, const kernels_key *key, const kernels_drop_block_options *options);
 
 /**
- * Gradient with the mask that forward kept: dx = m * dy * cells / kept cells; 0 in the blocks, whatever fills them.
+ * Gradient with the mask that forward kept: dx = m * dy * scale; 0 in the blocks, whatever fills them.
  * @param stream Queue to run in.
  * @param dy Gradient of the output.
- * @param kept That of kernels_drop_block_forward_with_mask.
+ * @param mask That of kernels_drop_block_forward_with_mask.
+ * @param scales Those of kernels_drop_block_forward_with_mask.
  * @param dx Gradient of the input, shape of dy; may be dy.
- * @param block_size As in forward.
- * @param block_size_count How many block_size has.
- * @param rate As in forward.
  * @param options (optional) As in forward.
  */
 KERNELS_API kernels_status kernels_drop_block_backward_with_mask(
-    kernels_stream *stream, const kernels_tensor *dy, const kernels_tensor *kept, const kernels_tensor *dx,
-    const int64_t *block_size, int64_t block_size_count, const kernels_drop_block_rate *rate,
-    const kernels_drop_block_options *options);
+    kernels_stream *stream, const kernels_tensor *dy, const kernels_tensor *mask, const kernels_tensor *scales,
+    const kernels_tensor *dx, const kernels_drop_block_options *options);
 
 /* --- DropConnect ------------------------------------------------------------------------------------------------ */
 

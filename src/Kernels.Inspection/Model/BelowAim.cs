@@ -7,7 +7,8 @@ internal static class BelowAim
     [
         ("the exponential and the logarithm of an element take more instructions than memory leaves time for", "bf16", "gan_loss"),
         ("the exponential and the quotient of an element take more instructions than memory leaves time for", "bf16", "activation_forward"),
-        ("a normal number takes about 40 instructions, and half types leave time for 27 on the H200", "bf16", "gaussian_noise"),
+        ("a normal number takes about 40 instructions, and half types leave time for 27 on the H200", "bf16",
+            "gaussian_noise gaussian_factors"),
         ("a normal number takes about 40 instructions; a sample's key and what is dropped come on top", "f32 bf16",
             "feature_noise drop_block_apply"),
         ("four pixels are weighed for each channel, at a place that a map gives, and where contrast needs a mean twice; a blend takes "

@@ -108,7 +108,16 @@ public sealed class DropBlockCase : OpCase
         {
             Normalization = DropBlockNormalization.Expected,
         },
-        new DropBlockProblem("backward-with-mask", [2, 3, 9, 9], [3], "p = 1 writes zeros, no mask is kept", 1),
+        new DropBlockProblem("forward-with-mask", [2, 3, 9, 9], [3], "p = 1 writes zeros, a mask too", 1),
+        new DropBlockProblem("forward-with-mask", [2, 3, 9, 9], [3], "p = 0 drops nothing, the mask is there", 0),
+        new DropBlockProblem("forward-with-mask", [3, 5, 9, 9], [3], "the expected scale, kept", 0.3)
+        {
+            Normalization = DropBlockNormalization.Expected,
+        },
+        new DropBlockProblem("backward-with-mask", [3, 9, 9, 6], [3], "shared channels, channels last, with the mask of forward", 0.2)
+        {
+            SharedChannels = true, Layout = TensorLayout.ChannelsLast, Normalization = DropBlockNormalization.Map,
+        },
         new DropBlockProblem("mask", [3, 5, 7, 9], [3], "the mask, a tail of bits", 0.2),
         new DropBlockProblem("mask", [3, 7, 9, 5], [3], "the same mask, channels last", 0.2) { Layout = TensorLayout.ChannelsLast },
         new DropBlockProblem("mask", [3, 5, 7, 9], [3], "p = 1: no bit", 1),
@@ -172,18 +181,18 @@ public sealed class DropBlockCase : OpCase
             using DeviceTensor<uint> mask = device.Allocate<uint>(1);
             DropBlock.ExportMask(stream, mask, [1, 3, 4, 4], [2], DropBlockRate.Exact(0.1), Key);
         }),
-        new("a kept mask of a wrong shape", typeof(ArgumentException), (device, stream) =>
+        new("scales of another number", typeof(ArgumentException), (device, stream) =>
         {
-            using DeviceTensor<float> x = device.Allocate<float>(1, 3, 4, 4);
-            using DeviceTensor<uint> kept = device.Allocate<uint>(Dropout.MaskWords(48));
-            DropBlock.ForwardWithMask(stream, x, x, kept, [2], DropBlockRate.Exact(0.1), Key);
+            using DeviceTensor<float> x = device.Allocate<float>(2, 3, 4, 4), scales = device.Allocate<float>(2);
+            using DeviceTensor<uint> mask = device.Allocate<uint>(Dropout.MaskWords(96));
+            DropBlock.ForwardWithMask(stream, x, x, mask, scales, [2], DropBlockRate.Exact(0.1), Key);
         }),
-        new("a kept mask on an odd word", typeof(ArgumentException), (device, stream) =>
+        new("scales of another type", typeof(ArgumentException), (device, stream) =>
         {
-            using DeviceTensor<float> dy = device.Allocate<float>(1, 3, 4, 4);
-            long words = DropBlock.KeptWords(dy.Shape);
-            using DeviceBuffer<uint> buffer = device.AllocateBuffer<uint>(words + 1);
-            DropBlock.BackwardWithMask(stream, dy, buffer.View(1, words), dy, [2], DropBlockRate.Exact(0.1));
+            using DeviceTensor<float> dy = device.Allocate<float>(2, 3, 4, 4);
+            using DeviceTensor<double> scales = device.Allocate<double>(1);
+            using DeviceTensor<uint> mask = device.Allocate<uint>(Dropout.MaskWords(96));
+            DropBlock.BackwardWithMask(stream, dy, mask, scales, dy);
         }),
     ];
 
@@ -207,7 +216,20 @@ public sealed class DropBlockCase : OpCase
             : p.Normalization == DropBlockNormalization.Expected
             ? new Tolerance(1, 32, 0, "the expected share is a sum of powers in double, in another order")
             : new Tolerance(1, 3, 0, "the scale is a quotient in the arithmetic type, the product is rounded to the stored one");
-        return [Input(source, dtype, p.Shape, seed), Output(destination, dtype, p.Shape, tolerance)];
+        TensorSpec x = Input(source, dtype, p.Shape, seed), y = Output(destination, dtype, p.Shape, tolerance);
+        if (!p.HasMask) return [x, y];
+        DType real = dtype == DType.Float64 ? DType.Float64 : DType.Float32;
+        Tolerance quotient = p.Normalization == DropBlockNormalization.Expected ? tolerance : new(1, 0, 0, "a quotient");
+        long[] words = [Dropout.MaskWords(p.MaskCells)], scales = [DropBlock.ScaleCount(p.Shape, p.Options)];
+        if (source == "x")
+            return [x, y, new TensorSpec("mask", DType.UInt32, words, TensorRole.Output, []), Output("scales", real, scales, quotient)];
+        bool[] keep = Keep(p);
+        return
+        [
+            x, new TensorSpec("mask", DType.UInt32, words, TensorRole.Input, Words(keep)),
+            new TensorSpec("scales", real, scales, TensorRole.Input, Scales(p, keep)),
+            Output(destination, dtype, p.Shape, new Tolerance(1, 1, 0, "one product")),
+        ];
     }
 
     public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
@@ -223,8 +245,10 @@ public sealed class DropBlockCase : OpCase
                     p.Options);
                 break;
             case "forward-with-mask" or "backward-with-mask":
-                using (DeviceTensor<uint> kept = Keep<T>(stream, p, tensors))
-                    if (p.Entry == "backward-with-mask") BackwardKept<T>(stream, p, tensors, kept);
+                if (typeof(T) == typeof(double))
+                    RunWithMask<T, double>(stream, p, tensors);
+                else
+                    RunWithMask<T, float>(stream, p, tensors);
                 break;
             default:
                 DropBlock.ExportMask(stream, tensors.Get<uint>("mask"), p.Shape, p.Block, p.DropBlockRate, tensors.Key(Key), p.Options);
@@ -232,76 +256,46 @@ public sealed class DropBlockCase : OpCase
         }
     }
 
-    public override PreparedCall Prepare<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
-    {
-        DropBlockProblem p = (DropBlockProblem)problem;
-        if (!p.Entry.EndsWith("-with-mask", StringComparison.Ordinal)) return base.Prepare<T>(stream, problem, tensors);
-        DeviceTensor<uint> kept = Keep<T>(stream, p, tensors);
-        return new PreparedCall(
-            p.Entry == "backward-with-mask"
-                ? () => BackwardKept<T>(stream, p, tensors, kept)
-                : () => ForwardKept(stream, p, tensors.Get<T>("x"), tensors.Get<T>("y"), kept, tensors),
-            [kept]);
-    }
-
-    /// <summary>Forward's mask, and for a problem of forward its result; dy may be where dx goes, so backward's stays as it is.</summary>
-    private static DeviceTensor<uint> Keep<T>(DeviceStream stream, DropBlockProblem p, DeviceTensors tensors)
+    private static void RunWithMask<T, TReal>(DeviceStream stream, DropBlockProblem p, DeviceTensors tensors)
         where T : unmanaged
+        where TReal : unmanaged
     {
-        DeviceTensor<uint> kept = stream.Device.Allocate<uint>(DropBlock.KeptWords(p.Shape, p.Options));
-        if (p.Entry == "forward-with-mask")
+        DeviceTensor<uint> mask = tensors.Get<uint>("mask");
+        DeviceTensor<TReal> scales = tensors.Get<TReal>("scales");
+        if (p.Entry == "backward-with-mask")
         {
-            ForwardKept(stream, p, tensors.Get<T>("x"), tensors.Get<T>("y"), kept, tensors);
-        }
-        else
-        {
-            using DeviceTensor<T> y = stream.Device.Allocate<T>(p.Shape);
-            ForwardKept(stream, p, tensors.Get<T>("dy"), y, kept, tensors);
+            DropBlock.BackwardWithMask(stream, tensors.Get<T>("dy"), mask, scales, tensors.Get<T>("dx"), p.Options);
+            return;
         }
 
-        return kept;
+        DropBlock.ForwardWithMask(
+            stream, tensors.Get<T>("x"), tensors.Get<T>("y"), mask, scales, p.Block, p.DropBlockRate, tensors.Key(Key), p.Options);
     }
-
-    private static void ForwardKept<T>(
-        DeviceStream stream, DropBlockProblem p, DeviceTensor<T> x, DeviceTensor<T> y, DeviceTensor<uint> kept, DeviceTensors tensors)
-        where T : unmanaged =>
-        DropBlock.ForwardWithMask(stream, x, y, kept, p.Block, p.DropBlockRate, tensors.Key(Key), p.Options);
-
-    private static void BackwardKept<T>(DeviceStream stream, DropBlockProblem p, DeviceTensors tensors, DeviceTensor<uint> kept)
-        where T : unmanaged =>
-        DropBlock.BackwardWithMask(stream, tensors.Get<T>("dy"), kept, tensors.Get<T>("dx"), p.Block, p.DropBlockRate, p.Options);
 
     public override void Reference(Problem problem, ReferenceValues values)
     {
         DropBlockProblem p = (DropBlockProblem)problem;
         if (p.MaskCells == 0) return;
-        (int samples, int channels, int cells) = ((int)p.Shape[0], p.Channels, p.Cells);
-        int maskChannels = p.SharedChannels ? 1 : channels;
-        int[] map = p.Spatial, block = [.. map.Select((size, axis) => Math.Min(size, p.BlockOf(axis)))];
-        double gamma = p.Rule switch
-        {
-            "exact" => DropBlockReference.ExactGamma(map, block, p.Rate),
-            "paper" => DropBlockReference.PaperGamma(map, block, p.Rate),
-            _ => p.Rate,
-        };
-        double threshold = DropBlockReference.Threshold(gamma);
-        bool[] keep = DropBlockReference.Keep(
-            samples * maskChannels, map, block, threshold, Key.Seed, Key.Offset, p.GlobalStart * (ulong)maskChannels);
+        bool[] keep = Keep(p);
         if (p.Entry == "mask")
         {
-            for (int i = 0; i < keep.Length; i++) values["mask"][i / 32] += keep[i] ? 1u << (i % 32) : 0;
+            Words(keep).CopyTo(values["mask"].AsSpan());
             return;
         }
 
-        (int unitCells, double fixedScale) = p.Normalization switch
+        double[] scales = Scales(p, keep);
+        if (p.Entry == "forward-with-mask")
         {
-            DropBlockNormalization.Batch => (keep.Length, 0),
-            DropBlockNormalization.Sample => (maskChannels * cells, 0),
-            DropBlockNormalization.Map => (cells, 0),
-            DropBlockNormalization.Expected => (0, 1 / (1 - DropBlockReference.DropProbability(map, block, threshold / 4294967296.0))),
-            _ => (0, 1.0),
-        };
-        double[] scales = unitCells == 0 ? [] : DropBlockReference.Scales(keep, unitCells);
+            Words(keep).CopyTo(values["mask"].AsSpan());
+            scales.CopyTo(values["scales"].AsSpan());
+        }
+        else if (p.HasMask)
+        {
+            scales = values["scales"];
+        }
+
+        (int samples, int channels, int cells) = ((int)p.Shape[0], p.Channels, p.Cells);
+        int maskChannels = p.SharedChannels ? 1 : channels, unitCells = UnitCells(p);
         (string source, string destination) = InPlacePairs(problem)[0];
         for (int sample = 0; sample < samples; sample++)
         {
@@ -313,7 +307,7 @@ public sealed class DropBlockCase : OpCase
                     int i = p.Layout == TensorLayout.ChannelsFirst
                         ? (((sample * channels) + channel) * cells) + cell
                         : (((sample * cells) + cell) * channels) + channel;
-                    double scale = unitCells == 0 ? fixedScale : scales[bit / unitCells];
+                    double scale = scales[unitCells == 0 ? 0 : bit / unitCells];
                     bool noise = p.Fill == DropBlockFill.Noise && source == "x";
                     ulong index = (p.GlobalStart * (ulong)(channels * cells)) + (ulong)i;
                     values[destination][i] = keep[bit] ? scale * values[source][i]
@@ -322,6 +316,50 @@ public sealed class DropBlockCase : OpCase
                 }
             }
         }
+    }
+
+    private static bool[] Keep(DropBlockProblem p)
+    {
+        int maskChannels = p.SharedChannels ? 1 : p.Channels;
+        (int[] map, int[] block, double threshold) = Blocks(p);
+        return DropBlockReference.Keep(
+            (int)p.Shape[0] * maskChannels, map, block, threshold, Key.Seed, Key.Offset, p.GlobalStart * (ulong)maskChannels);
+    }
+
+    private static (int[] Map, int[] Block, double Threshold) Blocks(DropBlockProblem p)
+    {
+        int[] map = p.Spatial, block = [.. map.Select((size, axis) => Math.Min(size, p.BlockOf(axis)))];
+        double gamma = p.Rule switch
+        {
+            "exact" => DropBlockReference.ExactGamma(map, block, p.Rate),
+            "paper" => DropBlockReference.PaperGamma(map, block, p.Rate),
+            _ => p.Rate,
+        };
+        return (map, block, DropBlockReference.Threshold(gamma));
+    }
+
+    private static double[] Words(bool[] keep)
+    {
+        double[] words = new double[Dropout.MaskWords(keep.Length)];
+        for (int i = 0; i < keep.Length; i++) words[i / 32] += keep[i] ? 1u << (i % 32) : 0;
+        return words;
+    }
+
+    /// <summary>Cells that share a counted scale; 0 where none is counted.</summary>
+    private static int UnitCells(DropBlockProblem p) => p.Normalization switch
+    {
+        DropBlockNormalization.Batch => (int)p.MaskCells,
+        DropBlockNormalization.Sample => (p.SharedChannels ? 1 : p.Channels) * p.Cells,
+        DropBlockNormalization.Map => p.Cells,
+        _ => 0,
+    };
+
+    private static double[] Scales(DropBlockProblem p, bool[] keep)
+    {
+        if (UnitCells(p) is > 0 and int unitCells) return DropBlockReference.Scales(keep, unitCells);
+        if (p.Normalization == DropBlockNormalization.None) return [1];
+        (int[] map, int[] block, double threshold) = Blocks(p);
+        return [1 / (1 - DropBlockReference.DropProbability(map, block, threshold / 4294967296.0))];
     }
 
     private static void Forward(
@@ -381,6 +419,9 @@ public sealed record DropBlockProblem(string Entry, long[] Shape, long[] Block, 
         Fill = Fill,
         GlobalStart = GlobalStart,
     };
+
+    /// <summary>Whether mask and scales are tensors of the call.</summary>
+    internal bool HasMask => Entry.EndsWith("-with-mask", StringComparison.Ordinal);
 
     internal int Channels => (int)Shape[Layout == TensorLayout.ChannelsFirst ? 1 : ^1];
 

@@ -109,6 +109,17 @@ internal static class Check
         if (!double.IsFinite(value)) throw new ArgumentOutOfRangeException(name, value, $"{op}: {name} is finite.");
     }
 
+    /// <summary>State beside a tensor: float beside float and the half types, double beside double.</summary>
+    public static void Real<T, TReal>(string op, DeviceTensor<T> tensor, DeviceTensor<TReal> state, string name)
+        where T : unmanaged
+        where TReal : unmanaged
+    {
+        DType expected = tensor.DType == DType.Float64 ? DType.Float64 : DType.Float32;
+        if (state.DType == expected) return;
+        throw new ArgumentException(
+            $"{op}: {name} stores {state.DType.ShortName()}, expected {expected.ShortName()} for {tensor.DType.ShortName()}.", name);
+    }
+
     /// <summary>One of the named values of an enumeration.</summary>
     public static void Defined<TEnum>(string op, TEnum value, string name)
         where TEnum : struct, Enum

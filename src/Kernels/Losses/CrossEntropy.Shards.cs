@@ -26,7 +26,7 @@ public static partial class CrossEntropy
         Check.FloatTensor(Op, stream, logits, nameof(logits));
         Check.Rank(Op, logits, nameof(logits), 2);
         Check.FloatTensor(Op, stream, normalizer, nameof(normalizer));
-        CheckReal(Op, logits, normalizer, nameof(normalizer));
+        Check.Real(Op, logits, normalizer, nameof(normalizer));
         Check.Shape(Op, normalizer, nameof(normalizer), 1);
         targets.CheckFits(Op, stream, logits, options.IgnoreIndex is not null);
         CheckWeights(Op, stream, classWeights, logits.Shape[1]);

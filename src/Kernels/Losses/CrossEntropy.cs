@@ -132,7 +132,7 @@ public static partial class CrossEntropy
         (long rows, long classes) = (logits.Shape[0], logits.Shape[1]);
         if (rows > 0 && classes == 0) throw new ArgumentException($"{op}: {nameof(logits)} has rows of 0 classes.", nameof(logits));
         Check.SoftmaxRow(op, logits, nameof(logits));
-        CheckReal(op, logits, losses, nameof(losses));
+        Check.Real(op, logits, losses, nameof(losses));
         CheckOptions(op, options);
         targets.CheckFits(op, stream, logits, options.IgnoreIndex is not null);
         Check.Shape(op, losses, nameof(losses), options.Reduction == LossReduction.None ? rows : 1);
@@ -177,20 +177,6 @@ public static partial class CrossEntropy
         Check.Defined(op, options.SmoothingConvention, nameof(options.SmoothingConvention));
         Check.Defined(op, options.Reduction, nameof(options.Reduction));
         Check.Defined(op, options.EmptyMean, nameof(options.EmptyMean));
-    }
-
-    /// <summary>float beside float and the half types, double beside double.</summary>
-    internal static void CheckReal<T, TReal>(string op, DeviceTensor<T> logits, DeviceTensor<TReal> tensor, string name)
-        where T : unmanaged
-        where TReal : unmanaged
-    {
-        DType expected = logits.DType == DType.Float64 ? DType.Float64 : DType.Float32;
-        if (tensor.DType != expected)
-        {
-            throw new ArgumentException(
-                $"{op}: {name} stores {tensor.DType.ShortName()}, expected {expected.ShortName()} for {logits.DType.ShortName()} logits.",
-                name);
-        }
     }
 
     /// <summary>A result that overlaps neither targets nor weights.</summary>

@@ -126,7 +126,7 @@ public readonly record struct CrossEntropyTargets
         where T : unmanaged
         where TReal : unmanaged
     {
-        CrossEntropy.CheckReal(op, logits, shares, "shares");
+        Check.Real(op, logits, shares, "shares");
         CheckRows(op, stream, shares, "shares", logits.Shape[0]);
     }
 

@@ -129,7 +129,7 @@ public static partial class Entropy
             throw new ArgumentException($"{op}: {nameof(logits)} has rows of 0 classes.", nameof(logits));
         Check.SoftmaxRow(op, logits, nameof(logits));
         Check.FloatTensor(op, stream, perRow, name);
-        CrossEntropy.CheckReal(op, logits, perRow, name);
+        Check.Real(op, logits, perRow, name);
         if (mask is null) return;
         Check.Tensor(op, stream, mask, nameof(mask));
         Check.Shape(op, mask, nameof(mask), logits.Shape);

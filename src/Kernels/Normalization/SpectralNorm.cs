@@ -261,17 +261,10 @@ public static partial class SpectralNorm
 
         (DeviceTensor<TReal> State, string Name, long Length)[] states =
             [(u, nameof(u), weight.Shape[0]), (v, nameof(v), weight.Length / weight.Shape[0]), (sigma, nameof(sigma), 1)];
-        DType expected = weight.DType == DType.Float64 ? DType.Float64 : DType.Float32;
         foreach ((DeviceTensor<TReal> state, string name, long length) in states)
         {
             Check.Tensor(op, stream, state, name);
-            if (state.DType != expected)
-            {
-                throw new ArgumentException(
-                    $"{op}: {name} stores {state.DType.ShortName()}, expected {expected.ShortName()} for {weight.DType.ShortName()}.",
-                    name);
-            }
-
+            Check.Real(op, weight, state, name);
             Check.Shape(op, state, name, length);
             Check.Disjoint(op, weight, nameof(weight), state, name);
             Check.Disjoint(op, result, resultName, state, name);

@@ -27,6 +27,10 @@ public sealed class WideConvolutionTests(TestDevices devices)
         Of(1, 32, 272, 256, 2, 1, 1),
         Of(1, 1, 272, 256, 1, 3, 3) with { Groups = 32, Padding = (1, 1, 1, 1) },
 
+        // Depthwise, of several whole vectors of channels and a rest; filters that lie over both sides, and rows of few pixels.
+        Of(2, 1, 6, 19, 1, 3, 3) with { Groups = 130, Padding = (1, 1, 1, 1) },
+        Of(1, 1, 9, 11, 1, 2, 5) with { Groups = 133, Stride = (1, 2), Dilation = (2, 1), Padding = (1, 0, 3, 1) },
+
         // Gradients of several blocks of channels that share a filter, and of several slices; some of their tiles lie in two images.
         Of(2, 390, 8, 9, 20, 1, 1),
         Of(2, 14, 9, 9, 34, 3, 3) with { Padding = (1, 1, 1, 1) },

@@ -55,6 +55,7 @@ public static unsafe partial class DropBlock
                 [MethodImpl(MethodImplOptions.AggressiveOptimization)] (first, end) =>
                 {
                     ulong* mask = (ulong*)a.Mask.Pointer<uint>();
+                    long cells = CellsOf((long)a.Count, (long)(a.Inner * a.Outer), (long)a.MaskSample);
                     double* factors = stackalloc double[Group];
                     float* noise = stackalloc float[Filling.BufferLength];
                     MapCursor<T> map = new(a, first);
@@ -63,7 +64,7 @@ public static unsafe partial class DropBlock
                         int count = (int)Math.Min(Group, end - i);
                         double* each = null;
                         double scale = map.Scale;
-                        ulong keep = Bits(mask, map.Bit);
+                        ulong keep = Bits(mask, cells, map.Bit);
                         if (map.Left >= count)
                         {
                             map.Advance(count);
@@ -75,7 +76,7 @@ public static unsafe partial class DropBlock
                             for (int filled = 0; filled < count;)
                             {
                                 int part = (int)Math.Min(count - filled, map.Left);
-                                keep |= (Bits(mask, map.Bit) & (ulong.MaxValue >> (Group - part))) << filled;
+                                keep |= (Bits(mask, cells, map.Bit) & (ulong.MaxValue >> (Group - part))) << filled;
                                 new Span<double>(factors + filled, part).Fill(map.Scale);
                                 filled += part;
                                 map.Advance(part);
@@ -141,10 +142,10 @@ public static unsafe partial class DropBlock
             where T : unmanaged
         {
             ulong* mask = (ulong*)a.Mask.Pointer<uint>();
-            long channels = (long)a.Inner;
+            long channels = (long)a.Inner, cells = CellsOf((long)a.Count, (long)(a.Inner * a.Outer), (long)a.MaskSample);
             for (long channel = 0; channel < channels; channel++)
             {
-                words[channel] = Bits(mask, (sample * (long)a.MaskSample) + (channel * (long)a.MaskInner) + cell);
+                words[channel] = Bits(mask, cells, (sample * (long)a.MaskSample) + (channel * (long)a.MaskInner) + cell);
                 factors[channel] = ScaleAt<T>(a, (sample * (long)a.ScaleSample) + (channel * (long)a.ScaleInner));
             }
 
@@ -250,7 +251,7 @@ public static unsafe partial class DropBlock
         (long count, long inner, long outer) = ((long)a.Count, (long)a.Inner, (long)a.Outer);
         if (a.MaskOuter == 1 && inner * outer % Group == 0)
         {
-            long runs = (outer + Group - 1) / Group;
+            long runs = (outer + Group - 1) / Group, cells = CellsOf(count, inner * outer, (long)a.MaskSample);
             CpuParallel.ForRange(count / (inner * outer) * runs, Math.Max(1, CpuParallel.ElementsPerChunk / Group / inner), (first, end) =>
             {
                 int length = (int)inner + (2 * Group);
@@ -262,7 +263,7 @@ public static unsafe partial class DropBlock
                         (long sample, long part) = Math.DivRem(run, runs);
                         long cell = part * Group, rows = Math.Min(Group, outer - cell);
                         for (long channel = 0; channel < inner; channel++)
-                            words[channel] = Bits(mask, (sample * (long)a.MaskSample) + (channel * (long)a.MaskInner) + cell);
+                            words[channel] = Bits(mask, cells, (sample * (long)a.MaskSample) + (channel * (long)a.MaskInner) + cell);
                         CpuApply.Transpose(words, (int)inner, (int)rows, bits);
                         long start = ((sample * outer) + cell) * inner;
                         int length32 = (int)(rows * inner / 32);
@@ -293,6 +294,10 @@ public static unsafe partial class DropBlock
             }
         });
     }
+
+    /// <summary>Cells of a mask; without a distance between samples all elements have their own.</summary>
+    private static long CellsOf(long count, long sampleLength, long maskSample) =>
+        maskSample == 0 ? count : count / sampleLength * maskSample;
 
     /// <summary>
     /// A place in x as [samples, outer, inner]: where the bit of the element is, its scale, and how many elements after it have their bits

@@ -166,26 +166,37 @@ public static unsafe partial class DropBlock
                 for (long unit = firstUnit; unit * unitCells < stop; unit++)
                 {
                     long from = Math.Max(start, unit * unitCells), to = Math.Min(stop, (unit + 1) * unitCells);
-                    counts[unit - firstUnit] = (uint)CountBits(mask, from, to - from);
+                    counts[unit - firstUnit] = (uint)CountBits(mask, cells, from, to - from);
                 }
             }
         });
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static long CountBits(ulong* mask, long start, long count)
+    private static long CountBits(ulong* mask, long cells, long start, long count)
     {
         long ones = 0;
-        for (; count >= 64; start += 64, count -= 64) ones += BitOperations.PopCount(Bits(mask, start));
-        return count == 0 ? ones : ones + BitOperations.PopCount(Bits(mask, start) & ((1UL << (int)count) - 1));
+        for (; count >= 64; start += 64, count -= 64) ones += BitOperations.PopCount(Bits(mask, cells, start));
+        return count == 0 ? ones : ones + BitOperations.PopCount(Bits(mask, cells, start) & ((1UL << (int)count) - 1));
     }
 
-    /// <summary>The 64 bits from <paramref name="start"/> on.</summary>
+    /// <summary>The 64 bits from <paramref name="start"/> on, of a mask of <paramref name="cells"/>; behind them lies anything.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static ulong Bits(ulong* mask, long start)
+    private static ulong Bits(ulong* mask, long cells, long start)
     {
         int shift = (int)(start % 64);
+        if (start + 128 > cells) return LastBits((uint*)mask, cells, start);
         return (mask[start / 64] >> shift) | (mask[(start / 64) + 1] << 1 << (63 - shift));
+    }
+
+    /// <summary>The same where a mask ends, in words of 32 cells: not one more is read.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static ulong LastBits(uint* mask, long cells, long start)
+    {
+        UInt128 bits = 0;
+        long first = start / 32, end = Math.Min((cells + 31) / 32, first + 3);
+        for (long word = first; word < end; word++) bits |= (UInt128)mask[word] << (int)(32 * (word - first));
+        return (ulong)(bits >> (int)(start % 32));
     }
 
     private readonly struct CpuScale : ICpuKernel<DropBlockScaleArguments>

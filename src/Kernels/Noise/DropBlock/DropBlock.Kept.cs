@@ -10,6 +10,9 @@ public static unsafe partial class DropBlock
     private static readonly KernelDefinition<DropBlockOrderArguments> OrderKernel =
         EntryPoints.DropBlockOrder.Fixed(CpuOrder, groupSize: Tile);
 
+    /// <summary>Whole 64-bit words, and one more: the CPU's passes of other ops read masks in such.</summary>
+    private static long PaddedWords(long bits) => (2 * ((bits + 63) / 64)) + 2;
+
     /// <summary>What another op's call drops, checked. <see cref="Drops"/> is false where it drops nothing, as the default does.</summary>
     internal readonly record struct Request
     {
@@ -67,7 +70,7 @@ public static unsafe partial class DropBlock
             try
             {
                 Units units = Units.Of(Maps, Options.Normalization);
-                kept = kept with { Mask = stream.RentScratch<uint>(WordsOf(Maps.MaskCells)) };
+                kept = kept with { Mask = stream.RentScratch<uint>(PaddedWords(Maps.MaskCells)) };
                 kept = kept with { Counted = stream.RentScratch<double>(units.Count) };
                 DrawMask(
                     stream, Maps, Geometry, Plan, Key, units, kept.Mask.Value.Argument, kept.Counted.Value.Argument, dtype);
@@ -77,7 +80,7 @@ public static unsafe partial class DropBlock
                     Scales = units.Count > 0 ? kept.Counted.Value.Argument : default,
                 };
                 if (Options.Layout == TensorLayout.ChannelsFirst && !Options.SharedChannels) return kept;
-                kept = kept with { Ordered = stream.RentScratch<uint>(WordsOf(Elements)) };
+                kept = kept with { Ordered = stream.RentScratch<uint>(PaddedWords(Elements)) };
                 Order(stream, kept.Mask.Value.Argument, kept.Ordered.Value.Argument);
                 return kept;
             }

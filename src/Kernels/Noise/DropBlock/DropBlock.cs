@@ -139,7 +139,6 @@ public static unsafe partial class DropBlock
         where T : unmanaged
     {
         Check.Elementwise(ForwardName, stream, x, nameof(x), y, nameof(y));
-        Check.Key(ForwardName, stream, key, nameof(key));
         Apply(ForwardName, stream, x, y, blockSize, rate, key, options);
     }
 
@@ -160,7 +159,6 @@ public static unsafe partial class DropBlock
         where T : unmanaged
     {
         Check.Elementwise(BackwardName, stream, dy, nameof(dy), dx, nameof(dx));
-        Check.Key(BackwardName, stream, key, nameof(key));
         Apply(BackwardName, stream, dy, dx, blockSize, rate, key, options with { Fill = DropBlockFill.Zero });
     }
 
@@ -199,9 +197,10 @@ public static unsafe partial class DropBlock
 
     private static void Apply<T>(
         string op, DeviceStream stream, DeviceTensor<T> x, DeviceTensor<T> y, ReadOnlySpan<long> blockSize, DropBlockRate rate,
-        RandomKeySource key, DropBlockOptions options, DeviceTensor<uint>? kept = null, bool draws = true)
+        RandomKeySource key, DropBlockOptions options)
         where T : unmanaged
     {
+        Check.Key(op, stream, key, nameof(key));
         Maps maps = Maps.Of(op, x.Shape, nameof(x), options);
         if (x.Length == 0) return;
         DropBlockGeometry geometry = DropBlockGeometry.Create(op, maps.Spatial(x.Shape), blockSize);
@@ -219,10 +218,19 @@ public static unsafe partial class DropBlock
         }
 
         Units units = Units.Of(maps, options.Normalization);
-        using ScratchPool.Lease<uint> scratch = stream.RentScratch<uint>(kept is null ? WordsOf(maps, units) : 0);
-        TensorArgument mask = kept?.Argument ?? scratch.Argument, scales = ScalesIn<T>(mask, maps);
-        if (draws) DrawMask(stream, maps, geometry, plan, key, units, mask, scales, x.DType);
-        Lines lines = Lines.Of(maps, units, options);
+        using ScratchPool.Lease<uint> mask = stream.RentScratch<uint>(Dropout.MaskWords(maps.MaskCells));
+        using ScratchPool.Lease<double> scales = stream.RentScratch<double>(units.Count);
+        DrawMask(stream, maps, geometry, plan, key, units, mask.Argument, scales.Argument, x.DType);
+        double scale = FixedScale(options.Normalization, plan);
+        LaunchApply(stream, maps, x, y, mask.Argument, units.Count > 0 ? scales.Argument : default, scale, key, options);
+    }
+
+    private static void LaunchApply<T>(
+        DeviceStream stream, in Maps maps, DeviceTensor<T> x, DeviceTensor<T> y, TensorArgument mask, TensorArgument scales, double scale,
+        RandomKeySource key, DropBlockOptions options)
+        where T : unmanaged
+    {
+        Lines lines = Lines.Of(maps, Units.Of(maps, options.Normalization), options);
         InvariantDivisor inner = InvariantDivisor.Of((long)lines.Inner), outer = InvariantDivisor.Of((long)lines.Outer);
         stream.Launch(
             ApplyKernel,
@@ -234,7 +242,7 @@ public static unsafe partial class DropBlock
                 X = x.Argument,
                 Y = y.Argument,
                 Mask = mask,
-                Scales = units.Count > 0 ? scales : default,
+                Scales = scales,
                 Count = (ulong)x.Length,
                 Inner = inner.Value,
                 InnerInverse = inner.Inverse,
@@ -248,7 +256,7 @@ public static unsafe partial class DropBlock
                 ScaleInner = lines.Scale.Inner,
                 ScaleOuter = lines.Scale.Outer,
                 ScaleSample = lines.Scale.Sample,
-                Scale = FixedScale(options.Normalization, plan),
+                Scale = scale,
                 NoiseStart = options.GlobalStart * (ulong)(maps.Channels * maps.Cells),
                 Key = key.Argument,
             });
@@ -257,9 +265,6 @@ public static unsafe partial class DropBlock
     /// <summary>The scale where no cells are counted.</summary>
     private static double FixedScale(DropBlockNormalization normalization, DropBlockPlan plan) =>
         normalization == DropBlockNormalization.Expected && plan.DropProbability < 1 ? 1 / (1 - plan.DropProbability) : 1;
-
-    /// <summary>Whole 64-bit words, and one more: the CPU reads masks in such.</summary>
-    private static long WordsOf(long bits) => (2 * ((bits + 63) / 64)) + 2;
 
     /// <summary>The keep bits of all maps, and from their count the scale of each unit where there are units.</summary>
     private static void DrawMask(

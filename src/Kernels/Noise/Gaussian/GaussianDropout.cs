@@ -8,7 +8,7 @@ namespace Kernels;
 /// </summary>
 /// <remarks>
 /// The normal numbers are those of <see cref="GaussianNoise"/>. They are drawn again in backward, nothing is stored; where memory is faster
-/// than arithmetic, <see cref="ForwardWithFactors"/> stores the factors for <see cref="BackwardWithFactors"/>. p lies in [0, 1); p = 0
+/// than arithmetic, <see cref="ForwardWithFactors"/> stores the factors for <see cref="BackwardWithFactors{T}"/>. p lies in [0, 1); p = 0
 /// copies without drawing, and p = 1 has no finite variance. A NaN stays NaN, an infinity becomes one of either sign. N. Srivastava
 /// et al., JMLR 15, 2014, section 10.
 /// </remarks>
