@@ -25,12 +25,7 @@ public static unsafe partial class Conv2d
             where TSum : unmanaged
         {
             arguments = arguments with { Conv2dShape = arguments.Conv2dShape.InOneRow() };
-            CpuParallel.For((long)arguments.Splits, split =>
-            {
-                FilterSplit<T, TSum> part = new(arguments, last, split);
-                Multiply(part);
-                part.BackwardBias();
-            });
+            CpuParallel.For((long)arguments.Splits, split => new FilterSplit<T, TSum>(arguments, last, split).Run(Multiply));
         }
 
         private static void Multiply<T, TSum>(FilterSplit<T, TSum> split)
@@ -116,6 +111,9 @@ public static unsafe partial class Conv2d
 
         public long EndPixel { get; }
 
+        /// <summary>Sums of dy for each output, which whoever reads it first adds up; null where there is no bias.</summary>
+        public double* BiasSums { get; private init; }
+
         public long Pixels => EndPixel - FirstPixel;
 
         public MapStrides DyStrides => StridesOfY(Shape, IsLast);
@@ -157,10 +155,31 @@ public static unsafe partial class Conv2d
                 _dFilter[index] = CpuElement.FromDouble<T>(sum);
         }
 
-        /// <summary>The sum of the gradient over the pixels, for each channel, in double.</summary>
-        public void BackwardBias()
+        /// <summary>Has the sums made, those of the bias on the way, and stores the latter.</summary>
+        public void Run(Action<FilterSplit<T, TSum>> body)
         {
-            if (!_hasBias) return;
+            double[] sums = _hasBias ? new double[Shape.Outputs] : [];
+            fixed (double* first = sums)
+            {
+                FilterSplit<T, TSum> split = this with { BiasSums = first };
+                if (Shape.PerOutput > 0)
+                    body(split);
+                else if (_hasBias)
+                    split.BackwardBias();
+            }
+
+            for (int channel = 0; channel < sums.Length; channel++)
+            {
+                if (_biasPart != null)
+                    _biasPart[channel] = CpuElement.FromDouble<TSum>(sums[channel]);
+                else
+                    _dBias[channel] = CpuElement.FromDouble<T>(sums[channel]);
+            }
+        }
+
+        /// <summary>The sums of the bias alone, of a convolution without inputs.</summary>
+        private void BackwardBias()
+        {
             FilterSplit<T, TSum> split = this;
             MapStrides strides = DyStrides;
             long outputs = Shape.Outputs;
@@ -187,17 +206,9 @@ public static unsafe partial class Conv2d
                         for (int i = 0; i < width; i++) sums[i] += Sum(image + (i * strides.Channel), endPixel - firstPixel);
                     }
 
-                    for (int i = 0; i < width; i++) split.StoreBias(start + i, sums[i]);
+                    new ReadOnlySpan<double>(sums, width).CopyTo(new Span<double>(split.BiasSums + start, width));
                 }
             });
-        }
-
-        private void StoreBias(long channel, double sum)
-        {
-            if (_biasPart != null)
-                _biasPart[channel] = CpuElement.FromDouble<TSum>(sum);
-            else
-                _dBias[channel] = CpuElement.FromDouble<T>(sum);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -268,10 +279,10 @@ public static unsafe partial class Conv2d
 
         public long Depth => _split.Pixels;
 
-        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride) =>
+        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride, bool isFirst) =>
             _patches.PackTaps(firstRow, rows, _split.FirstPixel + firstDepth, depth, destination, stride);
 
-        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride)
+        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride, bool isFirst)
         {
             long plane = _strides.Channel;
             for (long done = 0; done < depth;)
@@ -282,6 +293,30 @@ public static unsafe partial class Conv2d
                 T* source = _split.Dy + (batch * _strides.Batch) + ((_firstOutput + firstColumn) * plane) + pixel;
                 CpuGemm.Pack(count, columns, source, 1, plane, destination + (done * stride), stride);
                 done += count;
+            }
+
+            if (isFirst && _split.BiasSums != null)
+                AddColumns(destination, depth, stride, (int)columns, _split.BiasSums + _firstOutput + firstColumn);
+        }
+
+        /// <summary>Sums over the rows of what was packed, in two chains a vector.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private static void AddColumns(TSum* packed, long rows, long stride, int columns, double* sums)
+        {
+            for (int column = 0; column < columns; column += Vector512<TSum>.Count)
+            {
+                int part = Math.Min(Vector512<TSum>.Count, columns - column);
+                Vector512<TSum> even = Vector512<TSum>.Zero, odd = even;
+                TSum* row = packed + column, end = row + (rows * stride);
+                for (; row + stride < end; row += 2 * stride)
+                {
+                    even += CpuReal.Load(row, part);
+                    odd += CpuReal.Load(row + stride, part);
+                }
+
+                if (row < end) even += CpuReal.Load(row, part);
+                even += odd;
+                for (int i = 0; i < part; i++) sums[column + i] += CpuElement.ToDouble(even.GetElement(i));
             }
         }
 
@@ -334,13 +369,27 @@ public static unsafe partial class Conv2d
 
         public long Depth => _split.Pixels;
 
-        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride)
+        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride, bool isFirst)
         {
             T* source = _split.Dy + ((_split.FirstPixel + firstDepth) * _outputs) + _firstOutput + firstRow;
             CpuGemm.Pack(rows, depth, source, 1, _outputs, destination, stride);
+            if (isFirst && _split.BiasSums != null) AddRows(destination, rows, stride, depth, _split.BiasSums + _firstOutput + firstRow);
         }
 
-        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride) =>
+        /// <summary>Sums along the rows of what was packed.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private static void AddRows(TSum* packed, long rows, long stride, long depth, double* sums)
+        {
+            for (long row = 0; row < rows; row++, packed += stride)
+            {
+                Vector512<TSum> sum = Vector512<TSum>.Zero;
+                for (long i = 0; i < depth; i += Vector512<TSum>.Count)
+                    sum += CpuReal.Load(packed + i, (int)Math.Min(Vector512<TSum>.Count, depth - i));
+                sums[row] += CpuElement.ToDouble(Vector512.Sum(sum));
+            }
+        }
+
+        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride, bool isFirst) =>
             _patches.PackPixels(_split.FirstPixel + firstDepth, depth, firstColumn, columns, destination, stride);
 
         public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)

@@ -363,7 +363,7 @@ public static unsafe partial class Conv2d
 
         public long Depth => _patches.Taps;
 
-        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride)
+        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride, bool isFirst)
         {
             if (_ordered == null)
                 _filter.PackRows(firstRow, rows, firstDepth, depth, destination, stride);
@@ -371,7 +371,7 @@ public static unsafe partial class Conv2d
                 CpuGemm.Pack(rows, depth, _ordered + (firstRow * Depth) + firstDepth, Depth, 1, destination, stride);
         }
 
-        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride) =>
+        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride, bool isFirst) =>
             _patches.PackTaps(firstDepth, depth, firstColumn, columns, destination, stride);
 
         public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)
@@ -438,10 +438,10 @@ public static unsafe partial class Conv2d
 
         public long Depth => _patches.Taps;
 
-        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride) =>
+        public void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride, bool isFirst) =>
             _patches.PackPixels(firstRow, rows, firstDepth, depth, destination, stride);
 
-        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride) =>
+        public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride, bool isFirst) =>
             _filter.PackColumns(firstColumn, columns, firstDepth, depth, destination, stride);
 
         public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)

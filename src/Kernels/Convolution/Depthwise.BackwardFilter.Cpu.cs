@@ -25,14 +25,7 @@ public static unsafe partial class Conv2d
             where TSum : unmanaged
         {
             for (long split = 0; split < (long)arguments.Splits; split++)
-            {
-                FilterSplit<T, TSum> part = new(arguments, last, split);
-                if (last)
-                    Pixels(part);
-                else
-                    Planes(part);
-                part.BackwardBias();
-            }
+                new FilterSplit<T, TSum>(arguments, last, split).Run(last ? Pixels : Planes);
         }
 
         /// <summary>
@@ -83,6 +76,17 @@ public static unsafe partial class Conv2d
             padded.Fill(image, plane);
             for (int row = firstRow; row < endRow; row++)
                 CpuConvert.Widen(gradient + ((long)row * width), dy + ((long)row * pitch), width);
+            if (split.BiasSums != null)
+            {
+                double sum = 0;
+                for (int row = firstRow; row < endRow; row++)
+                {
+                    int from = Math.Max(firstPixel - (row * width), 0), stop = Math.Min(endPixel - (row * width), width);
+                    sum += SumOf(dy + ((long)row * pitch) + from, stop - from);
+                }
+
+                split.BiasSums[output] += sum;
+            }
 
             for (int down = 0; down < vertical.Taps; down++)
             {
@@ -128,6 +132,15 @@ public static unsafe partial class Conv2d
             }
         }
 
+        private static double SumOf<TSum>(TSum* values, int count)
+            where TSum : unmanaged
+        {
+            Vector512<TSum> sum = Vector512<TSum>.Zero;
+            for (int i = 0; i < count; i += Vector512<TSum>.Count)
+                sum += CpuReal.Load(values + i, Math.Min(Vector512<TSum>.Count, count - i));
+            return CpuElement.ToDouble(Vector512.Sum(sum));
+        }
+
         /// <summary>Taps that share a pass over a plane.</summary>
         private const int Together = 3;
 
@@ -150,7 +163,7 @@ public static unsafe partial class Conv2d
                 (GatherAxis vertical, GatherAxis horizontal) = Axes(s, backward: false, 0, 0);
                 long first = task * block;
                 int count = (int)Math.Min(block, s.Outputs - first), area = (int)s.FilterArea;
-                double[] sums = new double[area * block];
+                double[] sums = new double[(area + 1) * block];
                 PixelWalk walk = new(split.FirstPixel, vertical.Results, horizontal.Results);
                 for (long pixel = split.FirstPixel; pixel < split.EndPixel;)
                 {
@@ -167,6 +180,7 @@ public static unsafe partial class Conv2d
                 for (int i = 0; i < count; i++)
                 {
                     for (int tap = 0; tap < area; tap++) split.StoreDouble(((first + i) * area) + tap, sums[(tap * block) + i]);
+                    if (split.BiasSums != null) split.BiasSums[first + i] = sums[(area * block) + i];
                 }
             });
         }
@@ -184,6 +198,7 @@ public static unsafe partial class Conv2d
             private readonly Conv2dShapeArguments _shape = split.Shape;
             private readonly int _pixels = pixels;
             private readonly long _channel = channel;
+            private readonly bool _hasBias = split.BiasSums != null;
             private readonly GatherAxis _vertical = vertical, _horizontal = horizontal;
             private readonly MapStrides _x = StridesOfX(split.Shape, last: true);
             private readonly long _next = StridesOfY(split.Shape, last: true).Column;
@@ -202,6 +217,7 @@ public static unsafe partial class Conv2d
                 int lanes = Vector512<TSum>.Count, pass = 0;
                 fixed (double* to = sums)
                 {
+                    if (_hasBias) AddBias(to + ((int)_shape.FilterArea * block));
                     for (int down = 0; down < _vertical.Taps; down++)
                     {
                         for (int right = 0; right < _horizontal.Taps; right += Together, pass++)
@@ -218,6 +234,21 @@ public static unsafe partial class Conv2d
                                 AddVector(taps, first, Math.Min(lanes, channels - first), to + (tap * block) + first, block);
                         }
                     }
+                }
+            }
+
+            /// <summary>What the passes for taps read once more, so it is in a cache then.</summary>
+            [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+            private void AddBias(double* sums)
+            {
+                int lanes = Vector512<TSum>.Count;
+                for (int first = 0; first < channels; first += lanes)
+                {
+                    int part = Math.Min(lanes, channels - first);
+                    Vector512<TSum> sum = default;
+                    T* dy = _dy + first;
+                    for (int pixel = 0; pixel < _pixels; pixel++, dy += _next) sum += CpuReal.Load<T, TSum>(dy, part);
+                    AddTo(sums + first, sum);
                 }
             }
 
@@ -302,6 +333,8 @@ public static unsafe partial class Conv2d
                 for (int i = 0; i < _pixels; i++)
                 {
                     T* dy = _dy + (i * _next);
+                    for (int c = 0; c < channels && _hasBias; c++)
+                        sums[((int)_shape.FilterArea * block) + c] += CpuElement.ToDouble(dy[c]);
                     for (int tap = 0; tap < (int)_shape.FilterArea; tap++)
                     {
                         int y = (_row * _vertical.Step) + _vertical.First + (tap / _horizontal.Taps * _vertical.TapStep);

@@ -18,11 +18,16 @@ internal unsafe interface ICpuProduct<TSum>
 
     long Depth { get; }
 
-    /// <summary>Writes rows of the left operand, each <paramref name="depth"/> elements from <paramref name="firstDepth"/> on.</summary>
-    void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride);
+    /// <summary>
+    /// Writes rows of the left operand, each <paramref name="depth"/> elements from <paramref name="firstDepth"/> on. Blocks of columns have
+    /// them written each, slice by slice in order; <paramref name="isFirst"/> is true for one of the blocks.
+    /// </summary>
+    void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride, bool isFirst);
 
-    /// <summary>Writes columns of the right operand, row by row of its <paramref name="depth"/> rows.</summary>
-    void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride);
+    /// <summary>
+    /// Writes columns of the right operand, row by row of its <paramref name="depth"/> rows; for blocks of rows as the left operand.
+    /// </summary>
+    void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride, bool isFirst);
 
     /// <summary>Takes a tile of results, row by row.</summary>
     void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride);
@@ -159,7 +164,7 @@ internal static unsafe partial class CpuGemm
         {
             TSum* left = CpuScratch.TakeShared<TSum>(DivideUp(product.Rows, TLanes.TileRows) * TLanes.TileRows * PackedRowStride);
             CpuParallel.ForRange(product.Rows, MaxBlockRows, (first, end) =>
-                PackLeft(product, first, end - first, 0, product.Depth, left + (first * PackedRowStride)));
+                PackLeft(product, first, end - first, 0, product.Depth, left + (first * PackedRowStride), isFirst: true));
             return left;
         }
 
@@ -184,11 +189,15 @@ internal static unsafe partial class CpuGemm
             long depth = product.Depth;
             TSum* sums = (TSum*)scratch.Sums, block = (TSum*)scratch.Block, panels = sums + (MaxTileRows * SumStride);
             if (_left == null)
-                PackLeft(product, firstRow, rows, 0, depth, block);
+                PackLeft(product, firstRow, rows, 0, depth, block, firstColumn == 0);
             else
                 block = _left + (firstRow * PackedRowStride);
             for (long column = 0; column < columns; column += PanelWidth)
-                PackRight(product, firstColumn + column, Math.Min(PanelWidth, columns - column), 0, depth, panels + (column * depth));
+            {
+                long width = Math.Min(PanelWidth, columns - column);
+                PackRight(product, firstColumn + column, width, 0, depth, panels + (column * depth), firstRow == 0);
+            }
+
             long end = firstColumn + columns;
             CpuBlock next = new(firstRow, rows, end, Math.Min(columns, product.Columns - end), 0, depth);
             Parts parts = new(rows, columns);
@@ -225,11 +234,11 @@ internal static unsafe partial class CpuGemm
                 (long nextDepth, long nextLength) = Part(product.Depth, 1, slices, Math.Min(slice + 1, slices - 1));
                 CpuBlock next = new(firstRow, rows, firstColumn, columns, nextDepth, nextLength);
                 Parts parts = new(rows, columns);
-                PackLeft(product, firstRow, rows, firstDepth, depth, block);
+                PackLeft(product, firstRow, rows, firstDepth, depth, block, firstColumn == 0);
                 for (long column = 0; column < columns; column += PanelWidth)
                 {
                     long width = Math.Min(PanelWidth, columns - column);
-                    PackRight(product, firstColumn + column, width, firstDepth, depth, panel);
+                    PackRight(product, firstColumn + column, width, firstDepth, depth, panel, firstRow == 0);
                     for (long row = 0; row < rows; row += TLanes.TileRows)
                     {
                         long height = Math.Min(TLanes.TileRows, rows - row);
@@ -281,17 +290,19 @@ internal static unsafe partial class CpuGemm
         }
 
         /// <summary>Rows up to a whole tile are zeros.</summary>
-        private static void PackLeft(in TProduct product, long firstRow, long rows, long firstDepth, long depth, TSum* block)
+        private static void PackLeft(
+            in TProduct product, long firstRow, long rows, long firstDepth, long depth, TSum* block, bool isFirst)
         {
-            if (depth > 0) product.PackLeft(firstRow, rows, firstDepth, depth, block, PackedRowStride);
+            if (depth > 0) product.PackLeft(firstRow, rows, firstDepth, depth, block, PackedRowStride, isFirst);
             long paddedRows = DivideUp(rows, TLanes.TileRows) * TLanes.TileRows;
             for (long row = rows; row < paddedRows; row++) new Span<TSum>(block + (row * PackedRowStride), (int)depth).Clear();
         }
 
         /// <summary>Columns up to a whole vector are zeros.</summary>
-        private static void PackRight(in TProduct product, long firstColumn, long width, long firstDepth, long depth, TSum* panel)
+        private static void PackRight(
+            in TProduct product, long firstColumn, long width, long firstDepth, long depth, TSum* panel, bool isFirst)
         {
-            if (depth > 0) product.PackRight(firstColumn, width, firstDepth, depth, panel, PanelWidth);
+            if (depth > 0) product.PackRight(firstColumn, width, firstDepth, depth, panel, PanelWidth, isFirst);
             if (width % TLanes.Width != 0) ClearColumns(panel, depth, width, DivideUp(width, TLanes.Width) * TLanes.Width);
         }
 
