@@ -68,6 +68,8 @@ public static unsafe partial class Conv2d
             double work = (double)s.YPixels * s.YChannels * s.PerOutput / phases;
             long channels = backward ? s.XChannels : s.YChannels;
             bool isNarrow = !last && NarrowGather<T, TSum>.Takes(channels, Phase<T, TSum>(a, last, 0, 0).Patches);
+            bool clears = !isNarrow && a.HasBias == 0 && Phases(0).Any(phase => phase.Patches.Taps == 0);
+            if (clears) Clear<T>(a, last);
             ForEach((long)s.Groups * (isNarrow ? 1 : phases), work, index =>
             {
                 if (isNarrow)
@@ -77,6 +79,7 @@ public static unsafe partial class Conv2d
                 }
 
                 GatherPhase<T, TSum> part = Phase<T, TSum>(a, last, index / phases, index % phases);
+                if (clears && part.Patches.Taps == 0) return;
                 if (WideGather<T, TSum>.Takes(channels, last, part.Patches))
                 {
                     new WideGather<T, TSum>((long)s.Batch, channels, last, part).Run();
@@ -100,6 +103,19 @@ public static unsafe partial class Conv2d
                 for (long phase = 0; phase < phases; phase++) all[phase] = Phase<T, TSum>(a, last, group, phase);
                 return all;
             }
+        }
+
+        /// <summary>
+        /// All results at once, where a stride leaves some that meet no taps: those lie between the others, whose lines of memory they share.
+        /// </summary>
+        private static void Clear<T>(in Conv2dGatherArguments a, bool last)
+            where T : unmanaged
+        {
+            T* result = a.Result.Pointer<T>();
+            long count = (long)a.Conv2dShape.Batch * StridesOfX(a.Conv2dShape, last).Batch;
+            bool streams = count * sizeof(T) >= CpuStreaming.ThresholdBytes;
+            CpuParallel.ForRange(
+                count, CpuParallel.ElementsPerChunk, (first, end) => CpuStreaming.FillPart(result + first, end - first, default, streams));
         }
 
         private static GatherPhase<T, TSum> Phase<T, TSum>(in Conv2dGatherArguments a, bool last, long group, long phase)

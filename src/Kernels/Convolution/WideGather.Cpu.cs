@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using Kernels.Cpu;
 using Kernels.Devices.Cpu;
 
@@ -5,7 +7,8 @@ namespace Kernels;
 
 /// <content>
 /// Gathers whose groups have many result channels. Patches are not made: in a band of the image with zeros around it each pixel is read
-/// where it lies, for vectors of the result's channels.
+/// where it lies, for vectors of the result's channels. Taps are in the order down, right, channel, whatever the layout: those that rows at
+/// the top or bottom see outside the image then follow each other, and are left out.
 /// </content>
 public static unsafe partial class Conv2d
 {
@@ -32,6 +35,9 @@ public static unsafe partial class Conv2d
 
         /// <summary>Pixels of a row of results in whole tiles.</summary>
         private readonly int _pitch;
+
+        /// <summary>Zeros outside the image take part: only where every factor is finite they can be left out.</summary>
+        private bool _isFinite = true;
 
         public WideGather(long batch, long channels, bool last, in GatherPhase<T, TSum> phase)
         {
@@ -97,9 +103,41 @@ public static unsafe partial class Conv2d
         {
             (long first, long end) = (_taps * slice / slices, _taps * (slice + 1) / slices);
             long channel = panel * PanelColumns, columns = Math.Min(PanelColumns, _channels - channel);
-            TSum* to = panels + (((panel * _taps) + first) * PanelColumns);
-            if (columns % CpuGemm.VectorColumns<TSum>() != 0) new Span<TSum>(to, (int)((end - first) * PanelColumns)).Clear();
+            int length = (int)((end - first) * PanelColumns);
+            TSum* to = _isLast ? panels + (((panel * _taps) + first) * PanelColumns) : CpuScratch.Take<TSum>(length);
+            if (columns < PanelColumns) new Span<TSum>(to, length).Clear();
             _phase.Filter.PackColumns(channel, columns, first, end - first, to, PanelColumns);
+            if (!IsFinite(to, length)) _isFinite = false;
+            if (_isLast) return;
+
+            // The filter has its channels outermost: each tap's row goes where it belongs.
+            long area = _taps / Image.Channels;
+            for (long tap = first; tap < end; tap++, to += PanelColumns)
+            {
+                (long input, long place) = Math.DivRem(tap, area);
+                TSum* row = panels + (((panel * _taps) + (place * Image.Channels) + input) * PanelColumns);
+                new ReadOnlySpan<TSum>(to, PanelColumns).CopyTo(new Span<TSum>(row, PanelColumns));
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private static bool IsFinite(TSum* values, int count)
+        {
+            Vector512<TSum> finite = Vector512<TSum>.AllBitsSet;
+            for (int i = 0; i < count; i += Vector512<TSum>.Count)
+                finite &= CpuReal.IsFinite(CpuReal.Load(values + i, Math.Min(Vector512<TSum>.Count, count - i)));
+            return finite.AsByte() == Vector512<byte>.AllBitsSet;
+        }
+
+        /// <summary>The taps of a row of results that lie in rows of the image.</summary>
+        private (long First, long End) TapsOf(in GatherAxis vertical, int row)
+        {
+            if (!_isFinite) return (0, _taps);
+            int y = vertical.First + (row * vertical.Step), first = 0, end = vertical.Taps;
+            while (first < end && (uint)(y + (first * vertical.TapStep)) >= (uint)Image.Height) first++;
+            while (end > first && (uint)(y + ((end - 1) * vertical.TapStep)) >= (uint)Image.Height) end--;
+            long taps = _taps / vertical.Taps;
+            return (first * taps, end * taps);
         }
 
         /// <summary>The panels of the filter one by one, so that one and its sums stay in the caches beside the image.</summary>
@@ -127,12 +165,15 @@ public static unsafe partial class Conv2d
                     for (int row = 0; row < vertical.Results; row++)
                     {
                         TSum* from = image + (row * band.Row);
+                        (long firstSeen, long endSeen) = TapsOf(vertical, row);
+                        long start = Math.Clamp(firstSeen, first, end), depth = Math.Clamp(endSeen, start, end) - start;
+                        TSum* factors = filter + ((start - first) * PanelColumns);
                         for (int x = 0; x < _pitch; x += _tileHeight, to += tileLength)
                         {
                             CpuGemm.TileSums<TSum> tile = CpuGemm.TileSums<TSum>.InPlace(to, PanelColumns, slice > 0);
                             if (target.First != null) tile = tile.At(target.From(((long)row * _pitch) + x));
                             CpuGemm.MultiplyGathered(
-                                _tileHeight, columns, end - first, from + (x * band.Pixel), offsets + first, band.Pixel, filter, tile);
+                                _tileHeight, columns, depth, from + (x * band.Pixel), offsets + start, band.Pixel, factors, tile);
                         }
                     }
                 }
@@ -229,12 +270,11 @@ public static unsafe partial class Conv2d
         /// <summary>From one pixel of the image to the next.</summary>
         private long Channels { get; }
 
-        /// <summary>Where taps see the first pixel, in the order of the filter's.</summary>
+        /// <summary>Where taps see the first pixel.</summary>
         public void Offsets(long* offsets)
         {
             GatherAxis horizontal = _image.Horizontal;
             int area = _vertical.Taps * horizontal.Taps;
-            (long nextPlace, long nextChannel) = _isLast ? ((long)_image.Channels, 1L) : (1L, (long)area);
             for (int place = 0; place < area; place++)
             {
                 int y = _vertical.First + (place / horizontal.Taps * _vertical.TapStep) - _firstY;
@@ -242,7 +282,7 @@ public static unsafe partial class Conv2d
                 long at = _hasPixels ? (((long)y * _columns) + x) * Channels : _plane.OffsetOf(_vertical, horizontal, place);
                 long apart = _hasPixels ? 1 : _plane.Length;
                 for (int channel = 0; channel < _image.Channels; channel++)
-                    offsets[(place * nextPlace) + (channel * nextChannel)] = at + (channel * apart);
+                    offsets[(place * _image.Channels) + channel] = at + (channel * apart);
             }
         }
 

@@ -86,6 +86,34 @@ public sealed class WideConvolutionTests(TestDevices devices)
             stream.Device.Upload<float>([.. values.Select(value => (float)value)], shape);
     }
 
+    /// <summary>Rows at the top leave out what lies outside, but for filters with which zeros there make NaN.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void ZerosOutside_TimesInfinity_AreNan(bool channelsLast)
+    {
+        using DeviceStream stream = devices.CreateStream("cpu");
+        Conv2dReference convolution = Of(1, 16, 5, 14, 32, 3, 3) with { Padding = (1, 1, 1, 1), ChannelsLast = channelsLast };
+        long[] xShape = channelsLast ? [1, 5, 14, 16] : [1, 16, 5, 14], yShape = channelsLast ? [1, 5, 14, 32] : [1, 32, 5, 14];
+        long[] filterShape = channelsLast ? [32, 3, 3, 16] : [32, 16, 3, 3];
+        double[] x = Values(0, xShape), filter = Values(1, filterShape), y = new double[5 * 14 * 32];
+
+        // One tap at the top right of the last output.
+        filter[(31 * 144) + (channelsLast ? 2 * 16 : 2)] = double.PositiveInfinity;
+        convolution.Forward(x, filter, [], y, rectifies: false);
+        using DeviceTensor<float> xTensor = stream.Device.Upload<float>([.. x.Select(value => (float)value)], xShape);
+        using DeviceTensor<float> filterTensor = stream.Device.Upload<float>([.. filter.Select(value => (float)value)], filterShape);
+        using DeviceTensor<float> yTensor = stream.Device.Allocate<float>(yShape);
+        Conv2dOptions options = new()
+        {
+            Padding = convolution.Padding,
+            Layout = channelsLast ? TensorLayout.ChannelsLast : TensorLayout.ChannelsFirst,
+        };
+        Conv2d.Forward(stream, xTensor, filterTensor, null, yTensor, options);
+        Assert.Equal(y, yTensor.ToArray(stream).Select(value => (double)value));
+        Assert.Contains(y, double.IsNaN);
+    }
+
     private static Conv2dReference Of(int batch, int inputs, int height, int width, int outputs, int filterHeight, int filterWidth) => new()
     {
         Batch = batch,
