@@ -103,9 +103,6 @@ internal static unsafe partial class CpuGemm
         where TLanes : ILanes<TVector, TSum>
         where TProduct : unmanaged, ICpuProduct<TSum>
     {
-        /// <summary>Where a core has as many blocks, it matters little whether all have.</summary>
-        private const long EvenBlocks = 16;
-
         /// <summary>What the right operand of a block of one slice may take of a cache.</summary>
         private const long PanelsBytes = 256 << 10;
 
@@ -138,25 +135,18 @@ internal static unsafe partial class CpuGemm
             double work = (double)product.Rows * product.Columns * Math.Max(product.Depth, 1);
             long workers = work < InlineWork ? 1 : CpuParallel.Workers;
 
-            // Few blocks are made as many as share out evenly: of thirteen on two cores one would wait for the other's seventh.
             if (rowBlocks * columnBlocks < EvenBlocks * workers)
             {
                 if (product.Rows / TLanes.TileRows > product.Columns / PanelWidth)
-                    rowBlocks = More(rowBlocks, columnBlocks, DivideUp(product.Rows, TLanes.TileRows));
+                    rowBlocks = EvenlyShared(rowBlocks, columnBlocks, DivideUp(product.Rows, TLanes.TileRows), workers);
                 else
-                    columnBlocks = More(columnBlocks, rowBlocks, DivideUp(product.Columns, PanelWidth));
+                    columnBlocks = EvenlyShared(columnBlocks, rowBlocks, DivideUp(product.Columns, PanelWidth), workers);
             }
 
             TSum* left = sharesLeft ? PackAllRows(product) : null;
             CpuParallel.For(
                 rowBlocks * columnBlocks,
                 new Action<long>(new Made<TSum, TVector, TLanes, TProduct>(product, rowBlocks, columnBlocks, left).MultiplyBlock));
-
-            long More(long blocks, long others, long most)
-            {
-                while (blocks * others % workers != 0 && blocks < most) blocks++;
-                return blocks;
-            }
         }
 
         /// <summary>In memory of the calling thread.</summary>

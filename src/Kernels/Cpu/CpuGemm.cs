@@ -32,6 +32,9 @@ internal static unsafe partial class CpuGemm
     /// <summary>The widest panel of B, in bytes: two of the widest vectors.</summary>
     private const int MaxPanelBytes = 128;
 
+    /// <summary>Where a core has as many blocks, it matters little whether all have.</summary>
+    private const long EvenBlocks = 16;
+
     /// <summary>Fewer multiply-adds than this are done by the calling thread: waking another one takes longer.</summary>
     private const double InlineWork = 1 << 18;
 
@@ -104,6 +107,16 @@ internal static unsafe partial class CpuGemm
     }
 
     private static long DivideUp(long value, long divisor) => (value + divisor - 1) / divisor;
+
+    /// <summary>
+    /// Few blocks are made as many as share out evenly: of thirteen on two cores one would wait for the other's seventh. Of how many there
+    /// are along the other side nothing changes.
+    /// </summary>
+    private static long EvenlyShared(long blocks, long others, long most, long workers)
+    {
+        while (blocks * others % workers != 0 && blocks < most) blocks++;
+        return blocks;
+    }
 
     /// <summary>A matrix in memory.</summary>
     private readonly struct Strided<T>(T* origin, long rowStride, long columnStride) where T : unmanaged
@@ -200,23 +213,15 @@ internal static unsafe partial class CpuGemm
 
             double work = (double)problem.Rows * problem.Columns * Math.Max(problem.Depth, 1);
             int workers = work < InlineWork ? 1 : Environment.ProcessorCount;
-            long wanted = workers == 1 ? 1 : (long)Math.Clamp(work / TaskWork, workers, 4.0 * workers);
-            if (problem.RowBlocks * problem.ColumnBlocks >= wanted)
-            {
-                return;
-            }
+            long wanted = workers == 1 ? 1 : (long)Math.Clamp(work / TaskWork, workers, 2.0 * workers);
 
             // Splitting rows packs all of B once more, splitting columns all of A: split the longer side, whose partner is the smaller.
-            if (problem.Rows > problem.Columns)
-            {
-                long most = DivideUp(problem.Rows, TLanes.TileRows);
-                problem.RowBlocks = Math.Min(most, DivideUp(wanted, problem.ColumnBlocks));
-            }
-            else
-            {
-                long most = DivideUp(problem.Columns, PanelWidth);
-                problem.ColumnBlocks = Math.Min(most, DivideUp(wanted, problem.RowBlocks));
-            }
+            bool splitsRows = problem.Rows > problem.Columns;
+            long most = splitsRows ? DivideUp(problem.Rows, TLanes.TileRows) : DivideUp(problem.Columns, PanelWidth);
+            ref long blocks = ref splitsRows ? ref problem.RowBlocks : ref problem.ColumnBlocks;
+            long others = splitsRows ? problem.ColumnBlocks : problem.RowBlocks;
+            blocks = Math.Max(blocks, Math.Min(most, DivideUp(wanted, others)));
+            if (blocks * others < EvenBlocks * workers) blocks = EvenlyShared(blocks, others, most, workers);
         }
 
         private static void MultiplyBlock(in Problem<T> problem, long task)
@@ -242,10 +247,12 @@ internal static unsafe partial class CpuGemm
             for (long slice = 0; slice < slices; slice++)
             {
                 var (firstDepth, depth) = Share(problem.Depth, 1, slices, slice);
+                var (nextDepth, nextLength) = Share(problem.Depth, 1, slices, Math.Min(slice + 1, slices - 1));
+                Ahead next = new(problem.A.From(firstRow, nextDepth), rows, slice < slices - 1 ? nextLength : 0);
                 MultiplySlice(
                     rows, columns, depth,
                     problem.A.From(firstRow, firstDepth), problem.B.From(firstDepth, firstColumn),
-                    slice == slices - 1 ? bias : null, sums, accumulate: slice > 0, scratch);
+                    slice == slices - 1 ? bias : null, sums, accumulate: slice > 0, scratch, next);
             }
 
             if (!StoresSums)
@@ -257,7 +264,7 @@ internal static unsafe partial class CpuGemm
         /// <summary>Adds the product over one slice of k to the block.</summary>
         private static void MultiplySlice(
             long rows, long columns, long depth,
-            Strided<T> a, Strided<T> b, TSum* bias, Strided<TSum> sums, bool accumulate, Scratch scratch)
+            Strided<T> a, Strided<T> b, TSum* bias, Strided<TSum> sums, bool accumulate, Scratch scratch, in Ahead next)
         {
             TSum* block = (TSum*)scratch.Block;
             Pack(rows, depth, depth, a, block, PackedRowStride);
@@ -283,20 +290,28 @@ internal static unsafe partial class CpuGemm
                     Pack(depth, width, vectors * TLanes.Width, source, panel, panelStride);
                 }
 
+                // A part of what the next slice packs of A with each tile, and of what the next panel packs of B.
+                long nextColumn = column + PanelWidth;
+                Ahead nextPanel = new(b.From(0, nextColumn), depth, Math.Clamp(columns - nextColumn, 0, PanelWidth));
                 MultiplyPanel(
                     rows, width, depth, block, panel, panelStride,
-                    bias == null ? null : bias + column, sums.From(0, column), accumulate, (TSum*)scratch.Tile);
+                    bias == null ? null : bias + column, sums.From(0, column), accumulate, (TSum*)scratch.Tile, nextPanel,
+                    next.Part((uint)(column / PanelWidth), (uint)DivideUp(columns, PanelWidth)));
             }
         }
 
         /// <summary>Runs the packed block against one panel, tile by tile.</summary>
         private static void MultiplyPanel(
             long rows, long width, long depth,
-            TSum* block, TSum* panel, long panelStride, TSum* bias, Strided<TSum> sums, bool accumulate, TSum* tile)
+            TSum* block, TSum* panel, long panelStride, TSum* bias, Strided<TSum> sums, bool accumulate, TSum* tile, in Ahead nextPanel,
+            in Ahead nextSlice)
         {
             TileEnd<TSum> end = new(bias, isOfRows: false, rectifies: false);
-            for (long row = 0; row < rows; row += TLanes.TileRows)
+            uint index = 0, tiles = (uint)DivideUp(rows, TLanes.TileRows);
+            for (long row = 0; row < rows; row += TLanes.TileRows, index++)
             {
+                nextPanel.Part(index, tiles).Prefetch();
+                nextSlice.Part(index, tiles).Prefetch();
                 int height = (int)Math.Min(TLanes.TileRows, rows - row);
                 int tileHeight = MicroKernel<TSum, TVector, TLanes>.PaddedHeight(height);
                 int vectors = width > TLanes.Width ? 2 : 1;
@@ -320,6 +335,43 @@ internal static unsafe partial class CpuGemm
                     tileHeight, vectors, depth, a, panel, panelStride,
                     TileSums<TSum>.InPlace(tile, PanelWidth, accumulate, end));
                 Copy(height, width, tile, PanelWidth, c, sums.RowStride);
+            }
+        }
+
+        /// <summary>A part of a matrix that will be packed soon (<see cref="CpuPrefetch"/>), by lines: what is contiguous of it.</summary>
+        private readonly struct Ahead
+        {
+            private readonly byte* _first;
+            private readonly long _stride, _bytes;
+
+            /// <summary>As few as a block has, so that they are divided in 32 bits.</summary>
+            private readonly uint _lines;
+
+            public Ahead(Strided<T> matrix, long rows, long columns)
+            {
+                bool areRows = Math.Abs(matrix.ColumnStride) <= Math.Abs(matrix.RowStride);
+                _first = (byte*)matrix.Origin;
+                _stride = (areRows ? matrix.RowStride : matrix.ColumnStride) * sizeof(T);
+                _bytes = (areRows ? columns : rows) * sizeof(T);
+                _lines = _bytes == 0 ? 0 : (uint)(areRows ? rows : columns);
+            }
+
+            private Ahead(byte* first, uint lines, long stride, long bytes)
+            {
+                _first = first;
+                (_lines, _stride, _bytes) = (lines, stride, bytes);
+            }
+
+            public Ahead Part(uint part, uint parts)
+            {
+                if (_lines == 0) return this;
+                uint first = _lines * part / parts;
+                return new(_first + (first * _stride), (_lines * (part + 1) / parts) - first, _stride, _bytes);
+            }
+
+            public void Prefetch()
+            {
+                for (uint line = 0; line < _lines; line++) CpuPrefetch.Range(_first + (line * _stride), _bytes);
             }
         }
 
