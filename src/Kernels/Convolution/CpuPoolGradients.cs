@@ -25,7 +25,7 @@ internal sealed unsafe class PoolGradients<T, TKind>
     private readonly bool _streams;
     private readonly bool _isPairs;
 
-    /// <summary>Cells go past the caches as they are made: where these are whole lines, of maxima.</summary>
+    /// <summary>Cells go past the caches as they are made: where these are whole lines.</summary>
     private readonly bool _streamsCells;
 
     /// <summary>
@@ -71,8 +71,12 @@ internal sealed unsafe class PoolGradients<T, TKind>
         (_stride, _rowLength) = (_window.StrideX, pool.Width * pool.Inner);
         _isPairs = pool.IsPairs && pool.Width == 2 * pool.OutWidth && divisor.OfAll != 0 == !TKind.IsMaximum;
         _streams = CpuStreaming.Pays(dx, pool.Planes * pool.Height * _rowLength * sizeof(T));
-        if (_streams && TKind.IsMaximum && taps.Bytes == 1 && pool.Inner > 1 && pool.Inner % (4 * Width) == 0)
-            _streamsCells = Vector512.IsHardwareAccelerated;
+        if (_streams && pool.Inner > 1 && Vector512.IsHardwareAccelerated)
+        {
+            _streamsCells = TKind.IsMaximum
+                ? taps.Bytes == 1 && pool.Inner % (4 * Width) == 0 : pool.Inner * sizeof(T) % Vector512<byte>.Count == 0;
+        }
+
         _streams &= !_streamsCells;
         _slots = Math.Min(pool.OutHeight, ((_window.WindowHeight - 1L) * _window.DilationY / _window.StrideY) + 1);
         bool isSmall = Math.Max(_stride, _window.WindowWidth) <= CpuPool.MostBytes / sizeof(long);
@@ -322,9 +326,13 @@ internal sealed unsafe class PoolGradients<T, TKind>
 
                 Cell cell = new(_all._dy + (column * inner), _all._taps, column * inner, entry, last, _columns + column, all);
                 long i = 0;
-                if (_all._streamsCells)
+                if (_all._streamsCells && TKind.IsMaximum)
                 {
                     for (; i < inner; i += 4 * Width) cell.StoreFour<byte, StreamingStore>(i, results + i);
+                }
+                else if (_all._streamsCells)
+                {
+                    for (; i < inner; i += Width) CpuReal.Store(results + i, cell.Sum<byte>(i, Width), Width, streams: true);
                 }
                 else if (_all._taps.Bytes == 1 || !TKind.IsMaximum)
                 {
