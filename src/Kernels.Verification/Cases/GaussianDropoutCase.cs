@@ -84,7 +84,10 @@ public sealed class GaussianDropoutCase : OpCase
                 x, Output(destination, dtype, p.Shape, noise == Tolerance.Exact ? noise : noise with { Roundings = 2 }),
                 Output("factors", dtype, p.Shape, noise),
             ],
-            "backward-with-factors" => [x, Input("factors", dtype, p.Shape, seed), Output(destination, dtype, p.Shape, new Tolerance(1, 0, 0, "a product"))],
+            "backward-with-factors" =>
+            [
+                x, Input("factors", dtype, p.Shape, seed), Output(destination, dtype, p.Shape, new Tolerance(1, 0, 0, "a product")),
+            ],
             _ => [x, Output(destination, dtype, p.Shape, noise)],
         };
     }

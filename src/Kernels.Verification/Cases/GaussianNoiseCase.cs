@@ -87,5 +87,6 @@ public sealed record GaussianProblem(string Entry, long[] Shape, string Reason, 
     public override string Text => $"{string.Join('x', Shape)} {Strength:0.###}{(GlobalStart > 0 ? $" start={GlobalStart}" : "")}";
 
     public override long Bytes(int elementBytes) =>
-        (Entry.EndsWith("factors", StringComparison.Ordinal) ? 3 : 2) * elementBytes * Shape.Aggregate(1L, (product, dimension) => product * dimension);
+        (Entry.EndsWith("factors", StringComparison.Ordinal) ? 3 : 2) * elementBytes
+        * Shape.Aggregate(1L, (product, dimension) => product * dimension);
 }

@@ -104,8 +104,8 @@ public static unsafe partial class Conv2d
                 int y = firstY + (Math.Max(vertical.Taps - 1, 0) * Math.Max(vertical.TapStep, 0)) + 1;
                 for (int end = Math.Min(y + vertical.Step, _height); y < end; y++)
                 {
-                    if (y >= 0)
-                        CpuPrefetch.Range(image + (y * _from.Row) + (Math.Max(firstX, 0) * _from.Column), columns * _from.Column * sizeof(T));
+                    T* below = image + (y * _from.Row) + (Math.Max(firstX, 0) * _from.Column);
+                    if (y >= 0) CpuPrefetch.Range(below, columns * _from.Column * sizeof(T));
                 }
             }
 

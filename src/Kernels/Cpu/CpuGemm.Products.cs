@@ -19,8 +19,8 @@ internal unsafe interface ICpuProduct<TSum>
     long Depth { get; }
 
     /// <summary>
-    /// Writes rows of the left operand, each <paramref name="depth"/> elements from <paramref name="firstDepth"/> on. Blocks of columns have
-    /// them written each, slice by slice in order; <paramref name="isFirst"/> is true for one of the blocks.
+    /// Writes rows of the left operand, each <paramref name="depth"/> elements from <paramref name="firstDepth"/> on. Each block of columns
+    /// has them written, slice by slice in order; <paramref name="isFirst"/> is true for one of the blocks.
     /// </summary>
     void PackLeft(long firstRow, long rows, long firstDepth, long depth, TSum* destination, long stride, bool isFirst);
 

@@ -135,7 +135,9 @@ internal static unsafe class GaussianKernel
             where T : unmanaged
         {
             GaussianFactorsArguments a = arguments;
-            CpuNoise.Run(a.X.Pointer<T>(), a.Y.Pointer<T>(), a.Factors.Pointer<T>(), (long)a.Count, a.Start, a.Sigma, true, a.Key.Resolve());
+            CpuNoise.Run(
+                a.X.Pointer<T>(), a.Y.Pointer<T>(), a.Factors.Pointer<T>(), (long)a.Count, a.Start, a.Sigma, multiplicative: true,
+                a.Key.Resolve());
         }
     }
 
