@@ -37,6 +37,12 @@ public static unsafe partial class Conv2d
             {
                 MapStrides x = StridesOfX(s, split.IsLast);
                 (GatherAxis vertical, GatherAxis horizontal) = Axes(s, backward: false, 0, 0);
+                if (WideFilter<T, TSum>.Takes(s, vertical, horizontal))
+                {
+                    new WideFilter<T, TSum>(split, vertical, horizontal, group).Run();
+                    return;
+                }
+
                 Im2Col<T, TSum> patches = new()
                 {
                     Image = split.X + (group * s.XChannels * x.Channel),
@@ -177,6 +183,29 @@ public static unsafe partial class Conv2d
             }
         }
 
+        /// <summary>Adds sums over the rows of dy as it was packed, a column for each output from one on, in two chains a vector.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void AddBias(TSum* packed, long rows, long stride, int columns, long firstOutput)
+        {
+            if (BiasSums == null) return;
+            double* sums = BiasSums + firstOutput;
+            for (int column = 0; column < columns; column += Vector512<TSum>.Count)
+            {
+                int part = Math.Min(Vector512<TSum>.Count, columns - column);
+                Vector512<TSum> even = Vector512<TSum>.Zero, odd = even;
+                TSum* row = packed + column, end = row + (rows * stride);
+                for (; row + stride < end; row += 2 * stride)
+                {
+                    even += CpuReal.Load(row, part);
+                    odd += CpuReal.Load(row + stride, part);
+                }
+
+                if (row < end) even += CpuReal.Load(row, part);
+                even += odd;
+                for (int i = 0; i < part; i++) sums[column + i] += CpuElement.ToDouble(even.GetElement(i));
+            }
+        }
+
         /// <summary>The sums of the bias alone, of a convolution without inputs.</summary>
         private void BackwardBias()
         {
@@ -295,29 +324,7 @@ public static unsafe partial class Conv2d
                 done += count;
             }
 
-            if (isFirst && _split.BiasSums != null)
-                AddColumns(destination, depth, stride, (int)columns, _split.BiasSums + _firstOutput + firstColumn);
-        }
-
-        /// <summary>Sums over the rows of what was packed, in two chains a vector.</summary>
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private static void AddColumns(TSum* packed, long rows, long stride, int columns, double* sums)
-        {
-            for (int column = 0; column < columns; column += Vector512<TSum>.Count)
-            {
-                int part = Math.Min(Vector512<TSum>.Count, columns - column);
-                Vector512<TSum> even = Vector512<TSum>.Zero, odd = even;
-                TSum* row = packed + column, end = row + (rows * stride);
-                for (; row + stride < end; row += 2 * stride)
-                {
-                    even += CpuReal.Load(row, part);
-                    odd += CpuReal.Load(row + stride, part);
-                }
-
-                if (row < end) even += CpuReal.Load(row, part);
-                even += odd;
-                for (int i = 0; i < part; i++) sums[column + i] += CpuElement.ToDouble(even.GetElement(i));
-            }
+            if (isFirst) _split.AddBias(destination, depth, stride, (int)columns, _firstOutput + firstColumn);
         }
 
         public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)

@@ -112,7 +112,7 @@ internal static unsafe partial class CpuGemm
     /// Few blocks are made as many as share out evenly: of thirteen on two cores one would wait for the other's seventh. Of how many there
     /// are along the other side nothing changes.
     /// </summary>
-    private static long EvenlyShared(long blocks, long others, long most, long workers)
+    internal static long EvenlyShared(long blocks, long others, long most, long workers)
     {
         while (blocks * others % workers != 0 && blocks < most) blocks++;
         return blocks;
