@@ -116,7 +116,9 @@ public static unsafe partial class SameClassNeighbours
             highSum = CpuReal.FusedMultiplyAdd(second, second, highSum);
         }
 
-        /// <summary>The nearest of all rows but the row itself; a vector in which none is nearer than the last of them is passed over.</summary>
+        /// <summary>
+        /// The nearest of all rows but the row itself; a vector in which none is nearer than the last of them is passed over.
+        /// </summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static void Nearest<TReal>(TReal* distances, int[] members, long self, ulong[] nearest)
             where TReal : unmanaged

@@ -106,7 +106,7 @@ public static unsafe partial class Conv2d
         }
 
         /// <summary>
-        /// All results at once, where a stride leaves some that meet no taps: those lie between the others, whose lines of memory they share.
+        /// All results at once, where a stride leaves some that meet no taps: those lie between the others and share their lines of memory.
         /// </summary>
         private static void Clear<T>(in Conv2dGatherArguments a, bool last)
             where T : unmanaged

@@ -318,7 +318,9 @@ public static unsafe partial class Conv2d
                 if (taps.Count > 2) AddTo(sums + (2 * block), sumC);
             }
 
-            /// <summary>The first pixel, in this task's channels, of what the next row needs: its dy, then its rows of x, a pass each.</summary>
+            /// <summary>
+            /// The first pixel, in this task's channels, of what the next row needs: its dy, then its rows of x, a pass each.
+            /// </summary>
             private T* Ahead(int pass)
             {
                 if (pass == 0) return _dy + (_pixels * _next);
