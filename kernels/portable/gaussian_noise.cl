@@ -1,5 +1,6 @@
 // Gaussian noise: y = x * (1 + sigma z) (multiplicative; Srivastava et al., JMLR 2014, section 10) or y = x + sigma z,
-// with z standard normal, drawn from Philox for each element. One work item draws two blocks, which serve eight elements.
+// with z standard normal, drawn from Philox for each element. One work item draws two blocks, which serve eight
+// elements.
 //
 //   gaussian_noise    MULTIPLICATIVE chooses the form; the backward of the multiplicative form is the same map of dy.
 //                     Nothing is stored.
