@@ -91,7 +91,9 @@ public static unsafe partial class Conv2d
         {
             long channels = Math.Min(_channelsOfTask, _channels - firstChannel), rows = Tiles(channels, _tileHeight) * _tileHeight;
             long outputs = Math.Min(_outputsOfTask, _outputs - firstOutput), panels = Tiles(outputs, PanelColumns);
-            long plane = (long)_vertical.Results * _horizontal.Results, depth = Tiles(plane, CpuGemm.SlicesOf(plane)) + 1;
+
+            // A split may have a part of an image, whose slices can be longer than those of a whole one.
+            long plane = (long)_vertical.Results * _horizontal.Results, depth = Math.Min(plane, CpuGemm.MaxDepth);
             long tileLength = _tileHeight * PanelColumns, sumsLength = panels * _area * rows * PanelColumns;
             long offsetsLength = Tiles(depth * sizeof(long), CpuHeap.Alignment) * (CpuHeap.Alignment / sizeof(TSum));
             long copyLength = _split.IsLast ? (long)_rows * _columns * _pixel : rows * _channel;

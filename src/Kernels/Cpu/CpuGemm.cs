@@ -14,7 +14,7 @@ namespace Kernels.Cpu;
 internal static unsafe partial class CpuGemm
 {
     /// <summary>The longest slice of k: a panel of B that long fits the first-level cache.</summary>
-    private const int MaxDepth = 272;
+    internal const int MaxDepth = 272;
 
     /// <summary>The distance between the packed rows of A, a constant so that it folds into the addresses of the micro-kernel. An
     /// odd number of cache lines spreads the rows over all cache sets.</summary>
