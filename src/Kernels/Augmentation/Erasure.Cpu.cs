@@ -10,9 +10,6 @@ internal static unsafe partial class Erasure
     /// <summary>Philox blocks from there on are the noise: one for four elements of a sample.</summary>
     private const ulong NoiseBlocks = 0x10000;
 
-    /// <summary>Elements served by one draw: eight blocks of four normals.</summary>
-    private const int Lanes = 32;
-
     /// <summary>The draw that decides whether a sample is changed at all.</summary>
     private const uint DecisionDraw = 0x8000;
 
@@ -62,25 +59,32 @@ internal static unsafe partial class Erasure
 
                     CpuPhilox philox = new(key.Derive(ids != null ? ids[image] : a.FirstSample + (ulong)image));
                     long origin = image * (long)a.Image.Run;
-                    Noise(philox, a.Op, y + origin, first - origin + start, stop - start, a.Value);
+                    ulong block = ((ulong)a.Op << 32) | NoiseBlocks;
+                    if (typeof(T) == typeof(double))
+                        Noise<T, double>(philox, block, y + origin, first - origin + start, stop - start, a.Value);
+                    else
+                        Noise<T, float>(philox, block, y + origin, first - origin + start, stop - start, (float)a.Value);
                 }
             });
         }
 
-        private static void Noise<T>(in CpuPhilox philox, uint op, T* sample, long start, long count, double value)
+        private static void Noise<T, TReal>(in CpuPhilox philox, ulong block, T* sample, long start, long count, TReal value)
             where T : unmanaged
+            where TReal : unmanaged
         {
-            for (long i = start; i < start + count;)
+            float* normals = CpuScratch.Take<float>(CpuNormals.AtOnce + CpuElement.Width);
+            Vector512<TReal> values = Vector512.Create(value);
+            for (long i = start, end = start + count; i < end;)
             {
-                ulong block = (ulong)i / 4;
-                CpuMath.Normals(philox, (((ulong)op << 32) | NoiseBlocks) + block, out Vector512<float> low, out Vector512<float> high);
-                int lane = (int)(i % 4);
-                for (; lane < Lanes && i < start + count; lane++, i++)
+                int skip = (int)(i % 4), length = (int)Math.Min(CpuNormals.AtOnce - skip, end - i);
+                CpuNormals.Fill(philox, block + ((ulong)i / 4), normals, skip + length);
+                for (int lane = 0; lane < length; lane += Vector512<TReal>.Count)
                 {
-                    float normal = lane < 16 ? low[lane] : high[lane - 16];
-                    sample[i] = typeof(T) == typeof(double)
-                        ? CpuElement.FromDouble<T>(value * normal) : CpuElement.FromSingle<T>((float)value * normal);
+                    int part = Math.Min(Vector512<TReal>.Count, length - lane);
+                    CpuReal.Store(sample + i + lane, CpuNormals.Load<TReal>(normals + skip + lane) * values, part);
                 }
+
+                i += length;
             }
         }
     }

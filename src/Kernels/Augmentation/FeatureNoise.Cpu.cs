@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Kernels.Cpu;
 using Kernels.Devices;
@@ -9,9 +10,6 @@ public static unsafe partial class FeatureNoise
 {
     /// <summary>Philox blocks from there on are the noise: one for four features of a sample.</summary>
     private const ulong NoiseBlocks = 0x10000;
-
-    /// <summary>Features served by one draw: eight blocks of four normals.</summary>
-    private const int Lanes = 32;
 
     private readonly struct CpuDeviations : ICpuKernel<FeatureDeviationsArguments>
     {
@@ -56,47 +54,65 @@ public static unsafe partial class FeatureNoise
         public static void Run<T>(in KernelVariant variant, in FeatureNoiseArguments arguments)
             where T : unmanaged
         {
-            FeatureNoiseArguments a = arguments;
+            if (typeof(T) == typeof(double))
+                Run<T, double>(arguments, arguments.Factor);
+            else
+                Run<T, float>(arguments, (float)arguments.Factor);
+        }
+
+        private static void Run<T, TReal>(FeatureNoiseArguments a, TReal factor)
+            where T : unmanaged
+            where TReal : unmanaged
+        {
             RandomKey key = a.Key.Resolve();
             long run = (long)a.Run;
             ulong* ids = a.SampleIds.Pointer<ulong>();
             int* labels = a.Labels.Pointer<int>();
-            CpuParallel.ForRange((long)a.Rows, Math.Max(1, CpuParallel.ElementsPerChunk / 16 / run), (first, end) =>
+            T* x = a.X.Pointer<T>();
+            T* y = a.Y.Pointer<T>();
+            bool streams = x != y && CpuStreaming.Pays(y, (long)a.Rows * run * sizeof(T)) && run * sizeof(T) % Vector512<byte>.Count == 0;
+            CpuParallel.ForRange((long)a.Rows, Math.Max(1, CpuParallel.ElementsPerChunk / run), (first, end) =>
             {
+                float* normals = CpuScratch.Take<float>(CpuNormals.AtOnce);
                 for (long row = first; row < end; row++)
                 {
                     int label = labels != null ? labels[row] : 0;
                     bool exists = label >= 0 && (ulong)label < a.Classes;
-                    if (!exists) CpuDataError.Report(a.Error, row);
+                    if (!exists)
+                    {
+                        CpuDataError.Report(a.Error, row);
+                        CpuStreaming.CopyPart((byte*)(x + (row * run)), (byte*)(y + (row * run)), run * sizeof(T), streams);
+                        continue;
+                    }
+
                     CpuPhilox philox = new(key.Derive(ids != null ? ids[row] : a.FirstSample + (ulong)row));
                     ulong block = ((ulong)a.Op << 32) | NoiseBlocks;
-                    for (long start = 0; start < run; start += Lanes)
+                    TReal* deviations = a.Deviations.Pointer<TReal>() + (label * run);
+                    for (long start = 0; start < run; start += CpuNormals.AtOnce)
                     {
-                        CpuMath.Normals(philox, block + ((ulong)start / 4), out Vector512<float> low, out Vector512<float> high);
-                        for (int lane = 0; lane < Lanes && start + lane < run; lane++)
-                        {
-                            float normal = lane < 16 ? low[lane] : high[lane - 16];
-                            Write<T>(a, (row * run) + start + lane, exists ? (label * run) + start + lane : -1, normal);
-                        }
+                        int length = (int)Math.Min(CpuNormals.AtOnce, run - start);
+                        CpuNormals.Fill(philox, block + ((ulong)start / 4), normals, length);
+                        long at = (row * run) + start;
+                        Row(x + at, y + at, deviations + start, normals, length, factor, streams);
                     }
                 }
             });
         }
 
-        private static void Write<T>(in FeatureNoiseArguments a, long element, long deviation, float normal)
+        /// <summary>y = x + factor * deviation * normal; where the product of the first two is 0, x as it is, whatever it is.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private static void Row<T, TReal>(T* x, T* y, TReal* deviations, float* normals, int count, TReal factor, bool streams)
             where T : unmanaged
+            where TReal : unmanaged
         {
-            T value = a.X.Pointer<T>()[element];
-            T* y = a.Y.Pointer<T>() + element;
-            if (typeof(T) == typeof(double))
+            for (int i = 0; i < count; i += Vector512<TReal>.Count)
             {
-                double own = deviation < 0 ? 0 : a.Factor * a.Deviations.Pointer<double>()[deviation];
-                *y = own == 0 ? value : CpuElement.FromDouble<T>(Math.FusedMultiplyAdd(own, normal, CpuElement.ToDouble(value)));
-            }
-            else
-            {
-                float own = deviation < 0 ? 0 : (float)a.Factor * a.Deviations.Pointer<float>()[deviation];
-                *y = own == 0 ? value : CpuElement.FromSingle<T>(MathF.FusedMultiplyAdd(own, normal, CpuElement.ToSingle(value)));
+                int part = Math.Min(Vector512<TReal>.Count, count - i);
+                Vector512<TReal> value = CpuReal.Load<T, TReal>(x + i, part);
+                Vector512<TReal> deviation = CpuReal.Load(deviations + i, part) * factor;
+                Vector512<TReal> noisy = CpuReal.FusedMultiplyAdd(deviation, CpuNormals.Load<TReal>(normals + i), value);
+                Vector512<TReal> isStill = Vector512.Equals(deviation, Vector512<TReal>.Zero);
+                CpuReal.Store(y + i, Vector512.ConditionalSelect(isStill, value, noisy), part, streams);
             }
         }
     }

@@ -52,7 +52,14 @@ internal readonly unsafe ref struct CpuKeepLanes
         if (!_draws) return Masked(_buffer, index, count);
         int skipped = (int)(index % Philox.LanesPerBlock);
         ulong block = index / Philox.LanesPerBlock;
-        for (int i = 0; i < skipped + count; i += CpuPhilox.Lanes)
+        int i = 0;
+        for (; i + CpuPhilox.LanesOfFour <= skipped + count; i += CpuPhilox.LanesOfFour)
+        {
+            _philox.DrawFour(block, _buffer + i);
+            block += CpuPhilox.LanesOfFour / Philox.LanesPerBlock;
+        }
+
+        for (; i < skipped + count; i += CpuPhilox.Lanes)
         {
             _philox.Draw(block, out Vector512<ushort> first, out Vector512<ushort> second);
             first.Store(_buffer + i);

@@ -93,6 +93,14 @@ internal static unsafe class CpuKeepMap
         long i = first;
         if (typeof(T) == typeof(double)) return i;
         Vector512<ushort> limit = ThresholdVector(threshold);
+        ushort* lanes = stackalloc ushort[CpuPhilox.LanesOfFour];
+        for (; i + CpuPhilox.LanesOfFour <= end; i += CpuPhilox.LanesOfFour)
+        {
+            philox.DrawFour((start + (ulong)i) / Philox.LanesPerBlock, lanes);
+            for (int lane = 0; lane < CpuPhilox.LanesOfFour; lane += 32)
+                Apply32<T, TMap, TStore>(x + i + lane, y + i + lane, Vector512.LessThan(Vector512.Load(lanes + lane), limit), map);
+        }
+
         for (; i + CpuPhilox.Lanes <= end; i += CpuPhilox.Lanes)
         {
             philox.Draw((start + (ulong)i) / Philox.LanesPerBlock, out Vector512<ushort> low, out Vector512<ushort> high);

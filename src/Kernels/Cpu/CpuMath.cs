@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace Kernels.Cpu;
 
 /// <summary>
-/// The managed twins of <c>kernels/portable/math.h</c> and <c>normal.h</c>, sixteen values at a time: the same operations in the same
-/// order, so the same bits. Each has a scalar face for tails, which calculates a whole vector.
+/// The managed twin of <c>kernels/portable/math.h</c>, sixteen values at a time: the same operations in the same order, so the same bits.
+/// Each has a scalar face for tails, which calculates a whole vector.
 /// </summary>
 internal static class CpuMath
 {
@@ -73,31 +73,6 @@ internal static class CpuMath
         Vector512<uint> sineSign = (quadrant & Vector512.Create(2u)) << 30;
         cosine = Vector512.ConditionalSelect(odd, s, c) ^ cosineSign.AsSingle();
         sine = Vector512.ConditionalSelect(odd, c, s) ^ sineSign.AsSingle();
-    }
-
-    /// <summary>The 32 standard normal numbers of the elements 4 * <paramref name="block"/> and those that follow.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Normals(in CpuPhilox philox, ulong block, out Vector512<float> first, out Vector512<float> second)
-    {
-        philox.DrawPairs(block, out Vector512<uint> radiusWords, out Vector512<uint> angleWords);
-        Turn(Radius(radiusWords), angleWords, out first, out second);
-    }
-
-    /// <summary>How far from 0 pairs of normal numbers are, of random words (G. E. P. Box and M. E. Muller, 1958).</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Radius(Vector512<uint> words)
-    {
-        Vector512<float> u = Fma(
-            Vector512.ConvertToSingle(words), Vector512.Create(2.3283064365386963e-10f), Vector512.Create(1.16415321826934814e-10f));
-        return Vector512.Sqrt(Vector512.Create(-2f) * Log(u));
-    }
-
-    /// <summary>The normal numbers of such pairs, in the order of the elements, by the words that give their directions.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Turn(Vector512<float> radius, Vector512<uint> words, out Vector512<float> first, out Vector512<float> second)
-    {
-        CosSin(words, out Vector512<float> cosine, out Vector512<float> sine);
-        CpuPhilox.InterleavePairs(radius * cosine, radius * sine, out first, out second);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

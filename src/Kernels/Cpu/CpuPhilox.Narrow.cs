@@ -29,19 +29,16 @@ internal unsafe partial struct CpuPhilox
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private readonly void DrawPairsNarrow(ulong block, out Vector512<uint> words02, out Vector512<uint> words13)
+    private readonly void DrawPairsNarrow(ulong block, uint* words)
     {
-        Vector128<ulong>* even = stackalloc Vector128<ulong>[Quarters], odd = stackalloc Vector128<ulong>[Quarters];
+        Vector128<ulong>* words02 = (Vector128<ulong>*)words, words13 = words02 + Quarters;
         for (int i = 0; i < Quarters; i++)
         {
             Rounds(
                 block + (ulong)i, out Vector128<ulong> c0, out Vector128<ulong> c1, out Vector128<ulong> c2, out Vector128<ulong> c3);
-            even[i] = (c0 & NarrowLow32) | (c2 << 32);
-            odd[i] = (c1 & NarrowLow32) | (c3 << 32);
+            words02[i] = (c0 & NarrowLow32) | (c2 << 32);
+            words13[i] = (c1 & NarrowLow32) | (c3 << 32);
         }
-
-        words02 = Vector512.Load((uint*)even);
-        words13 = Vector512.Load((uint*)odd);
     }
 
     /// <summary>The same for blocks <paramref name="block"/> and four further.</summary>

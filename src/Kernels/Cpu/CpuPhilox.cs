@@ -6,12 +6,20 @@ namespace Kernels.Cpu;
 
 /// <summary>
 /// Philox for the CPU device: eight blocks at a time, one per 64-bit lane, because the widening 32-bit multiply works on such lanes and
-/// leaves both halves of the product where the next round wants them. Six instructions a round serve 64 elements.
+/// leaves both halves of the product where the next round wants them. Six instructions a round serve 64 elements. They depend on one
+/// another; long loops draw four times at once, or half of a processor's time would be spent waiting for them.
 /// </summary>
 internal unsafe partial struct CpuPhilox
 {
     /// <summary>Elements served by one <see cref="Draw"/>.</summary>
     public const int Lanes = 64;
+
+    /// <summary>Elements served by one <see cref="DrawFour"/>.</summary>
+    public const int LanesOfFour = 4 * Lanes;
+
+    private const int BlocksPerDraw = Lanes / Philox.LanesPerBlock;
+
+    private const int WordsPerDraw = 4 * BlocksPerDraw;
 
     /// <summary>
     /// The block that each 64-bit lane computes. The final interleave collects the even lanes and then the odd ones, so this order makes
@@ -58,29 +66,67 @@ internal unsafe partial struct CpuPhilox
             return;
         }
 
-        Rounds(block, out Vector512<ulong> c0, out Vector512<ulong> c1, out Vector512<ulong> c2, out Vector512<ulong> c3);
-        Vector512<ulong> words01 = Vector512.ConditionalSelect(Low32, c0, c1 << 32);
-        Vector512<ulong> words23 = Vector512.ConditionalSelect(Low32, c2, c3 << 32);
-        first = InterleaveEven(words01, words23).AsUInt16();
-        second = InterleaveOdd(words01, words23).AsUInt16();
+        Counters counters = Start(block);
+        for (int round = 0; round < 2 * (Philox.Rounds - 1); round += 2) counters.Round(_roundKeys[round], _roundKeys[round + 1]);
+        counters.Lanes(out first, out second);
     }
 
     /// <summary>
-    /// The words of eight blocks in the order of the internal lanes: words 0 and 2 of each, and words 1 and 3. What is made of them comes
+    /// The words of eight blocks in the order of the internal lanes: words 0 and 2 of each, then words 1 and 3. What is made of them comes
     /// into element order by <see cref="InterleavePairs"/>.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly void DrawPairs(ulong block, out Vector512<uint> words02, out Vector512<uint> words13)
+    public readonly void DrawPairs(ulong block, uint* words)
     {
         if (!Vector256.IsHardwareAccelerated)
         {
-            DrawPairsNarrow(block, out words02, out words13);
+            DrawPairsNarrow(block, words);
             return;
         }
 
-        Rounds(block, out Vector512<ulong> c0, out Vector512<ulong> c1, out Vector512<ulong> c2, out Vector512<ulong> c3);
-        words02 = Vector512.ConditionalSelect(Low32, c0, c2 << 32).AsUInt32();
-        words13 = Vector512.ConditionalSelect(Low32, c1, c3 << 32).AsUInt32();
+        Counters counters = Start(block);
+        for (int round = 0; round < 2 * (Philox.Rounds - 1); round += 2) counters.Round(_roundKeys[round], _roundKeys[round + 1]);
+        counters.StorePairs(words);
+    }
+
+    /// <summary>The lanes of the elements 8 * <paramref name="block"/> and the 255 that follow.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
+    public readonly void DrawFour(ulong block, ushort* lanes)
+    {
+        if (!Avx512F.IsSupported)
+        {
+            for (int draw = 0; draw < 4; draw++, lanes += Lanes)
+            {
+                Draw(block + (ulong)(BlocksPerDraw * draw), out Vector512<ushort> first, out Vector512<ushort> second);
+                first.Store(lanes);
+                second.Store(lanes + 32);
+            }
+
+            return;
+        }
+
+        RoundsOfFour(block, out Counters a, out Counters b, out Counters c, out Counters d);
+        a.StoreLanes(lanes);
+        b.StoreLanes(lanes + Lanes);
+        c.StoreLanes(lanes + (2 * Lanes));
+        d.StoreLanes(lanes + (3 * Lanes));
+    }
+
+    /// <summary>What four <see cref="DrawPairs"/> give, one after the other.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
+    public readonly void DrawFourPairs(ulong block, uint* words)
+    {
+        if (!Avx512F.IsSupported)
+        {
+            for (int draw = 0; draw < 4; draw++) DrawPairs(block + (ulong)(BlocksPerDraw * draw), words + (WordsPerDraw * draw));
+            return;
+        }
+
+        RoundsOfFour(block, out Counters a, out Counters b, out Counters c, out Counters d);
+        a.StorePairs(words);
+        b.StorePairs(words + WordsPerDraw);
+        c.StorePairs(words + (2 * WordsPerDraw));
+        d.StorePairs(words + (3 * WordsPerDraw));
     }
 
     /// <summary>
@@ -103,28 +149,42 @@ internal unsafe partial struct CpuPhilox
         get => Vector512.Create((ulong)uint.MaxValue);
     }
 
-    /// <summary>The four counter words of eight blocks after the last round, in the low halves of the lanes.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly void Rounds(
-        ulong block, out Vector512<ulong> c0, out Vector512<ulong> c1, out Vector512<ulong> c2, out Vector512<ulong> c3)
+    private static Vector512<ulong> Multiplier0
     {
-        Vector512<ulong> m0 = Vector512.Create((ulong)Philox.Multiplier0);
-        Vector512<ulong> m1 = Vector512.Create((ulong)Philox.Multiplier1);
-        Vector512<ulong> blocks = Vector512.Create(block) + BlockOfLane;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Vector512.Create((ulong)Philox.Multiplier0);
+    }
 
-        // The upper half of a lane may hold anything: the multiply reads the lower half only, and whoever takes the words clears it.
-        c3 = MultiplyLowHalves(blocks, m0);
-        c2 = (c3 >>> 32) ^ _word2;
-        c1 = _word1;
-        c0 = (blocks >>> 32) ^ _word0;
+    private static Vector512<ulong> Multiplier1
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Vector512.Create((ulong)Philox.Multiplier1);
+    }
+
+    /// <summary>The counter words of eight blocks after the first round.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly Counters Start(ulong block)
+    {
+        Vector512<ulong> blocks = Vector512.Create(block) + BlockOfLane;
+        Vector512<ulong> product = MultiplyLowHalves(blocks, Multiplier0);
+        return new Counters { C0 = (blocks >>> 32) ^ _word0, C1 = _word1, C2 = (product >>> 32) ^ _word2, C3 = product };
+    }
+
+    /// <summary>Four times eight blocks, round by round.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly void RoundsOfFour(ulong block, out Counters a, out Counters b, out Counters c, out Counters d)
+    {
+        a = Start(block);
+        b = Start(block + BlocksPerDraw);
+        c = Start(block + (2 * BlocksPerDraw));
+        d = Start(block + (3 * BlocksPerDraw));
         for (int round = 0; round < 2 * (Philox.Rounds - 1); round += 2)
         {
-            Vector512<ulong> product0 = MultiplyLowHalves(c0, m0);
-            Vector512<ulong> product1 = MultiplyLowHalves(c2, m1);
-            c0 = (product1 >>> 32) ^ c1 ^ Vector512.Create(_roundKeys[round]);
-            c1 = product1;
-            c2 = (product0 >>> 32) ^ c3 ^ Vector512.Create(_roundKeys[round + 1]);
-            c3 = product0;
+            ulong k0 = _roundKeys[round], k1 = _roundKeys[round + 1];
+            a.Round(k0, k1);
+            b.Round(k0, k1);
+            c.Round(k0, k1);
+            d.Round(k0, k1);
         }
     }
 
@@ -159,5 +219,52 @@ internal unsafe partial struct CpuPhilox
         }
 
         return Vector512.Create(left[1], right[1], left[3], right[3], left[5], right[5], left[7], right[7]);
+    }
+
+    /// <summary>
+    /// The four counter words of eight blocks. The upper half of a lane may hold anything: the multiply reads the lower half only, and
+    /// whoever takes the words clears it.
+    /// </summary>
+    private struct Counters
+    {
+        public Vector512<ulong> C0;
+        public Vector512<ulong> C1;
+        public Vector512<ulong> C2;
+        public Vector512<ulong> C3;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Round(ulong k0, ulong k1)
+        {
+            Vector512<ulong> product0 = MultiplyLowHalves(C0, Multiplier0);
+            Vector512<ulong> product1 = MultiplyLowHalves(C2, Multiplier1);
+            C0 = (product1 >>> 32) ^ C1 ^ Vector512.Create(k0);
+            C1 = product1;
+            C2 = (product0 >>> 32) ^ C3 ^ Vector512.Create(k1);
+            C3 = product0;
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Lanes(out Vector512<ushort> first, out Vector512<ushort> second)
+        {
+            Vector512<ulong> words01 = Vector512.ConditionalSelect(Low32, C0, C1 << 32);
+            Vector512<ulong> words23 = Vector512.ConditionalSelect(Low32, C2, C3 << 32);
+            first = InterleaveEven(words01, words23).AsUInt16();
+            second = InterleaveOdd(words01, words23).AsUInt16();
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void StoreLanes(ushort* lanes)
+        {
+            Lanes(out Vector512<ushort> first, out Vector512<ushort> second);
+            first.Store(lanes);
+            second.Store(lanes + Vector512<ushort>.Count);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void StorePairs(uint* words)
+        {
+            Vector512.ConditionalSelect(Low32, C0, C2 << 32).AsUInt32().Store(words);
+            Vector512.ConditionalSelect(Low32, C1, C3 << 32).AsUInt32().Store(words + Vector512<uint>.Count);
+        }
     }
 }

@@ -37,6 +37,13 @@ public static unsafe partial class AdaptiveDropout
             CpuPhilox local = philox;
             TElements body = elements;
             long i = head + first;
+            ushort* lanes = stackalloc ushort[CpuPhilox.LanesOfFour];
+            for (; typeof(T) != typeof(double) && i + CpuPhilox.LanesOfFour <= head + end; i += CpuPhilox.LanesOfFour)
+            {
+                if (body.Draws) local.DrawFour((start + (ulong)i) / Philox.LanesPerBlock, lanes);
+                for (int lane = 0; lane < CpuPhilox.LanesOfFour; lane += 32) body.Whole(i + lane, Vector512.Load(lanes + lane));
+            }
+
             for (; typeof(T) != typeof(double) && i + CpuPhilox.Lanes <= head + end; i += CpuPhilox.Lanes)
             {
                 Vector512<ushort> low = default, high = default;

@@ -374,13 +374,7 @@ public static unsafe partial class DropBlock
         private float* Draw(ulong index, int count, float* buffer)
         {
             int skip = (int)(index % 4);
-            for (int drawn = 0; drawn < skip + count; drawn += 32)
-            {
-                CpuMath.Normals(_philox, NoiseBlocks + ((index + (ulong)drawn) / 4), out Vector512<float> low, out Vector512<float> high);
-                low.Store(buffer + drawn);
-                high.Store(buffer + drawn + 16);
-            }
-
+            CpuNormals.Fill(_philox, NoiseBlocks + (index / 4), buffer, skip + count);
             return buffer + skip;
         }
     }

@@ -43,7 +43,7 @@ public static unsafe partial class DropBlock
             [MethodImpl(MethodImplOptions.AggressiveOptimization)] (first, end) =>
             {
                 new Span<ulong>(seeds + first, (int)(end - first)).Clear();
-                ulong* drawn = stackalloc ulong[SeedReader.Words];
+                ulong* drawn = stackalloc ulong[SeedReader.BufferLength];
                 SeedReader reader = new(key, philox, a.Threshold, drawn);
 
                 // The rows that have a cell in these words; of each, the positions where a block may start.
@@ -52,6 +52,10 @@ public static unsafe partial class DropBlock
                 long firstCell = first * 64, endCell = Math.Min(end * 64, (long)a.Cells);
                 long row = firstCell / width, plane = row / height;
                 long y = row % height, z = plane % depth, map = plane / depth;
+
+                // Rows follow one another within a word. What it has so far stays in a register: from memory, each would wait for the last.
+                long word = first;
+                ulong begun = 0;
                 for (; row * width < endCell; row++)
                 {
                     if (y < seedHeight && z < seedDepth)
@@ -61,11 +65,18 @@ public static unsafe partial class DropBlock
                         ulong unit = a.FirstUnit + (ulong)((((((map * seedDepth) + z) * seedHeight) + y) * seedWidth) + from - start);
                         for (; from < to; from += SeedReader.MostAtOnce, unit += SeedReader.MostAtOnce)
                         {
-                            ulong bits = reader.Read(unit, (int)Math.Min(SeedReader.MostAtOnce, to - from));
-                            int shift = (int)(from % 64);
-                            seeds[from / 64] |= bits << shift;
-                            ulong rest = bits >> 1 >> (63 - shift);
-                            if (rest != 0) seeds[(from / 64) + 1] |= rest;
+                            int shift = (int)(from % 64), count = (int)Math.Min(SeedReader.MostAtOnce, to - from);
+                            ulong bits = reader.Read(unit, count);
+                            if (from / 64 != word)
+                            {
+                                seeds[word] = begun;
+                                (word, begun) = (from / 64, 0);
+                            }
+
+                            begun |= bits << shift;
+                            if (shift + count <= 64) continue;
+                            seeds[word++] = begun;
+                            begun = bits >> (64 - shift);
                         }
                     }
 
@@ -75,6 +86,8 @@ public static unsafe partial class DropBlock
                     z = 0;
                     map++;
                 }
+
+                if (word < end) seeds[word] = begun;
             });
     }
 
@@ -230,10 +243,12 @@ public static unsafe partial class DropBlock
         /// <summary>Units that one call reads at most.</summary>
         public const int MostAtOnce = 56;
 
-        /// <summary>Size of the buffer.</summary>
-        public const int Words = Ahead + 1;
+        /// <summary>Size of the buffer: seeds, and the lanes of those that are drawn at once.</summary>
+        public const int BufferLength = Words + (CpuPhilox.LanesOfFour * sizeof(ushort) / sizeof(ulong));
 
         private const int Ahead = 16;
+
+        private const int Words = Ahead + 1;
 
         private readonly CpuPhilox _philox = philox;
         private ulong _start;
@@ -251,15 +266,25 @@ public static unsafe partial class DropBlock
         {
             _start = 8 * block;
             _end = _start + (64 * Ahead);
-            for (int word = 0; word < Ahead; word++) drawn[word] = Seeds(block + (ulong)(8 * word));
+            if (threshold >> 32 != 0)
+            {
+                new Span<ulong>(drawn, Ahead).Fill(ulong.MaxValue);
+                return;
+            }
+
+            ushort* lanes = (ushort*)(drawn + Words);
+            for (int word = 0; word < Ahead; block += 8, word++)
+            {
+                int lane = word * CpuPhilox.Lanes % CpuPhilox.LanesOfFour;
+                if (lane == 0) _philox.DrawFour(block, lanes);
+                drawn[word] = Seeds(block, Vector512.Load(lanes + lane), Vector512.Load(lanes + lane + 32));
+            }
         }
 
         /// <summary>Bit i says whether unit 8 * block + i is a seed.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private readonly ulong Seeds(ulong block)
+        private readonly ulong Seeds(ulong block, Vector512<ushort> first, Vector512<ushort> second)
         {
-            if (threshold >> 32 != 0) return ulong.MaxValue;
-            _philox.Draw(block, out Vector512<ushort> first, out Vector512<ushort> second);
             Vector512<ushort> upper = Vector512.Create((ushort)(threshold >> 16));
             ulong open = Mask(Vector512.Equals(first, upper), Vector512.Equals(second, upper));
             ulong seeds = Mask(Vector512.LessThan(first, upper), Vector512.LessThan(second, upper));

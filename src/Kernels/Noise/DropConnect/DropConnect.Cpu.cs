@@ -31,8 +31,21 @@ public static unsafe partial class DropConnect
         where TElements : struct, IKeptElements
     {
         Vector512<ushort> limit = CpuKeepMap.ThresholdVector(threshold);
+        ushort* lanes = stackalloc ushort[CpuPhilox.LanesOfFour];
         for (long i = -(long)(start % Philox.LanesPerBlock); i < count; i += CpuPhilox.Lanes)
         {
+            for (; typeof(T) != typeof(double) && i >= 0 && i + CpuPhilox.LanesOfFour <= count; i += CpuPhilox.LanesOfFour)
+            {
+                philox.DrawFour((start + (ulong)i) / Philox.LanesPerBlock, lanes);
+                for (int lane = 0; lane < CpuPhilox.LanesOfFour; lane += CpuPhilox.Lanes)
+                {
+                    elements.Whole(
+                        i + lane, Vector512.LessThan(Vector512.Load(lanes + lane), limit),
+                        Vector512.LessThan(Vector512.Load(lanes + lane + 32), limit));
+                }
+            }
+
+            if (i >= count) break;
             philox.Draw((start + (ulong)i) / Philox.LanesPerBlock, out Vector512<ushort> low, out Vector512<ushort> high);
             (low, high) = (Vector512.LessThan(low, limit), Vector512.LessThan(high, limit));
             if (typeof(T) != typeof(double) && i >= 0 && i + CpuPhilox.Lanes <= count)

@@ -10,9 +10,6 @@ public static unsafe partial class DropConnect
 {
     private readonly struct CpuInference : ICpuKernel<DropConnectInferenceArguments>
     {
-        /// <summary>Normal numbers of one draw.</summary>
-        private const int Normals = 32;
-
         public static void Run<T>(in KernelVariant variant, in DropConnectInferenceArguments arguments)
             where T : unmanaged
         {
@@ -22,6 +19,7 @@ public static unsafe partial class DropConnect
             CpuParallel.ForRange(examples * outputs, Math.Max(1, CpuParallel.ElementsPerChunk / (inputs + (long)a.Samples)), (first, end) =>
             {
                 CpuPhilox local = philox;
+                float* normals = CpuScratch.Take<float>(CpuNormals.AtOnce);
                 T* bias = a.Bias.Pointer<T>();
                 T* mean = a.Mean.Pointer<T>();
                 T* variance = a.Variance.Pointer<T>();
@@ -35,7 +33,7 @@ public static unsafe partial class DropConnect
 
                     // Without variance nothing is drawn, also where an infinity would make it 0 * inf.
                     double mu = a.MeanScale * sum, spread = a.VarianceScale == 0 ? 0 : a.VarianceScale * squares;
-                    double y = SampleMean<T>(local, (a.FirstPair + (ulong)pair) * a.Samples, (long)a.Samples,
+                    double y = SampleMean<T>(local, normals, (a.FirstPair + (ulong)pair) * a.Samples, (long)a.Samples,
                         (DropConnectActivation)a.Activation, mu, Math.Sqrt(spread));
                     a.Y.Pointer<T>()[pair] = CpuElement.FromDouble<T>(y);
                     if (mean != null) mean[pair] = CpuElement.FromDouble<T>(mu);
@@ -86,26 +84,29 @@ public static unsafe partial class DropConnect
 
         /// <summary>The mean of the activation over the normal numbers from <paramref name="first"/> on.</summary>
         private static double SampleMean<T>(
-            in CpuPhilox philox, ulong first, long samples, DropConnectActivation activation, double mu, double sigma)
+            in CpuPhilox philox, float* normals, ulong first, long samples, DropConnectActivation activation, double mu, double sigma)
             where T : unmanaged
         {
             if (sigma == 0) return Activate(activation, mu);
             Vector512<float> center = Vector512.Create((float)mu), width = Vector512.Create((float)sigma), total = default;
             double rest = 0;
-            for (long i = -(long)(first % Normals); i < samples; i += Normals)
+            int skip = (int)(first % CpuNormals.Lanes);
+            for (long drawn = 0; drawn < skip + samples; drawn += CpuNormals.AtOnce)
             {
-                CpuMath.Normals(philox, (first + (ulong)i) / 4, out Vector512<float> low, out Vector512<float> high);
-                if (typeof(T) != typeof(double) && i >= 0 && i + Normals <= samples)
+                int length = (int)Math.Min(CpuNormals.AtOnce, skip + samples - drawn);
+                CpuNormals.Fill(philox, (first - (ulong)skip + (ulong)drawn) / 4, normals, length);
+                for (int at = 0; at < length; at += CpuNormals.Lanes)
                 {
-                    total += Activate(activation, Vector512.FusedMultiplyAdd(width, low, center));
-                    total += Activate(activation, Vector512.FusedMultiplyAdd(width, high, center));
-                    continue;
-                }
+                    long i = drawn + at - skip;
+                    if (typeof(T) != typeof(double) && i >= 0 && i + CpuNormals.Lanes <= samples)
+                    {
+                        total += Activate(activation, Vector512.FusedMultiplyAdd(width, Vector512.Load(normals + at), center));
+                        total += Activate(activation, Vector512.FusedMultiplyAdd(width, Vector512.Load(normals + at + 16), center));
+                        continue;
+                    }
 
-                for (long lane = Math.Max(0, -i); lane < Math.Min(Normals, samples - i); lane++)
-                {
-                    float normal = lane < 16 ? low[(int)lane] : high[(int)lane - 16];
-                    rest += Activate(activation, mu + (sigma * normal));
+                    for (long lane = Math.Max(0, -i); lane < Math.Min(CpuNormals.Lanes, samples - i); lane++)
+                        rest += Activate(activation, mu + (sigma * normals[at + lane]));
                 }
             }
 

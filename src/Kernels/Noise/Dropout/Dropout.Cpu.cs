@@ -19,6 +19,17 @@ public static unsafe partial class Dropout
             Vector512<ushort> threshold = CpuKeepMap.ThresholdVector(a.Threshold);
             bool aligned = a.Start % Philox.LanesPerBlock == 0 && a.Threshold < 65536;
             long word = first;
+            ushort* lanes = stackalloc ushort[CpuPhilox.LanesOfFour];
+            for (; aligned && word + 8 <= end && (ulong)(word + 8) * 32 <= a.Count; word += 8)
+            {
+                philox.DrawFour((a.Start + ((ulong)word * 32)) / Philox.LanesPerBlock, lanes);
+                for (int i = 0; i < 8; i++)
+                {
+                    Vector512<ushort> kept = Vector512.LessThan(Vector512.Load(lanes + (32 * i)), threshold);
+                    mask[word + i] = (uint)kept.ExtractMostSignificantBits();
+                }
+            }
+
             for (; aligned && word + 2 <= end && (ulong)(word + 2) * 32 <= a.Count; word += 2)
             {
                 philox.Draw((a.Start + ((ulong)word * 32)) / Philox.LanesPerBlock, out Vector512<ushort> low, out Vector512<ushort> high);

@@ -143,13 +143,7 @@ internal static unsafe class GaussianKernel
 
     private readonly struct CpuNoise : ICpuKernel<GaussianNoiseArguments>
     {
-        /// <summary>Elements served by one draw: eight blocks of four normals.</summary>
-        private const int Lanes = 32;
-
-        /// <summary>Draws that are made together; what they make stays in the first-level cache.</summary>
-        private const int Draws = 16;
-
-        private const int Width = CpuElement.Width;
+        private const int Lanes = CpuNormals.Lanes;
 
         public static void Run<T>(in KernelVariant variant, in GaussianNoiseArguments arguments)
             where T : unmanaged
@@ -175,29 +169,15 @@ internal static unsafe class GaussianKernel
                 [MethodImpl(MethodImplOptions.AggressiveOptimization)] (first, end) =>
                 {
                     CpuPhilox local = philox;
-                    uint* words = CpuScratch.Take<uint>(Draws * Lanes), angles = words + (Draws * Width);
-                    float* radii = (float*)words;
+                    float* normals = CpuScratch.Take<float>(CpuNormals.AtOnce);
                     long i = head + first, all = head + end;
                     while (i + Lanes <= all)
                     {
-                        // Step by step for some draws: each step alone is short enough that the processor has several in flight at once.
-                        int length = (int)Math.Min(Draws, (all - i) / Lanes) * Width;
-                        ulong block = (start + (ulong)i) / 4;
-                        for (int lane = 0; lane < length; lane += Width, block += Lanes / 4)
+                        int length = (int)Math.Min(CpuNormals.AtOnce, (all - i) / Lanes * Lanes);
+                        CpuNormals.Fill(local, (start + (ulong)i) / 4, normals, length);
+                        for (int lane = 0; lane < length; lane += Lanes, i += Lanes)
                         {
-                            local.DrawPairs(block, out Vector512<uint> ofRadii, out Vector512<uint> ofAngles);
-                            ofRadii.Store(words + lane);
-                            ofAngles.Store(angles + lane);
-                        }
-
-                        for (int lane = 0; lane < length; lane += Width)
-                            CpuMath.Radius(Vector512.Load(words + lane)).Store(radii + lane);
-
-                        for (int lane = 0; lane < length; lane += Width, i += Lanes)
-                        {
-                            CpuMath.Turn(
-                                Vector512.Load(radii + lane), Vector512.Load(angles + lane), out Vector512<float> low,
-                                out Vector512<float> high);
+                            Vector512<float> low = Vector512.Load(normals + lane), high = Vector512.Load(normals + lane + 16);
                             T* made = factors == null ? null : factors + i;
                             if (streaming)
                                 Apply32<T, StreamingStore>(x + i, y + i, made, low, high, sigma, multiplicative);
@@ -251,12 +231,11 @@ internal static unsafe class GaussianKernel
             where T : unmanaged
         {
             if (count == 0) return;
-            CpuMath.Normals(philox, start / 4, out Vector512<float> low, out Vector512<float> high);
+            float* normals = stackalloc float[Lanes];
+            CpuNormals.Fill(philox, start / 4, normals, Lanes);
             for (int i = 0; i < count; i++)
             {
-                int lane = skip + i;
-                float normal = lane < 16 ? low[lane] : high[lane - 16];
-                y[i] = One(x[i], normal, sigma, multiplicative, factors == null ? null : factors + i);
+                y[i] = One(x[i], normals[skip + i], sigma, multiplicative, factors == null ? null : factors + i);
             }
         }
 
