@@ -336,11 +336,7 @@ public static unsafe partial class Conv2d
             }
         }
 
-        public bool TryTarget(long firstRow, long firstColumn, long columns, out CpuTarget<TSum> target)
-        {
-            target = default;
-            return false;
-        }
+        public bool TryGo(long firstRow, long firstColumn, long columns, ref CpuGemm.TileSums<TSum> tile) => false;
 
         /// <summary>The planes of x and dy one by one, from where the pixels of the block begin.</summary>
         public void Prefetch(in CpuBlock block, long part, long parts)
@@ -405,11 +401,7 @@ public static unsafe partial class Conv2d
                 _split.Store(((_firstOutput + firstRow + row) * Columns) + firstColumn, sums + (row * stride), columns);
         }
 
-        public bool TryTarget(long firstRow, long firstColumn, long columns, out CpuTarget<TSum> target)
-        {
-            target = default;
-            return false;
-        }
+        public bool TryGo(long firstRow, long firstColumn, long columns, ref CpuGemm.TileSums<TSum> tile) => false;
 
         public void Prefetch(in CpuBlock block, long part, long parts)
         {

@@ -328,9 +328,8 @@ public static unsafe partial class Conv2d
         /// <summary>True when the results of an image lie in memory as they are counted.</summary>
         public bool IsDense => Horizontal.ResultStep == 1 && Vertical.ResultStep == 1;
 
-        /// <summary>What becomes of sums of the stored type, from a channel on.</summary>
-        public CpuGemm.TileEnd<TSum> EndOf<TSum>(long channel, bool isOfRows)
-            where TSum : unmanaged => new((TSum*)(Bias == null ? null : Bias + channel), isOfRows, Rectifies);
+        /// <summary>The bias from a channel on, if there is one.</summary>
+        public T* BiasOf(long channel) => Bias == null ? null : Bias + channel;
 
         /// <summary>Takes neighbours of one row of the result, for so many channels from that of the bias on.</summary>
         public void StoreRows<TSum>(TSum* sums, long stride, T* to, long channels, int count, T* bias)
@@ -416,12 +415,13 @@ public static unsafe partial class Conv2d
             }
         }
 
-        public bool TryTarget(long firstRow, long firstColumn, long columns, out CpuTarget<TSum> target)
+        public bool TryGo(long firstRow, long firstColumn, long columns, ref CpuGemm.TileSums<TSum> tile)
         {
             long plane = _target.Strides.Channel, image = firstColumn / plane, pixel = firstColumn - (image * plane);
-            T* first = _target.Result + (firstRow * plane) + (image * _target.Strides.Batch) + pixel;
-            target = new(first, plane, _target.EndOf<TSum>(firstRow, isOfRows: true), _target.Streams);
-            return _target.IsDense && typeof(T) == typeof(TSum) && pixel + columns <= plane;
+            if (!_target.IsDense || typeof(T) != typeof(TSum) || pixel + columns > plane) return false;
+            T* to = _target.Result + (firstRow * plane) + (image * _target.Strides.Batch) + pixel;
+            tile.Go(to, plane, _target.BiasOf(firstRow), isOfRows: true, _target.Rectifies, _target.Streams);
+            return true;
         }
 
         /// <summary>Of a filter of one tap, channel by channel. Larger ones find most of what they read in a cache.</summary>
@@ -476,11 +476,12 @@ public static unsafe partial class Conv2d
             }
         }
 
-        public bool TryTarget(long firstRow, long firstColumn, long columns, out CpuTarget<TSum> target)
+        public bool TryGo(long firstRow, long firstColumn, long columns, ref CpuGemm.TileSums<TSum> tile)
         {
-            T* first = _target.Result + (firstRow * _target.Strides.Column) + firstColumn;
-            target = new(first, _target.Strides.Column, _target.EndOf<TSum>(firstColumn, isOfRows: false), _target.Streams);
-            return _target.IsDense && typeof(T) == typeof(TSum);
+            if (!_target.IsDense || typeof(T) != typeof(TSum)) return false;
+            T* to = _target.Result + (firstRow * _target.Strides.Column) + firstColumn;
+            tile.Go(to, _target.Strides.Column, _target.BiasOf(firstColumn), isOfRows: false, _target.Rectifies, _target.Streams);
+            return true;
         }
 
         public void Prefetch(in CpuBlock block, long part, long parts)

@@ -103,6 +103,8 @@ public static unsafe partial class Conv2d
             TSum* panel = memory + offsetsLength, sums = panel + (depth * PanelColumns), copy = sums + sumsLength;
             TSum* row = copy + copyLength;
 
+            CpuGemm.TileSums<TSum> tile = default;
+
             // What lies around the image stays as it is.
             Clear(sums, sumsLength);
             Clear(copy, copyLength);
@@ -132,9 +134,9 @@ public static unsafe partial class Conv2d
                             {
                                 Prefetch(x + _xStrides.Batch, channels, _xStrides, part, parts);
                                 Prefetch(dy + _dyStrides.Batch, outputs, _dyStrides, part++, parts);
+                                tile.Stay(to, PanelColumns, accumulate: true);
                                 CpuGemm.MultiplyGathered(
-                                    _tileHeight, width, count, seen + (channel * _channel), offsets, _channel, panel,
-                                    CpuGemm.TileSums<TSum>.InPlace(to, PanelColumns, accumulate: true));
+                                    _tileHeight, width, count, seen + (channel * _channel), offsets, _channel, panel, tile);
                             }
                         }
                     }

@@ -7,8 +7,8 @@ namespace Kernels;
 
 /// <content>
 /// Gathers whose groups have many result channels. Patches are not made: in a band of the image with zeros around it each pixel is read
-/// where it lies, for vectors of the result's channels. Taps are in the order down, right, channel, whatever the layout: those that rows at
-/// the top or bottom see outside the image then follow each other, and are left out.
+/// where it lies, for vectors of the result's channels. Taps are in the order right, down, channel, whatever the layout: what pixels at the
+/// left or right see outside the image then is a range of taps, and what rows at the top or bottom see, a part of each. Both are left out.
 /// </content>
 public static unsafe partial class Conv2d
 {
@@ -22,13 +22,21 @@ public static unsafe partial class Conv2d
         /// <summary>Where a core has as many bands, it matters little whether all have.</summary>
         private const long EvenBands = 16;
 
+        /// <summary>
+        /// Steps of a tile in a row. The second-level cache gives a panel as fast as steps need it, and beginning anew takes some of them.
+        /// </summary>
+        private const long MostSteps = 3 * CpuGemm.MaxDepth;
+
         /// <summary>The share of lanes and rows of tiles from which on patches cost more.</summary>
         private const double LeastUse = 0.85;
 
         /// <summary>Pixels that are transposed at a time.</summary>
         private const int TransposedPixels = 128;
 
-        private readonly long _batch, _channels, _taps;
+        private readonly long _batch, _channels, _taps, _inputs;
+        private readonly int _downTaps, _rightTaps, _tiles, _height;
+        private readonly MapStrides _strides;
+        private readonly T* _x;
         private readonly bool _isLast;
         private readonly GatherPhase<T, TSum> _phase;
         private readonly int _tileHeight;
@@ -39,10 +47,23 @@ public static unsafe partial class Conv2d
         /// <summary>Zeros outside the image take part: only where every factor is finite they can be left out.</summary>
         private bool _isFinite = true;
 
+        /// <summary>Whether all taps lie in the image for all pixels, or have to take part anyway.</summary>
+        private bool _isInside;
+
+        /// <summary>Of each row of results, the taps downwards that lie in the image.</summary>
+        private (int First, int End)[] _downs = [];
+
+        /// <summary>Of each tile of a row and each tap to the right, the pixels for which it lies in the image.</summary>
+        private (int First, int Count)[] _pixels = [];
+
         public WideGather(long batch, long channels, bool last, in GatherPhase<T, TSum> phase)
         {
             (_batch, _channels, _isLast, _phase, _taps) = (batch, channels, last, phase, phase.Patches.Taps);
+            (_inputs, _downTaps, _rightTaps) = (phase.Patches.Channels, phase.Patches.Vertical.Taps, phase.Patches.Horizontal.Taps);
             (_tileHeight, _pitch) = TilesOf(phase.Patches.Horizontal.Results);
+            _tiles = _pitch / _tileHeight;
+            (_height, _strides) = (phase.Patches.Height, phase.Patches.Strides);
+            _x = phase.Patches.Image;
         }
 
         private static int PanelColumns => CpuGemm.PanelColumns<TSum>();
@@ -71,6 +92,7 @@ public static unsafe partial class Conv2d
             long slices = CpuGemm.SlicesOf(_taps);
             TSum* panels = CpuScratch.TakeShared<TSum>(Panels * _taps * PanelColumns);
             CpuParallel.For(Panels * slices, task => PackPanel(task / slices, slices, task % slices, panels));
+            FindInside();
 
             int height = Image.Vertical.Results, rows = height;
             while (rows > 1 && new PaddedBand<T, TSum>(Image, BandOf(Image.Vertical, 0, rows), _isLast).Length * sizeof(TSum) > BandBytes)
@@ -81,7 +103,7 @@ public static unsafe partial class Conv2d
             {
                 (long image, long band) = Math.DivRem(task, bands);
                 int first = (int)(band * height / bands), end = (int)((band + 1) * height / bands);
-                Band(image, BandOf(Image.Vertical, first, end - first), panels);
+                Band(image, first, BandOf(Image.Vertical, first, end - first), panels);
             });
         }
 
@@ -98,25 +120,24 @@ public static unsafe partial class Conv2d
             ResultFirst = axis.ResultFirst + (first * axis.ResultStep),
         };
 
-        /// <summary>A slice of the filter for the channels of one panel: a row for each tap.</summary>
+        /// <summary>A slice of the filter for the channels of one panel: a row for each tap, put where its turn comes.</summary>
         private void PackPanel(long panel, long slices, long slice, TSum* panels)
         {
             (long first, long end) = (_taps * slice / slices, _taps * (slice + 1) / slices);
             long channel = panel * PanelColumns, columns = Math.Min(PanelColumns, _channels - channel);
             int length = (int)((end - first) * PanelColumns);
-            TSum* to = _isLast ? panels + (((panel * _taps) + first) * PanelColumns) : CpuScratch.Take<TSum>(length);
-            if (columns < PanelColumns) new Span<TSum>(to, length).Clear();
-            _phase.Filter.PackColumns(channel, columns, first, end - first, to, PanelColumns);
-            if (!IsFinite(to, length)) _isFinite = false;
-            if (_isLast) return;
+            TSum* row = CpuScratch.Take<TSum>(length);
+            if (columns < PanelColumns) new Span<TSum>(row, length).Clear();
+            _phase.Filter.PackColumns(channel, columns, first, end - first, row, PanelColumns);
+            if (!IsFinite(row, length)) _isFinite = false;
 
-            // The filter has its channels outermost: each tap's row goes where it belongs.
-            long area = _taps / Image.Channels;
-            for (long tap = first; tap < end; tap++, to += PanelColumns)
+            PixelWalk walk = new(first, _isLast ? _rightTaps : _downTaps, _isLast ? (int)_inputs : _rightTaps);
+            for (long tap = first; tap < end; tap++, walk.Next(), row += PanelColumns)
             {
-                (long input, long place) = Math.DivRem(tap, area);
-                TSum* row = panels + (((panel * _taps) + (place * Image.Channels) + input) * PanelColumns);
-                new ReadOnlySpan<TSum>(to, PanelColumns).CopyTo(new Span<TSum>(row, PanelColumns));
+                (long input, long down, long right) = _isLast ? (walk.X, walk.Batch, walk.Y) : (walk.Batch, (long)walk.Y, walk.X);
+                long turn = (((right * _downTaps) + down) * _inputs) + input;
+                TSum* to = panels + (((panel * _taps) + turn) * PanelColumns);
+                new ReadOnlySpan<TSum>(row, PanelColumns).CopyTo(new Span<TSum>(to, PanelColumns));
             }
         }
 
@@ -129,22 +150,46 @@ public static unsafe partial class Conv2d
             return finite.AsByte() == Vector512<byte>.AllBitsSet;
         }
 
-        /// <summary>The taps of a row of results that lie in rows of the image.</summary>
-        private (long First, long End) TapsOf(in GatherAxis vertical, int row)
+        private void FindInside()
         {
-            if (!_isFinite) return (0, _taps);
-            int y = vertical.First + (row * vertical.Step), first = 0, end = vertical.Taps;
-            while (first < end && (uint)(y + (first * vertical.TapStep)) >= (uint)Image.Height) first++;
-            while (end > first && (uint)(y + ((end - 1) * vertical.TapStep)) >= (uint)Image.Height) end--;
-            long taps = _taps / vertical.Taps;
-            return (first * taps, end * taps);
+            GatherAxis vertical = Image.Vertical, horizontal = Image.Horizontal;
+            _downs = new (int, int)[vertical.Results];
+            for (int row = 0; row < vertical.Results; row++)
+            {
+                (int first, int end) = (0, vertical.Taps);
+                int y = vertical.First + (row * vertical.Step);
+                while (_isFinite && first < end && (uint)(y + (first * vertical.TapStep)) >= (uint)Image.Height) first++;
+                while (_isFinite && end > first && (uint)(y + ((end - 1) * vertical.TapStep)) >= (uint)Image.Height) end--;
+                _downs[row] = (first, end);
+            }
+
+            _pixels = new (int, int)[_tiles * horizontal.Taps];
+            for (int i = 0; i < _pixels.Length; i++)
+            {
+                (int first, int end) = (0, _tileHeight);
+                (int tile, int right) = Math.DivRem(i, horizontal.Taps);
+                int x = horizontal.First + (tile * _tileHeight * horizontal.Step) + (right * horizontal.TapStep);
+                while (_isFinite && first < end && (uint)(x + (first * horizontal.Step)) >= (uint)Image.Width) first++;
+                while (_isFinite && end > first && (uint)(x + ((end - 1) * horizontal.Step)) >= (uint)Image.Width) end--;
+
+                // Not for every number of pixels is there a product.
+                while (end > first && !CpuGemm.HasGathered(end - first))
+                {
+                    if (end < _tileHeight) end++;
+                    else first--;
+                }
+
+                _pixels[i] = (first, end - first);
+            }
+
+            _isInside = _downs.All(taps => taps == (0, _downTaps)) && _pixels.All(range => range == (0, _tileHeight));
         }
 
         /// <summary>The panels of the filter one by one, so that one and its sums stay in the caches beside the image.</summary>
-        private void Band(long batch, in GatherAxis vertical, TSum* panels)
+        private void Band(long batch, int firstRow, in GatherAxis vertical, TSum* panels)
         {
             PaddedBand<T, TSum> band = new(Image, vertical, _isLast);
-            long slices = CpuGemm.SlicesOf(_taps), tileLength = _tileHeight * PanelColumns;
+            long slices = Tiles(_taps, MostSteps), tileLength = _tileHeight * PanelColumns, tileReach = _tileHeight * band.Pixel;
             long sumsLength = (((long)vertical.Results * _pitch) + TransposedPixels) * PanelColumns;
             long offsetsLength = Tiles(_taps * sizeof(long), CpuHeap.Alignment) * (CpuHeap.Alignment / sizeof(TSum));
             TSum* memory = CpuScratch.Take<TSum>(
@@ -152,28 +197,38 @@ public static unsafe partial class Conv2d
             long* offsets = (long*)memory;
             TSum* sums = memory + offsetsLength, transposed = sums + sumsLength, image = transposed + (PanelColumns * TransposedPixels);
             band.Offsets(offsets);
-            band.Fill(Image.Image + (batch * Image.Strides.Batch), image);
+            image = band.Fill(Image.Image + (batch * Image.Strides.Batch), image);
+            long part = 0, parts = Panels * slices * vertical.Results * _tiles;
             for (long panel = 0; panel < Panels; panel++)
             {
                 long channel = panel * PanelColumns, columns = Math.Min(PanelColumns, _channels - channel);
                 bool isDirect = StoresTiles && columns == PanelColumns;
                 for (long slice = 0; slice < slices; slice++)
                 {
-                    CpuTarget<TSum> target = isDirect && slice == slices - 1 ? TargetOf(batch, vertical, channel) : default;
                     (long first, long end) = (_taps * slice / slices, _taps * (slice + 1) / slices);
-                    TSum* filter = panels + (((panel * _taps) + first) * PanelColumns), to = sums;
+                    T* target = isDirect && slice == slices - 1 ? TargetOf(batch, vertical) + channel : null;
+                    Slice<TSum> steps = new()
+                    {
+                        FirstTap = first,
+                        EndTap = end,
+                        FirstRight = (int)(first / (_downTaps * _inputs)),
+                        EndRight = (int)Tiles(end, _downTaps * _inputs),
+                        Channel = channel,
+                        Columns = columns,
+                        Filter = panels + (((panel * _taps) + first) * PanelColumns),
+                        Offsets = offsets + first,
+                        Pixel = band.Pixel,
+                    };
+                    TSum* to = sums;
                     for (int row = 0; row < vertical.Results; row++)
                     {
                         TSum* from = image + (row * band.Row);
-                        (long firstSeen, long endSeen) = TapsOf(vertical, row);
-                        long start = Math.Clamp(firstSeen, first, end), depth = Math.Clamp(endSeen, start, end) - start;
-                        TSum* factors = filter + ((start - first) * PanelColumns);
-                        for (int x = 0; x < _pitch; x += _tileHeight, to += tileLength)
+                        for (int tile = 0; tile < _tiles; tile++, to += tileLength, from += tileReach)
                         {
-                            CpuGemm.TileSums<TSum> tile = CpuGemm.TileSums<TSum>.InPlace(to, PanelColumns, slice > 0);
-                            if (target.First != null) tile = tile.At(target.From(((long)row * _pitch) + x));
-                            CpuGemm.MultiplyGathered(
-                                _tileHeight, columns, depth, from + (x * band.Pixel), offsets + start, band.Pixel, factors, tile);
+                            if (band.IsInPlace && panel == 0) CpuPrefetch.Range(from + tileReach, tileReach * sizeof(TSum));
+                            if (!band.IsInPlace) Prefetch(batch, vertical, part++, parts);
+                            Tile(steps, firstRow + row, tile, from, to, target);
+                            if (target != null) target += _tileHeight * _phase.Target.Strides.Column;
                         }
                     }
                 }
@@ -182,16 +237,80 @@ public static unsafe partial class Conv2d
             }
         }
 
+        /// <summary>A slice of a tile: products for ranges of taps that lie in the image for the same pixels.</summary>
+        [SkipLocalsInit]
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private void Tile(in Slice<TSum> slice, int row, int tile, TSum* image, TSum* sums, T* target)
+        {
+            Unsafe.SkipInit(out CpuGemm.TileSums<TSum> to);
+            if (_isInside)
+            {
+                to.Stay(sums, PanelColumns, slice.FirstTap > 0);
+                if (target != null) Go(target, slice.Channel, ref to);
+                CpuGemm.MultiplyGathered(
+                    _tileHeight, slice.Columns, slice.EndTap - slice.FirstTap, image, slice.Offsets, slice.Pixel, slice.Filter, to);
+                return;
+            }
+
+            (int first, int end) = _downs[row];
+            (long column, long before, long after) = (_downTaps * _inputs, first * _inputs, (_downTaps - end) * _inputs);
+            bool hasSums = slice.FirstTap > 0, isDone = false;
+            for (int right = slice.FirstRight; right < slice.EndRight;)
+            {
+                (int pixels, int count) = _pixels[(tile * _rightTaps) + right];
+                long start = Math.Max((right * column) + before, slice.FirstTap);
+                bool goesOn = before == 0 && after == 0;
+                while (++right < slice.EndRight && goesOn && _pixels[(tile * _rightTaps) + right] == (pixels, count));
+                long depth = Math.Min((right * column) - after, slice.EndTap) - start;
+                if (count == 0 || depth <= 0) continue;
+
+                // What is to be added to is there for all pixels, and where the sums go in the end they go all at once.
+                if (!hasSums && count < _tileHeight) new Span<TSum>(sums, _tileHeight * PanelColumns).Clear();
+                to.Stay(sums + (pixels * PanelColumns), PanelColumns, hasSums || count < _tileHeight);
+                isDone = target != null && right == slice.EndRight && count == _tileHeight;
+                if (isDone) Go(target, slice.Channel, ref to);
+                start -= slice.FirstTap;
+                CpuGemm.MultiplyGathered(
+                    count, slice.Columns, depth, image + (pixels * slice.Pixel), slice.Offsets + start, slice.Pixel,
+                    slice.Filter + (start * PanelColumns), to);
+                hasSums = true;
+            }
+
+            if (hasSums && (isDone || target == null)) return;
+            to.Stay(sums, PanelColumns, hasSums);
+            if (target != null) Go(target, slice.Channel, ref to);
+            CpuGemm.MultiplyGathered(_tileHeight, slice.Columns, 0, image, slice.Offsets, slice.Pixel, slice.Filter, to);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private void Go(T* target, long channel, ref CpuGemm.TileSums<TSum> tile) => tile.Go(
+            target, _phase.Target.Strides.Column, _phase.Target.BiasOf(channel), isOfRows: false, _phase.Target.Rectifies,
+            _phase.Target.Streams);
+
+        /// <summary>Asks for a part of what the next band copies, which most likely has the rows behind this one's.</summary>
+        private void Prefetch(long batch, in GatherAxis vertical, long part, long parts)
+        {
+            MapStrides strides = _strides;
+            long row = Math.Max(0, vertical.First + (vertical.Results * vertical.Step)), count = vertical.Results * vertical.Step;
+            if (row >= _height) (batch, row) = (batch + 1, 0);
+            T* rows = _x + (batch * strides.Batch) + (row * strides.Row);
+            if (_isLast)
+            {
+                long length = strides.Column == _inputs ? Math.Min(count, _height - row) * strides.Row : 0, from = length * part / parts;
+                CpuPrefetch.Range(rows + from, ((length * (part + 1) / parts) - from) * sizeof(T));
+                return;
+            }
+
+            for (long channel = _inputs * part / parts; channel < _inputs * (part + 1) / parts; channel++)
+                CpuPrefetch.Range(rows + (channel * strides.Channel), Math.Min(count, _height - row) * strides.Row * sizeof(T));
+        }
+
         /// <summary>Whether whole tiles of results lie in memory as they are made.</summary>
         private bool StoresTiles => _isLast && typeof(T) == typeof(TSum) && _phase.Target.IsDense
             && _pitch == _phase.Target.Horizontal.Results;
 
-        private CpuTarget<TSum> TargetOf(long batch, in GatherAxis vertical, long channel)
-        {
-            GatherTarget<T> target = _phase.Target;
-            T* first = target.Result + (batch * target.Strides.Batch) + channel + (vertical.ResultFirst * target.Strides.Row);
-            return new(first, target.Strides.Column, target.EndOf<TSum>(channel, isOfRows: false), target.Streams);
-        }
+        private T* TargetOf(long batch, in GatherAxis vertical) =>
+            _phase.Target.Result + (batch * _phase.Target.Strides.Batch) + (vertical.ResultFirst * _phase.Target.Strides.Row);
 
         /// <summary>Rows one by one, or where neither tiles nor the result have gaps, all as one.</summary>
         private void Store(long batch, in GatherAxis vertical, long channel, long channels, TSum* sums, TSum* transposed)
@@ -224,6 +343,31 @@ public static unsafe partial class Conv2d
         }
     }
 
+    /// <summary>A slice of the taps of a filter, for the channels of one panel.</summary>
+    private readonly struct Slice<TSum>
+        where TSum : unmanaged
+    {
+        public long FirstTap { get; init; }
+
+        public long EndTap { get; init; }
+
+        /// <summary>The taps to the right that have some of them.</summary>
+        public int FirstRight { get; init; }
+
+        public int EndRight { get; init; }
+
+        public long Channel { get; init; }
+
+        public long Columns { get; init; }
+
+        public TSum* Filter { get; init; }
+
+        public long* Offsets { get; init; }
+
+        /// <summary>From one pixel to the next.</summary>
+        public long Pixel { get; init; }
+    }
+
     /// <summary>The rows of an image that a band of results sees, with zeros around them.</summary>
     private readonly struct PaddedBand<T, TSum>
         where T : unmanaged
@@ -253,10 +397,18 @@ public static unsafe partial class Conv2d
 
             // Pixels a multiple of 1 KiB apart would share a few sets of the nearest cache.
             Channels = image.Channels + (image.Channels * sizeof(TSum) % 1024 == 0 ? 64 / sizeof(TSum) : 0);
+            IsInPlace = last && typeof(T) == typeof(TSum) && Channels == image.Channels && image.Strides.Column * sizeof(TSum) % 1024 != 0
+                && _firstY >= 0 && _firstY + _rows <= image.Height && _firstX >= 0 && _firstX + _columns <= image.Width
+                && image.Horizontal.Results % CpuGemm.TileHeightFor<TSum>(image.Horizontal.Results) == 0;
+            if (IsInPlace) Channels = image.Strides.Column;
+            Line = IsInPlace ? image.Strides.Row : Channels * _columns;
             Pixel = (long)image.Horizontal.Step * Channels;
-            Row = vertical.Step * Channels * _columns;
+            Row = vertical.Step * Line;
             Length = _rows * Channels * _columns;
         }
+
+        /// <summary>Whether there are no zeros around them, so that they are read where they lie.</summary>
+        public bool IsInPlace { get; }
 
         /// <summary>From one pixel of the result to the next.</summary>
         public long Pixel { get; }
@@ -267,8 +419,10 @@ public static unsafe partial class Conv2d
         /// <summary>Elements.</summary>
         public long Length { get; }
 
-        /// <summary>From one pixel of the image to the next.</summary>
+        /// <summary>From one pixel of the image to the next, and from one of its rows to the next.</summary>
         private long Channels { get; }
+
+        private long Line { get; }
 
         /// <summary>Where taps see the first pixel.</summary>
         public void Offsets(long* offsets)
@@ -277,22 +431,27 @@ public static unsafe partial class Conv2d
             int area = _vertical.Taps * horizontal.Taps;
             for (int place = 0; place < area; place++)
             {
-                int y = _vertical.First + (place / horizontal.Taps * _vertical.TapStep) - _firstY;
-                int x = horizontal.First + (place % horizontal.Taps * horizontal.TapStep) - _firstX;
-                long at = _hasPixels ? (((long)y * _columns) + x) * Channels : _plane.OffsetOf(_vertical, horizontal, place);
+                (int right, int down) = Math.DivRem(place, _vertical.Taps);
+                int y = _vertical.First + (down * _vertical.TapStep) - _firstY, x = horizontal.First + (right * horizontal.TapStep) - _firstX;
+                long at = _hasPixels
+                    ? (y * Line) + (x * Channels)
+                    : _plane.OffsetOf(_vertical, horizontal, (down * horizontal.Taps) + right);
                 long apart = _hasPixels ? 1 : _plane.Length;
                 for (int channel = 0; channel < _image.Channels; channel++)
                     offsets[(place * _image.Channels) + channel] = at + (channel * apart);
             }
         }
 
-        public void Fill(T* image, TSum* destination)
+        /// <summary>The rows in memory for <see cref="Length"/> elements, or where they lie.</summary>
+        public TSum* Fill(T* image, TSum* memory)
         {
+            if (IsInPlace) return (TSum*)(image + (_firstY * _image.Strides.Row) + (_firstX * _image.Strides.Column));
+            TSum* destination = memory;
             if (!_hasPixels)
             {
                 for (int channel = 0; channel < _image.Channels; channel++)
                     _plane.Fill(image + (channel * _image.Strides.Channel), destination + (channel * _plane.Length));
-                return;
+                return memory;
             }
 
             int before = Math.Clamp(-_firstX, 0, _columns), end = Math.Clamp(_image.Width - _firstX, before, _columns);
@@ -310,6 +469,8 @@ public static unsafe partial class Conv2d
                 else
                     CpuGemm.Pack(last - first, _image.Channels, source, 1, _image.Strides.Channel, to, Channels);
             }
+
+            return memory;
         }
     }
 }

@@ -61,3 +61,13 @@ internal readonly struct Fourteen : ICount
 {
     public static int Value => 14;
 }
+
+internal readonly struct Eleven : ICount
+{
+    public static int Value => 11;
+}
+
+internal readonly struct Thirteen : ICount
+{
+    public static int Value => 13;
+}

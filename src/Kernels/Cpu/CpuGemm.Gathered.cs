@@ -37,7 +37,10 @@ internal static unsafe partial class CpuGemm
         return best;
     }
 
-    /// <summary>sums = (former +) left · panel for one tile of a height that <see cref="TileHeightFor"/> gives.</summary>
+    /// <summary>Whether there are tiles of a height: of those that <see cref="TileHeightFor"/> gives, and of one row less.</summary>
+    internal static bool HasGathered(int height) => height is 3 or 4 or 6 or 7 or 8 or 11 or 12 or 13 or 14;
+
+    /// <summary>sums = (former +) left · panel for one tile of a height that <see cref="HasGathered"/> knows.</summary>
     /// <param name="height">Rows.</param>
     /// <param name="columns">Columns, at most those of a panel.</param>
     /// <param name="depth">Steps.</param>
@@ -50,23 +53,21 @@ internal static unsafe partial class CpuGemm
         int height, long columns, long depth, TSum* left, long* offsets, long leftStride, TSum* panel, in TileSums<TSum> sums)
         where TSum : unmanaged
     {
-        Gathered<TSum> tile = new(depth, left, offsets, leftStride, panel, sums);
+        Gathered<TSum> tile = new(depth, left, offsets, leftStride, panel);
         if (Vector512.IsHardwareAccelerated)
-            GatherKernel<TSum, Vector512<TSum>, Lanes512<TSum>>.Multiply(height, columns, tile);
+            GatherKernel<TSum, Vector512<TSum>, Lanes512<TSum>>.Multiply(height, columns, tile, sums);
         else if (Vector256.IsHardwareAccelerated)
-            GatherKernel<TSum, Vector256<TSum>, Lanes256<TSum>>.Multiply(height, columns, tile);
+            GatherKernel<TSum, Vector256<TSum>, Lanes256<TSum>>.Multiply(height, columns, tile, sums);
         else
-            GatherKernel<TSum, Vector128<TSum>, Lanes128<TSum>>.Multiply(height, columns, tile);
+            GatherKernel<TSum, Vector128<TSum>, Lanes128<TSum>>.Multiply(height, columns, tile, sums);
     }
 
-    private readonly struct Gathered<TSum>(
-        long depth, TSum* left, long* offsets, long leftStride, TSum* panel, in TileSums<TSum> sums)
+    private readonly struct Gathered<TSum>(long depth, TSum* left, long* offsets, long leftStride, TSum* panel)
         where TSum : unmanaged
     {
         public readonly long Depth = depth, LeftStride = leftStride;
         public readonly TSum* Left = left, Panel = panel;
         public readonly long* Offsets = offsets;
-        public readonly TileSums<TSum> Sums = sums;
     }
 
     private static class GatherKernel<TSum, TVector, TLanes>
@@ -74,31 +75,34 @@ internal static unsafe partial class CpuGemm
         where TVector : unmanaged
         where TLanes : ILanes<TVector, TSum>
     {
-        public static void Multiply(int height, long columns, in Gathered<TSum> tile)
+        public static void Multiply(int height, long columns, in Gathered<TSum> tile, in TileSums<TSum> sums)
         {
             switch (height)
             {
-                case 4: Multiply<Four>(columns, tile); break;
-                case 6: Multiply<Six>(columns, tile); break;
-                case 7: Multiply<Seven>(columns, tile); break;
-                case 8: Multiply<Eight>(columns, tile); break;
-                case 12: Multiply<Twelve>(columns, tile); break;
-                default: Multiply<Fourteen>(columns, tile); break;
+                case 3: Multiply<Three>(columns, tile, sums); break;
+                case 4: Multiply<Four>(columns, tile, sums); break;
+                case 6: Multiply<Six>(columns, tile, sums); break;
+                case 7: Multiply<Seven>(columns, tile, sums); break;
+                case 8: Multiply<Eight>(columns, tile, sums); break;
+                case 11: Multiply<Eleven>(columns, tile, sums); break;
+                case 12: Multiply<Twelve>(columns, tile, sums); break;
+                case 13: Multiply<Thirteen>(columns, tile, sums); break;
+                default: Multiply<Fourteen>(columns, tile, sums); break;
             }
         }
 
-        private static void Multiply<THeight>(long columns, in Gathered<TSum> tile)
+        private static void Multiply<THeight>(long columns, in Gathered<TSum> tile, in TileSums<TSum> sums)
             where THeight : ICount
         {
             if (columns <= TLanes.Width)
-                Multiply<THeight, One>(tile);
+                Multiply<THeight, One>(tile, sums);
             else
-                Multiply<THeight, Two>(tile);
+                Multiply<THeight, Two>(tile, sums);
         }
 
         /// <summary>Rows by threes, whose addresses need no more than the pointer to the first: there are few integer registers.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private static void Multiply<THeight, TWidth>(in Gathered<TSum> tile)
+        private static void Multiply<THeight, TWidth>(in Gathered<TSum> tile, in TileSums<TSum> sums)
             where THeight : ICount
             where TWidth : ICount
         {
@@ -134,10 +138,10 @@ internal static unsafe partial class CpuGemm
                 Step<THeight, TWidth>(13, row + one, left, right, ref l13, ref r13);
             }
 
-            TSum* to = tile.Sums.To, former = tile.Sums.Former;
-            long stride = tile.Sums.Stride, formerStride = tile.Sums.FormerStride;
-            TileEnd<TSum> ends = tile.Sums.End;
-            bool streams = tile.Sums.Streams;
+            TSum* to = sums.To, former = sums.Former;
+            long stride = sums.Stride, formerStride = sums.FormerStride;
+            TileEnd<TSum> ends = new(sums.Bias, sums.IsOfRows, sums.Rectifies);
+            bool streams = sums.Streams;
             FinishRow<THeight, TWidth, TVector, TSum, TLanes>(0, l0, r0, ends, ref to, stride, ref former, formerStride, streams);
             FinishRow<THeight, TWidth, TVector, TSum, TLanes>(1, l1, r1, ends, ref to, stride, ref former, formerStride, streams);
             FinishRow<THeight, TWidth, TVector, TSum, TLanes>(2, l2, r2, ends, ref to, stride, ref former, formerStride, streams);

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Kernels.Devices.Cpu;
 
 namespace Kernels.Cpu;
 
@@ -92,7 +93,7 @@ internal static unsafe partial class CpuGemm
 
             TSum* to = c.To, former = c.Former;
             long stride = c.Stride, formerStride = c.FormerStride;
-            TileEnd<TSum> end = c.End;
+            TileEnd<TSum> end = new(c.Bias, c.IsOfRows, c.Rectifies);
             bool streams = c.Streams;
             FinishRow<THeight, TWidth, TVector, TSum, TLanes>(0, l0, r0, end, ref to, stride, ref former, formerStride, streams);
             FinishRow<THeight, TWidth, TVector, TSum, TLanes>(1, l1, r1, end, ref to, stride, ref former, formerStride, streams);
@@ -125,36 +126,55 @@ internal static unsafe partial class CpuGemm
         }
     }
 
-    /// <summary>Where the sums of a tile go.</summary>
-    /// <param name="to">Row by row.</param>
-    /// <param name="stride">From one row to the next.</param>
-    /// <param name="former">Sums of earlier steps, which are added; null for none.</param>
-    /// <param name="formerStride">From one row of them to the next.</param>
-    /// <param name="end">What becomes of them.</param>
-    /// <param name="streams">Whether they are stored past the caches: all rows then lie on whole vectors.</param>
-    internal readonly struct TileSums<TSum>(
-        TSum* to, long stride, TSum* former, long formerStride, in TileEnd<TSum> end, bool streams)
+    /// <summary>
+    /// Where the sums of a tile go, and what becomes of them. It is written member by member and never copied: a copy reads whole vectors,
+    /// which wait until every store before them is done, those past the caches, too.
+    /// </summary>
+    internal struct TileSums<TSum>
         where TSum : unmanaged
     {
-        public readonly TSum* To = to, Former = former;
-        public readonly long Stride = stride, FormerStride = formerStride;
-        public readonly TileEnd<TSum> End = end;
-        public readonly bool Streams = streams;
+        /// <summary>Where they go row by row, and sums of earlier steps, which are added; null for none.</summary>
+        public TSum* To, Former;
+
+        /// <summary>From one row to the next.</summary>
+        public long Stride, FormerStride;
+
+        /// <summary>A bias that is added, that of the tile's first column, or row; null for none.</summary>
+        public TSum* Bias;
+
+        /// <summary>Whether each row has a bias, else each column.</summary>
+        public bool IsOfRows;
+
+        /// <summary>Whether what is below 0 becomes 0; NaN stays.</summary>
+        public bool Rectifies;
+
+        /// <summary>Whether they are stored past the caches: all rows then lie on whole vectors.</summary>
+        public bool Streams;
 
         /// <summary>Sums in memory of ours, which stay there until the last steps.</summary>
-        public static TileSums<TSum> InPlace(TSum* sums, long stride, bool accumulate, in TileEnd<TSum> end = default) =>
-            new(sums, stride, accumulate ? sums : null, stride, end, streams: false);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Stay(TSum* sums, long stride, bool accumulate)
+        {
+            To = sums;
+            Former = accumulate ? sums : null;
+            (Stride, FormerStride) = (stride, stride);
+            Bias = null;
+            (IsOfRows, Rectifies, Streams) = (false, false, false);
+        }
 
-        /// <summary>The same sums, which go elsewhere at the end.</summary>
-        public TileSums<TSum> At(in CpuTarget<TSum> target) =>
-            new(target.First, target.Stride, Former, FormerStride, target.End, target.Streams);
+        /// <summary>The same sums, which at the end go elsewhere. Rows that do not lie on whole vectors are not streamed.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Go(void* to, long stride, void* bias, bool isOfRows, bool rectifies, bool streams)
+        {
+            To = (TSum*)to;
+            Stride = stride;
+            Bias = (TSum*)bias;
+            (IsOfRows, Rectifies) = (isOfRows, rectifies);
+            Streams = streams && (nuint)to % CpuHeap.Alignment == 0 && stride * sizeof(TSum) % CpuHeap.Alignment == 0;
+        }
     }
 
-    /// <summary>What becomes of sums at the end: a bias is added, of columns or of rows, and what is below 0 becomes 0.</summary>
-    /// <param name="bias">That of the tile's first column, or row; null for none.</param>
-    /// <param name="isOfRows">Whether each row has one, else each column.</param>
-    /// <param name="rectifies">Whether there are no results below 0; NaN stays.</param>
-    internal readonly struct TileEnd<TSum>(TSum* bias, bool isOfRows, bool rectifies)
+    private readonly struct TileEnd<TSum>(TSum* bias, bool isOfRows, bool rectifies)
         where TSum : unmanaged
     {
         public readonly TSum* Bias = bias;

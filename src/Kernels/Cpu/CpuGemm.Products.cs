@@ -32,8 +32,8 @@ internal unsafe interface ICpuProduct<TSum>
     /// <summary>Takes a tile of results, row by row.</summary>
     void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride);
 
-    /// <summary>Where a tile of results may be stored as it is; false where <see cref="Store"/> must take it.</summary>
-    bool TryTarget(long firstRow, long firstColumn, long columns, out CpuTarget<TSum> target);
+    /// <summary>Lets a tile go where its results may be stored as they are; false where <see cref="Store"/> must take it.</summary>
+    bool TryGo(long firstRow, long firstColumn, long columns, ref CpuGemm.TileSums<TSum> tile);
 
     /// <summary>
     /// Asks for a part of what will be packed for a block (<see cref="CpuPrefetch"/>); parts are called for one by one, while another block
@@ -44,26 +44,6 @@ internal unsafe interface ICpuProduct<TSum>
 
 /// <summary>Rows, columns and steps of a product.</summary>
 internal readonly record struct CpuBlock(long FirstRow, long Rows, long FirstColumn, long Columns, long FirstDepth, long Depth);
-
-/// <summary>Rows of results in memory.</summary>
-/// <param name="first">The first.</param>
-/// <param name="stride">From one row to the next.</param>
-/// <param name="end">What becomes of the sums.</param>
-/// <param name="streams">Whether the whole result leaves the caches before anyone reads it.</param>
-internal readonly unsafe struct CpuTarget<TSum>(void* first, long stride, in CpuGemm.TileEnd<TSum> end, bool streams)
-    where TSum : unmanaged
-{
-    public readonly TSum* First = (TSum*)first;
-    public readonly long Stride = stride;
-    public readonly CpuGemm.TileEnd<TSum> End = end;
-
-    /// <summary>Rows that do not lie on whole vectors are not streamed.</summary>
-    public readonly bool Streams =
-        streams && (nuint)first % CpuHeap.Alignment == 0 && stride * sizeof(TSum) % CpuHeap.Alignment == 0;
-
-    /// <summary>From a later row on, where the bias is of columns.</summary>
-    public CpuTarget<TSum> From(long row) => new(First + (row * Stride), Stride, End, Streams);
-}
 
 internal static unsafe partial class CpuGemm
 {
@@ -218,6 +198,7 @@ internal static unsafe partial class CpuGemm
             Scratch scratch = Scratch.Current;
             TSum* sums = (TSum*)scratch.Sums, block = (TSum*)scratch.Block, panel = (TSum*)scratch.Panel;
             long slices = DivideUp(product.Depth, MaxDepth);
+            TileSums<TSum> to = default;
             for (long slice = 0; slice < slices; slice++)
             {
                 (long firstDepth, long depth) = Part(product.Depth, 1, slices, slice);
@@ -240,7 +221,8 @@ internal static unsafe partial class CpuGemm
                         }
 
                         product.Prefetch(next, parts.Next(), parts.Count);
-                        MultiplyTile(height, width, depth, left, panel, TileSums<TSum>.InPlace(tile, SumStride, slice > 0));
+                        to.Stay(tile, SumStride, slice > 0);
+                        MultiplyTile(height, width, depth, left, panel, to);
                     }
                 }
             }
@@ -251,16 +233,12 @@ internal static unsafe partial class CpuGemm
             in TProduct product, long firstRow, long height, long firstColumn, long width, long depth, TSum* left, TSum* right, TSum* sums,
             bool accumulate)
         {
+            TileSums<TSum> tile = default;
+            tile.Stay(sums, SumStride, accumulate);
             bool isWhole = height == TLanes.TileRows && width == PanelWidth;
-            TileSums<TSum> tile = TileSums<TSum>.InPlace(sums, SumStride, accumulate);
-            if (isWhole && product.TryTarget(firstRow, firstColumn, width, out CpuTarget<TSum> target))
-            {
-                MultiplyTile(height, width, depth, left, right, tile.At(target));
-                return;
-            }
-
+            bool goes = isWhole && product.TryGo(firstRow, firstColumn, width, ref tile);
             MultiplyTile(height, width, depth, left, right, tile);
-            product.Store(firstRow, height, firstColumn, width, sums, SumStride);
+            if (!goes) product.Store(firstRow, height, firstColumn, width, sums, SumStride);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

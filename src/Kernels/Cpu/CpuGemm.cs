@@ -306,7 +306,7 @@ internal static unsafe partial class CpuGemm
             TSum* block, TSum* panel, long panelStride, TSum* bias, Strided<TSum> sums, bool accumulate, TSum* tile, in Ahead nextPanel,
             in Ahead nextSlice)
         {
-            TileEnd<TSum> end = new(bias, isOfRows: false, rectifies: false);
+            TileSums<TSum> to = default;
             uint index = 0, tiles = (uint)DivideUp(rows, TLanes.TileRows);
             for (long row = 0; row < rows; row += TLanes.TileRows, index++)
             {
@@ -319,9 +319,9 @@ internal static unsafe partial class CpuGemm
                 TSum* c = sums.At(row, 0);
                 if (height == tileHeight && width == vectors * TLanes.Width)
                 {
-                    MicroKernel<TSum, TVector, TLanes>.Multiply(
-                        tileHeight, vectors, depth, a, panel, panelStride,
-                        TileSums<TSum>.InPlace(c, sums.RowStride, accumulate, end));
+                    to.Stay(c, sums.RowStride, accumulate);
+                    to.Bias = bias;
+                    MicroKernel<TSum, TVector, TLanes>.Multiply(tileHeight, vectors, depth, a, panel, panelStride, to);
                     continue;
                 }
 
@@ -331,9 +331,9 @@ internal static unsafe partial class CpuGemm
                     Copy(height, width, c, sums.RowStride, tile, PanelWidth);
                 }
 
-                MicroKernel<TSum, TVector, TLanes>.Multiply(
-                    tileHeight, vectors, depth, a, panel, panelStride,
-                    TileSums<TSum>.InPlace(tile, PanelWidth, accumulate, end));
+                to.Stay(tile, PanelWidth, accumulate);
+                to.Bias = bias;
+                MicroKernel<TSum, TVector, TLanes>.Multiply(tileHeight, vectors, depth, a, panel, panelStride, to);
                 Copy(height, width, tile, PanelWidth, c, sums.RowStride);
             }
         }
