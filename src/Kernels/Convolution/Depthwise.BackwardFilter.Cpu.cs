@@ -217,18 +217,21 @@ public static unsafe partial class Conv2d
                 int lanes = Vector512<TSum>.Count, pass = 0;
                 fixed (double* to = sums)
                 {
-                    if (_hasBias) AddBias(to + ((int)_shape.FilterArea * block));
+                    // The first pass sums dy as well; without a tap there is none.
+                    bool isWhole = channels == VectorsOfPixel * lanes && _vertical.Taps * _horizontal.Taps > 0;
+                    double* bias = _hasBias ? to + ((int)_shape.FilterArea * block) : null;
+                    if (bias != null && !isWhole) AddBias(bias);
                     for (int down = 0; down < _vertical.Taps; down++)
                     {
                         for (int right = 0; right < _horizontal.Taps; right += Together, pass++)
                         {
                             int count = Math.Min(Together, _horizontal.Taps - right), tap = (down * _horizontal.Taps) + right;
                             TapsOfRow taps = new(this, zeros, down, right, count);
-                            if (channels == VectorsOfPixel * lanes)
-                            {
-                                AddWhole(taps, Ahead(pass), to + (tap * block), block);
-                                continue;
-                            }
+                            if (isWhole && bias != null && pass == 0)
+                                AddWhole<Two>(taps, Ahead(pass), to + (tap * block), block, bias);
+                            else if (isWhole)
+                                AddWhole<One>(taps, Ahead(pass), to + (tap * block), block, null);
+                            if (isWhole) continue;
 
                             for (int first = 0; first < channels; first += lanes)
                                 AddVector(taps, first, Math.Min(lanes, channels - first), to + (tap * block) + first, block);
@@ -237,7 +240,7 @@ public static unsafe partial class Conv2d
                 }
             }
 
-            /// <summary>What the passes for taps read once more, so it is in a cache then.</summary>
+            /// <summary>The sums of dy alone.</summary>
             [MethodImpl(MethodImplOptions.AggressiveOptimization)]
             private void AddBias(double* sums)
             {
@@ -252,13 +255,16 @@ public static unsafe partial class Conv2d
                 }
             }
 
+            /// <summary>Two sums, of the gradients by what taps see and of the gradients alone, or only the first.</summary>
             [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-            private void AddWhole(in TapsOfRow taps, T* ahead, double* sums, int block)
+            private void AddWhole<TSums>(in TapsOfRow taps, T* ahead, double* sums, int block, double* bias)
+                where TSums : ICount
             {
                 int lanes = Vector512<TSum>.Count;
                 Vector512<TSum> a0 = default, a1 = default, a2 = default, a3 = default;
                 Vector512<TSum> b0 = default, b1 = default, b2 = default, b3 = default;
                 Vector512<TSum> c0 = default, c1 = default, c2 = default, c3 = default;
+                Vector512<TSum> alone0 = default, alone1 = default, alone2 = default, alone3 = default;
                 T* dy = _dy;
                 long step = taps.Step, aheadStep = ahead == null ? 0 : _next;
                 for (int pixel = 0; pixel < _pixels;)
@@ -270,18 +276,22 @@ public static unsafe partial class Conv2d
                         if (ahead != null) CpuPrefetch.Range(ahead, VectorsOfPixel * lanes * sizeof(T));
                         ahead += aheadStep;
                         Vector512<TSum> gradient = CpuReal.Load<T, TSum>(dy, lanes);
+                        if (TSums.Value > 1) alone0 += gradient;
                         a0 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(a, lanes), a0);
                         b0 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(b, lanes), b0);
                         c0 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(c, lanes), c0);
                         gradient = CpuReal.Load<T, TSum>(dy + lanes, lanes);
+                        if (TSums.Value > 1) alone1 += gradient;
                         a1 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(a + lanes, lanes), a1);
                         b1 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(b + lanes, lanes), b1);
                         c1 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(c + lanes, lanes), c1);
                         gradient = CpuReal.Load<T, TSum>(dy + (2 * lanes), lanes);
+                        if (TSums.Value > 1) alone2 += gradient;
                         a2 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(a + (2 * lanes), lanes), a2);
                         b2 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(b + (2 * lanes), lanes), b2);
                         c2 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(c + (2 * lanes), lanes), c2);
                         gradient = CpuReal.Load<T, TSum>(dy + (3 * lanes), lanes);
+                        if (TSums.Value > 1) alone3 += gradient;
                         a3 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(a + (3 * lanes), lanes), a3);
                         b3 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(b + (3 * lanes), lanes), b3);
                         c3 = MultiplyAdd(gradient, CpuReal.Load<T, TSum>(c + (3 * lanes), lanes), c3);
@@ -291,6 +301,7 @@ public static unsafe partial class Conv2d
                 AddTo(sums, a0, a1, a2, a3);
                 if (taps.Count > 1) AddTo(sums + block, b0, b1, b2, b3);
                 if (taps.Count > 2) AddTo(sums + (2 * block), c0, c1, c2, c3);
+                if (TSums.Value > 1) AddTo(bias, alone0, alone1, alone2, alone3);
             }
 
             /// <summary>One vector of channels, or a part of one, where there are not four.</summary>

@@ -15,6 +15,16 @@ internal readonly record struct GatherAxis(
     public static GatherAxis Forward(uint results, uint taps, uint stride, uint dilation, uint padding) =>
         new(-(int)padding, (int)stride, (int)dilation, (int)taps, 0, 1, (int)results, 0, 1);
 
+    /// <summary>The results for which a tap lies in an image of so many rows, or columns: those that follow each other.</summary>
+    public (int First, int End) Inside(int tap, int size)
+    {
+        (int first, int end) = (0, Results);
+        int at = First + (tap * TapStep);
+        while (first < end && (uint)(at + (first * Step)) >= (uint)size) first++;
+        while (end > first && (uint)(at + ((end - 1) * Step)) >= (uint)size) end--;
+        return (first, end);
+    }
+
     /// <summary>
     /// x at phase, phase + stride, ... went to y by the same taps: those for which x + padding - tap * dilation is a multiple of the
     /// stride.

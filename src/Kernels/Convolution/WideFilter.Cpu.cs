@@ -30,6 +30,12 @@ public static unsafe partial class Conv2d
         /// <summary>From one pixel and from one channel of a copy to the next.</summary>
         private readonly long _pixel, _channel;
 
+        /// <summary>
+        /// Of each row of taps, the pixels of the result for which it lies in the image: others meet zeros, and where every gradient is
+        /// finite they can be left out.
+        /// </summary>
+        private readonly (long First, long End)[] _pixels;
+
         private readonly long _channels, _outputs, _channelsOfTask, _outputsOfTask;
 
         public WideFilter(in FilterSplit<T, TSum> split, in GatherAxis vertical, in GatherAxis horizontal, long group)
@@ -53,6 +59,13 @@ public static unsafe partial class Conv2d
             long blocks = CpuGemm.EvenlyShared(Tiles(tiles, tilesOfTask), Tiles(panels, panelsOfTask), tiles, CpuParallel.Workers);
             _channelsOfTask = Tiles(tiles, blocks) * _tileHeight;
             _outputsOfTask = panelsOfTask * PanelColumns;
+            _pixels = new (long, long)[vertical.Taps];
+            for (int down = 0; down < vertical.Taps; down++)
+            {
+                (int first, int end) = vertical.Inside(down, (int)s.XHeight);
+                _pixels[down] = ((long)first * horizontal.Results, (long)end * horizontal.Results);
+            }
+
             (_pixel, _channel) = split.IsLast ? (Apart(_channelsOfTask), 1L) : (1L, Apart((long)_rows * _columns));
         }
 
@@ -127,16 +140,20 @@ public static unsafe partial class Conv2d
                         T* gradients = dy + (column * _dyStrides.Channel) + (start * _dyStrides.Column);
                         CpuGemm.Pack(count, width, gradients, _dyStrides.Column, _dyStrides.Channel, panel, PanelColumns);
                         if (firstChannel == 0) _split.AddBias(panel, count, PanelColumns, width, _firstOutput + firstOutput + column);
+                        bool isFinite = CpuReal.AreFinite(panel, count * PanelColumns);
                         for (int tap = 0; tap < _area; tap++)
                         {
-                            TSum* seen = copy + (OffsetOf(tap) * _pixel);
+                            (long inside, long outside) = isFinite ? _pixels[tap / _horizontal.Taps] : (0, long.MaxValue);
+                            inside = Math.Clamp(inside - start, 0, count);
+                            long steps = Math.Clamp(outside - start, inside, count) - inside;
+                            TSum* seen = copy + (OffsetOf(tap) * _pixel), factors = panel + (inside * PanelColumns);
                             for (long channel = 0; channel < rows; channel += _tileHeight, to += tileLength)
                             {
                                 Prefetch(x + _xStrides.Batch, channels, _xStrides, part, parts);
                                 Prefetch(dy + _dyStrides.Batch, outputs, _dyStrides, part++, parts);
                                 tile.Stay(to, PanelColumns, accumulate: true);
                                 CpuGemm.MultiplyGathered(
-                                    _tileHeight, width, count, seen + (channel * _channel), offsets, _channel, panel, tile);
+                                    _tileHeight, width, steps, seen + (channel * _channel), offsets + inside, _channel, factors, tile);
                             }
                         }
                     }

@@ -129,7 +129,7 @@ public static unsafe partial class Conv2d
             TSum* row = CpuScratch.Take<TSum>(length);
             if (columns < PanelColumns) new Span<TSum>(row, length).Clear();
             _phase.Filter.PackColumns(channel, columns, first, end - first, row, PanelColumns);
-            if (!IsFinite(row, length)) _isFinite = false;
+            if (!CpuReal.AreFinite(row, length)) _isFinite = false;
 
             PixelWalk walk = new(first, _isLast ? _rightTaps : _downTaps, _isLast ? (int)_inputs : _rightTaps);
             for (long tap = first; tap < end; tap++, walk.Next(), row += PanelColumns)
@@ -139,15 +139,6 @@ public static unsafe partial class Conv2d
                 TSum* to = panels + (((panel * _taps) + turn) * PanelColumns);
                 new ReadOnlySpan<TSum>(row, PanelColumns).CopyTo(new Span<TSum>(to, PanelColumns));
             }
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private static bool IsFinite(TSum* values, int count)
-        {
-            Vector512<TSum> finite = Vector512<TSum>.AllBitsSet;
-            for (int i = 0; i < count; i += Vector512<TSum>.Count)
-                finite &= CpuReal.IsFinite(CpuReal.Load(values + i, Math.Min(Vector512<TSum>.Count, count - i)));
-            return finite.AsByte() == Vector512<byte>.AllBitsSet;
         }
 
         private void FindInside()
@@ -166,11 +157,11 @@ public static unsafe partial class Conv2d
             _pixels = new (int, int)[_tiles * horizontal.Taps];
             for (int i = 0; i < _pixels.Length; i++)
             {
-                (int first, int end) = (0, _tileHeight);
                 (int tile, int right) = Math.DivRem(i, horizontal.Taps);
-                int x = horizontal.First + (tile * _tileHeight * horizontal.Step) + (right * horizontal.TapStep);
-                while (_isFinite && first < end && (uint)(x + (first * horizontal.Step)) >= (uint)Image.Width) first++;
-                while (_isFinite && end > first && (uint)(x + ((end - 1) * horizontal.Step)) >= (uint)Image.Width) end--;
+                (int first, int end) = _isFinite ? horizontal.Inside(right, Image.Width) : (0, horizontal.Results);
+                if (end == horizontal.Results) end = _pitch;
+                first = Math.Clamp(first - (tile * _tileHeight), 0, _tileHeight);
+                end = Math.Clamp(end - (tile * _tileHeight), first, _tileHeight);
 
                 // Not for every number of pixels is there a product.
                 while (end > first && !CpuGemm.HasGathered(end - first))

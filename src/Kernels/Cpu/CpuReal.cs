@@ -71,6 +71,17 @@ internal static unsafe class CpuReal
     public static Vector512<TReal> IsFinite<TReal>(Vector512<TReal> x)
         where TReal : unmanaged => Vector512.Equals(x - x, Vector512<TReal>.Zero);
 
+    /// <summary>Whether there is neither NaN nor an infinity.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static bool AreFinite<TReal>(TReal* values, long count)
+        where TReal : unmanaged
+    {
+        Vector512<TReal> finite = Vector512<TReal>.AllBitsSet;
+        for (long i = 0; i < count; i += Vector512<TReal>.Count)
+            finite &= IsFinite(Load(values + i, (int)Math.Min(Vector512<TReal>.Count, count - i)));
+        return finite.AsByte() == Vector512<byte>.AllBitsSet;
+    }
+
     /// <summary>What is left of the values after they were stored.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<TReal> Round<T, TReal>(Vector512<TReal> value)

@@ -90,7 +90,9 @@ public sealed class WideConvolutionTests(TestDevices devices)
             stream.Device.Upload<float>([.. values.Select(value => (float)value)], shape);
     }
 
-    /// <summary>Rows at the top leave out what lies outside, but for filters with which zeros there make NaN.</summary>
+    /// <summary>
+    /// Pixels at the sides leave out what lies outside, but for filters with which zeros there make NaN; the filter's gradient likewise.
+    /// </summary>
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -116,6 +118,15 @@ public sealed class WideConvolutionTests(TestDevices devices)
         Conv2d.Forward(stream, xTensor, filterTensor, null, yTensor, options);
         Assert.Equal(y, yTensor.ToArray(stream).Select(value => (double)value));
         Assert.Contains(y, double.IsNaN);
+
+        // One pixel of the last output at the bottom, between the sides.
+        double[] dy = Values(2, yShape), dFilter = new double[filter.Length], dBias = new double[32];
+        dy[channelsLast ? (((4 * 14) + 6) * 32) + 31 : (((31 * 5) + 4) * 14) + 6] = double.PositiveInfinity;
+        convolution.BackwardFilter(x, dy, dFilter, dBias);
+        using DeviceTensor<float> dyTensor = stream.Device.Upload<float>([.. dy.Select(value => (float)value)], yShape);
+        Conv2d.BackwardFilter(stream, xTensor, dyTensor, filterTensor, null, options);
+        Assert.Equal(dFilter, filterTensor.ToArray(stream).Select(value => (double)value));
+        Assert.Contains(dFilter, double.IsNaN);
     }
 
     private static Conv2dReference Of(int batch, int inputs, int height, int width, int outputs, int filterHeight, int filterWidth) => new()
