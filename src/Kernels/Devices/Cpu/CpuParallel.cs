@@ -11,11 +11,6 @@ internal static class CpuParallel
     /// </summary>
     public const long ElementsPerChunk = 1 << 16;
 
-    /// <summary>A core takes a quarter of its share of what is left at a time: the last pieces go out one by one.</summary>
-    private const long Parts = 4;
-
-    private static readonly ParallelOptions Options = new() { MaxDegreeOfParallelism = Environment.ProcessorCount };
-
     /// <summary>Whether this thread has a piece of a loop that gives every core one.</summary>
     [ThreadStatic]
     private static bool _isInside;
@@ -35,22 +30,15 @@ internal static class CpuParallel
             return;
         }
 
-        // The runtime's own loops hand out ever larger parts, and leave the last of them to one core.
-        long workers = Math.Min(count, Environment.ProcessorCount), next = 0;
-        Parallel.For(0, workers, Options, worker =>
+        int workers = (int)Math.Min(count, Environment.ProcessorCount);
+        bool isFull = workers == Environment.ProcessorCount;
+        CpuTeam.Run(count, workers, i =>
         {
             bool isInside = _isInside;
-            _isInside = workers == Environment.ProcessorCount;
+            _isInside = isFull;
             try
             {
-                while (true)
-                {
-                    long first = Volatile.Read(ref next);
-                    if (first >= count) break;
-                    long end = first + Math.Max(1, (count - first) / (Parts * workers));
-                    if (Interlocked.CompareExchange(ref next, end, first) != first) continue;
-                    for (long i = first; i < end; i++) body(i);
-                }
+                body(i);
             }
             finally
             {
