@@ -185,7 +185,11 @@ internal sealed unsafe class PoolGradients<T, TKind>
 
         long first = ((plane * _pool.OutHeight) + (row / 2)) * _pool.OutWidth, windows = _pool.OutWidth;
         Vector512<uint> left = Vector512.Create((uint)(row & 1) * 2), right = left + Vector512<uint>.One;
-        Vector512<float> all = Vector512.Create((float)_divisor.OfAll);
+
+        // Products by powers of two round as quotients do, and take a tenth of their time.
+        float all = (float)_divisor.OfAll;
+        bool isPower = float.IsPow2(all);
+        Vector512<float> divisor = Vector512.Create(isPower ? 1 / all : all);
         for (long column = 0; column < windows; column += Width)
         {
             int count = (int)Math.Min(Width, windows - column);
@@ -198,7 +202,7 @@ internal sealed unsafe class PoolGradients<T, TKind>
             }
             else
             {
-                odd = even /= all;
+                odd = even = isPower ? even * divisor : even / divisor;
             }
 
             (even, odd) = CpuPool.Interleave(even, odd);
