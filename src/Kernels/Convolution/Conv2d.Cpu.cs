@@ -70,8 +70,15 @@ public static unsafe partial class Conv2d
             bool isNarrow = !last && NarrowGather<T, TSum>.Takes(channels, Phase<T, TSum>(a, last, 0, 0).Patches);
             bool clears = !isNarrow && a.HasBias == 0 && Phases(0).Any(phase => phase.Patches.Taps == 0);
             if (clears) Clear<T>(a, last);
-            ForEach((long)s.Groups * (isNarrow ? 1 : phases), work, index =>
+            bool isWide = !isNarrow && WideGather<T, TSum>.Takes(channels, last, Seen(0));
+            ForEach((long)s.Groups * (isNarrow || isWide ? 1 : phases), work, index =>
             {
+                if (isWide)
+                {
+                    WideGather<T, TSum>.Run((long)s.Batch, channels, last, Seen(index));
+                    return;
+                }
+
                 if (isNarrow)
                 {
                     new NarrowGather<T, TSum>((long)s.Batch, (int)channels, Phases(index)).Run();
@@ -80,9 +87,9 @@ public static unsafe partial class Conv2d
 
                 GatherPhase<T, TSum> part = Phase<T, TSum>(a, last, index / phases, index % phases);
                 if (clears && part.Patches.Taps == 0) return;
-                if (WideGather<T, TSum>.Takes(channels, last, part.Patches))
+                if (WideGather<T, TSum>.Takes(channels, last, [part]))
                 {
-                    new WideGather<T, TSum>((long)s.Batch, channels, last, part).Run();
+                    WideGather<T, TSum>.Run((long)s.Batch, channels, last, [part]);
                     return;
                 }
 
@@ -96,6 +103,9 @@ public static unsafe partial class Conv2d
                 TSum* ordered = part.Filter.InOrder(channels);
                 CpuGemm.Multiply<TSum, GatherFirst<T, TSum>>(new(part.Patches, part.Filter, ordered, part.Target, pixels, channels));
             });
+
+            // Those that are not cleared.
+            GatherPhase<T, TSum>[] Seen(long group) => [.. Phases(group).Where(phase => !clears || phase.Patches.Taps > 0)];
 
             GatherPhase<T, TSum>[] Phases(long group)
             {

@@ -47,8 +47,8 @@ public static unsafe partial class Conv2d
         /// <summary>Zeros outside the image take part: only where every factor is finite they can be left out.</summary>
         private bool _isFinite = true;
 
-        /// <summary>Whether all taps lie in the image for all pixels, or have to take part anyway.</summary>
-        private bool _isInside;
+        /// <summary>The filter: a panel for some channels, of a row for each tap.</summary>
+        private TSum* _panels;
 
         /// <summary>Of each row of results, the taps downwards that lie in the image.</summary>
         private (int First, int End)[] _downs = [];
@@ -56,7 +56,10 @@ public static unsafe partial class Conv2d
         /// <summary>Of each tile of a row and each tap to the right, the pixels for which it lies in the image.</summary>
         private (int First, int Count)[] _pixels = [];
 
-        public WideGather(long batch, long channels, bool last, in GatherPhase<T, TSum> phase)
+        /// <summary>Of each tile of a row, whether all of these are all pixels.</summary>
+        private bool[] _areWhole = [];
+
+        private WideGather(long batch, long channels, bool last, in GatherPhase<T, TSum> phase)
         {
             (_batch, _channels, _isLast, _phase, _taps) = (batch, channels, last, phase, phase.Patches.Taps);
             (_inputs, _downTaps, _rightTaps) = (phase.Patches.Channels, phase.Patches.Vertical.Taps, phase.Patches.Horizontal.Taps);
@@ -70,41 +73,82 @@ public static unsafe partial class Conv2d
 
         private long Panels => Tiles(_channels, PanelColumns);
 
+        private long PanelsLength => Panels * _taps * PanelColumns;
+
         private Im2Col<T, TSum> Image => _phase.Patches;
 
-        /// <summary>
-        /// Whether tiles leave little of their lanes and rows empty, and caches hold what a row of results sees. With channels first the
-        /// results are transposed, for which there must be taps enough.
-        /// </summary>
-        public static bool Takes(long channels, bool last, in Im2Col<T, TSum> patches)
+        /// <summary>Whether it takes all of them. With channels first the results are transposed, for which there must be taps enough.</summary>
+        public static bool Takes(long channels, bool last, ReadOnlySpan<GatherPhase<T, TSum>> phases)
+        {
+            long area = 0;
+            foreach (GatherPhase<T, TSum> phase in phases)
+            {
+                if (!Takes(channels, last, phase.Patches)) return false;
+                area += (long)phase.Patches.Vertical.Taps * phase.Patches.Horizontal.Taps;
+            }
+
+            return phases.Length > 0 && (last || area > phases.Length);
+        }
+
+        /// <summary>Whether tiles leave little of their lanes and rows empty, and caches hold what a row of results sees.</summary>
+        private static bool Takes(long channels, bool last, in Im2Col<T, TSum> patches)
         {
             if (channels == 0 || patches.Taps == 0 || patches.Horizontal.Results == 0 || patches.Vertical.Results == 0) return false;
-            int area = patches.Vertical.Taps * patches.Horizontal.Taps;
-            if (!last && area == 1) return false;
             long lanes = Tiles(channels, CpuGemm.VectorColumns<TSum>()) * CpuGemm.VectorColumns<TSum>();
             double used = (double)channels / lanes * patches.Horizontal.Results / TilesOf(patches.Horizontal.Results).Pitch;
             PaddedBand<T, TSum> row = new(patches, BandOf(patches.Vertical, 0, 1), last);
             return used >= LeastUse && row.Length * sizeof(TSum) <= 4 * BandBytes;
         }
 
-        public void Run()
+        /// <summary>All phases of a piece of the result one after the other: they write to the same lines of memory.</summary>
+        public static void Run(long batch, long channels, bool last, ReadOnlySpan<GatherPhase<T, TSum>> phases)
         {
-            long slices = CpuGemm.SlicesOf(_taps);
-            TSum* panels = CpuScratch.TakeShared<TSum>(Panels * _taps * PanelColumns);
-            CpuParallel.For(Panels * slices, task => PackPanel(task / slices, slices, task % slices, panels));
-            FindInside();
+            WideGather<T, TSum>[] parts = new WideGather<T, TSum>[phases.Length];
+            long length = 0, bands = 0;
+            for (int i = 0; i < parts.Length; i++)
+            {
+                parts[i] = new(batch, channels, last, phases[i]);
+                bands = Math.Max(bands, parts[i].BandsOfCache());
+                length += parts[i].PanelsLength;
+            }
 
+            TSum* panels = CpuScratch.TakeShared<TSum>(length);
+            foreach (WideGather<T, TSum> part in parts)
+            {
+                part.Pack(panels);
+                panels += part.PanelsLength;
+            }
+
+            int height = parts.Max(part => part.Image.Vertical.Results);
+            long workers = Environment.ProcessorCount;
+            while (batch * bands < EvenBands * workers && batch * bands % workers != 0 && bands < height) bands++;
+            CpuParallel.For(batch * bands, task =>
+            {
+                (long image, long band) = Math.DivRem(task, bands);
+                foreach (WideGather<T, TSum> part in parts)
+                {
+                    GatherAxis vertical = part.Image.Vertical;
+                    int first = (int)(band * vertical.Results / bands), end = (int)((band + 1) * vertical.Results / bands);
+                    if (first < end) part.Band(image, first, BandOf(vertical, first, end - first));
+                }
+            });
+        }
+
+        /// <summary>Bands of rows, each of which a cache holds.</summary>
+        private long BandsOfCache()
+        {
             int height = Image.Vertical.Results, rows = height;
             while (rows > 1 && new PaddedBand<T, TSum>(Image, BandOf(Image.Vertical, 0, rows), _isLast).Length * sizeof(TSum) > BandBytes)
                 rows = (rows + 1) / 2;
-            long bands = Tiles(height, rows), workers = Environment.ProcessorCount;
-            while (_batch * bands < EvenBands * workers && _batch * bands % workers != 0 && bands < height) bands++;
-            CpuParallel.For(_batch * bands, task =>
-            {
-                (long image, long band) = Math.DivRem(task, bands);
-                int first = (int)(band * height / bands), end = (int)((band + 1) * height / bands);
-                Band(image, first, BandOf(Image.Vertical, first, end - first), panels);
-            });
+            return Tiles(height, rows);
+        }
+
+        private void Pack(TSum* panels)
+        {
+            _panels = panels;
+            long slices = CpuGemm.SlicesOf(_taps);
+            CpuParallel.For(Panels * slices, task => PackPanel(task / slices, slices, task % slices));
+            FindInside();
         }
 
         private static (int Height, int Pitch) TilesOf(int results)
@@ -121,7 +165,7 @@ public static unsafe partial class Conv2d
         };
 
         /// <summary>A slice of the filter for the channels of one panel: a row for each tap, put where its turn comes.</summary>
-        private void PackPanel(long panel, long slices, long slice, TSum* panels)
+        private void PackPanel(long panel, long slices, long slice)
         {
             (long first, long end) = (_taps * slice / slices, _taps * (slice + 1) / slices);
             long channel = panel * PanelColumns, columns = Math.Min(PanelColumns, _channels - channel);
@@ -136,7 +180,7 @@ public static unsafe partial class Conv2d
             {
                 (long input, long down, long right) = _isLast ? (walk.X, walk.Batch, walk.Y) : (walk.Batch, (long)walk.Y, walk.X);
                 long turn = (((right * _downTaps) + down) * _inputs) + input;
-                TSum* to = panels + (((panel * _taps) + turn) * PanelColumns);
+                TSum* to = _panels + (((panel * _taps) + turn) * PanelColumns);
                 new ReadOnlySpan<TSum>(row, PanelColumns).CopyTo(new Span<TSum>(to, PanelColumns));
             }
         }
@@ -173,11 +217,13 @@ public static unsafe partial class Conv2d
                 _pixels[i] = (first, end - first);
             }
 
-            _isInside = _downs.All(taps => taps == (0, _downTaps)) && _pixels.All(range => range == (0, _tileHeight));
+            _areWhole = new bool[_tiles];
+            for (int tile = 0; tile < _tiles; tile++)
+                _areWhole[tile] = _pixels.AsSpan(tile * _rightTaps, _rightTaps).IndexOfAnyExcept((0, _tileHeight)) < 0;
         }
 
         /// <summary>The panels of the filter one by one, so that one and its sums stay in the caches beside the image.</summary>
-        private void Band(long batch, int firstRow, in GatherAxis vertical, TSum* panels)
+        private void Band(long batch, int firstRow, in GatherAxis vertical)
         {
             PaddedBand<T, TSum> band = new(Image, vertical, _isLast);
             long slices = Tiles(_taps, MostSteps), tileLength = _tileHeight * PanelColumns, tileReach = _tileHeight * band.Pixel;
@@ -206,7 +252,7 @@ public static unsafe partial class Conv2d
                         EndRight = (int)Tiles(end, _downTaps * _inputs),
                         Channel = channel,
                         Columns = columns,
-                        Filter = panels + (((panel * _taps) + first) * PanelColumns),
+                        Filter = _panels + (((panel * _taps) + first) * PanelColumns),
                         Offsets = offsets + first,
                         Pixel = band.Pixel,
                     };
@@ -234,7 +280,8 @@ public static unsafe partial class Conv2d
         private void Tile(in Slice<TSum> slice, int row, int tile, TSum* image, TSum* sums, T* target)
         {
             Unsafe.SkipInit(out CpuGemm.TileSums<TSum> to);
-            if (_isInside)
+            (int first, int end) = _downs[row];
+            if (_areWhole[tile] && end - first == _downTaps)
             {
                 to.Stay(sums, PanelColumns, slice.FirstTap > 0);
                 if (target != null) Go(target, slice.Channel, ref to);
@@ -243,7 +290,6 @@ public static unsafe partial class Conv2d
                 return;
             }
 
-            (int first, int end) = _downs[row];
             (long column, long before, long after) = (_downTaps * _inputs, first * _inputs, (_downTaps - end) * _inputs);
             bool hasSums = slice.FirstTap > 0, isDone = false;
             for (int right = slice.FirstRight; right < slice.EndRight;)

@@ -19,6 +19,10 @@ public sealed class WideConvolutionTests(TestDevices devices)
         Of(1, 64, 30, 28, 48, 3, 3) with { Padding = (1, 1, 1, 1) },
         Of(2, 24, 5, 31, 32, 2, 3) with { Stride = (1, 3), Dilation = (2, 2), Padding = (0, 0, 20, 3) },
 
+        // Gradients in several phases, of which with a filter smaller than the stride some meet no taps.
+        Of(3, 32, 9, 14, 20, 3, 3) with { Stride = (2, 2), Padding = (1, 0, 1, 1) },
+        Of(1, 32, 14, 21, 16, 2, 2) with { Stride = (3, 3) },
+
         // Pixels of whole KiB, which lie apart from each other.
         Of(3, 256, 7, 7, 16, 3, 3) with { Padding = (1, 1, 1, 1) },
 
