@@ -17,6 +17,9 @@ internal sealed unsafe class PoolWindows<T, TKind>
     private const int Width = CpuElement.Width;
 
     private readonly CpuPool _pool;
+    /// <summary>Places of the map from which vectors of channels that come last are summed at a time.</summary>
+    private const long MostPlaces = 16;
+
     private readonly PoolWindowArguments _window;
     private readonly PoolPhases _phases;
     private readonly T* _x;
@@ -63,7 +66,9 @@ internal sealed unsafe class PoolWindows<T, TKind>
         _maps = _phases.Maps;
         _length = pool.OutWidth * pool.Inner;
         long rows = _window.WindowHeight, columns = _window.WindowWidth, reach = (rows - 1) * _window.DilationY;
-        _isDirect = _isPairs || (pool.Inner > 1 && rows * columns <= (_window.StrideY * columns) + (2 * rows));
+
+        // Larger windows would have memory read at more places at once than a processor foresees.
+        _isDirect = _isPairs || (pool.Inner > 1 && rows * columns <= Math.Min(MostPlaces, (_window.StrideY * columns) + (2 * rows)));
         _slots = _isDirect ? 0 : Math.Min(pool.Height, reach + 1);
         _parts = pool.Inner > 1 ? _length : _maps * _phases.MapLength;
         _tapsAfter = (_parts + (3 * Width)) & ~(Width - 1L);

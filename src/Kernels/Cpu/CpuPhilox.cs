@@ -66,9 +66,7 @@ internal unsafe partial struct CpuPhilox
             return;
         }
 
-        Counters counters = Start(block);
-        for (int round = 0; round < 2 * (Philox.Rounds - 1); round += 2) counters.Round(_roundKeys[round], _roundKeys[round + 1]);
-        counters.Lanes(out first, out second);
+        Rounds(block).Lanes(out first, out second);
     }
 
     /// <summary>
@@ -84,9 +82,7 @@ internal unsafe partial struct CpuPhilox
             return;
         }
 
-        Counters counters = Start(block);
-        for (int round = 0; round < 2 * (Philox.Rounds - 1); round += 2) counters.Round(_roundKeys[round], _roundKeys[round + 1]);
-        counters.StorePairs(words);
+        Rounds(block).StorePairs(words);
     }
 
     /// <summary>The lanes of the elements 8 * <paramref name="block"/> and the 255 that follow.</summary>
@@ -168,6 +164,15 @@ internal unsafe partial struct CpuPhilox
         Vector512<ulong> blocks = Vector512.Create(block) + BlockOfLane;
         Vector512<ulong> product = MultiplyLowHalves(blocks, Multiplier0);
         return new Counters { C0 = (blocks >>> 32) ^ _word0, C1 = _word1, C2 = (product >>> 32) ^ _word2, C3 = product };
+    }
+
+    /// <summary>Eight blocks after the last round.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly Counters Rounds(ulong block)
+    {
+        Counters counters = Start(block);
+        for (int round = 0; round < 2 * (Philox.Rounds - 1); round += 2) counters.Round(_roundKeys[round], _roundKeys[round + 1]);
+        return counters;
     }
 
     /// <summary>Four times eight blocks, round by round.</summary>

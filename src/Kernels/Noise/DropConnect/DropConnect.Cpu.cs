@@ -18,6 +18,9 @@ public static unsafe partial class DropConnect
         /// <summary>The 64 elements from <paramref name="i"/> on under masks of 16 bits each, ones where kept.</summary>
         void Whole(long i, Vector512<ushort> low, Vector512<ushort> high);
 
+        /// <summary>The 16 elements from <paramref name="i"/> on, likewise.</summary>
+        void Sixteen(long i, Vector512<int> mask);
+
         /// <summary>One kept element.</summary>
         void One(long i);
     }
@@ -55,6 +58,15 @@ public static unsafe partial class DropConnect
             }
 
             ulong kept = low.ExtractMostSignificantBits() | (high.ExtractMostSignificantBits() << 32);
+            low.Store(lanes);
+            high.Store(lanes + 32);
+            for (int lane = 0; typeof(T) != typeof(double) && i >= 0 && i + lane + 16 <= count; lane += 16)
+            {
+                Vector256<short> mask = Vector256.Load((short*)lanes + lane);
+                elements.Sixteen(i + lane, Vector512.Create(Vector256.WidenLower(mask), Vector256.WidenUpper(mask)));
+                kept &= ~(0xffffUL << lane);
+            }
+
             if (i < 0) kept &= ulong.MaxValue << (int)-i;
             if (count - i < CpuPhilox.Lanes) kept &= (1UL << (int)(count - i)) - 1;
             for (; kept != 0; kept &= kept - 1) elements.One(i + BitOperations.TrailingZeroCount(kept));
@@ -111,6 +123,8 @@ public static unsafe partial class DropConnect
             _sum3 += Product(i + 48, Vector512.WidenUpper(high.AsInt16()));
         }
 
+        public void Sixteen(long i, Vector512<int> mask) => _sum0 += Product(i, mask);
+
         public void One(long i) => _rest += CpuElement.ToDouble(weight[i]) * CpuElement.ToDouble(x[i]);
 
         /// <summary>The mask selects the product's bits: what is dropped is 0 whatever it was.</summary>
@@ -134,6 +148,8 @@ public static unsafe partial class DropConnect
             Add(i + 32, Vector512.WidenLower(high.AsInt16()));
             Add(i + 48, Vector512.WidenUpper(high.AsInt16()));
         }
+
+        public void Sixteen(long i, Vector512<int> mask) => Add(i, mask);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void One(long i)
