@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 using Kernels.Cpu;
 using Kernels.Devices.Cpu;
 
@@ -77,7 +76,9 @@ public static unsafe partial class Conv2d
 
         private Im2Col<T, TSum> Image => _phase.Patches;
 
-        /// <summary>Whether it takes all of them. With channels first the results are transposed, for which there must be taps enough.</summary>
+        /// <summary>
+        /// Whether it takes all of them. With channels first the results are transposed, for which there must be taps enough.
+        /// </summary>
         public static bool Takes(long channels, bool last, ReadOnlySpan<GatherPhase<T, TSum>> phases)
         {
             long area = 0;
@@ -297,7 +298,8 @@ public static unsafe partial class Conv2d
                 (int pixels, int count) = _pixels[(tile * _rightTaps) + right];
                 long start = Math.Max((right * column) + before, slice.FirstTap);
                 bool goesOn = before == 0 && after == 0;
-                while (++right < slice.EndRight && goesOn && _pixels[(tile * _rightTaps) + right] == (pixels, count));
+                right++;
+                while (goesOn && right < slice.EndRight && _pixels[(tile * _rightTaps) + right] == (pixels, count)) right++;
                 long depth = Math.Min((right * column) - after, slice.EndTap) - start;
                 if (count == 0 || depth <= 0) continue;
 
@@ -469,7 +471,8 @@ public static unsafe partial class Conv2d
             for (int place = 0; place < area; place++)
             {
                 (int right, int down) = Math.DivRem(place, _vertical.Taps);
-                int y = _vertical.First + (down * _vertical.TapStep) - _firstY, x = horizontal.First + (right * horizontal.TapStep) - _firstX;
+                int y = _vertical.First + (down * _vertical.TapStep) - _firstY;
+                int x = horizontal.First + (right * horizontal.TapStep) - _firstX;
                 long at = _hasPixels
                     ? (y * Line) + (x * Channels)
                     : _plane.OffsetOf(_vertical, horizontal, (down * horizontal.Taps) + right);

@@ -27,8 +27,8 @@ internal static class CpuTeam
     });
 
     /// <summary>
-    /// Calls <paramref name="body"/> for pieces 0 to count - 1, on this thread and on those that come before none is left. An exception ends
-    /// the loop and is thrown here.
+    /// Calls <paramref name="body"/> for pieces 0 to count - 1, on this thread and on those that come before none is left. An exception
+    /// ends the loop and is thrown here.
     /// </summary>
     /// <param name="count">Pieces, at least 2.</param>
     /// <param name="workers">Threads that may take part, this one among them.</param>
