@@ -32,7 +32,7 @@ public static unsafe partial class Conv2d
         /// <summary>Pixels that are transposed at a time.</summary>
         private const int TransposedPixels = 128;
 
-        private readonly long _batch, _channels, _taps, _inputs;
+        private readonly long _channels, _taps, _inputs;
         private readonly int _downTaps, _rightTaps, _tiles, _height;
         private readonly MapStrides _strides;
         private readonly T* _x;
@@ -58,9 +58,9 @@ public static unsafe partial class Conv2d
         /// <summary>Of each tile of a row, whether all of these are all pixels.</summary>
         private bool[] _areWhole = [];
 
-        private WideGather(long batch, long channels, bool last, in GatherPhase<T, TSum> phase)
+        private WideGather(long channels, bool last, in GatherPhase<T, TSum> phase)
         {
-            (_batch, _channels, _isLast, _phase, _taps) = (batch, channels, last, phase, phase.Patches.Taps);
+            (_channels, _isLast, _phase, _taps) = (channels, last, phase, phase.Patches.Taps);
             (_inputs, _downTaps, _rightTaps) = (phase.Patches.Channels, phase.Patches.Vertical.Taps, phase.Patches.Horizontal.Taps);
             (_tileHeight, _pitch) = TilesOf(phase.Patches.Horizontal.Results);
             _tiles = _pitch / _tileHeight;
@@ -108,7 +108,7 @@ public static unsafe partial class Conv2d
             long length = 0, bands = 0;
             for (int i = 0; i < parts.Length; i++)
             {
-                parts[i] = new(batch, channels, last, phases[i]);
+                parts[i] = new(channels, last, phases[i]);
                 bands = Math.Max(bands, parts[i].BandsOfCache());
                 length += parts[i].PanelsLength;
             }

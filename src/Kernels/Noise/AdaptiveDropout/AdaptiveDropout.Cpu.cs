@@ -44,14 +44,6 @@ public static unsafe partial class AdaptiveDropout
                 for (int lane = 0; lane < CpuPhilox.LanesOfFour; lane += 32) body.Whole(i + lane, Vector512.Load(lanes + lane));
             }
 
-            for (; typeof(T) != typeof(double) && i + CpuPhilox.Lanes <= head + end; i += CpuPhilox.Lanes)
-            {
-                Vector512<ushort> low = default, high = default;
-                if (body.Draws) local.Draw((start + (ulong)i) / Philox.LanesPerBlock, out low, out high);
-                body.Whole(i, low);
-                body.Whole(i + 32, high);
-            }
-
             for (; i < head + end; i += CpuPhilox.Lanes)
                 Parts(local, body, start + (ulong)i, 0, i, Math.Min(CpuPhilox.Lanes, head + end - i));
         });

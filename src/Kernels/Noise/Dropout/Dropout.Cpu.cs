@@ -30,13 +30,6 @@ public static unsafe partial class Dropout
                 }
             }
 
-            for (; aligned && word + 2 <= end && (ulong)(word + 2) * 32 <= a.Count; word += 2)
-            {
-                philox.Draw((a.Start + ((ulong)word * 32)) / Philox.LanesPerBlock, out Vector512<ushort> low, out Vector512<ushort> high);
-                mask[word] = (uint)Vector512.LessThan(low, threshold).ExtractMostSignificantBits();
-                mask[word + 1] = (uint)Vector512.LessThan(high, threshold).ExtractMostSignificantBits();
-            }
-
             for (; word < end; word++)
             {
                 uint bits = 0;
