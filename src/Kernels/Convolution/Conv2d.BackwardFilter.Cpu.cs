@@ -327,6 +327,10 @@ public static unsafe partial class Conv2d
             if (isFirst) _split.AddBias(destination, depth, stride, (int)columns, _firstOutput + firstColumn);
         }
 
+        public TSum* RightInPlace(long firstColumn, long columns, long firstDepth) => null;
+
+        public long RightStride => 0;
+
         public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)
         {
             for (long column = 0; column < columns; column++)
@@ -339,12 +343,13 @@ public static unsafe partial class Conv2d
         public bool TryGo(long firstRow, long firstColumn, long columns, ref CpuGemm.TileSums<TSum> tile) => false;
 
         /// <summary>The planes of x and dy one by one, from where the pixels of the block begin.</summary>
-        public void Prefetch(in CpuBlock block, long part, long parts)
+        public void Prefetch(in CpuBlock block, CpuPart part)
         {
             long area = _patches.Taps / _patches.Channels, firstPixel = _split.FirstPixel + block.FirstDepth, plane = _strides.Channel;
-            long firstChannel = block.FirstRow / area, channels = ((block.FirstRow + block.Rows - 1) / area) + 1 - firstChannel;
-            long planes = channels + block.Columns, end = planes * (part + 1) / parts;
-            for (long i = planes * part / parts; i < end; i++)
+            long firstChannel = block.FirstRow / area, endChannel = ((block.FirstRow + block.Rows - 1) / area) + 1;
+            long channels = block.Rows == 0 ? 0 : endChannel - firstChannel;
+            (long first, long end) = part.Of(channels + block.Columns);
+            for (long i = first; i < end; i++)
             {
                 bool isX = i < channels;
                 MapStrides strides = isX ? _patches.Strides : _strides;
@@ -395,6 +400,10 @@ public static unsafe partial class Conv2d
         public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride, bool isFirst) =>
             _patches.PackPixels(_split.FirstPixel + firstDepth, depth, firstColumn, columns, destination, stride);
 
+        public TSum* RightInPlace(long firstColumn, long columns, long firstDepth) => null;
+
+        public long RightStride => 0;
+
         public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)
         {
             for (long row = 0; row < rows; row++)
@@ -403,7 +412,7 @@ public static unsafe partial class Conv2d
 
         public bool TryGo(long firstRow, long firstColumn, long columns, ref CpuGemm.TileSums<TSum> tile) => false;
 
-        public void Prefetch(in CpuBlock block, long part, long parts)
+        public void Prefetch(in CpuBlock block, CpuPart part)
         {
             // Pixels lie one behind the other, which hardware foresees.
         }

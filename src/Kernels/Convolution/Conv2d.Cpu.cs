@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Kernels.Cpu;
 using Kernels.Devices;
 using Kernels.Devices.Cpu;
@@ -377,10 +378,18 @@ public static unsafe partial class Conv2d
         where T : unmanaged
         where TSum : unmanaged
     {
+        /// <summary>Of the eight or twelve lines of a set of the nearest cache, those that pixels read in place may take.</summary>
+        private const int MostInCacheSet = 4;
+
         private readonly Im2Col<T, TSum> _patches = patches;
         private readonly FilterRows<T, TSum> _filter = filter;
         private readonly TSum* _ordered = ordered;
         private readonly GatherTarget<T> _target = target;
+        private readonly bool _isDense = target.IsDense;
+        private readonly bool _isInPlace = typeof(T) == typeof(TSum) && target.IsDense && patches.IsImage
+            && patches.ChannelsOfCacheSet <= MostInCacheSet;
+        private readonly bool _hasOneTap = target.IsDense && patches.Taps == patches.Channels;
+        private readonly InvariantDivisor _plane = InvariantDivisor.Of(target.Strides.Channel);
 
         public long Rows { get; } = channels;
 
@@ -399,16 +408,26 @@ public static unsafe partial class Conv2d
         public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride, bool isFirst) =>
             _patches.PackTaps(firstDepth, depth, firstColumn, columns, destination, stride);
 
+        public TSum* RightInPlace(long firstColumn, long columns, long firstDepth)
+        {
+            if (!_isInPlace) return null;
+            (long image, long pixel) = Pixel(firstColumn);
+            if (pixel + columns > (long)_plane.Value) return null;
+            return (TSum*)_patches.Image + (image * _patches.Strides.Batch) + (firstDepth * RightStride) + pixel;
+        }
+
+        public long RightStride => _patches.Strides.Channel;
+
         public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)
         {
             T* bias = _target.Bias == null ? null : _target.Bias + firstRow;
             T* result = _target.Result + (firstRow * _target.Strides.Channel);
-            if (_target.IsDense)
+            if (_isDense)
             {
-                long plane = _target.Strides.Channel, image = firstColumn / plane, pixel = firstColumn - (image * plane);
+                (long image, long pixel) = Pixel(firstColumn);
                 for (long column = 0; column < columns; image++, pixel = 0)
                 {
-                    int count = (int)Math.Min(columns - column, plane - pixel);
+                    int count = (int)Math.Min(columns - column, (long)_plane.Value - pixel);
                     _target.StoreRows(sums + column, stride, result + (image * _target.Strides.Batch) + pixel, rows, count, bias);
                     column += count;
                 }
@@ -427,23 +446,36 @@ public static unsafe partial class Conv2d
 
         public bool TryGo(long firstRow, long firstColumn, long columns, ref CpuGemm.TileSums<TSum> tile)
         {
-            long plane = _target.Strides.Channel, image = firstColumn / plane, pixel = firstColumn - (image * plane);
-            if (!_target.IsDense || typeof(T) != typeof(TSum) || pixel + columns > plane) return false;
+            if (!_isDense || typeof(T) != typeof(TSum)) return false;
+            long plane = (long)_plane.Value;
+            (long image, long pixel) = Pixel(firstColumn);
+            if (pixel + columns > plane) return false;
             T* to = _target.Result + (firstRow * plane) + (image * _target.Strides.Batch) + pixel;
             tile.Go(to, plane, _target.BiasOf(firstRow), isOfRows: true, _target.Rectifies, _target.Streams);
             return true;
         }
 
         /// <summary>Of a filter of one tap, channel by channel. Larger ones find most of what they read in a cache.</summary>
-        public void Prefetch(in CpuBlock block, long part, long parts)
+        public void Prefetch(in CpuBlock block, CpuPart part)
         {
-            if (_patches.Taps != _patches.Channels || !_target.IsDense) return;
-            long end = block.FirstDepth + (block.Depth * (part + 1) / parts);
-            for (long channel = block.FirstDepth + (block.Depth * part / parts); channel < end; channel++)
+            if (!_hasOneTap) return;
+            (long first, long end) = part.Of(block.Depth);
+            (long image, long pixel) = Pixel(block.FirstColumn);
+            for (long left = block.Columns; left > 0; image++, pixel = 0)
             {
-                T* maps = _patches.Image + (channel * _patches.Strides.Channel);
-                PrefetchPixels(maps, _patches.Strides, _patches.Strides.Channel, block.FirstColumn, block.Columns);
+                long count = Math.Min(left, (long)_plane.Value - pixel);
+                T* maps = _patches.Image + (image * _patches.Strides.Batch) + ((block.FirstDepth + first) * RightStride) + pixel;
+                for (long channel = first; channel < end; channel++, maps += RightStride) CpuPrefetch.Range(maps, count * sizeof(T));
+                left -= count;
             }
+        }
+
+        /// <summary>The image of a result, and its place in it.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private (long Image, long Pixel) Pixel(long column)
+        {
+            long image = _plane.Divide(column);
+            return (image, column - (image * (long)_plane.Value));
         }
     }
 
@@ -470,6 +502,10 @@ public static unsafe partial class Conv2d
         public void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride, bool isFirst) =>
             _filter.PackColumns(firstColumn, columns, firstDepth, depth, destination, stride);
 
+        public TSum* RightInPlace(long firstColumn, long columns, long firstDepth) => null;
+
+        public long RightStride => 0;
+
         public void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride)
         {
             PixelWalk walk = new(firstRow, _target.Vertical.Results, _target.Horizontal.Results);
@@ -494,7 +530,7 @@ public static unsafe partial class Conv2d
             return true;
         }
 
-        public void Prefetch(in CpuBlock block, long part, long parts)
+        public void Prefetch(in CpuBlock block, CpuPart part)
         {
             // Pixels lie one behind the other, which hardware foresees.
         }

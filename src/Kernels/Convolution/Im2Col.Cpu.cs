@@ -69,6 +69,19 @@ internal readonly unsafe struct Im2Col<T, TSum>
 
     public long Taps => (long)Channels * Vertical.Taps * Horizontal.Taps;
 
+    /// <summary>Whether the patches are the image: one tap, and a result for each pixel.</summary>
+    public bool IsImage => IsAxis(Vertical, Height) && IsAxis(Horizontal, Width);
+
+    /// <summary>How many channels of a pixel share a set of the nearest cache: in most processors lines 4 KiB apart do.</summary>
+    public long ChannelsOfCacheSet
+    {
+        get
+        {
+            long apart = Strides.Channel * sizeof(T);
+            return Channels * Math.Min(4096, apart & -apart) / 4096;
+        }
+    }
+
     /// <summary>A row for each tap (channel, then down, then right), along it pixels; for images whose rows are contiguous.</summary>
     [SkipLocalsInit]
     public void PackTaps(long firstTap, long taps, long firstPixel, long pixels, TSum* destination, long stride)
@@ -204,6 +217,7 @@ internal readonly unsafe struct Im2Col<T, TSum>
             for (int right = 0; right < Horizontal.Taps; right++, x += Horizontal.TapStep)
             {
                 Vector512<float> low = Inside(x), high = Inside(x + CpuElement.Width);
+                bool isWhole = (wanted.AsInt32() & low.AsInt32()) == Vector512<int>.AllBitsSet;
                 int y = run.Y;
                 for (long place = right; place < area; place += Horizontal.Taps, y += Vertical.TapStep)
                 {
@@ -217,6 +231,13 @@ internal readonly unsafe struct Im2Col<T, TSum>
                     }
 
                     float* from = (float*)Image + run.Offset + (channel * Strides.Channel) + (y * Strides.Row) + x;
+                    if (Horizontal.Step == 1 && isWhole)
+                    {
+                        for (; channel < end; channel++, to += area * stride, from += Strides.Channel)
+                            Vector512.Load(from).Store(to);
+                        continue;
+                    }
+
                     if (Horizontal.Step == 1)
                     {
                         for (; channel < end; channel++, to += area * stride, from += Strides.Channel)
@@ -234,6 +255,9 @@ internal readonly unsafe struct Im2Col<T, TSum>
             }
         }
     }
+
+    private static bool IsAxis(in GatherAxis axis, int size) =>
+        (axis.Taps, axis.First, axis.Step, axis.Results) == (1, 0, 1, size);
 
     /// <summary>All ones in the lanes whose columns, from x on, lie in the image.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -172,6 +172,14 @@ internal static unsafe partial class CpuGemm
             (IsOfRows, Rectifies) = (isOfRows, rectifies);
             Streams = streams && (nuint)to % CpuHeap.Alignment == 0 && stride * sizeof(TSum) % CpuHeap.Alignment == 0;
         }
+
+        /// <summary>On to the tile so many rows below.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Descend(int rows)
+        {
+            To += rows * Stride;
+            if (IsOfRows && Bias != null) Bias += rows;
+        }
     }
 
     private readonly struct TileEnd<TSum>(TSum* bias, bool isOfRows, bool rectifies)

@@ -29,21 +29,40 @@ internal unsafe interface ICpuProduct<TSum>
     /// </summary>
     void PackRight(long firstColumn, long columns, long firstDepth, long depth, TSum* destination, long stride, bool isFirst);
 
+    /// <summary>Where such columns lie as they are wanted, from a row on; null where they must be packed.</summary>
+    TSum* RightInPlace(long firstColumn, long columns, long firstDepth);
+
+    /// <summary>From one row to the next of what lies in place.</summary>
+    long RightStride { get; }
+
     /// <summary>Takes a tile of results, row by row.</summary>
     void Store(long firstRow, long rows, long firstColumn, long columns, TSum* sums, long stride);
 
-    /// <summary>Lets a tile go where its results may be stored as they are; false where <see cref="Store"/> must take it.</summary>
+    /// <summary>
+    /// Lets a tile go where its results, and those of the rows below it, may be stored as they are; false where <see cref="Store"/> must
+    /// take them.
+    /// </summary>
     bool TryGo(long firstRow, long firstColumn, long columns, ref CpuGemm.TileSums<TSum> tile);
 
     /// <summary>
     /// Asks for a part of what will be packed for a block (<see cref="CpuPrefetch"/>); parts are called for one by one, while another block
     /// is multiplied.
     /// </summary>
-    void Prefetch(in CpuBlock block, long part, long parts);
+    void Prefetch(in CpuBlock block, CpuPart part);
 }
 
 /// <summary>Rows, columns and steps of a product.</summary>
 internal readonly record struct CpuBlock(long FirstRow, long Rows, long FirstColumn, long Columns, long FirstDepth, long Depth);
+
+/// <summary>
+/// One of several equal parts of anything that has less than 2^32 pieces: where it begins and ends, in 2^-32 of the whole. Nothing is
+/// divided.
+/// </summary>
+internal readonly record struct CpuPart(ulong First, ulong End)
+{
+    /// <summary>The first of so many pieces, and the first behind them, that belong to this part.</summary>
+    public (long First, long End) Of(long pieces) => ((long)((ulong)pieces * First >> 32), (long)((ulong)pieces * End >> 32));
+}
 
 internal static unsafe partial class CpuGemm
 {
@@ -83,9 +102,6 @@ internal static unsafe partial class CpuGemm
         where TLanes : ILanes<TVector, TSum>
         where TProduct : unmanaged, ICpuProduct<TSum>
     {
-        /// <summary>What the right operand of a block of one slice may take of a cache.</summary>
-        private const long PanelsBytes = 256 << 10;
-
         /// <summary>So many rows, packed, stay in a cache that cores share.</summary>
         private const long MostSharedRows = 4 * MaxBlockRows;
 
@@ -106,12 +122,9 @@ internal static unsafe partial class CpuGemm
 
         public static void Run(in TProduct product)
         {
-            // A block of one slice has its right operand in a cache whole, beside the next one's, and serves all rows with it.
-            bool isShallow = product.Depth <= MaxDepth, sharesLeft = isShallow && product.Rows is > MaxBlockRows and <= MostSharedRows;
-            long columnsOfBlock = isShallow
-                ? Math.Clamp(PanelsBytes / (sizeof(TSum) * Math.Max(product.Depth, 1)), PanelWidth, MaxBlockColumns) : MaxBlockColumns;
+            bool isShallow = product.Depth <= MaxDepth, sharesLeft = isShallow && product.Rows <= MostSharedRows;
             long rowBlocks = sharesLeft ? 1 : DivideUp(product.Rows, MaxBlockRows);
-            long columnBlocks = DivideUp(product.Columns, columnsOfBlock);
+            long columnBlocks = DivideUp(product.Columns, MaxBlockColumns);
             double work = (double)product.Rows * product.Columns * Math.Max(product.Depth, 1);
             long workers = work < InlineWork ? 1 : CpuParallel.Workers;
 
@@ -148,45 +161,43 @@ internal static unsafe partial class CpuGemm
                 MultiplySlices(firstRow, rows, firstColumn, columns);
         }
 
-        /// <summary>
-        /// A block of one slice: the right operand is packed whole, so that neighbouring tiles write neighbouring results. It lies where a
-        /// deeper block has its sums, behind those of a tile.
-        /// </summary>
+        /// <summary>A block of one slice: a panel of the right operand stays in the nearest cache for all rows.</summary>
         private void MultiplyShallow(long firstRow, long rows, long firstColumn, long columns)
         {
             TProduct product = _product;
             Scratch scratch = Scratch.Current;
             long depth = product.Depth;
-            TSum* sums = (TSum*)scratch.Sums, block = (TSum*)scratch.Block, panels = sums + (MaxTileRows * SumStride);
+            TSum* sums = (TSum*)scratch.Sums, block = (TSum*)scratch.Block;
             if (_left == null)
                 PackLeft(product, firstRow, rows, 0, depth, block, firstColumn == 0);
             else
                 block = _left + (firstRow * PackedRowStride);
-            for (long column = 0; column < columns; column += PanelWidth)
+            TileSums<TSum> stays = default, goes = default;
+            stays.Stay(sums, PanelWidth, accumulate: false);
+            for (long column = firstColumn, end = firstColumn + columns; column < end; column += PanelWidth)
             {
-                long width = Math.Min(PanelWidth, columns - column);
-                PackRight(product, firstColumn + column, width, 0, depth, panels + (column * depth), firstRow == 0);
-            }
-
-            long end = firstColumn + columns;
-            CpuBlock next = new(firstRow, rows, end, Math.Min(columns, product.Columns - end), 0, depth);
-            Parts parts = new(rows, columns);
-            for (long row = 0; row < rows; row += TLanes.TileRows)
-            {
-                long height = Math.Min(TLanes.TileRows, rows - row);
-                for (long column = 0; column < columns; column += PanelWidth)
+                long width = Math.Min(PanelWidth, end - column);
+                TSum* panel = Right(product, column, width, 0, depth, scratch, firstRow == 0, out long stride);
+                goes.Stay(sums, PanelWidth, accumulate: false);
+                bool mayGo = width == PanelWidth && product.TryGo(firstRow, column, width, ref goes);
+                CpuBlock next = new(firstRow, 0, column + width, Math.Min(PanelWidth, product.Columns - column - width), 0, depth);
+                Parts parts = new(rows, width);
+                for (long row = 0; row < rows; row += TLanes.TileRows)
                 {
-                    long width = Math.Min(PanelWidth, columns - column);
-                    TSum* left = block + (row * PackedRowStride), right = panels + (column * depth);
-                    if (next.Columns > 0) product.Prefetch(next, parts.Next(), parts.Count);
-                    if (_left != null)
+                    if (next.Columns > 0) product.Prefetch(next, parts.Next());
+                    TSum* left = block + (row * PackedRowStride);
+                    int height = (int)Math.Min(TLanes.TileRows, rows - row);
+                    int tileHeight = MicroKernel<TSum, TVector, TLanes>.PaddedHeight(height);
+                    if (mayGo && height == tileHeight)
                     {
-                        // The rows of the next tile, a part for each panel.
-                        long length = TLanes.TileRows * PackedRowStride, first = length * column / columns;
-                        CpuPrefetch.Range(left + length + first, ((length * (column + width) / columns) - first) * sizeof(TSum));
+                        MicroKernel<TSum, TVector, TLanes>.Multiply(tileHeight, 2, depth, left, panel, stride, goes);
+                        goes.Descend(height);
+                        continue;
                     }
 
-                    Finish(product, firstRow + row, height, firstColumn + column, width, depth, left, right, sums, accumulate: false);
+                    MicroKernel<TSum, TVector, TLanes>.Multiply(
+                        tileHeight, width > TLanes.Width ? 2 : 1, depth, left, panel, stride, stays);
+                    product.Store(firstRow + row, height, column, width, sums, PanelWidth);
                 }
             }
         }
@@ -196,7 +207,7 @@ internal static unsafe partial class CpuGemm
         {
             TProduct product = _product;
             Scratch scratch = Scratch.Current;
-            TSum* sums = (TSum*)scratch.Sums, block = (TSum*)scratch.Block, panel = (TSum*)scratch.Panel;
+            TSum* sums = (TSum*)scratch.Sums, block = (TSum*)scratch.Block;
             long slices = DivideUp(product.Depth, MaxDepth);
             TileSums<TSum> to = default;
             for (long slice = 0; slice < slices; slice++)
@@ -209,20 +220,21 @@ internal static unsafe partial class CpuGemm
                 for (long column = 0; column < columns; column += PanelWidth)
                 {
                     long width = Math.Min(PanelWidth, columns - column);
-                    PackRight(product, firstColumn + column, width, firstDepth, depth, panel, firstRow == 0);
+                    TSum* panel = Right(product, firstColumn + column, width, firstDepth, depth, scratch, firstRow == 0, out long stride);
                     for (long row = 0; row < rows; row += TLanes.TileRows)
                     {
                         long height = Math.Min(TLanes.TileRows, rows - row);
                         TSum* tile = sums + (row * SumStride) + column, left = block + (row * PackedRowStride);
                         if (slice == slices - 1)
                         {
-                            Finish(product, firstRow + row, height, firstColumn + column, width, depth, left, panel, tile, slice > 0);
+                            Finish(
+                                product, firstRow + row, height, firstColumn + column, width, depth, left, panel, stride, tile, slice > 0);
                             continue;
                         }
 
-                        product.Prefetch(next, parts.Next(), parts.Count);
+                        product.Prefetch(next, parts.Next());
                         to.Stay(tile, SumStride, slice > 0);
-                        MultiplyTile(height, width, depth, left, panel, to);
+                        MultiplyTile(height, width, depth, left, panel, stride, to);
                     }
                 }
             }
@@ -230,31 +242,39 @@ internal static unsafe partial class CpuGemm
 
         /// <summary>The last steps of a tile, whose results go where they belong.</summary>
         private static void Finish(
-            in TProduct product, long firstRow, long height, long firstColumn, long width, long depth, TSum* left, TSum* right, TSum* sums,
-            bool accumulate)
+            in TProduct product, long firstRow, long height, long firstColumn, long width, long depth, TSum* left, TSum* right,
+            long stride, TSum* sums, bool accumulate)
         {
             TileSums<TSum> tile = default;
             tile.Stay(sums, SumStride, accumulate);
-            bool isWhole = height == TLanes.TileRows && width == PanelWidth;
+            bool isWhole = height == MicroKernel<TSum, TVector, TLanes>.PaddedHeight((int)height) && width == PanelWidth;
             bool goes = isWhole && product.TryGo(firstRow, firstColumn, width, ref tile);
-            MultiplyTile(height, width, depth, left, right, tile);
+            MultiplyTile(height, width, depth, left, right, stride, tile);
             if (!goes) product.Store(firstRow, height, firstColumn, width, sums, SumStride);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void MultiplyTile(long height, long width, long depth, TSum* left, TSum* right, in TileSums<TSum> sums) =>
+        private static void MultiplyTile(
+            long height, long width, long depth, TSum* left, TSum* right, long stride, in TileSums<TSum> sums) =>
             MicroKernel<TSum, TVector, TLanes>.Multiply(
-                MicroKernel<TSum, TVector, TLanes>.PaddedHeight((int)height), width > TLanes.Width ? 2 : 1, depth, left, right, PanelWidth,
+                MicroKernel<TSum, TVector, TLanes>.PaddedHeight((int)height), width > TLanes.Width ? 2 : 1, depth, left, right, stride,
                 sums);
 
-        /// <summary>Counts the tiles of a block.</summary>
+        /// <summary>A part for each tile of a block.</summary>
         private struct Parts(long rows, long columns)
         {
-            private long _next;
+            private const ulong Whole = 1UL << 32;
 
-            public long Count { get; } = DivideUp(rows, TLanes.TileRows) * DivideUp(columns, PanelWidth);
+            private readonly ulong _part = Whole / (ulong)(DivideUp(rows, TLanes.TileRows) * DivideUp(columns, PanelWidth));
+            private ulong _end;
 
-            public long Next() => _next++;
+            /// <summary>The last one ends with the whole: what the others left.</summary>
+            public CpuPart Next()
+            {
+                ulong first = _end;
+                _end = Whole - first < 2 * _part ? Whole : first + _part;
+                return new(first, _end);
+            }
         }
 
         /// <summary>Rows up to a whole tile are zeros.</summary>
@@ -266,12 +286,18 @@ internal static unsafe partial class CpuGemm
             for (long row = rows; row < paddedRows; row++) new Span<TSum>(block + (row * PackedRowStride), (int)depth).Clear();
         }
 
-        /// <summary>Columns up to a whole vector are zeros.</summary>
-        private static void PackRight(
-            in TProduct product, long firstColumn, long width, long firstDepth, long depth, TSum* panel, bool isFirst)
+        /// <summary>A panel, where it lies or packed. Packed columns up to a whole vector are zeros.</summary>
+        private static TSum* Right(
+            in TProduct product, long firstColumn, long width, long firstDepth, long depth, Scratch scratch, bool isFirst, out long stride)
         {
+            stride = product.RightStride;
+            TSum* panel = product.RightInPlace(firstColumn, width, firstDepth);
+            if (panel != null && width == PanelWidth) return panel;
+            panel = (TSum*)scratch.Panel;
+            stride = PanelWidth;
             if (depth > 0) product.PackRight(firstColumn, width, firstDepth, depth, panel, PanelWidth, isFirst);
             if (width % TLanes.Width != 0) ClearColumns(panel, depth, width, DivideUp(width, TLanes.Width) * TLanes.Width);
+            return panel;
         }
 
         private static void ClearColumns(TSum* panel, long depth, long first, long end)

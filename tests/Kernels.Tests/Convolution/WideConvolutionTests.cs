@@ -37,6 +37,10 @@ public sealed class WideConvolutionTests(TestDevices devices)
 
         // Gradients of several blocks of channels that share a filter, and of several slices; some of their tiles lie in two images.
         Of(2, 390, 8, 9, 20, 1, 1),
+
+        // One tap a channel: pixels read where they lie, but panels over two images, and those of channels whole pages apart.
+        Of(3, 40, 8, 11, 29, 1, 1),
+        Of(1, 70, 32, 32, 13, 1, 1),
         Of(2, 14, 9, 9, 34, 3, 3) with { Padding = (1, 1, 1, 1) },
 
         // So many pixels that the filter's gradient is made in splits of them, of one image and of many.

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Kernels.Devices;
 
@@ -13,4 +14,8 @@ internal readonly record struct InvariantDivisor(ulong Value, ulong Inverse, uin
         int shift = 64 - BitOperations.LeadingZeroCount((ulong)divisor - 1);
         return new((ulong)divisor, (ulong)((UInt128.One << (63 + shift)) / (ulong)divisor) + 1, (uint)shift);
     }
+
+    /// <summary>n / Value, rounded down.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public long Divide(long n) => (long)(Math.BigMul(2 * (ulong)n, Inverse, out _) >> (int)Shift);
 }
