@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Numerics;
 using System.Text;
+using Kernels.Reference;
 using Kernels.Tests.Documentation;
 using Kernels.Tests.Support;
 using Kernels.Verification;
@@ -78,6 +79,29 @@ public sealed class DropBlockTests(TestDevices devices)
         bool[] head = Mask(stream, [2, 3, 9, 10], [3], rate, default);
         bool[] tail = Mask(stream, [3, 3, 9, 10], [3], rate, new DropBlockOptions { GlobalStart = 2 });
         Assert.Equal(whole, head.Concat(tail));
+    }
+
+    /// <summary>Maps of so many cells that they are made in pieces, whose ends lie within rows, planes and maps; few seeds and many.</summary>
+    [Theory]
+    [InlineData(new[] { 1, 97, 89 }, new[] { 1, 7, 5 }, 0.002)]
+    [InlineData(new[] { 1, 97, 89 }, new[] { 1, 2, 1 }, 0.3)]
+    [InlineData(new[] { 9, 31, 33 }, new[] { 3, 2, 4 }, 0.01)]
+    [InlineData(new[] { 1, 1, 8700 }, new[] { 1, 1, 70 }, 0.001)]
+    public void Pieces_AreThoseOfTheReference(int[] map, int[] block, double gamma)
+    {
+        using DeviceStream stream = devices.CreateStream("cpu");
+        DropBlockRate rate = DropBlockRate.FromGamma(gamma);
+        long[] shape = [5, 3, .. map.Select(size => (long)size)], blockSize = [.. block.Select(size => (long)size)];
+        DropBlockOptions options = new() { GlobalStart = 3, Normalization = DropBlockNormalization.Map };
+        bool[] expected = DropBlockReference.Keep(15, map, block, DropBlockReference.Threshold(gamma), Key.Seed, Key.Offset, 9);
+        Assert.Equal(expected, Mask(stream, shape, blockSize, rate, options));
+
+        float[] ones = [.. Enumerable.Repeat(1f, expected.Length)];
+        using DeviceTensor<float> x = stream.Device.Upload<float>(ones, shape), y = stream.Device.Allocate<float>(shape);
+        DropBlock.Forward(stream, x, y, blockSize, rate, Key, options);
+        double[] scales = DropBlockReference.Scales(expected, expected.Length / 15);
+        Assert.Equal(
+            expected.Select((kept, cell) => kept ? (float)scales[cell / (expected.Length / 15)] : 0), y.ToArray(stream));
     }
 
     [Theory]

@@ -10,113 +10,52 @@ namespace Kernels;
 
 public static unsafe partial class DropBlock
 {
-    /// <summary>Words of 64 cells that one core takes at a time.</summary>
-    private const long WordsPerChunk = CpuParallel.ElementsPerChunk / 64;
+    /// <summary>Words of 64 cells that one core takes at a time, a multiple of <see cref="Tile"/>.</summary>
+    private const long WordsPerChunk = CpuParallel.ElementsPerChunk / CellsPerWord;
 
-    /// <summary>Seeds alone go to the target at once; what is to be spread as well is not in place.</summary>
+    /// <summary>Writes the seeds of so many words into cleared memory.</summary>
+    private delegate void SeedSource(long firstWord, long endWord, ulong* bits);
+
     private static void CpuDraw(in KernelVariant variant, in DropBlockDrawArguments arguments)
     {
         DropBlockDrawArguments a = arguments;
-        uint* target = a.Target.Pointer<uint>();
-        if (a.Spread == SpreadArguments.Nothing && a.Invert == 0)
-        {
-            DrawSeeds(a, (ulong*)target);
-            return;
-        }
-
-        ulong[] rented = ArrayPool<ulong>.Shared.Rent((int)((a.Cells + 63) / 64));
-        fixed (ulong* seeds = rented)
-        {
-            DrawSeeds(a, seeds);
-            Spread(seeds, target, (long)a.Cells, a.Spread, a.Invert != 0);
-        }
-
-        ArrayPool<ulong>.Shared.Return(rented);
-        if (a.Count.Counts.IsPresent) Count(a.Count, (ulong*)target, (long)a.Cells, CellsPerWord * (Tile - a.Halo));
-    }
-
-    private static void DrawSeeds(DropBlockDrawArguments a, ulong* seeds)
-    {
-        RandomKey key = a.Key.Resolve();
-        CpuPhilox philox = new(key);
-        CpuParallel.ForRange(((long)a.Cells + 63) / 64, WordsPerChunk,
-            [MethodImpl(MethodImplOptions.AggressiveOptimization)] (first, end) =>
-            {
-                new Span<ulong>(seeds + first, (int)(end - first)).Clear();
-                ulong* drawn = stackalloc ulong[SeedReader.BufferLength];
-                SeedReader reader = new(key, philox, a.Threshold, drawn);
-
-                // The rows that have a cell in these words; of each, the positions where a block may start.
-                (long depth, long height, long width) = ((long)a.Depth, (long)a.Height, (long)a.Width);
-                (long seedDepth, long seedHeight, long seedWidth) = ((long)a.SeedDepth, (long)a.SeedHeight, (long)a.SeedWidth);
-                long firstCell = first * 64, endCell = Math.Min(end * 64, (long)a.Cells);
-                long row = firstCell / width, plane = row / height;
-                long y = row % height, z = plane % depth, map = plane / depth;
-
-                // Rows follow one another within a word. What it has so far stays in a register: from memory, each would wait for the last.
-                long word = first;
-                ulong begun = 0;
-                for (; row * width < endCell; row++)
-                {
-                    if (y < seedHeight && z < seedDepth)
-                    {
-                        long start = row * width;
-                        long from = Math.Max(firstCell, start), to = Math.Min(endCell, start + seedWidth);
-                        ulong unit = a.FirstUnit + (ulong)((((((map * seedDepth) + z) * seedHeight) + y) * seedWidth) + from - start);
-                        for (; from < to; from += SeedReader.MostAtOnce, unit += SeedReader.MostAtOnce)
-                        {
-                            int shift = (int)(from % 64), count = (int)Math.Min(SeedReader.MostAtOnce, to - from);
-                            ulong bits = reader.Read(unit, count);
-                            if (from / 64 != word)
-                            {
-                                seeds[word] = begun;
-                                (word, begun) = (from / 64, 0);
-                            }
-
-                            begun |= bits << shift;
-                            if (shift + count <= 64) continue;
-                            seeds[word++] = begun;
-                            begun = bits >> (64 - shift);
-                        }
-                    }
-
-                    if (++y < height) continue;
-                    y = 0;
-                    if (++z < depth) continue;
-                    z = 0;
-                    map++;
-                }
-
-                if (word < end) seeds[word] = begun;
-            });
+        SeedDraw seeds = new(a);
+        MakeMask(seeds.Draw, a.Target.Pointer<uint>(), (long)a.Cells, a.Spread, a.Invert != 0, a.Count);
     }
 
     private static void CpuSpread(in KernelVariant variant, in DropBlockSpreadArguments arguments)
     {
         DropBlockSpreadArguments a = arguments;
-        uint* target = a.Target.Pointer<uint>();
-        Spread((ulong*)a.Source.Pointer<uint>(), target, (long)a.Cells, a.Spread, a.Invert != 0);
-        if (a.Count.Counts.IsPresent) Count(a.Count, (ulong*)target, (long)a.Cells, CellsPerWord * Tile);
+        ulong* source = (ulong*)a.Source.Pointer<uint>();
+        MakeMask(
+            (first, end, bits) => new ReadOnlySpan<ulong>(source + first, (int)(end - first)).CopyTo(new(bits, (int)(end - first))),
+            a.Target.Pointer<uint>(), (long)a.Cells, a.Spread, a.Invert != 0, a.Count);
     }
 
-    private static void Spread(ulong* source, uint* target, long allCells, SpreadArguments spread, bool invert)
+    /// <summary>
+    /// Each piece starts with the seeds of all words whose blocks reach into it; pieces are long against that. Until it is done it stays in
+    /// a cache.
+    /// </summary>
+    private static void MakeMask(
+        SeedSource source, uint* target, long allCells, SpreadArguments spread, bool invert, CountArguments count)
     {
-        // Each piece starts early enough to have all bits that reach into it; pieces are long against that.
-        long ahead = (spread.Reach + 63) / 64;
-        CpuParallel.ForRange((allCells + 63) / 64, Math.Max(WordsPerChunk, 4 * ahead), (first, end) =>
+        long ahead = (spread.Reach + CellsPerWord - 1) / CellsPerWord, words = (allCells + CellsPerWord - 1) / CellsPerWord;
+        long chunk = Math.Max(WordsPerChunk, ((4 * ahead) + Tile - 1) / Tile * Tile);
+        CpuParallel.ForRange(words, chunk, (first, end) =>
         {
             long from = Math.Max(0, first - ahead);
             int length = (int)(end - from);
             ulong[] rented = ArrayPool<ulong>.Shared.Rent(length);
+            Array.Clear(rented, 0, length);
             fixed (ulong* bits = rented)
             {
-                new ReadOnlySpan<ulong>(source + from, length).CopyTo(rented);
+                source(from, end, bits);
                 Spread(bits, length, spread.Span, 1);
                 Spread(bits, length, spread.CountX, spread.PitchX);
                 Spread(bits, length, spread.CountY, spread.PitchY);
                 Spread(bits, length, spread.CountZ, spread.PitchZ);
                 ulong* result = bits + (first - from);
-                long cells = Math.Min(allCells, end * 64) - (first * 64);
+                long cells = Math.Min(allCells - (first * CellsPerWord), (end - first) * CellsPerWord);
                 if (invert)
                 {
                     for (long word = 0; word < end - first; word++) result[word] = ~result[word];
@@ -124,8 +63,9 @@ public static unsafe partial class DropBlock
                 }
 
                 // The target may be a mask of the caller's that ends with half of such a word.
-                new ReadOnlySpan<uint>(result, (int)((cells + 31) / 32))
-                    .CopyTo(new Span<uint>(target + (2 * first), (int)((cells + 31) / 32)));
+                int halves = (int)((cells + 31) / 32);
+                new ReadOnlySpan<uint>(result, halves).CopyTo(new Span<uint>(target + (2 * first), halves));
+                if (count.Counts.IsPresent) Count(count, result, first * CellsPerWord, cells);
             }
 
             ArrayPool<ulong>.Shared.Return(rented);
@@ -166,31 +106,32 @@ public static unsafe partial class DropBlock
         }
     }
 
-    /// <summary>The kept cells of each unit in each tile.</summary>
-    private static void Count(CountArguments a, ulong* mask, long cells, long tileCells)
+    /// <summary>The kept cells of each unit in each tile, for cells from the start of a tile on.</summary>
+    private static void Count(CountArguments a, ulong* mask, long firstCell, long cells)
     {
+        const long TileCells = Tile * CellsPerWord;
         long unitCells = (long)a.UnitCells;
-        CpuParallel.ForRange((cells + tileCells - 1) / tileCells, CpuParallel.ElementsPerChunk / tileCells, (first, end) =>
+        for (long start = firstCell, end = firstCell + cells; start < end; start += TileCells)
         {
-            for (long tile = first; tile < end; tile++)
+            long stop = Math.Min(start + TileCells, end), firstUnit = start / unitCells;
+            uint* counts = a.Counts.Pointer<uint>() + (start / TileCells * (long)a.TileUnits);
+            for (long unit = firstUnit; unit * unitCells < stop; unit++)
             {
-                long start = tile * tileCells, stop = Math.Min(start + tileCells, cells), firstUnit = start / unitCells;
-                uint* counts = a.Counts.Pointer<uint>() + (tile * (long)a.TileUnits);
-                for (long unit = firstUnit; unit * unitCells < stop; unit++)
-                {
-                    long from = Math.Max(start, unit * unitCells), to = Math.Min(stop, (unit + 1) * unitCells);
-                    counts[unit - firstUnit] = (uint)CountBits(mask, cells, from, to - from);
-                }
+                long from = Math.Max(start, unit * unitCells), to = Math.Min(stop, (unit + 1) * unitCells);
+                counts[unit - firstUnit] = (uint)CountBits(mask, from - firstCell, to - firstCell);
             }
-        });
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static long CountBits(ulong* mask, long cells, long start, long count)
+    private static long CountBits(ulong* mask, long first, long end)
     {
-        long ones = 0;
-        for (; count >= 64; start += 64, count -= 64) ones += BitOperations.PopCount(Bits(mask, cells, start));
-        return count == 0 ? ones : ones + BitOperations.PopCount(Bits(mask, cells, start) & ((1UL << (int)count) - 1));
+        (long word, long last) = (first / 64, (end - 1) / 64);
+        ulong fromFirst = ulong.MaxValue << (int)(first % 64), toEnd = ulong.MaxValue >> (63 - (int)((end - 1) % 64));
+        if (word == last) return BitOperations.PopCount(mask[word] & fromFirst & toEnd);
+        long ones = BitOperations.PopCount(mask[word] & fromFirst) + BitOperations.PopCount(mask[last] & toEnd);
+        while (++word < last) ones += BitOperations.PopCount(mask[word]);
+        return ones;
     }
 
     /// <summary>The 64 bits from <paramref name="start"/> on, of a mask of <paramref name="cells"/>; behind them lies anything.</summary>
@@ -235,79 +176,5 @@ public static unsafe partial class DropBlock
                 }
             });
         }
-    }
-
-    /// <summary>Draws seeds ahead, 64 at a time, for a reader that mostly goes forward.</summary>
-    private ref struct SeedReader(RandomKey key, in CpuPhilox philox, ulong threshold, ulong* drawn)
-    {
-        /// <summary>Units that one call reads at most.</summary>
-        public const int MostAtOnce = 56;
-
-        /// <summary>Size of the buffer: seeds, and the lanes of those that are drawn at once.</summary>
-        public const int BufferLength = Words + (CpuPhilox.LanesOfFour * sizeof(ushort) / sizeof(ulong));
-
-        private const int Ahead = 16;
-
-        private const int Words = Ahead + 1;
-
-        private readonly CpuPhilox _philox = philox;
-        private ulong _start;
-        private ulong _end;
-
-        public ulong Read(ulong unit, int count)
-        {
-            if (unit < _start || unit + (ulong)count > _end) Draw(unit / 8);
-            ulong bit = unit - _start;
-            return Unsafe.ReadUnaligned<ulong>((byte*)drawn + (bit / 8)) >> (int)(bit % 8) & (ulong.MaxValue >> (64 - count));
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private void Draw(ulong block)
-        {
-            _start = 8 * block;
-            _end = _start + (64 * Ahead);
-            if (threshold >> 32 != 0)
-            {
-                new Span<ulong>(drawn, Ahead).Fill(ulong.MaxValue);
-                return;
-            }
-
-            ushort* lanes = (ushort*)(drawn + Words);
-            for (int word = 0; word < Ahead; block += 8, word++)
-            {
-                int lane = word * CpuPhilox.Lanes % CpuPhilox.LanesOfFour;
-                if (lane == 0) _philox.DrawFour(block, lanes);
-                drawn[word] = Seeds(block, Vector512.Load(lanes + lane), Vector512.Load(lanes + lane + 32));
-            }
-        }
-
-        /// <summary>Bit i says whether unit 8 * block + i is a seed.</summary>
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private readonly ulong Seeds(ulong block, Vector512<ushort> first, Vector512<ushort> second)
-        {
-            Vector512<ushort> upper = Vector512.Create((ushort)(threshold >> 16));
-            ulong open = Mask(Vector512.Equals(first, upper), Vector512.Equals(second, upper));
-            ulong seeds = Mask(Vector512.LessThan(first, upper), Vector512.LessThan(second, upper));
-            return open == 0 ? seeds : seeds | Decide(block, open);
-        }
-
-        /// <summary>The seeds among those that their upper half leaves open.</summary>
-        [MethodImpl(MethodImplOptions.NoInlining)]
-        private readonly ulong Decide(ulong block, ulong open)
-        {
-            ulong seeds = 0;
-            for (; open != 0; open &= open - 1)
-            {
-                int unit = BitOperations.TrailingZeroCount(open);
-                ushort lower = Philox.Lane(key, (Philox.LanesPerBlock * (LowerHalves + block)) + (ulong)unit);
-                if (lower < (ushort)threshold) seeds |= 1UL << unit;
-            }
-
-            return seeds;
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static ulong Mask(Vector512<ushort> first, Vector512<ushort> second) =>
-            (uint)first.ExtractMostSignificantBits() | ((ulong)second.ExtractMostSignificantBits() << 32);
     }
 }

@@ -301,20 +301,21 @@ public static unsafe partial class DropBlock
     }
 
     /// <summary>The keep bits of all maps: what is drawn and spread at once, and what is spread from memory after it.</summary>
-    private readonly record struct MaskPasses(SpreadArguments First, List<SpreadArguments> Others)
+    private readonly record struct MaskPasses(SpreadArguments First, List<SpreadArguments> Others, long Halo)
     {
-        /// <summary>Words before a tile that reach into it in the first pass.</summary>
-        private long Halo => (First.Reach + CellsPerWord - 1) / CellsPerWord;
-
         /// <summary>Cells of a tile of the last pass, which counts.</summary>
         public long TileCells => CellsPerWord * (Others.Count == 0 ? Tile - Halo : Tile);
 
-        /// <summary>The CPU draws alone: its cores have no memory in common that would be worth it.</summary>
+        /// <summary>
+        /// The halo are the words before a tile that reach into it in the first pass. A group makes them with its tile, in whose memory
+        /// there is room for so many; the CPU makes them beside pieces of any length.
+        /// </summary>
         public static MaskPasses Of(DeviceStream stream, in DropBlockGeometry geometry)
         {
             List<SpreadArguments> passes = SpreadArguments.For(geometry);
-            bool together = stream.Device.Kind != DeviceKind.Cpu && passes[0].Reach <= CellsPerWord * MostHalo;
-            return together ? new(passes[0], passes[1..]) : new(SpreadArguments.Nothing, passes);
+            long halo = (passes[0].Reach + CellsPerWord - 1) / CellsPerWord;
+            if (stream.Device.Kind == DeviceKind.Cpu) return new(passes[0], passes[1..], 0);
+            return halo <= MostHalo ? new(passes[0], passes[1..], halo) : new(SpreadArguments.Nothing, passes, 0);
         }
 
         public void Launch(
