@@ -81,7 +81,9 @@ public sealed class DropBlockTests(TestDevices devices)
         Assert.Equal(whole, head.Concat(tail));
     }
 
-    /// <summary>Maps of so many cells that they are made in pieces, whose ends lie within rows, planes and maps; few seeds and many.</summary>
+    /// <summary>
+    /// Maps of so many cells that they are made in pieces, whose ends lie within rows, planes and maps; few seeds and many.
+    /// </summary>
     [Theory]
     [InlineData(new[] { 1, 97, 89 }, new[] { 1, 7, 5 }, 0.002)]
     [InlineData(new[] { 1, 97, 89 }, new[] { 1, 2, 1 }, 0.3)]
