@@ -10,7 +10,7 @@ namespace Kernels;
 
 public static unsafe partial class DropBlock
 {
-    /// <summary>Words of 64 cells that one core takes at a time, a multiple of <see cref="Tile"/>.</summary>
+    /// <summary>Words of 64 cells that one core takes at a time, or as many more as make whole tiles.</summary>
     private const long WordsPerChunk = CpuParallel.ElementsPerChunk / CellsPerWord;
 
     /// <summary>Writes the seeds of so many words into cleared memory.</summary>
@@ -20,7 +20,7 @@ public static unsafe partial class DropBlock
     {
         DropBlockDrawArguments a = arguments;
         SeedDraw seeds = new(a);
-        MakeMask(seeds.Draw, a.Target.Pointer<uint>(), (long)a.Cells, a.Spread, a.Invert != 0, a.Count);
+        MakeMask(seeds.Draw, a.Target.Pointer<uint>(), (long)a.Cells, Tile - a.Halo, a.Spread, a.Invert != 0, a.Count);
     }
 
     private static void CpuSpread(in KernelVariant variant, in DropBlockSpreadArguments arguments)
@@ -29,7 +29,7 @@ public static unsafe partial class DropBlock
         ulong* source = (ulong*)a.Source.Pointer<uint>();
         MakeMask(
             (first, end, bits) => new ReadOnlySpan<ulong>(source + first, (int)(end - first)).CopyTo(new(bits, (int)(end - first))),
-            a.Target.Pointer<uint>(), (long)a.Cells, a.Spread, a.Invert != 0, a.Count);
+            a.Target.Pointer<uint>(), (long)a.Cells, Tile, a.Spread, a.Invert != 0, a.Count);
     }
 
     /// <summary>
@@ -37,10 +37,10 @@ public static unsafe partial class DropBlock
     /// a cache.
     /// </summary>
     private static void MakeMask(
-        SeedSource source, uint* target, long allCells, SpreadArguments spread, bool invert, CountArguments count)
+        SeedSource source, uint* target, long allCells, long tile, SpreadArguments spread, bool invert, CountArguments count)
     {
         long ahead = (spread.Reach + CellsPerWord - 1) / CellsPerWord, words = (allCells + CellsPerWord - 1) / CellsPerWord;
-        long chunk = Math.Max(WordsPerChunk, ((4 * ahead) + Tile - 1) / Tile * Tile);
+        long chunk = (Math.Max(WordsPerChunk, 4 * ahead) + tile - 1) / tile * tile;
         CpuParallel.ForRange(words, chunk, (first, end) =>
         {
             long from = Math.Max(0, first - ahead);
@@ -65,7 +65,7 @@ public static unsafe partial class DropBlock
                 // The target may be a mask of the caller's that ends with half of such a word.
                 int halves = (int)((cells + 31) / 32);
                 new ReadOnlySpan<uint>(result, halves).CopyTo(new Span<uint>(target + (2 * first), halves));
-                if (count.Counts.IsPresent) Count(count, result, first * CellsPerWord, cells);
+                if (count.Counts.IsPresent) Count(count, tile * CellsPerWord, result, first * CellsPerWord, cells);
             }
 
             ArrayPool<ulong>.Shared.Return(rented);
@@ -107,14 +107,13 @@ public static unsafe partial class DropBlock
     }
 
     /// <summary>The kept cells of each unit in each tile, for cells from the start of a tile on.</summary>
-    private static void Count(CountArguments a, ulong* mask, long firstCell, long cells)
+    private static void Count(CountArguments a, long tileCells, ulong* mask, long firstCell, long cells)
     {
-        const long TileCells = Tile * CellsPerWord;
         long unitCells = (long)a.UnitCells;
-        for (long start = firstCell, end = firstCell + cells; start < end; start += TileCells)
+        for (long start = firstCell, end = firstCell + cells; start < end; start += tileCells)
         {
-            long stop = Math.Min(start + TileCells, end), firstUnit = start / unitCells;
-            uint* counts = a.Counts.Pointer<uint>() + (start / TileCells * (long)a.TileUnits);
+            long stop = Math.Min(start + tileCells, end), firstUnit = start / unitCells;
+            uint* counts = a.Counts.Pointer<uint>() + (start / tileCells * (long)a.TileUnits);
             for (long unit = firstUnit; unit * unitCells < stop; unit++)
             {
                 long from = Math.Max(start, unit * unitCells), to = Math.Min(stop, (unit + 1) * unitCells);
