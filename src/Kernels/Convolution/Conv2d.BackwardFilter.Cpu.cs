@@ -358,6 +358,21 @@ public static unsafe partial class Conv2d
                 PrefetchPixels(maps, strides, plane, firstPixel, block.Depth);
             }
         }
+
+        /// <summary>
+        /// Asks for a channel's pixels of images one behind the other, counted in planes of <paramref name="counted"/> pixels, which may be
+        /// more or fewer than the map's own.
+        /// </summary>
+        private static void PrefetchPixels(T* maps, in MapStrides strides, long counted, long first, long count)
+        {
+            (long image, long pixel) = Math.DivRem(first, counted);
+            for (; count > 0; image++, pixel = 0)
+            {
+                long part = Math.Min(count, counted - pixel), plane = strides.Channel;
+                CpuPrefetch.Range(maps + (image * strides.Batch) + (pixel * plane / counted), part * plane / counted * sizeof(T));
+                count -= part;
+            }
+        }
     }
 
     /// <summary>[batch, ..., channels]: the output's gradient, transposed, times patches, a row for each pixel.</summary>

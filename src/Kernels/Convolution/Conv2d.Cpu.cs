@@ -31,22 +31,6 @@ public static unsafe partial class Conv2d
     private static MapStrides StridesOfY(in Conv2dShapeArguments s, bool last) =>
         MapStrides.Of((long)s.Groups * s.YChannels, s.YHeight, s.YWidth, last);
 
-    /// <summary>
-    /// Asks for a channel's pixels of images one behind the other, counted in planes of <paramref name="counted"/> pixels, which may be
-    /// more or fewer than the map's own.
-    /// </summary>
-    private static void PrefetchPixels<T>(T* maps, in MapStrides strides, long counted, long first, long count)
-        where T : unmanaged
-    {
-        (long image, long pixel) = Math.DivRem(first, counted);
-        for (; count > 0; image++, pixel = 0)
-        {
-            long part = Math.Min(count, counted - pixel), plane = strides.Channel;
-            CpuPrefetch.Range(maps + (image * strides.Batch) + (pixel * plane / counted), part * plane / counted * sizeof(T));
-            count -= part;
-        }
-    }
-
     private readonly struct CpuGather : ICpuKernel<Conv2dGatherArguments>
     {
         public static void Run<T>(in KernelVariant variant, in Conv2dGatherArguments arguments)

@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using Kernels.Cpu;
 using Kernels.Devices;
 using Kernels.Devices.Cpu;
 
