@@ -136,7 +136,8 @@ internal static unsafe partial class CpuGemm
                     columnBlocks = EvenlyShared(columnBlocks, rowBlocks, DivideUp(product.Columns, PanelWidth), workers);
             }
 
-            TSum* left = sharesLeft ? PackAllRows(product) : null;
+            // Where blocks lie below each other only, each packs its own rows while others pack theirs, if it has room for them.
+            TSum* left = sharesLeft && (columnBlocks > 1 || product.Rows > MaxBlockRows) ? PackAllRows(product) : null;
             CpuParallel.For(
                 rowBlocks * columnBlocks,
                 new Action<long>(new Made<TSum, TVector, TLanes, TProduct>(product, rowBlocks, columnBlocks, left).MultiplyBlock));

@@ -18,7 +18,7 @@ public static unsafe partial class DropBlock
     private static void CpuDraw(in KernelVariant variant, in DropBlockDrawArguments arguments)
     {
         DropBlockDrawArguments a = arguments;
-        SeedDraw seeds = new(a);
+        SeedDraw seeds = new(a, a.Key.Resolve());
         MakeMask(seeds.Draw, a.Target.Pointer<uint>(), (long)a.Cells, Tile - a.Halo, a.Spread, a.Invert != 0, a.Count);
     }
 

@@ -12,7 +12,7 @@ public static unsafe partial class DropBlock
     /// The seeds of maps. Most of 64 that are drawn at once are none, and go no further than a comparison; what is found is put where its
     /// cells are.
     /// </summary>
-    private sealed class SeedDraw(DropBlockDrawArguments a)
+    private sealed class SeedDraw(DropBlockDrawArguments a, RandomKey key)
     {
         /// <summary>
         /// Random numbers that are made before any is looked at: whether there is a seed cannot be foreseen, and each time it was, wrongly,
@@ -20,8 +20,7 @@ public static unsafe partial class DropBlock
         /// </summary>
         private const int LanesAtOnce = 16 * CpuPhilox.LanesOfFour;
 
-        private readonly RandomKey _key = a.Key.Resolve();
-        private readonly CpuPhilox _philox = new(a.Key.Resolve());
+        private readonly CpuPhilox _philox = new(key);
         private readonly InvariantDivisor _seedWidth = InvariantDivisor.Of((long)a.SeedWidth);
         private readonly InvariantDivisor _seedHeight = InvariantDivisor.Of((long)a.SeedHeight);
         private readonly InvariantDivisor _seedDepth = InvariantDivisor.Of((long)a.SeedDepth);
@@ -73,7 +72,7 @@ public static unsafe partial class DropBlock
             for (; open != 0; open &= open - 1)
             {
                 int i = BitOperations.TrailingZeroCount(open);
-                ushort lower = Philox.Lane(_key, (Philox.LanesPerBlock * LowerHalves) + unit + (ulong)i);
+                ushort lower = Philox.Lane(key, (Philox.LanesPerBlock * LowerHalves) + unit + (ulong)i);
                 if (lower >= (ushort)a.Threshold) seeds ^= 1UL << i;
             }
 
