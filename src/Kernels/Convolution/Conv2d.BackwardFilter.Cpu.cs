@@ -37,9 +37,9 @@ public static unsafe partial class Conv2d
             {
                 MapStrides x = StridesOfX(s, split.IsLast);
                 (GatherAxis vertical, GatherAxis horizontal) = Axes(s, backward: false, 0, 0);
-                if (WideFilter<T, TSum>.Takes(s, vertical, horizontal))
+                if (GatheredFilter<T, TSum>.Takes(s, vertical, horizontal))
                 {
-                    new WideFilter<T, TSum>(split, vertical, horizontal, group).Run();
+                    new GatheredFilter<T, TSum>(split, vertical, horizontal, group).Run();
                     return;
                 }
 

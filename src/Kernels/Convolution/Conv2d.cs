@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using Kernels.Devices;
 
@@ -37,7 +38,7 @@ public static partial class Conv2d
     private const long TileDepth = 16;
 
     /// <summary>The CPU's splits.</summary>
-    private const long PixelsOfCpuSplit = 1 << 14, ManyPixels = 1 << 17, SmallFilter = 1 << 16, MostCpuSplits = 16;
+    private const long PixelsOfCpuSplit = 1 << 11, WorkOfCpuSplit = 1 << 20, SmallFilter = 1 << 16, MostCpuSplits = 16;
 
     /// <summary>Channels of a group with channels last.</summary>
     private const int DepthwiseLanes = 32;
@@ -301,11 +302,16 @@ public static partial class Conv2d
     }
 
     /// <summary>
-    /// Of the pixels for the filter's gradient. Where blocks of a small filter would be cores' work, each core would read all pixels.
+    /// Of the pixels for the filter's gradient, a power of two. Where blocks of a small filter would be cores' work, there would be few of
+    /// them, and each core would read all pixels. A split has more pixels than its sums take to add to the others'.
     /// </summary>
-    private static long CpuSplits(in Conv2dShapeArguments shape) =>
-        shape.IsDepthwise || shape.YPixels < ManyPixels || shape.Outputs * shape.PerOutput > SmallFilter
-            ? 1 : Math.Min(shape.YPixels / PixelsOfCpuSplit, MostCpuSplits);
+    private static long CpuSplits(in Conv2dShapeArguments shape)
+    {
+        long length = shape.Outputs * shape.PerOutput;
+        if (shape.IsDepthwise || length > SmallFilter) return 1;
+        long splits = Math.Min(shape.YPixels / Math.Max(PixelsOfCpuSplit, length / 4), shape.YPixels * length / WorkOfCpuSplit);
+        return 1L << BitOperations.Log2((ulong)Math.Clamp(splits, 1, MostCpuSplits));
+    }
 
     /// <summary>Depthwise as most networks have it.</summary>
     private static bool TakesPlanes(in Conv2dShapeArguments shape, TensorLayout layout) =>

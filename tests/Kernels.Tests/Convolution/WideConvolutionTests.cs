@@ -47,6 +47,10 @@ public sealed class WideConvolutionTests(TestDevices devices)
         Of(1, 2, 363, 364, 3, 3, 3) with { Padding = (1, 1, 1, 1) },
         Of(450, 8, 18, 18, 16, 2, 1),
 
+        // The filter's gradient in bands of an image that share rows, in splits that begin within one; tiles of taps of several channels.
+        Of(1, 3, 335, 141, 16, 5, 5) with { Stride = (2, 2), Padding = (2, 1, 2, 1), Dilation = (2, 1) },
+        Of(1, 16, 34, 257, 16, 3, 3) with { Padding = (1, 1, 1, 1) },
+
         // The filter's gradient in several blocks of channels and of outputs; the last panel is of a part of a vector.
         Of(2, 96, 10, 11, 155, 3, 2) with { Padding = (1, 1, 1, 0) },
     ];

@@ -18,4 +18,34 @@ internal static unsafe class CpuPrefetch
         if (!Sse.IsSupported) return;
         for (byte* line = (byte*)first, end = line + bytes; line < end; line += LineBytes) Sse.Prefetch1(line);
     }
+
+    /// <summary>Rows that are asked for in equal parts, each while something else is done.</summary>
+    /// <param name="first">The first row.</param>
+    /// <param name="rows">How many.</param>
+    /// <param name="bytes">Of a row.</param>
+    /// <param name="stride">Bytes from one row to the next.</param>
+    /// <param name="parts">How many parts they are asked for in.</param>
+    public struct Rows(void* first, long rows, long bytes, long stride, long parts)
+    {
+        private readonly long _part = (((rows * bytes) / Math.Max(1, parts) / LineBytes) + 1) * LineBytes;
+        private byte* _row = (byte*)first;
+        private long _rows = bytes > 0 ? rows : 0;
+        private long _done;
+
+        /// <summary>Asks for the next part; nothing once all were asked for.</summary>
+        public void Next()
+        {
+            for (long left = _part; left > 0 && _rows > 0;)
+            {
+                long count = Math.Min(left, bytes - _done);
+                Range(_row + _done, count);
+                left -= count;
+                _done += count;
+                if (_done < bytes) return;
+                _row += stride;
+                _done = 0;
+                _rows--;
+            }
+        }
+    }
 }
