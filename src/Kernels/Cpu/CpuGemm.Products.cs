@@ -105,6 +105,9 @@ internal static unsafe partial class CpuGemm
         /// <summary>So many rows, packed, stay in a cache that cores share.</summary>
         private const long MostSharedRows = 4 * MaxBlockRows;
 
+        /// <summary>Panels side by side, and the steps in all of them, that stay in the nearest cache beside a tile's rows.</summary>
+        private const int MostNearPanels = 4, MostNearSteps = 3 * MaxDepth / 4;
+
         private readonly TProduct _product;
         private readonly long _rowBlocks;
         private readonly long _columnBlocks;
@@ -162,7 +165,10 @@ internal static unsafe partial class CpuGemm
                 MultiplySlices(firstRow, rows, firstColumn, columns);
         }
 
-        /// <summary>A block of one slice: a panel of the right operand stays in the nearest cache for all rows.</summary>
+        /// <summary>
+        /// A block of one slice: some panels of the right operand stay in the nearest cache for all rows. Of a tile's rows longer pieces
+        /// are then stored one after the other, which memory takes faster.
+        /// </summary>
         private void MultiplyShallow(long firstRow, long rows, long firstColumn, long columns)
         {
             TProduct product = _product;
@@ -173,32 +179,44 @@ internal static unsafe partial class CpuGemm
                 PackLeft(product, firstRow, rows, 0, depth, block, firstColumn == 0);
             else
                 block = _left + (firstRow * PackedRowStride);
-            TileSums<TSum> stays = default, goes = default;
+            TileSums<TSum> stays = default;
             stays.Stay(sums, PanelWidth, accumulate: false);
-            for (long column = firstColumn, end = firstColumn + columns; column < end; column += PanelWidth)
+            NearPanel* panels = stackalloc NearPanel[MostNearPanels];
+            long group = Math.Clamp(MostNearSteps / Math.Max(depth, 1), 1, MostNearPanels) * PanelWidth;
+            for (long first = firstColumn, end = firstColumn + columns; first < end; first += group)
             {
-                long width = Math.Min(PanelWidth, end - column);
-                TSum* panel = Right(product, column, width, 0, depth, scratch, firstRow == 0, out long stride);
-                goes.Stay(sums, PanelWidth, accumulate: false);
-                bool mayGo = width == PanelWidth && product.TryGo(firstRow, column, width, ref goes);
-                CpuBlock next = new(firstRow, 0, column + width, Math.Min(PanelWidth, product.Columns - column - width), 0, depth);
-                Parts parts = new(rows, width);
+                long groupEnd = Math.Min(first + group, end);
+                int count = 0;
+                for (long column = first; column < groupEnd; column += PanelWidth, count++)
+                {
+                    ref NearPanel panel = ref panels[count];
+                    (panel.Column, panel.Width) = (column, Math.Min(PanelWidth, end - column));
+                    TSum* packed = (TSum*)scratch.Panel + (count * depth * PanelWidth);
+                    panel.Steps = Right(product, column, panel.Width, 0, depth, packed, firstRow == 0, out panel.Stride);
+                    panel.Goes.Stay(sums, PanelWidth, accumulate: false);
+                    panel.MayGo = panel.Width == PanelWidth && product.TryGo(firstRow, column, panel.Width, ref panel.Goes);
+                }
+
+                CpuBlock next = new(firstRow, 0, groupEnd, Math.Min(group, product.Columns - groupEnd), 0, depth);
+                Parts parts = new(rows, groupEnd - first);
                 for (long row = 0; row < rows; row += TLanes.TileRows)
                 {
-                    if (next.Columns > 0) product.Prefetch(next, parts.Next());
                     TSum* left = block + (row * PackedRowStride);
                     int height = (int)Math.Min(TLanes.TileRows, rows - row);
-                    int tileHeight = MicroKernel<TSum, TVector, TLanes>.PaddedHeight(height);
-                    if (mayGo && height == tileHeight)
+                    bool isWhole = height == MicroKernel<TSum, TVector, TLanes>.PaddedHeight(height);
+                    for (NearPanel* panel = panels; panel < panels + count; panel++)
                     {
-                        MicroKernel<TSum, TVector, TLanes>.Multiply(tileHeight, 2, depth, left, panel, stride, goes);
-                        goes.Descend(height);
-                        continue;
-                    }
+                        if (next.Columns > 0) product.Prefetch(next, parts.Next());
+                        if (panel->MayGo && isWhole)
+                        {
+                            MultiplyTile(height, PanelWidth, depth, left, panel->Steps, panel->Stride, panel->Goes);
+                            panel->Goes.Descend(height);
+                            continue;
+                        }
 
-                    MicroKernel<TSum, TVector, TLanes>.Multiply(
-                        tileHeight, width > TLanes.Width ? 2 : 1, depth, left, panel, stride, stays);
-                    product.Store(firstRow + row, height, column, width, sums, PanelWidth);
+                        MultiplyTile(height, panel->Width, depth, left, panel->Steps, panel->Stride, stays);
+                        product.Store(firstRow + row, height, panel->Column, panel->Width, sums, PanelWidth);
+                    }
                 }
             }
         }
@@ -221,7 +239,8 @@ internal static unsafe partial class CpuGemm
                 for (long column = 0; column < columns; column += PanelWidth)
                 {
                     long width = Math.Min(PanelWidth, columns - column);
-                    TSum* panel = Right(product, firstColumn + column, width, firstDepth, depth, scratch, firstRow == 0, out long stride);
+                    TSum* packed = (TSum*)scratch.Panel;
+                    TSum* panel = Right(product, firstColumn + column, width, firstDepth, depth, packed, firstRow == 0, out long stride);
                     for (long row = 0; row < rows; row += TLanes.TileRows)
                     {
                         long height = Math.Min(TLanes.TileRows, rows - row);
@@ -261,6 +280,15 @@ internal static unsafe partial class CpuGemm
                 MicroKernel<TSum, TVector, TLanes>.PaddedHeight((int)height), width > TLanes.Width ? 2 : 1, depth, left, right, stride,
                 sums);
 
+        /// <summary>A panel of the right operand, and where its results go if they may at once. It is never copied either.</summary>
+        private struct NearPanel
+        {
+            public long Column, Width, Stride;
+            public TSum* Steps;
+            public TileSums<TSum> Goes;
+            public bool MayGo;
+        }
+
         /// <summary>A part for each tile of a block.</summary>
         private struct Parts(long rows, long columns)
         {
@@ -289,12 +317,13 @@ internal static unsafe partial class CpuGemm
 
         /// <summary>A panel, where it lies or packed. Packed columns up to a whole vector are zeros.</summary>
         private static TSum* Right(
-            in TProduct product, long firstColumn, long width, long firstDepth, long depth, Scratch scratch, bool isFirst, out long stride)
+            in TProduct product, long firstColumn, long width, long firstDepth, long depth, TSum* packed, bool isFirst,
+            out long stride)
         {
             stride = product.RightStride;
             TSum* panel = product.RightInPlace(firstColumn, width, firstDepth);
             if (panel != null && width == PanelWidth) return panel;
-            panel = (TSum*)scratch.Panel;
+            panel = packed;
             stride = PanelWidth;
             if (depth > 0) product.PackRight(firstColumn, width, firstDepth, depth, panel, PanelWidth, isFirst);
             if (width % TLanes.Width != 0) ClearColumns(panel, depth, width, DivideUp(width, TLanes.Width) * TLanes.Width);
