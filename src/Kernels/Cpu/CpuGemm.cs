@@ -230,9 +230,11 @@ internal static unsafe partial class CpuGemm
             var (firstColumn, columns) = Share(problem.Columns, PanelWidth, problem.ColumnBlocks, task % problem.ColumnBlocks);
             var scratch = Scratch.Current;
             var c = problem.C.From(firstRow, firstColumn);
-            var sums = StoresSums
-                ? new Strided<TSum>((TSum*)c.Origin, c.RowStride, 1)
-                : new Strided<TSum>((TSum*)scratch.Sums, SumStride, 1);
+
+            // Sums of several slices add up beside the result, whose rows may share cache sets; the last slice puts them there.
+            long slices = Math.Max(1, DivideUp(problem.Depth, MaxDepth));
+            var result = new Strided<TSum>((TSum*)c.Origin, c.RowStride, 1);
+            var sums = StoresSums && slices == 1 ? result : new Strided<TSum>((TSum*)scratch.Sums, SumStride, 1);
 
             TSum* bias = null;
             if (problem.Bias != null)
@@ -243,16 +245,16 @@ internal static unsafe partial class CpuGemm
             }
 
             // Slices of equal length, a function of k alone.
-            long slices = Math.Max(1, DivideUp(problem.Depth, MaxDepth));
             for (long slice = 0; slice < slices; slice++)
             {
                 var (firstDepth, depth) = Share(problem.Depth, 1, slices, slice);
                 var (nextDepth, nextLength) = Share(problem.Depth, 1, slices, Math.Min(slice + 1, slices - 1));
                 Ahead next = new(problem.A.From(firstRow, nextDepth), rows, slice < slices - 1 ? nextLength : 0);
+                bool isLast = slice == slices - 1;
                 MultiplySlice(
                     rows, columns, depth,
                     problem.A.From(firstRow, firstDepth), problem.B.From(firstDepth, firstColumn),
-                    slice == slices - 1 ? bias : null, sums, accumulate: slice > 0, scratch, next);
+                    isLast ? bias : null, sums, isLast && StoresSums ? result : sums, accumulate: slice > 0, scratch, next);
             }
 
             if (!StoresSums)
@@ -261,10 +263,11 @@ internal static unsafe partial class CpuGemm
             }
         }
 
-        /// <summary>Adds the product over one slice of k to the block.</summary>
+        /// <summary>Adds the product over one slice of k to the block's former sums, if there are any.</summary>
         private static void MultiplySlice(
             long rows, long columns, long depth,
-            Strided<T> a, Strided<T> b, TSum* bias, Strided<TSum> sums, bool accumulate, Scratch scratch, in Ahead next)
+            Strided<T> a, Strided<T> b, TSum* bias, Strided<TSum> former, Strided<TSum> sums, bool accumulate, Scratch scratch,
+            in Ahead next)
         {
             TSum* block = (TSum*)scratch.Block;
             Pack(rows, depth, depth, a, block, PackedRowStride);
@@ -295,16 +298,16 @@ internal static unsafe partial class CpuGemm
                 Ahead nextPanel = new(b.From(0, nextColumn), depth, Math.Clamp(columns - nextColumn, 0, PanelWidth));
                 MultiplyPanel(
                     rows, width, depth, block, panel, panelStride,
-                    bias == null ? null : bias + column, sums.From(0, column), accumulate, (TSum*)scratch.Tile, nextPanel,
-                    next.Part((uint)(column / PanelWidth), (uint)DivideUp(columns, PanelWidth)));
+                    bias == null ? null : bias + column, former.From(0, column), sums.From(0, column), accumulate, (TSum*)scratch.Tile,
+                    nextPanel, next.Part((uint)(column / PanelWidth), (uint)DivideUp(columns, PanelWidth)));
             }
         }
 
         /// <summary>Runs the packed block against one panel, tile by tile.</summary>
         private static void MultiplyPanel(
             long rows, long width, long depth,
-            TSum* block, TSum* panel, long panelStride, TSum* bias, Strided<TSum> sums, bool accumulate, TSum* tile, in Ahead nextPanel,
-            in Ahead nextSlice)
+            TSum* block, TSum* panel, long panelStride, TSum* bias, Strided<TSum> former, Strided<TSum> sums, bool accumulate, TSum* tile,
+            in Ahead nextPanel, in Ahead nextSlice)
         {
             TileSums<TSum> to = default;
             uint index = 0, tiles = (uint)DivideUp(rows, TLanes.TileRows);
@@ -316,11 +319,10 @@ internal static unsafe partial class CpuGemm
                 int tileHeight = MicroKernel<TSum, TVector, TLanes>.PaddedHeight(height);
                 int vectors = width > TLanes.Width ? 2 : 1;
                 TSum* a = block + (row * PackedRowStride);
-                TSum* c = sums.At(row, 0);
                 if (height == tileHeight && width == vectors * TLanes.Width)
                 {
-                    to.Stay(c, sums.RowStride, accumulate);
-                    to.Bias = bias;
+                    to.Stay(former.At(row, 0), former.RowStride, accumulate);
+                    to.Go(sums.At(row, 0), sums.RowStride, bias, isOfRows: false, rectifies: false, streams: false);
                     MicroKernel<TSum, TVector, TLanes>.Multiply(tileHeight, vectors, depth, a, panel, panelStride, to);
                     continue;
                 }
@@ -328,13 +330,13 @@ internal static unsafe partial class CpuGemm
                 // The edge cuts this tile: it is computed whole beside the result, and the part that exists is copied.
                 if (accumulate)
                 {
-                    Copy(height, width, c, sums.RowStride, tile, PanelWidth);
+                    Copy(height, width, former.At(row, 0), former.RowStride, tile, PanelWidth);
                 }
 
                 to.Stay(tile, PanelWidth, accumulate);
                 to.Bias = bias;
                 MicroKernel<TSum, TVector, TLanes>.Multiply(tileHeight, vectors, depth, a, panel, panelStride, to);
-                Copy(height, width, tile, PanelWidth, c, sums.RowStride);
+                Copy(height, width, tile, PanelWidth, sums.At(row, 0), sums.RowStride);
             }
         }
 
