@@ -302,8 +302,9 @@ public static partial class Conv2d
     }
 
     /// <summary>
-    /// Of the pixels for the filter's gradient, a power of two. Where blocks of a small filter would be cores' work, there would be few of
-    /// them, and each core would read all pixels. A split has more pixels than its sums take to add to the others'.
+    /// Of the pixels for the filter's gradient, a power of two, which cores share evenly. Blocks of a small filter would be few tasks, and
+    /// each would read all pixels. The larger the filter, the more pixels a split has: beside them its sums cost little to clear, store and
+    /// add to the others'.
     /// </summary>
     private static long CpuSplits(in Conv2dShapeArguments shape)
     {

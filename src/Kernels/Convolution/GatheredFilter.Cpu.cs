@@ -189,7 +189,7 @@ public static unsafe partial class Conv2d
         {
             T* dy = _split.Dy + (band.Image * _dyStrides.Batch) + ((_firstOutput + block.FirstOutput) * _dyStrides.Channel);
             long tiles = Tiles(block.Taps, _height), slices = Tiles(band.End - band.First, MostSteps);
-            CpuPrefetch.Rows nextBand = After(block, band, slices * Tiles(block.Outputs, PanelColumns) * tiles);
+            CpuPrefetch.RowsAhead nextBand = After(block, band, slices * Tiles(block.Outputs, PanelColumns) * tiles);
             CpuGemm.TileSums<TSum> tile = default;
             for (long slice = 0; slice < slices; slice++)
             {
@@ -210,7 +210,7 @@ public static unsafe partial class Conv2d
                     // What is packed next: other outputs of these pixels, or the pixels behind them, which may be those of the next image.
                     T* next = column + PanelColumns < block.Outputs ? gradients + (PanelColumns * _dyStrides.Channel)
                         : end < _vertical.Results * (long)_horizontal.Results ? dy + (end * _dyStrides.Column) : dy + _dyStrides.Batch;
-                    CpuPrefetch.Rows nextPanel = _split.IsLast ? default
+                    CpuPrefetch.RowsAhead nextPanel = _split.IsLast ? default
                         : new(next, PanelColumns, count * sizeof(T), _dyStrides.Channel * sizeof(T), tiles);
                     long* pixels = block.TilePixels;
                     for (long row = 0; row < block.Taps; row += _height, to += _height * PanelColumns, pixels += 2)
@@ -245,7 +245,7 @@ public static unsafe partial class Conv2d
         }
 
         /// <summary>What is copied for the next band, if that is in one piece for each channel; it may lie behind the last image.</summary>
-        private CpuPrefetch.Rows After(in BlockMemory block, in Band band, long parts)
+        private CpuPrefetch.RowsAhead After(in BlockMemory block, in Band band, long parts)
         {
             if (_split.IsLast && block.Channels < _xStrides.Column) return default;
             bool isNext = RowOf(band.End - 1) + 1 < _vertical.Results;

@@ -131,6 +131,7 @@ internal static unsafe partial class CpuGemm
         }
     }
 
+    /// <summary>Rows anywhere, whose offsets are read anew at each step for the same reason.</summary>
     private readonly struct ListedRows<TSum>(long* offsets) : IRows<TSum, ListedRows<TSum>>
         where TSum : unmanaged
     {

@@ -25,7 +25,7 @@ internal static unsafe class CpuPrefetch
     /// <param name="bytes">Of a row.</param>
     /// <param name="stride">Bytes from one row to the next.</param>
     /// <param name="parts">How many parts they are asked for in.</param>
-    public struct Rows(void* first, long rows, long bytes, long stride, long parts)
+    public struct RowsAhead(void* first, long rows, long bytes, long stride, long parts)
     {
         private readonly long _part = (((rows * bytes) / Math.Max(1, parts) / LineBytes) + 1) * LineBytes;
         private byte* _row = (byte*)first;
