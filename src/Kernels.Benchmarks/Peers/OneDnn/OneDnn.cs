@@ -19,7 +19,10 @@ internal static unsafe partial class OneDnn
     internal const int ConvolutionAuto = 3;
     internal const int DeconvolutionDirect = 10;
     internal const int PoolingMax = 0x1ff, PoolingAverageIncludingPadding = 0x2ff, PoolingAverageExcludingPadding = 0x3ff;
-    internal const int QueryWorkspace = 135;
+    internal const int QueryImplementation = 8, QueryWeights = 131, QueryWeightsGradient = 132, QueryWorkspace = 135;
+
+    /// <summary>A layout that the library may choose.</summary>
+    internal const int AnyLayout = 1;
 
     /// <summary>An address that stands for memory of the library's own.</summary>
     internal static readonly void* AllocateMemory = (void*)-1;
@@ -49,6 +52,9 @@ internal static unsafe partial class OneDnn
     [LibraryImport(PeerLibraries.OneDnn)]
     internal static partial int dnnl_memory_desc_init_by_strides(
         void* descriptor, int dimensions, long* shape, OneDnnType type, long* strides);
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_memory_desc_init_by_tag(void* descriptor, int dimensions, long* shape, OneDnnType type, int layout);
+    [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_memory_desc_equal(void* left, void* right);
     [LibraryImport(PeerLibraries.OneDnn)]
     internal static partial int dnnl_memory_create(
         out nint memory, void* descriptor, nint engine, void* address);
@@ -123,6 +129,13 @@ internal static unsafe partial class OneDnn
     [LibraryImport(PeerLibraries.OneDnn)]
     internal static partial int dnnl_primitive_desc_create(out nint descriptor, void* op, nint attributes, nint engine, nint forwardHint);
     [LibraryImport(PeerLibraries.OneDnn)] internal static partial int dnnl_primitive_desc_destroy(nint descriptor);
+
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_reorder_primitive_desc_create(
+        out nint descriptor, void* source, nint sourceEngine, void* destination, nint destinationEngine, nint attributes);
+
+    [LibraryImport(PeerLibraries.OneDnn)]
+    internal static partial int dnnl_primitive_desc_query(nint descriptor, int what, int index, out nint result);
 
     /// <summary>A descriptor of memory that belongs to the primitive's descriptor.</summary>
     [LibraryImport(PeerLibraries.OneDnn)] internal static partial void* dnnl_primitive_desc_query_md(nint descriptor, int what, int index);

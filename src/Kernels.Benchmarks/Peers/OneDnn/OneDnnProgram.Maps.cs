@@ -9,7 +9,8 @@ internal sealed unsafe partial class OneDnnProgram
     /// <summary>A convolution, a transposed one, or one of their gradients. A problem is always that of the convolution.</summary>
     public string Convolution(Conv2dProblem p, bool isTransposed)
     {
-        byte* source = stackalloc byte[DescriptorBytes], weights = stackalloc byte[DescriptorBytes];
+        byte* source = stackalloc byte[DescriptorBytes], filter = stackalloc byte[DescriptorBytes];
+        byte* weights = stackalloc byte[DescriptorBytes]; // the filter in the layout of oneDNN's choice
         byte* bias = stackalloc byte[DescriptorBytes], destination = stackalloc byte[DescriptorBytes];
         byte* forward = stackalloc byte[DescriptorBytes], op = stackalloc byte[DescriptorBytes];
         long* strides = stackalloc long[] { p.Stride.Height, p.Stride.Width };
@@ -17,11 +18,15 @@ internal sealed unsafe partial class OneDnnProgram
         long* before = stackalloc long[] { p.Padding.Top, p.Padding.Left }, after = stackalloc long[] { p.Padding.Bottom, p.Padding.Right };
         long[] x = [p.Batch, p.Channels, p.Height, p.Width], y = [p.Batch, p.Outputs, p.OutputHeight, p.OutputWidth];
         if (isTransposed) (x, y) = (y, x);
-        long[] filter = [p.Groups, p.Outputs / p.Groups, p.Channels / p.Groups, p.FilterHeight, p.FilterWidth];
+        long[] filterShape = [p.Groups, p.Outputs / p.Groups, p.Channels / p.Groups, p.FilterHeight, p.FilterWidth];
         bool ofData = p.Entry == "backward data", ofFilter = p.Entry == "backward filter", isForward = !ofData && !ofFilter;
         bool hasBias = p.HasBias && !ofData;
         AddMaps(ofData ? SourceGradient : Source, ofData ? "dx" : "x", source, x, p.ChannelsLast);
-        AddMaps(ofFilter ? WeightsGradient : Weights, ofFilter ? "dfilter" : "filter", weights, filter, p.ChannelsLast, isTransposed);
+        int filterRole = ofFilter ? WeightsGradient : Weights;
+        AddMaps(filterRole, ofFilter ? "dfilter" : "filter", filter, filterShape, p.ChannelsLast, isTransposed);
+        if (isTransposed) (filterShape[1], filterShape[2]) = (filterShape[2], filterShape[1]);
+        fixed (long* shape = filterShape)
+            ThrowIfFailed(dnnl_memory_desc_init_by_tag(weights, filterShape.Length, shape, StoredType, AnyLayout));
         AddMaps(isForward ? Destination : DestinationGradient, isForward ? "y" : "dy", destination, y, p.ChannelsLast);
         if (hasBias)
             Add(ofFilter ? BiasGradient : Bias, ofFilter ? "dbias" : "bias", bias, [y[1]], [1]);
@@ -35,7 +40,7 @@ internal sealed unsafe partial class OneDnnProgram
         string name = isTransposed ? "dnnl_deconvolution" : "dnnl_convolution";
         if (isForward)
         {
-            Create(forward);
+            Create(forward, 0, filterRole, filter);
             return $"{name}_forward";
         }
 
@@ -51,8 +56,35 @@ internal sealed unsafe partial class OneDnnProgram
                 op, DeconvolutionDirect, source, weights, bias, destination, strides, dilations, before, after),
         };
         ThrowIfFailed(status, $"{name}_backward_desc_init");
-        CreateBackward(op, forward);
+        CreateBackward(op, forward, filterRole, filter);
         return ofData ? $"{name}_backward_data" : $"{name}_backward_weights";
+    }
+
+    /// <summary>
+    /// Has the filter, or its gradient, reordered in each call where the primitive has another layout for it than ours: with ours, and
+    /// channels last, oneDNN 2.6 has nothing but its reference loops.
+    /// </summary>
+    private void ReorderFilter(nint descriptor, int role, byte* filter)
+    {
+        bool isGradient = role == WeightsGradient;
+        void* wanted = dnnl_primitive_desc_query_md(descriptor, isGradient ? QueryWeightsGradient : QueryWeights, 0);
+        if (dnnl_memory_desc_equal(wanted, filter) != 0) return;
+        int place = _arguments.FindIndex(argument => argument.Role == role);
+        nint ours = _plainFilter = _arguments[place].Memory, theirs = Allocate(wanted);
+        _arguments[place] = new ExecuteArgument { Role = role, Memory = theirs };
+        void* from = isGradient ? wanted : filter, to = isGradient ? filter : wanted;
+        ThrowIfFailed(dnnl_reorder_primitive_desc_create(out nint reorder, from, engine, to, engine, 0));
+        int status = dnnl_primitive_create(out nint primitive, reorder);
+        dnnl_primitive_desc_destroy(reorder);
+        ThrowIfFailed(status, "dnnl_primitive_create");
+        ExecuteArgument[] arguments =
+        [
+            new() { Role = Source, Memory = isGradient ? theirs : ours }, new() { Role = Destination, Memory = isGradient ? ours : theirs },
+        ];
+        if (isGradient)
+            _after = (primitive, arguments);
+        else
+            _before = (primitive, arguments);
     }
 
     /// <summary>Pooling, or its gradient. The places of largest elements are in a workspace of oneDNN's own.</summary>

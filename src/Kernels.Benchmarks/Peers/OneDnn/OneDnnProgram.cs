@@ -3,11 +3,23 @@ using static Kernels.Benchmarks.OneDnn;
 
 namespace Kernels.Benchmarks;
 
-/// <summary>One primitive with its operands. Layouts are the ones our own ops get: nothing is reordered ahead of time.</summary>
+/// <summary>
+/// One primitive with its operands. Layouts are the ones our own ops get: nothing is reordered ahead of time. Filters are reordered by
+/// the timed call itself where the primitive wants that.
+/// </summary>
 internal sealed unsafe partial class OneDnnProgram(nint engine, nint stream, DType dtype, DeviceTensors tensors) : IDisposable
 {
     private readonly List<ExecuteArgument> _arguments = [];
     private nint _primitive;
+    private nint _plainFilter;
+    private (nint Primitive, ExecuteArgument[] Arguments) _before, _after;
+
+    private OneDnnType StoredType => dtype switch
+    {
+        DType.Float16 => OneDnnType.Float16,
+        DType.BFloat16 => OneDnnType.BFloat16,
+        _ => OneDnnType.Float32,
+    };
 
     /// <summary>destination = source weights (+ bias). A transposed matrix is stored as columns by rows.</summary>
     public string MatMul(
@@ -104,15 +116,27 @@ internal sealed unsafe partial class OneDnnProgram(nint engine, nint stream, DTy
     /// <summary>Runs the primitive and waits for it.</summary>
     public void Execute()
     {
-        Span<ExecuteArgument> arguments = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_arguments);
-        fixed (ExecuteArgument* first = arguments) ThrowIfFailed(dnnl_primitive_execute(_primitive, stream, arguments.Length, first));
+        Queue(_before.Primitive, _before.Arguments);
+        Queue(_primitive, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_arguments));
+        Queue(_after.Primitive, _after.Arguments);
         ThrowIfFailed(dnnl_stream_wait(stream));
     }
 
     public void Dispose()
     {
-        if (_primitive != 0) dnnl_primitive_destroy(_primitive);
+        foreach (nint primitive in new[] { _before.Primitive, _primitive, _after.Primitive })
+        {
+            if (primitive != 0) dnnl_primitive_destroy(primitive);
+        }
+
         foreach (ExecuteArgument argument in _arguments) dnnl_memory_destroy(argument.Memory);
+        if (_plainFilter != 0) dnnl_memory_destroy(_plainFilter);
+    }
+
+    private void Queue(nint primitive, ReadOnlySpan<ExecuteArgument> arguments)
+    {
+        if (primitive == 0) return;
+        fixed (ExecuteArgument* first = arguments) ThrowIfFailed(dnnl_primitive_execute(primitive, stream, arguments.Length, first));
     }
 
     private void Add(int role, string name, byte* descriptor, long rows, long columns, bool transposed = false)
@@ -128,12 +152,7 @@ internal sealed unsafe partial class OneDnnProgram(nint engine, nint stream, DTy
     private void Add(int role, void* address, byte* descriptor, long[] shape, long[] strides, OneDnnType? type = null)
     {
         if (shape.Contains(0)) throw new PeerException("an empty tensor");
-        OneDnnType stored = type ?? dtype switch
-        {
-            DType.Float16 => OneDnnType.Float16,
-            DType.BFloat16 => OneDnnType.BFloat16,
-            _ => OneDnnType.Float32,
-        };
+        OneDnnType stored = type ?? StoredType;
         fixed (long* dimensions = shape, steps = strides)
             ThrowIfFailed(dnnl_memory_desc_init_by_strides(descriptor, shape.Length, dimensions, stored, steps));
         ThrowIfFailed(dnnl_memory_create(out nint memory, descriptor, engine, address));
@@ -141,12 +160,12 @@ internal sealed unsafe partial class OneDnnProgram(nint engine, nint stream, DTy
     }
 
     /// <summary>A gradient, which is made with the forward call's descriptor as a hint.</summary>
-    private void CreateBackward(byte* op, byte* forward)
+    private void CreateBackward(byte* op, byte* forward, int filterRole = 0, byte* filter = null)
     {
         ThrowIfFailed(dnnl_primitive_desc_create(out nint hint, forward, 0, engine, 0));
         try
         {
-            Create(op, hint);
+            Create(op, hint, filterRole, filter);
         }
         finally
         {
@@ -154,11 +173,21 @@ internal sealed unsafe partial class OneDnnProgram(nint engine, nint stream, DTy
         }
     }
 
-    private void Create(byte* op, nint forwardHint = 0)
+    /// <summary>The primitive; its filter comes and goes in the layout <paramref name="filter"/> if there is one.</summary>
+    private void Create(byte* op, nint forwardHint = 0, int filterRole = 0, byte* filter = null)
     {
         ThrowIfFailed(dnnl_primitive_desc_create(out nint descriptor, op, 0, engine, forwardHint));
-        int status = dnnl_primitive_create(out _primitive, descriptor);
-        dnnl_primitive_desc_destroy(descriptor);
-        ThrowIfFailed(status, "dnnl_primitive_create");
+        try
+        {
+            ThrowIfFailed(dnnl_primitive_desc_query(descriptor, QueryImplementation, 0, out nint implementation));
+            string name = System.Runtime.InteropServices.Marshal.PtrToStringUTF8(implementation) ?? "";
+            if (name.StartsWith("ref", StringComparison.Ordinal)) throw new PeerException($"only its reference implementation, {name}");
+            if (filter != null) ReorderFilter(descriptor, filterRole, filter);
+            ThrowIfFailed(dnnl_primitive_create(out _primitive, descriptor));
+        }
+        finally
+        {
+            dnnl_primitive_desc_destroy(descriptor);
+        }
     }
 }
