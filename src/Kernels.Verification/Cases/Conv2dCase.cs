@@ -17,6 +17,17 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
             new Conv2dProblem(entry, 32, 3, 224, 224, 64, 7, 7, "first layer of ResNet") { Padding = 3, Stride = 2 },
         }),
         new Conv2dProblem("forward", 32, 64, 56, 56, 256, 1, 1, "a bottleneck of ResNet"),
+        .. new[] { "forward", "backward data" }.SelectMany(entry => new[]
+        {
+            new Conv2dProblem(entry, 32, 64, 56, 56, 64, 3, 3, "first stage of ResNet")
+            {
+                Padding = 1, Algorithm = Conv2dAlgorithm.Winograd,
+            },
+            new Conv2dProblem(entry, 32, 256, 14, 14, 256, 3, 3, "third stage of ResNet")
+            {
+                Padding = 1, Algorithm = Conv2dAlgorithm.Winograd,
+            },
+        }),
         .. new[] { "forward", "backward data", "backward filter" }.SelectMany(entry => new[]
         {
             new Conv2dProblem(entry, 32, 64, 56, 56, 64, 3, 3, "first stage of ResNet") { Padding = 1, ChannelsLast = true },
@@ -40,6 +51,7 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
         Refused("no groups", typeof(ArgumentOutOfRangeException), new() { Groups = 0 }),
         Refused("groups that do not divide", typeof(ArgumentException), new() { Groups = 3 }),
         Refused("unknown layout", typeof(ArgumentOutOfRangeException), new() { Layout = (TensorLayout)7 }),
+        Refused("unknown algorithm", typeof(ArgumentOutOfRangeException), new() { Algorithm = (Conv2dAlgorithm)2 }),
         Refused("channels last by shapes of channels first", typeof(ArgumentException), new() { Layout = TensorLayout.ChannelsLast }),
         Refused("inputs of another number", typeof(ArgumentException), new(), filter: [6, 3, 3, 3]),
         Refused("a filter without taps", typeof(ArgumentException), new(), filter: [6, 4, 0, 3]),
@@ -103,6 +115,7 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
         new Conv2dProblem("forward", 2, 5, 9, 7, 6, 3, 3, "odd maps, padded") { Padding = 1 },
         new Conv2dProblem("forward relu", 1, 67, 3, 45, 66, 1, 1, "one past a tile of channels, of pixels and of taps"),
         .. Odd("forward"),
+        .. InTiles("forward"),
         new Conv2dProblem("forward relu", 1, 3, 11, 37, 4, 3, 3, "few outputs, strided, more rows than a tile") { Stride = 2, Padding = 1 },
         new Conv2dProblem("forward", 1, 86, 5, 9, 2, 3, 3, "few outputs, more steps than a slice") { Padding = 1 },
         new Conv2dProblem("forward relu", 1, 3, 9, 8, 3, 3, 3, "depthwise, rows in fours, rectified") { Padding = 1, Groups = 3 },
@@ -118,6 +131,7 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
             Stride = 3,
         },
         .. Odd("backward data"),
+        .. InTiles("backward data"),
         new Conv2dProblem("backward data", 1, 3, 9, 37, 50, 5, 4, "few inputs, more taps than a chain") { Stride = 2, Padding = 2 },
         new Conv2dProblem("backward data", 1, 4, 5, 9, 86, 3, 3, "few inputs, more steps than a slice") { Padding = 1 },
         new Conv2dProblem("backward data", 65536, 1, 1, 1, 1, 1, 1, "65,536 planes"),
@@ -185,6 +199,24 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
             new Conv2dProblem(entry, 2, 3, 17, 9, 3, 5, 5, "depthwise, more taps than a pass, dilated")
             {
                 Padding = (2, 2, 4, 3), Stride = (2, 1), Dilation = (1, 2), Groups = 3,
+            },
+        ];
+    }
+
+    /// <summary>Tiles that reach over every side, images that share a task, channels that fill neither a vector nor a panel.</summary>
+    private static IEnumerable<Problem> InTiles(string entry)
+    {
+        Conv2dProblem problem = new(entry, 3, 20, 13, 11, 36, 3, 3, "in tiles of 4x4 results")
+        {
+            Padding = (0, 2, 1, 0), Algorithm = Conv2dAlgorithm.Winograd,
+        };
+        return
+        [
+            problem,
+            problem with
+            {
+                Channels = 40, Outputs = 72, Groups = 2, ChannelsLast = true, HasBias = false, Padding = 1,
+                Reason = "in tiles of 4x4 results, channels last, two groups",
             },
         ];
     }

@@ -113,7 +113,7 @@ public static unsafe partial class Conv2d
                 count, CpuParallel.ElementsPerChunk, (first, end) => CpuStreaming.FillPart(result + first, end - first, default, streams));
         }
 
-        private static GatherPhase<T, TSum> Phase<T, TSum>(in Conv2dGatherArguments a, bool last, long group, long phase)
+        public static GatherPhase<T, TSum> Phase<T, TSum>(in Conv2dGatherArguments a, bool last, long group, long phase)
             where T : unmanaged
             where TSum : unmanaged
         {
@@ -305,6 +305,9 @@ public static unsafe partial class Conv2d
     private readonly struct GatherTarget<T>
         where T : unmanaged
     {
+        /// <summary>Pixels that are transposed at a time.</summary>
+        public const int TransposedPixels = 128;
+
         public required T* Result { get; init; }
 
         public required T* Bias { get; init; }
@@ -346,6 +349,38 @@ public static unsafe partial class Conv2d
                     CpuConvert.RoundRows(sums + first, stride, row, 0, 1, part, ownBias, isShared: true, Rectifies, streams: false);
                     T* at = to + ((long)first * Horizontal.ResultStep);
                     for (int x = 0; x < part; x++) at[(long)x * Horizontal.ResultStep] = row[x];
+                }
+            }
+        }
+
+        /// <summary>
+        /// Takes rows of results for the channels of a panel, <paramref name="pitch"/> pixels apart: one by one, or where neither they nor
+        /// the result have gaps, all as one.
+        /// </summary>
+        public void StorePanel<TSum>(
+            bool last, long batch, in GatherAxis vertical, long channel, long channels, TSum* sums, int pitch, TSum* transposed)
+            where TSum : unmanaged
+        {
+            int width = Horizontal.Results, rows = vertical.Results, panel = CpuGemm.PanelColumns<TSum>();
+            T* to = Result + (batch * Strides.Batch) + (channel * Strides.Channel) + (vertical.ResultFirst * Strides.Row)
+                + (Horizontal.ResultFirst * Strides.Column);
+            T* bias = BiasOf(channel);
+            if (IsDense && pitch == width) (width, rows) = (width * rows, 1);
+            for (int row = 0; row < rows; row++, to += vertical.ResultStep * Strides.Row, sums += pitch * panel)
+            {
+                if (last)
+                {
+                    CpuConvert.RoundRows(
+                        sums, panel, to, Horizontal.ResultStep * Strides.Column, width, (int)channels, bias, isShared: false, Rectifies,
+                        Streams);
+                    continue;
+                }
+
+                for (int x = 0; x < width; x += TransposedPixels)
+                {
+                    int count = Math.Min(TransposedPixels, width - x);
+                    CpuGemm.Pack(channels, Tiles(count, 16) * 16, sums + (x * panel), 1, panel, transposed, TransposedPixels);
+                    StoreRows(transposed, TransposedPixels, to + (x * Horizontal.ResultStep), channels, count, bias);
                 }
             }
         }

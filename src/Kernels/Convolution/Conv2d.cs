@@ -67,6 +67,10 @@ public static partial class Conv2d
     private static readonly KernelDefinition<Conv2dBackwardFilterArguments> BackwardFilterKernel =
         EntryPoints.Conv2dBackwardFilter.Float<CpuBackwardFilter>(switches: Switches);
 
+    /// <summary>On the CPU, where the caller allows it; elsewhere nothing but <see cref="GatherKernel"/>.</summary>
+    private static readonly KernelDefinition<Conv2dGatherArguments> WinogradGatherKernel =
+        EntryPoints.Conv2dGather.Float<CpuWinogradGather>(switches: Switches);
+
     private static readonly KernelDefinition<Conv2dGatherArguments> DirectGatherKernel =
         EntryPoints.Conv2dDirectGather.Float<CpuDirectGather>(switches: DirectSwitches);
 
@@ -176,7 +180,7 @@ public static partial class Conv2d
             Check.Disjoint(op, bias, nameof(bias), to, toName);
         }
 
-        Gather(stream, shape, options.Layout, from, filter, bias, to, backward, rectifies);
+        Gather(stream, shape, options.Layout, options.Algorithm, from, filter, bias, to, backward, rectifies);
     }
 
     /// <summary>Checks the tensors of a filter's gradient; the bias is of the convolution's output, or of its input.</summary>
@@ -257,8 +261,8 @@ public static partial class Conv2d
 
     /// <summary>y from x or dx from dy, with arguments already checked.</summary>
     private static void Gather<T>(
-        DeviceStream stream, in Conv2dShapeArguments shape, TensorLayout layout, DeviceTensor<T> image, DeviceTensor<T> filter,
-        DeviceTensor<T>? bias, DeviceTensor<T> result, bool backward, bool rectifies)
+        DeviceStream stream, in Conv2dShapeArguments shape, TensorLayout layout, Conv2dAlgorithm algorithm, DeviceTensor<T> image,
+        DeviceTensor<T> filter, DeviceTensor<T>? bias, DeviceTensor<T> result, bool backward, bool rectifies)
         where T : unmanaged
     {
         if (result.Length == 0) return;
@@ -298,7 +302,10 @@ public static partial class Conv2d
             ? DirectGroups((long)shape.Groups * (isNarrow ? 1 : channels), phases, (long)shape.Batch * Tiles(height, DirectResults) * width)
             : new LaunchShape(
                 Tiles(channels, TileRows) * (long)shape.Groups * phases * Tiles((long)shape.Batch * height * width, TileColumns));
-        stream.Launch(isDirect ? DirectGatherKernel : GatherKernel, Variant(result.DType, layout, isNarrow), groups, arguments);
+        bool mayTransform = algorithm == Conv2dAlgorithm.Winograd && stream.Device.Kind == DeviceKind.Cpu;
+        KernelDefinition<Conv2dGatherArguments> kernel =
+            isDirect ? DirectGatherKernel : mayTransform ? WinogradGatherKernel : GatherKernel;
+        stream.Launch(kernel, Variant(result.DType, layout, isNarrow), groups, arguments);
     }
 
     /// <summary>

@@ -26,4 +26,7 @@ public readonly record struct Conv2dOptions
     /// width, channels] with [outputs, height, width, inputs].
     /// </summary>
     public TensorLayout Layout { get; init; }
+
+    /// <summary>How the output and the gradient of the input may be made; the filter's gradient is always a sum of products.</summary>
+    public Conv2dAlgorithm Algorithm { get; init; }
 }

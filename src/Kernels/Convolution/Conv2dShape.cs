@@ -132,6 +132,7 @@ internal readonly partial record struct Conv2dShapeArguments
     {
         (Size2d stride, Size2d dilation, Padding2d padding) = (options.Stride ?? 1, options.Dilation ?? 1, options.Padding);
         Check.Defined(op, options.Layout, nameof(options.Layout));
+        Check.Defined(op, options.Algorithm, nameof(options.Algorithm));
         InRange(stride.Height, 1, "options.Stride.Height");
         InRange(stride.Width, 1, "options.Stride.Width");
         InRange(dilation.Height, 1, "options.Dilation.Height");

@@ -29,9 +29,6 @@ public static unsafe partial class Conv2d
         /// <summary>The share of lanes and rows of tiles from which on patches cost more.</summary>
         private const double LeastUse = 0.85;
 
-        /// <summary>Pixels that are transposed at a time.</summary>
-        private const int TransposedPixels = 128;
-
         private readonly long _channels, _taps, _inputs;
         private readonly int _downTaps, _rightTaps, _tiles, _height;
         private readonly MapStrides _strides;
@@ -228,12 +225,13 @@ public static unsafe partial class Conv2d
         {
             PaddedBand<T, TSum> band = new(Image, vertical, _isLast);
             long slices = Tiles(_taps, MostSteps), tileLength = _tileHeight * PanelColumns, tileReach = _tileHeight * band.Pixel;
-            long sumsLength = (((long)vertical.Results * _pitch) + TransposedPixels) * PanelColumns;
+            long sumsLength = (((long)vertical.Results * _pitch) + GatherTarget<T>.TransposedPixels) * PanelColumns;
             long offsetsLength = Tiles(_taps * sizeof(long), CpuHeap.Alignment) * (CpuHeap.Alignment / sizeof(TSum));
             TSum* memory = CpuScratch.Take<TSum>(
-                offsetsLength + sumsLength + (PanelColumns * TransposedPixels) + band.Length + (_tileHeight * band.Pixel));
+                offsetsLength + sumsLength + (PanelColumns * GatherTarget<T>.TransposedPixels) + band.Length + (_tileHeight * band.Pixel));
             long* offsets = (long*)memory;
-            TSum* sums = memory + offsetsLength, transposed = sums + sumsLength, image = transposed + (PanelColumns * TransposedPixels);
+            TSum* sums = memory + offsetsLength, transposed = sums + sumsLength;
+            TSum* image = transposed + (PanelColumns * GatherTarget<T>.TransposedPixels);
             band.Offsets(offsets);
             image = band.Fill(Image.Image + (batch * Image.Strides.Batch), image);
             long part = 0, parts = Panels * slices * vertical.Results * _tiles;
@@ -271,7 +269,7 @@ public static unsafe partial class Conv2d
                     }
                 }
 
-                if (!isDirect) Store(batch, vertical, channel, columns, sums, transposed);
+                if (!isDirect) _phase.Target.StorePanel(_isLast, batch, vertical, channel, columns, sums, _pitch, transposed);
             }
         }
 
@@ -350,36 +348,6 @@ public static unsafe partial class Conv2d
 
         private T* TargetOf(long batch, in GatherAxis vertical) =>
             _phase.Target.Result + (batch * _phase.Target.Strides.Batch) + (vertical.ResultFirst * _phase.Target.Strides.Row);
-
-        /// <summary>Rows one by one, or where neither tiles nor the result have gaps, all as one.</summary>
-        private void Store(long batch, in GatherAxis vertical, long channel, long channels, TSum* sums, TSum* transposed)
-        {
-            GatherTarget<T> target = _phase.Target;
-            int width = target.Horizontal.Results, rows = vertical.Results;
-            T* to = target.Result + (batch * target.Strides.Batch) + (channel * target.Strides.Channel)
-                + (vertical.ResultFirst * target.Strides.Row) + (target.Horizontal.ResultFirst * target.Strides.Column);
-            T* bias = target.Bias == null ? null : target.Bias + channel;
-            if (target.IsDense && _pitch == width) (width, rows) = (width * rows, 1);
-            for (int row = 0; row < rows; row++, to += vertical.ResultStep * target.Strides.Row, sums += _pitch * PanelColumns)
-            {
-                if (_isLast)
-                {
-                    CpuConvert.RoundRows(
-                        sums, PanelColumns, to, target.Horizontal.ResultStep * target.Strides.Column, width, (int)channels, bias,
-                        isShared: false, target.Rectifies, target.Streams);
-                    continue;
-                }
-
-                for (int x = 0; x < width; x += TransposedPixels)
-                {
-                    int count = Math.Min(TransposedPixels, width - x);
-                    CpuGemm.Pack(
-                        channels, Tiles(count, 16) * 16, sums + (x * PanelColumns), 1, PanelColumns, transposed, TransposedPixels);
-                    target.StoreRows(
-                        transposed, TransposedPixels, to + (x * target.Horizontal.ResultStep), channels, count, bias);
-                }
-            }
-        }
     }
 
     /// <summary>A slice of the taps of a filter, for the channels of one panel.</summary>

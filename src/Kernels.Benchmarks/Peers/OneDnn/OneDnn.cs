@@ -19,7 +19,7 @@ internal static unsafe partial class OneDnn
     internal const int ConvolutionAuto = 3;
     internal const int DeconvolutionDirect = 10;
     internal const int PoolingMax = 0x1ff, PoolingAverageIncludingPadding = 0x2ff, PoolingAverageExcludingPadding = 0x3ff;
-    internal const int QueryImplementation = 8, QueryWeights = 131, QueryWeightsGradient = 132, QueryWorkspace = 135;
+    internal const int QueryImplementation = 8, QuerySource = 129, QueryWorkspace = 135;
 
     /// <summary>A layout that the library may choose.</summary>
     internal const int AnyLayout = 1;

@@ -9,9 +9,9 @@ internal sealed unsafe partial class OneDnnProgram
     /// <summary>A convolution, a transposed one, or one of their gradients. A problem is always that of the convolution.</summary>
     public string Convolution(Conv2dProblem p, bool isTransposed)
     {
-        byte* source = stackalloc byte[DescriptorBytes], filter = stackalloc byte[DescriptorBytes];
-        byte* weights = stackalloc byte[DescriptorBytes]; // the filter in the layout of oneDNN's choice
-        byte* bias = stackalloc byte[DescriptorBytes], destination = stackalloc byte[DescriptorBytes];
+        byte* from = stackalloc byte[DescriptorBytes], filter = stackalloc byte[DescriptorBytes], to = stackalloc byte[DescriptorBytes];
+        byte* source = stackalloc byte[DescriptorBytes], weights = stackalloc byte[DescriptorBytes];
+        byte* destination = stackalloc byte[DescriptorBytes], bias = stackalloc byte[DescriptorBytes];
         byte* forward = stackalloc byte[DescriptorBytes], op = stackalloc byte[DescriptorBytes];
         long* strides = stackalloc long[] { p.Stride.Height, p.Stride.Width };
         long* dilations = stackalloc long[] { p.Dilation.Height - 1, p.Dilation.Width - 1 };
@@ -21,13 +21,28 @@ internal sealed unsafe partial class OneDnnProgram
         long[] filterShape = [p.Groups, p.Outputs / p.Groups, p.Channels / p.Groups, p.FilterHeight, p.FilterWidth];
         bool ofData = p.Entry == "backward data", ofFilter = p.Entry == "backward filter", isForward = !ofData && !ofFilter;
         bool hasBias = p.HasBias && !ofData;
-        AddMaps(ofData ? SourceGradient : Source, ofData ? "dx" : "x", source, x, p.ChannelsLast);
-        int filterRole = ofFilter ? WeightsGradient : Weights;
+        (int sourceRole, int filterRole, int destinationRole) = (
+            ofData ? SourceGradient : Source, ofFilter ? WeightsGradient : Weights, isForward ? Destination : DestinationGradient);
+        AddMaps(sourceRole, ofData ? "dx" : "x", from, x, p.ChannelsLast);
         AddMaps(filterRole, ofFilter ? "dfilter" : "filter", filter, filterShape, p.ChannelsLast, isTransposed);
+        AddMaps(destinationRole, isForward ? "y" : "dy", to, y, p.ChannelsLast);
+
+        // With ours for the filter, and channels last, it has nothing but its reference loops; with ours for the maps, no Winograd.
         if (isTransposed) (filterShape[1], filterShape[2]) = (filterShape[2], filterShape[1]);
-        fixed (long* shape = filterShape)
-            ThrowIfFailed(dnnl_memory_desc_init_by_tag(weights, filterShape.Length, shape, StoredType, AnyLayout));
-        AddMaps(isForward ? Destination : DestinationGradient, isForward ? "y" : "dy", destination, y, p.ChannelsLast);
+        ChooseLayout(weights, filterShape);
+        Operand[] free = [new(filterRole, (nint)filter)];
+        if (p.Algorithm == Conv2dAlgorithm.Winograd)
+        {
+            ChooseLayout(source, x);
+            ChooseLayout(destination, y);
+            free = [new(sourceRole, (nint)from), new(filterRole, (nint)filter), new(destinationRole, (nint)to)];
+        }
+        else
+        {
+            source = from;
+            destination = to;
+        }
+
         if (hasBias)
             Add(ofFilter ? BiasGradient : Bias, ofFilter ? "dbias" : "bias", bias, [y[1]], [1]);
         else
@@ -40,7 +55,7 @@ internal sealed unsafe partial class OneDnnProgram
         string name = isTransposed ? "dnnl_deconvolution" : "dnnl_convolution";
         if (isForward)
         {
-            Create(forward, 0, filterRole, filter);
+            Create(forward, 0, free);
             return $"{name}_forward";
         }
 
@@ -56,35 +71,38 @@ internal sealed unsafe partial class OneDnnProgram
                 op, DeconvolutionDirect, source, weights, bias, destination, strides, dilations, before, after),
         };
         ThrowIfFailed(status, $"{name}_backward_desc_init");
-        CreateBackward(op, forward, filterRole, filter);
+        CreateBackward(op, forward, free);
         return ofData ? $"{name}_backward_data" : $"{name}_backward_weights";
     }
 
-    /// <summary>
-    /// Has the filter, or its gradient, reordered in each call where the primitive has another layout for it than ours: with ours, and
-    /// channels last, oneDNN 2.6 has nothing but its reference loops.
-    /// </summary>
-    private void ReorderFilter(nint descriptor, int role, byte* filter)
+    /// <summary>Has an operand reordered in each call where the primitive has another layout for it than ours.</summary>
+    private void Reorder(nint descriptor, in Operand operand)
     {
-        bool isGradient = role == WeightsGradient;
-        void* wanted = dnnl_primitive_desc_query_md(descriptor, isGradient ? QueryWeightsGradient : QueryWeights, 0);
-        if (dnnl_memory_desc_equal(wanted, filter) != 0) return;
+        int role = operand.Role;
+        void* plain = (void*)operand.Layout;
+        bool isResult = role is SourceGradient or WeightsGradient or Destination;
+        void* wanted = dnnl_primitive_desc_query_md(descriptor, operand.Query, 0);
+        if (dnnl_memory_desc_equal(wanted, plain) != 0) return;
         int place = _arguments.FindIndex(argument => argument.Role == role);
-        nint ours = _plainFilter = _arguments[place].Memory, theirs = Allocate(wanted);
+        nint ours = _arguments[place].Memory, theirs = Allocate(wanted);
+        _reordered.Add(ours);
         _arguments[place] = new ExecuteArgument { Role = role, Memory = theirs };
-        void* from = isGradient ? wanted : filter, to = isGradient ? filter : wanted;
-        ThrowIfFailed(dnnl_reorder_primitive_desc_create(out nint reorder, from, engine, to, engine, 0));
+        (nint from, nint to) = isResult ? ((nint)wanted, (nint)plain) : ((nint)plain, (nint)wanted);
+        ThrowIfFailed(dnnl_reorder_primitive_desc_create(out nint reorder, (void*)from, engine, (void*)to, engine, 0));
         int status = dnnl_primitive_create(out nint primitive, reorder);
         dnnl_primitive_desc_destroy(reorder);
         ThrowIfFailed(status, "dnnl_primitive_create");
-        ExecuteArgument[] arguments =
+        (isResult ? _after : _before).Add((primitive,
         [
-            new() { Role = Source, Memory = isGradient ? theirs : ours }, new() { Role = Destination, Memory = isGradient ? ours : theirs },
-        ];
-        if (isGradient)
-            _after = (primitive, arguments);
-        else
-            _before = (primitive, arguments);
+            new() { Role = Source, Memory = isResult ? theirs : ours }, new() { Role = Destination, Memory = isResult ? ours : theirs },
+        ]));
+    }
+
+    /// <summary>A shape whose layout the primitive chooses.</summary>
+    private void ChooseLayout(byte* descriptor, long[] shape)
+    {
+        fixed (long* dimensions = shape)
+            ThrowIfFailed(dnnl_memory_desc_init_by_tag(descriptor, shape.Length, dimensions, StoredType, AnyLayout));
     }
 
     /// <summary>Pooling, or its gradient. The places of largest elements are in a workspace of oneDNN's own.</summary>
@@ -195,5 +213,19 @@ internal sealed unsafe partial class OneDnnProgram
         Add(role, name, descriptor, shape, strides);
 
         static IEnumerable<int> Outer(int count) => Enumerable.Range(0, count).Reverse();
+    }
+
+    /// <summary>A tensor of a primitive that chooses its layout, and the descriptor of ours.</summary>
+    private readonly record struct Operand(int Role, nint Layout)
+    {
+        public int Query => Role switch
+        {
+            Source => QuerySource,
+            SourceGradient => QuerySource + 1,
+            Weights => QuerySource + 2,
+            WeightsGradient => QuerySource + 3,
+            Destination => QuerySource + 4,
+            _ => QuerySource + 5,
+        };
     }
 }

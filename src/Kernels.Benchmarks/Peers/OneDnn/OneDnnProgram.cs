@@ -4,15 +4,15 @@ using static Kernels.Benchmarks.OneDnn;
 namespace Kernels.Benchmarks;
 
 /// <summary>
-/// One primitive with its operands. Layouts are the ones our own ops get: nothing is reordered ahead of time. Filters are reordered by
-/// the timed call itself where the primitive wants that.
+/// One primitive with its operands. Layouts are the ones our own ops get: nothing is reordered ahead of time. What the primitive wants in
+/// another one, the timed call itself reorders.
 /// </summary>
 internal sealed unsafe partial class OneDnnProgram(nint engine, nint stream, DType dtype, DeviceTensors tensors) : IDisposable
 {
     private readonly List<ExecuteArgument> _arguments = [];
+    private readonly List<(nint Primitive, ExecuteArgument[] Arguments)> _before = [], _after = [];
+    private readonly List<nint> _reordered = [];
     private nint _primitive;
-    private nint _plainFilter;
-    private (nint Primitive, ExecuteArgument[] Arguments) _before, _after;
 
     private OneDnnType StoredType => dtype switch
     {
@@ -116,26 +116,22 @@ internal sealed unsafe partial class OneDnnProgram(nint engine, nint stream, DTy
     /// <summary>Runs the primitive and waits for it.</summary>
     public void Execute()
     {
-        Queue(_before.Primitive, _before.Arguments);
+        foreach ((nint reorder, ExecuteArgument[] arguments) in _before) Queue(reorder, arguments);
         Queue(_primitive, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_arguments));
-        Queue(_after.Primitive, _after.Arguments);
+        foreach ((nint reorder, ExecuteArgument[] arguments) in _after) Queue(reorder, arguments);
         ThrowIfFailed(dnnl_stream_wait(stream));
     }
 
     public void Dispose()
     {
-        foreach (nint primitive in new[] { _before.Primitive, _primitive, _after.Primitive })
-        {
-            if (primitive != 0) dnnl_primitive_destroy(primitive);
-        }
-
+        if (_primitive != 0) dnnl_primitive_destroy(_primitive);
+        foreach ((nint reorder, _) in _before.Concat(_after)) dnnl_primitive_destroy(reorder);
         foreach (ExecuteArgument argument in _arguments) dnnl_memory_destroy(argument.Memory);
-        if (_plainFilter != 0) dnnl_memory_destroy(_plainFilter);
+        foreach (nint memory in _reordered) dnnl_memory_destroy(memory);
     }
 
     private void Queue(nint primitive, ReadOnlySpan<ExecuteArgument> arguments)
     {
-        if (primitive == 0) return;
         fixed (ExecuteArgument* first = arguments) ThrowIfFailed(dnnl_primitive_execute(primitive, stream, arguments.Length, first));
     }
 
@@ -160,12 +156,12 @@ internal sealed unsafe partial class OneDnnProgram(nint engine, nint stream, DTy
     }
 
     /// <summary>A gradient, which is made with the forward call's descriptor as a hint.</summary>
-    private void CreateBackward(byte* op, byte* forward, int filterRole = 0, byte* filter = null)
+    private void CreateBackward(byte* op, byte* forward, params ReadOnlySpan<Operand> free)
     {
         ThrowIfFailed(dnnl_primitive_desc_create(out nint hint, forward, 0, engine, 0));
         try
         {
-            Create(op, hint, filterRole, filter);
+            Create(op, hint, free);
         }
         finally
         {
@@ -173,8 +169,8 @@ internal sealed unsafe partial class OneDnnProgram(nint engine, nint stream, DTy
         }
     }
 
-    /// <summary>The primitive; its filter comes and goes in the layout <paramref name="filter"/> if there is one.</summary>
-    private void Create(byte* op, nint forwardHint = 0, int filterRole = 0, byte* filter = null)
+    /// <summary>The primitive. Operands whose layout is its choice are reordered from and to ours.</summary>
+    private void Create(byte* op, nint forwardHint = 0, params ReadOnlySpan<Operand> free)
     {
         ThrowIfFailed(dnnl_primitive_desc_create(out nint descriptor, op, 0, engine, forwardHint));
         try
@@ -182,7 +178,7 @@ internal sealed unsafe partial class OneDnnProgram(nint engine, nint stream, DTy
             ThrowIfFailed(dnnl_primitive_desc_query(descriptor, QueryImplementation, 0, out nint implementation));
             string name = System.Runtime.InteropServices.Marshal.PtrToStringUTF8(implementation) ?? "";
             if (name.StartsWith("ref", StringComparison.Ordinal)) throw new PeerException($"only its reference implementation, {name}");
-            if (filter != null) ReorderFilter(descriptor, filterRole, filter);
+            foreach (Operand operand in free) Reorder(descriptor, operand);
             ThrowIfFailed(dnnl_primitive_create(out _primitive, descriptor));
         }
         finally
