@@ -310,6 +310,20 @@ enum {
     KERNELS_DROP_BLOCK_RULE_GAMMA = 2
 };
 
+/** How sums of a convolution may be made. */
+typedef int32_t kernels_conv2d_algorithm;
+enum {
+    /* Each result is the sum of its taps' products. */
+    KERNELS_CONV2D_ALGORITHM_DIRECT = 0,
+    /* Where the device has it, by Winograd's minimal filtering: 4x4 results at once of transformed pixels and
+       taps, with a quarter of the multiplications; elsewhere as KERNELS_CONV2D_ALGORITHM_DIRECT. The CPU has it
+       for y and dx in float, with 3x3 taps, stride and dilation 1 and 16 channels of a group or more on either
+       side. Rounding errors have twice the root mean square (measured; kernels/docs/conv2d.md says what bounds
+       them), and a NaN, an infinity or an overflow may reach all 16 results of a tile. A. Lavin and S. Gray,
+       "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. */
+    KERNELS_CONV2D_ALGORITHM_WINOGRAD = 1
+};
+
 /**
  * The classes that get the probability which label smoothing takes from the target; K is the number of classes that
  * are not masked.
@@ -1242,6 +1256,9 @@ struct kernels_conv2d_options {
     /* The layout of the maps and of the filter: [batch, channels, height, width] with [outputs, inputs, height,
        width], or [batch, height, width, channels] with [outputs, height, width, inputs]. */
     kernels_tensor_layout layout;
+    /* How the output and the gradient of the input may be made; the filter's gradient is always a sum of
+       products. */
+    kernels_conv2d_algorithm algorithm;
 };
 
 #define KERNELS_CONV2D_OPTIONS_INIT \
@@ -1254,7 +1271,8 @@ struct kernels_conv2d_options {
         {0, 0}, /* dilation */ \
         false, /* has_groups */ \
         0, /* groups */ \
-        KERNELS_TENSOR_LAYOUT_CHANNELS_FIRST /* layout */ \
+        KERNELS_TENSOR_LAYOUT_CHANNELS_FIRST, /* layout */ \
+        KERNELS_CONV2D_ALGORITHM_DIRECT /* algorithm */ \
     }
 
 /**
