@@ -36,7 +36,9 @@ public static unsafe partial class Conv2d
         public static void Run<T>(in KernelVariant variant, in Conv2dGatherArguments arguments)
             where T : unmanaged
         {
-            if (typeof(T) == typeof(double))
+            if (typeof(T) == typeof(float) && variant.Has(WinogradBit) && WinogradGather.Takes(arguments))
+                WinogradGather.Run(arguments, variant.Has(0));
+            else if (typeof(T) == typeof(double))
                 Run<T, double>(arguments, variant.Has(0));
             else
                 Run<T, float>(arguments, variant.Has(0));
@@ -365,7 +367,7 @@ public static unsafe partial class Conv2d
             T* to = Result + (batch * Strides.Batch) + (channel * Strides.Channel) + (vertical.ResultFirst * Strides.Row)
                 + (Horizontal.ResultFirst * Strides.Column);
             T* bias = BiasOf(channel);
-            if (IsDense && pitch == width) (width, rows) = (width * rows, 1);
+            if (IsDense && pitch == width && Strides.Row == width * Strides.Column) (width, rows) = (width * rows, 1);
             for (int row = 0; row < rows; row++, to += vertical.ResultStep * Strides.Row, sums += pitch * panel)
             {
                 if (last)

@@ -15,9 +15,10 @@ namespace Kernels;
 /// sees the channels of that number alone.
 /// </para>
 /// <para>
-/// Sums are in the arithmetic type (float, double for double), in an order that the problem alone decides, and rounded once; results repeat
-/// bit for bit. Padding is zeros that take part: 0 times infinity is NaN. No matrix of patches is made. Types: float, Half, BFloat16,
-/// double. A batch of 0 is valid: the gradients of filter and bias are then 0.
+/// Sums are in the arithmetic type (float, double for double), in an order that the problem alone decides, and rounded once, unless the
+/// options allow <see cref="Conv2dAlgorithm.Winograd"/>; results repeat bit for bit. Padding is zeros that take part: 0 times infinity is
+/// NaN. No matrix of patches is made. Types: float, Half, BFloat16, double. A batch of 0 is valid: the gradients of filter and bias are
+/// then 0.
 /// </para>
 /// <para>
 /// Every method throws <see cref="ArgumentException"/> for groups that do not divide the channels, shapes that do not fit, a filter larger
@@ -50,6 +51,9 @@ public static partial class Conv2d
     private const int DirectResults = 8;
     private const int NarrowChannels = 4;
 
+    /// <summary>Beyond the switches that texts have: the CPU's body alone knows it.</summary>
+    private const int WinogradBit = 8;
+
     private const uint ChannelsLastSwitch = 1;
     private const uint NarrowSwitch = 2;
 
@@ -66,10 +70,6 @@ public static partial class Conv2d
 
     private static readonly KernelDefinition<Conv2dBackwardFilterArguments> BackwardFilterKernel =
         EntryPoints.Conv2dBackwardFilter.Float<CpuBackwardFilter>(switches: Switches);
-
-    /// <summary>On the CPU, where the caller allows it; elsewhere nothing but <see cref="GatherKernel"/>.</summary>
-    private static readonly KernelDefinition<Conv2dGatherArguments> WinogradGatherKernel =
-        EntryPoints.Conv2dGather.Float<CpuWinogradGather>(switches: Switches);
 
     private static readonly KernelDefinition<Conv2dGatherArguments> DirectGatherKernel =
         EntryPoints.Conv2dDirectGather.Float<CpuDirectGather>(switches: DirectSwitches);
@@ -302,10 +302,10 @@ public static partial class Conv2d
             ? DirectGroups((long)shape.Groups * (isNarrow ? 1 : channels), phases, (long)shape.Batch * Tiles(height, DirectResults) * width)
             : new LaunchShape(
                 Tiles(channels, TileRows) * (long)shape.Groups * phases * Tiles((long)shape.Batch * height * width, TileColumns));
-        bool mayTransform = algorithm == Conv2dAlgorithm.Winograd && stream.Device.Kind == DeviceKind.Cpu;
-        KernelDefinition<Conv2dGatherArguments> kernel =
-            isDirect ? DirectGatherKernel : mayTransform ? WinogradGatherKernel : GatherKernel;
-        stream.Launch(kernel, Variant(result.DType, layout, isNarrow), groups, arguments);
+        KernelVariant own = Variant(result.DType, layout, isNarrow);
+        if (algorithm == Conv2dAlgorithm.Winograd && stream.Device.Kind == DeviceKind.Cpu)
+            own = own with { Switches = own.Switches | (1u << WinogradBit) };
+        stream.Launch(isDirect ? DirectGatherKernel : GatherKernel, own, groups, arguments);
     }
 
     /// <summary>

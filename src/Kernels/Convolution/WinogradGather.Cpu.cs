@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Kernels.Cpu;
-using Kernels.Devices;
 using Kernels.Devices.Cpu;
 
 namespace Kernels;
@@ -13,25 +12,6 @@ namespace Kernels;
 /// </content>
 public static unsafe partial class Conv2d
 {
-    private readonly struct CpuWinogradGather : ICpuKernel<Conv2dGatherArguments>
-    {
-        public static void Run<T>(in KernelVariant variant, in Conv2dGatherArguments arguments)
-            where T : unmanaged
-        {
-            bool last = variant.Has(0), backward = arguments.Backward != 0;
-            Conv2dShapeArguments shape = arguments.Conv2dShape;
-            long channels = backward ? shape.XChannels : shape.YChannels;
-            if (typeof(T) != typeof(float) || !WinogradGather.Takes(channels, shape, backward))
-            {
-                CpuGather.Run<T>(variant, arguments);
-                return;
-            }
-
-            for (long group = 0; group < (long)shape.Groups; group++)
-                new WinogradGather((long)shape.Batch, channels, last, CpuGather.Phase<float, float>(arguments, last, group, 0)).Run();
-        }
-    }
-
     /// <summary>
     /// A group: y = A^T [(G w G^T) . (B^T x B)] A for each tile, the products in the middle summed over the input channels as 36 matrix
     /// products.
@@ -66,7 +46,8 @@ public static unsafe partial class Conv2d
         /// <summary>Where a core has as many tasks, it matters little whether all have.</summary>
         private const long EvenTasks = 16;
 
-        private static readonly int Lanes = Vector512<float>.Count;
+        /// <summary>More tiles of a row are taken one part after the other, so that what a task makes stays small.</summary>
+        private const int MostTilesAcross = 2 * TilesAtOnce;
 
         private readonly long _batch, _channels;
         private readonly int _inputs, _tilesAcross, _tilesDown, _pitch;
@@ -74,12 +55,19 @@ public static unsafe partial class Conv2d
         private readonly bool _isLast;
         private readonly GatherPhase<float, float> _phase;
         private readonly Im2Col<float, float> _image;
-        private float* _panels;
-        private long* _offsets;
+        private readonly float* _panels;
+        private readonly long* _offsets;
 
-        public WinogradGather(long batch, long channels, bool last, in GatherPhase<float, float> phase)
+        /// <param name="batch">Images.</param>
+        /// <param name="channels">Channels of the result.</param>
+        /// <param name="last">Whether channels lie side by side.</param>
+        /// <param name="phase">The convolution, of a part of the columns.</param>
+        /// <param name="panels">Memory of the transformed filter, with the offsets of a pixel's inputs behind it.</param>
+        private WinogradGather(long batch, long channels, bool last, in GatherPhase<float, float> phase, float* panels)
         {
             (_batch, _channels, _isLast, _phase, _inputs) = (batch, channels, last, phase, phase.Patches.Channels);
+            _panels = panels;
+            _offsets = (long*)(panels + FilterLength(channels, _inputs));
             GatherAxis vertical = phase.Patches.Vertical, horizontal = phase.Patches.Horizontal;
             (_tilesDown, _tilesAcross) = ((int)Tiles(vertical.Results, Side), (int)Tiles(horizontal.Results, Side));
             _pitch = _tilesAcross * Side;
@@ -90,6 +78,8 @@ public static unsafe partial class Conv2d
             if (_pixel * sizeof(float) % 1024 == 0) _pixel += Lanes;
         }
 
+        private static int Lanes => Vector512<float>.Count;
+
         private static int PanelColumns => CpuGemm.PanelColumns<float>();
 
         private long Panels => Tiles(_channels, PanelColumns);
@@ -97,25 +87,62 @@ public static unsafe partial class Conv2d
         /// <summary>From one place in the tiles to the next of a panel: a row more, or all would share a set of the caches.</summary>
         private long FilterPlace => (_inputs + 1L) * PanelColumns;
 
-        public static bool Takes(long channels, in Conv2dShapeArguments shape, bool backward)
+        private static long FilterLength(long channels, long inputs) => Tiles(channels, PanelColumns) * Area * (inputs + 1) * PanelColumns;
+
+        public static bool Takes(in Conv2dGatherArguments arguments)
         {
+            Conv2dShapeArguments shape = arguments.Conv2dShape;
+            bool backward = arguments.Backward != 0;
             bool isPlain = (shape.FilterHeight, shape.FilterWidth, shape.StrideY, shape.StrideX, shape.DilationY, shape.DilationX)
                 == (Seen - Side + 1, Seen - Side + 1, 1, 1, 1, 1);
-            long inputs = backward ? shape.YChannels : shape.XChannels;
             long height = backward ? shape.XHeight : shape.YHeight, width = backward ? shape.XWidth : shape.YWidth;
             double inTiles = (double)(Tiles(height, Side) * Tiles(width, Side) * Side * Side);
-            return isPlain && PanelColumns >= Lanes && Math.Min(channels, inputs) >= LeastChannels
+            return isPlain && PanelColumns >= Lanes && Math.Min(shape.XChannels, shape.YChannels) >= LeastChannels
                 && shape.Batch * inTiles >= LeastTiles * Side * Side && height * width >= LeastUse * inTiles;
         }
 
-        public void Run()
+        /// <summary>The groups one after the other, each on all cores.</summary>
+        public static void Run(in Conv2dGatherArguments arguments, bool last)
         {
-            _panels = CpuScratch.TakeShared<float>((Panels * Area * FilterPlace) + (_inputs * sizeof(long) / sizeof(float)));
-            _offsets = (long*)(_panels + (Panels * Area * FilterPlace));
+            Conv2dShapeArguments shape = arguments.Conv2dShape;
+            long channels = arguments.Backward != 0 ? shape.XChannels : shape.YChannels;
+            for (long group = 0; group < (long)shape.Groups; group++)
+                Run((long)shape.Batch, channels, last, CpuGather.Phase<float, float>(arguments, last, group, 0));
+        }
+
+        private static void Run(long batch, long channels, bool last, in GatherPhase<float, float> phase)
+        {
+            int inputs = phase.Patches.Channels;
+            GatherAxis horizontal = phase.Patches.Horizontal;
+            float* panels = CpuScratch.TakeShared<float>(FilterLength(channels, inputs) + (inputs * sizeof(long) / sizeof(float)));
+            new WinogradGather(batch, channels, last, phase, panels).TransformFilter();
+            const int Columns = MostTilesAcross * Side;
+            for (int first = 0; first < horizontal.Results; first += Columns)
+            {
+                GatherAxis part = horizontal with
+                {
+                    First = horizontal.First + first,
+                    Results = Math.Min(Columns, horizontal.Results - first),
+                    ResultFirst = horizontal.ResultFirst + first,
+                };
+                GatherPhase<float, float> columns = phase with
+                {
+                    Patches = phase.Patches with { Horizontal = part },
+                    Target = phase.Target with { Horizontal = part },
+                };
+                new WinogradGather(batch, channels, last, columns, panels).Gather();
+            }
+        }
+
+        private void TransformFilter()
+        {
             for (int input = 0; input < _inputs; input++) _offsets[input] = input;
             long slices = CpuGemm.SlicesOf(_inputs);
-            CpuParallel.For(Panels * slices, task => TransformFilter(task / slices, slices, task % slices));
+            CpuParallel.For(Panels * slices, task => TransformPanel(task / slices, slices, task % slices));
+        }
 
+        private void Gather()
+        {
             // The filter is read once for the tiles of a task: as many as make that cost no more than what is written and read of each.
             long tiles = Math.Max(1, _inputs * _channels / (2 * (_inputs + _channels)) / TilesAtOnce) * TilesAtOnce;
             long all = _batch * _tilesDown, tasks = Tiles(all, Math.Max(1, tiles / _tilesAcross)), workers = CpuParallel.Workers;
@@ -124,7 +151,7 @@ public static unsafe partial class Conv2d
         }
 
         /// <summary>U = G w G^T for the channels of a panel and some inputs.</summary>
-        private void TransformFilter(long panel, long slices, long slice)
+        private void TransformPanel(long panel, long slices, long slice)
         {
             const int Taps = (Seen - Side + 1) * (Seen - Side + 1);
             (long firstInput, long endInput) = (_inputs * slice / slices, _inputs * (slice + 1) / slices);
@@ -192,7 +219,7 @@ public static unsafe partial class Conv2d
             long half = (_pitch + Seen - Side) * (long)Seen * Lanes;
             float* seen = CpuScratch.Take<float>(
                 (Area * seenPlace) + (Panels * Area * place) + half + Math.Max(
-                    results + (GatherTarget<float>.TransposedPixels * PanelColumns), BandLength(rows) + Lanes));
+                    results + (GatherTarget<float>.TransposedPixels * PanelColumns), BandLength(rows)));
             float* products = seen + (Area * seenPlace), halves = products + (Panels * Area * place), rest = halves + half;
             foreach ((long image, long down, long count, long tile) in Pieces(firstRow, rows))
                 See(image, (int)down, (int)count, rest, halves, seen + (tile * _pixel), seenPlace);
@@ -262,9 +289,10 @@ public static unsafe partial class Conv2d
             long halfRow = (long)columns * Lanes;
             for (int row = 0; row < rows; row++, pixels += Side * band.Row)
             {
-                for (int input = 0; input < _inputs; input += Lanes)
+                for (int done = 0; done < _inputs; done += Lanes)
                 {
-                    // The last vector reads on into the next pixel: those lanes are not used.
+                    // The last vector ends with the pixel: it has some inputs once more.
+                    int input = Math.Min(done, _inputs - Lanes);
                     for (int column = 0; column < columns; column++)
                         SeeAxis(pixels + (column * band.Pixel) + input, band.Row, half + (column * Lanes), halfRow);
                     for (int down = 0; down < Seen; down++)

@@ -57,6 +57,9 @@ public sealed class WinogradTests(TestDevices devices)
         // Tiles of the last layers of networks, in groups.
         Of(9, 32, 7, 7, 17) with { Groups = 2, Padding = (1, 1, 1, 1) },
 
+        // More columns than are made together.
+        Of(1, 17, 3, 460, 16) with { Padding = (1, 1, 0, 3) },
+
         // Several slices of inputs, whose pixels lie whole KiB apart.
         Of(2, 512, 12, 12, 16) with { Padding = (2, 2, 2, 2) },
     ];
