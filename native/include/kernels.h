@@ -316,11 +316,12 @@ enum {
     /* Each result is the sum of its taps' products. */
     KERNELS_CONV2D_ALGORITHM_DIRECT = 0,
     /* Where the device has it, by Winograd's minimal filtering: 4x4 results at once of transformed pixels and
-       taps, with a quarter of the multiplications; elsewhere as KERNELS_CONV2D_ALGORITHM_DIRECT. The CPU has it
-       for y and dx in float, with 3x3 taps, stride and dilation 1 and 16 channels of a group or more on either
-       side. Rounding errors have twice the root mean square (measured; kernels/docs/conv2d.md says what bounds
-       them), and a NaN, an infinity or an overflow may reach all 16 results of a tile. A. Lavin and S. Gray,
-       "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. */
+       taps, with a quarter of the multiplications; elsewhere as KERNELS_CONV2D_ALGORITHM_DIRECT. The CPU has
+       it, with vectors of 256 bits or more, for y and dx in float, with 3x3 taps, stride and dilation 1, 16
+       channels of a group or more on either side and 32 tiles or more. Rounding errors have twice the root mean
+       square (kernels/docs/conv2d.md says what bounds them), and a NaN, an infinity or an overflow may reach
+       all 16 results of a tile. A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR
+       2016. */
     KERNELS_CONV2D_ALGORITHM_WINOGRAD = 1
 };
 
@@ -3138,13 +3139,13 @@ KERNELS_API kernels_status kernels_color_jitter_forward(
  * channels / groups, height, width], or with channels last x [batch, height, width, channels] with filter [outputs,
  * height, width, channels / groups]. Output k lies in group k / (outputs / groups), which sees the channels of that
  * number alone. Sums are in the arithmetic type (float, double for double), in an order that the problem alone
- * decides, and rounded once; results repeat bit for bit. Padding is zeros that take part: 0 times infinity is NaN.
- * No matrix of patches is made. Types: float, Half, BFloat16, double. A batch of 0 is valid: the gradients of
- * filter and bias are then 0. Every method gives KERNELS_STATUS_INVALID_ARGUMENT for groups that do not divide the
- * channels, shapes that do not fit, a filter larger than the padded input, tensors that overlap or live on another
- * device, and KERNELS_STATUS_INVALID_ARGUMENT for settings out of range, before anything is launched. Y. LeCun, L.
- * Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document recognition", Proceedings of the
- * IEEE 86, 1998.
+ * decides, and rounded once, unless the options allow KERNELS_CONV2D_ALGORITHM_WINOGRAD; results repeat bit for
+ * bit. Padding is zeros that take part: 0 times infinity is NaN. No matrix of patches is made. Types: float, Half,
+ * BFloat16, double. A batch of 0 is valid: the gradients of filter and bias are then 0. Every method gives
+ * KERNELS_STATUS_INVALID_ARGUMENT for groups that do not divide the channels, shapes that do not fit, a filter
+ * larger than the padded input, tensors that overlap or live on another device, and KERNELS_STATUS_INVALID_ARGUMENT
+ * for settings out of range, before anything is launched. Y. LeCun, L. Bottou, Y. Bengio and P. Haffner,
+ * "Gradient-based learning applied to document recognition", Proceedings of the IEEE 86, 1998.
  */
 
 /**

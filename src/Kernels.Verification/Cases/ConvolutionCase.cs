@@ -30,7 +30,7 @@ public abstract class ConvolutionCase(bool isTransposed) : OpCase
         switch (p.Entry)
         {
             case "backward data":
-                specs.Add(Output("dx", dtype, x, SumOfTaps(p, outputs / p.Groups * p.Area)));
+                specs.Add(Output("dx", dtype, x, SumOfTaps(p, dtype, outputs / p.Groups * p.Area)));
                 break;
             case "backward filter":
                 specs.Add(Output("dfilter", dtype, p.FilterShape, MatMulCase.SumOfProducts(p.Pixels)));
@@ -39,7 +39,7 @@ public abstract class ConvolutionCase(bool isTransposed) : OpCase
                 break;
             default:
                 if (p.HasBias) specs.Add(Input("bias", dtype, [outputs], seed));
-                specs.Add(Output("y", dtype, y, SumOfTaps(p, (inputs / p.Groups * p.Area) + 1)));
+                specs.Add(Output("y", dtype, y, SumOfTaps(p, dtype, (inputs / p.Groups * p.Area) + 1)));
                 break;
         }
 
@@ -47,11 +47,11 @@ public abstract class ConvolutionCase(bool isTransposed) : OpCase
     }
 
     /// <summary>Transformed pixels and taps are larger than what they are made of, and so are the errors of their products.</summary>
-    private static Tolerance SumOfTaps(Conv2dProblem p, long terms)
+    private static Tolerance SumOfTaps(Conv2dProblem p, DType dtype, long terms)
     {
         Tolerance sum = MatMulCase.SumOfProducts(terms);
-        return p.Algorithm == Conv2dAlgorithm.Direct ? sum : new(
-            sum.Roundings, 4 * sum.ArithmeticRoundings, sum.Floor, $"transforms and a sum of {terms} products");
+        if (p.Algorithm == Conv2dAlgorithm.Direct || dtype != DType.Float32) return sum;
+        return sum with { ArithmeticRoundings = 4 * sum.ArithmeticRoundings, Cause = $"transforms and a sum of {terms} products" };
     }
 
     public override void Run<T>(DeviceStream stream, Problem problem, DeviceTensors tensors)
