@@ -208,7 +208,8 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
     {
         Conv2dProblem problem = new(entry, 3, 20, 13, 11, 36, 3, 3, "in tiles of 4x4 results")
         {
-            Padding = (0, 2, 1, 0), Algorithm = Conv2dAlgorithm.Winograd,
+            Padding = (0, 2, 1, 0),
+            Algorithm = Conv2dAlgorithm.Winograd,
         };
         return
         [
