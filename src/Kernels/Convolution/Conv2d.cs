@@ -302,10 +302,9 @@ public static partial class Conv2d
             ? DirectGroups((long)shape.Groups * (isNarrow ? 1 : channels), phases, (long)shape.Batch * Tiles(height, DirectResults) * width)
             : new LaunchShape(
                 Tiles(channels, TileRows) * (long)shape.Groups * phases * Tiles((long)shape.Batch * height * width, TileColumns));
-        KernelVariant own = Variant(result.DType, layout, isNarrow);
-        if (algorithm == Conv2dAlgorithm.Winograd && stream.Device.Kind == DeviceKind.Cpu)
-            own = own with { Switches = own.Switches | (1u << WinogradBit) };
-        stream.Launch(isDirect ? DirectGatherKernel : GatherKernel, own, groups, arguments);
+        bool mayTransform = !isDirect && algorithm == Conv2dAlgorithm.Winograd && stream.Device.Kind == DeviceKind.Cpu;
+        stream.Launch(
+            isDirect ? DirectGatherKernel : GatherKernel, Variant(result.DType, layout, isNarrow, mayTransform), groups, arguments);
     }
 
     /// <summary>
@@ -342,8 +341,11 @@ public static partial class Conv2d
         return new LaunchShape(Math.Min(Tiles(items, DirectGatherKernel.GroupSize), most));
     }
 
-    private static KernelVariant Variant(DType dtype, TensorLayout layout, bool isNarrow = false) =>
-        new(dtype, Switches: (layout == TensorLayout.ChannelsLast ? ChannelsLastSwitch : 0) | (isNarrow ? NarrowSwitch : 0));
+    private static KernelVariant Variant(DType dtype, TensorLayout layout, bool isNarrow = false, bool mayTransform = false)
+    {
+        uint switches = (layout == TensorLayout.ChannelsLast ? ChannelsLastSwitch : 0) | (isNarrow ? NarrowSwitch : 0);
+        return new(dtype, Switches: switches | (mayTransform ? 1u << WinogradBit : 0));
+    }
 
     /// <summary>A tensor of four dimensions.</summary>
     private static void Maps<T>(string op, DeviceStream stream, DeviceTensor<T> tensor, string name)

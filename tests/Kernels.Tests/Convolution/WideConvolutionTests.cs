@@ -64,27 +64,18 @@ public sealed class WideConvolutionTests(TestDevices devices)
     {
         using DeviceStream stream = devices.CreateStream("cpu");
         Conv2dReference convolution = Problems[problem] with { ChannelsLast = channelsLast };
-        (long inputs, long outputs) = ((long)convolution.Groups * convolution.Inputs, (long)convolution.Groups * convolution.Outputs);
-        long[] xShape = Shape(convolution.Batch, inputs, convolution.Height, convolution.Width);
-        long[] yShape = Shape(convolution.Batch, outputs, convolution.OutputHeight, convolution.OutputWidth);
-        long[] filterShape = Shape(outputs, convolution.Inputs, convolution.FilterHeight, convolution.FilterWidth);
-        Conv2dOptions options = new()
-        {
-            Stride = convolution.Stride,
-            Dilation = convolution.Dilation,
-            Padding = convolution.Padding,
-            Groups = convolution.Groups,
-            Layout = channelsLast ? TensorLayout.ChannelsLast : TensorLayout.ChannelsFirst,
-        };
+        long outputs = (long)convolution.Groups * convolution.Outputs;
+        long[] xShape = convolution.XShape(), yShape = convolution.YShape(), filterShape = convolution.FilterShape();
+        Conv2dOptions options = convolution.Options();
         double[] x = Values(0, xShape), filter = Values(1, filterShape), bias = Values(2, outputs), dy = Values(3, yShape);
         double[] y = new double[dy.Length], dx = new double[x.Length], dFilter = new double[filter.Length], dBias = new double[outputs];
         convolution.Forward(x, filter, bias, y, rectifies: true);
         convolution.BackwardData(filter, dy, dx);
         convolution.BackwardFilter(x, dy, dFilter, dBias);
 
-        using DeviceTensor<float> xTensor = Upload(x, xShape), filterTensor = Upload(filter, filterShape);
-        using DeviceTensor<float> biasTensor = Upload(bias, outputs);
-        using DeviceTensor<float> dyTensor = Upload(dy, yShape), yTensor = stream.Device.Allocate<float>(yShape);
+        using DeviceTensor<float> xTensor = stream.Upload(x, xShape), filterTensor = stream.Upload(filter, filterShape);
+        using DeviceTensor<float> biasTensor = stream.Upload(bias, outputs);
+        using DeviceTensor<float> dyTensor = stream.Upload(dy, yShape), yTensor = stream.Device.Allocate<float>(yShape);
         using DeviceTensor<float> dxTensor = stream.Device.Allocate<float>(xShape), dBiasTensor = stream.Device.Allocate<float>(outputs);
         using DeviceTensor<float> dFilterTensor = stream.Device.Allocate<float>(filterShape);
         Conv2d.ForwardRelu(stream, xTensor, filterTensor, biasTensor, yTensor, options);
@@ -94,12 +85,6 @@ public sealed class WideConvolutionTests(TestDevices devices)
         Assert.Equal(dx, dxTensor.ToArray(stream).Select(value => (double)value));
         Assert.Equal(dFilter, dFilterTensor.ToArray(stream).Select(value => (double)value));
         Assert.Equal(dBias, dBiasTensor.ToArray(stream).Select(value => (double)value));
-
-        long[] Shape(long first, long channels, long height, long width) =>
-            channelsLast ? [first, height, width, channels] : [first, channels, height, width];
-
-        DeviceTensor<float> Upload(double[] values, params long[] shape) =>
-            stream.Device.Upload<float>([.. values.Select(value => (float)value)], shape);
     }
 
     /// <summary>
@@ -112,21 +97,15 @@ public sealed class WideConvolutionTests(TestDevices devices)
     {
         using DeviceStream stream = devices.CreateStream("cpu");
         Conv2dReference convolution = Of(1, 16, 5, 14, 32, 3, 3) with { Padding = (1, 1, 1, 1), ChannelsLast = channelsLast };
-        long[] xShape = channelsLast ? [1, 5, 14, 16] : [1, 16, 5, 14], yShape = channelsLast ? [1, 5, 14, 32] : [1, 32, 5, 14];
-        long[] filterShape = channelsLast ? [32, 3, 3, 16] : [32, 16, 3, 3];
+        long[] xShape = convolution.XShape(), yShape = convolution.YShape(), filterShape = convolution.FilterShape();
         double[] x = Values(0, xShape), filter = Values(1, filterShape), y = new double[5 * 14 * 32];
 
         // One tap at the top right of the last output.
         filter[(31 * 144) + (channelsLast ? 2 * 16 : 2)] = double.PositiveInfinity;
         convolution.Forward(x, filter, [], y, rectifies: false);
-        using DeviceTensor<float> xTensor = stream.Device.Upload<float>([.. x.Select(value => (float)value)], xShape);
-        using DeviceTensor<float> filterTensor = stream.Device.Upload<float>([.. filter.Select(value => (float)value)], filterShape);
+        using DeviceTensor<float> xTensor = stream.Upload(x, xShape), filterTensor = stream.Upload(filter, filterShape);
         using DeviceTensor<float> yTensor = stream.Device.Allocate<float>(yShape);
-        Conv2dOptions options = new()
-        {
-            Padding = convolution.Padding,
-            Layout = channelsLast ? TensorLayout.ChannelsLast : TensorLayout.ChannelsFirst,
-        };
+        Conv2dOptions options = convolution.Options();
         Conv2d.Forward(stream, xTensor, filterTensor, null, yTensor, options);
         Assert.Equal(y, yTensor.ToArray(stream).Select(value => (double)value));
         Assert.Contains(y, double.IsNaN);
@@ -135,7 +114,7 @@ public sealed class WideConvolutionTests(TestDevices devices)
         double[] dy = Values(2, yShape), dFilter = new double[filter.Length], dBias = new double[32];
         dy[channelsLast ? (((4 * 14) + 6) * 32) + 31 : (((31 * 5) + 4) * 14) + 6] = double.PositiveInfinity;
         convolution.BackwardFilter(x, dy, dFilter, dBias);
-        using DeviceTensor<float> dyTensor = stream.Device.Upload<float>([.. dy.Select(value => (float)value)], yShape);
+        using DeviceTensor<float> dyTensor = stream.Upload(dy, yShape);
         Conv2d.BackwardFilter(stream, xTensor, dyTensor, filterTensor, null, options);
         Assert.Equal(dFilter, filterTensor.ToArray(stream).Select(value => (double)value));
         Assert.Contains(dFilter, double.IsNaN);

@@ -19,6 +19,8 @@ internal static unsafe partial class OneDnn
     internal const int ConvolutionAuto = 3;
     internal const int DeconvolutionDirect = 10;
     internal const int PoolingMax = 0x1ff, PoolingAverageIncludingPadding = 0x2ff, PoolingAverageExcludingPadding = 0x3ff;
+
+    /// <summary>Behind the source stand its gradient, the weights, theirs, the destination and its gradient.</summary>
     internal const int QueryImplementation = 8, QuerySource = 129, QueryWorkspace = 135;
 
     /// <summary>A layout that the library may choose.</summary>
