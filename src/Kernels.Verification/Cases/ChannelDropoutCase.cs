@@ -26,6 +26,8 @@ public sealed class ChannelDropoutCase : OpCase
         new SharedDropoutProblem("forward", [4, 6, 35], [0, 2], "shared along batch and space: two runs", 0.5),
         new SharedDropoutProblem("forward", [4, 6, 5], [0, 1, 2], "one decision for all", 0.5),
         new SharedDropoutProblem("forward", [300, 301, 2], [2], "many short runs", 0.1),
+        new SharedDropoutProblem("forward", [2, 700, 3], [1], "many short rows of units, a shard", 0.3) { GlobalStart = 3 },
+        new SharedDropoutProblem("forward", [2, 3, 2077], [1], "few long rows of units, a shard", 0.3) { GlobalStart = 13 },
         new SharedDropoutProblem("forward", [4, 6, 9], [2], "p = 0 copies", 0),
         new SharedDropoutProblem("forward", [4, 6, 9], [2], "p = 1 writes zeros", 1),
         new SharedDropoutProblem("forward", [4, 6, 9], [2], "a shard off a block boundary", 0.5) { GlobalStart = 13 },

@@ -70,7 +70,8 @@ public static unsafe partial class FeatureNoise
             int* labels = a.Labels.Pointer<int>();
             T* x = a.X.Pointer<T>();
             T* y = a.Y.Pointer<T>();
-            bool streams = x != y && CpuStreaming.Pays(y, (long)a.Rows * run * sizeof(T)) && run * sizeof(T) % Vector512<byte>.Count == 0;
+            bool streams = x != y && CpuStreaming.PaysForWork(y, (long)a.Rows * run * sizeof(T))
+                && run * sizeof(T) % Vector512<byte>.Count == 0;
             CpuParallel.ForRange((long)a.Rows, Math.Max(1, CpuParallel.ElementsPerChunk / run), (first, end) =>
             {
                 float* normals = CpuScratch.Take<float>(CpuNormals.AtOnce);

@@ -67,15 +67,22 @@ internal static unsafe class CpuKeepMap
         });
     }
 
-    /// <summary>One stretch on this core: a row whose decisions start at <paramref name="start"/>.</summary>
-    public static void Row<T, TMap>(T* x, T* y, long count, ulong start, uint threshold, in CpuPhilox philox, RandomKey key, TMap map)
+    /// <summary>One stretch on this core, whose lanes are in memory: from any of them 32 can be read.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Stretch<T, TMap, TStore>(T* x, T* y, int count, ushort* lanes, ushort limit, TMap map)
         where T : unmanaged
         where TMap : struct, IKeepMap
+        where TStore : struct, IVectorStore
     {
-        long head = Math.Min(count, (long)(((ulong)Philox.LanesPerBlock - (start % Philox.LanesPerBlock)) % Philox.LanesPerBlock));
-        Scalar(x, y, 0, head, start, threshold, key, map);
-        long i = Vectors<T, TMap, CachedStore>(x, y, head, count, start, threshold, philox, map);
-        Scalar(x, y, i, count, start, threshold, key, map);
+        int i = 0;
+        if (typeof(T) != typeof(double))
+        {
+            Vector512<ushort> limits = Vector512.Create(limit);
+            for (; i + 32 <= count; i += 32)
+                Apply32<T, TMap, TStore>(x + i, y + i, Vector512.LessThan(Vector512.Load(lanes + i), limits), map);
+        }
+
+        for (; i < count; i++) y[i] = One(x[i], lanes[i] < limit, map);
     }
 
     /// <summary>
@@ -148,13 +155,13 @@ internal static unsafe class CpuKeepMap
         where T : unmanaged
         where TMap : struct, IKeepMap
     {
-        for (long i = first; i < end; i++)
-        {
-            bool keep = Philox.Lane(key, start + (ulong)i) < threshold;
-            if (typeof(T) == typeof(double))
-                y[i] = CpuElement.FromDouble<T>(keep ? map.Kept(CpuElement.ToDouble(x[i])) : map.Dropped);
-            else
-                y[i] = CpuElement.FromSingle<T>(keep ? map.Kept(CpuElement.ToSingle(x[i])) : (float)map.Dropped);
-        }
+        for (long i = first; i < end; i++) y[i] = One(x[i], Philox.Lane(key, start + (ulong)i) < threshold, map);
     }
+
+    private static T One<T, TMap>(T x, bool isKept, TMap map)
+        where T : unmanaged
+        where TMap : struct, IKeepMap =>
+        typeof(T) == typeof(double)
+            ? CpuElement.FromDouble<T>(isKept ? map.Kept(CpuElement.ToDouble(x)) : map.Dropped)
+            : CpuElement.FromSingle<T>(isKept ? map.Kept(CpuElement.ToSingle(x)) : (float)map.Dropped);
 }

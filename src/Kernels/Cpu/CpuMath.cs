@@ -57,8 +57,9 @@ internal static class CpuMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void CosSin(Vector512<uint> turn, out Vector512<float> cosine, out Vector512<float> sine)
     {
-        Vector512<uint> quadrant = (turn + Vector512.Create(0x20000000u)) >>> 30;
-        Vector512<float> angle = Vector512.ConvertToSingle((turn - (quadrant << 30)).AsInt32()) * Vector512.Create(1.46291807926715968e-9f);
+        // Without the upper two bits, with sign: from the middle of the quadrant, an eighth of a turn either way. These bits move out at
+        // the top, and the factor is a fourth of that of a whole turn.
+        Vector512<float> angle = Vector512.ConvertToSingle((turn << 2).AsInt32()) * Vector512.Create(3.6572951981678992e-10f);
         Vector512<float> square = angle * angle;
         Vector512<float> s = Fma(Vector512.Create(-1.9515295891e-4f), square, Vector512.Create(8.3321608736e-3f));
         s = Fma(s, square, Vector512.Create(-1.6666654611e-1f));
@@ -67,12 +68,13 @@ internal static class CpuMath
         c = Fma(c, square, Vector512.Create(4.166664568298827e-2f));
         c = Fma(c * square, square, Fma(Vector512.Create(-0.5f), square, Vector512<float>.One));
 
-        // Odd quadrants swap the two; the signs follow from the quadrant's bits.
-        Vector512<float> odd = Vector512.Equals(quadrant & Vector512<uint>.One, Vector512<uint>.One).AsSingle();
-        Vector512<uint> cosineSign = ((quadrant + Vector512<uint>.One) & Vector512.Create(2u)) << 30;
-        Vector512<uint> sineSign = (quadrant & Vector512.Create(2u)) << 30;
-        cosine = Vector512.ConditionalSelect(odd, s, c) ^ cosineSign.AsSingle();
-        sine = Vector512.ConditionalSelect(odd, c, s) ^ sineSign.AsSingle();
+        // Odd quadrants swap the two. The quadrant is the upper two bits: the sine is negative in the second half of the turn, the cosine
+        // in the half that begins a quadrant before it.
+        Vector512<uint> sign = Vector512.Create(0x80000000u), quarter = Vector512.Create(0x40000000u);
+        Vector512<uint> quadrant = turn + Vector512.Create(0x20000000u);
+        Vector512<float> even = Vector512.Equals(quadrant & quarter, Vector512<uint>.Zero).AsSingle();
+        cosine = (Vector512.ConditionalSelect(even, c, s).AsUInt32() ^ ((quadrant + quarter) & sign)).AsSingle();
+        sine = (Vector512.ConditionalSelect(even, s, c).AsUInt32() ^ (quadrant & sign)).AsSingle();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

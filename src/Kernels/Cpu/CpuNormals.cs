@@ -24,20 +24,37 @@ internal static unsafe class CpuNormals
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     public static void Fill(in CpuPhilox philox, ulong block, float* normals, int count)
     {
-        // Step by step for all draws: each step alone is short enough that the processor has several in flight at once.
-        uint* words = (uint*)normals;
-        int drawn = 0;
-        for (; count - drawn > 3 * Lanes; drawn += 4 * Lanes, block += Lanes) philox.DrawFourPairs(block, words + drawn);
-        for (; drawn < count; drawn += Lanes, block += Lanes / 4) philox.DrawPairs(block, words + drawn);
-        for (int i = 0; i < count; i += Lanes) Radius(Vector512.Load(words + i)).Store(normals + i);
+        DrawPoints(philox, block, normals, count);
         for (int i = 0; i < count; i += Lanes)
         {
-            CpuMath.CosSin(Vector512.Load(words + i + Width), out Vector512<float> cosine, out Vector512<float> sine);
-            Vector512<float> radius = Vector512.Load(normals + i);
-            CpuPhilox.InterleavePairs(radius * cosine, radius * sine, out Vector512<float> first, out Vector512<float> second);
+            OfPoints(normals + i, out Vector512<float> first, out Vector512<float> second);
             first.Store(normals + i);
             second.Store(normals + i + Width);
         }
+    }
+
+    /// <summary>
+    /// What <see cref="OfPoints"/> makes these numbers of: points of the plane, whose two coordinates are two numbers. Of each draw the
+    /// distances from 0 come first, then the directions.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
+    public static void DrawPoints(in CpuPhilox philox, ulong block, float* points, int count)
+    {
+        // Step by step for all draws: each step alone is short enough that the processor has several in flight at once.
+        uint* words = (uint*)points;
+        int drawn = 0;
+        for (; count - drawn > 3 * Lanes; drawn += 4 * Lanes, block += Lanes) philox.DrawFourPairs(block, words + drawn);
+        for (; drawn < count; drawn += Lanes, block += Lanes / 4) philox.DrawPairs(block, words + drawn);
+        for (int i = 0; i < count; i += Lanes) Radius(Vector512.Load(words + i)).Store(points + i);
+    }
+
+    /// <summary>The numbers of one draw, in order.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void OfPoints(float* points, out Vector512<float> first, out Vector512<float> second)
+    {
+        CpuMath.CosSin(Vector512.Load((uint*)points + Width), out Vector512<float> cosine, out Vector512<float> sine);
+        Vector512<float> radius = Vector512.Load(points);
+        CpuPhilox.InterleavePairs(radius * cosine, radius * sine, out first, out second);
     }
 
     /// <summary>Numbers as a vector of the arithmetic type.</summary>

@@ -132,6 +132,16 @@ internal unsafe partial struct CpuPhilox
     public static void InterleavePairs(
         Vector512<float> of02, Vector512<float> of13, out Vector512<float> first, out Vector512<float> second)
     {
+        if (Avx512F.IsSupported)
+        {
+            // Element i is number i / 2 mod 2 of its block, of the one vector or, 16 further on, of the other; the blocks that come first
+            // are every second lane.
+            Vector512<int> even = Vector512.Create(0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+            first = Avx512F.PermuteVar16x32x2(of02, even, of13);
+            second = Avx512F.PermuteVar16x32x2(of02, even + Vector512.Create(2), of13);
+            return;
+        }
+
         // (v0, v2) and (v1, v3) of a block are the 64-bit lanes here; 32-bit pairs (v0, v1) and (v2, v3) are wanted.
         Vector512<ulong> pairs01 = Vector512.ConditionalSelect(Low32, of02.AsUInt64(), of13.AsUInt64() << 32);
         Vector512<ulong> pairs23 = Vector512.ConditionalSelect(Low32, of02.AsUInt64() >>> 32, of13.AsUInt64());

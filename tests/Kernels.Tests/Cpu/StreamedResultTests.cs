@@ -96,6 +96,25 @@ public sealed class StreamedResultTests(TestDevices devices)
     }
 
     [Fact]
+    public void ChannelDropout_IsWhatItIsInPlace()
+    {
+        using DeviceStream stream = devices.CreateStream("cpu");
+        ChannelDropoutOptions options = new() { Layout = TensorLayout.ChannelsLast, GlobalStart = 5 };
+        Check(Numbers(3 * 11003 * 64), 11003);
+        Check<Half>([.. Numbers(3 * 22001 * 64).Select(value => (Half)value)], 22001);
+
+        void Check<T>(T[] values, long rows)
+            where T : unmanaged
+        {
+            using DeviceTensor<T> x = stream.Device.Upload<T>(values, 3, rows, 64), y = stream.Device.Allocate<T>(3, rows, 64);
+            ChannelDropout.Forward(stream, x, y, 0.3, Key, options);
+            ChannelDropout.Forward(stream, x, x, 0.3, Key, options);
+            Assert.Equal(x.ToArray(stream), y.ToArray(stream));
+        }
+    }
+
+    /// <summary>Where there are more than two cores; less store these as any other.</summary>
+    [Fact]
     public void GaussianDropout_IsWhatItIsInPlace()
     {
         const int Length = (1 << 21) + 51;

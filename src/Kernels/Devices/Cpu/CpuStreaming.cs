@@ -20,6 +20,12 @@ internal static unsafe class CpuStreaming
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Pays(void* destination, long bytes) => bytes >= ThresholdBytes && ((nuint)destination & (VectorBytes - 1)) == 0;
 
+    /// <summary>
+    /// The same of results that take a core longer to calculate than their lines take to be read. One core or two leave the memory idle
+    /// meanwhile, and would then wait for stores past the caches; more of them share it.
+    /// </summary>
+    public static bool PaysForWork(void* destination, long bytes) => Environment.ProcessorCount > 2 && Pays(destination, bytes);
+
     /// <summary>Copies one part of a copy of <paramref name="totalBytes"/>.</summary>
     public static void Copy(byte* source, byte* destination, long bytes, long totalBytes) =>
         CopyPart(source, destination, bytes, Pays(destination, totalBytes));

@@ -1,7 +1,4 @@
-using System.Runtime.Intrinsics;
-using Kernels.Cpu;
 using Kernels.Devices;
-using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
@@ -38,7 +35,7 @@ public readonly record struct ChannelDropoutOptions
 /// [0, 1], before anything is launched.
 /// </para>
 /// </remarks>
-public static unsafe class ChannelDropout
+public static partial class ChannelDropout
 {
     private const uint WholeBlocksSwitch = 1;
 
@@ -175,91 +172,5 @@ public static unsafe class ChannelDropout
         }
 
         return [.. Enumerable.Range(layout == TensorLayout.ChannelsFirst ? 2 : 1, rank - 2)];
-    }
-
-    private readonly struct CpuShared : ICpuKernel<ChannelDropoutArguments>
-    {
-        public static void Run<T>(in KernelVariant variant, in ChannelDropoutArguments arguments)
-            where T : unmanaged
-        {
-            if (arguments.Run == 1)
-                RowsOfUnits<T>(arguments);
-            else
-                RunsOfOneUnit<T>(arguments);
-        }
-
-        /// <summary>[outer, shared, units]: each row of units is elementwise dropout with decisions that start at outer * units.</summary>
-        private static void RowsOfUnits<T>(ChannelDropoutArguments a)
-            where T : unmanaged
-        {
-            RandomKey key = a.Key.Resolve();
-            CpuPhilox philox = new(key);
-            (long units, long shared) = ((long)a.Units, (long)a.Shared);
-            CpuParallel.ForRange((long)a.Count / units, Math.Max(1, CpuParallel.ElementsPerChunk / units), (first, end) =>
-            {
-                CpuPhilox local = philox;
-                for (long row = first; row < end; row++)
-                {
-                    ulong start = a.Start + (ulong)(row / shared * units);
-                    CpuKeepMap.Row(
-                        a.X.Pointer<T>() + (row * units), a.Y.Pointer<T>() + (row * units), units, start, a.Threshold, local, key,
-                        new ScaleMap(a.Scale));
-                }
-            });
-        }
-
-        /// <summary>[outer, shared, units, run]: one decision for each stretch of <c>run</c> elements.</summary>
-        private static void RunsOfOneUnit<T>(ChannelDropoutArguments a)
-            where T : unmanaged
-        {
-            RandomKey key = a.Key.Resolve();
-            T* x = a.X.Pointer<T>();
-            T* y = a.Y.Pointer<T>();
-            (long units, long shared, long run) = ((long)a.Units, (long)a.Shared, (long)a.Run);
-            bool streaming = x != y && CpuStreaming.Pays(y, (long)a.Count * sizeof(T)) && run * sizeof(T) % 64 == 0;
-            CpuParallel.ForRange((long)a.Count / run, Math.Max(1, CpuParallel.ElementsPerChunk / run), (first, end) =>
-            {
-                for (long row = first; row < end; row++)
-                {
-                    ulong unit = (ulong)((row / units / shared * units) + (row % units));
-                    bool keep = Philox.Lane(key, a.Start + unit) < a.Threshold;
-                    if (streaming)
-                        ScaleRun<T, StreamingStore>(x + (row * run), y + (row * run), run, keep, a.Scale);
-                    else
-                        ScaleRun<T, CachedStore>(x + (row * run), y + (row * run), run, keep, a.Scale);
-                }
-            });
-        }
-
-        private static void ScaleRun<T, TStore>(T* x, T* y, long count, bool keep, double scale)
-            where T : unmanaged
-            where TStore : struct, IVectorStore
-        {
-            long i = 0;
-            int width = Vector512<byte>.Count / sizeof(T);
-            ScaleMap map = new(scale);
-            if (!keep)
-            {
-                for (; i + width <= count; i += width) TStore.Store((byte*)(y + i), Vector512<byte>.Zero);
-                new Span<T>(y + i, (int)(count - i)).Clear();
-                return;
-            }
-
-            for (; typeof(T) == typeof(float) && i + width <= count; i += width)
-                TStore.Store((byte*)(y + i), map.Kept(CpuElement.Load(x + i)).AsByte());
-            for (; sizeof(T) == 2 && i + width <= count; i += width)
-            {
-                Vector256<ushort> low = CpuElement.NarrowToStored<T>(map.Kept(CpuElement.Load(x + i)));
-                Vector256<ushort> high = CpuElement.NarrowToStored<T>(map.Kept(CpuElement.Load(x + i + 16)));
-                TStore.Store((byte*)(y + i), Vector512.Create(low, high).AsByte());
-            }
-
-            for (; i < count; i++)
-            {
-                y[i] = typeof(T) == typeof(double)
-                    ? CpuElement.FromDouble<T>(map.Kept(CpuElement.ToDouble(x[i])))
-                    : CpuElement.FromSingle<T>(map.Kept(CpuElement.ToSingle(x[i])));
-            }
-        }
     }
 }

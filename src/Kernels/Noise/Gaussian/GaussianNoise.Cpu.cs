@@ -163,21 +163,21 @@ internal static unsafe class GaussianKernel
             // Pieces start on a multiple of 32 of the whole tensor, so that only the first and the last draw are used in part.
             long head = Math.Min(count, (long)((Lanes - (start % Lanes)) % Lanes));
             Part(philox, start - (start % Lanes), x, y, factors, (int)(start % Lanes), (int)head, sigma, multiplicative);
-            bool streaming = x != y && CpuStreaming.Pays(y + head, count * sizeof(T))
-                && (factors == null || CpuStreaming.Pays(factors + head, count * sizeof(T)));
+            bool streaming = x != y && CpuStreaming.PaysForWork(y + head, count * sizeof(T))
+                && (factors == null || CpuStreaming.PaysForWork(factors + head, count * sizeof(T)));
             CpuParallel.ForRange(count - head, CpuParallel.ElementsPerChunk,
                 [MethodImpl(MethodImplOptions.AggressiveOptimization)] (first, end) =>
                 {
                     CpuPhilox local = philox;
-                    float* normals = CpuScratch.Take<float>(CpuNormals.AtOnce);
+                    float* points = CpuScratch.Take<float>(CpuNormals.AtOnce);
                     long i = head + first, all = head + end;
                     while (i + Lanes <= all)
                     {
                         int length = (int)Math.Min(CpuNormals.AtOnce, (all - i) / Lanes * Lanes);
-                        CpuNormals.Fill(local, (start + (ulong)i) / 4, normals, length);
+                        CpuNormals.DrawPoints(local, (start + (ulong)i) / 4, points, length);
                         for (int lane = 0; lane < length; lane += Lanes, i += Lanes)
                         {
-                            Vector512<float> low = Vector512.Load(normals + lane), high = Vector512.Load(normals + lane + 16);
+                            CpuNormals.OfPoints(points + lane, out Vector512<float> low, out Vector512<float> high);
                             T* made = factors == null ? null : factors + i;
                             if (streaming)
                                 Apply32<T, StreamingStore>(x + i, y + i, made, low, high, sigma, multiplicative);
