@@ -14,7 +14,9 @@ public static unsafe partial class Conv2d
         public static void Run<T>(in KernelVariant variant, in Conv2dBackwardFilterArguments arguments)
             where T : unmanaged
         {
-            if (typeof(T) == typeof(double))
+            if (variant.Has(WinogradBit))
+                new FilterSplit<float, float>(arguments, variant.Has(0), 0).Run(WinogradFilter.Run);
+            else if (typeof(T) == typeof(double))
                 Run<T, double>(arguments, variant.Has(0));
             else
                 Run<T, float>(arguments, variant.Has(0));
@@ -206,8 +208,8 @@ public static unsafe partial class Conv2d
             }
         }
 
-        /// <summary>The sums of the bias alone, of a convolution without inputs.</summary>
-        private void BackwardBias()
+        /// <summary>The sums of the bias alone.</summary>
+        public void BackwardBias()
         {
             FilterSplit<T, TSum> split = this;
             MapStrides strides = DyStrides;

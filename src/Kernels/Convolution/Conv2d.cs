@@ -151,7 +151,7 @@ public static partial class Conv2d
     {
         const string Op = "Conv2d.BackwardFilter";
         Conv2dShapeArguments shape = FilterGradientShape(Op, stream, x, dy, dFilter, dBias, options);
-        FilterGradient(stream, shape, options.Layout, x, dy, dFilter, dBias);
+        FilterGradient(stream, shape, options.Layout, options.Algorithm, x, dy, dFilter, dBias);
     }
 
     /// <summary>
@@ -208,8 +208,8 @@ public static partial class Conv2d
 
     /// <summary>The gradients of filter and bias, with arguments already checked; either may be null.</summary>
     internal static void FilterGradient<T>(
-        DeviceStream stream, in Conv2dShapeArguments shape, TensorLayout layout, DeviceTensor<T> x, DeviceTensor<T> dy,
-        DeviceTensor<T>? dFilter, DeviceTensor<T>? dBias)
+        DeviceStream stream, in Conv2dShapeArguments shape, TensorLayout layout, Conv2dAlgorithm algorithm, DeviceTensor<T> x,
+        DeviceTensor<T> dy, DeviceTensor<T>? dFilter, DeviceTensor<T>? dBias)
         where T : unmanaged
     {
         if (shape.Outputs == 0) return;
@@ -224,10 +224,13 @@ public static partial class Conv2d
             ? Tiles(shape.YChannels, TileRows) * Math.Max(1, Tiles(shape.PerOutput, TileColumns)) * (long)shape.Groups
             : layout == TensorLayout.ChannelsLast ? Tiles(shape.Outputs, DepthwiseLanes) : shape.Outputs;
 
+        bool isCpu = stream.Device.Kind == DeviceKind.Cpu;
+        bool transforms = isCpu && algorithm == Conv2dAlgorithm.Winograd && dFilter is not null && x.DType == DType.Float32
+            && WinogradFilter.Takes(shape);
+
         // By the problem alone, so that the order of the sums does not depend on the size of the GPU.
         long least = shape.IsDepthwise && layout == TensorLayout.ChannelsFirst ? PixelsOfDepthwiseSplit : PixelsOfSplit;
-        long splits = stream.Device.Kind == DeviceKind.Cpu
-            ? CpuSplits(shape) : Math.Clamp(shape.YPixels / least, 1, Math.Max(1, ManyGroups / tiles));
+        long splits = transforms ? 1 : isCpu ? CpuSplits(shape) : Math.Clamp(shape.YPixels / least, 1, Math.Max(1, ManyGroups / tiles));
         bool takesPlanes = TakesPlanes(shape, layout);
         long pixels = takesPlanes
             ? Tiles((long)shape.Batch * PlaneBlocks(shape.YHeight, shape.YWidth), splits) * DirectResults * PlaneColumns
@@ -239,7 +242,7 @@ public static partial class Conv2d
             ? filterPart with { Offset = filterPart.Offset + (ulong)(splits * shape.Outputs * shape.PerOutput) } : default;
         stream.Launch(
             takesPlanes ? PlaneFilterKernel : shape.IsDepthwise ? DepthwiseBackwardFilterKernel : BackwardFilterKernel,
-            takesPlanes ? PlaneVariant(x.DType, shape, isAligned) : Variant(x.DType, layout),
+            takesPlanes ? PlaneVariant(x.DType, shape, isAligned) : Variant(x.DType, layout, transforms: transforms),
             new LaunchShape(tiles * splits),
             new Conv2dBackwardFilterArguments
             {
@@ -302,9 +305,9 @@ public static partial class Conv2d
             ? DirectGroups((long)shape.Groups * (isNarrow ? 1 : channels), phases, (long)shape.Batch * Tiles(height, DirectResults) * width)
             : new LaunchShape(
                 Tiles(channels, TileRows) * (long)shape.Groups * phases * Tiles((long)shape.Batch * height * width, TileColumns));
-        bool mayTransform = !isDirect && algorithm == Conv2dAlgorithm.Winograd && stream.Device.Kind == DeviceKind.Cpu;
+        bool transforms = !isDirect && algorithm == Conv2dAlgorithm.Winograd && stream.Device.Kind == DeviceKind.Cpu;
         stream.Launch(
-            isDirect ? DirectGatherKernel : GatherKernel, Variant(result.DType, layout, isNarrow, mayTransform), groups, arguments);
+            isDirect ? DirectGatherKernel : GatherKernel, Variant(result.DType, layout, isNarrow, transforms), groups, arguments);
     }
 
     /// <summary>
@@ -341,10 +344,10 @@ public static partial class Conv2d
         return new LaunchShape(Math.Min(Tiles(items, DirectGatherKernel.GroupSize), most));
     }
 
-    private static KernelVariant Variant(DType dtype, TensorLayout layout, bool isNarrow = false, bool mayTransform = false)
+    private static KernelVariant Variant(DType dtype, TensorLayout layout, bool isNarrow = false, bool transforms = false)
     {
         uint switches = (layout == TensorLayout.ChannelsLast ? ChannelsLastSwitch : 0) | (isNarrow ? NarrowSwitch : 0);
-        return new(dtype, Switches: switches | (mayTransform ? 1u << WinogradBit : 0));
+        return new(dtype, Switches: switches | (transforms ? 1u << WinogradBit : 0));
     }
 
     /// <summary>A tensor of four dimensions.</summary>

@@ -108,7 +108,8 @@ public static class Conv2dTranspose
         Conv2dShapeArguments shape = Conv2d.FilterGradientShape(Op, stream, dy, x, dFilter, dBias, options, isBiasOfX: true);
 
         // The convolution's input is the gradient here, and its bias belongs to the other side: sums of a convolution without inputs.
-        Conv2d.FilterGradient(stream, shape, options.Layout, dy, x, dFilter, dBias: null);
-        if (dBias is not null) Conv2d.FilterGradient(stream, shape.BiasOfX(), options.Layout, dy, dy, dFilter: null, dBias);
+        Conv2d.FilterGradient(stream, shape, options.Layout, options.Algorithm, dy, x, dFilter, dBias: null);
+        if (dBias is null) return;
+        Conv2d.FilterGradient(stream, shape.BiasOfX(), options.Layout, options.Algorithm, dy, dy, dFilter: null, dBias);
     }
 }

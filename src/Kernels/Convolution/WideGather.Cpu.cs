@@ -389,7 +389,11 @@ public static unsafe partial class Conv2d
         /// <summary>Whether the channels of a pixel lie side by side here, where steps of a product then read few lines.</summary>
         private readonly bool _hasPixels;
 
-        public PaddedBand(in Im2Col<T, TSum> image, in GatherAxis vertical, bool last)
+        /// <param name="image">The image.</param>
+        /// <param name="vertical">The rows of the band.</param>
+        /// <param name="last">Whether channels lie side by side.</param>
+        /// <param name="copies">Whether pixels are copied even where they could be read in place.</param>
+        public PaddedBand(in Im2Col<T, TSum> image, in GatherAxis vertical, bool last, bool copies = false)
         {
             (_image, _vertical, _isLast, _hasPixels) = (image, vertical, last, last || image.Channels >= CpuGemm.VectorColumns<TSum>());
             if (!_hasPixels)
@@ -404,7 +408,8 @@ public static unsafe partial class Conv2d
 
             // Pixels a multiple of 1 KiB apart would share a few sets of the nearest cache.
             Channels = image.Channels + (image.Channels * sizeof(TSum) % 1024 == 0 ? 64 / sizeof(TSum) : 0);
-            IsInPlace = last && typeof(T) == typeof(TSum) && Channels == image.Channels && image.Strides.Column * sizeof(TSum) % 1024 != 0
+            IsInPlace = !copies && last && typeof(T) == typeof(TSum) && Channels == image.Channels
+                && image.Strides.Column * sizeof(TSum) % 1024 != 0
                 && _firstY >= 0 && _firstY + _rows <= image.Height && _firstX >= 0 && _firstX + _columns <= image.Width
                 && image.Horizontal.Results % CpuGemm.TileHeightFor<TSum>(image.Horizontal.Results) == 0;
             if (IsInPlace) Channels = image.Strides.Column;

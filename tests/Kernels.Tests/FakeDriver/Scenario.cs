@@ -10,7 +10,7 @@ public abstract class Scenario : IDisposable
 {
     internal const string ReportMark = "# ";
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
     private readonly Timer _watchdog;
     private string _step = "the start";
