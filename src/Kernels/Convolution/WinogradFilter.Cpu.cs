@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using Kernels.Cpu;
 using Kernels.Devices.Cpu;
 
@@ -11,15 +12,22 @@ public static unsafe partial class Conv2d
     /// A group: dw = G^T [sum over the tiles of (B^T x B) . (A dy A^T)] G. The sums are 36 matrix products over the tiles of all images. As
     /// many rows of tiles as a cache holds are transformed, then multiplied, then those that follow.
     /// </summary>
+    /// <remarks>
+    /// Where the sums fit into the cache of a core beside the tiles, each core has sums of its own, of some images; else all cores
+    /// transform, then share the places of the tiles. Which sums are made in which order, the problem alone decides.
+    /// </remarks>
     private sealed class WinogradFilter
     {
         private const int Area = Winograd.Area, Taps = Winograd.Taps;
 
-        /// <summary>
-        /// Transformed tiles that are multiplied at once, and the fewest of them: each time all sums are loaded and stored. They depend on
-        /// the problem alone, as they say in which order sums are made.
-        /// </summary>
-        private const long TilesBytes = 4 << 20, LeastTiles = 256;
+        /// <summary>The cache of a core, as far as it is for tiles and sums, and what sums may take of it.</summary>
+        private const long CoreBytes = 1 << 20, MostCoreSums = 4 << 20;
+
+        /// <summary>The fewest tiles that are multiplied at once: each time all sums are loaded and stored.</summary>
+        private const long LeastTilesOfCore = 84, LeastTiles = 256;
+
+        /// <summary>Transformed tiles of all cores together.</summary>
+        private const long TilesBytes = 4 << 20;
 
         /// <summary>The most memory for sums; larger filters are made tap by tap.</summary>
         private const long MostSumsBytes = 128 << 20;
@@ -34,10 +42,10 @@ public static unsafe partial class Conv2d
         private readonly WinogradTiles<Winograd.PixelAxis> _seen;
         private readonly WinogradTiles<Winograd.GradientAxis> _given;
         private readonly WinogradPlaces _pixels, _gradients;
-        private readonly long _inputs, _outputs, _firstOutput, _rows, _rowsAtOnce, _sumsPlace;
+        private readonly long _inputs, _outputs, _firstOutput, _rows, _splits, _rowsAtOnce, _sumsPlace, _tilesLength;
         private readonly int _height;
         private readonly long* _offsets;
-        private readonly float* _sums, _seenTiles, _givenTiles;
+        private readonly float* _sums, _sharedTiles;
 
         private WinogradFilter(in FilterSplit<float, float> split, long group)
         {
@@ -70,28 +78,34 @@ public static unsafe partial class Conv2d
                 split.IsLast);
 
             _rows = (long)s.Batch * _seen.Down;
-            long bytesOfTile = Area * (_inputs + _outputs) * sizeof(float);
-            long most = Tiles(Math.Max(TilesBytes / bytesOfTile, LeastTiles), _seen.Across);
-            _rowsAtOnce = Tiles(_rows, Tiles(_rows, most));
-            long tiles = _rowsAtOnce * _seen.Across, heights = Tiles(_inputs, CpuGemm.TallestTile<float>());
+            long bytesOfTile = Area * (_inputs + _outputs) * sizeof(float), bytesOfSums = Area * _inputs * _outputs * sizeof(float);
+            bool isOfCore = bytesOfSums <= MostCoreSums;
+            _splits = isOfCore ? Math.Clamp(_rows * _seen.Across / LeastTilesOfCore, 1, MostCpuSplits) : 1;
+            long tiles = isOfCore
+                ? Math.Max((CoreBytes - bytesOfSums) / bytesOfTile, LeastTilesOfCore) : Math.Max(TilesBytes / bytesOfTile, LeastTiles);
+            long rows = Tiles(_rows, _splits);
+            _rowsAtOnce = Tiles(rows, Tiles(rows, Tiles(tiles, _seen.Across)));
+            tiles = _rowsAtOnce * _seen.Across;
+            long heights = Tiles(_inputs, CpuGemm.TallestTile<float>());
             _height = CpuGemm.GatheredHeight((int)Tiles(_inputs, heights));
 
             // Places a multiple of 4 KiB apart would share a few sets of the nearest cache when they come together again.
             _sumsPlace = ((heights * _height) + 1) * PanelColumns;
-            _pixels = new(tiles * Winograd.TileLength(_inputs), Winograd.TileLength(_inputs), PanelColumns);
             _gradients = new((tiles + 1) * PanelColumns, PanelColumns, Area * (tiles + 1) * PanelColumns);
-            long pixels = (Area * _pixels.Place) + Winograd.Lanes;
-            _sums = CpuScratch.TakeShared<float>(
-                (Panels * Area * (_sumsPlace + _gradients.Place)) + pixels + (tiles * sizeof(long) / sizeof(float)));
-            _givenTiles = _sums + (Panels * Area * _sumsPlace);
-            _seenTiles = _givenTiles + (Panels * Area * _gradients.Place);
-            _offsets = (long*)(_seenTiles + pixels);
+            _pixels = new(tiles * Winograd.TileLength(_inputs), Winograd.TileLength(_inputs), PanelColumns);
+            _tilesLength = (Panels * _gradients.Panel) + (Area * _pixels.Place) + Winograd.Lanes;
+            long sums = _splits * SumsOfSplit, shared = _splits > 1 ? 0 : _tilesLength;
+            _sums = CpuScratch.TakeShared<float>(sums + shared + (tiles * sizeof(long) / sizeof(float)));
+            _sharedTiles = _sums + sums;
+            _offsets = (long*)(_sharedTiles + shared);
             for (long tile = 0; tile < tiles; tile++) _offsets[tile] = tile * _pixels.Tile;
         }
 
         private static int PanelColumns => Winograd.PanelColumns;
 
         private long Panels => Tiles(_outputs, PanelColumns);
+
+        private long SumsOfSplit => Panels * Area * _sumsPlace;
 
         public static bool Takes(in Conv2dShapeArguments shape) => Winograd.Takes(shape, shape.YHeight, shape.YWidth)
             && Area * (double)shape.XChannels * shape.YChannels * sizeof(float) <= MostSumsBytes;
@@ -106,51 +120,77 @@ public static unsafe partial class Conv2d
 
         private void Run()
         {
-            for (long first = 0; first < _rows; first += _rowsAtOnce)
-            {
-                (long firstRow, long rows) = (first, Math.Min(_rowsAtOnce, _rows - first));
-                long parts = Tiles(rows, Math.Clamp(rows / CpuParallel.Workers, 1, RowsAtOnce));
-                CpuParallel.For(parts, part =>
-                {
-                    long from = rows * part / parts;
-                    Transform(firstRow + from, (rows * (part + 1) / parts) - from, from * _seen.Across);
-                });
-                CpuParallel.For(Panels * Area, task => Multiply(task % Area, task / Area, rows * _seen.Across, firstRow > 0));
-            }
-
+            if (_splits > 1)
+                CpuParallel.For(_splits, RunSplit);
+            else
+                RunTogether();
             long slices = Tiles(_inputs, InputsAtOnce);
             CpuParallel.For(Panels * slices, task => Store(task / slices, task % slices * InputsAtOnce));
         }
 
-        /// <summary>Rows of tiles of x and of dy, of which the first is so many tiles after the first that are multiplied.</summary>
-        private void Transform(long firstRow, long rows, long firstTile)
+        /// <summary>Some rows of tiles, on one core.</summary>
+        private void RunSplit(long split)
         {
-            long half = Math.Max(_seen.HalfLength, _given.HalfLength);
-            float* memory = CpuScratch.Take<float>(half + Math.Max(_seen.BandLength(rows), _given.BandLength(rows)));
+            (long begin, long end) = (_rows * split / _splits, _rows * (split + 1) / _splits);
+            float* tiles = CpuScratch.Take<float>(_tilesLength + TransformLength(_rowsAtOnce)), sums = _sums + (split * SumsOfSplit);
+            for (long first = begin; first < end; first += _rowsAtOnce)
+            {
+                long rows = Math.Min(_rowsAtOnce, end - first);
+                for (long row = 0; row < rows; row += RowsAtOnce)
+                    Transform(first + row, Math.Min(RowsAtOnce, rows - row), tiles, row * _seen.Across, tiles + _tilesLength);
+                for (long i = 0; i < Panels * Area; i++) Multiply(i / Area, i % Area, tiles, rows * _seen.Across, sums, first > begin);
+            }
+        }
+
+        /// <summary>All rows, on all cores.</summary>
+        private void RunTogether()
+        {
+            for (long first = 0; first < _rows; first += _rowsAtOnce)
+            {
+                (long begin, long rows) = (first, Math.Min(_rowsAtOnce, _rows - first));
+                long parts = Tiles(rows, Math.Clamp(rows / CpuParallel.Workers, 1, RowsAtOnce));
+                CpuParallel.For(parts, part =>
+                {
+                    (long row, long end) = (rows * part / parts, rows * (part + 1) / parts);
+                    float* memory = CpuScratch.Take<float>(TransformLength(end - row));
+                    Transform(begin + row, end - row, _sharedTiles, row * _seen.Across, memory);
+                });
+                CpuParallel.For(
+                    Panels * Area, i => Multiply(i / Area, i % Area, _sharedTiles, rows * _seen.Across, _sums, begin > 0));
+            }
+        }
+
+        /// <summary>Memory besides, to transform so many rows of tiles.</summary>
+        private long TransformLength(long rows) =>
+            Math.Max(_seen.HalfLength, _given.HalfLength) + Math.Max(_seen.BandLength(rows), _given.BandLength(rows));
+
+        /// <summary>Rows of tiles of dy, then of x, of which the first is so many tiles after the first that are multiplied.</summary>
+        private void Transform(long firstRow, long rows, float* tiles, long firstTile, float* memory)
+        {
+            float* band = memory + Math.Max(_seen.HalfLength, _given.HalfLength), seen = tiles + (Panels * _gradients.Panel);
             foreach ((long image, int down, int count, long tile) in Winograd.Pieces(firstRow, rows, _seen.Down, _seen.Across))
             {
                 long at = firstTile + tile;
-                _seen.Transform(image, down, count, memory + half, memory, _seenTiles + (at * _pixels.Tile), _pixels);
-                _given.Transform(image, down, count, memory + half, memory, _givenTiles + (at * _gradients.Tile), _gradients);
+                _seen.Transform(image, down, count, band, memory, seen + (at * _pixels.Tile), _pixels);
+                _given.Transform(image, down, count, band, memory, tiles + (at * _gradients.Tile), _gradients);
             }
         }
 
         /// <summary>Adds the products of a place in the tiles, for the outputs of a panel.</summary>
-        private void Multiply(long place, long panel, long tiles, bool accumulate)
+        private void Multiply(long panel, long place, float* tiles, long count, float* sums, bool accumulate)
         {
-            float* seen = _seenTiles + (place * _pixels.Place), sums = SumsOf(panel, place);
-            float* given = _givenTiles + (panel * _gradients.Panel) + (place * _gradients.Place);
+            float* seen = tiles + (Panels * _gradients.Panel) + (place * _pixels.Place);
+            float* given = tiles + (panel * _gradients.Panel) + (place * _gradients.Place);
             long width = Math.Min(PanelColumns, _outputs - (panel * PanelColumns));
             CpuGemm.TileSums<float> to = default;
+            sums += ((panel * Area) + place) * _sumsPlace;
             for (long input = 0; input < _inputs; input += _height, sums += _height * PanelColumns)
             {
                 int height = CpuGemm.GatheredHeight((int)Math.Min(_inputs - input, _height));
                 to.Stay(sums, PanelColumns, accumulate);
-                CpuGemm.MultiplyGathered(height, width, tiles, seen + input, _offsets, 1, given, to);
+                CpuGemm.MultiplyGathered(height, width, count, seen + input, _offsets, 1, given, to);
             }
         }
-
-        private float* SumsOf(long panel, long place) => _sums + (((panel * Area) + place) * _sumsPlace);
 
         /// <summary>The taps of some inputs for the outputs of a panel.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -159,39 +199,50 @@ public static unsafe partial class Conv2d
             const int Seen = Winograd.Seen, TapsOfAxis = Winograd.TapsOfAxis;
             int lanes = Winograd.Lanes, inputs = (int)Math.Min(InputsAtOnce, _inputs - firstInput);
             float* half = stackalloc float[TapsOfAxis * Seen * lanes];
-            float* taps = CpuScratch.Take<float>((Taps * InputsAtOnce * PanelColumns) + (Taps * InputsAtOnce));
-            float* row = taps + (Taps * InputsAtOnce * PanelColumns);
-            long tap = inputs * PanelColumns;
-            for (int input = 0; input < inputs; input++)
+            long length = inputs * Taps;
+            float* taps = CpuScratch.Take<float>(2 * length * PanelColumns), filters = taps + (length * PanelColumns);
+
+            // The gradient of an output has its taps innermost, or its inputs.
+            (long tap, long input) = _split.IsLast ? ((long)inputs * PanelColumns, (long)PanelColumns) : (PanelColumns, Taps * PanelColumns);
+            long at = (panel * Area * _sumsPlace) + (firstInput * PanelColumns);
+            for (int place = 0; place < Area && _splits > 1; place++) AddSplits(_sums + at + (place * _sumsPlace), inputs * PanelColumns);
+            for (int i = 0; i < inputs; i++)
             {
                 for (int lane = 0; lane < PanelColumns; lane += lanes)
                 {
-                    float* sums = SumsOf(panel, 0) + ((firstInput + input) * PanelColumns) + lane;
+                    float* sums = _sums + at + (i * PanelColumns) + lane;
                     for (int right = 0; right < Seen; right++)
                     {
                         Winograd.FilterGradientAxis(
                             sums + (right * _sumsPlace), Seen * _sumsPlace, half + (right * lanes), Seen * lanes);
                     }
 
-                    float* to = taps + (input * PanelColumns) + lane;
+                    float* to = taps + (i * input) + lane;
                     for (int down = 0; down < TapsOfAxis; down++)
                         Winograd.FilterGradientAxis(half + (down * Seen * lanes), lanes, to + (down * TapsOfAxis * tap), tap);
                 }
             }
 
-            // The gradient of an output has its taps innermost, or its inputs.
-            for (long output = panel * PanelColumns, column = 0; column < PanelColumns && output < _outputs; output++, column++)
+            long first = panel * PanelColumns, outputs = Math.Min(PanelColumns, _outputs - first);
+            CpuGemm.Pack(outputs, length, taps, 1, PanelColumns, filters, length);
+            for (long output = 0; output < outputs; output++, filters += length)
             {
-                long index = ((_firstOutput + output) * _inputs * Taps) + (_split.IsLast ? firstInput : firstInput * Taps);
-                (int tapNext, int inputNext) = _split.IsLast ? (inputs, 1) : (1, Taps);
-                for (int i = 0; i < Taps; i++)
-                {
-                    for (int input = 0; input < inputs; input++)
-                        row[(i * tapNext) + (input * inputNext)] = taps[(i * tap) + (input * PanelColumns) + column];
-                    if (_split.IsLast) _split.Store(index + (i * _inputs), row + (i * tapNext), inputs);
-                }
+                long index = (_firstOutput + first + output) * _inputs * Taps;
+                if (!_split.IsLast) _split.Store(index + (firstInput * Taps), filters, length);
+                for (int i = 0; i < Taps && _split.IsLast; i++)
+                    _split.Store(index + (i * _inputs) + firstInput, filters + (i * inputs), inputs);
+            }
+        }
 
-                if (!_split.IsLast) _split.Store(index, row, inputs * Taps);
+        /// <summary>Adds the sums of the other splits to those of the first, in their order.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private void AddSplits(float* sums, long count)
+        {
+            for (long i = 0; i < count; i += Winograd.Lanes)
+            {
+                Vector512<float> sum = Vector512.Load(sums + i);
+                for (long split = 1; split < _splits; split++) sum += Vector512.Load(sums + (split * SumsOfSplit) + i);
+                sum.Store(sums + i);
             }
         }
     }
