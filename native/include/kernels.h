@@ -317,11 +317,11 @@ enum {
     KERNELS_CONV2D_ALGORITHM_DIRECT = 0,
     /* Where the device has it, by Winograd's minimal filtering: 4x4 results at once of transformed pixels and
        taps, with a quarter of the multiplications; elsewhere as KERNELS_CONV2D_ALGORITHM_DIRECT. The CPU has
-       it, with vectors of 256 bits or more, for y and dx in float, with 3x3 taps, stride and dilation 1, 16
-       channels of a group or more on either side and 32 tiles or more. Rounding errors have twice the root mean
-       square (kernels/docs/conv2d.md says what bounds them), and a NaN, an infinity or an overflow may reach
-       all 16 results of a tile. A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR
-       2016. */
+       it, with vectors of 256 bits or more, for y, dx and the gradient of the filter in float, with 3x3 taps,
+       stride and dilation 1, 16 channels of a group or more on either side and 32 tiles or more. Rounding
+       errors have two to three times the root mean square (kernels/docs/conv2d.md says what bounds them), and a
+       NaN, an infinity or an overflow may reach all results of a tile. A. Lavin and S. Gray, "Fast Algorithms
+       for Convolutional Neural Networks", CVPR 2016. */
     KERNELS_CONV2D_ALGORITHM_WINOGRAD = 1
 };
 
@@ -1257,8 +1257,7 @@ struct kernels_conv2d_options {
     /* The layout of the maps and of the filter: [batch, channels, height, width] with [outputs, inputs, height,
        width], or [batch, height, width, channels] with [outputs, height, width, inputs]. */
     kernels_tensor_layout layout;
-    /* How the output and the gradient of the input may be made; the filter's gradient is always a sum of
-       products. */
+    /* How the output and the gradients of input and filter may be made. */
     kernels_conv2d_algorithm algorithm;
 };
 

@@ -17,7 +17,7 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
             new Conv2dProblem(entry, 32, 3, 224, 224, 64, 7, 7, "first layer of ResNet") { Padding = 3, Stride = 2 },
         }),
         new Conv2dProblem("forward", 32, 64, 56, 56, 256, 1, 1, "a bottleneck of ResNet"),
-        .. new[] { "forward", "backward data" }.SelectMany(entry => new[]
+        .. new[] { "forward", "backward data", "backward filter" }.SelectMany(entry => new[]
         {
             new Conv2dProblem(entry, 32, 64, 56, 56, 64, 3, 3, "first stage of ResNet")
             {
@@ -142,6 +142,7 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
         new Conv2dProblem("backward filter", 2, 2, 16, 17, 3, 3, 1, "several splits, the last one short") { Padding = (1, 1, 0, 0) },
         new Conv2dProblem("backward filter", 2, 2, 33, 64, 2, 3, 3, "depthwise, two splits") { Padding = 1, Groups = 2 },
         .. Odd("backward filter"),
+        .. InTiles("backward filter"),
     ];
 
     private static IEnumerable<Problem> Odd(string entry)

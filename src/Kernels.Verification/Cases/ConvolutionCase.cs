@@ -33,7 +33,7 @@ public abstract class ConvolutionCase(bool isTransposed) : OpCase
                 specs.Add(Output("dx", dtype, x, SumOfTaps(p, dtype, outputs / p.Groups * p.Area)));
                 break;
             case "backward filter":
-                specs.Add(Output("dfilter", dtype, p.FilterShape, MatMulCase.SumOfProducts(p.Pixels)));
+                specs.Add(Output("dfilter", dtype, p.FilterShape, SumOfTaps(p, dtype, p.Pixels)));
                 if (p.HasBias)
                     specs.Add(Output("dbias", dtype, [outputs], MatMulCase.SumOfProducts(Count(y) / Math.Max(1, outputs))));
                 break;
@@ -46,7 +46,7 @@ public abstract class ConvolutionCase(bool isTransposed) : OpCase
         return specs;
     }
 
-    /// <summary>Transformed pixels and taps are larger than what they are made of, and so are the errors of their products.</summary>
+    /// <summary>What is transformed is larger than what it is made of, and so are the errors of its products.</summary>
     private static Tolerance SumOfTaps(Conv2dProblem p, DType dtype, long terms)
     {
         Tolerance sum = MatMulCase.SumOfProducts(terms);

@@ -27,6 +27,6 @@ public readonly record struct Conv2dOptions
     /// </summary>
     public TensorLayout Layout { get; init; }
 
-    /// <summary>How the output and the gradient of the input may be made; the filter's gradient is always a sum of products.</summary>
+    /// <summary>How the output and the gradients of input and filter may be made.</summary>
     public Conv2dAlgorithm Algorithm { get; init; }
 }

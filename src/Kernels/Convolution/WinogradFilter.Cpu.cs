@@ -203,7 +203,7 @@ public static unsafe partial class Conv2d
             float* taps = CpuScratch.Take<float>(2 * length * PanelColumns), filters = taps + (length * PanelColumns);
 
             // The gradient of an output has its taps innermost, or its inputs.
-            (long tap, long input) = _split.IsLast ? ((long)inputs * PanelColumns, (long)PanelColumns) : (PanelColumns, Taps * PanelColumns);
+            (int tap, int input) = _split.IsLast ? (inputs * PanelColumns, PanelColumns) : (PanelColumns, Taps * PanelColumns);
             long at = (panel * Area * _sumsPlace) + (firstInput * PanelColumns);
             for (int place = 0; place < Area && _splits > 1; place++) AddSplits(_sums + at + (place * _sumsPlace), inputs * PanelColumns);
             for (int i = 0; i < inputs; i++)

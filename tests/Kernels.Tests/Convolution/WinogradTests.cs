@@ -60,6 +60,9 @@ public sealed class WinogradTests(TestDevices devices)
         // More columns than are made together.
         Of(1, 17, 3, 460, 16) with { Padding = (1, 1, 0, 3) },
 
+        // Two splits of the tiles for the filter's gradient.
+        Of(4, 16, 30, 25, 17) with { Padding = (1, 1, 1, 1) },
+
         // Several slices of inputs, whose pixels lie whole KiB apart.
         Of(4, 512, 12, 12, 16) with { Padding = (2, 2, 2, 2) },
     ];
@@ -76,21 +79,47 @@ public sealed class WinogradTests(TestDevices devices)
         double[] x = Values(0, p.Batch * p.Groups * p.Inputs * p.Height * p.Width), filter = Values(1, p.Groups * p.Outputs * p.Inputs * 9);
         double[] dy = Values(2, p.Batch * p.Groups * p.Outputs * p.OutputHeight * p.OutputWidth), bias = Values(3, p.Groups * p.Outputs);
         double[] y = new double[dy.Length], dx = new double[x.Length];
+        double[] dFilter = new double[filter.Length], dBias = new double[bias.Length];
         p.Forward(x, filter, bias, y, rectifies: false);
         p.BackwardData(filter, dy, dx);
-        (float[] actualY, float[] actualDx) = Run(stream, p, x, filter, bias, dy, Conv2dAlgorithm.Winograd);
+        p.BackwardFilter(x, dy, dFilter, dBias);
+        (float[] actualY, float[] actualDx, float[] actualFilter, float[] actualBias) =
+            Run(stream, p, x, filter, bias, dy, Conv2dAlgorithm.Winograd);
         if (Vector256.IsHardwareAccelerated)
         {
             // Else sums of taps were measured.
-            (float[] sumsY, float[] sumsDx) = Run(stream, p, x, filter, bias, dy, Conv2dAlgorithm.Direct);
+            (float[] sumsY, float[] sumsDx, float[] sumsFilter, _) = Run(stream, p, x, filter, bias, dy, Conv2dAlgorithm.Direct);
             Assert.NotEqual(sumsY, actualY);
             Assert.NotEqual(sumsDx, actualDx);
+            Assert.NotEqual(sumsFilter, actualFilter);
         }
 
         (long, long) xSize = (p.Height, p.Width), ySize = (p.OutputHeight, p.OutputWidth);
         AssertWithin(p, x, xSize, p.Inputs, (p.Padding.Top, p.Padding.Left), isTurned: false, filter, bias, y, ySize, p.Outputs, actualY);
         AssertWithin(
             p, dy, ySize, p.Outputs, (2 - p.Padding.Top, 2 - p.Padding.Left), isTurned: true, filter, [], dx, xSize, p.Inputs, actualDx);
+        AssertFilterWithin(p, x, dy, dFilter, actualFilter);
+        for (int i = 0; i < dBias.Length; i++) Assert.InRange(actualBias[i] - dBias[i], -1e-5 * dy.Length, 1e-5 * dy.Length);
+    }
+
+    /// <summary>Tiles that a cache does not hold together are multiplied in several turns.</summary>
+    [Theory]
+    [InlineData(false, 14, 64, 64)] // of splits
+    [InlineData(true, 14, 64, 64)]
+    [InlineData(false, 23, 272, 112)] // of all cores, where the sums take more than the cache of one
+    [InlineData(true, 23, 272, 112)]
+    public void GradientsOfFiltersAreThoseOfSumsOfTaps(bool channelsLast, int batch, int inputs, int outputs)
+    {
+        Assert.SkipUnless(Vector256.IsHardwareAccelerated, NoTransforms);
+        using DeviceStream stream = devices.CreateStream("cpu");
+        Conv2dReference p = Of(batch, inputs, 14, 14, outputs) with { Padding = (1, 1, 1, 1), ChannelsLast = channelsLast };
+        double[] x = Values(0, batch * inputs * 14 * 14), dy = Values(2, batch * outputs * 14 * 14), bias = new double[outputs];
+        double[] filter = new double[outputs * inputs * 9];
+        (_, _, float[] expected, _) = Run(stream, p, x, filter, bias, dy, Conv2dAlgorithm.Direct);
+        (_, _, float[] actual, _) = Run(stream, p, x, filter, bias, dy, Conv2dAlgorithm.Winograd);
+        Assert.NotEqual(expected, actual);
+        double error = Math.Sqrt(expected.Zip(actual, (a, b) => Math.Pow(a - b, 2)).Sum() / expected.Sum(a => Math.Pow(a, 2)));
+        Assert.InRange(error, 0, 1e-5);
     }
 
     [Theory]
@@ -105,7 +134,7 @@ public sealed class WinogradTests(TestDevices devices)
 
         // Row 4 is the last that the tiles of rows 0 to 3 see, and goes into the last of those alone; the tile of column 9 has 8 to 11.
         x[Index(p, 1, 5, 4, 9, 16, 14, 14)] = double.PositiveInfinity;
-        (float[] y, _) = Run(stream, p, x, filter, new double[16], dy, Conv2dAlgorithm.Winograd);
+        (float[] y, _, _, _) = Run(stream, p, x, filter, new double[16], dy, Conv2dAlgorithm.Winograd);
         for (int i = 0; i < y.Length; i++)
         {
             (int n, _, int row, int column) = Place(p, i, 16, 14, 14);
@@ -115,23 +144,33 @@ public sealed class WinogradTests(TestDevices devices)
 
     /// <summary>What kernels/docs/conv2d.md says of both algorithms.</summary>
     [Fact]
-    public void ErrorsOfNormalNumbersAreTwiceThoseOfSumsOfTaps()
+    public void ErrorsOfNormalNumbersAreFewTimesThoseOfSumsOfTaps()
     {
         Assert.SkipUnless(Vector256.IsHardwareAccelerated, NoTransforms);
         using DeviceStream stream = devices.CreateStream("cpu");
-        Conv2dReference p = Of(2, 64, 18, 18, 16);
-        double[] x = Normal(0, 2 * 64 * 18 * 18), filter = Normal(1, 16 * 64 * 9), dy = Normal(2, 2 * 16 * 16 * 16), none = new double[16];
+        Conv2dReference p = Of(4, 64, 18, 18, 16);
+        double[] x = Normal(0, 4 * 64 * 18 * 18), filter = Normal(1, 16 * 64 * 9), dy = Normal(2, 4 * 16 * 16 * 16), none = new double[16];
         double[] y = new double[dy.Length], sizes = new double[dy.Length];
+        double[] dFilter = new double[filter.Length], filterSizes = new double[filter.Length];
         p.Forward(x, filter, none, y, rectifies: false);
         p.Forward([.. x.Select(Math.Abs)], [.. filter.Select(Math.Abs)], none, sizes, rectifies: false);
-        Assert.InRange(Error(Conv2dAlgorithm.Direct), 0.2, 0.6);
-        Assert.InRange(Error(Conv2dAlgorithm.Winograd), 0.7, 1.0);
+        p.BackwardFilter(x, dy, dFilter, []);
+        p.BackwardFilter([.. x.Select(Math.Abs)], [.. dy.Select(Math.Abs)], filterSizes, []);
+        (double sums, double filterSums) = Errors(Conv2dAlgorithm.Direct);
+        (double tiles, double filterTiles) = Errors(Conv2dAlgorithm.Winograd);
+        Assert.InRange(sums, 0.2, 0.6);
+        Assert.InRange(tiles, 0.7, 1.0);
+        Assert.InRange(filterSums, 0.15, 0.35);
+        Assert.InRange(filterTiles, 0.5, 0.8);
 
-        double Error(Conv2dAlgorithm algorithm)
+        (double Y, double Filter) Errors(Conv2dAlgorithm algorithm)
         {
-            (float[] actual, _) = Run(stream, p, x, filter, none, dy, algorithm);
-            return Math.Sqrt(actual.Select((value, i) => Math.Pow((value - y[i]) / sizes[i], 2)).Average()) / Math.ScaleB(1, -24);
+            (float[] actual, _, float[] actualFilter, _) = Run(stream, p, x, filter, none, dy, algorithm);
+            return (Error(actual, y, sizes), Error(actualFilter, dFilter, filterSizes));
         }
+
+        static double Error(float[] actual, double[] expected, double[] sizes) =>
+            Math.Sqrt(actual.Select((value, i) => Math.Pow((value - expected[i]) / sizes[i], 2)).Average()) / Math.ScaleB(1, -24);
 
         static double[] Normal(int stream, int count)
         {
@@ -156,13 +195,16 @@ public sealed class WinogradTests(TestDevices devices)
         Conv2dReference p = Of(3, inputs, 14, 14, outputs) with { FilterHeight = side, FilterWidth = side, Stride = (stride, stride) };
         double[] x = Values(0, 3 * inputs * 14 * 14), filter = Values(1, outputs * inputs * side * side);
         double[] dy = Values(2, 3 * outputs * p.OutputHeight * p.OutputWidth), bias = Values(3, outputs);
-        (float[] expectedY, float[] expectedDx) = Run(stream, p, x, filter, bias, dy, Conv2dAlgorithm.Direct);
-        (float[] y, float[] dx) = Run(stream, p, x, filter, bias, dy, Conv2dAlgorithm.Winograd);
+        (float[] expectedY, float[] expectedDx, float[] expectedFilter, float[] expectedBias) =
+            Run(stream, p, x, filter, bias, dy, Conv2dAlgorithm.Direct);
+        (float[] y, float[] dx, float[] dFilter, float[] dBias) = Run(stream, p, x, filter, bias, dy, Conv2dAlgorithm.Winograd);
         Assert.Equal(expectedY, y);
         Assert.Equal(expectedDx, dx);
+        Assert.Equal(expectedFilter, dFilter);
+        Assert.Equal(expectedBias, dBias);
     }
 
-    private static (float[] Y, float[] Dx) Run(
+    private static (float[] Y, float[] Dx, float[] DFilter, float[] DBias) Run(
         DeviceStream stream, Conv2dReference p, double[] x, double[] filter, double[] bias, double[] dy, Conv2dAlgorithm algorithm)
     {
         Conv2dOptions options = p.Options() with { Algorithm = algorithm };
@@ -172,7 +214,10 @@ public sealed class WinogradTests(TestDevices devices)
         using DeviceTensor<float> dxTensor = stream.Device.Allocate<float>(p.XShape());
         Conv2d.Forward(stream, xTensor, filterTensor, biasTensor, yTensor, options);
         Conv2d.BackwardData(stream, filterTensor, dyTensor, dxTensor, options);
-        return (yTensor.ToArray(stream), dxTensor.ToArray(stream));
+        using DeviceTensor<float> dFilter = stream.Device.Allocate<float>(p.FilterShape());
+        using DeviceTensor<float> dBias = stream.Device.Allocate<float>(bias.Length);
+        Conv2d.BackwardFilter(stream, xTensor, dyTensor, dFilter, dBias, options);
+        return (yTensor.ToArray(stream), dxTensor.ToArray(stream), dFilter.ToArray(stream), dBias.ToArray(stream));
     }
 
     /// <summary>
@@ -209,16 +254,8 @@ public sealed class WinogradTests(TestDevices devices)
             double[][,] seen = new double[channels][,];
             for (int c = 0; c < channels; c++)
             {
-                double[,] tile = new double[Seen, Seen];
-                for (int i = 0; i < Seen * Seen; i++)
-                {
-                    (int row, int column) = (top - padding.Top + (i / Seen), left - padding.Left + (i % Seen));
-                    bool isInside = row >= 0 && row < size.Height && column >= 0 && column < size.Width;
-                    int at = isInside ? Index(p, n, (g * channels) + c, row, column, p.Groups * channels, size.Height, size.Width) : 0;
-                    tile[i / Seen, i % Seen] = isInside ? Math.Abs(maps[at]) : 0;
-                }
-
-                seen[c] = Sandwich(Pixels, tile);
+                (int channel, int all) = ((g * channels) + c, p.Groups * channels);
+                seen[c] = Sandwich(Pixels, TileOf(p, maps, size, n, channel, all, top - padding.Top, left - padding.Left, Seen));
             }
 
             for (int k = 0; k < results; k++)
@@ -246,6 +283,81 @@ public sealed class WinogradTests(TestDevices devices)
 
         // It is a bound for the worst of all inputs. Errors of random ones cancel, but never all of them.
         Assert.InRange(worst, double.Epsilon, 0.02);
+    }
+
+    /// <summary>
+    /// |dw' - dw| is at most (tiles + <see cref="TransformRoundings"/>) u |G^T| (sum over tiles of |A| |dy| |A^T| . |B^T| |x| |B|) |G|.
+    /// </summary>
+    private static void AssertFilterWithin(Conv2dReference p, double[] x, double[] dy, double[] expected, float[] actual)
+    {
+        (int down, int across) = ((p.OutputHeight + Side - 1) / Side, (p.OutputWidth + Side - 1) / Side);
+        (int inputs, int outputs, int tiles) = (p.Groups * p.Inputs, p.Groups * p.Outputs, p.Batch * down * across);
+        double[][] seen = OfTiles(x, (p.Height, p.Width), inputs, (p.Padding.Top, p.Padding.Left), Seen, Pixels);
+        double[][] given = OfTiles(dy, (p.OutputHeight, p.OutputWidth), outputs, default, Side, Transposed(Results));
+        double[,] gradients = Transposed(Taps);
+        double unit = Math.ScaleB(1, -24), worst = 0;
+        foreach ((int output, int input) in from k in Enumerable.Range(0, outputs) from c in Enumerable.Range(0, p.Inputs) select (k, c))
+        {
+            double[,] sums = new double[Seen, Seen];
+            double[] left = given[output], right = seen[(output / p.Outputs * p.Inputs) + input];
+            for (int i = 0; i < left.Length; i++) sums[i % (Seen * Seen) / Seen, i % Seen] += left[i] * right[i];
+            double[,] most = Sandwich(gradients, sums);
+            for (int tap = 0; tap < 9; tap++)
+            {
+                int at = FilterIndex(p, output, input, tap / 3, tap % 3);
+                double limit = unit * (tiles + TransformRoundings) * most[tap / 3, tap % 3];
+                worst = Math.Max(worst, Math.Abs(actual[at] - expected[at]) / limit);
+            }
+        }
+
+        Assert.InRange(worst, double.Epsilon, 0.02);
+
+        // Of each channel all tiles, one after the other.
+        double[][] OfTiles(
+            double[] maps, (long Height, long Width) size, int channels, (int Top, int Left) padding, int side, double[,] matrix)
+        {
+            double[][] all = new double[channels][];
+            for (int channel = 0; channel < channels; channel++)
+            {
+                all[channel] =
+                [
+                    .. from n in Enumerable.Range(0, p.Batch)
+                       from tile in Enumerable.Range(0, down * across)
+                       let top = (tile / across * Side) - padding.Top
+                       let left = (tile % across * Side) - padding.Left
+                       from value in Sandwich(matrix, TileOf(p, maps, size, n, channel, channels, top, left, side)).Cast<double>()
+                       select value,
+                ];
+            }
+
+            return all;
+        }
+    }
+
+    /// <summary>Absolute values of a tile; outside the map are zeros.</summary>
+    private static double[,] TileOf(
+        Conv2dReference p, double[] maps, (long Height, long Width) size, int n, int channel, int channels, int top, int left, int side)
+    {
+        double[,] tile = new double[side, side];
+        for (int i = 0; i < side * side; i++)
+        {
+            (int row, int column) = (top + (i / side), left + (i % side));
+            bool isInside = row >= 0 && row < size.Height && column >= 0 && column < size.Width;
+            tile[i / side, i % side] = isInside ? Math.Abs(maps[Index(p, n, channel, row, column, channels, size.Height, size.Width)]) : 0;
+        }
+
+        return tile;
+    }
+
+    private static double[,] Transposed(double[,] matrix)
+    {
+        double[,] transposed = new double[matrix.GetLength(1), matrix.GetLength(0)];
+        for (int i = 0; i < matrix.GetLength(0); i++)
+        {
+            for (int j = 0; j < matrix.GetLength(1); j++) transposed[j, i] = matrix[i, j];
+        }
+
+        return transposed;
     }
 
     private static double[] Values(int stream, long count)
