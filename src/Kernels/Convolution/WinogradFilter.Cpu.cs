@@ -80,7 +80,7 @@ public static unsafe partial class Conv2d
             _rows = (long)s.Batch * _seen.Down;
             long bytesOfTile = Area * (_inputs + _outputs) * sizeof(float), bytesOfSums = Area * _inputs * _outputs * sizeof(float);
             bool isOfCore = bytesOfSums <= MostCoreSums;
-            _splits = isOfCore ? Math.Clamp(_rows * _seen.Across / LeastTilesOfCore, 1, MostCpuSplits) : 1;
+            _splits = isOfCore ? Math.Clamp(_rows * _seen.Across / LeastTilesOfCore, 1, Math.Min(_rows, MostCpuSplits)) : 1;
             long tiles = isOfCore
                 ? Math.Max((CoreBytes - bytesOfSums) / bytesOfTile, LeastTilesOfCore) : Math.Max(TilesBytes / bytesOfTile, LeastTiles);
             long rows = Tiles(_rows, _splits);
