@@ -57,7 +57,7 @@ root.SetAction(parsed =>
         .. from op in OpCase.All
            from dtype in op.DTypes
            where parsed.GetValue(dtypes)!.Contains(dtype.ShortName()) && Verifier.Supports(place.Device, dtype)
-           from problem in op.BenchProblems
+           from problem in op.BenchProblemsOn(place.Device.Kind)
            select new BenchCase(op, problem, dtype) into row
            where Matches(row.ToString(), pattern)
            select row,

@@ -48,7 +48,7 @@ internal static class BenchRun
             .. from op in request.Ops
                from dtype in op.DTypes
                where request.DTypes.Contains(dtype.ShortName()) && Verifier.Supports(device, dtype)
-               from problem in op.BenchProblems
+               from problem in op.BenchProblemsOn(device.Kind)
                select (op, dtype, problem),
         ];
         (OpCase Op, DType DType, Problem Problem)[] chosen = [.. all.Where(row => large || !IsLarge(row.Problem, row.DType))];

@@ -27,6 +27,9 @@ public abstract class OpCase
     /// <summary>The problems that are timed.</summary>
     public abstract IReadOnlyList<Problem> BenchProblems { get; }
 
+    /// <summary>Those that a kind of device does not do as another of them.</summary>
+    public virtual IEnumerable<Problem> BenchProblemsOn(DeviceKind kind) => BenchProblems;
+
     /// <summary>Calls that must be refused.</summary>
     public virtual IReadOnlyList<BadInput> BadInputs => [];
 

@@ -37,6 +37,9 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
         }),
     ];
 
+    public override IEnumerable<Problem> BenchProblemsOn(DeviceKind kind) =>
+        BenchProblems.Where(problem => kind == DeviceKind.Cpu || ((Conv2dProblem)problem).Algorithm == Conv2dAlgorithm.Direct);
+
     public override IReadOnlyList<BadInput> BadInputs { get; } =
     [
         Refused("stride 0", typeof(ArgumentOutOfRangeException), new() { Stride = (0, 1) }),
