@@ -65,7 +65,7 @@ public static unsafe partial class Conv2d
             return length * sizeof(float) % 1024 == 0 ? length + Lanes : length;
         }
 
-        /// <summary>Parts of some rows of tiles, counted through all images, that lie in an image each; their first tile of those.</summary>
+        /// <summary>Parts of some rows of tiles, counted through all images, that lie in one image; their first tile of those.</summary>
         public static IEnumerable<(long Image, int Down, int Count, long Tile)> Pieces(long firstRow, long rows, int down, int across)
         {
             for (long row = firstRow, count; row < firstRow + rows; row += count)
