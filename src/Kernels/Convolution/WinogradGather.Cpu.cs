@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 using Kernels.Cpu;
 using Kernels.Devices.Cpu;
 

@@ -63,7 +63,8 @@ public static unsafe partial class ChannelDropout
                         ushort* lanes = keep.Draw(a.Start + (ulong)((group * units) + unit), width);
                         if (rows > 1)
                         {
-                            for (long i = 0; i < rows; i++) new ReadOnlySpan<ushort>(lanes, width).CopyTo(new(repeated + (i * width), width));
+                            ReadOnlySpan<ushort> drawn = new(lanes, width);
+                            for (long i = 0; i < rows; i++) drawn.CopyTo(new(repeated + (i * width), width));
                             lanes = repeated;
                         }
 
