@@ -36,7 +36,7 @@ public static unsafe partial class Conv2d
         public static void Run<T>(in KernelVariant variant, in Conv2dGatherArguments arguments)
             where T : unmanaged
         {
-            if (typeof(T) == typeof(float) && variant.Has(WinogradBit) && WinogradGather.Takes(arguments))
+            if (variant.Has(WinogradBit))
                 WinogradGather.Run(arguments, variant.Has(0));
             else if (typeof(T) == typeof(double))
                 Run<T, double>(arguments, variant.Has(0));

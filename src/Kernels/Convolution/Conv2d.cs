@@ -225,8 +225,8 @@ public static partial class Conv2d
             : layout == TensorLayout.ChannelsLast ? Tiles(shape.Outputs, DepthwiseLanes) : shape.Outputs;
 
         bool isCpu = stream.Device.Kind == DeviceKind.Cpu;
-        bool transforms = isCpu && algorithm == Conv2dAlgorithm.Winograd && dFilter is not null && x.DType == DType.Float32
-            && WinogradFilter.Takes(shape);
+        bool transforms = dFilter is not null && Transforms(stream, algorithm, x.DType, shape, shape.YHeight, shape.YWidth)
+            && WinogradFilter.Holds(shape);
 
         // By the problem alone, so that the order of the sums does not depend on the size of the GPU.
         long least = shape.IsDepthwise && layout == TensorLayout.ChannelsFirst ? PixelsOfDepthwiseSplit : PixelsOfSplit;
@@ -305,7 +305,7 @@ public static partial class Conv2d
             ? DirectGroups((long)shape.Groups * (isNarrow ? 1 : channels), phases, (long)shape.Batch * Tiles(height, DirectResults) * width)
             : new LaunchShape(
                 Tiles(channels, TileRows) * (long)shape.Groups * phases * Tiles((long)shape.Batch * height * width, TileColumns));
-        bool transforms = !isDirect && algorithm == Conv2dAlgorithm.Winograd && stream.Device.Kind == DeviceKind.Cpu;
+        bool transforms = Transforms(stream, algorithm, result.DType, shape, height, width);
         stream.Launch(
             isDirect ? DirectGatherKernel : GatherKernel, Variant(result.DType, layout, isNarrow, transforms), groups, arguments);
     }
@@ -322,6 +322,12 @@ public static partial class Conv2d
         long splits = Math.Min(shape.YPixels / Math.Max(PixelsOfCpuSplit, length / 4), shape.YPixels * length / WorkOfCpuSplit);
         return 1L << BitOperations.Log2((ulong)Math.Clamp(splits, 1, MostCpuSplits));
     }
+
+    /// <summary>Whether maps of so many rows and columns are made, or read, in tiles.</summary>
+    private static bool Transforms(
+        DeviceStream stream, Conv2dAlgorithm algorithm, DType dtype, in Conv2dShapeArguments shape, long height, long width) =>
+        algorithm == Conv2dAlgorithm.Winograd && stream.Device.Kind == DeviceKind.Cpu && dtype == DType.Float32
+        && Winograd.Takes(shape, height, width);
 
     /// <summary>Depthwise as most networks have it.</summary>
     private static bool TakesPlanes(in Conv2dShapeArguments shape, TensorLayout layout) =>

@@ -13,15 +13,18 @@ public static unsafe partial class Conv2d
     /// many rows of tiles as a cache holds are transformed, then multiplied, then those that follow.
     /// </summary>
     /// <remarks>
-    /// Where the sums fit into the cache of a core beside the tiles, each core has sums of its own, of some images; else all cores
-    /// transform, then share the places of the tiles. Which sums are made in which order, the problem alone decides.
+    /// Where sums are small each core has its own, of some images, and its tiles stay in its cache; else all cores transform, then share
+    /// the places of the tiles. Which sums are made in which order, the problem alone decides.
     /// </remarks>
     private sealed class WinogradFilter
     {
         private const int Area = Winograd.Area, Taps = Winograd.Taps;
 
-        /// <summary>The cache of a core, as far as it is for tiles and sums, and what sums may take of it.</summary>
-        private const long CoreBytes = 1 << 20, MostCoreSums = 4 << 20;
+        /// <summary>What tiles and sums of a core should take together: its cache.</summary>
+        private const long CoreBytes = 1 << 20;
+
+        /// <summary>The most that sums take where each core has its own: beyond its cache they still cost less than shared tiles.</summary>
+        private const long MostCoreSums = 4 << 20;
 
         /// <summary>The fewest tiles that are multiplied at once: each time all sums are loaded and stored.</summary>
         private const long LeastTilesOfCore = 84, LeastTiles = 256;
@@ -107,8 +110,9 @@ public static unsafe partial class Conv2d
 
         private long SumsOfSplit => Panels * Area * _sumsPlace;
 
-        public static bool Takes(in Conv2dShapeArguments shape) => Winograd.Takes(shape, shape.YHeight, shape.YWidth)
-            && Area * (double)shape.XChannels * shape.YChannels * sizeof(float) <= MostSumsBytes;
+        /// <summary>Whether there is memory for the sums.</summary>
+        public static bool Holds(in Conv2dShapeArguments shape) =>
+            Area * (double)shape.XChannels * shape.YChannels * sizeof(float) <= MostSumsBytes;
 
         /// <summary>All groups; sums of the bias are made by themselves.</summary>
         public static void Run(FilterSplit<float, float> split)
@@ -164,7 +168,10 @@ public static unsafe partial class Conv2d
         private long TransformLength(long rows) =>
             Math.Max(_seen.HalfLength, _given.HalfLength) + Math.Max(_seen.BandLength(rows), _given.BandLength(rows));
 
-        /// <summary>Rows of tiles of dy, then of x, of which the first is so many tiles after the first that are multiplied.</summary>
+        /// <summary>
+        /// Rows of tiles, of which the first is so many tiles after the first that are multiplied; in memory those of dy lie before those
+        /// of x.
+        /// </summary>
         private void Transform(long firstRow, long rows, float* tiles, long firstTile, float* memory)
         {
             float* band = memory + Math.Max(_seen.HalfLength, _given.HalfLength), seen = tiles + (Panels * _gradients.Panel);

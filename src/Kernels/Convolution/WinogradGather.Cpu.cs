@@ -62,13 +62,6 @@ public static unsafe partial class Conv2d
 
         private static long FilterLength(long channels, long inputs) => Tiles(channels, PanelColumns) * Area * (inputs + 1) * PanelColumns;
 
-        public static bool Takes(in Conv2dGatherArguments arguments)
-        {
-            Conv2dShapeArguments shape = arguments.Conv2dShape;
-            return arguments.Backward != 0
-                ? Winograd.Takes(shape, shape.XHeight, shape.XWidth) : Winograd.Takes(shape, shape.YHeight, shape.YWidth);
-        }
-
         /// <summary>The groups one after the other, each on all cores.</summary>
         public static void Run(in Conv2dGatherArguments arguments, bool last)
         {
