@@ -68,9 +68,9 @@ public static unsafe partial class Conv2d
             long units = Tiles(_channels, LeastChannels), panels = Tiles(_outputs, PanelColumns);
             int leastRows = BandBytes(vertical, horizontal, Math.Min(_channels, ManyChannels), vertical.Results) <= PlanesBytes
                 ? vertical.Results : LeastRows;
-            long unitsOfTask = Math.Clamp(PlanesBytes / BandBytes(vertical, horizontal, LeastChannels, leastRows), 1, units);
+            long mostUnits = Math.Clamp(PlanesBytes / BandBytes(vertical, horizontal, LeastChannels, leastRows), 1, units);
+            (long unitsOfTask, long panelsOfTask) = LeastCopied(s, mostUnits, units, panels);
             long most = Math.Min(unitsOfTask * LeastChannels, _channels);
-            long panelsOfTask = Math.Clamp(SumsBytes / (most * _area * PanelColumns * sizeof(TSum)), 1, panels);
 
             // Bands are those of the problem alone: they say in which order sums are made.
             int bands = 1;
@@ -111,6 +111,25 @@ public static unsafe partial class Conv2d
             long rows = (taps / tallest * tallest) + CpuGemm.GatheredHeight((int)(taps % tallest));
             double use = (double)(taps * s.YChannels) / (rows * Tiles(s.YChannels, lanes) * lanes);
             return use >= LeastUse && BandBytes(vertical, horizontal, Math.Min(s.XChannels, LeastChannels), LeastRows) <= 2 * PlanesBytes;
+        }
+
+        /// <summary>
+        /// The units of channels and the panels of a task for which all tasks together copy and pack the least, those of the most channels:
+        /// x is copied anew for each block of outputs, dy packed anew for each block of channels.
+        /// </summary>
+        private (long Units, long Panels) LeastCopied(in Conv2dShapeArguments s, long mostUnits, long units, long panels)
+        {
+            double least = double.PositiveInfinity, plane = (double)s.XHeight * s.XWidth, result = (double)s.YHeight * s.YWidth;
+            (long, long) best = default;
+            for (long taken = mostUnits; taken > 0; taken--)
+            {
+                long channels = Math.Min(taken * LeastChannels, _channels);
+                long fit = Math.Clamp(SumsBytes / (channels * _area * PanelColumns * sizeof(TSum)), 1, panels);
+                double copied = (Tiles(panels, fit) * _channels * plane) + (Tiles(units, taken) * _outputs * result);
+                if (copied < least) (least, best) = (copied, (taken, fit));
+            }
+
+            return best;
         }
 
         public void Run()
