@@ -38,6 +38,10 @@ public sealed class MaxPool2dCase : OpCase
         new MaxPool2dProblem("backward", [1, 2, 5, 72], 2, "pairs, rows of many eights, the last row in none"),
         new MaxPool2dProblem("backward", [1, 3, 7, 16], 3, "a stem of ResNet, an odd height") { Stride = 2, Padding = 1 },
         new MaxPool2dProblem("backward", [2, 2, 6, 75], 3, "overlapping, two apart, off the vector width") { Stride = 2, Padding = 1 },
+        new MaxPool2dProblem("backward", [1, 2, 7, 9], 3, "overlapping, two apart, the last row and column in none")
+        {
+            Stride = 2, Padding = (1, 0, 1, 0),
+        },
         new MaxPool2dProblem("backward", [1, 2, 5, 39], 3, "overlapping, one apart") { Stride = 1, Padding = 1 },
         new MaxPool2dProblem("backward", [2, 3, 7, 5], 2, "a last window that hangs over") { CeilMode = true },
         new MaxPool2dProblem("backward", [1, 2, 10, 13], new Size2d(3, 2), "dilated, padded unequally, strides that differ")

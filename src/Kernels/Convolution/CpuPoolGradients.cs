@@ -10,7 +10,7 @@ namespace Kernels;
 /// windows. Rows of the windows' gradients are looked through once, with zeros around them, and what they are to the elements is kept for
 /// all rows of elements that they reach. Channels last the rows are read where they are.
 /// </summary>
-internal sealed unsafe class PoolGradients<T, TKind>
+internal sealed unsafe partial class PoolGradients<T, TKind>
     where T : unmanaged
     where TKind : struct, IPoolKind
 {
@@ -24,6 +24,7 @@ internal sealed unsafe class PoolGradients<T, TKind>
     private readonly CpuDivisor _divisor;
     private readonly bool _streams;
     private readonly bool _isPairs;
+    private readonly bool _isTriples;
 
     /// <summary>
     /// 1 over the divisor of all where that is a power of two, else 0: products by such round as quotients do, and take a tenth of their
@@ -75,6 +76,7 @@ internal sealed unsafe class PoolGradients<T, TKind>
         _dy = dy;
         _dx = dx;
         (_stride, _rowLength) = (_window.StrideX, pool.Width * pool.Inner);
+        _isTriples = TKind.IsMaximum && taps.Bytes == 1 && pool.IsTriples;
         _isPairs = pool.IsPairs && pool.Width == 2 * pool.OutWidth && divisor.OfAll != 0 == !TKind.IsMaximum;
         _factor = float.IsPow2((float)divisor.OfAll) ? 1 / (float)divisor.OfAll : 0;
         _streams = CpuStreaming.Pays(dx, pool.Planes * pool.Height * _rowLength * sizeof(T));
@@ -92,7 +94,7 @@ internal sealed unsafe class PoolGradients<T, TKind>
             (_before, _after) = (Math.Max(_before, -meeting.Ahead), Math.Max(_after, meeting.Ahead));
 
         _mapLength = _before + Math.Max(pool.OutWidth, ((pool.Width + _stride - 1) / _stride) + _after);
-        _maps = pool.Inner > 1 || _isPairs ? 1 : CpuPool.MapsAbreast(_mapLength, pool.Planes);
+        _maps = pool.Inner > 1 || _isPairs || _isTriples ? 1 : CpuPool.MapsAbreast(_mapLength, pool.Planes);
         if (pool.Inner == 1) _pitch = ((_maps * _mapLength) + (2 * Width) - 1) & ~(Width - 1L);
         _rowPitch = (TKind.IsMaximum ? 2 : _stride) * _pitch;
         Bytes = !isSmall ? long.MaxValue : PoolMemory.BytesOf<long>(_slots) + PoolMemory.BytesOf<Entry>(_slots)
@@ -167,6 +169,8 @@ internal sealed unsafe class PoolGradients<T, TKind>
                     kept.Cells(plane, row, results.RowOf(0));
                 else if (_isPairs)
                     Pairs(plane, row, results.RowOf(0));
+                else if (_isTriples)
+                    Triples(plane, row, results.RowOf(0));
                 else
                     kept.Elements(plane, row, results);
                 results.Next();
@@ -178,40 +182,6 @@ internal sealed unsafe class PoolGradients<T, TKind>
         }
 
         results.Flush();
-    }
-
-    /// <summary>Windows of 2x2 side by side, channels first: vectors of windows, each with its two elements of the row.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Pairs(long plane, long row, T* results)
-    {
-        if (row >= 2 * _pool.OutHeight)
-        {
-            new Span<T>(results, (int)_pool.Width).Clear();
-            return;
-        }
-
-        long first = ((plane * _pool.OutHeight) + (row / 2)) * _pool.OutWidth, windows = _pool.OutWidth;
-        Vector512<uint> left = Vector512.Create((uint)(row & 1) * 2), right = left + Vector512<uint>.One;
-        Vector512<float> factor = Vector512.Create(_factor), divisor = Vector512.Create((float)_divisor.OfAll);
-        for (long column = 0; column < windows; column += Width)
-        {
-            int count = (int)Math.Min(Width, windows - column);
-            Vector512<float> even = Vector512<float>.Zero + CpuElement.Load(_dy + first + column, count), odd;
-            if (TKind.IsMaximum)
-            {
-                Vector512<uint> taps = _taps.Load(first + column, count);
-                odd = even & Vector512.Equals(taps, right).AsSingle();
-                even &= Vector512.Equals(taps, left).AsSingle();
-            }
-            else
-            {
-                odd = even = _factor != 0 ? even * factor : even / divisor;
-            }
-
-            (even, odd) = CpuPool.Interleave(even, odd);
-            CpuElement.Store(results + (2 * column), even);
-            CpuElement.Store(results + (2 * column) + Width, odd);
-        }
     }
 
     /// <summary>Rows of windows of maps, kept for the rows of elements to come.</summary>

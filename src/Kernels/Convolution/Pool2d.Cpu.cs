@@ -46,6 +46,10 @@ internal readonly unsafe record struct CpuPool(PoolWindowArguments Window, long 
     public bool IsPairs => Inner == 1 && Width >= 2 * OutWidth && Height >= 2 * OutHeight
         && Window is { WindowHeight: 2, WindowWidth: 2, StrideY: 2, StrideX: 2, PadTop: 0, PadLeft: 0, DilationY: 1, DilationX: 1 };
 
+    /// <summary>Windows of 3x3, two apart, behind one row and column of padding, channels first.</summary>
+    public bool IsTriples => Inner == 1
+        && Window is { WindowHeight: 3, WindowWidth: 3, StrideY: 2, StrideX: 2, PadTop: 1, PadLeft: 1, DilationY: 1, DilationX: 1 };
+
     /// <summary>Vectors of a row of the map end with it, and those of a row of the output.</summary>
     public bool IsWhole => Inner > 1
         ? Inner % CpuElement.Width == 0
