@@ -189,6 +189,14 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
             {
                 Padding = 1, Stride = 2, Groups = 69, ChannelsLast = true,
             },
+            new Conv2dProblem(entry, 2, 69, 5, 6, 69, 3, 3, "depthwise, channels last, rows in twos and one")
+            {
+                Padding = 1, Groups = 69, ChannelsLast = true,
+            },
+            new Conv2dProblem(entry, 3, 35, 2, 3, 35, 3, 3, "depthwise, channels last, columns that see no pixel")
+            {
+                Padding = (1, 2, 3, 0), Groups = 35, ChannelsLast = true,
+            },
             new Conv2dProblem(entry, 2, 5, 17, 12, 5, 3, 3, "depthwise, rows in fours, one past eight of them twice")
             {
                 Padding = 1, Groups = 5,

@@ -18,6 +18,12 @@ public static unsafe partial class Conv2d
             public void Pixels()
             {
                 int outputs = (int)Channels * Sources;
+                if (_shape.YChannels == 1 && _phases.Length == 1 && AreTriples(_phases[0].Vertical, _phases[0].Horizontal))
+                {
+                    PairsOfRows(new(_phases[0].Vertical.Ascending(), _phases[0].Horizontal.Ascending()));
+                    return;
+                }
+
                 foreach (Phase phase in _phases)
                 {
                     TSum* weights = CpuScratch.TakeShared<TSum>(((long)phase.Taps * outputs) + Vector512<TSum>.Count);
@@ -217,7 +223,7 @@ public static unsafe partial class Conv2d
             private void Store(Vector512<TSum> sum, T* target, int channel, int count)
             {
                 if (_bias != null) sum += CpuReal.Load<T, TSum>(_bias + channel, count);
-                if (_rectifies) sum = Vector512.AndNot(sum, Vector512.LessThanOrEqual(sum, Vector512<TSum>.Zero));
+                if (_rectifies) sum = Rectified(sum);
                 CpuReal.Store(target, sum, count, _streamsPixels);
             }
 

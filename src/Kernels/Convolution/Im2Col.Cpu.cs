@@ -15,6 +15,15 @@ internal readonly record struct GatherAxis(
     public static GatherAxis Forward(uint results, uint taps, uint stride, uint dilation, uint padding) =>
         new(-(int)padding, (int)stride, (int)dilation, (int)taps, 0, 1, (int)results, 0, 1);
 
+    /// <summary>The same taps, those that lie further on in the image later.</summary>
+    public GatherAxis Ascending() => TapStep >= 0 ? this : this with
+    {
+        First = First + ((Taps - 1) * TapStep),
+        TapStep = -TapStep,
+        FilterFirst = FilterFirst + ((Taps - 1) * FilterStep),
+        FilterStep = -FilterStep,
+    };
+
     /// <summary>The results for which a tap lies in an image of so many rows, or columns: those that follow each other.</summary>
     public (int First, int End) Inside(int tap, int size)
     {
