@@ -9,7 +9,7 @@ namespace Kernels;
 /// <content>The managed bodies of the filter's gradient of depthwise convolutions.</content>
 public static unsafe partial class Conv2d
 {
-    private readonly struct CpuDepthwiseBackwardFilter : ICpuKernel<Conv2dBackwardFilterArguments>
+    private readonly partial struct CpuDepthwiseBackwardFilter : ICpuKernel<Conv2dBackwardFilterArguments>
     {
         public static void Run<T>(in KernelVariant variant, in Conv2dBackwardFilterArguments arguments)
             where T : unmanaged
@@ -164,25 +164,37 @@ public static unsafe partial class Conv2d
                 long first = task * block;
                 int count = (int)Math.Min(block, s.Outputs - first), area = (int)s.FilterArea;
                 double[] sums = new double[(area + 1) * block];
-                PixelWalk walk = new(split.FirstPixel, vertical.Results, horizontal.Results);
-                for (long pixel = split.FirstPixel; pixel < split.EndPixel;)
-                {
-                    int pixels = (int)Math.Min(split.EndPixel - pixel, walk.LeftOfRow);
-                    PixelRow<T, TSum> row = new(split, walk, pixel, pixels, first, count, vertical, horizontal);
-                    if (s.YChannels == 1)
-                        row.Add(sums, block);
-                    else
-                        row.AddSeveral(sums, block);
-                    pixel += pixels;
-                    walk.NextRow();
-                }
-
+                if (s.YChannels == 1 && AreTriples(vertical, horizontal))
+                    AddTriples(split, vertical.First, horizontal.First, first, count, sums, block);
+                else
+                    AddRows(split, vertical, horizontal, first, count, sums, block);
                 for (int i = 0; i < count; i++)
                 {
                     for (int tap = 0; tap < area; tap++) split.StoreDouble(((first + i) * area) + tap, sums[(tap * block) + i]);
                     if (split.BiasSums != null) split.BiasSums[first + i] = sums[(area * block) + i];
                 }
             });
+        }
+
+        /// <summary>Sums of channels from one on over all pixels, row by row.</summary>
+        private static void AddRows<T, TSum>(
+            in FilterSplit<T, TSum> split, in GatherAxis vertical, in GatherAxis horizontal, long channel, int channels, double[] sums,
+            int block)
+            where T : unmanaged
+            where TSum : unmanaged
+        {
+            PixelWalk walk = new(split.FirstPixel, vertical.Results, horizontal.Results);
+            for (long pixel = split.FirstPixel; pixel < split.EndPixel;)
+            {
+                int pixels = (int)Math.Min(split.EndPixel - pixel, walk.LeftOfRow);
+                PixelRow<T, TSum> row = new(split, walk, pixel, pixels, channel, channels, vertical, horizontal);
+                if (split.Shape.YChannels == 1)
+                    row.Add(sums, block);
+                else
+                    row.AddSeveral(sums, block);
+                pixel += pixels;
+                walk.NextRow();
+            }
         }
 
         /// <summary>The most vectors of a pixel's channels that a task takes.</summary>
@@ -375,7 +387,7 @@ public static unsafe partial class Conv2d
             }
 
             [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            private static void AddTo(double* sums, Vector512<TSum> sum)
+            public static void AddTo(double* sums, Vector512<TSum> sum)
             {
                 if (typeof(TSum) == typeof(double))
                 {

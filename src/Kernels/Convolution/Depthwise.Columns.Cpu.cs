@@ -173,4 +173,174 @@ public static unsafe partial class Conv2d
                 Vector512.AndNot(sum, Vector512.LessThanOrEqual(sum, Vector512<TSum>.Zero));
         }
     }
+
+    private readonly partial struct CpuDepthwiseBackwardFilter
+    {
+        /// <summary>Sums of channels from one on over all pixels, two rows at a time: in lanes over the two, else in double.</summary>
+        private static void AddTriples<T, TSum>(
+            in FilterSplit<T, TSum> split, int firstY, int firstX, long channel, int channels, double[] sums, int block)
+            where T : unmanaged
+            where TSum : unmanaged
+        {
+            Conv2dShapeArguments s = split.Shape;
+            int lanes = Vector512<TSum>.Count;
+            T** rows = stackalloc T*[RowsOfTwo];
+            T* zeros = stackalloc T[lanes];
+            new Span<T>(zeros, lanes).Clear();
+            PixelWalk walk = new(split.FirstPixel, (int)s.YHeight, (int)s.YWidth);
+            MapStrides x = StridesOfX(s, last: true), y = split.DyStrides;
+            fixed (double* to = sums)
+            {
+                for (long pixel = split.FirstPixel; pixel < split.EndPixel;)
+                {
+                    bool areTwo = walk.X == 0 && walk.Y + 1 < s.YHeight && split.EndPixel - pixel >= 2 * s.YWidth;
+                    int pixels = (int)Math.Min(split.EndPixel - pixel, walk.LeftOfRow);
+                    T* image = split.X + (walk.Batch * x.Batch) + channel;
+                    for (int n = 0; n < RowsOfTwo; n++)
+                    {
+                        int at = walk.Y + n + firstY;
+                        rows[n] = (uint)at < s.XHeight ? image + (at * x.Row) : null;
+                    }
+
+                    PairOfRows<T, TSum> pair = new()
+                    {
+                        Rows = rows,
+                        Zeros = zeros,
+                        Dy = split.Dy + (pixel * y.Column) + channel,
+                        Below = image + ((walk.Y + RowsOfTwo + firstY) * x.Row) + ((walk.X + firstX) * x.Column),
+                        FirstColumn = walk.X + firstX,
+                        Pixels = pixels,
+                        Width = (int)s.XWidth,
+                        Channels = x.Column,
+                        XRow = x.Row,
+                        DyRow = y.Row,
+                    };
+                    double* bias = split.BiasSums == null ? null : to + ((int)s.FilterArea * block);
+                    for (int first = 0; first < channels; first += lanes)
+                    {
+                        int part = Math.Min(lanes, channels - first);
+                        if (areTwo && part == lanes)
+                            pair.Add<Two, One>(first, part, to + first, block, bias);
+                        else if (areTwo)
+                            pair.Add<Two, Any>(first, part, to + first, block, bias);
+                        else
+                            pair.Add<One, Any>(first, part, to + first, block, bias);
+                    }
+
+                    pixel += areTwo ? 2 * pixels : pixels;
+                    walk.NextRow();
+                    if (areTwo) walk.NextRow();
+                }
+            }
+        }
+
+        /// <summary>Two rows of dy, or pixels of one, and the rows of an image that they see.</summary>
+        private readonly struct PairOfRows<T, TSum>
+            where T : unmanaged
+            where TSum : unmanaged
+        {
+            public T** Rows { get; init; }
+
+            public T* Zeros { get; init; }
+
+            public T* Dy { get; init; }
+
+            /// <summary>The two rows of the image that are needed next.</summary>
+            public T* Below { get; init; }
+
+            public int FirstColumn { get; init; }
+
+            public int Pixels { get; init; }
+
+            public int Width { get; init; }
+
+            public long Channels { get; init; }
+
+            public long XRow { get; init; }
+
+            public long DyRow { get; init; }
+
+            [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+            public void Add<TRows, TWhole>(int channel, int part, double* sums, int block, double* bias)
+                where TRows : ICount
+                where TWhole : ICount
+            {
+                int lanes = Vector512<TSum>.Count, count = TWhole.Value == 1 ? lanes : part;
+                Vector512<TSum> s00 = default, s01 = default, s02 = default, s10 = default, s11 = default, s12 = default;
+                Vector512<TSum> s20 = default, s21 = default, s22 = default, alone = default;
+
+                // What the columns before the last one show, from the first row to the last.
+                Vector512<TSum> a0 = default, b0 = default, c0 = default, d0 = default, a1 = default, b1 = default, c1 = default, d1 = default;
+                int columns = Pixels + 2, firstInside = Math.Clamp(-FirstColumn, 0, columns);
+                int endInside = Math.Clamp(Width - FirstColumn, firstInside, columns);
+                long next = Channels, xRow = XRow, dyRow = DyRow;
+                T* dy = Dy + channel, below = Below + channel;
+                for (int column = 0; column < columns;)
+                {
+                    bool isInside = column >= firstInside && column < endInside;
+                    int end = column < firstInside ? firstInside : isInside ? endInside : columns;
+                    ColumnRun<T> run = new(Rows, isInside, ((column + FirstColumn) * next) + channel, next, Zeros);
+                    T* a = (T*)run.A, b = (T*)run.B, c = (T*)run.C, d = (T*)run.D;
+                    for (; column < end; column++, a += run.StepA, b += run.StepB, c += run.StepC, d += run.StepD)
+                    {
+                        if (Sse.IsSupported)
+                        {
+                            Sse.Prefetch1(below);
+                            Sse.Prefetch1(below + xRow);
+                            below += next;
+                        }
+
+                        Vector512<TSum> a2 = CpuReal.Load<T, TSum>(a, count), b2 = CpuReal.Load<T, TSum>(b, count);
+                        Vector512<TSum> c2 = CpuReal.Load<T, TSum>(c, count), d2 = default;
+                        if (TRows.Value > 1) d2 = CpuReal.Load<T, TSum>(d, count);
+                        if (column >= 2)
+                        {
+                            Vector512<TSum> gradient = CpuReal.Load<T, TSum>(dy, count);
+                            if (Sse.IsSupported) Sse.Prefetch1(dy + (2 * dyRow));
+                            alone += gradient;
+                            s00 = MultiplyAdd(gradient, a0, s00);
+                            s01 = MultiplyAdd(gradient, a1, s01);
+                            s02 = MultiplyAdd(gradient, a2, s02);
+                            s10 = MultiplyAdd(gradient, b0, s10);
+                            s11 = MultiplyAdd(gradient, b1, s11);
+                            s12 = MultiplyAdd(gradient, b2, s12);
+                            s20 = MultiplyAdd(gradient, c0, s20);
+                            s21 = MultiplyAdd(gradient, c1, s21);
+                            s22 = MultiplyAdd(gradient, c2, s22);
+                            if (TRows.Value > 1)
+                            {
+                                gradient = CpuReal.Load<T, TSum>(dy + dyRow, count);
+                                if (Sse.IsSupported) Sse.Prefetch1(dy + (3 * dyRow));
+                                alone += gradient;
+                                s00 = MultiplyAdd(gradient, b0, s00);
+                                s01 = MultiplyAdd(gradient, b1, s01);
+                                s02 = MultiplyAdd(gradient, b2, s02);
+                                s10 = MultiplyAdd(gradient, c0, s10);
+                                s11 = MultiplyAdd(gradient, c1, s11);
+                                s12 = MultiplyAdd(gradient, c2, s12);
+                                s20 = MultiplyAdd(gradient, d0, s20);
+                                s21 = MultiplyAdd(gradient, d1, s21);
+                                s22 = MultiplyAdd(gradient, d2, s22);
+                            }
+
+                            dy += next;
+                        }
+
+                        (a0, b0, c0, d0, a1, b1, c1, d1) = (a1, b1, c1, d1, a2, b2, c2, d2);
+                    }
+                }
+
+                PixelRow<T, TSum>.AddTo(sums, s00);
+                PixelRow<T, TSum>.AddTo(sums + block, s01);
+                PixelRow<T, TSum>.AddTo(sums + (2 * block), s02);
+                PixelRow<T, TSum>.AddTo(sums + (3 * block), s10);
+                PixelRow<T, TSum>.AddTo(sums + (4 * block), s11);
+                PixelRow<T, TSum>.AddTo(sums + (5 * block), s12);
+                PixelRow<T, TSum>.AddTo(sums + (6 * block), s20);
+                PixelRow<T, TSum>.AddTo(sums + (7 * block), s21);
+                PixelRow<T, TSum>.AddTo(sums + (8 * block), s22);
+                if (bias != null) PixelRow<T, TSum>.AddTo(bias + channel, alone);
+            }
+        }
+    }
 }
