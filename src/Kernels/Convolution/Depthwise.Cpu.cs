@@ -271,10 +271,11 @@ public static unsafe partial class Conv2d
 
             public void Planes()
             {
+                Action<long, long> make = AreTriplesOfPlanes ? PlaneOfTriples : Plane;
                 CpuParallel.ForRange(
                     (long)_shape.Batch * Channels, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, _results)), (first, end) =>
                     {
-                        for (long plane = first; plane < end; plane++) Plane(plane / Channels, plane % Channels);
+                        for (long plane = first; plane < end; plane++) make(plane / Channels, plane % Channels);
                     });
             }
 

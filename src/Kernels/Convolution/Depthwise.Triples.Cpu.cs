@@ -1,0 +1,125 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using Kernels.Cpu;
+using Kernels.Devices.Cpu;
+
+namespace Kernels;
+
+/// <content>
+/// Depthwise convolutions of [batch, channels, ...] by 3x3 taps around each element: the rows of a plane are loaded once, where they are,
+/// and their neighbours to both sides are the same registers, moved. Sums are made in the order of the other planes.
+/// </content>
+public static unsafe partial class Conv2d
+{
+    /// <summary>Whether there is a result for each element of an image, by the 3 x 3 elements around it.</summary>
+    private static bool AreAround(in GatherAxis vertical, in GatherAxis horizontal, int height, int width) =>
+        AreTriples(vertical, horizontal) && (vertical.First, vertical.Results, horizontal.First, horizontal.Results) == (-1, height, -1, width);
+
+    /// <summary>Each lane's neighbour on the left, the first lane's from another vector.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<TSum> LeftOf<TSum>(Vector512<TSum> values, Vector512<TSum> before)
+        where TSum : unmanaged => typeof(TSum) == typeof(float)
+            ? Avx512F.AlignRight32(values.AsInt32(), before.AsInt32(), 15).As<int, TSum>()
+            : Avx512F.AlignRight64(values.AsInt64(), before.AsInt64(), 7).As<long, TSum>();
+
+    /// <summary>Each lane's neighbour on the right, the last lane's from another vector.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<TSum> RightOf<TSum>(Vector512<TSum> values, Vector512<TSum> after)
+        where TSum : unmanaged => typeof(TSum) == typeof(float)
+            ? Avx512F.AlignRight32(after.AsInt32(), values.AsInt32(), 1).As<int, TSum>()
+            : Avx512F.AlignRight64(after.AsInt64(), values.AsInt64(), 1).As<long, TSum>();
+
+    private readonly partial struct CpuDepthwiseGather
+    {
+        private sealed partial class Depthwise<T, TSum>
+        {
+            /// <summary>Whether planes are of this kind.</summary>
+            private bool AreTriplesOfPlanes => Avx512F.IsSupported && _shape.YChannels == 1 && _phases.Length == 1
+                && AreAround(_phases[0].Vertical.Ascending(), _phases[0].Horizontal.Ascending(), _height, _width);
+
+            private void PlaneOfTriples(long batch, long channel)
+            {
+                int lanes = Vector512<TSum>.Count, taps = _phases[0].Taps;
+                long length = ((long)ResultRows * _width) + lanes;
+                TSum* sums = CpuScratch.Take<TSum>(length + taps + _width + lanes), weights = sums + length;
+                T* zeros = (T*)(weights + taps);
+                new Span<T>(zeros, _width).Clear();
+                Weights(new(_phases[0].Vertical.Ascending(), _phases[0].Horizontal.Ascending()), channel, 1, weights);
+                T* image = _image + (batch * _from.Batch) + (channel * _from.Channel);
+                T* to = _result + (batch * _to.Batch) + (channel * _to.Channel);
+                Next next = new(image, _from.Channel, _height);
+                for (int row = 0; row < _height; row += ResultRows)
+                {
+                    int rows = Math.Min(ResultRows, _height - row);
+                    next.Prefetch(rows);
+                    for (int pair = 0; pair < rows; pair += 2)
+                    {
+                        T* first = image + ((row + pair) * _from.Row);
+                        T* above = row + pair > 0 ? first - _width : zeros, second = row + pair + 1 < _height ? first + _width : zeros;
+                        T* below = row + pair + 2 < _height ? second + _width : zeros;
+                        MultiplyTriples(above, first, second, below, _width, weights, sums + ((long)pair * _width));
+                    }
+
+                    Store(sums, to + ((long)row * _width), rows * _width, channel);
+                }
+            }
+
+            /// <summary>Two rows of results one behind the other, by the four rows of the image that they see.</summary>
+            [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+            private static void MultiplyTriples(T* a, T* b, T* c, T* d, int width, TSum* weights, TSum* sums)
+            {
+                int lanes = Vector512<TSum>.Count, count = Math.Min(lanes, width);
+                Vector512<TSum> w00 = Vector512.Create(weights[0]), w01 = Vector512.Create(weights[1]), w02 = Vector512.Create(weights[2]);
+                Vector512<TSum> w10 = Vector512.Create(weights[3]), w11 = Vector512.Create(weights[4]), w12 = Vector512.Create(weights[5]);
+                Vector512<TSum> w20 = Vector512.Create(weights[6]), w21 = Vector512.Create(weights[7]), w22 = Vector512.Create(weights[8]);
+                Vector512<TSum> beforeA = default, beforeB = default, beforeC = default, beforeD = default;
+                Vector512<TSum> hereA = CpuReal.Load<T, TSum>(a, count), hereB = CpuReal.Load<T, TSum>(b, count);
+                Vector512<TSum> hereC = CpuReal.Load<T, TSum>(c, count), hereD = CpuReal.Load<T, TSum>(d, count);
+                for (int x = 0; x < width; x += lanes)
+                {
+                    int next = Math.Clamp(width - x - lanes, 0, lanes);
+                    a += lanes;
+                    b += lanes;
+                    c += lanes;
+                    d += lanes;
+                    Vector512<TSum> after = CpuReal.Load<T, TSum>(a, next), side = LeftOf(hereA, beforeA);
+                    Vector512<TSum> sum0 = MultiplyAdd(w00, side, Vector512<TSum>.Zero), sum1 = Vector512<TSum>.Zero;
+                    sum0 = MultiplyAdd(w01, hereA, sum0);
+                    sum0 = MultiplyAdd(w02, RightOf(hereA, after), sum0);
+                    (beforeA, hereA) = (hereA, after);
+
+                    (after, side) = (CpuReal.Load<T, TSum>(b, next), LeftOf(hereB, beforeB));
+                    sum0 = MultiplyAdd(w10, side, sum0);
+                    sum1 = MultiplyAdd(w00, side, sum1);
+                    sum0 = MultiplyAdd(w11, hereB, sum0);
+                    sum1 = MultiplyAdd(w01, hereB, sum1);
+                    side = RightOf(hereB, after);
+                    sum0 = MultiplyAdd(w12, side, sum0);
+                    sum1 = MultiplyAdd(w02, side, sum1);
+                    (beforeB, hereB) = (hereB, after);
+
+                    (after, side) = (CpuReal.Load<T, TSum>(c, next), LeftOf(hereC, beforeC));
+                    sum0 = MultiplyAdd(w20, side, sum0);
+                    sum1 = MultiplyAdd(w10, side, sum1);
+                    sum0 = MultiplyAdd(w21, hereC, sum0);
+                    sum1 = MultiplyAdd(w11, hereC, sum1);
+                    side = RightOf(hereC, after);
+                    sum0 = MultiplyAdd(w22, side, sum0);
+                    sum1 = MultiplyAdd(w12, side, sum1);
+                    (beforeC, hereC) = (hereC, after);
+
+                    (after, side) = (CpuReal.Load<T, TSum>(d, next), LeftOf(hereD, beforeD));
+                    sum1 = MultiplyAdd(w20, side, sum1);
+                    sum1 = MultiplyAdd(w21, hereD, sum1);
+                    sum1 = MultiplyAdd(w22, RightOf(hereD, after), sum1);
+                    (beforeD, hereD) = (hereD, after);
+
+                    CpuReal.Store(sums + x, sum0, count);
+                    CpuReal.Store(sums + width + x, sum1, count);
+                    count = next;
+                }
+            }
+        }
+    }
+}
