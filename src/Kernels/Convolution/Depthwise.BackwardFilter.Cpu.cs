@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Kernels.Cpu;
 using Kernels.Devices;
 using Kernels.Devices.Cpu;
@@ -69,25 +70,31 @@ public static unsafe partial class Conv2d
             int lanes = Vector512<TSum>.Count, height = (int)s.YHeight, width = (int)s.YWidth, pitch = (width + lanes - 1) / lanes * lanes;
             (int firstPixel, int endPixel) = split.PixelsOf(n);
             int firstRow = firstPixel / width, endRow = (endPixel + width - 1) / width;
-            TSum* plane = CpuScratch.Take<TSum>(padded.Length + ((long)pitch * (height + 1))), dy = plane + padded.Length;
             long xPlane = (long)s.XHeight * s.XWidth, yPlane = (long)height * width;
             T* image = split.X + (((n * (long)s.Groups) + (output / s.YChannels)) * xPlane);
             T* gradient = split.Dy + (((n * s.Outputs) + output) * yPlane);
-            padded.Fill(image, plane);
-            for (int row = firstRow; row < endRow; row++)
-                CpuConvert.Widen(gradient + ((long)row * width), dy + ((long)row * pitch), width);
             if (split.BiasSums != null)
             {
                 double sum = 0;
                 for (int row = firstRow; row < endRow; row++)
                 {
-                    int from = Math.Max(firstPixel - (row * width), 0), stop = Math.Min(endPixel - (row * width), width);
-                    sum += SumOf(dy + ((long)row * pitch) + from, stop - from);
+                    int from = Math.Max(firstPixel, row * width), stop = Math.Min(endPixel, (row + 1) * width);
+                    sum += SumOf<T, TSum>(gradient + from, stop - from);
                 }
 
                 split.BiasSums[output] += sum;
             }
 
+            if (Avx512F.IsSupported && endPixel - firstPixel == yPlane && AreAround(vertical, horizontal, (int)s.XHeight, (int)s.XWidth))
+            {
+                AddTriples<T, TSum>(image, gradient, height, width, sums);
+                return;
+            }
+
+            TSum* plane = CpuScratch.Take<TSum>(padded.Length + ((long)pitch * (height + 1))), dy = plane + padded.Length;
+            padded.Fill(image, plane);
+            for (int row = firstRow; row < endRow; row++)
+                CpuConvert.Widen(gradient + ((long)row * width), dy + ((long)row * pitch), width);
             for (int down = 0; down < vertical.Taps; down++)
             {
                 for (int right = 0; right < horizontal.Taps; right += Together)
@@ -132,12 +139,13 @@ public static unsafe partial class Conv2d
             }
         }
 
-        private static double SumOf<TSum>(TSum* values, int count)
+        private static double SumOf<T, TSum>(T* values, int count)
+            where T : unmanaged
             where TSum : unmanaged
         {
             Vector512<TSum> sum = Vector512<TSum>.Zero;
             for (int i = 0; i < count; i += Vector512<TSum>.Count)
-                sum += CpuReal.Load(values + i, Math.Min(Vector512<TSum>.Count, count - i));
+                sum += CpuReal.Load<T, TSum>(values + i, Math.Min(Vector512<TSum>.Count, count - i));
             return CpuElement.ToDouble(Vector512.Sum(sum));
         }
 

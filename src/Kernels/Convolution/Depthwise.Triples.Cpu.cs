@@ -122,4 +122,70 @@ public static unsafe partial class Conv2d
             }
         }
     }
+
+    private readonly partial struct CpuDepthwiseBackwardFilter
+    {
+        /// <summary>Adds what a plane of an image and one of dy have for nine taps; those that are next are asked for meanwhile.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private static void AddTriples<T, TSum>(T* image, T* dy, int height, int width, Span<double> sums)
+            where T : unmanaged
+            where TSum : unmanaged
+        {
+            int lanes = Vector512<TSum>.Count;
+            long plane = (long)height * width;
+            T* zeros = (T*)CpuScratch.Take<TSum>(width + lanes);
+            new Span<T>(zeros, width).Clear();
+
+            // Sums stay in registers if nothing is called once they are there.
+            Vector512<TSum> inLast = FirstLanes<TSum>(width % lanes);
+            Vector512<TSum> s00 = default, s01 = default, s02 = default, s10 = default, s11 = default, s12 = default;
+            Vector512<TSum> s20 = default, s21 = default, s22 = default;
+            for (int row = 0; row < height; row++, dy += width)
+            {
+                T* b = image + ((long)row * width), a = row > 0 ? b - width : zeros, c = row + 1 < height ? b + width : zeros;
+                CpuPrefetch.Range(b + plane, width * sizeof(T));
+                CpuPrefetch.Range(dy + plane, width * sizeof(T));
+                int count = Math.Min(lanes, width);
+                Vector512<TSum> beforeA = default, beforeB = default, beforeC = default;
+                Vector512<TSum> hereA = CpuReal.Load<T, TSum>(a, count), hereB = CpuReal.Load<T, TSum>(b, count);
+                Vector512<TSum> hereC = CpuReal.Load<T, TSum>(c, count);
+                for (int x = 0; x < width; x += lanes)
+                {
+                    int next = Math.Clamp(width - x - lanes, 0, lanes);
+                    a += lanes;
+                    b += lanes;
+                    c += lanes;
+                    Vector512<TSum> gradient = CpuReal.Load<T, TSum>(dy + x, count);
+                    Vector512<TSum> leftA = LeftOf(hereA, beforeA), leftB = LeftOf(hereB, beforeB), leftC = LeftOf(hereC, beforeC);
+
+                    // Behind the last pixel its left neighbour is an element, which would meet no gradient, and may be NaN.
+                    if (count < lanes) (leftA, leftB, leftC) = (leftA & inLast, leftB & inLast, leftC & inLast);
+                    (beforeA, beforeB, beforeC) = (hereA, hereB, hereC);
+                    s00 = MultiplyAdd(gradient, leftA, s00);
+                    s01 = MultiplyAdd(gradient, hereA, s01);
+                    hereA = CpuReal.Load<T, TSum>(a, next);
+                    s02 = MultiplyAdd(gradient, RightOf(beforeA, hereA), s02);
+                    s10 = MultiplyAdd(gradient, leftB, s10);
+                    s11 = MultiplyAdd(gradient, hereB, s11);
+                    hereB = CpuReal.Load<T, TSum>(b, next);
+                    s12 = MultiplyAdd(gradient, RightOf(beforeB, hereB), s12);
+                    s20 = MultiplyAdd(gradient, leftC, s20);
+                    s21 = MultiplyAdd(gradient, hereC, s21);
+                    hereC = CpuReal.Load<T, TSum>(c, next);
+                    s22 = MultiplyAdd(gradient, RightOf(beforeC, hereC), s22);
+                    count = next;
+                }
+            }
+
+            sums[0] += CpuElement.ToDouble(Vector512.Sum(s00));
+            sums[1] += CpuElement.ToDouble(Vector512.Sum(s01));
+            sums[2] += CpuElement.ToDouble(Vector512.Sum(s02));
+            sums[3] += CpuElement.ToDouble(Vector512.Sum(s10));
+            sums[4] += CpuElement.ToDouble(Vector512.Sum(s11));
+            sums[5] += CpuElement.ToDouble(Vector512.Sum(s12));
+            sums[6] += CpuElement.ToDouble(Vector512.Sum(s20));
+            sums[7] += CpuElement.ToDouble(Vector512.Sum(s21));
+            sums[8] += CpuElement.ToDouble(Vector512.Sum(s22));
+        }
+    }
 }
