@@ -33,6 +33,7 @@ public sealed class WideConvolutionTests(TestDevices devices)
 
         // Depthwise, of several whole vectors of channels and a rest; filters that lie over both sides, and rows of few pixels.
         Of(2, 1, 6, 19, 1, 3, 3) with { Groups = 130, Padding = (1, 1, 1, 1) },
+        Of(2, 1, 5, 33, 1, 3, 3) with { Groups = 3, Padding = (1, 1, 1, 1) },
         Of(1, 1, 9, 11, 1, 2, 5) with { Groups = 133, Stride = (1, 2), Dilation = (2, 1), Padding = (1, 0, 3, 1) },
 
         // Gradients of several blocks of channels that share a filter, and of several slices; some of their tiles lie in two images.
@@ -118,6 +119,46 @@ public sealed class WideConvolutionTests(TestDevices devices)
         Conv2d.BackwardFilter(stream, xTensor, dyTensor, filterTensor, null, options);
         Assert.Equal(dFilter, filterTensor.ToArray(stream).Select(value => (double)value));
         Assert.Contains(dFilter, double.IsNaN);
+    }
+
+    /// <summary>An element that is not finite reaches what its taps see and nothing else, also at the end of a vector of a row.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void DepthwiseInfinities_StayWhereTheyAreSeen(bool channelsLast)
+    {
+        const int Channels = 37, Height = 5, Width = 19;
+        using DeviceStream stream = devices.CreateStream("cpu");
+        Conv2dReference convolution = Of(1, 1, Height, Width, 1, 3, 3) with
+        {
+            Groups = Channels,
+            Padding = (1, 1, 1, 1),
+            ChannelsLast = channelsLast,
+        };
+        long[] shape = convolution.XShape(), filterShape = convolution.FilterShape();
+        Conv2dOptions options = convolution.Options();
+        double[] x = Values(0, shape), filter = Values(1, filterShape), dy = Values(2, shape);
+        double[] y = new double[x.Length], dx = new double[x.Length], dFilter = new double[filter.Length], dBias = new double[Channels];
+        x[At(0, 2, Width - 1)] = x[At(1, 0, 15)] = x[At(2, Height - 1, 0)] = double.PositiveInfinity;
+        dy[At(3, 3, Width - 1)] = dy[At(4, Height - 1, 16)] = dy[At(36, 2, 0)] = double.NegativeInfinity;
+        filter[(5 * 9) + 2] = filter[(35 * 9) + 4] = double.PositiveInfinity;
+        convolution.Forward(x, filter, [], y, rectifies: false);
+        convolution.BackwardData(filter, dy, dx);
+        convolution.BackwardFilter(x, dy, dFilter, dBias);
+
+        using DeviceTensor<float> xTensor = stream.Upload(x, shape), filterTensor = stream.Upload(filter, filterShape);
+        using DeviceTensor<float> dyTensor = stream.Upload(dy, shape), results = stream.Device.Allocate<float>(shape);
+        using DeviceTensor<float> sums = stream.Device.Allocate<float>(filterShape), biasSums = stream.Device.Allocate<float>(Channels);
+        Conv2d.Forward(stream, xTensor, filterTensor, null, results, options);
+        Assert.Equal(y, results.ToArray(stream).Select(value => (double)value));
+        Conv2d.BackwardData(stream, filterTensor, dyTensor, results, options);
+        Assert.Equal(dx, results.ToArray(stream).Select(value => (double)value));
+        Conv2d.BackwardFilter(stream, xTensor, dyTensor, sums, biasSums, options);
+        Assert.Equal(dFilter, sums.ToArray(stream).Select(value => (double)value));
+        Assert.Equal(dBias, biasSums.ToArray(stream).Select(value => (double)value));
+
+        int At(int channel, int row, int column) =>
+            channelsLast ? (((row * Width) + column) * Channels) + channel : (((channel * Height) + row) * Width) + column;
     }
 
     private static Conv2dReference Of(int batch, int inputs, int height, int width, int outputs, int filterHeight, int filterWidth) => new()
