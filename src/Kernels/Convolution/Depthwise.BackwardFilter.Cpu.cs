@@ -87,7 +87,7 @@ public static unsafe partial class Conv2d
 
             if (Avx512F.IsSupported && endPixel - firstPixel == yPlane && AreAround(vertical, horizontal, (int)s.XHeight, (int)s.XWidth))
             {
-                AddTriples<T, TSum>(image, gradient, height, width, sums);
+                AddPlaneOfTriples<T, TSum>(image, gradient, height, width, sums);
                 return;
             }
 
@@ -173,7 +173,7 @@ public static unsafe partial class Conv2d
                 int count = (int)Math.Min(block, s.Outputs - first), area = (int)s.FilterArea;
                 double[] sums = new double[(area + 1) * block];
                 if (s.YChannels == 1 && AreTriples(vertical, horizontal))
-                    AddTriples(split, vertical.First, horizontal.First, first, count, sums, block);
+                    AddPairsOfRows(split, vertical.First, horizontal.First, first, count, sums, block);
                 else
                     AddRows(split, vertical, horizontal, first, count, sums, block);
                 for (int i = 0; i < count; i++)

@@ -49,7 +49,8 @@ public static unsafe partial class Conv2d
                 TSum* weights = CpuScratch.TakeShared<TSum>(((long)phase.Taps * channels) + Vector512<TSum>.Count);
                 Weights(phase, 0, channels, weights, areColumns: true);
                 long pairs = Tiles(vertical.Results, 2), work = 2 * horizontal.Results * Channels;
-                CpuParallel.ForRange((long)_shape.Batch * pairs, Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, work)), (first, end) =>
+                long least = Math.Max(1, CpuParallel.ElementsPerChunk / Math.Max(1, work));
+                CpuParallel.ForRange((long)_shape.Batch * pairs, least, (first, end) =>
                 {
                     T** rows = stackalloc T*[RowsOfTwo];
                     T* zeros = stackalloc T[Vector512<TSum>.Count];
@@ -81,7 +82,8 @@ public static unsafe partial class Conv2d
                 int channels = (int)Channels, lanes = Vector512<TSum>.Count, channel = 0;
                 for (; channel + lanes <= channels; channel += lanes)
                     below = Along<TRows, One>(rows, horizontal, channel, lanes, weights + channel, to + channel, below, zeros);
-                if (channel < channels) Along<TRows, Any>(rows, horizontal, channel, channels - channel, weights + channel, to + channel, below, zeros);
+                int part = channels - channel;
+                if (part > 0) Along<TRows, Any>(rows, horizontal, channel, part, weights + channel, to + channel, below, zeros);
             }
 
             /// <summary>A vector of channels, whole or not, along one row of the result or two.</summary>
@@ -111,7 +113,8 @@ public static unsafe partial class Conv2d
                 {
                     bool isInside = column >= firstInside && column < endInside;
                     int end = column < firstInside ? firstInside : isInside ? endInside : columns;
-                    ColumnRun<T> run = new(rows, isInside, ((long)(column + horizontal.First) * _from.Column) + channel, _from.Column, zeros);
+                    long offset = ((long)(column + horizontal.First) * _from.Column) + channel;
+                    ColumnRun<T> run = new(rows, isInside, offset, _from.Column, zeros);
                     T* a = (T*)run.A, b = (T*)run.B, c = (T*)run.C, d = (T*)run.D;
                     for (; column < end; column++, a += run.StepA, b += run.StepB, c += run.StepC, d += run.StepD)
                     {
@@ -177,7 +180,7 @@ public static unsafe partial class Conv2d
     private readonly partial struct CpuDepthwiseBackwardFilter
     {
         /// <summary>Sums of channels from one on over all pixels, two rows at a time: in lanes over the two, else in double.</summary>
-        private static void AddTriples<T, TSum>(
+        private static void AddPairsOfRows<T, TSum>(
             in FilterSplit<T, TSum> split, int firstY, int firstX, long channel, int channels, double[] sums, int block)
             where T : unmanaged
             where TSum : unmanaged
@@ -270,7 +273,8 @@ public static unsafe partial class Conv2d
                 Vector512<TSum> s20 = default, s21 = default, s22 = default, alone = default;
 
                 // What the columns before the last one show, from the first row to the last.
-                Vector512<TSum> a0 = default, b0 = default, c0 = default, d0 = default, a1 = default, b1 = default, c1 = default, d1 = default;
+                Vector512<TSum> a0 = default, b0 = default, c0 = default, d0 = default;
+                Vector512<TSum> a1 = default, b1 = default, c1 = default, d1 = default;
                 int columns = Pixels + 2, firstInside = Math.Clamp(-FirstColumn, 0, columns);
                 int endInside = Math.Clamp(Width - FirstColumn, firstInside, columns);
                 long next = Channels, xRow = XRow, dyRow = DyRow;

@@ -14,7 +14,8 @@ public static unsafe partial class Conv2d
 {
     /// <summary>Whether there is a result for each element of an image, by the 3 x 3 elements around it.</summary>
     private static bool AreAround(in GatherAxis vertical, in GatherAxis horizontal, int height, int width) =>
-        AreTriples(vertical, horizontal) && (vertical.First, vertical.Results, horizontal.First, horizontal.Results) == (-1, height, -1, width);
+        AreTriples(vertical, horizontal)
+        && (vertical.First, vertical.Results, horizontal.First, horizontal.Results) == (-1, height, -1, width);
 
     /// <summary>Each lane's neighbour on the left, the first lane's from another vector.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -127,7 +128,7 @@ public static unsafe partial class Conv2d
     {
         /// <summary>Adds what a plane of an image and one of dy have for nine taps; those that are next are asked for meanwhile.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private static void AddTriples<T, TSum>(T* image, T* dy, int height, int width, Span<double> sums)
+        private static void AddPlaneOfTriples<T, TSum>(T* image, T* dy, int height, int width, Span<double> sums)
             where T : unmanaged
             where TSum : unmanaged
         {
