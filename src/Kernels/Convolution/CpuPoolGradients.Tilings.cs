@@ -5,8 +5,7 @@ using Kernels.Cpu;
 namespace Kernels;
 
 /// <content>
-/// Windows that lie two apart in networks' usual ways, channels first: which windows an element is in, and as which tap, does not have to
-/// be looked up.
+/// Windows that lie two apart in networks' usual ways: which windows an element is in, and as which tap, does not have to be looked up.
 /// </content>
 internal sealed unsafe partial class PoolGradients<T, TKind>
 {
@@ -14,33 +13,34 @@ internal sealed unsafe partial class PoolGradients<T, TKind>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Pairs(long plane, long row, T* results)
     {
-        if (row >= 2 * _pool.OutHeight)
-        {
-            new Span<T>(results, (int)_pool.Width).Clear();
-            return;
-        }
-
-        long first = ((plane * _pool.OutHeight) + (row / 2)) * _pool.OutWidth, windows = _pool.OutWidth;
-        Vector512<uint> left = Vector512.Create((uint)(row & 1) * 2), right = left + Vector512<uint>.One;
-        Vector512<float> factor = Vector512.Create(_factor), divisor = Vector512.Create((float)_divisor.OfAll);
+        long windows = _pool.OutWidth, first = ((plane * _pool.OutHeight) + (row / 2)) * windows;
+        Pair pair = new(this, row);
         for (long column = 0; column < windows; column += Width)
         {
-            int count = (int)Math.Min(Width, windows - column);
-            Vector512<float> even = Vector512<float>.Zero + CpuElement.Load(_dy + first + column, count), odd;
-            if (TKind.IsMaximum)
-            {
-                Vector512<uint> taps = _taps.Load(first + column, count);
-                odd = even & Vector512.Equals(taps, right).AsSingle();
-                even &= Vector512.Equals(taps, left).AsSingle();
-            }
-            else
-            {
-                odd = even = _factor != 0 ? even * factor : even / divisor;
-            }
-
+            pair.Take(first + column, (int)Math.Min(Width, windows - column), out Vector512<float> even, out Vector512<float> odd);
             (even, odd) = CpuPool.Interleave(even, odd);
             CpuElement.Store(results + (2 * column), even);
             CpuElement.Store(results + (2 * column) + Width, odd);
+        }
+    }
+
+    /// <summary>The same with channels last: vectors of channels.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void PairsOfCells(long plane, long row, T* results)
+    {
+        (long inner, long windows) = (_pool.Inner, _pool.OutWidth);
+        long first = ((plane * _pool.OutHeight) + (row / 2)) * windows * inner;
+        Pair pair = new(this, row);
+        bool streams = _streamsCells;
+        for (long window = 0; window < windows; window++, results += 2 * inner, first += inner)
+        {
+            for (long i = 0; i < inner; i += Width)
+            {
+                int count = (int)Math.Min(Width, inner - i);
+                pair.Take(first + i, count, out Vector512<float> even, out Vector512<float> odd);
+                CpuReal.Store(results + i, even, count, streams);
+                CpuReal.Store(results + inner + i, odd, count, streams);
+            }
         }
     }
 
@@ -90,5 +90,31 @@ internal sealed unsafe partial class PoolGradients<T, TKind>
         gradients = CpuElement.Load(_dy + window + 1, next);
         taps = _taps.Load<byte>(window + 1, next);
         odd += gradients & Vector512.Equals(taps, Vector512.Create(tap)).AsSingle();
+    }
+
+    /// <summary>Windows of 2x2, seen from a row of elements.</summary>
+    private readonly struct Pair(PoolGradients<T, TKind> all, long row)
+    {
+        private readonly T* _dy = all._dy;
+        private readonly PoolTaps _taps = all._taps;
+        private readonly Vector512<uint> _tap = Vector512.Create((uint)(row & 1) * 2);
+        private readonly Vector512<float> _factor = Vector512.Create(all._factor), _divisor = Vector512.Create((float)all._divisor.OfAll);
+        private readonly bool _multiplies = all._factor != 0;
+
+        /// <summary>What windows from one on give their two elements of the row.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Take(long window, int count, out Vector512<float> even, out Vector512<float> odd)
+        {
+            even = Vector512<float>.Zero + CpuElement.Load(_dy + window, count);
+            if (TKind.IsMaximum)
+            {
+                Vector512<uint> taps = _taps.Load(window, count);
+                odd = even & Vector512.Equals(taps, _tap + Vector512<uint>.One).AsSingle();
+                even &= Vector512.Equals(taps, _tap).AsSingle();
+                return;
+            }
+
+            odd = even = _multiplies ? even * _factor : even / _divisor;
+        }
     }
 }

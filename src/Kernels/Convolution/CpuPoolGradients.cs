@@ -23,8 +23,8 @@ internal sealed unsafe partial class PoolGradients<T, TKind>
     private readonly PoolTaps _taps;
     private readonly CpuDivisor _divisor;
     private readonly bool _streams;
-    private readonly bool _isPairs;
-    private readonly bool _isTriples;
+    private readonly bool _arePairs;
+    private readonly bool _areTriples;
 
     /// <summary>
     /// 1 over the divisor of all where that is a power of two, else 0: products by such round as quotients do, and take a tenth of their
@@ -76,8 +76,8 @@ internal sealed unsafe partial class PoolGradients<T, TKind>
         _dy = dy;
         _dx = dx;
         (_stride, _rowLength) = (_window.StrideX, pool.Width * pool.Inner);
-        _isTriples = TKind.IsMaximum && taps.Bytes == 1 && pool.IsTriples;
-        _isPairs = pool.IsPairs && pool.Width == 2 * pool.OutWidth && divisor.OfAll != 0 == !TKind.IsMaximum;
+        _areTriples = TKind.IsMaximum && taps.Bytes == 1 && pool.AreTriples;
+        _arePairs = pool.ArePairs && pool.Width == 2 * pool.OutWidth && divisor.OfAll != 0 == !TKind.IsMaximum;
         _factor = float.IsPow2((float)divisor.OfAll) ? 1 / (float)divisor.OfAll : 0;
         _streams = CpuStreaming.Pays(dx, pool.Planes * pool.Height * _rowLength * sizeof(T));
         if (_streams && pool.Inner > 1 && Vector512.IsHardwareAccelerated)
@@ -94,7 +94,7 @@ internal sealed unsafe partial class PoolGradients<T, TKind>
             (_before, _after) = (Math.Max(_before, -meeting.Ahead), Math.Max(_after, meeting.Ahead));
 
         _mapLength = _before + Math.Max(pool.OutWidth, ((pool.Width + _stride - 1) / _stride) + _after);
-        _maps = pool.Inner > 1 || _isPairs || _isTriples ? 1 : CpuPool.MapsAbreast(_mapLength, pool.Planes);
+        _maps = pool.Inner > 1 || _arePairs || _areTriples ? 1 : CpuPool.MapsAbreast(_mapLength, pool.Planes);
         if (pool.Inner == 1) _pitch = ((_maps * _mapLength) + (2 * Width) - 1) & ~(Width - 1L);
         _rowPitch = (TKind.IsMaximum ? 2 : _stride) * _pitch;
         Bytes = !isSmall ? long.MaxValue : PoolMemory.BytesOf<long>(_slots) + PoolMemory.BytesOf<Entry>(_slots)
@@ -165,12 +165,17 @@ internal sealed unsafe partial class PoolGradients<T, TKind>
             long last = Math.Min(_pool.Height, row + left);
             for (left -= last - row; row < last; row++)
             {
-                if (_pool.Inner > 1)
-                    kept.Cells(plane, row, results.RowOf(0));
-                else if (_isPairs)
-                    Pairs(plane, row, results.RowOf(0));
-                else if (_isTriples)
-                    Triples(plane, row, results.RowOf(0));
+                T* to = results.RowOf(0);
+                if (_arePairs && row >= 2 * _pool.OutHeight)
+                    new Span<T>(to, (int)_rowLength).Clear();
+                else if (_arePairs && _pool.Inner > 1)
+                    PairsOfCells(plane, row, to);
+                else if (_arePairs)
+                    Pairs(plane, row, to);
+                else if (_areTriples)
+                    Triples(plane, row, to);
+                else if (_pool.Inner > 1)
+                    kept.Cells(plane, row, to);
                 else
                     kept.Elements(plane, row, results);
                 results.Next();

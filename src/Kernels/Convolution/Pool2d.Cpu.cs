@@ -43,11 +43,14 @@ internal readonly unsafe record struct CpuPool(PoolWindowArguments Window, long 
     private const long FloatsAbreast = 256;
 
     /// <summary>Windows of 2x2 side by side, channels first, all in the map.</summary>
-    public bool IsPairs => Inner == 1 && Width >= 2 * OutWidth && Height >= 2 * OutHeight
+    public bool IsPairs => Inner == 1 && ArePairs;
+
+    /// <summary>The same in either layout.</summary>
+    public bool ArePairs => Width >= 2 * OutWidth && Height >= 2 * OutHeight
         && Window is { WindowHeight: 2, WindowWidth: 2, StrideY: 2, StrideX: 2, PadTop: 0, PadLeft: 0, DilationY: 1, DilationX: 1 };
 
     /// <summary>Windows of 3x3, two apart, behind one row and column of padding, channels first.</summary>
-    public bool IsTriples => Inner == 1
+    public bool AreTriples => Inner == 1
         && Window is { WindowHeight: 3, WindowWidth: 3, StrideY: 2, StrideX: 2, PadTop: 1, PadLeft: 1, DilationY: 1, DilationX: 1 };
 
     /// <summary>Vectors of a row of the map end with it, and those of a row of the output.</summary>
