@@ -203,6 +203,8 @@ public static unsafe partial class Conv2d
         private readonly record struct Phase(GatherAxis Vertical, GatherAxis Horizontal)
         {
             public int Taps => Vertical.Taps * Horizontal.Taps;
+
+            public Phase Ascending() => new(Vertical.Ascending(), Horizontal.Ascending());
         }
 
         private sealed partial class Depthwise<T, TSum>
@@ -263,6 +265,9 @@ public static unsafe partial class Conv2d
                 _streams = CpuStreaming.Pays(_result, (long)s.Batch * _to.Batch * sizeof(T));
                 _streamsPixels = _streams && Channels * sizeof(T) % Vector512<byte>.Count == 0;
             }
+
+            /// <summary>Whether all results meet the same taps, those of one channel.</summary>
+            private bool AreAlike => _shape.YChannels == 1 && _phases.Length == 1;
 
             private long Channels => (long)_shape.Groups * (_backward ? 1 : _shape.YChannels);
 

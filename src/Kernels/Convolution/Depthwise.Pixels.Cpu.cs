@@ -18,9 +18,9 @@ public static unsafe partial class Conv2d
             public void Pixels()
             {
                 int outputs = (int)Channels * Sources;
-                if (_shape.YChannels == 1 && _phases.Length == 1 && AreTriples(_phases[0].Vertical, _phases[0].Horizontal))
+                if (AreAlike && AreTriples(_phases[0].Vertical, _phases[0].Horizontal))
                 {
-                    PairsOfRows(new(_phases[0].Vertical.Ascending(), _phases[0].Horizontal.Ascending()));
+                    PairsOfRows(_phases[0].Ascending());
                     return;
                 }
 

@@ -36,8 +36,15 @@ public static unsafe partial class Conv2d
         private sealed partial class Depthwise<T, TSum>
         {
             /// <summary>Whether planes are of this kind.</summary>
-            private bool AreTriplesOfPlanes => Avx512F.IsSupported && _shape.YChannels == 1 && _phases.Length == 1
-                && AreAround(_phases[0].Vertical.Ascending(), _phases[0].Horizontal.Ascending(), _height, _width);
+            private bool AreTriplesOfPlanes
+            {
+                get
+                {
+                    if (!Avx512F.IsSupported || !AreAlike) return false;
+                    (GatherAxis vertical, GatherAxis horizontal) = _phases[0].Ascending();
+                    return AreAround(vertical, horizontal, _height, _width);
+                }
+            }
 
             private void PlaneOfTriples(long batch, long channel)
             {
@@ -46,7 +53,7 @@ public static unsafe partial class Conv2d
                 TSum* sums = CpuScratch.Take<TSum>(length + taps + _width + lanes), weights = sums + length;
                 T* zeros = (T*)(weights + taps);
                 new Span<T>(zeros, _width).Clear();
-                Weights(new(_phases[0].Vertical.Ascending(), _phases[0].Horizontal.Ascending()), channel, 1, weights);
+                Weights(_phases[0].Ascending(), channel, 1, weights);
                 T* image = _image + (batch * _from.Batch) + (channel * _from.Channel);
                 T* to = _result + (batch * _to.Batch) + (channel * _to.Channel);
                 Next next = new(image, _from.Channel, _height);
