@@ -12,8 +12,10 @@ internal static unsafe class CpuNormals
     /// <summary>Numbers of one draw: eight blocks of four.</summary>
     public const int Lanes = 32;
 
-    /// <summary>The most that one call makes; they stay in the first-level cache.</summary>
-    public const int AtOnce = 16 * Lanes;
+    /// <summary>The most that one call makes, three times six draws; they stay in the first-level cache.</summary>
+    public const int AtOnce = 3 * LanesOfSix;
+
+    private const int LanesOfSix = 6 * Lanes;
 
     private const int Width = CpuElement.Width;
 
@@ -43,7 +45,7 @@ internal static unsafe class CpuNormals
         // Step by step for all draws: each step alone is short enough that the processor has several in flight at once.
         uint* words = (uint*)points;
         int drawn = 0;
-        for (; count - drawn > 3 * Lanes; drawn += 4 * Lanes, block += Lanes) philox.DrawFourPairs(block, words + drawn);
+        for (; count - drawn > LanesOfSix - Lanes; drawn += LanesOfSix, block += LanesOfSix / 4) philox.DrawSixPairs(block, words + drawn);
         for (; drawn < count; drawn += Lanes, block += Lanes / 4) philox.DrawPairs(block, words + drawn);
         for (int i = 0; i < count; i += Lanes) Radius(Vector512.Load(words + i)).Store(points + i);
     }

@@ -7,7 +7,7 @@ namespace Kernels.Cpu;
 /// <summary>
 /// Philox for the CPU device: eight blocks at a time, one per 64-bit lane, because the widening 32-bit multiply works on such lanes and
 /// leaves both halves of the product where the next round wants them. Six instructions a round serve 64 elements. They depend on one
-/// another; long loops draw four times at once, or half of a processor's time would be spent waiting for them.
+/// another; long loops draw several times at once, or half of a processor's time would be spent waiting for them.
 /// </summary>
 internal unsafe partial struct CpuPhilox
 {
@@ -101,28 +101,55 @@ internal unsafe partial struct CpuPhilox
             return;
         }
 
-        RoundsOfFour(block, out Counters a, out Counters b, out Counters c, out Counters d);
+        Counters a = Start(block), b = Start(block + BlocksPerDraw);
+        Counters c = Start(block + (2 * BlocksPerDraw)), d = Start(block + (3 * BlocksPerDraw));
+        for (int round = 0; round < 2 * (Philox.Rounds - 1); round += 2)
+        {
+            ulong k0 = _roundKeys[round], k1 = _roundKeys[round + 1];
+            a.Round(k0, k1);
+            b.Round(k0, k1);
+            c.Round(k0, k1);
+            d.Round(k0, k1);
+        }
+
         a.StoreLanes(lanes);
         b.StoreLanes(lanes + Lanes);
         c.StoreLanes(lanes + (2 * Lanes));
         d.StoreLanes(lanes + (3 * Lanes));
     }
 
-    /// <summary>What four <see cref="DrawPairs"/> give, one after the other.</summary>
+    /// <summary>
+    /// What six <see cref="DrawPairs"/> give, one after the other: those who make normal numbers wait for nothing but their words, and only
+    /// six draws at once keep all of a processor's multipliers at work. More have no registers.
+    /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
-    public readonly void DrawFourPairs(ulong block, uint* words)
+    public readonly void DrawSixPairs(ulong block, uint* words)
     {
         if (!Avx512F.IsSupported)
         {
-            for (int draw = 0; draw < 4; draw++) DrawPairs(block + (ulong)(BlocksPerDraw * draw), words + (WordsPerDraw * draw));
+            for (int draw = 0; draw < 6; draw++) DrawPairs(block + (ulong)(BlocksPerDraw * draw), words + (WordsPerDraw * draw));
             return;
         }
 
-        RoundsOfFour(block, out Counters a, out Counters b, out Counters c, out Counters d);
+        Counters a = Start(block), b = Start(block + BlocksPerDraw), c = Start(block + (2 * BlocksPerDraw));
+        Counters d = Start(block + (3 * BlocksPerDraw)), e = Start(block + (4 * BlocksPerDraw)), f = Start(block + (5 * BlocksPerDraw));
+        for (int round = 0; round < 2 * (Philox.Rounds - 1); round += 2)
+        {
+            ulong k0 = _roundKeys[round], k1 = _roundKeys[round + 1];
+            a.Round(k0, k1);
+            b.Round(k0, k1);
+            c.Round(k0, k1);
+            d.Round(k0, k1);
+            e.Round(k0, k1);
+            f.Round(k0, k1);
+        }
+
         a.StorePairs(words);
         b.StorePairs(words + WordsPerDraw);
         c.StorePairs(words + (2 * WordsPerDraw));
         d.StorePairs(words + (3 * WordsPerDraw));
+        e.StorePairs(words + (4 * WordsPerDraw));
+        f.StorePairs(words + (5 * WordsPerDraw));
     }
 
     /// <summary>
@@ -183,24 +210,6 @@ internal unsafe partial struct CpuPhilox
         Counters counters = Start(block);
         for (int round = 0; round < 2 * (Philox.Rounds - 1); round += 2) counters.Round(_roundKeys[round], _roundKeys[round + 1]);
         return counters;
-    }
-
-    /// <summary>Four times eight blocks, round by round.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly void RoundsOfFour(ulong block, out Counters a, out Counters b, out Counters c, out Counters d)
-    {
-        a = Start(block);
-        b = Start(block + BlocksPerDraw);
-        c = Start(block + (2 * BlocksPerDraw));
-        d = Start(block + (3 * BlocksPerDraw));
-        for (int round = 0; round < 2 * (Philox.Rounds - 1); round += 2)
-        {
-            ulong k0 = _roundKeys[round], k1 = _roundKeys[round + 1];
-            a.Round(k0, k1);
-            b.Round(k0, k1);
-            c.Round(k0, k1);
-            d.Round(k0, k1);
-        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -95,6 +95,20 @@ public sealed class PhiloxTests(TestDevices devices)
     }
 
     [Fact]
+    public void Vector_GivesTheScalarPairs()
+    {
+        Random random = new(3);
+        for (int draw = 0; draw < 2_000; draw++)
+        {
+            RandomKey key = new(Any(random), Any(random));
+            ulong block = draw < EdgeBlocks.Length ? EdgeBlocks[draw] : Any(random);
+            uint[] expected = [.. Enumerable.Range(0, 6).SelectMany(i => Pairs(key, unchecked(block + (8 * (ulong)i))))];
+            Bits.AssertEqual<uint>(expected, DrawPairs(key, block), $"{key}, one by one from block {block}");
+            Bits.AssertEqual<uint>(expected, DrawSixPairs(key, block), $"{key}, six from block {block}");
+        }
+    }
+
+    [Fact]
     public void Scalar_GivesTheReferenceWordsAndLanes()
     {
         Random random = new(2);
@@ -124,6 +138,31 @@ public sealed class PhiloxTests(TestDevices devices)
 
     private static IEnumerable<ushort> Lanes((uint W0, uint W1, uint W2, uint W3) block) =>
         Words(block).SelectMany(word => new[] { (ushort)word, (ushort)(word >> 16) });
+
+    /// <summary>Words 0 and 2 of eight blocks, then words 1 and 3, in the order of the vectors' lanes.</summary>
+    private static IEnumerable<uint> Pairs(RandomKey key, ulong block)
+    {
+        uint[][] blocks = [.. new ulong[] { 0, 4, 1, 5, 2, 6, 3, 7 }.Select(i => Words(Philox.Block(key, unchecked(block + i))))];
+        return blocks.SelectMany(words => new[] { words[0], words[2] }).Concat(blocks.SelectMany(words => new[] { words[1], words[3] }));
+    }
+
+    private static unsafe uint[] DrawPairs(RandomKey key, ulong block)
+    {
+        uint[] words = new uint[6 * CpuNormals.Lanes];
+        fixed (uint* first = words)
+        {
+            for (int i = 0; i < 6; i++) new CpuPhilox(key).DrawPairs(unchecked(block + (8 * (ulong)i)), first + (i * CpuNormals.Lanes));
+        }
+
+        return words;
+    }
+
+    private static unsafe uint[] DrawSixPairs(RandomKey key, ulong block)
+    {
+        uint[] words = new uint[6 * CpuNormals.Lanes];
+        fixed (uint* first = words) new CpuPhilox(key).DrawSixPairs(block, first);
+        return words;
+    }
 
     private static ushort[] Draw(RandomKey key, ulong block)
     {
