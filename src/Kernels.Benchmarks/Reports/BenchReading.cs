@@ -3,6 +3,8 @@ namespace Kernels.Benchmarks;
 /// <summary>Says in plain language what the numbers of a run say.</summary>
 internal static class BenchReading
 {
+    private const int MostListed = 4;
+
     public static string Of(BenchResult result) =>
         string.Join(' ', [.. Limits(result), .. result.TimedPeers.SelectMany(peer => Against(result, peer))]);
 
@@ -20,26 +22,37 @@ internal static class BenchReading
 
     private static IEnumerable<string> Against(BenchResult result, (string Label, string Name) peer)
     {
-        (Measurement Case, double Ratio)[] cases =
+        (Measurement Case, Median Ratio)[] cases =
         [
             .. from m in result.Measurements
                from side in m.Peers
                where side.Peer == peer.Name && side.Time is not null
-               orderby side.Time!.Value.Cold.Value / (side.Ours ?? m.Time).Cold.Value
-               select (m, side.Time!.Value.Cold.Value / (side.Ours ?? m.Time).Cold.Value),
+               let ratio = side.Time!.Value.Cold / (side.Ours ?? m.Time).Cold
+               orderby ratio.Value
+               select (m, ratio),
         ];
         if (cases.Length == 0) yield break;
         if (cases.Length == 1)
         {
-            yield return $"{Name(cases[0].Case)} takes {peer.Label} {BenchFormat.Speedup(cases[0].Ratio)} our time.";
+            yield return $"{Name(cases[0].Case)} takes {peer.Label} {BenchFormat.Speedup(cases[0].Ratio.Value)} our time.";
             yield break;
         }
 
-        double mean = Math.Exp(cases.Average(entry => Math.Log(entry.Ratio)));
-        yield return $"{peer.Label} is slower in {cases.Count(entry => entry.Ratio > 1)} of {cases.Length} cases: " +
-            $"it takes from {BenchFormat.Speedup(cases[0].Ratio)} our time ({Name(cases[0].Case)}) " +
-            $"to {BenchFormat.Speedup(cases[^1].Ratio)} ({Name(cases[^1].Case)}), {BenchFormat.Speedup(mean)} in the geometric mean.";
+        string[] ahead = [.. cases.Where(entry => entry.Ratio.High < 1).Select(entry => Name(entry.Case))];
+        double mean = Math.Exp(cases.Average(entry => Math.Log(entry.Ratio.Value)));
+        yield return $"{peer.Label} is slower in {cases.Count(entry => entry.Ratio.Value > 1)} of {cases.Length} cases, and faster by more " +
+            $"than the intervals of both leave open in {Listed(ahead)}: " +
+            $"it takes from {BenchFormat.Speedup(cases[0].Ratio.Value)} our time ({Name(cases[0].Case)}) " +
+            $"to {BenchFormat.Speedup(cases[^1].Ratio.Value)} ({Name(cases[^1].Case)}), {BenchFormat.Speedup(mean)} in the geometric mean.";
     }
+
+    /// <summary>How many there are, and which if they are few.</summary>
+    private static string Listed(string[] names) => names.Length switch
+    {
+        0 => "none",
+        <= MostListed => $"{names.Length} ({string.Join("; ", names)})",
+        _ => $"{names.Length}",
+    };
 
     private static string Name(Measurement m) => $"{BenchResult.CaseName(m)} {m.Problem.Text}";
 }

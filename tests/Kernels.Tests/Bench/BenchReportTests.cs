@@ -155,6 +155,24 @@ public sealed class BenchReportTests
         Assert.Contains(": 4 here.", notes, StringComparison.Ordinal);
     }
 
+    /// <summary>A median that is a little less says nothing; one whose interval is below ours does.</summary>
+    [Fact]
+    public void ReadersLearnWherePeersAreAheadForCertain()
+    {
+        BenchResult result = Result();
+        Measurement close = Dropout(
+            1 << 24,
+            [new("PyTorch", PyTorch, null, null, "too small"), new("oneDNN", OneDnn, "dnnl_eltwise_forward", Times(4.9, 4), null)]);
+        string text = string.Join(' ', BenchMarkdown.Text(result with { Measurements = [.. result.Measurements, close] }).Split('\n'));
+
+        Assert.Contains(
+            "PyTorch is slower in 2 of 2 cases, and faster by more than the intervals of both leave open in none: ", text,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "oneDNN is slower in 0 of 2 cases, and faster by more than the intervals of both leave open in 1 (matmul multiply " +
+            "1024x1024x1024): ", text, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("--report page.pdf")]
     [InlineData("--peers tensorflow")]
