@@ -36,6 +36,16 @@ public sealed class WideConvolutionTests(TestDevices devices)
         Of(2, 1, 5, 33, 1, 3, 3) with { Groups = 3, Padding = (1, 1, 1, 1) },
         Of(1, 1, 9, 11, 1, 2, 5) with { Groups = 133, Stride = (1, 2), Dilation = (2, 1), Padding = (1, 0, 3, 1) },
 
+        // Depthwise, lines of taps: two columns for each result and one, more taps than a line has, results and taps that do not follow each
+        // other, results that meet no taps or no pixel; a vector of channels and a part of another, and two parts.
+        Of(2, 1, 9, 23, 1, 5, 5) with { Groups = 37, Stride = (2, 2), Padding = (2, 1, 2, 3) },
+        Of(1, 1, 7, 20, 1, 3, 9) with { Groups = 32, Padding = (1, 1, 4, 4) },
+        Of(1, 1, 6, 26, 1, 2, 17) with { Groups = 5, Stride = (1, 2), Padding = (0, 1, 9, 7) },
+        Of(2, 1, 10, 21, 1, 3, 4) with { Groups = 20, Stride = (1, 3), Dilation = (1, 2) },
+        Of(1, 1, 12, 23, 1, 3, 3) with { Groups = 33, Stride = (2, 2), Dilation = (2, 3), Padding = (2, 2, 3, 3) },
+        Of(1, 1, 9, 10, 1, 2, 1) with { Groups = 18, Stride = (3, 3) },
+        Of(1, 1, 5, 6, 1, 3, 3) with { Groups = 48, Dilation = (2, 2), Padding = (5, 4, 7, 6) },
+
         // Gradients of several blocks of channels that share a filter, and of several slices; some of their tiles lie in two images.
         Of(2, 390, 8, 9, 20, 1, 1),
 
@@ -123,16 +133,19 @@ public sealed class WideConvolutionTests(TestDevices devices)
 
     /// <summary>An element that is not finite reaches what its taps see and nothing else, also at the end of a vector of a row.</summary>
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void DepthwiseInfinities_StayWhereTheyAreSeen(bool channelsLast)
+    [InlineData(3, false)]
+    [InlineData(3, true)]
+    [InlineData(5, false)]
+    [InlineData(5, true)]
+    public void DepthwiseInfinities_StayWhereTheyAreSeen(int side, bool channelsLast)
     {
         const int Channels = 37, Height = 5, Width = 19;
         using DeviceStream stream = devices.CreateStream("cpu");
-        Conv2dReference convolution = Of(1, 1, Height, Width, 1, 3, 3) with
+        int padding = side / 2;
+        Conv2dReference convolution = Of(1, 1, Height, Width, 1, side, side) with
         {
             Groups = Channels,
-            Padding = (1, 1, 1, 1),
+            Padding = (padding, padding, padding, padding),
             ChannelsLast = channelsLast,
         };
         long[] shape = convolution.XShape(), filterShape = convolution.FilterShape();
@@ -141,7 +154,7 @@ public sealed class WideConvolutionTests(TestDevices devices)
         double[] y = new double[x.Length], dx = new double[x.Length], dFilter = new double[filter.Length], dBias = new double[Channels];
         x[At(0, 2, Width - 1)] = x[At(1, 0, 15)] = x[At(2, Height - 1, 0)] = double.PositiveInfinity;
         dy[At(3, 3, Width - 1)] = dy[At(4, Height - 1, 16)] = dy[At(36, 2, 0)] = double.NegativeInfinity;
-        filter[(5 * 9) + 2] = filter[(35 * 9) + 4] = double.PositiveInfinity;
+        filter[(5 * side * side) + 2] = filter[(35 * side * side) + 4] = double.PositiveInfinity;
         convolution.Forward(x, filter, [], y, rectifies: false);
         convolution.BackwardData(filter, dy, dx);
         convolution.BackwardFilter(x, dy, dFilter, dBias);
