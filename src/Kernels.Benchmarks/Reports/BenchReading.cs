@@ -40,10 +40,10 @@ internal static class BenchReading
 
         string[] ahead = [.. cases.Where(entry => entry.Ratio.High < 1).Select(entry => Name(entry.Case))];
         double mean = Math.Exp(cases.Average(entry => Math.Log(entry.Ratio.Value)));
-        yield return $"{peer.Label} is slower in {cases.Count(entry => entry.Ratio.Value > 1)} of {cases.Length} cases, and faster by more " +
-            $"than the intervals of both leave open in {Listed(ahead)}: " +
-            $"it takes from {BenchFormat.Speedup(cases[0].Ratio.Value)} our time ({Name(cases[0].Case)}) " +
-            $"to {BenchFormat.Speedup(cases[^1].Ratio.Value)} ({Name(cases[^1].Case)}), {BenchFormat.Speedup(mean)} in the geometric mean.";
+        yield return $"{peer.Label} is slower in {cases.Count(entry => entry.Ratio.Value > 1)} of {cases.Length} cases, and faster by " +
+            $"more than the intervals of both leave open in {Listed(ahead)}: it takes from " +
+            $"{BenchFormat.Speedup(cases[0].Ratio.Value)} our time ({Name(cases[0].Case)}) to " +
+            $"{BenchFormat.Speedup(cases[^1].Ratio.Value)} ({Name(cases[^1].Case)}), {BenchFormat.Speedup(mean)} in the geometric mean.";
     }
 
     /// <summary>How many there are, and which if they are few.</summary>

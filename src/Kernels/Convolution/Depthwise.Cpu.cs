@@ -175,8 +175,6 @@ public static unsafe partial class Conv2d
 
     private readonly partial struct CpuDepthwiseGather : ICpuKernel<Conv2dGatherArguments>
     {
-        private const int ResultRows = 4;
-
         public static void Run<T>(in KernelVariant variant, in Conv2dGatherArguments arguments)
             where T : unmanaged
         {
@@ -229,6 +227,10 @@ public static unsafe partial class Conv2d
             private readonly int _mostTaps, _mostColumns;
             private readonly long _rows;
 
+            /// <summary>Rows of a plane that are made at once.</summary>
+            private readonly int _rowsAtOnce;
+            private readonly PlaneLines[]? _lines;
+
             /// <summary>Elements of a plane of the result.</summary>
             private readonly long _results;
 
@@ -261,6 +263,7 @@ public static unsafe partial class Conv2d
                 _padded = new(rows, columns, _height, _width);
                 (_mostTaps, _mostColumns) = (_phases.Max(phase => phase.Taps), columns.Max(axis => axis.Results));
                 _rows = rows.Sum(axis => (long)axis.Results);
+                _lines = last ? null : Lines(out _rowsAtOnce);
                 _results = _backward ? (long)s.XHeight * s.XWidth : (long)s.YHeight * s.YWidth;
                 _streams = CpuStreaming.Pays(_result, (long)s.Batch * _to.Batch * sizeof(T));
                 _streamsPixels = _streams && Channels * sizeof(T) % Vector512<byte>.Count == 0;
@@ -282,77 +285,6 @@ public static unsafe partial class Conv2d
                     {
                         for (long plane = first; plane < end; plane++) make(plane / Channels, plane % Channels);
                     });
-            }
-
-            private void Plane(long batch, long channel)
-            {
-                PaddedPlane<T, TSum> padded = _padded;
-                int sources = Sources, lanes = Vector512<TSum>.Count;
-                long whole = _phases.Length > 1 ? _results : 0, planes = padded.Length * sources;
-                long sumsLength = ((long)_mostColumns * ResultRows) + lanes;
-                long filterLength = ((long)sources * _mostTaps) + lanes, offsetLength = (_mostTaps * sizeof(long) / sizeof(TSum)) + lanes;
-                TSum* memory = CpuScratch.Take<TSum>(planes + sumsLength + filterLength + offsetLength + whole);
-                TSum* sums = memory + planes, weights = sums + sumsLength, together = weights + filterLength;
-                long* offsets = (long*)(((nint)(together + whole) + 7) & ~7);
-                T* image = _image + (batch * _from.Batch) + ((_backward ? channel * sources : channel / _shape.YChannels) * _from.Channel);
-                T* to = _result + (batch * _to.Batch) + (channel * _to.Channel);
-                for (int source = 0; source < sources; source++)
-                    padded.Fill(image + (source * _from.Channel), memory + (source * padded.Length));
-                Next next = new(image, sources * _from.Channel, _rows);
-                foreach (Phase phase in _phases)
-                {
-                    Weights(phase, _backward ? channel * sources : channel, sources, weights);
-                    for (int tap = 0; tap < phase.Taps; tap++)
-                        offsets[tap] = padded.OffsetOf(phase.Vertical, phase.Horizontal, tap);
-                    for (int row = 0; row < phase.Vertical.Results; row += ResultRows)
-                    {
-                        int rows = Math.Min(ResultRows, phase.Vertical.Results - row);
-                        next.Prefetch(rows);
-                        Multiply(padded, memory + (row * padded.ResultRow), offsets, weights, phase, rows, sums);
-                        if (whole == 0)
-                            Store(sums, to + ((long)row * _mostColumns), rows * _mostColumns, channel);
-                        else
-                            Scatter(phase, row, rows, sums, together);
-                    }
-                }
-
-                for (long at = 0; at < whole; at += CpuParallel.ElementsPerChunk)
-                    Store(together + at, to + at, (int)Math.Min(CpuParallel.ElementsPerChunk, whole - at), channel);
-            }
-
-            /// <summary>A few rows of a phase, one behind the other.</summary>
-            [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-            private void Multiply(
-                in PaddedPlane<T, TSum> padded, TSum* from, long* offsets, TSum* weights, in Phase phase, int rows, TSum* sums)
-            {
-                // Rows beyond the last are made of the last one again.
-                long second = rows > 1 ? padded.ResultRow : 0, third = rows > 2 ? 2 * padded.ResultRow : second;
-                long fourth = rows > 3 ? 3 * padded.ResultRow : third, length = padded.Length;
-                int sources = Sources, taps = phase.Taps, width = phase.Horizontal.Results, lanes = Vector512<TSum>.Count;
-
-                // From right to left, as the last vector of a row reaches into the next one's first.
-                for (int x = (width - 1) / lanes * lanes; x >= 0; x -= lanes)
-                {
-                    Vector512<TSum> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
-                    for (int source = 0; source < sources; source++)
-                    {
-                        TSum* plane = from + (source * length) + x, weight = weights + (source * taps);
-                        for (int tap = 0; tap < taps; tap++)
-                        {
-                            Vector512<TSum> factor = Vector512.Create(weight[tap]);
-                            TSum* at = plane + offsets[tap];
-                            sum0 = MultiplyAdd(factor, Vector512.Load(at), sum0);
-                            sum1 = MultiplyAdd(factor, Vector512.Load(at + second), sum1);
-                            sum2 = MultiplyAdd(factor, Vector512.Load(at + third), sum2);
-                            sum3 = MultiplyAdd(factor, Vector512.Load(at + fourth), sum3);
-                        }
-                    }
-
-                    sum0.Store(sums + x);
-                    sum1.Store(sums + width + x);
-                    sum2.Store(sums + (2 * width) + x);
-                    sum3.Store(sums + (3 * width) + x);
-                }
             }
 
             /// <summary>Puts rows of a phase where they lie among the others.</summary>

@@ -25,17 +25,17 @@ public static unsafe partial class Conv2d
         /// <param name="First">The column that tap 0 of result 0 meets.</param>
         /// <param name="Step">Columns between neighbours.</param>
         /// <param name="Second">Columns to the other of two, or 0.</param>
-        private readonly record struct Line(int Tap, int TapStep, int Taps, int First, int Step, int Second)
+        private readonly record struct Line(int Tap, int TapStep, int Taps, int First, long Step, int Second)
         {
             /// <summary>Columns for each result.</summary>
             public int Columns => Second != 0 ? 2 : 1;
 
-            /// <summary>The neighbours that see a column, or two, for which it is in an image so wide.</summary>
+            /// <summary>Of the columns, each so much further on, those in an image so wide.</summary>
             [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            public (int First, int End) Inside(int second, int width)
+            public (int First, int End) Inside(int further, int width)
             {
-                int at = First + second;
-                return (at >= 0 ? 0 : (Step - 1 - at) / Step, at >= width ? 0 : ((width - 1 - at) / Step) + 1);
+                long at = (long)First + further;
+                return (at >= 0 ? 0 : (int)((Step - 1 - at) / Step), at >= width ? 0 : (int)((width - 1 - at) / Step) + 1);
             }
         }
 
@@ -45,15 +45,15 @@ public static unsafe partial class Conv2d
         private const int MostTapsOfLine = 7;
 
         /// <summary>
-        /// Neighbours among results see the same columns only where the taps' distance is one of theirs: of a dilated filter those so many
-        /// apart, and of a stride taps so many apart.
+        /// Results see the same columns only where the distance of taps is one of theirs: with a dilation results so many apart, and with a
+        /// stride taps so many apart. Those of a stride of two are taken together nevertheless, as two columns for each result.
         /// </summary>
         private static LinesOfResults[] LinesOf(in GatherAxis axis)
         {
             int tapStep = Math.Max(axis.TapStep, 1), together = 1;
-            while (together * tapStep % axis.Step != 0) together++;
-            (int apart, int columns) = (together * tapStep / axis.Step, together == 2 ? 2 : 1);
-            int kinds = together / columns;
+            while ((long)together * tapStep % axis.Step != 0) together++;
+            long step = (long)together * tapStep;
+            int apart = (int)(step / axis.Step), columns = together == 2 ? 2 : 1, kinds = together / columns;
             List<LinesOfResults> all = [];
             for (int result = 0; result < Math.Min(apart, axis.Results); result++)
             {
@@ -64,7 +64,7 @@ public static unsafe partial class Conv2d
                     {
                         int first = axis.First + (tap * axis.TapStep) + (result * axis.Step);
                         int taps = Math.Min(MostTapsOfLine, (int)Tiles(axis.Taps - tap, kinds));
-                        lines.Add(new(tap, kinds, taps, first, apart * axis.Step, taps > 1 && columns > 1 ? tapStep : 0));
+                        lines.Add(new(tap, kinds, taps, first, step, taps > 1 && columns > 1 ? tapStep : 0));
                     }
                 }
 
@@ -115,12 +115,13 @@ public static unsafe partial class Conv2d
                 T* image = _image + (batch * _from.Batch);
                 T* to = _result + (batch * _to.Batch) + ((vertical.ResultFirst + ((long)row * vertical.ResultStep)) * _to.Row)
                     + (horizontal.ResultFirst * _to.Column);
+
                 // The rows that the next row of results sees and this one does not, in equal parts for all that is gone along.
                 int y = Math.Max(firstY + (Math.Max(vertical.Taps - 1, 0) * vertical.TapStep) + 1, 0);
                 byte* below = (byte*)(image + (y * _from.Row));
                 byte* endBelow = below + (Math.Clamp(_height - y, 0, vertical.Step) * _from.Row * sizeof(T));
                 long parts = vertical.Taps * Tiles(channels, widest) * results.Sum(some => (long)some.Lines.Length * some.Count);
-                int ahead = (int)Tiles(endBelow - below, Math.Max(1, parts) * CpuPrefetch.LineBytes);
+                int ahead = (int)Tiles(endBelow - below, Math.Max(1, parts) * CpuPrefetch.LineBytes) * CpuPrefetch.LineBytes;
                 for (int channel = 0; channel < channels; channel += widest)
                 {
                     foreach (LinesOfResults some in results)
@@ -135,7 +136,7 @@ public static unsafe partial class Conv2d
                             To = to + (some.First * horizontal.ResultStep * _to.Column) + channel,
                             ToNext = some.Step * horizontal.ResultStep * _to.Column,
                             EndBelow = endBelow,
-                            Ahead = ahead * CpuPrefetch.LineBytes,
+                            Ahead = ahead,
                         };
 
                         // Results that meet no taps are made of zeros.
@@ -193,7 +194,9 @@ public static unsafe partial class Conv2d
             {
                 int lanes = Vector512<TSum>.Count, leftPart = TVectors.Value > 1 ? lanes : part, results = run.Results;
                 byte* below = run.Below, endBelow = run.EndBelow;
-                int ahead = run.Ahead, late = ((TTaps.Value + TColumns.Value - 1) / TColumns.Value) - 1, end = results + late;
+
+                // A result is done so many columns after the one it began at.
+                int late = ((TTaps.Value + TColumns.Value - 1) / TColumns.Value) - 1, end = results + late, ahead = run.Ahead;
                 (int firstInside, int endInside) = line.Inside(0, run.Row == null ? 0 : _width);
                 (int firstSecond, int endSecond) = line.Inside(line.Second, run.Row == null ? 0 : _width);
                 bool isFirst = run.IsFirst, isLast = run.IsLast, rectifies = _rectifies, streams = _streamsPixels;
@@ -281,8 +284,7 @@ public static unsafe partial class Conv2d
                         }
 
                         if (column < late) continue;
-                        int began = ((TTaps.Value + TColumns.Value - 1) / TColumns.Value) - 1;
-                        (Vector512<TSum> doneLeft, Vector512<TSum> doneRight) = began switch
+                        (Vector512<TSum> doneLeft, Vector512<TSum> doneRight) = late switch
                         {
                             0 => (left0, right0),
                             1 => (left1, right1),

@@ -35,6 +35,9 @@ public static unsafe partial class Conv2d
     {
         private sealed partial class Depthwise<T, TSum>
         {
+            /// <summary>Rows that are made before they are stored: pairs.</summary>
+            private const int RowsOfTriples = 4;
+
             /// <summary>Whether planes are of this kind.</summary>
             private bool AreTriplesOfPlanes
             {
@@ -49,7 +52,7 @@ public static unsafe partial class Conv2d
             private void PlaneOfTriples(long batch, long channel)
             {
                 int lanes = Vector512<TSum>.Count, taps = _phases[0].Taps;
-                long length = ((long)ResultRows * _width) + lanes;
+                long length = ((long)RowsOfTriples * _width) + lanes;
                 TSum* sums = CpuScratch.Take<TSum>(length + taps + _width + lanes), weights = sums + length;
                 T* zeros = (T*)(weights + taps);
                 new Span<T>(zeros, _width).Clear();
@@ -57,9 +60,9 @@ public static unsafe partial class Conv2d
                 T* image = _image + (batch * _from.Batch) + (channel * _from.Channel);
                 T* to = _result + (batch * _to.Batch) + (channel * _to.Channel);
                 Next next = new(image, _from.Channel, _height);
-                for (int row = 0; row < _height; row += ResultRows)
+                for (int row = 0; row < _height; row += RowsOfTriples)
                 {
-                    int rows = Math.Min(ResultRows, _height - row);
+                    int rows = Math.Min(RowsOfTriples, _height - row);
                     next.Prefetch(rows);
                     for (int pair = 0; pair < rows; pair += 2)
                     {

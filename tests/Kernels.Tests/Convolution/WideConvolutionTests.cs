@@ -36,8 +36,8 @@ public sealed class WideConvolutionTests(TestDevices devices)
         Of(2, 1, 5, 33, 1, 3, 3) with { Groups = 3, Padding = (1, 1, 1, 1) },
         Of(1, 1, 9, 11, 1, 2, 5) with { Groups = 133, Stride = (1, 2), Dilation = (2, 1), Padding = (1, 0, 3, 1) },
 
-        // Depthwise, lines of taps: two columns for each result and one, more taps than a line has, results and taps that do not follow each
-        // other, results that meet no taps or no pixel; a vector of channels and a part of another, and two parts.
+        // Depthwise, lines of taps: two columns for each result and one, more taps than a line has, results and taps that do not follow
+        // each other, results that meet no taps or no pixel; a vector of channels and a part of another, and two parts.
         Of(2, 1, 9, 23, 1, 5, 5) with { Groups = 37, Stride = (2, 2), Padding = (2, 1, 2, 3) },
         Of(1, 1, 7, 20, 1, 3, 9) with { Groups = 32, Padding = (1, 1, 4, 4) },
         Of(1, 1, 6, 26, 1, 2, 17) with { Groups = 5, Stride = (1, 2), Padding = (0, 1, 9, 7) },
