@@ -201,19 +201,21 @@ public static unsafe partial class Conv2d
                     int taps = phase.Horizontal.Taps;
                     long[] seen = new long[phase.Taps];
                     for (int tap = 0; tap < seen.Length; tap++) seen[tap] = padded.OffsetOf(phase.Vertical, phase.Horizontal, tap);
-
-                    // One after the other, each with those that follow it in its row and are close.
-                    List<int> left = [.. Enumerable.Range(0, seen.Length)];
-                    while (left.Count > 0)
+                    for (int firstOfRow = 0; firstOfRow < seen.Length; firstOfRow += taps)
                     {
-                        int[] row = [.. left.TakeWhile(tap => tap / taps == left[0] / taps)];
-                        long lowest = row.Min(tap => seen[tap]);
-                        int[] line = [.. row.Where(tap => seen[tap] - lowest <= CpuElement.Width)];
-                        offsets.Add(lowest);
-                        shifts.AddRange(line.Select(tap => (int)(seen[tap] - lowest)));
-                        order.AddRange(line);
-                        ends.Add(order.Count);
-                        left.RemoveAll(line.Contains);
+                        int[] row = [.. Enumerable.Range(firstOfRow, taps).OrderBy(tap => seen[tap])];
+                        for (int first = 0, end = 0; first < taps; first = end)
+                        {
+                            long lowest = seen[row[first]];
+                            while (end < taps && seen[row[end]] - lowest <= CpuElement.Width) end++;
+
+                            // As the filter has them.
+                            int[] line = [.. row[first..end].Order()];
+                            offsets.Add(lowest);
+                            shifts.AddRange(line.Select(tap => (int)(seen[tap] - lowest)));
+                            order.AddRange(line);
+                            ends.Add(order.Count);
+                        }
                     }
 
                     (Offsets, Ends, Shifts, _order) = ([.. offsets], [.. ends], [.. shifts], [.. order]);
