@@ -35,6 +35,21 @@ public sealed class Conv2dCase() : ConvolutionCase(isTransposed: false)
             new Conv2dProblem(entry, 32, 64, 56, 56, 256, 1, 1, "a bottleneck of ResNet") { ChannelsLast = true },
             new Conv2dProblem(entry, 32, 128, 56, 56, 128, 3, 3, "depthwise") { Padding = 1, Groups = 128, ChannelsLast = true },
         }),
+        .. new[] { "forward", "backward data", "backward filter" }.SelectMany(entry => new[]
+        {
+            new Conv2dProblem(entry, 32, 128, 56, 56, 128, 3, 3, "depthwise, where MobileNet's images shrink")
+            {
+                Padding = 1, Stride = 2, Groups = 128,
+            },
+            new Conv2dProblem(entry, 32, 128, 56, 56, 128, 3, 3, "depthwise, where MobileNet's images shrink")
+            {
+                Padding = 1, Stride = 2, Groups = 128, ChannelsLast = true,
+            },
+            new Conv2dProblem(entry, 32, 96, 56, 56, 96, 7, 7, "first stage of ConvNeXt")
+            {
+                Padding = 3, Groups = 96, ChannelsLast = true,
+            },
+        }),
     ];
 
     public override IEnumerable<Problem> BenchProblemsOn(DeviceKind kind) =>
