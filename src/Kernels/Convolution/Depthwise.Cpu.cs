@@ -8,8 +8,8 @@ using Kernels.Devices.Cpu;
 namespace Kernels;
 
 /// <content>
-/// The managed bodies of depthwise convolutions. [batch, channels, ...]: a plane is copied with its padding, columns that a stride takes
-/// together beside each other, and all else are whole vectors.
+/// The managed bodies of depthwise convolutions: what all ways have in common. Of [batch, channels, ...] a plane is copied with its
+/// padding, columns that a stride takes together beside each other, so that all else are whole vectors.
 /// </content>
 public static unsafe partial class Conv2d
 {
@@ -229,6 +229,8 @@ public static unsafe partial class Conv2d
 
             /// <summary>Rows of a plane that are made at once.</summary>
             private readonly int _rowsAtOnce;
+
+            /// <summary>The taps of each phase in lines, or null where rows are made tap by tap.</summary>
             private readonly PlaneLines[]? _lines;
 
             /// <summary>Elements of a plane of the result.</summary>

@@ -4,7 +4,7 @@ using Kernels.Devices.Cpu;
 
 namespace Kernels;
 
-/// <content>Depthwise convolutions of [batch, ..., channels]: vectors along the channels.</content>
+/// <content>Depthwise convolutions of [batch, ..., channels]: which way they go, and that of several outputs for each channel.</content>
 public static unsafe partial class Conv2d
 {
     private readonly partial struct CpuDepthwiseGather

@@ -60,7 +60,8 @@ public static unsafe partial class Conv2d
                     PlaneLines? lines = _lines?[i];
                     Weights(phase, _backward ? channel * sources : channel, sources, filter);
                     lines?.Order(filter, weights, sources);
-                    for (int tap = 0; tap < phase.Taps; tap++) offsets[tap] = padded.OffsetOf(phase.Vertical, phase.Horizontal, tap);
+                    for (int tap = 0; lines == null && tap < phase.Taps; tap++)
+                        offsets[tap] = padded.OffsetOf(phase.Vertical, phase.Horizontal, tap);
                     for (int row = 0; row < phase.Vertical.Results; row += _rowsAtOnce)
                     {
                         int rows = Math.Min(_rowsAtOnce, phase.Vertical.Results - row);

@@ -9,6 +9,7 @@ namespace Kernels.Devices.Cpu;
 /// </summary>
 internal static unsafe class CpuPrefetch
 {
+    /// <summary>What is asked for at a time.</summary>
     public const int LineBytes = 64;
 
     /// <summary>Brings a range into the second-level cache. It may reach past the end of an allocation: nothing is read.</summary>
